@@ -1,0 +1,1 @@
+"""Normalization defenses, one file an entry."""

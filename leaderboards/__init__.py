@@ -1,0 +1,1 @@
+"""The boards that ship with robench: one folder each, with its specification and its results."""

@@ -1,0 +1,1 @@
+"""robench: adversarial-robustness benchmark for normalization layers."""

@@ -1,0 +1,91 @@
+"""The small language in which boards and the command line name entries: ``pgd-20(eps=8/255)``.
+
+A call is a name, optionally followed by keyword options in Python's literal syntax. Fractions
+are numbers, so that an eps can be written as papers write it; nothing is ever executed.
+"""
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from robench.errors import UserError
+
+_FRACTION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*/\s*([0-9]*\.?[0-9]+)\s*")
+_CALL = re.compile(r"(?P<name>[^\s()]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A name with options, as written in ``name(option=value, ...)``."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the canonical spelling: options sorted, none where there are none."""
+        if not self.options:
+            return self.name
+        options = ", ".join(f"{k}={v!r}" for k, v in sorted(self.options.items()))
+        return f"{self.name}({options})"
+
+
+def number(value: Any) -> Any:
+    """Turn text like ``"8/255"`` into a float; return anything else as it is."""
+    if isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
+        numerator, denominator = map(float, match.groups())
+        if denominator == 0:
+            raise UserError(f"'{value}' divides by zero.")
+        return numerator / denominator
+    return value
+
+
+def parse_call(text: str) -> Call:
+    """Parse ``name`` or ``name(option=value, ...)``.
+
+    Raises:
+        UserError: where the text is not a call or an option is not a literal.
+    """
+    match = _CALL.fullmatch(text.strip())
+    if not match:
+        raise UserError(f"'{text}' is not of the form name or name(option=value, ...).")
+    try:
+        tree = ast.parse(f"f({match['options'] or ''})", mode="eval").body
+    except (SyntaxError, ValueError):
+        raise UserError(f"cannot read the options of '{text}': write name(option=value).") from None
+    if not isinstance(tree, ast.Call) or tree.args or any(k.arg is None for k in tree.keywords):
+        raise UserError(f"the options of '{text}' must be given by name: name(option=value).")
+    options: dict[str, Any] = {}
+    for keyword in tree.keywords:
+        assert keyword.arg is not None
+        options[keyword.arg] = _literal(keyword.value, text)
+    return Call(match["name"], options)
+
+
+def split_calls(text: str) -> list[str]:
+    """Split ``a,b(x=1,y=2)`` at the commas that are outside parentheses."""
+    parts, depth = [""], 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _literal(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        left, right = _literal(node.left, text), _literal(node.right, text)
+        if isinstance(left, (int, float)) and isinstance(right, (int, float)) and right:
+            return left / right
+    if isinstance(node, ast.Name) and node.id in ("true", "false"):
+        return node.id == "true"
+    try:
+        return number(ast.literal_eval(node))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise UserError(
+            f"cannot read the options of '{text}': "
+            f"'{ast.unparse(node)}' is not a number, a quoted text, true or false."
+        ) from None

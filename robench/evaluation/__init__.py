@@ -1,0 +1,1 @@
+"""Evaluation: attacks and samples in, per-sample outcomes out."""

@@ -1,0 +1,1 @@
+"""Execution: runs the cells of a board."""

@@ -1,0 +1,245 @@
+"""Registries: from a name in a board to the entry that does the work.
+
+Entries come from three places: the suite's own files (``defenses/``, ``attacks/``, ...), the entry
+points ``robench.defenses``, ``robench.attacks``, ``robench.datasets`` and ``robench.backbones`` of
+installed packages, and a user's own file (``--plugin FILE``). The first look-up imports the first
+two.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, Generic, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from torch import nn
+
+from robench.calls import Call, number
+from robench.contracts import Attack, Defense
+from robench.errors import UserError, did_you_mean
+
+T = TypeVar("T")
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A registered name: how to build it and where it comes from."""
+
+    name: str
+    build: Callable[..., T]
+    summary: str
+    reference: str
+    file: str
+
+
+class Registry(Generic[T]):
+    """Name -> entry, for one kind of thing.
+
+    Args:
+        kind: what an entry is, in the words of an error message ("defense").
+        source: the package (or module) whose modules register themselves on import.
+        group: the entry points of other packages that add to it.
+    """
+
+    def __init__(self, kind: str, source: str, group: str) -> None:
+        self.kind = kind
+        self._source = source
+        self._group = group
+        self._entries: dict[str, Entry[T]] = {}
+        self._discovered = False
+
+    def register(self, name: str, *, reference: str = "") -> Callable[[Target], Target]:
+        """Decorate a class or function to make it known as ``name``.
+
+        Args:
+            name: what boards call it: lower case, digits, ``_``, starting with a letter.
+            reference: where it comes from ("arXiv:2103.00673"), shown in lists.
+
+        Raises:
+            UserError: for a name of another form or one that another file has taken.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise UserError(
+                f"'{name}' cannot name a {self.kind}: use lower-case letters, digits and _, "
+                f"starting with a letter, e.g. '{_as_name(name)}'."
+            )
+
+        def decorate(target: Target) -> Target:
+            file = _file_of(target)
+            taken = self._entries.get(name)
+            if taken and taken.file != file:
+                raise UserError(
+                    f"two {self.kind}s are named '{name}': one in {taken.file}, one in {file}; "
+                    f"rename one of them."
+                )
+            summary = (inspect.getdoc(target) or "").split("\n", 1)[0]
+            self._entries[name] = Entry(name, target, summary, reference, file)
+            return target
+
+        return decorate
+
+    def get(self, name: str) -> Entry[T]:
+        """Return the entry called ``name``.
+
+        Raises:
+            UserError: naming the nearest entries, where there is none of that name.
+        """
+        self.discover()
+        if name not in self._entries:
+            raise UserError(f"no {self.kind} is named '{name}'; {did_you_mean(name, self)}")
+        return self._entries[name]
+
+    def build(self, call: Call, defaults: Mapping[str, Any] | None = None) -> T:
+        """Build the entry that ``call`` names, its options checked against its signature.
+
+        ``pgd-20`` is short for ``pgd(steps=20)`` where the entry has the option ``steps``.
+
+        Args:
+            call: the entry's name and options.
+            defaults: values for those options of the entry that ``call`` leaves out; names
+                that the entry does not have are passed over.
+
+        Raises:
+            UserError: for an unknown name or option, or a value of the wrong type or range.
+        """
+        self.discover()
+        name, options = call.name, dict(call.options)
+        short = re.fullmatch(r"(.+)-(\d+)", name)
+        if name not in self._entries and short and short[1] in self._entries:
+            name = short[1]
+            options.setdefault("steps", int(short[2]))
+        entry = self.get(name)
+        valid = list(inspect.signature(entry.build).parameters)
+        for option in options:
+            if option not in valid:
+                raise UserError(
+                    f"{self.kind} '{call.name}' has no option '{option}'; "
+                    f"{did_you_mean(option, valid)}"
+                )
+        inherited = {k: v for k, v in (defaults or {}).items() if k in valid}
+        return _build(entry, {**inherited, **options}, f"{self.kind} '{call}'")
+
+    def names(self) -> list[str]:
+        """Return the registered names, sorted."""
+        self.discover()
+        return sorted(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        self.discover()
+        return name in self._entries
+
+    def discover(self) -> None:
+        """Import the entries of the suite and of installed packages, once."""
+        if self._discovered:
+            return
+        self._discovered = True
+        source = importlib.import_module(self._source)
+        for module in pkgutil.iter_modules(getattr(source, "__path__", [])):
+            importlib.import_module(f"{self._source}.{module.name}")
+        for point in entry_points(group=self._group):
+            try:
+                point.load()
+            except Exception as error:
+                raise UserError(
+                    f"the installed {self.kind} '{point.name}' ({point.value}) does not load: "
+                    f"{type(error).__name__}: {error}; mend or uninstall its package."
+                ) from error
+
+
+defenses: Registry[Defense] = Registry("defense", "robench.defenses", "robench.defenses")
+attacks: Registry[Attack] = Registry("attack", "robench.attacks", "robench.attacks")
+datasets: Registry[Any] = Registry("data set", "robench.data", "robench.datasets")
+backbones: Registry[nn.Module] = Registry("backbone", "robench.models", "robench.backbones")
+
+register_defense = defenses.register
+register_attack = attacks.register
+register_dataset = datasets.register
+register_backbone = backbones.register
+
+
+def load_plugin(path: str | Path) -> None:
+    """Import a user's file, so that what it registers can be named.
+
+    Raises:
+        UserError: where there is no such Python file or it raises.
+    """
+    file = Path(path).resolve()
+    if not file.is_file() or file.suffix != ".py":
+        raise UserError(f"plugin '{path}' is not a Python file that exists.")
+    for registry in (defenses, attacks, datasets, backbones):
+        registry.discover()
+    if any(_same_file(module, file) for module in list(sys.modules.values())):
+        return
+    name = f"robench_plugin_{_as_name(file.stem)}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while it is executed
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        del sys.modules[name]
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        line = _line_in(error, file)
+        raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
+
+
+def _build(entry: Entry[T], options: dict[str, Any], what: str) -> T:
+    options = {k: number(v) for k, v in options.items()}
+    target: Any = entry.build
+    if not is_dataclass(target):
+        return entry.build(**options)
+    known = {f.name for f in fields(target)}
+    adapter: TypeAdapter[T] = _adapter(target)
+    try:
+        return adapter.validate_python({k: v for k, v in options.items() if k in known})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(
+            f"{what}: {where + ' = ' + repr(first['input']) + ': ' if where else ''}{message}"
+        ) from None
+
+
+def _adapter(target: Any) -> TypeAdapter[Any]:
+    config = ConfigDict(arbitrary_types_allowed=True)
+    if "__pydantic_config__" not in vars(target):
+        target.__pydantic_config__ = config
+    return TypeAdapter(target)
+
+
+def _file_of(target: Any) -> str:
+    module = sys.modules.get(target.__module__)
+    file = getattr(module, "__file__", None)
+    return str(Path(str(file)).resolve()) if file else f"<{target.__module__}>"  # <...>: a notebook
+
+
+def _as_name(text: str) -> str:
+    name = re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")
+    return name if name[:1].isalpha() else f"my_{name}".rstrip("_")
+
+
+def _same_file(module: Any, file: Path) -> bool:
+    other = getattr(module, "__file__", None)
+    return bool(other) and Path(str(other)).resolve() == file
+
+
+def _line_in(error: BaseException, file: Path) -> str:
+    lines = [f.lineno for f in extract_tb(error.__traceback__) if Path(f.filename) == file]
+    return f" in line {lines[-1]}" if lines else ""

@@ -1,0 +1,1 @@
+"""Training: one loop, standard and free adversarial steps."""
