@@ -70,6 +70,9 @@ class Attack:
     sample, so that its result depends neither on the batch size nor on the order of samples.
     """
 
+    reports_queries: ClassVar[bool] = False
+    """Its cost in queries is a result, shown in tables (black-box attacks)."""
+
     samples: int | None = field(default=None, kw_only=True)
     """Attack only the first so many of the evaluation's images (None: all)."""
 

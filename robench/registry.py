@@ -6,6 +6,8 @@ installed packages, and a user's own file (``--plugin FILE``). The first look-up
 two.
 """
 
+import ast
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -98,6 +100,18 @@ class Registry(Generic[T]):
             raise UserError(f"no {self.kind} is named '{name}'; {did_you_mean(name, self)}")
         return self._entries[name]
 
+    def plugin_hash(self, call: Call) -> str | None:
+        """Return the hash of the user's file that an entry comes from; None for other entries.
+
+        What a plugin computes changes while its author works on it, so results are kept apart
+        by its text; comments and layout do not count.
+        """
+        file = self.get(self._resolve(call).name).file
+        if file not in _plugins:
+            return None
+        code = ast.dump(ast.parse(Path(file).read_text(encoding="utf-8")))
+        return hashlib.sha256(code.encode()).hexdigest()[:16]
+
     def build(self, call: Call, defaults: Mapping[str, Any] | None = None) -> T:
         """Build the entry that ``call`` names, its options checked against its signature.
 
@@ -111,13 +125,9 @@ class Registry(Generic[T]):
         Raises:
             UserError: for an unknown name or option, or a value of the wrong type or range.
         """
-        self.discover()
-        name, options = call.name, dict(call.options)
-        short = re.fullmatch(r"(.+)-(\d+)", name)
-        if name not in self._entries and short and short[1] in self._entries:
-            name = short[1]
-            options.setdefault("steps", int(short[2]))
-        entry = self.get(name)
+        resolved = self._resolve(call)
+        options = resolved.options
+        entry = self.get(resolved.name)
         valid = list(inspect.signature(entry.build).parameters)
         for option in options:
             if option not in valid:
@@ -139,6 +149,13 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         self.discover()
         return name in self._entries
+
+    def _resolve(self, call: Call) -> Call:
+        self.discover()
+        short = re.fullmatch(r"(.+)-(\d+)", call.name)
+        if call.name in self._entries or not short or short[1] not in self._entries:
+            return call
+        return Call(short[1], {"steps": int(short[2]), **call.options})
 
     def discover(self) -> None:
         """Import the entries of the suite and of installed packages, once."""
@@ -169,6 +186,9 @@ register_dataset = datasets.register
 register_backbone = backbones.register
 
 
+_plugins: set[str] = set()
+
+
 def load_plugin(path: str | Path) -> None:
     """Import a user's file, so that what it registers can be named.
 
@@ -180,6 +200,7 @@ def load_plugin(path: str | Path) -> None:
         raise UserError(f"plugin '{path}' is not a Python file that exists.")
     for registry in (defenses, attacks, datasets, backbones):
         registry.discover()
+    _plugins.add(str(file))
     if any(_same_file(module, file) for module in list(sys.modules.values())):
         return
     name = f"robench_plugin_{_as_name(file.stem)}"

@@ -1,0 +1,39 @@
+"""Spectral normalization (Miyato, Kataoka, Koyama, Yoshida 2018).
+
+    w <- w / sigma(W),    W = reshape(w, out, in * kh * kw),
+
+with sigma the largest singular value of the flattened kernel, estimated by power iteration: one
+iteration a training forward, none in evaluation. This bounds the convolution by
+sqrt(kh * kw) at stride 1, not by 1: the operator norm of a convolution is not that of W.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from robench.contracts import Defense
+from robench.registry import register_defense
+
+
+@register_defense("spectral_norm", reference="arXiv:1802.05957")
+@dataclass(frozen=True)
+class SpectralNorm(Defense):
+    """Kernels divided by the largest singular value of their matrix; norm layers are kept.
+
+    Attributes:
+        n_power_iterations: iterations a training forward.
+    """
+
+    stateful_in_training: ClassVar[bool] = True
+
+    n_power_iterations: int = 1
+
+    def __post_init__(self) -> None:
+        if self.n_power_iterations < 1:
+            raise ValueError(f"n_power_iterations is {self.n_power_iterations}: 1 or more.")
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Parametrize the weight with torch's spectral norm."""
+        return parametrizations.spectral_norm(conv, n_power_iterations=self.n_power_iterations)

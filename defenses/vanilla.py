@@ -1,0 +1,18 @@
+"""No normalization at all."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from robench.contracts import Defense
+from robench.registry import register_defense
+
+
+@register_defense("vanilla")
+@dataclass(frozen=True)
+class Vanilla(Defense):
+    """Plain convolutions; the network's norm layers are dropped."""
+
+    def replace_norm(self, norm: nn.Module) -> nn.Module:
+        """Drop it."""
+        return nn.Identity()

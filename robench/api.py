@@ -1,0 +1,91 @@
+"""``robench.train``: the training loop for use from Python."""
+
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from robench.calls import parse_call
+from robench.contracts import Defense
+from robench.data import DataSet, held_out, load_dataset
+from robench.devices import choose_device
+from robench.errors import UserError
+from robench.models import apply_defense, build_model
+from robench.registry import defenses
+from robench.specs import TrainingSpec, explain
+from robench.training.loop import fit
+
+
+def train(
+    defense: str | Defense,
+    data: str | DataSet = "mnist5k",
+    *,
+    model: nn.Module | None = None,
+    backbone: str = "resnet18",
+    width: int = 16,
+    stem: str = "half",
+    validation: float = 0.1,
+    seed: int = 0,
+    device: str = "auto",
+    **recipe: Any,
+) -> nn.Module:
+    """Train a network with a defense, adversarially for free unless told otherwise.
+
+    Args:
+        defense: its name with options, ``"convnorm(bn=False)"``, or the object.
+        data: a data set's name, or one made by :func:`robench.load_dataset`.
+        model: your own ConvNet, images in [0, 1] -> logits, left as it is: the defense is
+            applied to a copy. ``backbone``, ``width`` and ``stem`` are for networks of the suite.
+        backbone: a registered backbone.
+        width: channels of its first stage.
+        stem: ``cifar``, ``half`` or ``imagenet``.
+        validation: fraction of the training images held out.
+        seed: of weights, split, order and augmentation.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        recipe: fields of :class:`robench.board.TrainingSpec`, e.g. ``epochs=10``,
+            ``eps="8/255"``, ``method="standard"``.
+
+    Returns:
+        The trained network, images in [0, 1] -> logits, in eval mode.
+
+    Raises:
+        UserError: for an unknown name, or a value or network that does not fit.
+        TrainingDivergedError: where the loss ceases to be finite.
+    """
+    dataset = load_dataset(data) if isinstance(data, str) else data
+    arm = defenses.build(parse_call(defense)) if isinstance(defense, str) else defense
+    try:
+        spec = TrainingSpec.model_validate(recipe)
+    except ValidationError as error:
+        raise UserError(explain(error, TrainingSpec)) from None
+    chosen = choose_device(device)
+    train_images, val = held_out(dataset, validation, seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = (
+            apply_defense(model, arm)
+            if model is not None
+            else build_model(
+                backbone,
+                num_classes=dataset.num_classes,
+                in_channels=dataset.in_channels,
+                image_size=dataset.image_size,
+                width=width,
+                stem=stem,
+                mean=dataset.mean,
+                std=dataset.std,
+                defense=arm,
+            )
+        )
+        fit(
+            network,
+            arm,
+            spec,
+            train_images,
+            val,
+            augmentation=dataset.augmentation,
+            seed=seed,
+            device=chosen,
+        )
+    return network

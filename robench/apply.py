@@ -1,0 +1,111 @@
+"""Applying a defense to a network: any network of convolutions, of any library."""
+
+import copy
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from robench.calls import parse_call
+from robench.contracts import Defense
+from robench.errors import UserError
+from robench.registry import defenses
+
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
+
+
+def apply_defense(
+    model: nn.Module, defense: str | Defense, *, skip: Sequence[str] = ()
+) -> nn.Module:
+    """Return a copy of ``model`` with its convolutions and norm layers handed to ``defense``.
+
+    Linear layers are left as they are. A network without any norm layer first gets a BatchNorm
+    after each convolution, so that an arm means the same on every network: ``vanilla`` drops
+    them again, the others keep, replace or drop them as on a network that came with them.
+
+    Args:
+        model: any network with ``nn.Conv2d`` layers; itself left unchanged.
+        defense: an entry's name with options, ``"convnorm(bn=False)"``, or the object.
+        skip: patterns of layer names (``"classifier.*"``) to be left alone.
+
+    Raises:
+        UserError: where there is no convolution, or one that the defense cannot replace; names
+            the layer and the reason, before anything is changed.
+    """
+    if isinstance(defense, str):
+        defense = defenses.build(parse_call(defense))
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if not any(fnmatchcase(name, pattern) for pattern in skip)
+    }
+    convs = {name: m for name, m in layers.items() if isinstance(m, nn.Conv2d)}
+    if not convs:
+        raise UserError(f"{type(model).__name__} has no nn.Conv2d that a defense could replace.")
+    for name, conv in convs.items():
+        _check(defense, name, conv)
+    wanted = {id(module) for module in layers.values()}
+    without_norms = not any(isinstance(module, NORMS) for module in model.modules())
+    # The copy's modules are found by the originals' ids, so that shared ones stay shared.
+    memo: dict[int, object] = {}
+    copied = copy.deepcopy(model, memo)
+    chosen = {id(memo[key]) for key in wanted if key in memo}
+
+    def replace(module: nn.Module) -> nn.Module:
+        if id(module) not in chosen:
+            return module
+        if isinstance(module, nn.Conv2d):
+            return _with_norm(defense, module) if without_norms else defense.replace_conv(module)
+        if isinstance(module, NORMS):
+            return _keep_activation(module, defense.replace_norm(module))
+        return module
+
+    return _rebuild(copied, replace, {})
+
+
+def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
+    if type(defense).replace_conv is Defense.replace_conv:
+        return
+    where = f"layer '{name or '(the model itself)'}', {conv}"
+    if type(conv) is not nn.Conv2d:
+        raise UserError(
+            f"{where}: it is a {type(conv).__name__} with a forward of its own, which "
+            f"{type(defense).__name__} would lose; leave it alone with skip=['{name}']."
+        )
+    if reason := defense.unsupported(conv):
+        raise UserError(f"{where}: {type(defense).__name__} cannot replace it: {reason}.")
+
+
+def _with_norm(defense: Defense, conv: nn.Conv2d) -> nn.Module:
+    # Like its convolution, on the same device and of the same dtype.
+    norm = nn.BatchNorm2d(conv.out_channels).to(conv.weight)
+    kept = defense.replace_norm(norm)
+    replaced = defense.replace_conv(conv)
+    return replaced if isinstance(kept, nn.Identity) else nn.Sequential(replaced, kept)
+
+
+def _keep_activation(norm: nn.Module, replaced: nn.Module) -> nn.Module:
+    """Keep the activation of a norm layer that has one inside, as timm's do."""
+    inner = [getattr(norm, name, None) for name in ("drop", "act")]
+    after = [m for m in inner if isinstance(m, nn.Module) and not isinstance(m, nn.Identity)]
+    if replaced is norm or not after:
+        return replaced
+    return nn.Sequential(replaced, *after)
+
+
+def _rebuild(
+    module: nn.Module,
+    replace: Callable[[nn.Module], nn.Module],
+    done: dict[int, tuple[nn.Module, nn.Module]],
+) -> nn.Module:
+    """Replace modules from the root down; what has been replaced is not entered again."""
+    if id(module) in done:
+        return done[id(module)][1]
+    replaced = replace(module)
+    done[id(module)] = (module, replaced)  # the original too: its id must not be given anew
+    if replaced is not module:
+        return replaced
+    for name, child in list(module._modules.items()):
+        if child is not None:
+            module._modules[name] = _rebuild(child, replace, done)
+    return module

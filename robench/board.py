@@ -1,0 +1,145 @@
+"""The board: what is to be trained, attacked and ranked, as read from a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from robench.calls import parse_call
+from robench.errors import UserError, did_you_mean
+from robench.specs import (
+    Cell,
+    DataSpec,
+    EvaluationSpec,
+    ModelSpec,
+    Spec,
+    TrainingSpec,
+    explain,
+    worst,
+)
+
+
+class Arm(Spec):
+    """A row of the board: a defense and what its recipe changes."""
+
+    defense: str
+    label: str = ""
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The row's name in the table."""
+        return self.label or self.defense
+
+
+class Board(Spec):
+    """A leaderboard's specification."""
+
+    title: str
+    description: str = ""
+    defenses: tuple[str, ...] = ()
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    data: DataSpec = DataSpec()
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    arms: tuple[Arm, ...] = ()
+    baseline: str = ""
+    """The row whose training time is 1 in ``train_cost``; the first one if left out."""
+
+    def rows(self) -> list[tuple[Arm, TrainingSpec]]:
+        """Return the rows of the table to be: every defense, then the arms with recipes.
+
+        Raises:
+            UserError: where there is no row, two rows have one name, the baseline is no row,
+                or an arm's recipe is wrong.
+        """
+        arms = [Arm(defense=defense) for defense in self.defenses] + list(self.arms)
+        titles = [arm.title for arm in arms]
+        if not titles:
+            raise UserError("the board names no defense; give it at least one.")
+        for title in titles:
+            if titles.count(title) > 1:
+                raise UserError(f"two rows of the board are named '{title}'; give one a label.")
+        if self.baseline and self.baseline not in titles:
+            raise UserError(
+                f"baseline = '{self.baseline}' is no row; {did_you_mean(self.baseline, titles)}"
+            )
+        return [(arm, self._recipe(arm)) for arm in arms]
+
+    def cells(
+        self, arm: Arm, data_name: str, data_hash: str, plugin_hash: str | None = None
+    ) -> list[Cell]:
+        """Return the cells of a row, one a seed.
+
+        Args:
+            arm: the row.
+            data_name: the data set's name in tables (never a path).
+            data_hash: the fingerprint of its images and labels.
+            plugin_hash: identity of the user's file that the defense comes from.
+        """
+        return [
+            Cell(
+                defense=str(parse_call(arm.defense)),
+                data=self.data.model_copy(update={"name": data_name}),
+                data_hash=data_hash,
+                model=self.model,
+                training=self._recipe(arm),
+                seed=seed,
+                plugin_hash=plugin_hash,
+            )
+            for seed in self.seeds
+        ]
+
+    def _recipe(self, arm: Arm) -> TrainingSpec:
+        recipe = {**self.training.model_dump(), **arm.training}
+        try:
+            return TrainingSpec.model_validate(recipe)
+        except ValidationError as error:
+            raise UserError(
+                f"the recipe of '{arm.title}': {explain(error, TrainingSpec)}"
+            ) from None
+
+
+def read_board(path: Path) -> Board:
+    """Read a board from its TOML file.
+
+    Raises:
+        UserError: where the file is missing or not TOML, or a key, type or value is wrong;
+            the sentence names the line and the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError(f"cannot read the board {path}: {reason}.") from error
+    try:
+        board = Board.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not TOML: {error}.") from None
+    except ValidationError as error:
+        line = line_of(text, worst(error)["loc"])
+        raise UserError(f"{path}{line}: {explain(error, Board)}") from None
+    try:
+        board.rows()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return board
+
+
+def line_of(text: str, location: tuple[int | str, ...]) -> str:
+    """Return ", line N" for the key at ``location`` in a TOML text, or "" if it is not found."""
+    names = [part for part in location if isinstance(part, str)]
+    for depth in range(len(names), 0, -1):
+        table: list[str] = []
+        for count, line in enumerate(text.splitlines(), start=1):
+            bare = line.split("#", 1)[0].strip()
+            if bare.startswith("["):
+                table = [name.strip() for name in bare.strip("[]").split(".")]
+                path = table
+            else:
+                path = [*table, *(part.strip() for part in bare.split("=", 1)[0].split("."))]
+            if path == names[:depth]:
+                return f", line {count}"
+    return ""

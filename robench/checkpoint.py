@@ -1,0 +1,146 @@
+"""Weights with what is needed to rebuild their network, in one safetensors file."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from robench.data import DataSet
+from robench.errors import UserError
+from robench.files import write_bytes
+from robench.models import build_model
+from robench.specs import Cell
+
+METADATA_KEY = "robench"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What rebuilds a trained network: everything but its weights."""
+
+    backbone: str
+    width: int
+    stem: str
+    defense: str
+    num_classes: int
+    in_channels: int
+    image_size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, cell: Cell, dataset: DataSet) -> "Network":
+        """Return the network that ``cell`` trains on ``dataset``."""
+        return cls(
+            backbone=cell.model.name,
+            width=cell.model.width,
+            stem=cell.model.stem,
+            defense=cell.defense,
+            num_classes=dataset.num_classes,
+            in_channels=dataset.in_channels,
+            image_size=dataset.image_size,
+            mean=dataset.mean,
+            std=dataset.std,
+        )
+
+    def build(self) -> nn.Module:
+        """Return the network with fresh weights, drawn from torch's global generator."""
+        return build_model(
+            self.backbone,
+            width=self.width,
+            stem=self.stem,
+            defense=self.defense,
+            num_classes=self.num_classes,
+            in_channels=self.in_channels,
+            image_size=self.image_size,
+            mean=self.mean,
+            std=self.std,
+        )
+
+
+def save_weights(path: Path, model: nn.Module, network: Network, **facts: Any) -> None:
+    """Write the state dict of ``model`` with ``network`` and ``facts`` (JSON values) beside it."""
+    # Clones: safetensors refuses tensors that share memory, as tied weights do.
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    metadata = {METADATA_KEY: json.dumps({**asdict(network), **facts}, sort_keys=True)}
+    write_bytes(path, safetensors.torch.save(state, metadata))
+
+
+def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
+    """Read which network a checkpoint is of, and the facts stored with it.
+
+    Raises:
+        UserError: where the file is missing, truncated or not written by robench.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}.")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except Exception as error:
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}); copy or make it again."
+        ) from error
+    if METADATA_KEY not in metadata:
+        raise UserError(
+            f"{path} does not say which network its weights are of: robench did not write it."
+        )
+    try:
+        values = json.loads(metadata[METADATA_KEY])
+        names = {f.name for f in fields(Network)}
+        known: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names
+        }
+        return Network(**known), {k: v for k, v in values.items() if k not in names}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"the description in {path} is damaged: {error}.") from error
+
+
+def load_weights(path: Path, model: nn.Module) -> nn.Module:
+    """Load a safetensors file into ``model``, every tensor of it.
+
+    Raises:
+        UserError: where the file is damaged or of another architecture; names a tensor.
+    """
+    try:
+        state = safetensors.torch.load_file(path)
+    except Exception as error:
+        raise UserError(f"{path} is not a whole safetensors file ({error}).") from error
+    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    if wrong := _first_difference(expected, state):
+        raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
+    model.load_state_dict(state)
+    return model
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
+    """Rebuild a network that robench trained; in eval mode, on the CPU.
+
+    Args:
+        path: a ``weights.safetensors``, or the folder that holds one.
+
+    Raises:
+        UserError: as :func:`read_network` and :func:`load_weights`.
+    """
+    path = path / "weights.safetensors" if path.is_dir() else path
+    network, facts = read_network(path)
+    with torch.random.fork_rng(devices=[]):
+        model = network.build()
+    return load_weights(path, model).eval(), network, facts
+
+
+def _first_difference(
+    expected: dict[str, tuple[int, ...]], state: dict[str, torch.Tensor]
+) -> str | None:
+    for name, shape in expected.items():
+        if name not in state:
+            return f"'{name}' is missing"
+        if tuple(state[name].shape) != shape:
+            return f"'{name}' is {tuple(state[name].shape)} where {shape} is needed"
+    extra = sorted(set(state) - set(expected))
+    return f"'{extra[0]}' has no place in it" if extra else None

@@ -1,0 +1,228 @@
+"""The command line: parses, calls, prints. Heavy imports wait until a command needs them."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+app = typer.Typer(
+    name="robench",
+    help="Train, attack and rank normalization defenses of ConvNets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+new = typer.Typer(help="Write the files of a new entry.", no_args_is_help=True)
+app.add_typer(new, name="new")
+
+
+class Kind(StrEnum):
+    """What `robench list` lists."""
+
+    defenses = "defenses"
+    attacks = "attacks"
+    datasets = "datasets"
+    models = "models"
+    boards = "boards"
+
+
+BoardName = Annotated[
+    str, typer.Argument(metavar="BOARD", help="A shipped board, a folder or a TOML file.")
+]
+Defenses = Annotated[
+    str | None, typer.Option("--defenses", help="Rows, separated by commas, or 'all'.")
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds, separated by commas.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where the data set is or is downloaded to.")
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder of trained cells and leaderboards.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Plugin = Annotated[
+    list[Path], typer.Option("--plugin", help="Python file that registers entries; repeatable.")
+]
+Changes = Annotated[
+    list[str], typer.Option("--set", help="Change the board: table.key=value; repeatable.")
+]
+
+
+@app.command()
+def run(
+    board: BoardName = "quick",
+    defenses: Defenses = None,
+    seeds: Seeds = None,
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
+    from robench.execution.run import run_board
+    from robench.files import write_text
+    from robench.leaderboard.table import leaderboard, to_csv
+    from robench.provenance import code_version
+    from robench.screen import ScreenWatcher, leaderboard_table
+    from robench.selection import open_board
+
+    console, chosen = _prepare(device, plugin)
+    name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
+    with ScreenWatcher(console, len(spec.rows()) * len(spec.seeds)) as watcher:
+        result = run_board(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
+    table = leaderboard(result, code_version())
+    path = out / name / "leaderboard.csv"
+    write_text(path, to_csv(table))
+    console.print(leaderboard_table(spec, table, spec.title))
+    console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    defense: Annotated[str, typer.Argument(help="A defense, e.g. 'convnorm(bn=false)'.")],
+    board: Annotated[str, typer.Option("--board", help="Whose recipe.")] = "quick",
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train one network by a board's recipe and print where its weights are."""
+    from robench.execution.run import train_row
+    from robench.screen import ScreenWatcher
+    from robench.selection import open_board
+
+    console, chosen = _prepare(device, plugin)
+    _, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)
+    with ScreenWatcher(console, 1) as watcher:
+        folder = train_row(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
+    if folder.diverged.exists():
+        raise UserError(f"the training of '{defense}' diverged: its loss is no longer finite.")
+    console.print(f"Weights: {folder.weights}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def attack(
+    checkpoint: Annotated[Path, typer.Argument(help="weights.safetensors or its folder.")],
+    attacks: Annotated[
+        str, typer.Option("--attacks", help="Attacks, separated by commas.")
+    ] = "fgsm,pgd-10,pgd-20",
+    eps: Annotated[str, typer.Option("--eps", help="Radius of the ball, e.g. 8/255.")] = "8/255",
+    step_size: Annotated[str, typer.Option("--step-size", help="e.g. 2/255.")] = "2/255",
+    norm: Annotated[str, typer.Option("--norm", help="linf or l2.")] = "linf",
+    data: Annotated[
+        str | None, typer.Option("--data", help="Data set; that of the training if left out.")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Test images.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 250,
+    data_dir: DataDir = None,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file for the table.")] = None,
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Attack a trained network and print its robust accuracies."""
+    from robench.calls import split_calls
+    from robench.execution.attack import attack_checkpoint
+    from robench.files import write_text
+    from robench.screen import ScreenWatcher, evaluation_table
+
+    console, chosen = _prepare(device, plugin)
+    with ScreenWatcher(console, 1) as watcher:
+        table = attack_checkpoint(
+            checkpoint,
+            split_calls(attacks),
+            data=data,
+            data_dir=data_dir,
+            samples=samples,
+            seed=seed,
+            batch_size=batch_size,
+            device=chosen,
+            defaults={"eps": eps, "step_size": step_size, "norm": norm},
+            watcher=watcher,
+        )
+    console.print(evaluation_table(table, str(checkpoint)))
+    if out is not None:
+        write_text(out, table.to_csv(index=False))
+
+
+@app.command(name="list")
+def list_entries(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """List what is registered, with one line on each."""
+    from robench import registry
+    from robench.board import read_board
+    from robench.registry import Entry
+    from robench.screen import entries_table
+    from robench.selection import shipped_boards
+
+    console, _ = _prepare("cpu", plugin)
+    if kind is Kind.boards:
+        boards = {name: read_board(path) for name, path in shipped_boards().items()}
+        entries = [Entry(name, Entry, board.title, "", "") for name, board in boards.items()]
+    else:
+        shelves: dict[Kind, registry.Registry[Any]] = {
+            Kind.defenses: registry.defenses,
+            Kind.attacks: registry.attacks,
+            Kind.datasets: registry.datasets,
+            Kind.models: registry.backbones,
+        }
+        shelf = shelves[kind]
+        entries = [shelf.get(name) for name in shelf]
+    console.print(entries_table(entries, str(kind)))
+
+
+@new.command(name="defense")
+def new_defense(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")],
+) -> None:
+    """Write defenses/NAME.py, a commented working entry, and its test."""
+    from robench.scaffold import write_entry
+
+    for path in write_entry("defense", name):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"try it: robench run --plugin defenses/{name}.py --defenses {name}")
+
+
+@new.command(name="attack")
+def new_attack(name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")]) -> None:
+    """Write attacks/NAME.py, a commented working entry, and its test."""
+    from robench.scaffold import write_entry
+
+    for path in write_entry("attack", name):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"try it: robench attack CHECKPOINT --plugin attacks/{name}.py --attacks {name}")
+
+
+def _prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
+    from rich.console import Console
+
+    from robench.devices import choose_device
+    from robench.registry import load_plugin
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    return Console(), choose_device(device)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"robench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("robench: interrupted; the same command goes on where it stood.", file=sys.stderr)
+        sys.exit(130)

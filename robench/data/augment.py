@@ -1,0 +1,50 @@
+"""Augmentation of a whole batch at once: a random crop and flip of its own for each image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random crop after zero padding, and random horizontal flip.
+
+    Attributes:
+        crop_padding: pixels of padding on each side; 0 leaves images where they are.
+        flip: mirror each image with probability 1/2.
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Return augmented images, each with its own offset and flip.
+
+    Args:
+        images: (B, C, H, W) of any dtype, on any device.
+        augmentation: what is done.
+        generator: on the CPU; the result is the same for images on every device.
+    """
+    count, _, height, width = images.shape
+    padding = augmentation.crop_padding
+    rows = torch.arange(height).expand(count, height)
+    columns = torch.arange(width).expand(count, width)
+    if padding:
+        offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)
+        rows, columns = rows + offsets[0], columns + offsets[1]
+        images = F.pad(images, (padding,) * 4)
+    if augmentation.flip:
+        mirrored = torch.rand(count, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    if not padding and not augmentation.flip:
+        return images
+    sample = torch.arange(count)[:, None, None]
+    sample, rows, columns = (
+        index.to(images.device) for index in (sample, rows[:, :, None], columns[:, None, :])
+    )
+    # (B, H, W, C): with the channels last, an index fetches a pixel's channels together.
+    pixels = images.permute(0, 2, 3, 1)[sample, rows, columns]
+    return pixels.permute(0, 3, 1, 2).contiguous()

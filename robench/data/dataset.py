@@ -1,0 +1,67 @@
+"""A data set: its two parts, its classes, and how it is normalised and augmented."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from robench.data.augment import Augmentation
+from robench.data.images import Images
+from robench.data.sampling import split_validation
+from robench.data.stream import ImageStream
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set.
+
+    Attributes:
+        name: what tables call it.
+        train: the training part; validation is split off by whoever trains.
+        test: the held-out part.
+        classes: names of the classes, by label.
+        mean: of each channel of images in [0, 1].
+        std: of each channel of images in [0, 1].
+        augmentation: the usual one of this data set.
+    """
+
+    name: str
+    train: Images | ImageStream
+    test: Images | ImageStream
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augmentation: Augmentation = Augmentation()
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of an image."""
+        return len(self.mean)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        if isinstance(self.train, ImageStream):
+            return self.train.image_size
+        height, width = self.train.images.shape[-2:]
+        return height, width
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything in it: the same images and classes give the same."""
+        parts = [self.train.hash(), self.test.hash(), *self.classes]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def held_out(dataset: DataSet, fraction: float, seed: int) -> tuple[Images | ImageStream, Images]:
+    """Return what to train on and the validation part; a stream is not split.
+
+    See :func:`robench.data.split_validation` for the arguments.
+    """
+    if isinstance(dataset.train, ImageStream):
+        return dataset.train, dataset.train.to_images(0, seed)
+    return split_validation(dataset.train, fraction, seed)

@@ -1,0 +1,90 @@
+"""Images in memory, and their batches."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench.data.augment import Augmentation, augment
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images held in memory.
+
+    Attributes:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+
+    Raises:
+        ValueError: for another shape or dtype, or unequal lengths.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            shape = tuple(self.images.shape)
+            raise ValueError(f"images are {self.images.dtype} {shape}, not uint8 (N, C, H, W)")
+        if self.labels.ndim != 1 or self.labels.dtype != torch.int64:
+            shape = tuple(self.labels.shape)
+            raise ValueError(f"labels are {self.labels.dtype} {shape}, not int64 (N,)")
+        if len(self.images) != len(self.labels):
+            raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Tensor) -> "Images":
+        """Return the samples at ``indices``, in that order."""
+        return Images(self.images[indices], self.labels[indices])
+
+    def batch_count(self, batch_size: int) -> int:
+        """Return how many batches a shuffled pass yields."""
+        return len(_bounds(len(self), batch_size, drop_single=True))
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        augmentation: Augmentation | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
+
+        Args:
+            batch_size: B; the last batch may be smaller. A shuffled pass drops a last batch of
+                one sample, which has no batch statistics.
+            generator: on the CPU, source of order and augmentation; None: in order, as they are.
+            augmentation: what is done to each image of a shuffled pass.
+            device: where the batches are wanted.
+        """
+        device = torch.device(device)
+        order = None if generator is None else torch.randperm(len(self), generator=generator)
+        for start, end in _bounds(len(self), batch_size, drop_single=order is not None):
+            rows = slice(start, end) if order is None else order[start:end]
+            images, labels = self.images[rows], self.labels[rows]
+            if device.type == "cuda":
+                images, labels = images.pin_memory(), labels.pin_memory()
+            images = images.to(device, non_blocking=True)
+            if augmentation is not None and generator is not None:
+                images = augment(images, augmentation, generator)
+            yield images.float().div_(255), labels.to(device, non_blocking=True)
+
+    def hash(self) -> str:
+        """Return the sha256 of shape, images and labels, in hexadecimal."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        digest.update(self.images.contiguous().numpy().data)
+        digest.update(self.labels.contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def _bounds(count: int, batch_size: int, *, drop_single: bool) -> list[tuple[int, int]]:
+    bounds = [(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
+    if drop_single and bounds and bounds[-1][1] - bounds[-1][0] == 1:
+        bounds.pop()
+    return bounds

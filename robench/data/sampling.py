@@ -1,0 +1,93 @@
+"""Parts of a data set: validation split, subset, label noise, evaluation sample."""
+
+import torch
+from torch import Tensor
+
+from robench.data.images import Images
+from robench.errors import UserError
+
+
+def split_validation(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
+    """Split off a validation part with the same share of each class.
+
+    Args:
+        images: the training images.
+        fraction: of each class, rounded to whole images, that goes to validation; in [0, 1).
+        seed: of the choice.
+
+    Returns:
+        Training and validation part: disjoint, and together all images.
+
+    Raises:
+        UserError: for a fraction outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise UserError(f"a validation part of {fraction:g} is not in [0, 1).")
+    held = torch.zeros(len(images), dtype=torch.bool)
+    for rows in _classes_in_random_order(images.labels, seed):
+        held[rows[: round(fraction * len(rows))]] = True
+    return images.take((~held).nonzero().squeeze(1)), images.take(held.nonzero().squeeze(1))
+
+
+def subset(images: Images, fraction: float, seed: int) -> Images:
+    """Keep a share of each class; at least one image of it.
+
+    Subsets of one seed are nested: a larger one holds the smaller.
+
+    Raises:
+        UserError: for a fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise UserError(f"a subset of {fraction:g} of the images is not in (0, 1].")
+    kept = torch.zeros(len(images), dtype=torch.bool)
+    for rows in _classes_in_random_order(images.labels, seed):
+        kept[rows[: max(1, round(fraction * len(rows)))]] = True
+    return images.take(kept.nonzero().squeeze(1))
+
+
+def add_label_noise(images: Images, rate: float, num_classes: int, seed: int) -> Images:
+    """Give exactly ``round(rate * N)`` random samples another label: symmetric noise.
+
+    The new label is uniform over the other classes, so that ``rate`` is the share of wrong labels.
+
+    Raises:
+        UserError: for a rate outside [0, 1).
+    """
+    if not 0 <= rate < 1:
+        raise UserError(f"a label noise of {rate:g} is not in [0, 1).")
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(images), generator=generator)[: round(rate * len(images))]
+    labels = images.labels.clone()
+    shift = torch.randint(1, max(num_classes, 2), (len(chosen),), generator=generator)
+    labels[chosen] = (labels[chosen] + shift) % num_classes
+    return Images(images.images, labels)
+
+
+def balanced_sample(images: Images, count: int, seed: int = 0) -> Images:
+    """Take ``count`` images in turns of the classes.
+
+    Every prefix is balanced too, and the first n of a sample are the sample of n.
+
+    Raises:
+        UserError: where there are fewer images than that.
+    """
+    if count > len(images):
+        raise UserError(f"{count} images are asked for where there are {len(images)}.")
+    return images.take(balanced_order(images.labels, seed)[:count])
+
+
+def balanced_order(labels: Tensor, seed: int) -> Tensor:
+    """Return an order of all samples in which every prefix is as balanced as can be."""
+    classes = _classes_in_random_order(labels, seed)
+    turn = torch.cat([torch.arange(len(rows)) for rows in classes])
+    generator = torch.Generator().manual_seed(seed)
+    tie = torch.randperm(len(labels), generator=generator)  # no class is first in every turn
+    rank = turn * len(labels) + tie
+    return torch.cat(classes)[rank.argsort()]
+
+
+def _classes_in_random_order(labels: Tensor, seed: int) -> list[Tensor]:
+    """Return the indices of each class that occurs, shuffled."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = [(labels == label).nonzero().squeeze(1) for label in labels.unique()]
+    return [rows[torch.randperm(len(rows), generator=generator)] for rows in groups]

@@ -1,0 +1,122 @@
+"""Images too many for memory: decoded by a DataLoader as they are needed (ImageNet)."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from robench.data.augment import Augmentation
+from robench.data.decode import decode
+from robench.data.images import Images
+from robench.data.sampling import balanced_order
+
+
+@dataclass(frozen=True)
+class ImageStream:
+    """Labelled image files, resized and cropped to one size as they are read.
+
+    Attributes:
+        files: (path, label) of each image.
+        root: the folder that the paths are below.
+        size: height and width of what is yielded.
+        workers: processes that decode.
+    """
+
+    files: tuple[tuple[str, int], ...]
+    root: Path
+    size: int = 224
+    workers: int = 4
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        return self.size, self.size
+
+    def batch_count(self, batch_size: int) -> int:
+        """Return how many batches a shuffled pass yields."""
+        whole, rest = divmod(len(self), batch_size)
+        return whole + (rest > 1)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        augmentation: Augmentation | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (B, 3, size, size) float32 in [0, 1] and labels (B,) int64.
+
+        With a generator: shuffled, random resized crops, flipped where ``augmentation`` says so.
+        Each image's crop depends on the generator and the image alone, not on the workers.
+        Without: in order, the shorter side resized to 8/7 of ``size``, centre crop.
+        """
+        seed, order = None, torch.arange(len(self))
+        if generator is not None:
+            seed = int(torch.randint(2**31, (), generator=generator))
+            order = torch.randperm(len(self), generator=generator)
+            order = order[: len(order) - (len(order) % batch_size == 1)]
+        flip = augmentation is not None and augmentation.flip
+        device = torch.device(device)
+        loader: DataLoader[Any] = DataLoader(
+            _Decoded(self, order.tolist(), seed, flip),
+            batch_size=batch_size,
+            num_workers=self.workers,
+            pin_memory=device.type == "cuda",
+        )
+        for images, labels in loader:
+            moved = images.to(device, non_blocking=True)
+            yield moved.float().div_(255), labels.to(device, non_blocking=True)
+
+    def to_images(self, count: int, seed: int) -> Images:
+        """Return a class-balanced sample of ``count`` images, centre-cropped, in memory."""
+        labels = torch.tensor([label for _, label in self.files])
+        chosen = balanced_order(labels, seed)[:count]
+        decoded = _Decoded(self, chosen.tolist(), None, flip=False)
+        images = [decoded[i][0] for i in range(len(decoded))]
+        empty = torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8)
+        return Images(torch.stack(images) if images else empty, labels[chosen])
+
+    def hash(self) -> str:
+        """Return a hash of names, sizes and labels: hashing every pixel would take hours."""
+        digest = hashlib.sha256()
+        for path, label in self.files:
+            name = Path(path).relative_to(self.root).as_posix()
+            digest.update(f"{name} {Path(path).stat().st_size} {label}\n".encode())
+        return digest.hexdigest()
+
+
+class _Decoded(Dataset[tuple[Tensor, int]]):
+    """Reads one image; random crops are seeded by the pass and the image."""
+
+    def __init__(self, stream: ImageStream, order: list[int], seed: int | None, flip: bool) -> None:
+        self._files, self._order, self._seed = stream.files, order, seed
+        size = stream.size
+        if seed is None:
+            steps = [v2.Resize(size * 8 // 7, antialias=True), v2.CenterCrop(size)]
+        else:
+            steps = [v2.RandomResizedCrop(size, antialias=True)]
+            steps += [v2.RandomHorizontalFlip()] if flip else []
+        self._transform = v2.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+        index = self._order[position]
+        path, label = self._files[index]
+        image = decode(Path(path))
+        if self._seed is None:
+            return self._transform(image), label
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed * 1_000_003 + index)
+            return self._transform(image), label

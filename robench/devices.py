@@ -1,0 +1,31 @@
+"""Which device to work on."""
+
+import itertools
+
+import torch
+from torch import nn
+
+from robench.errors import UserError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``; ``auto`` takes CUDA where there is one, else the CPU.
+
+    Raises:
+        UserError: where the name is no device or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device '{name}' cannot be used ({reason}); try cpu or cuda.") from None
+    return device
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model's first parameter or buffer is; the CPU if it has none."""
+    tensor = next(itertools.chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device

@@ -1,0 +1,95 @@
+"""What is checked before a figure is believed: the images, the model, the perturbations."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robench.contracts import Attack
+from robench.errors import UserError
+
+TOLERANCE = 1e-6
+
+
+def check_images(images: Tensor, labels: Tensor) -> None:
+    """Check what is to be judged.
+
+    Raises:
+        UserError: for another rank, images outside [0, 1] or not finite, or labels that are not
+            one whole number >= 0 an image.
+    """
+    if images.ndim != 4:
+        raise UserError(f"images have shape {tuple(images.shape)}; give (N, C, H, W).")
+    if not len(images):
+        raise UserError("there are no images to judge; give at least one.")
+    if not images.isfinite().all():
+        bad = (~images.isfinite()).flatten(1).any(1).nonzero()[0].item()
+        raise UserError(f"image {bad} has NaN or infinite pixels; mend or remove it.")
+    low, high = images.min().item(), images.max().item()
+    if low < 0 or high > 1:
+        raise UserError(
+            f"images lie in [{low:g}, {high:g}] but must lie in [0, 1]: divide by 255, and leave "
+            f"mean and std to the model."
+        )
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise UserError(
+            f"labels have shape {tuple(labels.shape)} for {len(images)} images; give one each."
+        )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise UserError(f"labels are {labels.dtype}; give whole numbers, the true classes.")
+    if labels.min() < 0:
+        raise UserError(f"a label is {labels.min().item()}; classes are counted from 0.")
+
+
+def check_logits(logits: Any, labels: Tensor, count: int) -> Tensor:
+    """Check what a model returns and pass it on.
+
+    Args:
+        logits: for a batch.
+        labels: of all samples.
+        count: size of the batch.
+
+    Raises:
+        UserError: where it is no tensor (count, classes) or has too few classes.
+    """
+    if not isinstance(logits, Tensor):
+        raise UserError(f"the model returns a {type(logits).__name__}; it must return logits.")
+    if logits.ndim != 2 or len(logits) != count:
+        raise UserError(
+            f"the model returns shape {tuple(logits.shape)} for {count} images; logits must be "
+            f"({count}, classes)."
+        )
+    if logits.shape[1] <= labels.max():
+        raise UserError(
+            f"the model tells {logits.shape[1]} classes apart but a label is "
+            f"{labels.max().item()}; it has the wrong number of classes for these images."
+        )
+    return logits
+
+
+def check_perturbation(attack: Attack, clean: Tensor, images: Tensor) -> None:
+    """Check that an attack kept to [0, 1] and to its ball.
+
+    Raises:
+        RuntimeError: naming the attack; that is its bug, not the user's.
+    """
+    name = type(attack).__name__
+    if images.shape != clean.shape:
+        raise RuntimeError(f"{name} returned {tuple(images.shape)} for {tuple(clean.shape)}")
+    if not images.isfinite().all():
+        raise RuntimeError(f"{name} returned images that are not finite")
+    if images.min() < -TOLERANCE or images.max() > 1 + TOLERANCE:
+        raise RuntimeError(f"{name} left [0, 1]: [{images.min().item()}, {images.max().item()}]")
+    eps, norm = getattr(attack, "eps", None), getattr(attack, "norm", "linf")
+    if eps is None:
+        return
+    linf, l2 = sizes(clean, images)
+    largest = (l2 if norm == "l2" else linf).max().item()
+    if largest > eps + TOLERANCE:
+        raise RuntimeError(f"{name} left its {norm} ball of radius {eps}: {largest}")
+
+
+def sizes(clean: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Linf and L2 size of each perturbation, (B,) and (B,)."""
+    delta = (images - clean).flatten(1)
+    return delta.abs().amax(1), torch.linalg.vector_norm(delta, dim=1)

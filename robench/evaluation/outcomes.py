@@ -1,0 +1,110 @@
+"""What happened to each sample under an attack; every figure is made from these."""
+
+import io
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.errors import UserError
+from robench.files import write_bytes
+
+Bools = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+Sizes = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """One attack on n samples; every attribute is an array of length n.
+
+    Attributes:
+        correct: right on the clean image.
+        robust: right on the adversarial image too.
+        queries: model evaluations charged by the attack's own rule; 0 where not attacked.
+        forwards: model evaluations really made by the attack; 0 where not attacked.
+        linf: largest change of a pixel, images in [0, 1]; 0 where not attacked.
+        l2: Euclidean length of the perturbation; 0 where not attacked.
+
+    Clean mistakes are not attacked: ``correct`` says which samples were.
+    """
+
+    correct: Bools
+    robust: Bools
+    queries: Counts
+    forwards: Counts
+    linf: Sizes
+    l2: Sizes
+
+    def __len__(self) -> int:
+        return len(self.correct)
+
+    @classmethod
+    def without_attack(cls, correct: Bools) -> "Outcomes":
+        """Return the outcomes of doing nothing: robust where correct, at no cost."""
+        none = np.zeros(len(correct))
+        counts, sizes = none.astype(np.int64), none.astype(np.float32)
+        return cls(correct, correct.copy(), counts, counts, sizes, sizes)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the samples that are right under attack; nan for no samples."""
+        return _mean(self.robust)
+
+    @property
+    def fooled(self) -> Bools:
+        """The attacked samples on which the attack succeeded."""
+        return self.correct & ~self.robust
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the attacked samples that were fooled; nan where none was attacked."""
+        return _mean(self.fooled[self.correct])
+
+    @property
+    def mean_queries(self) -> float:
+        """Mean over all attacked samples, failures at what they cost."""
+        return _mean(self.queries[self.correct])
+
+    @property
+    def mean_queries_of_successes(self) -> float:
+        """Mean over the attacked samples that were fooled."""
+        return _mean(self.queries[self.fooled])
+
+    @property
+    def median_queries_of_successes(self) -> float:
+        """Median over the attacked samples that were fooled."""
+        queries = self.queries[self.fooled]
+        return float(np.median(queries)) if len(queries) else math.nan
+
+    def save(self, path: Path) -> None:
+        """Write an ``.npz``; the same outcomes give the same bytes."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{f.name: getattr(self, f.name) for f in fields(self)})
+        write_bytes(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "Outcomes":
+        """Read what :meth:`save` wrote; nothing in the file is executed.
+
+        Raises:
+            UserError: where the file is missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                values: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls)}
+        except Exception as error:
+            raise UserError(
+                f"the outcomes {path} are missing or damaged ({type(error).__name__}: {error}); "
+                f"remove the file and attack again."
+            ) from error
+        if len({array.shape for array in values.values()}) != 1:
+            raise UserError(f"the outcomes {path} are damaged: their columns differ in length.")
+        return cls(**values)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else math.nan

@@ -1,0 +1,243 @@
+"""One cell: trained unless it is trained, attacked with what has not been run, stored."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+import torch
+
+from robench.calls import parse_call
+from robench.checkpoint import Network, load_weights, save_weights
+from robench.data import (
+    Augmentation,
+    DataSet,
+    Images,
+    ImageStream,
+    add_label_noise,
+    balanced_sample,
+    held_out,
+    subset,
+)
+from robench.errors import UserError
+from robench.evaluation import Outcomes, evaluate
+from robench.execution.watcher import Watcher
+from robench.files import read_json, write_json
+from robench.models import parameter_count
+from robench.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.registry import attacks, defenses
+from robench.specs import Cell, EvaluationSpec
+from robench.store import CellFolder, RunStore
+from robench.training.loop import TrainingDivergedError, TrainingFiles, fit
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What the cells of a run share."""
+
+    store: RunStore
+    dataset: DataSet
+    evaluation: EvaluationSpec
+    device: torch.device
+    watcher: Watcher
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a finished cell brings to its row.
+
+    Attributes:
+        seed: the cell's seed.
+        outcomes: column -> outcomes, ``clean`` among them; empty where training diverged.
+        seconds_per_epoch: median over the epochs.
+        parameters: number of trained parameters.
+        digest: hash of specification, weights and outcomes.
+        diverged: training ended without finite weights.
+    """
+
+    seed: int
+    outcomes: dict[str, Outcomes]
+    seconds_per_epoch: float
+    parameters: int
+    digest: str
+    diverged: bool = False
+
+
+def run_cell(cell: Cell, title: str, place: Workplace) -> CellResult:
+    """Bring a cell to its end and return its result; what is stored is not computed again.
+
+    Raises:
+        UserError: where the store cannot be written or another process is at the cell.
+    """
+    folder = place.store.open(cell)
+    with place.store.lock(folder):
+        if not folder.finished_training:
+            place.watcher.cell(title, cell.seed, "training")
+            train_cell(cell, folder, place)
+        if folder.diverged.exists():
+            place.watcher.cell(title, cell.seed, "diverged")
+            return _result(cell, folder, place)
+        names = ("clean", *place.evaluation.attacks)
+        stored = read_json(folder.manifest).get("outcomes", {})
+        missing = [name for name in names if outcome_key(name, place) not in stored]
+        place.watcher.cell(title, cell.seed, "attacking" if missing else "stored")
+        if missing:
+            _attack(cell, folder, place, missing)
+        return _result(cell, folder, place)
+
+
+def train_cell(cell: Cell, folder: CellFolder, place: Workplace) -> None:
+    """Train a cell from where its checkpoint stands and store the weights.
+
+    A training that diverges leaves a note of it in the place of weights.
+    """
+    train, val, augmentation = training_data(cell, place.dataset)
+    network = Network.of(cell, place.dataset)
+    with torch.random.fork_rng():
+        torch.manual_seed(cell.seed)
+        model = network.build()
+        try:
+            epochs = fit(
+                model,
+                defenses.build(parse_call(cell.defense)),
+                cell.training,
+                train,
+                val,
+                augmentation=augmentation,
+                seed=cell.seed,
+                device=place.device,
+                files=TrainingFiles(log=folder.log, checkpoint=folder.checkpoint),
+                progress=place.watcher.training,
+            )
+        except TrainingDivergedError as diverged:
+            write_json(folder.diverged, {"reason": str(diverged)})
+            folder.checkpoint.unlink(missing_ok=True)
+            return
+    facts = {"cell": cell.key, "dataset": place.dataset.name, "seed": cell.seed}
+    save_weights(folder.weights, model, network, **facts)
+    manifest = {
+        "specification": cell.key,
+        "version": code_version(),
+        "environment": environment(place.device),
+        "data_hash": cell.data_hash,
+        "training_seconds": sum(epoch.seconds for epoch in epochs),
+        "peak_memory_mib": peak_memory_mib(place.device),
+        "weights_hash": file_hash(folder.weights),
+    }
+    write_json(folder.manifest, manifest)
+    folder.checkpoint.unlink(missing_ok=True)
+
+
+def training_data(
+    cell: Cell, dataset: DataSet
+) -> tuple[Images | ImageStream, Images, Augmentation]:
+    """Return what a cell trains on, what it is validated on, and its augmentation.
+
+    The validation part is split off first and never holds noisy labels; the subset is of the
+    rest. All of it depends on the seed of the cell.
+    """
+    spec = cell.data
+    augmentation = Augmentation(
+        crop_padding=(
+            dataset.augmentation.crop_padding if spec.crop_padding is None else spec.crop_padding
+        ),
+        flip=dataset.augmentation.flip if spec.flip is None else spec.flip,
+    )
+    train, val = held_out(dataset, spec.validation, cell.seed)
+    if isinstance(train, ImageStream):
+        if spec.subset < 1 or spec.label_noise > 0:
+            raise UserError(f"{dataset.name} is streamed: it has neither subset nor label noise.")
+        return train, val, augmentation
+    train = subset(train, spec.subset, cell.seed)
+    return (
+        add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed),
+        val,
+        augmentation,
+    )
+
+
+def judged_images(dataset: DataSet, samples: int) -> Images:
+    """Return the class-balanced test images that every cell is judged on."""
+    if isinstance(dataset.test, ImageStream):
+        return dataset.test.to_images(samples, 0)
+    return balanced_sample(dataset.test, samples)
+
+
+def outcome_key(name: str, place: Workplace) -> str:
+    """Return the file name of a column's outcomes: all that they depend on besides the cell."""
+    identity: dict[str, object] = {"samples": place.evaluation.samples}
+    if name != "clean":
+        attack = attacks.build(parse_call(name), place.evaluation.defaults)
+        identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
+        identity["plugin"] = attacks.plugin_hash(parse_call(name))
+        identity["samples"] = attack.samples or place.evaluation.samples
+    text = json.dumps(identity, sort_keys=True, default=str)
+    slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
+    return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _attack(cell: Cell, folder: CellFolder, place: Workplace, missing: Sequence[str]) -> None:
+    network = Network.of(cell, place.dataset)
+    with torch.random.fork_rng():
+        model = load_weights(folder.weights, network.build())
+    model.to(place.device).to(memory_format=torch.channels_last)
+    sample = judged_images(place.dataset, place.evaluation.samples)
+    manifest = read_json(folder.manifest)
+    for group in _shared(missing, place.evaluation):
+        start = time.perf_counter()
+        evaluation = evaluate(
+            model,
+            sample.images,
+            sample.labels,
+            [name for name in group if name != "clean"],
+            defaults=place.evaluation.defaults,
+            seed=cell.seed,
+            batch_size=place.evaluation.batch_size,
+            device=place.device,
+            progress=place.watcher.attacking,
+        )
+        seconds = time.perf_counter() - start
+        for name in group:
+            outcomes = evaluation.attacks.get(name) or Outcomes.without_attack(evaluation.clean)
+            path = folder.outcomes(outcome_key(name, place))
+            outcomes.save(path)
+            facts = {"outcomes_hash": file_hash(path), "seconds_of_group": seconds}
+            manifest.setdefault("outcomes", {})[path.stem] = facts
+        manifest["peak_memory_mib"] = max(
+            manifest["peak_memory_mib"], peak_memory_mib(place.device)
+        )
+        write_json(folder.manifest, manifest)
+
+
+def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]:
+    """Group the columns that come from one trajectory; each group is stored when it is done."""
+    groups: dict[object, list[str]] = {}
+    for name in names:
+        attack = attacks.build(parse_call(name), evaluation.defaults) if name != "clean" else None
+        groups.setdefault(attack and attack.shared_work(), []).append(name)
+    return list(groups.values())
+
+
+def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
+    with torch.random.fork_rng():
+        parameters = parameter_count(Network.of(cell, place.dataset).build())
+    if folder.diverged.exists():
+        return CellResult(cell.seed, {}, float("nan"), parameters, cell.key, diverged=True)
+    log = pd.read_csv(folder.log)
+    names = ("clean", *place.evaluation.attacks)
+    outcomes = {name: Outcomes.load(folder.outcomes(outcome_key(name, place))) for name in names}
+    manifest = read_json(folder.manifest)
+    hashes = [manifest["outcomes"][outcome_key(n, place)]["outcomes_hash"] for n in names]
+    identity = "".join([cell.key, manifest["weights_hash"], *hashes])
+    result = CellResult(
+        seed=cell.seed,
+        outcomes=outcomes,
+        seconds_per_epoch=float(log["seconds"].median()),
+        parameters=parameters,
+        digest=hashlib.sha256(identity.encode()).hexdigest(),
+    )
+    accuracies = {name: o.accuracy for name, o in outcomes.items()}
+    write_json(folder.result, {"accuracy": accuracies, "parameters": parameters})
+    return result

@@ -1,0 +1,142 @@
+"""A whole board: its cells one after the other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from robench.board import Arm, Board
+from robench.calls import parse_call
+from robench.checkpoint import Network
+from robench.data import DataSet, load_dataset
+from robench.errors import UserError
+from robench.execution.cell import CellResult, Workplace, run_cell, train_cell
+from robench.execution.watcher import Silent, Watcher
+from robench.registry import attacks, backbones, defenses
+from robench.specs import Cell, TrainingSpec
+from robench.store import CellFolder, RunStore
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """A row of the board with its finished cells, one a seed."""
+
+    arm: Arm
+    recipe: TrainingSpec
+    cells: tuple[CellResult, ...]
+
+
+@dataclass(frozen=True)
+class BoardResult:
+    """A finished board: everything that its table is made from."""
+
+    board: Board
+    dataset: str
+    rows: tuple[RowResult, ...]
+
+
+def run_board(
+    board: Board,
+    *,
+    out: Path,
+    data_dir: Path | None = None,
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> BoardResult:
+    """Train and attack what a board names; finished cells are taken from ``out/cells``.
+
+    Args:
+        board: the specification.
+        out: folder of the run store; a finished cell in it is not computed again.
+        data_dir: where the data set is, or is downloaded to.
+        device: where to work; the CPU by default.
+        watcher: told how the work goes.
+
+    Raises:
+        UserError: where the board names what is not there, before any work is done; or the
+            data cannot be read or the results not written.
+    """
+    place = _workplace(board, out, data_dir, device, watcher)
+    rows: list[RowResult] = []
+    for arm, recipe in board.rows():
+        cells = _cells(board, arm, place.dataset)
+        rows.append(RowResult(arm, recipe, tuple(run_cell(c, arm.title, place) for c in cells)))
+    return BoardResult(board, place.dataset.name, tuple(rows))
+
+
+def train_row(
+    board: Board,
+    *,
+    out: Path,
+    data_dir: Path | None = None,
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> CellFolder:
+    """Train the first cell of a board without attacking it, and return its folder.
+
+    The arguments and errors are those of :func:`run_board`.
+    """
+    place = _workplace(board, out, data_dir, device, watcher)
+    arm, _ = board.rows()[0]
+    cell = _cells(board, arm, place.dataset)[0]
+    folder = place.store.open(cell)
+    with place.store.lock(folder):
+        if not folder.finished_training:
+            place.watcher.cell(arm.title, cell.seed, "training")
+            train_cell(cell, folder, place)
+    return folder
+
+
+def _workplace(
+    board: Board,
+    out: Path,
+    data_dir: Path | None,
+    device: torch.device | None,
+    watcher: Watcher | None,
+) -> Workplace:
+    check_names(board)
+    dataset = load_dataset(board.data.name, data_dir)
+    check_sizes(board, dataset)
+    return Workplace(
+        store=RunStore(out / "cells"),
+        dataset=dataset,
+        evaluation=board.evaluation,
+        device=device or torch.device("cpu"),
+        watcher=watcher or Silent(),
+    )
+
+
+def _cells(board: Board, arm: Arm, dataset: DataSet) -> list[Cell]:
+    plugin = defenses.plugin_hash(parse_call(arm.defense))
+    return board.cells(arm, dataset.name, dataset.fingerprint, plugin)
+
+
+def check_names(board: Board) -> None:
+    """Build every defense and attack that a board names, so that a wrong name costs no work.
+
+    Raises:
+        UserError: for the first name or option that is not there.
+    """
+    for arm, _ in board.rows():
+        defenses.build(parse_call(arm.defense))
+    for attack in board.evaluation.attacks:
+        attacks.build(parse_call(attack), board.evaluation.defaults)
+    backbones.get(board.model.name)
+
+
+def check_sizes(board: Board, dataset: DataSet) -> None:
+    """Build every network once and count the test images, before any work is done.
+
+    Raises:
+        UserError: where a network does not fit the images or a defense the network, or there
+            are fewer test images than the board asks for.
+    """
+    if board.evaluation.samples > len(dataset.test):
+        raise UserError(
+            f"the board asks for {board.evaluation.samples} test images, but {dataset.name} has "
+            f"{len(dataset.test)}; lower evaluation.samples."
+        )
+    for arm, _ in board.rows():
+        cell = _cells(board, arm, dataset)[0]
+        with torch.random.fork_rng():
+            Network.of(cell, dataset).build()

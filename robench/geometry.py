@@ -1,0 +1,65 @@
+"""Balls in image space: norms, projections, steepest directions and radii, a sample at a time."""
+
+import math
+from typing import Literal, get_args
+
+from torch import Tensor
+from torch.linalg import vector_norm
+
+Norm = Literal["linf", "l2"]
+"""How the size of a perturbation is measured: largest pixel change, or Euclidean length."""
+
+
+def norms(delta: Tensor, norm: Norm) -> Tensor:
+    """Return the norm of each sample, (B, ...) -> (B,), in the dtype of ``delta``."""
+    flat = delta.flatten(1)
+    return flat.abs().amax(1) if norm == "linf" else vector_norm(flat, dim=1)
+
+
+def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:
+    """Return the point of the ball of radius ``eps`` around 0 that is nearest to each sample.
+
+    Args:
+        delta: (B, ...) perturbations.
+        norm: the ball's norm.
+        eps: its radius, in pixel units (images in [0, 1]).
+    """
+    if norm == "linf":
+        return delta.clamp(-eps, eps)
+    lengths = norms(delta, "l2").clamp_min(1e-12)
+    return delta * _per_sample((eps / lengths).clamp_max(1.0), delta)
+
+
+def steepest(gradient: Tensor, norm: Norm) -> Tensor:
+    """Return the direction of unit norm along which a linear function grows fastest.
+
+    The sign for Linf, the normalised gradient for L2; 0 where the gradient is 0.
+
+    Args:
+        gradient: (B, ...) of any scale: samples are rescaled before squares could underflow.
+        norm: the norm in which the direction has length 1.
+    """
+    if norm == "linf":
+        return gradient.sign()
+    largest = norms(gradient, "linf")
+    scaled = gradient / _per_sample(largest.where(largest > 0, 1.0), gradient)
+    return scaled / _per_sample(norms(scaled, "l2").clamp_min(1.0), gradient)
+
+
+def check_radius(name: str, value: float, norm: Norm) -> None:
+    """Check an option that is a length in image space.
+
+    Raises:
+        ValueError: for a Linf length outside [0, 1] or an L2 length that is not positive.
+    """
+    if norm not in get_args(Norm):
+        raise ValueError(f"norm is {norm!r}: use 'linf' or 'l2'.")
+    if norm == "linf" and not 0 <= value <= 1:
+        hint = f"'{value:g}/255'" if 1 < value <= 255 else "'8/255'"
+        raise ValueError(f"{name} is {value:g} but pixels lie in [0, 1]: write {hint}?")
+    if norm == "l2" and not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value:g} but an L2 length must be above 0: write 0.5?")
+
+
+def _per_sample(values: Tensor, like: Tensor) -> Tensor:
+    return values.reshape(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,209 @@
+"""Convolutional normalization (Liu et al., NeurIPS 2021, arXiv:2103.00673), as a layer.
+
+For each output channel o, the convolution is followed by the inverse square root of its own
+operator, which is a filter with the gain
+
+    V_o(f) = S_o(f)^(-1/2),    S_o(f) = sum_i |w^_oi(f)|^2,
+
+applied on the grid of the full linear convolution (sides n + d (k - 1)) and then cropped and
+strided. The circular operator of each channel then is a tight frame: A_o A_o^T = I. It is weight
+normalization done per frequency. No gradient flows through V (``detach``), as in the paper. The
+learned affine that follows is a depthwise convolution r_o and a bias.
+"""
+
+import math
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
+
+EvalStats = Literal["running_autocorr", "exact", "running_v"]
+AffineInit = Literal["default", "delta"]
+RUNNING_V = "running_v_"
+
+
+def gain(spectrum: Tensor) -> Tensor:
+    """Return V = S^(-1/2), (out, N1, N2 // 2 + 1), finite everywhere.
+
+    S is held above 1e-12 of the channel's largest value, for spectral nulls, and above 1e-30, for
+    filters that are zero.
+    """
+    largest = spectrum.amax((1, 2), keepdim=True)
+    return torch.maximum(spectrum, 1e-12 * largest).clamp_min(1e-30).rsqrt()
+
+
+def averaging_rate(forwards: Tensor, total: int) -> Tensor:
+    """Return the weight of the newest statistic after so many training forwards.
+
+    max((1 + cos(pi min(t, total) / total)) / 2, 0.01): from 1 to 0.01 over the training.
+    """
+    share = forwards.clamp_max(total) / total
+    return (0.5 * (1 + torch.cos(math.pi * share))).clamp_min(0.01)
+
+
+class ConvNorm2d(nn.Conv2d):
+    """A convolution with ConvNorm; takes the arguments of ``nn.Conv2d`` and these.
+
+    Works for every stride, padding, dilation, kernel size, number of groups and input size; the
+    bias is added after the normalization. Images wrap around at the border of the filter's grid.
+
+    Args:
+        affine: follow with a depthwise convolution of the same kernel size and a bias.
+        affine_init: ``default`` is torch's random initialisation, as in the paper; ``delta``
+            starts at the identity.
+        eval_stats: what normalizes in evaluation: ``running_autocorr`` is a running average of
+            the kernel's autocorrelation, valid for any input size; ``exact`` is the current
+            kernel; ``running_v`` is the paper's running average of V, one a size.
+        detach: let no gradient flow through V.
+        total_forwards: training forwards over which the averages settle.
+    """
+
+    num_forwards: Tensor
+    running_autocorr: Tensor
+
+    def __init__(
+        self,
+        *args: Any,
+        affine: bool = True,
+        affine_init: AffineInit = "default",
+        eval_stats: EvalStats = "running_autocorr",
+        detach: bool = True,
+        total_forwards: int = 40_000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.eval_stats = eval_stats
+        self.detach = detach
+        self.total_forwards = total_forwards
+        channels, (kh, kw) = self.out_channels, self.kernel_size
+        lags = self.weight.new_zeros(channels, 2 * kh - 1, 2 * kw - 1)
+        self.register_buffer("running_autocorr", lags.detach())
+        counter = torch.zeros((), dtype=torch.int64, device=self.weight.device)
+        self.register_buffer("num_forwards", counter)
+        self.affine = _depthwise(channels, (kh, kw), affine_init) if affine else nn.Identity()
+        self.affine.to(self.weight)
+
+    @classmethod
+    def from_conv(cls, conv: nn.Conv2d, **options: Any) -> Self:
+        """Return a layer with the geometry and the parameters of ``conv``."""
+        layer = cls(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            groups=conv.groups,
+            bias=conv.bias is not None,
+            padding_mode=conv.padding_mode,
+            device=conv.weight.device,
+            dtype=conv.weight.dtype,
+            **options,
+        )
+        layer.weight, layer.bias = conv.weight, conv.bias
+        return layer
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (B, in, H, W) to what the convolution alone would give the shape of."""
+        out = self._pointwise(input) if self.kernel_size == (1, 1) else self._filtered(input)
+        if self.bias is not None:
+            out = out + self.bias.to(out.dtype).view(-1, 1, 1)
+        result: Tensor = self.affine(out)
+        return result
+
+    def _pointwise(self, x: Tensor) -> Tensor:
+        # V does not depend on the frequency, so it goes into the weight.
+        weight = self.weight * self._gain((1, 1)).to(self.weight.dtype).unsqueeze(1)
+        return self._conv_forward(x, weight, None)
+
+    def _filtered(self, x: Tensor) -> Tensor:
+        left, right, top, bottom = self._reversed_padding_repeated_twice
+        if self.padding_mode != "zeros":
+            x = F.pad(x, (left, right, top, bottom), self.padding_mode)
+            left = right = top = bottom = 0
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        height = x.shape[-2] + top + bottom - reach[0]
+        width = x.shape[-1] + left + right - reach[1]
+        if min(height, width) < 1:
+            raise RuntimeError(
+                f"the kernel reaches over {reach[0] + 1}x{reach[1] + 1} pixels, more than the "
+                f"padded input of {height + reach[0]}x{width + reach[1]}"
+            )
+        # Padding beyond the kernel's reach is no part of the full convolution: it comes first.
+        extra = [max(p - reach[1], 0) for p in (left, right)]
+        extra += [max(p - reach[0], 0) for p in (top, bottom)]
+        if any(extra):
+            x = F.pad(x, extra)
+        y = F.conv2d(x, self.weight, None, 1, reach, self.dilation, self.groups)
+        z = _apply_gain(y, self._gain((y.shape[-2], y.shape[-1])))
+        start = (reach[0] - (top - extra[2]), reach[1] - (left - extra[0]))
+        rows = slice(start[0], start[0] + height, self.stride[0])
+        columns = slice(start[1], start[1] + width, self.stride[1])
+        return z[..., rows, columns].to(y.dtype)
+
+    def _gain(self, size: tuple[int, int]) -> Tensor:
+        with torch.autocast(self.weight.device.type, enabled=False):
+            if not self.detach:
+                lags = self._statistics(autocorrelation(self.weight), size)
+            else:
+                with torch.no_grad():
+                    lags = self._statistics(autocorrelation(self.weight), size)
+            return lags
+
+    def _statistics(self, lags: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the gain in force for the kernel's autocorrelation; in training, average it."""
+        dilation = (self.dilation[0], self.dilation[1])
+        current = gain(power_spectrum(lags, size, dilation))
+        name = f"{RUNNING_V}{size[0]}x{size[1]}"
+        if self.training:
+            rate = averaging_rate(self.num_forwards, self.total_forwards)
+            with torch.no_grad():
+                if self.eval_stats == "running_v":
+                    self._average(name, current, rate)
+                self._average("running_autocorr", lags, rate)
+                self.num_forwards += 1
+            return current
+        if self.eval_stats == "exact":
+            return current
+        if self.eval_stats == "running_v" and name in self._buffers:
+            return getattr(self, name)
+        averaged = gain(power_spectrum(self.running_autocorr, size, dilation))
+        # Without a synchronisation: a layer that was never trained has no averages yet.
+        return torch.where(self.num_forwards > 0, averaged.to(current.dtype), current)
+
+    def _average(self, name: str, value: Tensor, rate: Tensor) -> None:
+        if name not in self._buffers:
+            self.register_buffer(name, value.detach().to(self.weight.dtype))
+            return
+        buffer = getattr(self, name)
+        buffer.lerp_(value.to(buffer.dtype), rate.to(buffer.dtype))
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        for key, value in state_dict.items():
+            if key.startswith(prefix + RUNNING_V):
+                self.register_buffer(key[len(prefix) :], torch.zeros_like(value))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def extra_repr(self) -> str:
+        """Describe the convolution and how it is normalized."""
+        return f"{super().extra_repr()}, eval_stats={self.eval_stats}, detach={self.detach}"
+
+
+def _depthwise(channels: int, kernel: tuple[int, int], init: AffineInit) -> nn.Conv2d:
+    layer = nn.Conv2d(channels, channels, kernel, padding="same", groups=channels)
+    if init == "delta":
+        with torch.no_grad():
+            layer.weight.zero_()[:, :, (kernel[0] - 1) // 2, (kernel[1] - 1) // 2] = 1
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _apply_gain(y: Tensor, v: Tensor) -> Tensor:
+    """Filter the planes of (B, out, N1, N2) by a real gain, in float32 or better."""
+    with torch.autocast(y.device.type, enabled=False):
+        y = y.to(torch.promote_types(y.dtype, torch.float32))
+        size = (y.shape[-2], y.shape[-1])
+        return torch.fft.irfft2(torch.fft.rfft2(y) * v.to(y.dtype), s=size)

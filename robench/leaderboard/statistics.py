@@ -1,0 +1,40 @@
+"""Intervals and spreads, by SciPy."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy over seeds.
+
+    Attributes:
+        mean: mean over the seeds, in [0, 1].
+        std: sample standard deviation over the seeds; nan for one seed.
+        low: lower end of the 95% Wilson interval.
+        high: upper end.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+def estimate(accuracies: Sequence[float], samples: int) -> Estimate:
+    """Summarise one accuracy a seed, each over the same ``samples`` images.
+
+    The interval is Wilson's for the mean accuracy on ``samples`` images. The seeds see the same
+    images, so they do not count as further samples: the interval says how far another test set
+    of this size could move the figure, and ``std`` how far another seed could.
+    """
+    mean = statistics.fmean(accuracies)
+    std = statistics.stdev(accuracies) if len(accuracies) > 1 else math.nan
+    if math.isnan(mean):
+        return Estimate(mean, std, math.nan, math.nan)
+    interval = binomtest(round(mean * samples), samples).proportion_ci(0.95, method="wilson")
+    return Estimate(mean, std, float(interval.low), float(interval.high))

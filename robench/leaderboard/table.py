@@ -1,0 +1,91 @@
+"""From finished cells to the leaderboard: one tidy row a defense, columns in a fixed order."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from robench.board import Board
+from robench.calls import parse_call
+from robench.evaluation.outcomes import Outcomes
+from robench.execution.run import BoardResult, RowResult
+from robench.leaderboard.statistics import estimate
+from robench.registry import attacks
+
+TIMING_COLUMNS = ("train_seconds_per_epoch", "train_cost")
+"""Columns that differ between two runs of the same work."""
+
+
+def leaderboard(result: BoardResult, version: str) -> pd.DataFrame:
+    """Build the table, best first by the board's ranking column.
+
+    Accuracies and their intervals are fractions in [0, 1]. A row with a diverged seed has no
+    figures, is flagged and comes last.
+
+    Args:
+        result: the finished board.
+        version: the code that made the table.
+    """
+    board = result.board
+    table = pd.DataFrame([_row(result, row, version) for row in result.rows])
+    baseline = board.baseline or result.rows[0].arm.title
+    seconds = table.loc[table["defense"] == baseline, "train_seconds_per_epoch"]
+    table["train_cost"] = table["train_seconds_per_epoch"] / seconds.iloc[0]
+    key = f"{board.evaluation.ranking_column}_mean"
+    rank = table[key].rank(method="min", ascending=False, na_option="bottom").astype(int)
+    table.insert(0, "rank", rank)
+    return table.sort_values(["rank", "defense"], kind="stable", ignore_index=True)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Return the table as CSV text: figures to six digits, an empty field for no figure."""
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _row(result: BoardResult, row: RowResult, version: str) -> dict[str, Any]:
+    board, cells = result.board, row.cells
+    diverged = any(cell.diverged for cell in cells)
+    figures: dict[str, Any] = {}
+    for column in ("clean", *board.evaluation.attacks):
+        figures |= _figures(board, column, [] if diverged else [c.outcomes[column] for c in cells])
+    digests = "".join(cell.digest for cell in cells)
+    return {
+        "defense": row.arm.title,
+        "training": row.recipe.method,
+        "backbone": board.model.name,
+        "width": board.model.width,
+        "dataset": result.dataset,
+        "seeds": " ".join(str(cell.seed) for cell in cells),
+        "samples": board.evaluation.samples,
+        **figures,
+        "train_seconds_per_epoch": sum(c.seconds_per_epoch for c in cells) / len(cells),
+        "train_cost": math.nan,
+        "parameters": cells[0].parameters,
+        "flags": "diverged" if diverged else "",
+        "version": version,
+        "digest": hashlib.sha256(digests.encode()).hexdigest()[:16],
+    }
+
+
+def _figures(board: Board, column: str, outcomes: list[Outcomes]) -> dict[str, Any]:
+    spread = estimate([o.accuracy for o in outcomes], len(outcomes[0].robust)) if outcomes else None
+    names = ("mean", "std", "low", "high")
+    figures = {f"{column}_{n}": getattr(spread, n) if spread else math.nan for n in names}
+    if column == "clean" or not _reports_queries(board, column):
+        return figures
+    return figures | {
+        f"{column}_samples": len(outcomes[0].robust) if outcomes else 0,
+        f"{column}_success": _mean([o.success_rate for o in outcomes]),
+        f"{column}_queries": _mean([o.mean_queries for o in outcomes]),
+        f"{column}_queries_of_successes": _mean([o.mean_queries_of_successes for o in outcomes]),
+    }
+
+
+def _reports_queries(board: Board, column: str) -> bool:
+    return attacks.build(parse_call(column), board.evaluation.defaults).reports_queries
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -1,0 +1,78 @@
+"""What a result was made with: versions, code, machine. Nothing private is recorded."""
+
+import hashlib
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+PACKAGES = ("robench", "torch", "torchvision", "torchattacks", "foolbox", "numpy", "scipy")
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """Return robench's version; in a git checkout the commit, with ``+dirty`` where changed."""
+    source = Path(__file__).resolve().parent
+    commit = _git(source, "rev-parse", "--short=12", "HEAD")
+    ours = _git(source, "ls-files", "--error-unmatch", Path(__file__).name)
+    if not commit or not ours:
+        return _version("robench")
+    code = [":/robench", ":/attacks", ":/defenses"]
+    dirty = _git(source, "status", "--porcelain", "--untracked-files=no", "--", *code)
+    return f"{commit}+dirty" if dirty else commit
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Return the versions and the kind of machine, without host, user or path."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": f"{device.type}: {name}",
+        "threads": str(torch.get_num_threads()),
+        **{package: _version(package) for package in PACKAGES},
+    }
+
+
+def peak_memory_mib(device: torch.device) -> int:
+    """Return the peak memory so far: of the GPU where one is used, else of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device) / 2**20)
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,44 @@
+"""``robench new``: writes a commented, working entry and its test."""
+
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from robench.errors import UserError
+from robench.files import write_text
+from robench.registry import Registry, attacks, defenses
+
+
+def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
+    """Write ``<kind>s/<name>.py`` and ``tests/<kind>s/test_<name>.py`` below ``root``.
+
+    Args:
+        kind: "defense" or "attack".
+        name: what boards will call it.
+        root: the folder that holds (or will hold) ``defenses/`` and ``tests/``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: where the name is taken or not a name, or a file is there already.
+    """
+    registries: dict[str, Registry[Any]] = {"defense": defenses, "attack": attacks}
+    registry = registries[kind]
+    if name in registry:
+        raise UserError(
+            f"a {kind} named '{name}' exists in {registry.get(name).file}; choose another name."
+        )
+    registry.register(name)  # refuses what is not a name, before anything is written
+    entry = root / f"{kind}s" / f"{name}.py"
+    test = root / "tests" / f"{kind}s" / f"test_{name}.py"
+    for path in (entry, test):
+        if path.exists():
+            raise UserError(f"{path} is there already; choose another name or remove it.")
+    words = {"name": name, "Class": "".join(part.capitalize() for part in name.split("_"))}
+    templates = files("robench") / "templates"
+    for path, template in ((entry, f"{kind}.py.txt"), (test, f"test_{kind}.py.txt")):
+        text = (templates / template).read_text(encoding="utf-8")
+        write_text(path, Template(text).substitute(words))
+    return [entry, test]

@@ -1,0 +1,154 @@
+"""What a person sees: progress bars and tables, by Rich."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from robench.board import Board
+from robench.registry import Entry
+from robench.training.loop import Progress as TrainingProgress
+
+
+class ScreenWatcher:
+    """Shows the cell under way as one bar with accuracy and time left; a context manager."""
+
+    def __init__(self, console: Console, cells: int) -> None:
+        self._console = console
+        self._cells = cells
+        self._count = 0
+        self._title = ""
+        self._task: TaskID | None = None
+        self._attack = ""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def __enter__(self) -> "ScreenWatcher":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def cell(self, title: str, seed: int, state: str) -> None:
+        """Announce what is done with a cell; one line a cell where there is no terminal."""
+        name = f"{title}, seed {seed}"
+        if name != self._title:
+            self._count += 1
+            self._title = name
+        if state in ("stored", "diverged") or not self._console.is_terminal:
+            self._console.print(f"[{self._count}/{self._cells}] {name}: {state}", markup=False)
+        self._replace(f"{name}: {state}")
+
+    def training(self, progress: TrainingProgress) -> None:
+        """Move the bar over all epochs of the training."""
+        done = progress.epoch * progress.batches + progress.batch
+        note = f"epoch {progress.epoch + 1}/{progress.epochs}, accuracy {progress.accuracy:.1%}"
+        self._move(done, progress.epochs * progress.batches, note)
+
+    def attacking(self, attack: str, done: int, total: int) -> None:
+        """Move the bar over the images of an attack."""
+        if attack != self._attack:
+            self._attack = attack
+            self._replace(f"{self._title}: {attack}")
+        self._move(done, total, f"{done}/{total} images")
+
+    def _replace(self, description: str) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(description.replace("[", "\\["), total=None, note="")
+
+    def _move(self, done: int, total: int, note: str) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, note=note)
+
+
+def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
+    """Return the leaderboard as a Rich table: percent, mean ± std, 95% interval below."""
+    shown = Table(title=title, title_style="bold", caption=caption(table), caption_justify="left")
+    shown.add_column("#", justify="right")
+    shown.add_column("defense")
+    columns = ["clean", *board.evaluation.attacks]
+    for column in columns:
+        ranking = column == board.evaluation.ranking_column
+        shown.add_column(column + (" ▼" if ranking else ""), justify="right", no_wrap=True)
+    querying = [c for c in columns if f"{c}_queries" in table]
+    for column in querying:
+        shown.add_column(f"{column} queries", justify="right")
+    shown.add_column("s/epoch", justify="right")
+    for row in table.to_dict("records"):
+        shown.add_row(
+            str(row["rank"]),
+            _plain(row["defense"]) + (f"\n[red]{row['flags']}[/red]" if row["flags"] else ""),
+            *(_accuracy(row, column) for column in columns),
+            *(_figure(row[f"{column}_queries"], "{:.0f}") for column in querying),
+            _figure(row["train_seconds_per_epoch"], "{:.1f}"),
+        )
+    return shown
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Say on what a table's figures stand."""
+    first = table.iloc[0]
+    return (
+        f"{first['dataset']}, {first['backbone']} of width {first['width']}, "
+        f"seeds {first['seeds']}, {first['samples']} test images; robust accuracy in % with 95% "
+        f"interval (Wilson); robench {first['version']}"
+    )
+
+
+def evaluation_table(table: pd.DataFrame, title: str) -> Table:
+    """Return the table of ``robench attack``, a row an attack."""
+    shown = Table(title=title, title_style="bold")
+    for column in table.columns:
+        shown.add_column(
+            column.replace("_", " "), justify="left" if column == "attack" else "right"
+        )
+    for row in table.to_dict("records"):
+        shown.add_row(*(_cell(name, value) for name, value in row.items()))
+    return shown
+
+
+def entries_table(entries: Iterable[Entry[Any]], title: str) -> Table:
+    """Return a registry as a table: name, what it does, where it comes from."""
+    shown = Table(title=title, title_style="bold", title_justify="left")
+    shown.add_column("name", no_wrap=True)
+    shown.add_column("what it does")
+    shown.add_column("reference")
+    for entry in entries:
+        shown.add_row(entry.name, _plain(entry.summary), _plain(entry.reference))
+    return shown
+
+
+def _accuracy(row: dict[Any, Any], column: str) -> str:
+    mean, std = row[f"{column}_mean"], row[f"{column}_std"]
+    if math.isnan(mean):
+        return "-"
+    spread = "" if math.isnan(std) else f" ± {100 * std:.1f}"
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    return f"{100 * mean:.1f}{spread}\n[dim]{100 * low:.1f} to {100 * high:.1f}[/dim]"
+
+
+def _cell(name: Any, value: Any) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else (f"{value:.1f}" if "quer" in name else f"{value:.2%}")
+    return _plain(str(value))
+
+
+def _figure(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else form.format(value)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")

@@ -1,0 +1,117 @@
+"""What the command line changes in a board: which board, which rows, which seeds, which values."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from robench.board import Board, read_board
+from robench.calls import split_calls
+from robench.errors import UserError, did_you_mean
+from robench.registry import defenses
+from robench.specs import explain
+
+DEFAULT_BOARD = "quick"
+
+
+def shipped_boards() -> dict[str, Path]:
+    """Return the boards that come with robench: name -> ``board.toml``."""
+    root = Path(str(files("robench.boards")))
+    return {path.parent.name: path for path in sorted(root.glob("*/board.toml"))}
+
+
+def find_board(name: str) -> tuple[str, Path]:
+    """Return a board's name and file.
+
+    Args:
+        name: a shipped board's name, a folder with a ``board.toml``, or a TOML file.
+
+    Raises:
+        UserError: where there is no such board; names the nearest.
+    """
+    path = Path(name)
+    if path.is_file():
+        return (path.parent.resolve().name if path.name == "board.toml" else path.stem), path
+    if (path / "board.toml").is_file():
+        return path.resolve().name, path / "board.toml"
+    boards = shipped_boards()
+    if name not in boards:
+        raise UserError(
+            f"there is no board '{name}': no such file, no such folder with a board.toml; "
+            f"{did_you_mean(name, boards)}"
+        )
+    return name, boards[name]
+
+
+def open_board(
+    name: str,
+    *,
+    rows: str | None = None,
+    seeds: str | None = None,
+    changes: Sequence[str] = (),
+) -> tuple[str, Board]:
+    """Read a board and apply what the command line changes.
+
+    Args:
+        name: see :func:`find_board`.
+        rows: defenses or labels of arms, separated by commas, in place of the board's rows;
+            ``all`` is every registered defense.
+        seeds: seeds separated by commas, in place of the board's.
+        changes: ``table.key=value`` with a TOML value, e.g. ``training.epochs=2``.
+
+    Returns:
+        The board's short name and the board.
+
+    Raises:
+        UserError: see :func:`find_board` and :func:`robench.board.read_board`.
+    """
+    short, path = find_board(name)
+    board = read_board(path)
+    values = board.model_dump()
+    if rows is not None:
+        values |= _rows(board, rows)
+    if seeds is not None:
+        values["seeds"] = [_seed(seed) for seed in seeds.split(",")]
+    for change in changes:
+        _change(values, change)
+    try:
+        changed = Board.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"the board with the changes asked for: {explain(error, Board)}") from None
+    changed.rows()
+    return short, changed
+
+
+def _rows(board: Board, text: str) -> dict[str, Any]:
+    wanted = defenses.names() if text == "all" else split_calls(text)
+    arms = {arm.title: arm for arm in board.arms}
+    chosen = [name for name in wanted if name not in arms]
+    kept = [arms[name] for name in wanted if name in arms]
+    baseline = board.baseline if board.baseline in wanted else ""
+    return {"defenses": chosen, "arms": kept, "baseline": baseline}
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdigit():
+        raise UserError(f"--seeds: '{text}' is not a seed; write whole numbers such as 0,1,2.")
+    return int(text)
+
+
+def _change(values: dict[str, Any], change: str) -> None:
+    path, equals, text = change.partition("=")
+    if not equals:
+        raise UserError(f"--set '{change}': write table.key=value, e.g. training.epochs=2.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a text: nobody types quotes inside quotes
+    *tables, key = path.strip().split(".")
+    inner = values
+    for table in tables:
+        if not isinstance(inner.get(table), dict):
+            raise UserError(f"--set '{change}': {did_you_mean(table, values)}")
+        inner = inner[table]
+    inner[key] = value

@@ -1,0 +1,152 @@
+"""Specifications: what is trained, on what, how, and what it is attacked with.
+
+Everything that a result depends on is a field here, checked by pydantic; the hash of a cell's
+specification is its name in the run store.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from robench.calls import number
+from robench.errors import did_you_mean
+
+SPEC_VERSION = 1
+"""Part of every cell's identity; raised when the same specification comes to mean other work."""
+
+
+def _pixel_units(value: Any) -> Any:
+    value = number(value)
+    if isinstance(value, (int, float)) and not 0 <= value <= 1:
+        raise ValueError(
+            f'images are in [0, 1], so write "{value:g}/255" for {value:g} grey levels'
+        )
+    return value
+
+
+PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
+"""A distance between images in [0, 1]; text such as "8/255" is understood."""
+
+
+class Spec(BaseModel):
+    """A frozen piece of a specification that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSpec(Spec):
+    """Which images, and what is done to the training part."""
+
+    name: str = "mnist5k"
+    subset: float = Field(1.0, gt=0, le=1)
+    label_noise: float = Field(0.0, ge=0, lt=1)
+    validation: float = Field(0.1, ge=0, lt=1)
+    crop_padding: int | None = Field(None, ge=0)
+    flip: bool | None = None
+
+
+class ModelSpec(Spec):
+    """Which network; ``width`` is the number of channels of its first stage."""
+
+    name: str = "resnet18"
+    width: int = Field(64, ge=1)
+    stem: Literal["cifar", "half", "imagenet"] = "cifar"
+
+
+class TrainingSpec(Spec):
+    """The recipe. The defaults are the paper's free adversarial training."""
+
+    method: Literal["free", "standard"] = "free"
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(128, ge=2)
+    lr: float = Field(0.1, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["step", "one-cycle"] = "step"
+    milestones: tuple[int, ...] = (10, 20)
+    precision: Literal["float32", "bf16"] = "float32"
+    replays: int = Field(4, ge=1)
+    eps: PixelUnits = 8 / 255
+    step_size: PixelUnits = 8 / 255
+    carry_delta: bool = False
+
+
+class EvaluationSpec(Spec):
+    """The attacks, the images they are given and the column that ranks."""
+
+    attacks: tuple[str, ...] = ("fgsm", "pgd-10", "pgd-20")
+    samples: int = Field(1000, ge=1)
+    batch_size: int = Field(250, ge=1)
+    rank_by: str = ""
+    defaults: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _columns_are_distinct_and_rank(self) -> Self:
+        columns = ("clean", *self.attacks)
+        if len(set(columns)) < len(columns):
+            raise ValueError("two columns have one name: " + ", ".join(columns) + ".")
+        if self.rank_by and self.rank_by not in columns:
+            raise ValueError(
+                f"rank_by = '{self.rank_by}' is no column; {did_you_mean(self.rank_by, columns)}"
+            )
+        return self
+
+    @property
+    def ranking_column(self) -> str:
+        """``rank_by``; where it is left out: PGD-20, or else the last attack, or clean."""
+        if self.rank_by or not self.attacks:
+            return self.rank_by or "clean"
+        return "pgd-20" if "pgd-20" in self.attacks else self.attacks[-1]
+
+
+class Cell(Spec):
+    """One network to be trained: all that its weights depend on, and nothing else."""
+
+    defense: str
+    data: DataSpec
+    data_hash: str
+    model: ModelSpec
+    training: TrainingSpec
+    seed: int
+    plugin_hash: str | None = None
+    version: int = SPEC_VERSION
+
+    @cached_property
+    def key(self) -> str:
+        """The name of the cell's folder: a hash of the specification."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Say what the first error of a validation is, naming the key and the nearest valid one."""
+    first = worst(error)
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'; {did_you_mean(str(first['loc'][-1]), _keys(model, first))}"
+    if first["type"] == "missing":
+        return f"the key '{key}' is missing."
+    message = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    value = first["input"]
+    return f"{key}: {message}" if isinstance(value, dict) else f"{key} = {value!r}: {message}"
+
+
+def worst(error: ValidationError) -> Any:
+    """Return the error to tell: an unknown key first, since it explains one that is missing."""
+    errors = error.errors(include_url=False)
+    return next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+
+
+def _keys(model: type[BaseModel], error: Any) -> list[str]:
+    for part in error["loc"][:-1]:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        for candidate in (inner, *get_args(inner)):  # the model itself, or tuple[model, ...]
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return list(model.model_fields)

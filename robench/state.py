@@ -1,0 +1,46 @@
+"""Leaving a model as it was found: modes, gradient flags, buffers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def frozen_stats(model: nn.Module) -> Iterator[None]:
+    """Undo, on leaving, whatever forwards inside did to the buffers of ``model``.
+
+    Running statistics, power-iteration vectors and averages of any defense are buffers, so an
+    attack during training inside this context leaves no trace in them, also after an exception.
+    """
+    before = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                if name in before and before[name].shape == buffer.shape:
+                    buffer.copy_(before[name])
+
+
+@contextmanager
+def under_attack(model: nn.Module) -> Iterator[None]:
+    """Put ``model`` in eval mode with frozen parameters; restore it on leaving.
+
+    Every module's mode and every parameter's gradient flag come back one by one as they were
+    (a BatchNorm kept in eval mode within a model in training stays so), also after an exception.
+    Gradients of parameters are neither made nor touched.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        model.eval()
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)

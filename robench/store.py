@@ -1,0 +1,99 @@
+"""The run store: a folder a cell, named by the hash of its specification.
+
+A file in it is whole or absent, so whatever was finished before an interruption is found again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from robench.errors import UserError
+from robench.files import write_json
+from robench.specs import Cell
+
+
+@dataclass(frozen=True)
+class CellFolder:
+    """The files of one cell."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The specification, as hashed."""
+        return self.path / "spec.json"
+
+    @property
+    def log(self) -> Path:
+        """A row an epoch."""
+        return self.path / "training.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state after the last epoch, while training is under way."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def weights(self) -> Path:
+        """The trained weights; their presence says that training has finished."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def result(self) -> Path:
+        """Accuracies, for people."""
+        return self.path / "result.json"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, hashes, device, times."""
+        return self.path / "manifest.json"
+
+    @property
+    def diverged(self) -> Path:
+        """Present where training ended without finite weights; says when."""
+        return self.path / "diverged.json"
+
+    @property
+    def finished_training(self) -> bool:
+        """Training has ended, with weights or without."""
+        return (self.weights.exists() and self.manifest.exists()) or self.diverged.exists()
+
+    def outcomes(self, key: str) -> Path:
+        """Where the outcomes with this key are."""
+        return self.path / "outcomes" / f"{key}.npz"
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """All cells below one folder."""
+
+    root: Path
+
+    def open(self, cell: Cell) -> CellFolder:
+        """Return the folder of ``cell``, made where it is new.
+
+        Raises:
+            UserError: where the folder cannot be written.
+        """
+        folder = CellFolder(self.root / cell.key)
+        if not folder.spec.exists():
+            write_json(folder.spec, cell.model_dump(mode="json"))
+        return folder
+
+    def lock(self, folder: CellFolder) -> FileLock:
+        """Return a lock on a cell, held against other robench processes.
+
+        Raises:
+            UserError: where another process holds it.
+        """
+        lock = FileLock(folder.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"another robench is at work in {folder.path}; wait for it or use another --out."
+            ) from None
+        except OSError as error:
+            raise UserError(f"cannot write {folder.path}: {error.strerror or error}.") from error
+        return lock

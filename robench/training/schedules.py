@@ -1,0 +1,28 @@
+"""Learning-rate schedules, by optimizer step, from torch."""
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+
+from robench.specs import TrainingSpec
+
+
+def schedule(optimizer: Optimizer, recipe: TrainingSpec, steps_per_epoch: int) -> LRScheduler:
+    """Return the schedule of a recipe, stepped once an optimizer step.
+
+    ``step`` divides the rate by 10 at each of ``milestones`` (epochs); ``one-cycle`` rises to
+    ``lr`` over the first 30% of the steps and anneals to zero by a cosine.
+
+    Args:
+        optimizer: its groups hold the recipe's ``lr``.
+        recipe: names the schedule.
+        steps_per_epoch: optimizer steps of one epoch; free replays are counted.
+    """
+    if recipe.schedule == "one-cycle":
+        return OneCycleLR(
+            optimizer,
+            max_lr=recipe.lr,
+            total_steps=recipe.epochs * steps_per_epoch,
+            pct_start=0.3,
+            cycle_momentum=False,
+        )
+    return MultiStepLR(optimizer, [epoch * steps_per_epoch for epoch in recipe.milestones])

@@ -1,0 +1,167 @@
+"""Bad input gets one clear sentence, exit code 2, no traceback; nothing is half-written."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY_BOARD, Command, Finished
+from PIL import Image
+
+from robench.checkpoint import save_weights
+from robench.files import write_bytes
+
+
+def refused(done: Finished, *parts: str) -> None:
+    assert done.code == 2, (done.out, done.err)
+    assert done.err.startswith("robench: ")
+    assert len(done.err.strip().splitlines()) == 1
+    assert "Traceback" not in done.err
+    for part in parts:
+        assert part in done.err, done.err
+
+
+def nothing_in(folder: Path) -> bool:
+    return not folder.exists() or not list(folder.rglob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--defenses", "convnrom"], ["no defense is named 'convnrom'", "'convnorm'"]),
+        (["--defenses", "convnorm(affin=1)"], ["no option 'affin'", "'affine'"]),
+        (["--set", 'evaluation.attacks=["pgf-10"]', "--set", "evaluation.rank_by=clean"],
+         ["no attack is named 'pgf-10'", "'pgd'"]),
+        (["--set", "data.name=mnist5"], ["no data set is named 'mnist5'", "'mnist5k'"]),
+        (["--set", "model.name=resnet19"], ["no backbone is named 'resnet19'", "'resnet18'"]),
+        (["--set", "training.epoch=1"], ["unknown key 'training.epoch'", "'epochs'"]),
+        (["--set", "training.eps=8"], ["training.eps = 8", '"8/255"']),
+        (["--set", "evaluation.defaults.eps=8"], ["8/255"]),
+        (["--set", "trainig.epochs=1"], ["'training'"]),
+        (["--set", "training.epochs"], ["table.key=value"]),
+        (["--seeds", "1,two"], ["'two' is not a seed"]),
+        (["--set", "evaluation.samples=100000"], ["100000 test images", "evaluation.samples"]),
+        (["--device", "gpu"], ["device 'gpu' cannot be used"]),
+        (["--plugin", "none.py"], ["plugin 'none.py' is not a Python file"]),
+        (["--set", "data.name=image_folder:nowhere"], ["nowhere"]),
+        (["--set", "model.name=vgg16"], ["vgg16", "8x8"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_or_value(
+    robench: Command, tiny_board: Path, tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    out = tmp_path / "out"
+    refused(robench("run", tiny_board, "--out", out, *arguments), *parts)
+    assert nothing_in(out)
+
+
+def test_a_board_that_is_not_there(robench: Command) -> None:
+    refused(robench("run", "quikc"), "there is no board 'quikc'", "'quick'")
+
+
+def test_a_board_with_a_wrong_key_names_line_and_key(robench: Command, tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(TINY_BOARD.replace("replays", "replay"))
+    refused(robench("run", path), "b.toml, line 17", "unknown key 'training.replay'", "'replays'")
+
+
+def test_an_output_folder_that_cannot_be_written(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    refused(robench("run", tiny_board, "--out", tmp_path / "file"), "cannot write", "--out")
+
+
+def test_a_disk_that_is_full(robench: Command, tiny_board: Path) -> None:
+    device = Path("/dev/full")
+    if not device.exists():
+        pytest.skip("no /dev/full here")
+    with pytest.raises(Exception, match="cannot write"):
+        write_bytes(device / "x", b"")
+    refused(robench("run", tiny_board, "--out", device), "cannot write")
+
+
+def test_a_checkpoint_that_is_missing_truncated_or_not_one(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    refused(robench("attack", tmp_path / "none.safetensors"), "there is no checkpoint")
+    done = robench("train", "vanilla", "--board", tiny_board, "--out", tmp_path / "out",
+                   "--set", "training.epochs=1")  # fmt: skip
+    weights = Path(done.out.split("Weights: ")[1].strip())
+    content = weights.read_bytes()
+    short = tmp_path / "short.safetensors"
+    short.write_bytes(content[: len(content) // 2])
+    refused(robench("attack", short), "short.safetensors", "not a whole safetensors file")
+    short.write_bytes(b"not weights at all")
+    refused(robench("attack", short), "not a whole safetensors file")
+
+
+def test_a_checkpoint_of_another_architecture(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    from robench.checkpoint import Network
+
+    network = Network("resnet18", 4, "cifar", "batchnorm", 10, 1, (8, 8), (0.5,), (0.5,))
+    other = Network("resnet18", 8, "cifar", "batchnorm", 10, 1, (8, 8), (0.5,), (0.5,))
+    path = tmp_path / "w.safetensors"
+    save_weights(path, other.build(), network, dataset="digits")
+    refused(robench("attack", path), "another architecture", "is needed")
+    save_weights(path, torch.nn.Linear(2, 2), network, dataset="digits")
+    refused(robench("attack", path), "another architecture", "is missing")
+
+
+def test_a_data_set_that_does_not_fit_the_checkpoint(robench: Command, tmp_path: Path) -> None:
+    from robench.checkpoint import Network
+
+    network = Network("resnet18", 4, "cifar", "batchnorm", 3, 3, (8, 8), (0.5,) * 3, (0.5,) * 3)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, network.build(), network, dataset="my-folder")
+    refused(robench("attack", path), "'my-folder'", "--data image_folder:DIR")
+    refused(robench("attack", path, "--data", "digits"), "3 classes", "10 classes")
+
+
+def images_in(folder: Path, count: int = 3) -> None:
+    folder.mkdir(parents=True)
+    for index in range(count):
+        Image.new("RGB", (8, 8), (index * 40, 0, 0)).save(folder / f"{index}.png")
+
+
+def test_a_data_folder_with_one_class(robench: Command, tiny_board: Path, tmp_path: Path) -> None:
+    images_in(tmp_path / "data" / "train" / "cat")
+    images_in(tmp_path / "data" / "test" / "cat")
+    done = robench("run", tiny_board, "--set", f"data.name=image_folder:{tmp_path / 'data'}")
+    refused(done, "class")
+
+
+def test_a_data_folder_with_a_broken_image(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            images_in(tmp_path / "data" / part / name)
+    (tmp_path / "data" / "train" / "dog" / "1.png").write_bytes(b"\x89PNG broken")
+    done = robench(
+        "run", tiny_board, "--set", "data.name=image_folder", "--data-dir", tmp_path / "data"
+    )
+    refused(done, "1.png")
+
+
+def test_a_plugin_that_raises(robench: Command, tiny_board: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("x = 1\nraise ValueError('not today')\n")
+    done = robench("run", tiny_board, "--plugin", tmp_path / "bad.py")
+    refused(done, "bad.py", "line 2", "ValueError: not today")
+
+
+def test_two_runs_at_once_in_one_folder(robench: Command, tiny_board: Path, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    out = tmp_path / "out"
+    arguments = ["run", tiny_board, "--defenses", "vanilla", "--out", out]
+    robench(*arguments, "--set", "training.lr=1e30")
+    cell = next((out / "cells").iterdir())
+    with FileLock(cell / ".lock"):
+        refused(robench(*arguments, "--set", "training.lr=1e30"), "another robench is at work")
+
+
+def test_an_unknown_command_or_option_is_refused_by_the_parser(robench: Command) -> None:
+    assert robench("rnu").code == 2
+    assert robench("run", "--epoch", 3).code == 2

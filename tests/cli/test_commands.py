@@ -1,0 +1,105 @@
+"""``robench train``, ``attack``, ``list`` and ``new``."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Command
+
+
+def train(robench: Command, board: Path, out: Path, defense: str = "batchnorm") -> Path:
+    done = robench("train", defense, "--board", board, "--out", out, "--seed", 1)
+    assert done.code == 0, done.err
+    return Path(done.out.split("Weights: ")[1].strip())
+
+
+def test_train_prints_where_the_weights_are(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    weights = train(robench, tiny_board, tmp_path / "out")
+    assert weights.name == "weights.safetensors"
+    assert weights.is_file()
+
+
+def test_attack_reads_the_network_from_the_checkpoint_and_writes_a_table(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    weights = train(robench, tiny_board, tmp_path / "out", "convnorm(bn=False)")
+    done = robench(
+        "attack", weights.parent, "--attacks", "fgsm,pgd-3(random_start=false)", "--eps", "0.1",
+        "--step-size", "12/255", "--samples", 50, "--out", tmp_path / "table.csv",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "pgd-3" in done.out
+    table = pd.read_csv(tmp_path / "table.csv").set_index("attack")
+    assert list(table.index) == ["clean", "fgsm", "pgd-3(random_start=false)"]
+    assert (table["samples"] == 50).all()
+    assert table.loc["fgsm", "accuracy"] <= table.loc["clean", "accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("defenses", ["vanilla", "convnorm", "2103.00673"]),
+        ("attacks", ["pgd", "simba"]),
+        ("datasets", ["mnist5k", "cifar10", "image_folder"]),
+        ("models", ["resnet18", "vgg16"]),
+        ("boards", ["quick"]),
+    ],
+)
+def test_list_shows_names_and_what_they_are(robench: Command, kind: str, names: list[str]) -> None:
+    done = robench("list", kind)
+    assert done.code == 0, done.err
+    assert all(name in done.out for name in names)
+
+
+def test_a_new_defense_works_as_written_and_so_does_its_test(
+    robench: Command, tiny_board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert robench("new", "defense", "scaffolded").code == 0
+    done = robench(
+        "run", tiny_board, "--plugin", "defenses/scaffolded.py", "--defenses", "scaffolded",
+        "--set", "training.epochs=1", "--set", "evaluation.samples=20",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "runs" / "tiny" / "leaderboard.csv")
+    assert list(table["defense"]) == ["scaffolded"]
+    assert own_test_passes(tmp_path / "tests" / "defenses" / "test_scaffolded.py")
+
+
+def test_a_new_attack_works_as_written_and_so_does_its_test(
+    robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert robench("new", "attack", "random_search").code == 0
+    assert own_test_passes(tmp_path / "tests" / "attacks" / "test_random_search.py")
+
+
+def test_new_overwrites_nothing(
+    robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "defenses").mkdir()
+    (tmp_path / "defenses" / "precious.py").write_text("mine")
+    done = robench("new", "defense", "precious")
+    assert done.code == 2
+    assert "is there already" in done.err
+    assert (tmp_path / "defenses" / "precious.py").read_text() == "mine"
+    assert not (tmp_path / "tests").exists()
+
+
+def own_test_passes(test: Path) -> bool:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=test.parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stdout)
+    return done.returncode == 0

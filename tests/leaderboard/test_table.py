@@ -1,0 +1,119 @@
+"""From finished cells to tidy rows."""
+
+import io
+import math
+
+import numpy as np
+import pandas as pd
+
+from robench.board import Arm, Board
+from robench.evaluation import Outcomes
+from robench.execution.cell import CellResult
+from robench.execution.run import BoardResult, RowResult
+from robench.leaderboard.table import TIMING_COLUMNS, leaderboard, to_csv
+from robench.screen import leaderboard_table
+from robench.specs import EvaluationSpec, TrainingSpec
+
+ATTACKS = ("fgsm", "simba(samples=10)")
+
+
+def outcomes(robust: int, samples: int = 100, queries: int = 0) -> Outcomes:
+    correct = np.arange(samples) < samples - 10
+    return Outcomes(
+        correct=correct,
+        robust=np.arange(samples) < robust,
+        queries=np.where(correct, queries, 0).astype(np.int64),
+        forwards=np.zeros(samples, dtype=np.int64),
+        linf=np.zeros(samples, dtype=np.float32),
+        l2=np.zeros(samples, dtype=np.float32),
+    )
+
+
+def cell(robust: int, seed: int = 0, seconds: float = 1.0) -> CellResult:
+    figures = {
+        "clean": outcomes(90),
+        "fgsm": outcomes(robust),
+        "simba(samples=10)": outcomes(0, samples=20, queries=7),
+    }
+    return CellResult(seed, figures, seconds, 1234, f"digest{robust}{seed}")
+
+
+def row(title: str, *cells: CellResult) -> RowResult:
+    return RowResult(Arm(defense="vanilla", label=title), TrainingSpec(), cells)
+
+
+def result(*rows: RowResult) -> BoardResult:
+    board = Board(
+        title="t",
+        defenses=("a", "b"),
+        evaluation=EvaluationSpec(attacks=ATTACKS, samples=100, rank_by="fgsm"),
+    )
+    return BoardResult(board, "mnist5k", rows)
+
+
+def test_the_best_by_the_ranking_column_comes_first() -> None:
+    table = leaderboard(result(row("a", cell(20)), row("b", cell(40)), row("c", cell(30))), "v")
+    assert list(table["defense"]) == ["b", "c", "a"]
+    assert list(table["rank"]) == [1, 2, 3]
+
+
+def test_equal_rows_share_a_rank() -> None:
+    table = leaderboard(result(row("b", cell(20)), row("a", cell(20)), row("c", cell(10))), "v")
+    assert list(table["defense"]) == ["a", "b", "c"]
+    assert list(table["rank"]) == [1, 1, 3]
+
+
+def test_seeds_give_mean_and_std() -> None:
+    table = leaderboard(result(row("a", cell(20, seed=0), cell(30, seed=1))), "v")
+    assert table.loc[0, "seeds"] == "0 1"
+    assert table.loc[0, "fgsm_mean"] == 0.25
+    assert table.loc[0, "fgsm_std"] == np.std([0.2, 0.3], ddof=1)
+
+
+def test_attacks_that_report_queries_have_their_columns() -> None:
+    table = leaderboard(result(row("a", cell(20))), "v")
+    assert table.loc[0, "simba(samples=10)_samples"] == 20
+    assert table.loc[0, "simba(samples=10)_success"] == 1.0
+    assert table.loc[0, "simba(samples=10)_queries"] == 7.0
+    assert "fgsm_queries" not in table
+
+
+def test_training_time_is_relative_to_the_first_row() -> None:
+    rows = (row("a", cell(20, seconds=2.0)), row("b", cell(30, seconds=5.0)))
+    table = leaderboard(result(*rows), "v").set_index("defense")
+    assert dict(table["train_cost"]) == {"a": 1.0, "b": 2.5}
+
+
+def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> None:
+    diverged = CellResult(0, {}, math.nan, 1234, "d", diverged=True)
+    table = leaderboard(result(row("a", diverged), row("b", cell(0))), "v")
+    assert list(table["defense"]) == ["b", "a"]
+    assert table.loc[1, "flags"] == "diverged"
+    assert math.isnan(table.loc[1, "fgsm_mean"])
+
+
+def test_the_csv_reads_back_and_does_not_depend_on_time_but_in_its_timing_columns() -> None:
+    texts = [
+        to_csv(leaderboard(result(row("a", cell(20, seconds=s)), row("b", cell(5))), "v"))
+        for s in (1.0, 3.0)
+    ]
+    tables = [pd.read_csv(io.StringIO(text)) for text in texts]
+    assert texts[0] != texts[1]
+    kept = [table.drop(columns=list(TIMING_COLUMNS)) for table in tables]
+    pd.testing.assert_frame_equal(*kept)
+
+
+def test_the_digest_changes_with_the_cells() -> None:
+    digests = {
+        leaderboard(result(row("a", cell(robust))), "v").loc[0, "digest"] for robust in (20, 21)
+    }
+    assert len(digests) == 2
+
+
+def test_markup_in_a_name_is_shown_as_it_is() -> None:
+    from rich.console import Console
+
+    board = result(row("[bold]x[/bold]", cell(20)))
+    console = Console(record=True, width=200, file=io.StringIO())
+    console.print(leaderboard_table(board.board, leaderboard(board, "v"), "t"))
+    assert "[bold]x[/bold]" in console.export_text()

@@ -1,0 +1,67 @@
+"""The small language of boards: name(option=value, ...)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robench.calls import Call, number, parse_call, split_calls
+from robench.errors import UserError
+
+names = st.from_regex(r"[a-z][a-z0-9_]{0,8}(-\d{1,2})?", fullmatch=True)
+values = st.one_of(
+    st.integers(-1000, 1000), st.booleans(), st.floats(-10, 10), st.text("abc/ _", max_size=5)
+)
+
+
+def test_a_bare_name_is_a_call_without_options() -> None:
+    assert parse_call(" pgd-20 ") == Call("pgd-20", {})
+
+
+def test_fractions_are_numbers() -> None:
+    call = parse_call('pgd(eps=8/255, step_size="2/255", norm="linf", random_start=true)')
+    assert call.options == {
+        "eps": 8 / 255,
+        "step_size": 2 / 255,
+        "norm": "linf",
+        "random_start": True,
+    }
+
+
+@given(names, st.dictionaries(st.from_regex(r"[a-z]{2,6}_", fullmatch=True), values, max_size=3))
+def test_the_canonical_spelling_reads_back_as_the_same_call(
+    name: str, options: dict[str, object]
+) -> None:
+    call = Call(name, {key: number(value) for key, value in options.items()})
+    assert parse_call(str(call)) == call
+
+
+def test_the_order_of_options_does_not_matter() -> None:
+    assert str(parse_call("pgd(steps=3, eps=0.1)")) == str(parse_call("pgd(eps=0.1,steps=3)"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "pgd(",
+        "pgd)",
+        "pgd(8/255)",
+        "pgd(**x)",
+        "pgd(eps=1/0)",
+        "pgd(eps=__import__('os').getcwd())",
+        "pgd(eps=open)",
+        "a b",
+    ],
+)
+def test_what_is_not_a_call_is_refused_in_a_sentence_and_never_executed(text: str) -> None:
+    with pytest.raises(UserError, match=r"form|options|not a number"):
+        parse_call(text)
+
+
+def test_lists_are_split_outside_parentheses_only() -> None:
+    assert split_calls("a, b(x=1, y=2) ,c,") == ["a", "b(x=1, y=2)", "c"]
+
+
+def test_a_fraction_with_zero_below_is_refused() -> None:
+    with pytest.raises(UserError, match="divides by zero"):
+        number("8/0")

@@ -1,0 +1,197 @@
+"""Registries: names, near matches, discovery, plugins, options."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import robench.registry as module
+from robench.calls import parse_call
+from robench.contracts import Defense
+from robench.errors import UserError
+from robench.registry import Registry, attacks, defenses, load_plugin
+
+PLUGIN = '''
+from dataclasses import dataclass
+from robench import Defense, register_defense
+
+@register_defense("{name}", reference="me")
+@dataclass(frozen=True)
+class Mine(Defense):
+    """Does nothing, my way."""
+
+    strength: float = 1.0
+'''
+
+
+@pytest.fixture
+def registry() -> Registry[Defense]:
+    empty: Registry[Defense] = Registry("defense", "robench.errors", "robench.nothing")
+
+    @empty.register("gain", reference="a paper")
+    @dataclass(frozen=True)
+    class Gain(Defense):
+        """Multiplies.
+
+        And more.
+        """
+
+        factor: float = 1.0
+        steps: int = 5
+        mode: str = "a"
+
+        def __post_init__(self) -> None:
+            if self.factor > 10:
+                raise ValueError(f"{self.factor} is too much; at most 10")
+
+    return empty
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_tests_register() -> Iterator[None]:
+    defenses.discover()
+    before, plugins = dict(defenses._entries), set(module._plugins)
+    yield
+    defenses._entries.clear()
+    defenses._entries.update(before)
+    module._plugins.clear()
+    module._plugins.update(plugins)
+
+
+def write_plugin(path: Path, name: str) -> Path:
+    path.write_text(PLUGIN.format(name=name))
+    return path
+
+
+def test_the_entries_of_the_suite_are_found() -> None:
+    assert {"vanilla", "batchnorm", "spectral_norm", "convnorm"} <= set(defenses)
+    assert {"fgsm", "pgd", "simba", "noise"} <= set(attacks)
+
+
+def test_every_entry_says_what_it_does() -> None:
+    for registry in (defenses, attacks, module.datasets, module.backbones):
+        for name in registry:
+            assert len(registry.get(name).summary) > 10, name
+
+
+def test_an_entry_knows_its_first_line_and_reference(registry: Registry[Defense]) -> None:
+    entry = registry.get("gain")
+    assert (entry.summary, entry.reference) == ("Multiplies.", "a paper")
+
+
+def test_options_are_checked_and_converted(registry: Registry[Defense]) -> None:
+    built = registry.build(parse_call('gain(factor="1/4")'))
+    assert built.factor == 0.25  # type: ignore[attr-defined]
+
+
+def test_defaults_fill_only_options_that_the_entry_has(registry: Registry[Defense]) -> None:
+    built = registry.build(parse_call("gain(factor=3)"), {"factor": 2, "mode": "b", "eps": 1})
+    assert (built.factor, built.mode) == (3.0, "b")  # type: ignore[attr-defined]
+
+
+def test_a_number_after_a_dash_is_the_number_of_steps(registry: Registry[Defense]) -> None:
+    assert registry.build(parse_call("gain-7")).steps == 7  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("gian", "no defense is named 'gian'; did you mean 'gain'"),
+        ("zzz", "valid: gain"),
+        ("gain(facter=1)", "no option 'facter'; did you mean 'factor'"),
+        ("gain(factor='much')", "factor = 'much'"),
+        ("gain(factor=11)", "11.0 is too much"),
+        ("gain(steps=1.5)", "steps = 1.5"),
+    ],
+)
+def test_a_mistake_names_the_nearest_right_one(
+    registry: Registry[Defense], call: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        registry.build(parse_call(call))
+
+
+@pytest.mark.parametrize("name", ["", "Conv", "a-b", "1st", "a b", "../x"])
+def test_a_name_of_another_form_is_refused(registry: Registry[Defense], name: str) -> None:
+    with pytest.raises(UserError, match="cannot name a defense"):
+        registry.register(name)
+
+
+def test_a_plugin_registers_its_entries(tmp_path: Path) -> None:
+    load_plugin(write_plugin(tmp_path / "one.py", "plugged"))
+    assert defenses.get("plugged").reference == "me"
+
+
+def test_loading_a_plugin_twice_is_harmless(tmp_path: Path) -> None:
+    path = write_plugin(tmp_path / "twice.py", "plugged")
+    load_plugin(path)
+    load_plugin(path)
+    assert "plugged" in defenses
+
+
+def test_two_entries_of_one_name_are_an_error_that_names_both_files(tmp_path: Path) -> None:
+    load_plugin(write_plugin(tmp_path / "first.py", "plugged"))
+    with pytest.raises(UserError, match=r"'plugged'.*first\.py.*second\.py"):
+        load_plugin(write_plugin(tmp_path / "second.py", "plugged"))
+
+
+def test_a_plugin_that_takes_a_name_of_the_suite_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'vanilla'.*vanilla\.py.*thief\.py"):
+        load_plugin(write_plugin(tmp_path / "thief.py", "vanilla"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("x = 1\nraise RuntimeError('no luck')", r"raises in line 2: RuntimeError: no luck"),
+        ("def broken(:\n", r"SyntaxError"),
+        ("import a_package_that_is_not_there", r"line 1: ModuleNotFoundError"),
+    ],
+)
+def test_a_plugin_that_raises_is_told_in_a_sentence(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    (tmp_path / "bad_plugin.py").write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        load_plugin(tmp_path / "bad_plugin.py")
+
+
+def test_a_plugin_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a Python file that exists"):
+        load_plugin(tmp_path / "none.py")
+
+
+def test_the_identity_of_a_plugin_is_its_code_not_its_comments(tmp_path: Path) -> None:
+    path = write_plugin(tmp_path / "mine.py", "plugged")
+    load_plugin(path)
+    call = parse_call("plugged")
+    first = defenses.plugin_hash(call)
+    path.write_text("# a comment\n" + path.read_text())
+    assert defenses.plugin_hash(call) == first
+    path.write_text(path.read_text().replace("1.0", "2.0"))
+    assert defenses.plugin_hash(call) != first
+    assert defenses.plugin_hash(parse_call("vanilla")) is None
+
+
+def test_entry_points_of_installed_packages_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plugin(tmp_path / "another_package.py", "from_a_package")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("from_a_package", "another_package", "robench.defenses")
+    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+    fresh: Registry[Defense] = Registry("defense", "robench.errors", "robench.defenses")
+    fresh.discover()  # the package registers with the suite's own registry
+    assert "from_a_package" in defenses
+
+
+def test_an_installed_package_that_does_not_load_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = EntryPoint("broken", "a_package_that_is_not_there:X", "robench.defenses")
+    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+    fresh: Registry[Defense] = Registry("defense", "robench.errors", "robench.defenses")
+    with pytest.raises(UserError, match=r"'broken' \(a_package_that_is_not_there:X\) does not"):
+        fresh.discover()

@@ -1,0 +1,52 @@
+"""Which board, which rows, which seeds: what the command line changes."""
+
+from pathlib import Path
+
+import pytest
+
+from robench.errors import UserError
+from robench.selection import find_board, open_board, shipped_boards
+
+
+def test_a_board_is_found_by_name_folder_or_file(tiny_board: Path) -> None:
+    assert find_board("quick") == ("quick", shipped_boards()["quick"])
+    assert find_board(str(tiny_board)) == ("tiny", tiny_board / "board.toml")
+    assert find_board(str(tiny_board / "board.toml"))[0] == "tiny"
+    other = tiny_board / "other.toml"
+    other.write_text((tiny_board / "board.toml").read_text())
+    assert find_board(str(other)) == ("other", other)
+
+
+def test_values_are_toml_and_bare_words_are_texts(tiny_board: Path) -> None:
+    changes = ["training.epochs=5", "training.eps=4/255", "data.name=mnist5k", "title=other"]
+    _, board = open_board(str(tiny_board), changes=changes)
+    assert board.training.epochs == 5
+    assert board.training.eps == 4 / 255
+    assert board.data.name == "mnist5k"
+    assert board.title == "other"
+
+
+def test_rows_may_name_defenses_and_arms(tiny_board: Path) -> None:
+    path = tiny_board / "board.toml"
+    arm = '[[arms]]\nlabel = "normal"\ndefense = "vanilla"\ntraining = { method = "standard" }\n'
+    path.write_text(path.read_text() + arm)
+    _, board = open_board(str(path), rows="normal,convnorm(bn=False, affine=False)")
+    titles = [(row.title, recipe.method) for row, recipe in board.rows()]
+    assert titles == [("convnorm(bn=False, affine=False)", "free"), ("normal", "standard")]
+
+
+def test_all_is_every_registered_defense(tiny_board: Path) -> None:
+    _, board = open_board(str(tiny_board), rows="all")
+    assert {"vanilla", "batchnorm", "spectral_norm", "convnorm"} <= set(board.defenses)
+
+
+def test_the_baseline_goes_with_its_row(tiny_board: Path) -> None:
+    path = tiny_board / "board.toml"
+    path.write_text('baseline = "batchnorm"\n' + path.read_text())
+    assert open_board(str(path), rows="batchnorm,vanilla")[1].baseline == "batchnorm"
+    assert open_board(str(path), rows="vanilla")[1].baseline == ""
+
+
+def test_no_rows_at_all_are_refused(tiny_board: Path) -> None:
+    with pytest.raises(UserError, match="names no defense"):
+        open_board(str(tiny_board), rows=" , ")

@@ -1,0 +1,216 @@
+"""The training loop: learning, logging, determinism, exact resume."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.contracts import Defense
+from robench.data import Augmentation, Images
+from robench.errors import UserError
+from robench.specs import TrainingSpec
+from robench.training.loop import (
+    Progress,
+    TrainingDivergedError,
+    TrainingFiles,
+    accuracy,
+    fit,
+)
+
+CPU = torch.device("cpu")
+
+
+def stripes(count: int, seed: int = 0) -> Images:
+    """Noisy images with a bright left half (class 0) or a bright right half (class 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    images = torch.randint(0, 100, (count, 1, 8, 8), generator=generator)
+    for index, label in enumerate(labels):
+        images[index, :, :, 4 * label : 4 * label + 4] += 150
+    return Images(images.to(torch.uint8), labels)
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Flatten(),
+        nn.Linear(4 * 64, 2),
+    )
+
+
+def spec(**changes: object) -> TrainingSpec:
+    values: dict[str, object] = {
+        "epochs": 3,
+        "batch_size": 16,
+        "lr": 0.05,
+        "replays": 2,
+        "eps": 0.1,
+        "step_size": 0.1,
+        "milestones": (2,),
+    }
+    return TrainingSpec.model_validate(values | changes)
+
+
+def run(
+    recipe: TrainingSpec,
+    *,
+    defense: Defense | None = None,
+    files: TrainingFiles | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+    train: Images | None = None,
+    seed: int = 3,
+) -> tuple[nn.Module, list[object]]:
+    model = network()
+    rows = fit(
+        model,
+        defense or Defense(),
+        recipe,
+        train or stripes(70),
+        stripes(20, seed=1),
+        augmentation=Augmentation(crop_padding=1),
+        seed=seed,
+        device=CPU,
+        files=files,
+        progress=progress,
+    )
+    return model, list(rows)
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("method", ["free", "standard"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_it_learns_what_can_be_learnt(method: str, precision: str) -> None:
+    model, rows = run(spec(method=method, precision=precision, epochs=4))
+    assert accuracy(model, stripes(50, seed=2), CPU) > 0.95
+    assert len(rows) == 4
+    assert not model.training
+
+
+@pytest.mark.parametrize("recipe", [{}, {"carry_delta": True}, {"precision": "bf16"}])
+def test_the_same_seed_gives_the_same_weights_to_the_bit(recipe: dict[str, object]) -> None:
+    first, _ = run(spec(**recipe))
+    second, _ = run(spec(**recipe))
+    other, _ = run(spec(**recipe), seed=4)
+    assert equal(state(first), state(second))
+    assert not equal(state(first), state(other))
+
+
+class Killed(Exception):  # noqa: N818 - it stands for a kill
+    pass
+
+
+@pytest.mark.parametrize("schedule", ["step", "one-cycle"])
+@pytest.mark.parametrize("carry_delta", [False, True])
+@pytest.mark.parametrize("stop", [(0, 2), (1, 1), (2, 5)])
+def test_killed_at_any_point_and_resumed_gives_the_same_weights_to_the_bit(
+    tmp_path: Path, schedule: str, carry_delta: bool, stop: tuple[int, int]
+) -> None:
+    recipe = spec(schedule=schedule, carry_delta=carry_delta)
+    whole, _ = run(recipe)
+    files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
+    batches = 0
+
+    class KillingDefense(Defense):
+        def after_step(self, model: nn.Module) -> None:
+            nonlocal batches
+            batches += 1
+            if batches == 10 * stop[0] + stop[1]:
+                raise Killed
+
+    with pytest.raises(Killed):
+        run(recipe, defense=KillingDefense(), files=files)
+    resumed, rows = run(recipe, files=files)
+    assert equal(state(whole), state(resumed))
+    assert len(rows) == 3
+    assert list(pd.read_csv(files.log)["epoch"]) == [1, 2, 3]
+
+
+def test_the_log_has_a_row_an_epoch_with_the_schedule_s_rate(tmp_path: Path) -> None:
+    files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
+    run(spec(), files=files)
+    log = pd.read_csv(files.log)
+    assert list(log["epoch"]) == [1, 2, 3]
+    assert list(log["lr"].round(6)) == [0.05, 0.05, 0.005]
+    assert log[["train_accuracy", "val_accuracy"]].isin([math.nan]).sum().sum() == 0
+    assert (log["images_per_second"] > 0).all()
+
+
+def test_progress_reaches_the_last_batch_of_each_epoch() -> None:
+    told: list[Progress] = []
+    run(spec(), progress=told.append)
+    ends = [(p.epoch, p.batch) for p in told if p.batch == p.batches]
+    assert ends == [(0, 5), (1, 5), (2, 5)]
+
+
+def test_the_defense_is_told_of_every_replay_and_its_hooks_are_called() -> None:
+    calls: dict[str, int] = {"total": 0, "steps": 0}
+
+    @dataclass(frozen=True)
+    class Counting(Defense):
+        def before_training(self, model: nn.Module, total_forwards: int) -> None:
+            calls["total"] = total_forwards
+
+        def after_step(self, model: nn.Module) -> None:
+            calls["steps"] += 1
+
+    run(spec(), defense=Counting())
+    assert calls == {"total": 3 * 5 * 2, "steps": 3 * 5 * 2}
+
+
+def test_a_penalty_is_part_of_the_loss() -> None:
+    @dataclass(frozen=True)
+    class Shrink(Defense):
+        def penalty(self, model: nn.Module) -> Tensor:
+            return 10 * sum((p.square().sum() for p in model.parameters()), torch.zeros(()))
+
+    plain, _ = run(spec(lr=0.01))
+    shrunk, _ = run(spec(lr=0.01), defense=Shrink())
+    norm = lambda model: sum(p.square().sum().item() for p in model.parameters())  # noqa: E731
+    assert norm(shrunk) < 0.5 * norm(plain)
+
+
+def test_divergence_is_reported_not_hidden() -> None:
+    with pytest.raises(TrainingDivergedError, match="not finite after epoch"):
+        run(spec(lr=1e30))
+
+
+def test_a_damaged_checkpoint_is_told_in_a_sentence(tmp_path: Path) -> None:
+    files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
+    run(spec(epochs=1), files=files)
+    files.checkpoint.write_bytes(files.checkpoint.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"checkpoint\.pt is damaged .* remove that file"):
+        run(spec(), files=files)
+
+
+def test_a_malicious_checkpoint_is_not_executed(tmp_path: Path) -> None:
+    files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "executed",))
+
+    torch.save({"model": Evil()}, files.checkpoint)
+    with pytest.raises(UserError, match="is damaged"):
+        run(spec(), files=files)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_no_validation_images_give_no_validation_accuracy() -> None:
+    empty = Images(torch.zeros(0, 1, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
+    assert math.isnan(accuracy(network(), empty, CPU))
