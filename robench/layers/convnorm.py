@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
+from robench.layers.plane_filter import filter_planes
 
 EvalStats = Literal["running_autocorr", "exact", "running_v"]
 AffineInit = Literal["default", "delta"]
@@ -138,20 +139,16 @@ class ConvNorm2d(nn.Conv2d):
         if any(extra):
             x = F.pad(x, extra)
         y = F.conv2d(x, self.weight, None, 1, reach, self.dilation, self.groups)
-        z = _apply_gain(y, self._gain((y.shape[-2], y.shape[-1])))
         start = (reach[0] - (top - extra[2]), reach[1] - (left - extra[0]))
-        rows = slice(start[0], start[0] + height, self.stride[0])
-        columns = slice(start[1], start[1] + width, self.stride[1])
-        return z[..., rows, columns].to(y.dtype)
+        rows = range(start[0], start[0] + height, self.stride[0])
+        columns = range(start[1], start[1] + width, self.stride[1])
+        gains = self._gain((y.shape[-2], y.shape[-1]))
+        return filter_planes(y, gains, rows, columns).to(y.dtype)
 
     def _gain(self, size: tuple[int, int]) -> Tensor:
-        with torch.autocast(self.weight.device.type, enabled=False):
-            if not self.detach:
-                lags = self._statistics(autocorrelation(self.weight), size)
-            else:
-                with torch.no_grad():
-                    lags = self._statistics(autocorrelation(self.weight), size)
-            return lags
+        weight = self.weight.detach() if self.detach else self.weight
+        with torch.autocast(weight.device.type, enabled=False):
+            return self._statistics(autocorrelation(weight), size)
 
     def _statistics(self, lags: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the gain in force for the kernel's autocorrelation; in training, average it."""
@@ -199,11 +196,3 @@ def _depthwise(channels: int, kernel: tuple[int, int], init: AffineInit) -> nn.C
             layer.weight.zero_()[:, :, (kernel[0] - 1) // 2, (kernel[1] - 1) // 2] = 1
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
-
-
-def _apply_gain(y: Tensor, v: Tensor) -> Tensor:
-    """Filter the planes of (B, out, N1, N2) by a real gain, in float32 or better."""
-    with torch.autocast(y.device.type, enabled=False):
-        y = y.to(torch.promote_types(y.dtype, torch.float32))
-        size = (y.shape[-2], y.shape[-1])
-        return torch.fft.irfft2(torch.fft.rfft2(y) * v.to(y.dtype), s=size)

@@ -1,0 +1,140 @@
+"""Filtering the planes of a feature map by a real gain, V(f) on the grid of frequencies.
+
+    z = irfft2(rfft2(y) * V),    then the rows and columns that are wanted.
+
+On small planes the transform is two matrix products with the real orthonormal Fourier basis F
+(rows: cosines, then sines), which needs no complex numbers and no other memory layout than
+channels_last. There the filter is, with Y = F1 y F2^T,
+
+    Y'  =  V_even * Y  +  V_odd * (Y with cosines and sines exchanged on both axes),
+    V_even = (V(f1, f2) + V(-f1, f2)) / 2,    V_odd = +-(V(-f1, f2) - V(f1, f2)) / 2,
+
+since cos(a + b) = cos a cos b - sin a sin b, and so on; V_odd has the sign - where just one of the
+two factors is a sine. The basis is ordered so that the exchange is a reversal of both axes. Of the
+products that lead back only the wanted rows are computed. The filter is its own adjoint, and V is
+no variable: the backward pass is the same filter, and nothing of the forward pass is kept.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LARGEST_PRODUCT = 64
+"""Side of a plane from which the FFT is faster than matrix products."""
+
+
+def filter_planes(y: Tensor, gain: Tensor, rows: range, columns: range) -> Tensor:
+    """Filter each plane and keep the given rows and columns.
+
+    Computed in float32 or better, whatever ``torch.autocast`` says.
+
+    Args:
+        y: (B, C, N1, N2).
+        gain: (C, N1, N2 // 2 + 1), real, the half grid of ``rfft2``. A gradient flows to it only
+            through the FFT, which is taken where it needs one.
+        rows: which rows are wanted, within [0, N1).
+        columns: which columns are wanted, within [0, N2).
+
+    Returns:
+        (B, C, len(rows), len(columns)), float32 or float64.
+    """
+    with torch.autocast(y.device.type, enabled=False):
+        y = y.to(torch.promote_types(y.dtype, torch.float32))
+        size = (y.shape[-2], y.shape[-1])
+        if gain.requires_grad or max(size) > LARGEST_PRODUCT:
+            z = torch.fft.irfft2(torch.fft.rfft2(y) * gain.to(y.dtype), s=size)
+            return z[..., _slice(rows), _slice(columns)]
+        into = tuple(_basis(n, range(n), y.dtype, y.device) for n in size)
+        back = tuple(
+            _basis(n, kept, y.dtype, y.device)
+            for n, kept in zip(size, (rows, columns), strict=True)
+        )
+        even, odd = _parts(gain.to(y.dtype), size)
+        filtered = _Sandwich.apply(y.permute(0, 2, 3, 1), even, odd, *into, *back)
+        return filtered.permute(0, 3, 1, 2)
+
+
+class _Sandwich(torch.autograd.Function):
+    """(B, N1, N2, C) -> (B, m1, m2, C): into the basis, multiply, and back."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, *constants: Tensor) -> Tensor:
+        ctx.save_for_backward(*constants)
+        return _sandwich(y, *constants)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        even, odd, into1, into2, back1, back2 = ctx.saved_tensors
+        with torch.autocast(grad.device.type, enabled=False):
+            return _sandwich(grad, even, odd, back1, back2, into1, into2), *[None] * 6
+
+
+def _sandwich(
+    y: Tensor,
+    even: Tensor,
+    odd: Tensor,
+    into1: Tensor,
+    into2: Tensor,
+    back1: Tensor,
+    back2: Tensor,
+) -> Tensor:
+    batch, p1, p2, channels = y.shape
+    n1, n2, m1, m2 = len(into1), len(into2), back1.shape[1], back2.shape[1]
+    t = into1 @ y.reshape(batch, p1, p2 * channels)
+    t = (into2 @ t.view(batch * n1, p2, channels)).view(batch, n1, n2, channels)
+    w = torch.addcmul(t * even, t.flip((1, 2)), odd)
+    u = back2.T @ w.view(batch * n1, n2, channels)
+    z = back1.T @ u.view(batch, n1, m2 * channels)
+    return z.view(batch, m1, m2, channels)
+
+
+def _parts(gain: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return V_even and V_odd in the order of the basis, (N1, N2, C) each."""
+    f1, f2 = (_frequencies(n).to(gain.device) for n in size)
+    there = gain[:, f1][:, :, f2]
+    mirrored = gain[:, (-f1) % size[0]][:, :, f2]
+    s1, s2 = (_signs(n).to(gain) for n in size)
+    even = (there + mirrored) / 2
+    odd = (mirrored - there) / 2 * (s1[:, None] * s2)
+    return even.permute(1, 2, 0).contiguous(), odd.permute(1, 2, 0).contiguous()
+
+
+@lru_cache(maxsize=256)
+def _basis(n: int, kept: range, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the columns ``kept`` of the real Fourier basis, (n, len(kept)).
+
+    Rows: cosines of falling frequency, the constant, the alternating one where n is even, sines
+    of rising frequency.
+    """
+    with torch.inference_mode(False):
+        frequencies = torch.arange(1, (n + 1) // 2)
+        position = torch.tensor(list(kept))
+        angle = 2 * math.pi * ((frequencies[:, None] * position) % n).double() / n
+        rows = [angle.cos().flip(0) * math.sqrt(2), torch.ones(1, len(kept), dtype=torch.float64)]
+        if n % 2 == 0:
+            rows.append(1 - 2 * (position % 2).double()[None])
+        rows.append(angle.sin() * math.sqrt(2))
+        return (torch.cat(rows) / math.sqrt(n)).to(device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=256)
+def _frequencies(n: int) -> Tensor:
+    with torch.inference_mode(False):
+        rising = torch.arange(1, (n + 1) // 2)
+        middle = torch.tensor([0, n // 2] if n % 2 == 0 else [0])
+        return torch.cat([rising.flip(0), middle, rising])
+
+
+@lru_cache(maxsize=256)
+def _signs(n: int) -> Tensor:
+    """Return -1 for sines, 1 for the others."""
+    with torch.inference_mode(False):
+        sines = (n - 1) // 2
+        return torch.cat([torch.ones(n - sines), -torch.ones(sines)])
+
+
+def _slice(kept: range) -> slice:
+    return slice(kept.start, kept.stop, kept.step)
