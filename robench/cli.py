@@ -209,8 +209,10 @@ def _prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]"
     from rich.console import Console
 
     from robench.devices import choose_device
+    from robench.memory import keep_freed_memory
     from robench.registry import load_plugin
 
+    keep_freed_memory()
     for plugin in plugins:
         load_plugin(plugin)
     return Console(), choose_device(device)
