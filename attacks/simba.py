@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -29,6 +29,8 @@ class SimBA(Attack):
     Raises:
         ValueError: for a step outside (0, 1] or max_steps below 1.
     """
+
+    reports_queries: ClassVar[bool] = True
 
     basis: Literal["pixel"] = "pixel"
     step: float = 0.2

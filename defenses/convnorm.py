@@ -2,8 +2,8 @@
 
     y_o = r_o * (A_o A_o^T)^(-1/2) (w_o * x) + b_o
 
-See ``robench.layers.convnorm`` for the layer and its maths. In the paper's Table 1 it stands with its
-affine and BatchNorm; for SimBA (Table 2) without BatchNorm.
+See ``robench.layers.convnorm`` for the layer and its maths. In the paper's Table 1 it stands with
+its affine and BatchNorm; for SimBA (Table 2) without BatchNorm.
 """
 
 from dataclasses import dataclass

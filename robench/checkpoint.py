@@ -92,12 +92,12 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
         )
     try:
         values = json.loads(metadata[METADATA_KEY])
-        names = {f.name for f in fields(Network)}
-        known: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names
+        known = {f.name: values.pop(f.name) for f in fields(Network)}
+        lists: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in known.items()
         }
-        return Network(**known), {k: v for k, v in values.items() if k not in names}
-    except (ValueError, TypeError, AttributeError) as error:
+        return Network(**lists), values
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(f"the description in {path} is damaged: {error}.") from error
 
 

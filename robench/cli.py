@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints. Heavy imports wait until a command needs them."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -215,7 +216,10 @@ def _prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]"
     keep_freed_memory()
     for plugin in plugins:
         load_plugin(plugin)
-    return Console(), choose_device(device)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120  # a file has no width; Rich would take 80
+    return console, choose_device(device)
 
 
 def main() -> None:

@@ -97,7 +97,8 @@ class Registry(Generic[T]):
         """
         self.discover()
         if name not in self._entries:
-            raise UserError(f"no {self.kind} is named '{name}'; {did_you_mean(name, self)}")
+            near = did_you_mean(re.sub(r"-\d+$", "", name), self)
+            raise UserError(f"no {self.kind} is named '{name}'; {near}")
         return self._entries[name]
 
     def plugin_hash(self, call: Call) -> str | None:

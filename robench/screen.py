@@ -1,10 +1,11 @@
 """What a person sees: progress bars and tables, by Rich."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -32,6 +33,7 @@ class ScreenWatcher:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
 
     def __enter__(self) -> "ScreenWatcher":
@@ -76,16 +78,25 @@ class ScreenWatcher:
 
 def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
     """Return the leaderboard as a Rich table: percent, mean ± std, 95% interval below."""
-    shown = Table(title=title, title_style="bold", caption=caption(table), caption_justify="left")
+    shown = Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        caption=caption(table),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     shown.add_column("#", justify="right")
-    shown.add_column("defense")
+    shown.add_column("defense", min_width=10, overflow="fold")
     columns = ["clean", *board.evaluation.attacks]
     for column in columns:
         ranking = column == board.evaluation.ranking_column
-        shown.add_column(column + (" ▼" if ranking else ""), justify="right", no_wrap=True)
+        name = _short(column, columns) + (" ▼" if ranking else "")
+        shown.add_column(name, justify="right", no_wrap=True)
     querying = [c for c in columns if f"{c}_queries" in table]
     for column in querying:
-        shown.add_column(f"{column} queries", justify="right")
+        shown.add_column(f"{_short(column, columns)}\nqueries", justify="right")
     shown.add_column("s/epoch", justify="right")
     for row in table.to_dict("records"):
         shown.add_row(
@@ -137,7 +148,14 @@ def _accuracy(row: dict[Any, Any], column: str) -> str:
         return "-"
     spread = "" if math.isnan(std) else f" ± {100 * std:.1f}"
     low, high = row[f"{column}_low"], row[f"{column}_high"]
-    return f"{100 * mean:.1f}{spread}\n[dim]{100 * low:.1f} to {100 * high:.1f}[/dim]"
+    return f"{100 * mean:.1f}{spread}\n[dim]{100 * low:.0f}-{100 * high:.0f}[/dim]"
+
+
+def _short(column: str, columns: Sequence[str]) -> str:
+    """Return a column's name without its options, where that names no other column."""
+    name = column.partition("(")[0]
+    others = [other.partition("(")[0] for other in columns if other != column]
+    return column if name in others else name
 
 
 def _cell(name: Any, value: Any) -> str:

@@ -1,19 +1,32 @@
 """The house: imports go downwards only, and nothing generic is installed."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import robench.defenses
-
 import robench
+import robench.defenses
 from robench.registry import attacks, defenses
 
 ROOT = Path(robench.__file__).resolve().parents[1]
 
 
-def test_imports_go_downwards_only() -> None:
-    done = subprocess.run(["lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+def test_imports_go_downwards_only(tmp_path: Path) -> None:
+    # As installed: in a checkout, attacks and defenses lie beside the package, not in it.
+    package = tmp_path / "robench"
+    shutil.copytree(ROOT / "robench", package)
+    for folder in ("attacks", "defenses"):
+        shutil.copytree(ROOT / folder, package / folder)
+    done = subprocess.run(
+        ["lint-imports", "--no-cache", "--config", str(ROOT / ".importlinter")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
 
 

@@ -1,6 +1,7 @@
 """Images too many for memory: decoded by a DataLoader as they are needed (ImageNet)."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,13 @@ class ImageStream:
         files: (path, label) of each image.
         root: the folder that the paths are below.
         size: height and width of what is yielded.
-        workers: processes that decode.
+        workers: processes that decode; 0 decodes in this one.
     """
 
     files: tuple[tuple[str, int], ...]
     root: Path
     size: int = 224
-    workers: int = 4
+    workers: int = min(8, os.cpu_count() or 1)
 
     def __len__(self) -> int:
         return len(self.files)

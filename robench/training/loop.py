@@ -1,6 +1,7 @@
 """The training loop: epochs, precision, logging, checkpoints, exact resume."""
 
 import io
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from robench.specs import TrainingSpec
 from robench.training.free import free_replays, starting_delta
 from robench.training.schedules import schedule
 
+# Fabric announces the precision of every set-up; the log and the manifest record it.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 PRECISION = {"float32": "32-true", "bf16": "bf16-mixed"}
 
 

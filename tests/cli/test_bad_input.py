@@ -61,7 +61,7 @@ def test_a_board_that_is_not_there(robench: Command) -> None:
 def test_a_board_with_a_wrong_key_names_line_and_key(robench: Command, tmp_path: Path) -> None:
     path = tmp_path / "b.toml"
     path.write_text(TINY_BOARD.replace("replays", "replay"))
-    refused(robench("run", path), "b.toml, line 17", "unknown key 'training.replay'", "'replays'")
+    refused(robench("run", path), "b.toml, line 16", "unknown key 'training.replay'", "'replays'")
 
 
 def test_an_output_folder_that_cannot_be_written(

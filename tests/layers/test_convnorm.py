@@ -424,9 +424,7 @@ def test_evaluation_changes_no_buffer() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_layouts_and_dtypes_give_the_same(
-    dtype: torch.dtype, layout: torch.memory_format
-) -> None:
+def test_layouts_and_dtypes_give_the_same(dtype: torch.dtype, layout: torch.memory_format) -> None:
     torch.manual_seed(0)
     module = ConvNorm2d(3, 4, 3, stride=2, padding=1)
     x = normal(2, 3, 8, 8)

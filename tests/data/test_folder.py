@@ -1,0 +1,150 @@
+"""Image folders: anybody's images, and what may be wrong with them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from robench.data import load_dataset
+from robench.data.folder import channel_statistics
+from robench.errors import UserError
+
+
+def write(path: Path, value: int = 0, size: tuple[int, int] = (10, 8), mode: str = "RGB") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colour = (value, 10, 200) if mode == "RGB" else value
+    Image.new(mode, size, colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes, three training and two test images each, 10 wide and 8 high."""
+    root = tmp_path / "my-images"
+    for part, count in (("train", 3), ("test", 2)):
+        for label, name in enumerate(("cat", "dog")):
+            for index in range(count):
+                write(root / part / name / f"{index}.png", value=100 * label + index)
+    return root
+
+
+def test_a_folder_becomes_a_data_set_named_after_it(folder: Path) -> None:
+    data = load_dataset(f"image_folder:{folder}")
+    assert data.name == "my-images"
+    assert data.classes == ("cat", "dog")
+    assert data.train.images.shape == (6, 3, 8, 10)  # type: ignore[union-attr]
+    assert data.image_size == (8, 10)
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]  # type: ignore[union-attr]
+    assert data.train.images[:, 0, 0, 0].tolist() == [0, 1, 2, 100, 101, 102]  # type: ignore[union-attr]
+    assert len(data.test) == 4
+
+
+def test_the_data_dir_may_name_it_too(folder: Path) -> None:
+    assert load_dataset("image_folder", folder).fingerprint == (
+        load_dataset(f"image_folder:{folder}").fingerprint
+    )
+
+
+def test_val_does_for_test(folder: Path) -> None:
+    (folder / "test").rename(folder / "val")
+    assert len(load_dataset("image_folder", folder).test) == 4
+
+
+def test_without_parts_a_fixed_fifth_of_each_class_is_the_test_part(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for index in range(10):
+            write(tmp_path / name / f"{index}.jpg", value=index)
+    first, second = (load_dataset("image_folder", tmp_path) for _ in range(2))
+    assert (len(first.train), len(first.test)) == (16, 4)
+    assert first.test.labels.tolist() == [0, 0, 1, 1]  # type: ignore[union-attr]
+    assert first.fingerprint == second.fingerprint
+
+
+def test_the_fingerprint_changes_with_a_pixel(folder: Path) -> None:
+    before = load_dataset("image_folder", folder).fingerprint
+    write(folder / "test" / "cat" / "0.png", value=77)
+    assert load_dataset("image_folder", folder).fingerprint != before
+
+
+def test_grey_images_become_rgb_and_other_files_are_passed_over(folder: Path) -> None:
+    write(folder / "train" / "cat" / "0.png", value=5, mode="L")
+    (folder / "train" / "cat" / "notes.txt").write_text("not an image")
+    (folder / "train" / "cat" / ".hidden.png").write_text("not an image")
+    (folder / "train" / ".cache").mkdir()
+    data = load_dataset("image_folder", folder)
+    assert data.train.images[0, :, 0, 0].tolist() == [5, 5, 5]  # type: ignore[union-attr]
+    assert len(data.train) == 6
+
+
+def test_statistics_are_those_of_the_pixels() -> None:
+    pixels = torch.randint(0, 256, (50, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+    mean, std = channel_statistics(pixels.to(torch.uint8))
+    scaled = pixels.numpy() / 255
+    np.testing.assert_allclose(mean, scaled.mean((0, 2, 3)), atol=1e-4)
+    np.testing.assert_allclose(std, scaled.std((0, 2, 3)), atol=1e-4)
+
+
+def refuse(folder: Path, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load_dataset("image_folder", folder)
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    refuse(tmp_path / "none", r"no image folder .*none; name one with --data-dir")
+
+
+def test_no_folder_named() -> None:
+    with pytest.raises(UserError, match="say where the images are"):
+        load_dataset("image_folder")
+
+
+def test_one_class(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "cat" / "0.png")
+    write(tmp_path / "test" / "cat" / "0.png")
+    refuse(tmp_path, r"has only the class 'cat'; .*at least two")
+
+
+def test_no_class(tmp_path: Path) -> None:
+    write(tmp_path / "0.png")
+    refuse(tmp_path, "has no class folders")
+
+
+def test_a_class_without_images(folder: Path) -> None:
+    (folder / "train" / "bird").mkdir()
+    refuse(folder, r"class folder .*bird has no images")
+
+
+def test_a_class_that_is_missing_in_the_test_part(folder: Path) -> None:
+    write(folder / "train" / "bird" / "0.png")
+    refuse(folder, r"'bird' is not in both")
+
+
+def test_no_test_part(folder: Path) -> None:
+    (folder / "test").rename(folder / "other")
+    refuse(folder, "no 'test' folder")
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n broken"])
+def test_a_damaged_image_is_named(folder: Path, content: bytes) -> None:
+    (folder / "train" / "dog" / "1.png").write_bytes(content)
+    refuse(folder, r"dog/1\.png is not a whole image .*; mend or remove it")
+
+
+def test_a_truncated_image_is_named(folder: Path) -> None:
+    path = folder / "train" / "dog" / "1.png"
+    noise = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:-60])
+    refuse(folder, r"dog/1\.png is not a whole image")
+
+
+def test_images_of_two_sizes_are_named(folder: Path) -> None:
+    write(folder / "train" / "dog" / "1.png", size=(12, 8))
+    refuse(folder, r"0\.png is 10x8 but .*1\.png is 12x8; resize")
+
+
+def test_parts_of_two_sizes(folder: Path) -> None:
+    for path in (folder / "test").rglob("*.png"):
+        write(path, size=(12, 8))
+    refuse(folder, "training images .* are 10x8 but test images are 12x8")
