@@ -26,6 +26,10 @@ new = typer.Typer(help="Write the files of a new entry.", no_args_is_help=True)
 app.add_typer(new, name="new")
 
 
+INTERRUPTED = 130
+"""Exit code that Typer gives to Ctrl-C."""
+
+
 class Kind(StrEnum):
     """What `robench list` lists."""
 
@@ -229,6 +233,7 @@ def main() -> None:
     except UserError as error:
         print(f"robench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("robench: interrupted; the same command goes on where it stood.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("robench: interrupted; the same command goes on where it stood.", file=sys.stderr)
+        raise

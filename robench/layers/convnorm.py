@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
-from robench.layers.plane_filter import filter_planes
+from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
 
 EvalStats = Literal["running_autocorr", "exact", "running_v"]
 AffineInit = Literal["default", "delta"]
@@ -79,6 +79,7 @@ class ConvNorm2d(nn.Conv2d):
         self.eval_stats = eval_stats
         self.detach = detach
         self.total_forwards = total_forwards
+        self._kept: tuple[tuple[object, ...], PlaneGain] | None = None
         channels, (kh, kw) = self.out_channels, self.kernel_size
         lags = self.weight.new_zeros(channels, 2 * kh - 1, 2 * kw - 1)
         self.register_buffer("running_autocorr", lags.detach())
@@ -117,7 +118,7 @@ class ConvNorm2d(nn.Conv2d):
 
     def _pointwise(self, x: Tensor) -> Tensor:
         # V does not depend on the frequency, so it goes into the weight.
-        weight = self.weight * self._gain((1, 1)).to(self.weight.dtype).unsqueeze(1)
+        weight = self.weight * self._gain((1, 1)).gain.to(self.weight.dtype).unsqueeze(1)
         return self._conv_forward(x, weight, None)
 
     def _filtered(self, x: Tensor) -> Tensor:
@@ -142,13 +143,32 @@ class ConvNorm2d(nn.Conv2d):
         start = (reach[0] - (top - extra[2]), reach[1] - (left - extra[0]))
         rows = range(start[0], start[0] + height, self.stride[0])
         columns = range(start[1], start[1] + width, self.stride[1])
-        gains = self._gain((y.shape[-2], y.shape[-1]))
-        return filter_planes(y, gains, rows, columns).to(y.dtype)
+        gain = self._gain((y.shape[-2], y.shape[-1]))
+        return filter_planes(y, gain, rows, columns).to(y.dtype)
 
-    def _gain(self, size: tuple[int, int]) -> Tensor:
+    def _gain(self, size: tuple[int, int]) -> PlaneGain:
         weight = self.weight.detach() if self.detach else self.weight
+        # In evaluation, and so in attacks, it is computed once for all forwards.
+        key = None if self.training or weight.requires_grad else self._state(size)
+        if key is not None and self._kept is not None and self._kept[0] == key:
+            return self._kept[1]
         with torch.autocast(weight.device.type, enabled=False):
-            return self._statistics(autocorrelation(weight), size)
+            prepared = plane_gain(self._statistics(autocorrelation(weight), size), size)
+        self._kept = None if key is None else (key, prepared)
+        return prepared
+
+    def _state(self, size: tuple[int, int]) -> tuple[object, ...] | None:
+        """Return what tells whether the gain may have changed; None where nothing does."""
+        tensors = (self.weight, self.running_autocorr, self.num_forwards)
+        if any(tensor.is_inference() for tensor in tensors):
+            return None
+        marks = [(t.data_ptr(), t._version, t.dtype, t.device) for t in tensors]
+        return (size, self.eval_stats, *marks)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode and forget the gain kept for evaluation."""
+        self._kept = None
+        return super().train(mode)
 
     def _statistics(self, lags: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the gain in force for the kernel's autocorrelation; in training, average it."""

@@ -16,6 +16,7 @@ no variable: the backward pass is the same filter, and nothing of the forward pa
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -26,15 +27,41 @@ LARGEST_PRODUCT = 64
 """Side of a plane from which the FFT is faster than matrix products."""
 
 
-def filter_planes(y: Tensor, gain: Tensor, rows: range, columns: range) -> Tensor:
+@dataclass(frozen=True)
+class PlaneGain:
+    """A gain, prepared for planes of one size.
+
+    Attributes:
+        gain: (C, N1, N2 // 2 + 1), real, the half grid of ``rfft2``.
+        size: N1 and N2.
+        even: V_even in the order of the basis, (N1, N2, C); None where the FFT is taken.
+        odd: V_odd likewise.
+    """
+
+    gain: Tensor
+    size: tuple[int, int]
+    even: Tensor | None
+    odd: Tensor | None
+
+
+def plane_gain(gain: Tensor, size: tuple[int, int]) -> PlaneGain:
+    """Prepare a gain (C, N1, N2 // 2 + 1), once for any number of filterings.
+
+    A gain that needs a gradient gets it through the FFT.
+    """
+    if gain.requires_grad or max(size) > LARGEST_PRODUCT:
+        return PlaneGain(gain, size, None, None)
+    return PlaneGain(gain, size, *_parts(gain, size))
+
+
+def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Tensor:
     """Filter each plane and keep the given rows and columns.
 
     Computed in float32 or better, whatever ``torch.autocast`` says.
 
     Args:
         y: (B, C, N1, N2).
-        gain: (C, N1, N2 // 2 + 1), real, the half grid of ``rfft2``. A gradient flows to it only
-            through the FFT, which is taken where it needs one.
+        gain: prepared for C channels and N1 x N2 frequencies.
         rows: which rows are wanted, within [0, N1).
         columns: which columns are wanted, within [0, N2).
 
@@ -43,17 +70,16 @@ def filter_planes(y: Tensor, gain: Tensor, rows: range, columns: range) -> Tenso
     """
     with torch.autocast(y.device.type, enabled=False):
         y = y.to(torch.promote_types(y.dtype, torch.float32))
-        size = (y.shape[-2], y.shape[-1])
-        if gain.requires_grad or max(size) > LARGEST_PRODUCT:
-            z = torch.fft.irfft2(torch.fft.rfft2(y) * gain.to(y.dtype), s=size)
+        if gain.even is None or gain.odd is None:
+            z = torch.fft.irfft2(torch.fft.rfft2(y) * gain.gain.to(y.dtype), s=gain.size)
             return z[..., _slice(rows), _slice(columns)]
-        into = tuple(_basis(n, range(n), y.dtype, y.device) for n in size)
-        back = tuple(
+        into = [_basis(n, range(n), y.dtype, y.device) for n in gain.size]
+        back = [
             _basis(n, kept, y.dtype, y.device)
-            for n, kept in zip(size, (rows, columns), strict=True)
-        )
-        even, odd = _parts(gain.to(y.dtype), size)
-        filtered = _Sandwich.apply(y.permute(0, 2, 3, 1), even, odd, *into, *back)
+            for n, kept in zip(gain.size, (rows, columns), strict=True)
+        ]
+        parts = gain.even.to(y.dtype), gain.odd.to(y.dtype)
+        filtered: Tensor = _Sandwich.apply(y.permute(0, 2, 3, 1), *parts, *into, *back)
         return filtered.permute(0, 3, 1, 2)
 
 

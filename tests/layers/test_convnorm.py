@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from robench.defenses import ConvNorm2d
 from robench.layers.convnorm import averaging_rate, gain
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
-from robench.layers.plane_filter import filter_planes
+from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
 
 N = 6
 shapes = st.tuples(
@@ -58,7 +58,7 @@ def dense_q(weight: Tensor) -> list[Tensor]:
     """Return the matrix Q_o (N^2, N^2) of each channel's filter, as the layer applies it."""
     out = len(weight)
     identity = torch.eye(N * N, dtype=torch.float64).view(-1, 1, N, N).expand(-1, out, N, N)
-    columns = filter_planes(identity, v_of(weight), range(N), range(N))
+    columns = filter_planes(identity, plane_gain(v_of(weight), (N, N)), range(N), range(N))
     return [columns[:, o].reshape(-1, N * N).T for o in range(out)]
 
 
@@ -69,8 +69,9 @@ def layer(conv: nn.Conv2d, **options: Any) -> ConvNorm2d:
 def without_gain(module: ConvNorm2d) -> ConvNorm2d:
     """Make V == 1, which leaves the plain convolution."""
 
-    def ones(size: tuple[int, int]) -> Tensor:
-        return torch.ones(module.out_channels, size[0], size[1] // 2 + 1, dtype=torch.float64)
+    def ones(size: tuple[int, int]) -> PlaneGain:
+        gain = torch.ones(module.out_channels, size[0], size[1] // 2 + 1, dtype=torch.float64)
+        return plane_gain(gain, size)
 
     module._gain = ones  # type: ignore[method-assign]
     return module
@@ -409,6 +410,37 @@ def test_running_averages_lag_behind_a_moving_kernel_and_exact_ones_do_not() -> 
         outputs[stats] = (module.eval()(x), module.train()(x))
     torch.testing.assert_close(*outputs["exact"])
     assert not torch.allclose(*outputs["running_autocorr"], rtol=0.5)
+
+
+def test_the_gain_kept_in_evaluation_follows_every_change() -> None:
+    torch.manual_seed(0)
+    module = ConvNorm2d(2, 3, 3, eval_stats="exact", affine=False).eval()
+    x = torch.randn(1, 2, 6, 6)
+
+    def is_fresh() -> bool:
+        return torch.equal(module(x), copy.deepcopy(module)(x))
+
+    module(x)
+    with torch.no_grad():
+        module.weight[0, 0, 0, 0] += 1.0
+    assert is_fresh()
+    module.load_state_dict(ConvNorm2d(2, 3, 3, affine=False).state_dict())
+    assert is_fresh()
+    twin = copy.deepcopy(module)
+    with torch.no_grad():
+        twin.weight[1] *= torch.linspace(0.1, 2, 9).view(3, 3)
+    assert not torch.allclose(twin(x), module(x))
+    module.double()
+    assert module(x.double()).dtype == torch.float64
+    assert module(torch.randn(1, 2, 9, 7).double()).shape == (1, 3, 7, 5)
+
+
+def test_it_runs_in_inference_mode_and_trains_afterwards() -> None:
+    module = ConvNorm2d(2, 3, 3)
+    with torch.inference_mode():
+        module.eval()(torch.randn(1, 2, 6, 6))
+    module.eval()(torch.randn(1, 2, 6, 6).requires_grad_()).sum().backward()
+    module.train()(torch.randn(1, 2, 6, 6)).sum().backward()
 
 
 def test_evaluation_changes_no_buffer() -> None:

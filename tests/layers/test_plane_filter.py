@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.layers.plane_filter import LARGEST_PRODUCT, filter_planes
+from robench.layers.plane_filter import LARGEST_PRODUCT, plane_gain
+from robench.layers.plane_filter import filter_planes as filter_prepared
 
 sides = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
@@ -21,6 +22,10 @@ def some_gain(size: tuple[int, int], channels: int = 3) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     plane = torch.randn(channels, *size, generator=generator, dtype=torch.float64)
     return torch.fft.rfft2(plane).abs()
+
+
+def filter_planes(y: Tensor, gain: Tensor, rows: range, columns: range) -> Tensor:
+    return filter_prepared(y, plane_gain(gain, (y.shape[-2], y.shape[-1])), rows, columns)
 
 
 def by_fft(y: Tensor, gain: Tensor, rows: range, columns: range) -> Tensor:
