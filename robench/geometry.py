@@ -3,6 +3,7 @@
 import math
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
@@ -11,9 +12,14 @@ Norm = Literal["linf", "l2"]
 
 
 def norms(delta: Tensor, norm: Norm) -> Tensor:
-    """Return the norm of each sample, (B, ...) -> (B,), in the dtype of ``delta``."""
+    """Return the norm of each sample, (B, ...) -> (B,), in the dtype of ``delta``.
+
+    Squares are summed in float64: over the pixels of a large image, float32 would lose 1e-6.
+    """
     flat = delta.flatten(1)
-    return flat.abs().amax(1) if norm == "linf" else vector_norm(flat, dim=1)
+    if norm == "linf":
+        return flat.abs().amax(1)
+    return vector_norm(flat, dim=1, dtype=torch.float64).to(delta.dtype)
 
 
 def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:

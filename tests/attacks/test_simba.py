@@ -1,0 +1,129 @@
+"""SimBA: Algorithm 1 of Guo et al. 2019, batched, with exact accounting."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.attacks import SimBA
+from robench.calls import parse_call
+from robench.errors import UserError
+from robench.randomness import generators, permutations
+from robench.registry import attacks
+
+Digits = tuple[Tensor, Tensor]
+
+
+def one_image(
+    model: nn.Module, image: Tensor, label: int, order: list[int], step: float
+) -> tuple[Tensor, int, bool]:
+    """Algorithm 1 for one image, written plainly: float64 probabilities, one query at a time."""
+
+    def probability(x: Tensor) -> tuple[float, bool]:
+        logits = model(x[None])[0].double()
+        return logits.softmax(0)[label].item(), int(logits.argmax()) != label
+
+    x, queries = image.clone(), 0
+    best, fooled = probability(x)
+    for coordinate in order:
+        if fooled:
+            break
+        for sign in (-1, 1):
+            candidate = x.clone().flatten()
+            candidate[coordinate] = (candidate[coordinate] + sign * step).clamp(0, 1)
+            candidate = candidate.view_as(x)
+            queries += 1
+            p, is_fooled = probability(candidate)
+            if p < best and not torch.equal(candidate, x):
+                x, best, fooled = candidate, p, is_fooled
+                break
+    return x, queries, fooled
+
+
+@pytest.mark.parametrize(("step", "max_steps"), [(0.2, None), (0.5, 20)])
+def test_it_agrees_image_by_image_with_the_algorithm_written_plainly(
+    digits_net: nn.Module, digits_test: Digits, step: float, max_steps: int | None
+) -> None:
+    images, labels = (part[:12] for part in digits_test)
+    with torch.no_grad():
+        result = SimBA(step=step, max_steps=max_steps).perturb(
+            digits_net, images, labels, generators(3, range(12))
+        )
+        orders = permutations(generators(3, range(12)), 64)[:, :max_steps].tolist()
+        for i in range(12):
+            x, queries, fooled = one_image(digits_net, images[i], int(labels[i]), orders[i], step)
+            assert result.queries[i] == queries
+            torch.testing.assert_close(result.images[i], x)
+            assert (digits_net(result.images[i : i + 1]).argmax() != labels[i]) == fooled
+
+
+class Counting(nn.Module):
+    """Counts the images that a model is asked about."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.images = model, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.images += len(images)
+        return self.model(images)
+
+
+def test_forwards_are_the_images_that_the_model_was_really_asked_about(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = (part[:20] for part in digits_test)
+    model = Counting(digits_net)
+    result = SimBA().perturb(model, images, labels, generators(0, range(20)))
+    assert result.forwards.sum() == model.images
+    assert (result.forwards == result.queries + 1).all()
+
+
+def test_it_succeeds_and_stops_there(digits_net: nn.Module, digits_test: Digits) -> None:
+    images, labels = digits_test
+    result = SimBA(max_steps=40).perturb(digits_net, images, labels, generators(0, range(100)))
+    fooled = digits_net(result.images).argmax(1) != labels
+    assert 0.2 < fooled.float().mean() < 1
+    assert result.queries[fooled].float().mean() < result.queries[~fooled].float().mean()
+    assert (result.queries <= 2 * 40).all()
+    assert result.images.min() >= 0
+    assert result.images.max() <= 1
+
+
+def test_batches_of_any_size_and_order_give_the_same(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = (part[:10] for part in digits_test)
+    whole = SimBA().perturb(digits_net, images, labels, generators(0, range(10)))
+    for i in range(10):
+        alone = SimBA().perturb(
+            digits_net, images[i : i + 1], labels[i : i + 1], generators(0, [i])
+        )
+        assert torch.equal(alone.images[0], whole.images[i])
+        assert alone.queries[0] == whole.queries[i]
+
+
+def test_the_inputs_are_left_as_they_are(digits_net: nn.Module, digits_test: Digits) -> None:
+    images, labels = digits_test
+    before = images.clone()
+    SimBA(max_steps=5).perturb(digits_net, images, labels, generators(0, range(100)))
+    assert torch.equal(images, before)
+
+
+def test_images_that_are_fooled_already_cost_nothing(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = digits_test
+    wrong = (labels + 1) % 10
+    result = SimBA().perturb(digits_net, images, wrong, generators(0, range(100)))
+    assert (result.queries == 0).all()
+    assert torch.equal(result.images, images)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [("simba(step=0)", "step is 0"), ("simba(step=2)", "step is 2"),
+     ("simba(max_steps=0)", "max_steps is 0"), ('simba(basis="dct2")', "basis = 'dct2'")],
+)  # fmt: skip
+def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        attacks.build(parse_call(call))

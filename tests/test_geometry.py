@@ -1,0 +1,72 @@
+"""Balls in image space."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from robench.geometry import Norm, check_radius, norms, project, steepest
+
+NORMS: list[Norm] = ["linf", "l2"]
+radii = st.floats(1e-3, 2)
+
+
+def deltas(seed: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(seed))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(NORMS), radii, st.integers(0, 999), st.floats(1e-4, 100))
+def test_a_projection_lies_in_the_ball_and_is_left_alone_by_another(
+    norm: Norm, eps: float, seed: int, scale: float
+) -> None:
+    projected = project(deltas(seed, scale), norm, eps)
+    assert norms(projected, norm).max() <= eps * (1 + 1e-5)
+    torch.testing.assert_close(project(projected, norm, eps), projected)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(NORMS), radii, st.integers(0, 999))
+def test_no_point_of_the_ball_is_nearer_than_the_projection(
+    norm: Norm, eps: float, seed: int
+) -> None:
+    delta = deltas(seed)
+    nearest = norms(project(delta, norm, eps) - delta, "l2")
+    other = project(deltas(seed + 1), norm, eps)
+    assert (nearest <= norms(other - delta, "l2") + 1e-5).all()
+
+
+@settings(deadline=None)
+@given(st.sampled_from(NORMS), st.integers(0, 999), st.sampled_from([1e-30, 1e-3, 1.0, 1e20]))
+def test_the_steepest_direction_has_length_one_and_no_other_ascends_faster(
+    norm: Norm, seed: int, scale: float
+) -> None:
+    gradient = deltas(seed)
+    direction = steepest(gradient * scale, norm)
+    torch.testing.assert_close(norms(direction, norm), torch.ones(4))
+    other = deltas(seed + 1)
+    other = other / norms(other, norm).view(-1, 1, 1)
+    ascent = (gradient * direction).sum((1, 2))
+    assert (ascent >= (gradient * other).sum((1, 2)) - 1e-4).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_gradient_gives_no_direction(norm: Norm) -> None:
+    assert torch.equal(steepest(torch.zeros(2, 3, 4), norm), torch.zeros(2, 3, 4))
+
+
+def test_each_sample_is_projected_by_itself() -> None:
+    delta = torch.tensor([[[3.0, 4.0]], [[0.3, 0.4]]])
+    expected = torch.tensor([[[0.6, 0.8]], [[0.3, 0.4]]])
+    torch.testing.assert_close(project(delta, "l2", 1.0), expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "norm", "sentence"),
+    [(8, "linf", "'8/255'"), (-1, "linf", "'8/255'"), (float("nan"), "linf", "nan"),
+     (0, "l2", "above 0"), (float("inf"), "l2", "inf"), (0.5, "l3", "'linf' or 'l2'")],
+)  # fmt: skip
+def test_radii_out_of_range_are_refused(value: float, norm: Norm, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        check_radius("eps", value, norm)
