@@ -79,26 +79,38 @@ def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Te
             for n, kept in zip(gain.size, (rows, columns), strict=True)
         ]
         parts = gain.even.to(y.dtype), gain.odd.to(y.dtype)
-        filtered: Tensor = _Sandwich.apply(y.permute(0, 2, 3, 1), *parts, *into, *back)
-        return filtered.permute(0, 3, 1, 2)
+        filtered: Tensor = _Sandwich.apply(y, *parts, *into, *back)
+        return filtered
 
 
 class _Sandwich(torch.autograd.Function):
-    """(B, N1, N2, C) -> (B, m1, m2, C): into the basis, multiply, and back."""
+    """(B, C, N1, N2) -> (B, C, m1, m2): into the basis, multiply, and back."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, *constants: Tensor) -> Tensor:
         ctx.save_for_backward(*constants)
-        return _sandwich(y, *constants)
+        u, back1 = _all_but_last(y, *constants), constants[-2]
+        # Written into a tensor of its own, not returned as a view: what follows may change it in
+        # place, as activations do, and autograd forbids that for a view made in here.
+        batch, _, m2, channels = u.shape
+        size = (batch, channels, back1.shape[1], m2)
+        z = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
+        flat = z.permute(0, 2, 3, 1).view(batch, size[2], m2 * channels)
+        torch.matmul(back1.T, u.view(batch, -1, m2 * channels), out=flat)
+        return z
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         even, odd, into1, into2, back1, back2 = ctx.saved_tensors
         with torch.autocast(grad.device.type, enabled=False):
-            return _sandwich(grad, even, odd, back1, back2, into1, into2), *[None] * 6
+            u = _all_but_last(grad, even, odd, back1, back2, into1, into2)
+            batch, _, n2, channels = u.shape
+            z = into1.T @ u.view(batch, -1, n2 * channels)
+            z = z.view(batch, -1, n2, channels).permute(0, 3, 1, 2)
+            return z, *[None] * 6
 
 
-def _sandwich(
+def _all_but_last(
     y: Tensor,
     even: Tensor,
     odd: Tensor,
@@ -107,14 +119,14 @@ def _sandwich(
     back1: Tensor,
     back2: Tensor,
 ) -> Tensor:
-    batch, p1, p2, channels = y.shape
-    n1, n2, m1, m2 = len(into1), len(into2), back1.shape[1], back2.shape[1]
-    t = into1 @ y.reshape(batch, p1, p2 * channels)
+    """Return (B, N1, m2, C): everything but the product with ``back1`` over the rows."""
+    batch, channels, p1, p2 = y.shape
+    n1, n2, m2 = len(into1), len(into2), back2.shape[1]
+    t = into1 @ y.permute(0, 2, 3, 1).reshape(batch, p1, p2 * channels)
     t = (into2 @ t.view(batch * n1, p2, channels)).view(batch, n1, n2, channels)
     w = torch.addcmul(t * even, t.flip((1, 2)), odd)
     u = back2.T @ w.view(batch * n1, n2, channels)
-    z = back1.T @ u.view(batch, n1, m2 * channels)
-    return z.view(batch, m1, m2, channels)
+    return u.view(batch, n1, m2, channels)
 
 
 def _parts(gain: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

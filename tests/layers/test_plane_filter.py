@@ -89,3 +89,18 @@ def test_half_precision_and_layouts(layout: torch.memory_format) -> None:
     assert z.dtype == torch.float32
     expected = by_fft(y.bfloat16().double(), gain, range(1, 8), range(1, 8))
     torch.testing.assert_close(z.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_result_may_be_changed_in_place_as_an_activation_does() -> None:
+    y = planes((6, 6)).requires_grad_()
+    z = filter_planes(y, some_gain((6, 6)), range(6), range(6))
+    torch.relu_(z)
+    z.sum().backward()
+    assert y.grad is not None
+
+
+def test_a_second_derivative_is_that_of_a_linear_map() -> None:
+    y = planes((4, 4)).requires_grad_()
+    window = (range(4), range(4))
+    function = lambda x: filter_planes(x, some_gain((4, 4)), *window).square()  # noqa: E731
+    assert torch.autograd.gradgradcheck(function, y)

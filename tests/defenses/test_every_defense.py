@@ -1,0 +1,76 @@
+"""What holds for every registered defense."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import robench
+from robench.models import build_model
+from robench.registry import defenses
+from robench.state import frozen_stats
+
+ALL = [name for name in defenses if defenses.get(name).file.endswith(f"defenses/{name}.py")]
+IMAGES = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def build(defense: str) -> nn.Module:
+    torch.manual_seed(0)
+    return build_model(
+        "resnet18", num_classes=10, in_channels=1, image_size=(8, 8), mean=(0.5,), std=(0.5,),
+        width=4, defense=defense,
+    )  # fmt: skip
+
+
+def step(model: nn.Module, images: Tensor = IMAGES) -> None:
+    model(images).float().logsumexp(1).sum().backward()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_trains_two_epochs_of_digits_for_free_without_nan(name: str) -> None:
+    model = robench.train(
+        name, "digits", width=4, stem="cifar", epochs=2, milestones=(1,), replays=2, lr=0.02,
+        eps=0.1, step_size=0.1,
+    )  # fmt: skip
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    assert model(IMAGES).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_state_dict_makes_the_same_network(name: str) -> None:
+    model, fresh = build(name), build(name)
+    step(model.train())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.01)
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(fresh.eval()(IMAGES), model.eval()(IMAGES))
+    assert torch.equal(copy.deepcopy(model)(IMAGES), model(IMAGES))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_training_forwards_change_buffers_exactly_where_it_says_so(name: str) -> None:
+    model = build(name).train()
+    before = {key: buffer.clone() for key, buffer in model.named_buffers()}
+    step(model)
+    changed = any(not torch.equal(before[key], b) for key, b in model.named_buffers())
+    assert changed == defenses.get(name).build().stateful_in_training
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_frozen_stats_undoes_training_forwards(name: str) -> None:
+    model = build(name).train()
+    step(model)
+    before = {key: buffer.clone() for key, buffer in model.named_buffers()}
+    with frozen_stats(model):
+        step(model)
+    assert all(torch.equal(before[key], buffer) for key, buffer in model.named_buffers())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_bf16_and_channels_last_run_forward_and_backward(name: str) -> None:
+    model = build(name).train().to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        step(model, IMAGES.contiguous(memory_format=torch.channels_last))
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

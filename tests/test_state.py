@@ -1,0 +1,48 @@
+"""Leaving a model as it was found."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from robench import apply_defense
+from robench.state import frozen_stats, under_attack
+
+
+@pytest.mark.parametrize("defense", ["batchnorm", "spectral_norm", "convnorm", "vanilla"])
+def test_training_forwards_inside_leave_no_trace_in_any_defense(defense: str) -> None:
+    model = apply_defense(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), defense).train()
+    model(torch.rand(4, 1, 6, 6))
+    before = copy.deepcopy(model.state_dict())
+    with frozen_stats(model):
+        for _ in range(3):
+            model(torch.rand(4, 1, 6, 6))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    model(torch.rand(4, 1, 6, 6))
+    changed = [n for n, value in model.state_dict().items() if not torch.equal(before[n], value)]
+    assert bool(changed) == (defense != "vanilla")
+
+
+def test_statistics_come_back_after_an_exception_too() -> None:
+    model = nn.BatchNorm2d(2).train()
+
+    def fail_inside() -> None:
+        with frozen_stats(model):
+            model(torch.rand(4, 2, 3, 3))
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        fail_inside()
+    assert model.num_batches_tracked == 0
+
+
+def test_under_attack_the_model_is_in_eval_mode_and_frozen() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
+    model[1].eval()
+    model[0].bias.requires_grad_(False)
+    with under_attack(model):
+        assert not any(module.training for module in model.modules())
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert [module.training for module in model] == [True, False]
+    assert [p.requires_grad for p in model[0].parameters()] == [True, False]
