@@ -34,14 +34,13 @@ def apply_defense(
     """
     if isinstance(defense, str):
         defense = defenses.build(parse_call(defense))
-    layers = {
-        name: module
-        for name, module in model.named_modules()
-        if not any(fnmatchcase(name, pattern) for pattern in skip)
-    }
+    layers = _without(skip, model)
     convs = {name: m for name, m in layers.items() if isinstance(m, nn.Conv2d)}
     if not convs:
-        raise UserError(f"{type(model).__name__} has no nn.Conv2d that a defense could replace.")
+        left = f" outside skip={list(skip)}" if skip else ""
+        raise UserError(
+            f"{type(model).__name__} has no nn.Conv2d{left} that a defense could replace."
+        )
     for name, conv in convs.items():
         _check(defense, name, conv)
     wanted = {id(module) for module in layers.values()}
@@ -55,18 +54,32 @@ def apply_defense(
         if id(module) not in chosen:
             return module
         if isinstance(module, nn.Conv2d):
-            return _with_norm(defense, module) if without_norms else defense.replace_conv(module)
-        if isinstance(module, NORMS):
-            return _keep_activation(module, defense.replace_norm(module))
-        return module
+            new = _with_norm(defense, module) if without_norms else defense.replace_conv(module)
+        elif isinstance(module, NORMS):
+            new = _keep_activation(module, defense.replace_norm(module))
+        else:
+            return module
+        return new.train(module.training)
 
     return _rebuild(copied, replace, {})
+
+
+def _without(skip: Sequence[str], model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules by name; one that is used twice is left out by either of its names."""
+    named = list(model.named_modules(remove_duplicate=False))
+    skipped = {id(m) for name, m in named if any(fnmatchcase(name, p) for p in skip)}
+    return {name: module for name, module in model.named_modules() if id(module) not in skipped}
 
 
 def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
     if type(defense).replace_conv is Defense.replace_conv:
         return
-    where = f"layer '{name or '(the model itself)'}', {conv}"
+    where = f"layer '{name or '(the model itself)'}', {type(conv).__name__}({conv.extra_repr()})"
+    if "weight" not in conv._parameters and type(conv) is nn.Conv2d:
+        raise UserError(
+            f"{where}: its weight is computed by a hook (torch's older weight_norm or "
+            f"spectral_norm), which {type(defense).__name__} would lose; remove the hook first."
+        )
     if type(conv) is not nn.Conv2d:
         raise UserError(
             f"{where}: it is a {type(conv).__name__} with a forward of its own, which "

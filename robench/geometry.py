@@ -19,7 +19,8 @@ def norms(delta: Tensor, norm: Norm) -> Tensor:
     flat = delta.flatten(1)
     if norm == "linf":
         return flat.abs().amax(1)
-    return vector_norm(flat, dim=1, dtype=torch.float64).to(delta.dtype)
+    widest = torch.float32 if delta.device.type == "mps" else torch.float64  # mps has no float64
+    return vector_norm(flat, dim=1, dtype=widest).to(delta.dtype)
 
 
 def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:

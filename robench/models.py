@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,16 @@ from torchvision.models.vgg import VGG, make_layers
 
 from robench.apply import apply_defense
 from robench.contracts import Defense
-from robench.errors import UserError
+from robench.errors import UserError, did_you_mean
 from robench.registry import backbones, register_backbone
 
 __all__ = ["Normalize", "apply_defense", "build_model", "parameter_count"]
 
 Stem = Literal["cifar", "half", "imagenet"]
 """First layer: 3x3 stride 1; 3x3 stride 2; 7x7 stride 2 and max-pool."""
+
+SIDES = (8, 16, 32, 64, 128, 224)
+"""Image sizes tried for the hint, where a network does not take the one that it was given."""
 
 # fmt: off
 VGG16: list[Any] = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M",
@@ -170,17 +173,36 @@ def build_model(
         UserError: for an unknown name, a layer that the defense cannot replace, or images that
             the network cannot take.
     """
-    network = backbones.get(backbone).build(num_classes, in_channels, width, stem)
-    defended = apply_defense(network, defense)
-    model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), net=defended))
-    model.eval()
+    entry = backbones.get(backbone)
+    if width < 1:
+        raise UserError(f"{backbone}: width is {width}; give 1 channel or more (64 is standard).")
+    if stem not in get_args(Stem):
+        valid = did_you_mean(stem, get_args(Stem))
+        raise UserError(f"{backbone} has no stem '{stem}'; {valid}")
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) not in (1, in_channels):
+            raise UserError(
+                f"{name} has {len(values)} values but images have {in_channels} channels; "
+                f"give one a channel."
+            )
+    defended = apply_defense(entry.build(num_classes, in_channels, width, stem), defense)
+    model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), net=defended)).eval()
+    if reason := _refusal(model, in_channels, image_size):
+        fits = [side for side in SIDES if not _refusal(model, in_channels, (side, side))]
+        hint = f"; it takes {fits[0]}x{fits[0]}" if fits else ""
+        size = "x".join(map(str, image_size))
+        raise UserError(f"{backbone} cannot take images of {size} pixels ({reason}){hint}.")
+    return model.train()
+
+
+def _refusal(model: nn.Module, in_channels: int, size: tuple[int, int]) -> str | None:
+    """Return why ``model`` cannot take images of ``size``, or None; zeros in, nothing changed."""
     try:
         with torch.no_grad():
-            model(torch.zeros(1, in_channels, *image_size))
+            model(torch.zeros(1, in_channels, *size))
     except RuntimeError as error:
-        size = "x".join(map(str, image_size))
-        raise UserError(f"{backbone} cannot take images of {size} pixels ({error}).") from error
-    return model.train()
+        return str(error).split("\n", 1)[0].rstrip(".")
+    return None
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -12,16 +12,20 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
     """Undo, on leaving, whatever forwards inside did to the buffers of ``model``.
 
     Running statistics, power-iteration vectors and averages of any defense are buffers, so an
-    attack during training inside this context leaves no trace in them, also after an exception.
+    attack during training inside this context leaves no trace in them, also after an exception:
+    values come back in place, and buffers that were rebound or added are put back or removed.
     """
-    before = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    slots = [(module, dict(module._buffers)) for module in model.modules()]
+    values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
+        for module, buffers in slots:
+            module._buffers.clear()
+            module._buffers.update(buffers)
         with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                if name in before and before[name].shape == buffer.shape:
-                    buffer.copy_(before[name])
+            for buffer, value in values:
+                buffer.copy_(value)
 
 
 @contextmanager

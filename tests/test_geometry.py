@@ -56,6 +56,14 @@ def test_no_gradient_gives_no_direction(norm: Norm) -> None:
     assert torch.equal(steepest(torch.zeros(2, 3, 4), norm), torch.zeros(2, 3, 4))
 
 
+def test_the_ball_is_kept_to_1e_6_on_large_images_too() -> None:
+    rng = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 224, 224, generator=rng)
+    delta = project(10 * torch.randn(images.shape, generator=rng), "l2", 3.0)
+    real = ((images + delta).double() - images.double()).flatten(1).norm(dim=1)
+    assert real.max() <= 3 + 1e-6
+
+
 def test_each_sample_is_projected_by_itself() -> None:
     delta = torch.tensor([[[3.0, 4.0]], [[0.3, 0.4]]])
     expected = torch.tensor([[[0.6, 0.8]], [[0.3, 0.4]]])

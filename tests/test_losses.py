@@ -1,10 +1,13 @@
 """What attacks climb."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robench.errors import UserError
 from robench.losses import input_gradient, log_odds, margin
 
 
@@ -56,3 +59,28 @@ def test_a_sample_s_gradient_does_not_depend_on_its_batch(loss: str) -> None:
     for i in range(6):
         alone = input_gradient(model, images[i : i + 1], LABELS[i : i + 1], loss)  # type: ignore[arg-type]
         torch.testing.assert_close(alone[0], whole[i])
+
+
+def linear(scale: float, cut_off: bool = False) -> Callable[[Tensor], Tensor]:
+    """A linear model of one-pixel images: the logit of class k is scale * k * pixel."""
+
+    def model(images: Tensor) -> Tensor:
+        pixels = images.detach() if cut_off else images
+        return pixels.flatten(1) * scale * torch.arange(3.0)
+
+    return model
+
+
+def test_where_the_cross_entropy_is_flat_the_margin_stands_in_for_that_sample_alone() -> None:
+    images, labels = torch.tensor([0.001, 1.0]).view(2, 1, 1, 1), torch.tensor([2, 2])
+    gradient = input_gradient(linear(1000.0), images, labels, "ce").flatten()
+    by_hand = images[:1].clone().requires_grad_()
+    loss = F.cross_entropy(linear(1000.0)(by_hand), labels[:1])
+    torch.testing.assert_close(gradient[:1], torch.autograd.grad(loss, by_hand)[0].flatten())
+    assert gradient[1] == -1000  # the margin's: class 1 minus class 2
+
+
+def test_a_model_cut_off_from_its_images_is_told_in_a_sentence() -> None:
+    images, labels = torch.ones(2, 1, 1, 1), torch.tensor([0, 1])
+    with pytest.raises(UserError, match=r"no gradient with respect to its images .* 'simba'"):
+        input_gradient(linear(1.0, cut_off=True), images, labels, "ce")

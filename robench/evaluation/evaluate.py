@@ -94,6 +94,8 @@ def evaluate(
     named = _named(attacks, defaults or {})
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     check_images(images, labels)
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}; give 1 or more.")
     home = device_of(model) if device is None else torch.device(device)
     model.to(home)
     told = progress or (lambda *_: None)
@@ -118,6 +120,8 @@ def _named(attacks: Sequence[str | Attack], defaults: Mapping[str, Any]) -> dict
         if name in named or name == "clean":
             raise UserError(f"two columns would be named '{name}'; name each attack once.")
         built = registry.build(parse_call(attack), defaults) if isinstance(attack, str) else attack
+        if built.samples is not None and built.samples < 1:
+            raise UserError(f"{name} has samples={built.samples}; give 1 or more, or leave it out.")
         named[name] = built
     return named
 
@@ -206,6 +210,7 @@ def _right(
 ) -> Tensor:
     """Return where the model's float32 verdict is the true class, (B,) bool on the CPU."""
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        logits = check_logits(model(images.contiguous().to(device)), labels, len(rows)).cpu()
+        inputs = images.contiguous().to(device, torch.float32)
+        logits = check_logits(model(inputs), labels, len(rows)).float().cpu()
     # A model that breaks down on an image is not right there.
     return logits.isfinite().all(1) & (logits.argmax(1) == labels[rows].cpu())

@@ -33,6 +33,21 @@ def test_it_agrees_with_foolbox(digits_net: nn.Module, digits_test: Digits) -> N
     torch.testing.assert_close(perturb(FGSM(eps=EPS), digits_net, digits_test), theirs)
 
 
+def test_it_agrees_on_a_network_that_is_very_sure_of_itself(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    """Where p rounds to 1, the cross-entropy's gradient is coarse: it must be the libraries'."""
+
+    class Sure(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return 4 * digits_net(images)
+
+    top = Sure()(digits_test[0]).topk(2).values
+    assert 0.2 < ((top[:, 0] - top[:, 1]) > 17).float().mean() < 1
+    theirs = torchattacks.FGSM(Sure().eval(), eps=EPS)(*digits_test)
+    torch.testing.assert_close(perturb(FGSM(eps=EPS), Sure(), digits_test), theirs)
+
+
 def test_in_l2_it_agrees_with_foolbox(digits_net: nn.Module, digits_test: Digits) -> None:
     wrapped = foolbox.PyTorchModel(digits_net, bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.L2FastGradientAttack(random_start=False)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY_BOARD, Command, Finished
 from PIL import Image
+from support import TINY_BOARD, Command, Finished
 
 from robench.checkpoint import save_weights
 from robench.files import write_bytes

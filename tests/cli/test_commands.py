@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Command
+from support import Command
 
 
 def train(robench: Command, board: Path, out: Path, defense: str = "batchnorm") -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import TINY_BOARD, Command
 from safetensors.torch import load_file
+from support import TINY_BOARD, Command
 
 from robench.leaderboard.table import TIMING_COLUMNS
 from robench.store import CellFolder

@@ -1,0 +1,86 @@
+"""The README's stories work as they are pasted, on smaller budgets where they train boards."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from support import Command
+
+import robench as package
+from robench.selection import shipped_boards
+
+README = Path(package.__file__).resolve().parents[1] / "README.md"
+SMALL = [
+    "--set=data.name=digits", "--set=model.width=4", "--set=model.stem=cifar",
+    "--set=training.epochs=1", "--set=evaluation.samples=40",
+]  # fmt: skip
+
+
+def story(title: str) -> list[tuple[str, str]]:
+    """Return the (language, text) of each code block of a section."""
+    section = README.read_text().split(f"## {title}\n")[1].split("\n## ")[0]
+    return re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with the board that a reader would have copied."""
+    monkeypatch.chdir(tmp_path)
+    board = shipped_boards()["quick"].read_text()
+    (tmp_path / "my_board.toml").write_text(board[: board.index("[[arms]]")])
+    return tmp_path
+
+
+def expand(word: str, folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.glob(word))] if "*" in word else [word]
+
+
+def run_lines(text: str, robench: Command, folder: Path) -> None:
+    for line in text.splitlines():
+        words = [path for word in shlex.split(line, comments=True) for path in expand(word, folder)]
+        small = SMALL if words[1] in ("run", "train") else []
+        if words[1] == "run" and "--defenses" not in words:
+            small = [*small, "--defenses", "vanilla"]
+        done = robench(*words[1:], *small)
+        assert done.code == 0, (line, done.err)
+
+
+def test_register_a_new_defense(robench: Command, folder: Path) -> None:
+    (_, code), (_, command) = story("Register a new defense")
+    (folder / "my_norm.py").write_text(code)
+    run_lines(command, robench, folder)
+    rows = (folder / "runs" / "quick" / "leaderboard.csv").read_text().splitlines()
+    assert {row.split(",")[1] for row in rows[1:]} == {"my_norm", "batchnorm"}
+
+
+def test_run_attacks(robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (_, commands), (_, code) = story("Run attacks")
+    run_lines(commands, robench, folder)
+    exec(compile(code, "README", "exec"), {})
+    assert "pgd-20(norm='l2'" in capsys.readouterr().out
+
+
+def test_publish_a_leaderboard(
+    robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (_, command), (_, code), (_, other) = story("Publish a leaderboard")
+    run_lines(command, robench, folder)
+    exec(compile(code, "README", "exec"), {})
+    assert "pgd-20_low" in capsys.readouterr().out
+    assert "cifar10-linf-small" in shipped_boards()
+    assert "cifar10-linf-small --data-dir" in other
+
+
+def test_the_two_commands_are_at_the_top() -> None:
+    (_, commands), *_ = story("Two commands")
+    assert "pip install -e . && robench run " in commands
+    assert "pip install -e '.[test]' && pytest" in commands
+
+
+def test_files_that_the_readme_points_to_are_there() -> None:
+    root = README.parent
+    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
+        assert (root / target).exists(), target
+    assert shutil.which("robench")
