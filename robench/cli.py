@@ -73,8 +73,8 @@ def run(
 ) -> None:
     """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
     from robench.execution.run import run_board
-    from robench.files import write_text
-    from robench.leaderboard.table import leaderboard, to_csv
+    from robench.leaderboard.publish import write_leaderboard
+    from robench.leaderboard.table import leaderboard
     from robench.provenance import code_version
     from robench.screen import ScreenWatcher, leaderboard_table
     from robench.selection import open_board
@@ -84,8 +84,7 @@ def run(
     with ScreenWatcher(console, len(spec.rows()) * len(spec.seeds)) as watcher:
         result = run_board(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
     table = leaderboard(result, code_version())
-    path = out / name / "leaderboard.csv"
-    write_text(path, to_csv(table))
+    path = write_leaderboard(result, table, out / name)
     console.print(leaderboard_table(spec, table, spec.title))
     console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)
 

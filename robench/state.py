@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from robench.devices import device_of
+
 
 @contextmanager
 def frozen_stats(model: nn.Module) -> Iterator[None]:
@@ -48,3 +50,14 @@ def under_attack(model: nn.Module) -> Iterator[None]:
             module.training = mode
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
+
+
+@contextmanager
+def placed(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Move ``model`` to ``device``, and back on leaving, also after an exception."""
+    origin = device_of(model)
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(origin)

@@ -16,7 +16,7 @@ from robench.evaluation.checks import check_images, check_logits, check_perturba
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.randomness import generators
 from robench.registry import attacks as registry
-from robench.state import frozen_stats, under_attack
+from robench.state import frozen_stats, placed, under_attack
 
 Progress = Callable[[str, int, int], None]
 """Told the attack's name, the samples that are through, and all of them."""
@@ -83,7 +83,7 @@ def evaluate(
         defaults: options for those attacks that have them and do not set them.
         seed: of random starts and orders.
         batch_size: samples attacked at a time.
-        device: where to work; the model is moved there. Its own by default.
+        device: where to work; the model is moved there meanwhile. Its own by default.
         progress: told after each batch.
 
     Raises:
@@ -97,13 +97,17 @@ def evaluate(
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; give 1 or more.")
     home = device_of(model) if device is None else torch.device(device)
-    model.to(home)
     told = progress or (lambda *_: None)
     batches = [
         torch.arange(i, min(i + batch_size, len(images))) for i in range(0, len(images), batch_size)
     ]
     forked = [home] if home.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked), frozen_stats(model), under_attack(model):
+    with (
+        torch.random.fork_rng(devices=forked),
+        placed(model, home),
+        frozen_stats(model),
+        under_attack(model),
+    ):
         clean = torch.cat([_right(model, images[b], labels, b, home) for b in batches])
         results: dict[str, Outcomes] = {}
         for group in _groups(named):

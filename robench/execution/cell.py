@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import pandas as pd
 import torch
@@ -54,6 +56,7 @@ class CellResult:
         seconds_per_epoch: median over the epochs.
         parameters: number of trained parameters.
         digest: hash of specification, weights and outcomes.
+        evidence: the cell's specification and manifest, for publication.
         diverged: training ended without finite weights.
     """
 
@@ -62,6 +65,7 @@ class CellResult:
     seconds_per_epoch: float
     parameters: int
     digest: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     diverged: bool = False
 
 
@@ -224,7 +228,8 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
     with torch.random.fork_rng():
         parameters = parameter_count(Network.of(cell, place.dataset).build())
     if folder.diverged.exists():
-        return CellResult(cell.seed, {}, float("nan"), parameters, cell.key, diverged=True)
+        evidence = {"cell": read_json(folder.spec), "diverged": read_json(folder.diverged)}
+        return CellResult(cell.seed, {}, math.nan, parameters, cell.key, evidence, diverged=True)
     log = pd.read_csv(folder.log)
     names = ("clean", *place.evaluation.attacks)
     outcomes = {name: Outcomes.load(folder.outcomes(outcome_key(name, place))) for name in names}
@@ -237,6 +242,7 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
         seconds_per_epoch=float(log["seconds"].median()),
         parameters=parameters,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
+        evidence={"cell": read_json(folder.spec), "manifest": manifest},
     )
     accuracies = {name: o.accuracy for name, o in outcomes.items()}
     write_json(folder.result, {"accuracy": accuracies, "parameters": parameters})

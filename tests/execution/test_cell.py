@@ -1,0 +1,115 @@
+"""A cell: what it trains on, what its outcomes are named after, what is done again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robench.data import Images, load_dataset
+from robench.execution.cell import Workplace, judged_images, outcome_key, run_cell, training_data
+from robench.execution.watcher import Silent
+from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.store import RunStore
+
+DATASET = load_dataset("digits")
+
+
+def cell(**changes: Any) -> Cell:
+    values: dict[str, Any] = {
+        "defense": "batchnorm",
+        "data": DataSpec(name="digits"),
+        "data_hash": DATASET.fingerprint,
+        "model": ModelSpec(width=4),
+        "training": TrainingSpec(epochs=1, replays=1, eps=0.1, step_size=0.1),
+        "seed": 0,
+    }
+    return Cell.model_validate(values | changes)
+
+
+def place(root: Path, watcher: Any = None, **evaluation: Any) -> Workplace:
+    settings = {"attacks": ("fgsm",), "samples": 30} | evaluation
+    return Workplace(
+        store=RunStore(root),
+        dataset=DATASET,
+        evaluation=EvaluationSpec.model_validate(settings),
+        device=torch.device("cpu"),
+        watcher=watcher or Silent(),
+    )
+
+
+def rows(images: Images) -> set[bytes]:
+    return {image.numpy().tobytes() for image in images.images}
+
+
+def test_validation_is_held_out_and_neither_noisy_nor_thinned() -> None:
+    data = DataSpec(name="digits", validation=0.2, subset=0.5, label_noise=0.5)
+    train, val, _ = training_data(cell(data=data), DATASET)
+    clean_train, clean_val, _ = training_data(cell(data=DataSpec(validation=0.2)), DATASET)
+    assert isinstance(train, Images)
+    assert isinstance(clean_train, Images)
+    assert torch.equal(val.images, clean_val.images)
+    assert torch.equal(val.labels, clean_val.labels)
+    assert len(train) == pytest.approx(0.5 * len(clean_train), abs=6)
+    assert not rows(train) & rows(val)
+    truth = dict(zip(map(bytes, clean_train.images.flatten(1).numpy()),
+                     clean_train.labels.tolist(), strict=True))  # fmt: skip
+    wrong = [truth[bytes(image)] != label for image, label in
+             zip(train.images.flatten(1).numpy(), train.labels.tolist(), strict=True)]  # fmt: skip
+    assert sum(wrong) == pytest.approx(0.5 * len(train), abs=3)
+
+
+def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() -> None:
+    assert training_data(cell(), DATASET)[2] == DATASET.augmentation
+    changed = training_data(cell(data=DataSpec(crop_padding=3, flip=True)), DATASET)[2]
+    assert (changed.crop_padding, changed.flip) == (3, True)
+
+
+def test_every_cell_is_judged_on_the_same_images() -> None:
+    assert torch.equal(judged_images(DATASET, 20).images, judged_images(DATASET, 50).images[:20])
+
+
+def test_outcomes_are_named_after_all_that_they_depend_on(tmp_path: Path) -> None:
+    keys = [
+        outcome_key("fgsm", place(tmp_path)),
+        outcome_key("fgsm(eps=0.1)", place(tmp_path)),
+        outcome_key("fgsm(samples=5)", place(tmp_path)),
+        outcome_key("fgsm", place(tmp_path, samples=40)),
+        outcome_key("fgsm", place(tmp_path, defaults={"eps": 0.2})),
+        outcome_key("clean", place(tmp_path)),
+    ]
+    assert len(set(keys)) == 6
+    assert (
+        outcome_key("fgsm(eps=0.1)", place(tmp_path)).split("-")[-1]
+        == (outcome_key("fgsm", place(tmp_path, defaults={"eps": 0.1})).split("-")[-1])
+    )
+
+
+class Telling(Silent):
+    """Remembers the states that it is told."""
+
+    def __init__(self) -> None:
+        self.states: list[str] = []
+
+    def cell(self, title: str, seed: int, state: str) -> None:
+        self.states.append(state)
+
+
+def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
+    first, second, third = Telling(), Telling(), Telling()
+    before = run_cell(cell(), "a", place(tmp_path, first))
+    after = run_cell(cell(), "a", place(tmp_path, second))
+    run_cell(cell(), "a", place(tmp_path, third, attacks=("fgsm", "noise")))
+    assert first.states == ["training", "attacking"]
+    assert second.states == ["stored"]
+    assert third.states == ["attacking"]
+    assert before.digest == after.digest
+
+
+def test_the_manifest_says_what_the_figures_stand_on(tmp_path: Path) -> None:
+    evidence = run_cell(cell(), "a", place(tmp_path)).evidence
+    assert evidence["cell"] == cell().model_dump(mode="json")
+    manifest = evidence["manifest"]
+    assert manifest["data_hash"] == DATASET.fingerprint
+    assert {"version", "environment", "weights_hash", "training_seconds"} <= set(manifest)
+    assert len(manifest["outcomes"]) == 2
