@@ -75,7 +75,6 @@ def run(
     from robench.execution.run import run_board
     from robench.leaderboard.publish import write_leaderboard
     from robench.leaderboard.table import leaderboard
-    from robench.provenance import code_version
     from robench.screen import ScreenWatcher, leaderboard_table
     from robench.selection import open_board
 
@@ -83,7 +82,7 @@ def run(
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     with ScreenWatcher(console, len(spec.rows()) * len(spec.seeds)) as watcher:
         result = run_board(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
-    table = leaderboard(result, code_version())
+    table = leaderboard(result)
     path = write_leaderboard(result, table, out / name)
     console.print(leaderboard_table(spec, table, spec.title))
     console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)

@@ -56,6 +56,7 @@ class CellResult:
         seconds_per_epoch: median over the epochs.
         parameters: number of trained parameters.
         digest: hash of specification, weights and outcomes.
+        version: the code that trained it.
         evidence: the cell's specification and manifest, for publication.
         diverged: training ended without finite weights.
     """
@@ -65,6 +66,7 @@ class CellResult:
     seconds_per_epoch: float
     parameters: int
     digest: str
+    version: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     diverged: bool = False
 
@@ -116,7 +118,8 @@ def train_cell(cell: Cell, folder: CellFolder, place: Workplace) -> None:
                 progress=place.watcher.training,
             )
         except TrainingDivergedError as diverged:
-            write_json(folder.diverged, {"reason": str(diverged)})
+            note = {"reason": str(diverged), "version": code_version()}
+            write_json(folder.diverged, note)
             folder.checkpoint.unlink(missing_ok=True)
             return
     facts = {"cell": cell.key, "dataset": place.dataset.name, "seed": cell.seed}
@@ -204,11 +207,17 @@ def _attack(cell: Cell, folder: CellFolder, place: Workplace, missing: Sequence[
         )
         seconds = time.perf_counter() - start
         for name in group:
-            outcomes = evaluation.attacks.get(name) or Outcomes.without_attack(evaluation.clean)
+            if name == "clean":
+                outcomes = Outcomes.without_attack(evaluation.clean)
+            else:
+                outcomes = evaluation.attacks[name]
             path = folder.outcomes(outcome_key(name, place))
             outcomes.save(path)
-            facts = {"outcomes_hash": file_hash(path), "seconds_of_group": seconds}
-            manifest.setdefault("outcomes", {})[path.stem] = facts
+            manifest.setdefault("outcomes", {})[path.stem] = {
+                "outcomes_hash": file_hash(path),
+                "seconds_of_group": seconds,
+                "version": code_version(),
+            }
         manifest["peak_memory_mib"] = max(
             manifest["peak_memory_mib"], peak_memory_mib(place.device)
         )
@@ -228,8 +237,17 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
     with torch.random.fork_rng():
         parameters = parameter_count(Network.of(cell, place.dataset).build())
     if folder.diverged.exists():
-        evidence = {"cell": read_json(folder.spec), "diverged": read_json(folder.diverged)}
-        return CellResult(cell.seed, {}, math.nan, parameters, cell.key, evidence, diverged=True)
+        note = read_json(folder.diverged)
+        return CellResult(
+            seed=cell.seed,
+            outcomes={},
+            seconds_per_epoch=math.nan,
+            parameters=parameters,
+            digest=cell.key,
+            version=note["version"],
+            evidence={"cell": read_json(folder.spec), "diverged": note},
+            diverged=True,
+        )
     log = pd.read_csv(folder.log)
     names = ("clean", *place.evaluation.attacks)
     outcomes = {name: Outcomes.load(folder.outcomes(outcome_key(name, place))) for name in names}
@@ -242,6 +260,7 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
         seconds_per_epoch=float(log["seconds"].median()),
         parameters=parameters,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
+        version=manifest["version"],
         evidence={"cell": read_json(folder.spec), "manifest": manifest},
     )
     accuracies = {name: o.accuracy for name, o in outcomes.items()}

@@ -18,7 +18,7 @@ TIMING_COLUMNS = ("train_seconds_per_epoch", "train_cost")
 """Columns that differ between two runs of the same work."""
 
 
-def leaderboard(result: BoardResult, version: str) -> pd.DataFrame:
+def leaderboard(result: BoardResult) -> pd.DataFrame:
     """Build the table, best first by the board's ranking column.
 
     Accuracies and their intervals are fractions in [0, 1]. A row with a diverged seed has no
@@ -26,10 +26,9 @@ def leaderboard(result: BoardResult, version: str) -> pd.DataFrame:
 
     Args:
         result: the finished board.
-        version: the code that made the table.
     """
     board = result.board
-    table = pd.DataFrame([_row(result, row, version) for row in result.rows])
+    table = pd.DataFrame([_row(result, row) for row in result.rows])
     baseline = board.baseline or result.rows[0].arm.title
     seconds = table.loc[table["defense"] == baseline, "train_seconds_per_epoch"]
     table["train_cost"] = table["train_seconds_per_epoch"] / seconds.iloc[0]
@@ -44,7 +43,7 @@ def to_csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _row(result: BoardResult, row: RowResult, version: str) -> dict[str, Any]:
+def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
     board, cells = result.board, row.cells
     diverged = any(cell.diverged for cell in cells)
     figures: dict[str, Any] = {}
@@ -64,7 +63,7 @@ def _row(result: BoardResult, row: RowResult, version: str) -> dict[str, Any]:
         "train_cost": math.nan,
         "parameters": cells[0].parameters,
         "flags": "diverged" if diverged else "",
-        "version": version,
+        "version": " ".join(sorted({cell.version for cell in cells})),
         "digest": hashlib.sha256(digests.encode()).hexdigest()[:16],
     }
 

@@ -35,7 +35,7 @@ def cell(robust: int, seed: int = 0, seconds: float = 1.0) -> CellResult:
         "fgsm": outcomes(robust),
         "simba(samples=10)": outcomes(0, samples=20, queries=7),
     }
-    return CellResult(seed, figures, seconds, 1234, f"digest{robust}{seed}")
+    return CellResult(seed, figures, seconds, 1234, f"digest{robust}{seed}", version="abc")
 
 
 def row(title: str, *cells: CellResult) -> RowResult:
@@ -52,26 +52,26 @@ def result(*rows: RowResult) -> BoardResult:
 
 
 def test_the_best_by_the_ranking_column_comes_first() -> None:
-    table = leaderboard(result(row("a", cell(20)), row("b", cell(40)), row("c", cell(30))), "v")
+    table = leaderboard(result(row("a", cell(20)), row("b", cell(40)), row("c", cell(30))))
     assert list(table["defense"]) == ["b", "c", "a"]
     assert list(table["rank"]) == [1, 2, 3]
 
 
 def test_equal_rows_share_a_rank() -> None:
-    table = leaderboard(result(row("b", cell(20)), row("a", cell(20)), row("c", cell(10))), "v")
+    table = leaderboard(result(row("b", cell(20)), row("a", cell(20)), row("c", cell(10))))
     assert list(table["defense"]) == ["a", "b", "c"]
     assert list(table["rank"]) == [1, 1, 3]
 
 
 def test_seeds_give_mean_and_std() -> None:
-    table = leaderboard(result(row("a", cell(20, seed=0), cell(30, seed=1))), "v")
+    table = leaderboard(result(row("a", cell(20, seed=0), cell(30, seed=1))))
     assert table.loc[0, "seeds"] == "0 1"
     assert table.loc[0, "fgsm_mean"] == 0.25
     assert table.loc[0, "fgsm_std"] == np.std([0.2, 0.3], ddof=1)
 
 
 def test_attacks_that_report_queries_have_their_columns() -> None:
-    table = leaderboard(result(row("a", cell(20))), "v")
+    table = leaderboard(result(row("a", cell(20))))
     assert table.loc[0, "simba(samples=10)_samples"] == 20
     assert table.loc[0, "simba(samples=10)_success"] == 1.0
     assert table.loc[0, "simba(samples=10)_queries"] == 7.0
@@ -80,13 +80,13 @@ def test_attacks_that_report_queries_have_their_columns() -> None:
 
 def test_training_time_is_relative_to_the_first_row() -> None:
     rows = (row("a", cell(20, seconds=2.0)), row("b", cell(30, seconds=5.0)))
-    table = leaderboard(result(*rows), "v").set_index("defense")
+    table = leaderboard(result(*rows)).set_index("defense")
     assert dict(table["train_cost"]) == {"a": 1.0, "b": 2.5}
 
 
 def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> None:
     diverged = CellResult(0, {}, math.nan, 1234, "d", diverged=True)
-    table = leaderboard(result(row("a", diverged), row("b", cell(0))), "v")
+    table = leaderboard(result(row("a", diverged), row("b", cell(0))))
     assert list(table["defense"]) == ["b", "a"]
     assert table.loc[1, "flags"] == "diverged"
     assert math.isnan(table.loc[1, "fgsm_mean"])
@@ -94,7 +94,7 @@ def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> No
 
 def test_the_csv_reads_back_and_does_not_depend_on_time_but_in_its_timing_columns() -> None:
     texts = [
-        to_csv(leaderboard(result(row("a", cell(20, seconds=s)), row("b", cell(5))), "v"))
+        to_csv(leaderboard(result(row("a", cell(20, seconds=s)), row("b", cell(5)))))
         for s in (1.0, 3.0)
     ]
     tables = [pd.read_csv(io.StringIO(text)) for text in texts]
@@ -104,9 +104,7 @@ def test_the_csv_reads_back_and_does_not_depend_on_time_but_in_its_timing_column
 
 
 def test_the_digest_changes_with_the_cells() -> None:
-    digests = {
-        leaderboard(result(row("a", cell(robust))), "v").loc[0, "digest"] for robust in (20, 21)
-    }
+    digests = {leaderboard(result(row("a", cell(robust)))).loc[0, "digest"] for robust in (20, 21)}
     assert len(digests) == 2
 
 
@@ -115,5 +113,9 @@ def test_markup_in_a_name_is_shown_as_it_is() -> None:
 
     board = result(row("[bold]x[/bold]", cell(20)))
     console = Console(record=True, width=200, file=io.StringIO())
-    console.print(leaderboard_table(board.board, leaderboard(board, "v"), "t"))
+    console.print(leaderboard_table(board.board, leaderboard(board), "t"))
     assert "[bold]x[/bold]" in console.export_text()
+
+
+def test_the_version_is_that_of_the_code_that_trained_the_cells() -> None:
+    assert leaderboard(result(row("a", cell(20), cell(30, seed=1)))).loc[0, "version"] == "abc"
