@@ -41,7 +41,7 @@ def averaging_rate(forwards: Tensor, total: int) -> Tensor:
 
     max((1 + cos(pi min(t, total) / total)) / 2, 0.01): from 1 to 0.01 over the training.
     """
-    share = forwards.clamp_max(total) / total
+    share = forwards.clamp_max(total) / max(total, 1)
     return (0.5 * (1 + torch.cos(math.pi * share))).clamp_min(0.01)
 
 
@@ -109,7 +109,9 @@ class ConvNorm2d(nn.Conv2d):
         return layer
 
     def forward(self, input: Tensor) -> Tensor:
-        """Map (B, in, H, W) to what the convolution alone would give the shape of."""
+        """Map (B, in, H, W), or (in, H, W), to what has the shape of the convolution's result."""
+        if input.ndim == 3:
+            return self.forward(input.unsqueeze(0)).squeeze(0)
         out = self._pointwise(input) if self.kernel_size == (1, 1) else self._filtered(input)
         if self.bias is not None:
             out = out + self.bias.to(out.dtype).view(-1, 1, 1)
@@ -149,7 +151,8 @@ class ConvNorm2d(nn.Conv2d):
     def _gain(self, size: tuple[int, int]) -> PlaneGain:
         weight = self.weight.detach() if self.detach else self.weight
         # In evaluation, and so in attacks, it is computed once for all forwards.
-        key = None if self.training or weight.requires_grad else self._state(size)
+        # Only while the weight is frozen, as under attack: writes to ``weight.data`` leave no mark.
+        key = None if self.training or self.weight.requires_grad else self._state(size)
         if key is not None and self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         with torch.autocast(weight.device.type, enabled=False):
@@ -185,7 +188,12 @@ class ConvNorm2d(nn.Conv2d):
             return current
         if self.eval_stats == "exact":
             return current
-        if self.eval_stats == "running_v" and name in self._buffers:
+        if self.eval_stats == "running_v" and any(b.startswith(RUNNING_V) for b in self._buffers):
+            if name not in self._buffers:
+                raise RuntimeError(
+                    f"no running V was averaged for a grid of {size[0]}x{size[1]}: train at this "
+                    f"input size, or use eval_stats='running_autocorr', which fits any"
+                )
             return getattr(self, name)
         averaged = gain(power_spectrum(self.running_autocorr, size, dilation))
         # Without a synchronisation: a layer that was never trained has no averages yet.
@@ -199,6 +207,8 @@ class ConvNorm2d(nn.Conv2d):
         buffer.lerp_(value.to(buffer.dtype), rate.to(buffer.dtype))
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        for name in [name for name in self._buffers if name.startswith(RUNNING_V)]:
+            delattr(self, name)  # of sizes that the state may not have
         for key, value in state_dict.items():
             if key.startswith(prefix + RUNNING_V):
                 self.register_buffer(key[len(prefix) :], torch.zeros_like(value))

@@ -414,7 +414,7 @@ def test_running_averages_lag_behind_a_moving_kernel_and_exact_ones_do_not() -> 
 
 def test_the_gain_kept_in_evaluation_follows_every_change() -> None:
     torch.manual_seed(0)
-    module = ConvNorm2d(2, 3, 3, eval_stats="exact", affine=False).eval()
+    module = ConvNorm2d(2, 3, 3, eval_stats="exact", affine=False).eval().requires_grad_(False)
     x = torch.randn(1, 2, 6, 6)
 
     def is_fresh() -> bool:
@@ -433,6 +433,40 @@ def test_the_gain_kept_in_evaluation_follows_every_change() -> None:
     module.double()
     assert module(x.double()).dtype == torch.float64
     assert module(torch.randn(1, 2, 9, 7).double()).shape == (1, 3, 7, 5)
+
+
+def test_writes_to_the_data_of_a_weight_in_training_are_seen_in_evaluation() -> None:
+    module, x = ConvNorm2d(2, 3, 3, affine=False, bias=False).eval(), torch.randn(1, 2, 6, 6)
+    before = module(x)
+    module.weight.data *= 3  # as averages of weights are swapped in; scale changes nothing
+    torch.testing.assert_close(module(x), before)
+
+
+def test_a_running_v_that_was_never_averaged_is_an_error() -> None:
+    module = ConvNorm2d(2, 3, 3, eval_stats="running_v")
+    assert module.eval()(torch.randn(1, 2, 5, 5)).isfinite().all()  # never trained: current kernel
+    module.train()(torch.randn(1, 2, 6, 6))
+    with pytest.raises(RuntimeError, match=r"no running V was averaged for a grid of 11x11"):
+        module.eval()(torch.randn(1, 2, 9, 9))
+
+
+def test_a_state_of_other_sizes_replaces_those_seen() -> None:
+    seen, other = (ConvNorm2d(2, 3, 3, eval_stats="running_v") for _ in range(2))
+    seen(torch.randn(1, 2, 6, 6))
+    other(torch.randn(1, 2, 9, 9))
+    other.load_state_dict(seen.state_dict())
+    assert set(other.state_dict()) == set(seen.state_dict())
+
+
+def test_no_training_ahead_leaves_averages_finite() -> None:
+    module = ConvNorm2d(2, 3, 3, total_forwards=0)
+    module(torch.randn(1, 2, 6, 6))
+    assert module.running_autocorr.isfinite().all()
+
+
+def test_a_single_image_without_a_batch_is_taken_as_by_a_convolution() -> None:
+    module, x = ConvNorm2d(2, 3, 3, stride=2, padding=1), torch.randn(2, 7, 6)
+    assert torch.equal(module(x), module(x[None])[0])
 
 
 def test_it_runs_in_inference_mode_and_trains_afterwards() -> None:
