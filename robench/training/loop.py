@@ -68,6 +68,8 @@ class TrainingFiles:
     checkpoint: Path
 
 
+# On CUDA, of convolution algorithms only those that give the same bits every time.
+@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 def fit(
     model: nn.Module,
     defense: Defense,

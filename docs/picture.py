@@ -1,0 +1,28 @@
+"""Draw a leaderboard as the terminal shows it: python docs/picture.py quick docs/quick.svg."""
+
+import io
+import sys
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from robench.board import read_board
+from robench.screen import leaderboard_table
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(name: str, target: str) -> None:
+    """Draw ``leaderboards/<name>/leaderboard.csv`` into an SVG file."""
+    folder = ROOT / "leaderboards" / name
+    board = read_board(folder / "board.toml")
+    table = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False, na_values=[""])
+    table["flags"] = table["flags"].fillna("")
+    console = Console(record=True, width=104, file=io.StringIO())
+    console.print(leaderboard_table(board, table, board.title))
+    console.save_svg(target, title="robench run" if name == "quick" else f"robench run {name}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
