@@ -17,7 +17,7 @@ def main(name: str, target: str) -> None:
     """Draw ``leaderboards/<name>/leaderboard.csv`` into an SVG file."""
     folder = ROOT / "leaderboards" / name
     board = read_board(folder / "board.toml")
-    table = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False, na_values=[""])
+    table = pd.read_csv(folder / "leaderboard.csv", dtype={"flags": str, "seeds": str})
     table["flags"] = table["flags"].fillna("")
     console = Console(record=True, width=104, file=io.StringIO())
     console.print(leaderboard_table(board, table, board.title))

@@ -4,21 +4,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from robench.errors import UserError
 
+GREY_MODES = ("1", "L", "LA", "La")
+
 
 def decode(path: Path) -> Tensor:
-    """Return an image file as uint8 (3, H, W).
+    """Return an image file as uint8 (C, H, W): C is 1 for a grey file and 3 for any other.
 
     Raises:
-        UserError: where it is not a whole image.
+        UserError: where it is not a whole image, or has more than 8 bits a channel.
     """
     try:
         with Image.open(path) as image:
-            array = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+            mode = image.mode
+            pixels = np.array(image.convert("L" if mode in GREY_MODES else "RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not a whole image ({error}); mend or remove it.") from error
-    return torch.from_numpy(array.copy()).permute(2, 0, 1)
+    if mode[0] in "IF":  # Pillow clips these at 255 instead of scaling them
+        raise UserError(
+            f"{path} has more than 8 bits a channel (mode {mode}); save it with 8, scaled to 0-255."
+        )
+    return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1)

@@ -41,12 +41,12 @@ def load_folder(path: Path) -> DataSet:
     """Read ``path/train/<class>/*`` and ``path/test/<class>/*`` into memory.
 
     ``val`` does for ``test``. Where class folders lie directly in ``path``, a fixed fifth of each
-    class is the test part. Images are RGB and must have one size; mean and std are those of the
-    training part.
+    class is the test part. Images have one channel where all files are grey, else three, and must
+    have one size; mean and std are those of the training part.
 
     Raises:
-        UserError: for a missing folder, fewer than two classes, differing classes, a damaged
-            image or differing sizes.
+        UserError: for a missing folder, fewer than two classes, differing classes, too few images
+            to hold some back, a damaged image or differing sizes.
     """
     if not path.is_dir():
         raise UserError(f"there is no image folder {path}; name one with --data-dir.")
@@ -66,12 +66,20 @@ def load_folder(path: Path) -> DataSet:
     else:
         classes, files = list_images(path)
         train, test = split_validation(_load(files), 0.2, seed=0)
-    if train.images.shape[1:] != test.images.shape[1:]:
+        for label, name in enumerate(classes):
+            if not (test.labels == label).any():
+                raise UserError(
+                    f"the class folder {path / name} has too few images to hold a fifth back for "
+                    f"testing; add some, or make folders {path / 'train'} and {path / 'test'}."
+                )
+    if train.images.shape[2:] != test.images.shape[2:]:
         sizes = [f"{i.images.shape[3]}x{i.images.shape[2]}" for i in (train, test)]
         raise UserError(
             f"training images in {path} are {sizes[0]} but test images are {sizes[1]}; "
             f"resize them to one size."
         )
+    channels = max(train.images.shape[1], test.images.shape[1])
+    train, test = _with_channels(train, channels), _with_channels(test, channels)
     mean, std = channel_statistics(train.images)
     size = min(train.images.shape[-2:])
     return DataSet(
@@ -94,7 +102,9 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     means, stds = [], []
     for channel in images.unbind(1):
         # From the counts of the 256 values: exact, and no float copy of all images.
-        counts = torch.bincount(channel.flatten().int(), minlength=256).double()
+        # A slice at a time, because bincount copies what it counts to int64.
+        parts = [torch.bincount(p.flatten(), minlength=256) for p in channel.split(4096)]
+        counts = torch.stack(parts).sum(0).double()
         values = torch.arange(256, dtype=torch.float64) / 255
         mean = (counts * values).sum() / counts.sum()
         variance = (counts * (values - mean) ** 2).sum() / counts.sum()
@@ -105,14 +115,21 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 def _load(files: Sequence[tuple[Path, int]]) -> Images:
     with ThreadPoolExecutor() as pool:
-        images = list(pool.map(decode, (path for path, _ in files), chunksize=64))
+        images = list(pool.map(decode, (path for path, _ in files)))
     for image, (path, _) in zip(images, files, strict=True):
-        if image.shape != images[0].shape:
+        if image.shape[1:] != images[0].shape[1:]:
             sizes = [f"{i.shape[2]}x{i.shape[1]}" for i in (images[0], image)]
             raise UserError(
                 f"{files[0][0]} is {sizes[0]} but {path} is {sizes[1]}; resize them to one size."
             )
-    return Images(torch.stack(images), torch.tensor([label for _, label in files]))
+    channels = max(len(image) for image in images)
+    pixels = torch.stack([image.expand(channels, -1, -1) for image in images])
+    return Images(pixels, torch.tensor([label for _, label in files]))
+
+
+def _with_channels(images: Images, channels: int) -> Images:
+    pixels = images.images.expand(-1, channels, -1, -1).contiguous()
+    return Images(pixels, images.labels)
 
 
 def _is_image(path: Path) -> bool:

@@ -23,13 +23,19 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
         UserError: for an unknown name, or images that are not there or damaged.
     """
     kind, colon, path = name.partition(":")
-    if colon and kind == FOLDER:
-        return load_folder(Path(path))
-    if name == FOLDER and data_dir is None:
+    if colon and kind == FOLDER and path:
+        return load_folder(Path(path).expanduser())
+    if kind == FOLDER and (colon or data_dir is None):
         raise UserError(f"say where the images are: --data-dir DIR, or the name {FOLDER}:DIR.")
     entry = datasets.get(name)
-    dataset = entry.build(Path(data_dir) if data_dir is not None else default_data_dir())
-    assert isinstance(dataset, DataSet)
+    dataset = entry.build(
+        Path(data_dir).expanduser() if data_dir is not None else default_data_dir()
+    )
+    if not isinstance(dataset, DataSet):
+        raise UserError(
+            f"the data set '{name}' of {entry.file} is a {type(dataset).__name__}; its function "
+            f"must return a robench.DataSet."
+        )
     return dataset
 
 

