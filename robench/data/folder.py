@@ -114,8 +114,11 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def _load(files: Sequence[tuple[Path, int]]) -> Images:
+    paths = [path for path, _ in files]
+    # Many files a task: handing one over costs as much as decoding a 32x32 image.
+    tasks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
     with ThreadPoolExecutor() as pool:
-        images = list(pool.map(decode, (path for path, _ in files)))
+        images = [image for part in pool.map(_decode_all, tasks) for image in part]
     for image, (path, _) in zip(images, files, strict=True):
         if image.shape[1:] != images[0].shape[1:]:
             sizes = [f"{i.shape[2]}x{i.shape[1]}" for i in (images[0], image)]
@@ -125,6 +128,10 @@ def _load(files: Sequence[tuple[Path, int]]) -> Images:
     channels = max(len(image) for image in images)
     pixels = torch.stack([image.expand(channels, -1, -1) for image in images])
     return Images(pixels, torch.tensor([label for _, label in files]))
+
+
+def _decode_all(paths: Sequence[Path]) -> list[Tensor]:
+    return [decode(path) for path in paths]
 
 
 def _with_channels(images: Images, channels: int) -> Images:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms import v2
 
 from robench.data.augment import Augmentation
@@ -78,17 +78,13 @@ class ImageStream:
             batch_size=batch_size,
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
+            collate_fn=_collate,
             generator=torch.Generator(),  # else each pass draws a number from the global one
         )
-        batches = iter(loader)
-        while True:
-            try:
-                images, labels = next(batches)
-            except StopIteration:
-                return
-            except UserError as error:
-                # A worker's error arrives as the text of its traceback: the sentence comes last.
-                raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from None
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            images, labels = batch
             moved = images.to(device, non_blocking=True)
             yield moved.float().div_(255), labels.to(device, non_blocking=True)
 
@@ -104,7 +100,7 @@ class ImageStream:
         chosen = balanced_order(labels, seed)[:count]
         decoded = _Decoded(self, chosen.tolist(), None, flip=False)
         with ThreadPoolExecutor() as pool:
-            images = [image for image, _ in pool.map(decoded.__getitem__, range(len(decoded)))]
+            images = [image for image, _ in pool.map(decoded.read, range(len(decoded)))]
         empty = torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8)
         return Images(torch.stack(images) if images else empty, labels[chosen])
 
@@ -117,8 +113,12 @@ class ImageStream:
         return digest.hexdigest()
 
 
-class _Decoded(Dataset[tuple[Tensor, int]]):
-    """Reads one image; random crops are seeded by the pass and the image."""
+class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
+    """Reads one image; random crops are seeded by the pass and the image.
+
+    An error is an item like another: one raised in a worker would arrive as the text of its
+    traceback, and hold the workers up for seconds when they are shut down.
+    """
 
     def __init__(self, stream: ImageStream, order: list[int], seed: int | None, flip: bool) -> None:
         self._files, self._order, self._seed = stream.files, order, seed
@@ -133,7 +133,18 @@ class _Decoded(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+    def __getitem__(self, position: int) -> tuple[Tensor, int] | UserError:
+        try:
+            return self.read(position)
+        except UserError as error:
+            return error
+
+    def read(self, position: int) -> tuple[Tensor, int]:
+        """Return an image, uint8 (3, size, size), and its label.
+
+        Raises:
+            UserError: where it is not a whole image.
+        """
         index = self._order[position]
         path, label = self._files[index]
         image = decode(Path(path)).expand(3, -1, -1)
@@ -143,3 +154,8 @@ class _Decoded(Dataset[tuple[Tensor, int]]):
             # Not torch.manual_seed, which would seed the devices too and leave them so.
             torch.default_generator.manual_seed(self._seed * 1_000_003 + index)
             return self._transform(image), label
+
+
+def _collate(items: list[tuple[Tensor, int] | UserError]) -> Any:
+    error = next((item for item in items if isinstance(item, UserError)), None)
+    return error or default_collate(items)

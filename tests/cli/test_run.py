@@ -116,6 +116,11 @@ def test_another_attack_is_added_without_training_again(
     assert "noise_mean" in table
 
 
+def interruptible() -> None:
+    # Tests that run in the background inherit an ignored Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_killed_and_run_again_gives_the_same_weights_to_the_bit(
     finished: Path, robench: Command, tiny_board: Path, tmp_path: Path, sign: signal.Signals
@@ -125,6 +130,7 @@ def test_killed_and_run_again_gives_the_same_weights_to_the_bit(
         [sys.executable, "-m", "robench", "run", str(tiny_board), "--out", str(out)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        preexec_fn=interruptible,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     deadline = time.time() + 120

@@ -1,6 +1,7 @@
 """Image folders: anybody's images, and what may be wrong with them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,33 @@ def test_the_fingerprint_changes_with_a_pixel(folder: Path) -> None:
     assert load_dataset("image_folder", folder).fingerprint != before
 
 
+def test_grey_images_alone_have_one_channel(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        write(path, value=7, mode="L")
+    data: Any = load_dataset("image_folder", folder)
+    assert (data.in_channels, data.train.images.shape) == (1, (6, 1, 8, 10))
+    assert data.test.images.unique().tolist() == [7]
+
+
+def test_grey_training_images_become_rgb_where_test_images_are(folder: Path) -> None:
+    for path in (folder / "train").rglob("*.png"):
+        write(path, value=7, mode="L")
+    data: Any = load_dataset("image_folder", folder)
+    assert (data.in_channels, data.train.images.shape[1]) == (3, 3)
+    assert data.train.images.unique().tolist() == [7]
+
+
+@pytest.mark.parametrize("name", ["a.png", "b.jpg", "c.bmp", "d.webp", "e.tiff"])
+def test_the_usual_formats_are_read(folder: Path, name: str) -> None:
+    write(folder / "train" / "cat" / name, value=50)
+    assert len(load_dataset("image_folder", folder).train) == 7
+
+
+def test_a_tilde_is_the_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert load_dataset(f"image_folder:~/{folder.name}").name == "my-images"
+
+
 def test_grey_images_become_rgb_and_other_files_are_passed_over(folder: Path) -> None:
     write(folder / "train" / "cat" / "0.png", value=5, mode="L")
     (folder / "train" / "cat" / "notes.txt").write_text("not an image")
@@ -94,9 +122,10 @@ def test_no_such_folder(tmp_path: Path) -> None:
     refuse(tmp_path / "none", r"no image folder .*none; name one with --data-dir")
 
 
-def test_no_folder_named() -> None:
+@pytest.mark.parametrize("name", ["image_folder", "image_folder:"])
+def test_no_folder_named(name: str) -> None:
     with pytest.raises(UserError, match="say where the images are"):
-        load_dataset("image_folder")
+        load_dataset(name)
 
 
 def test_one_class(tmp_path: Path) -> None:
@@ -125,6 +154,13 @@ def test_no_test_part(folder: Path) -> None:
     refuse(folder, "no 'test' folder")
 
 
+def test_a_class_too_small_to_hold_a_fifth_back(tmp_path: Path) -> None:
+    for name, count in (("cat", 5), ("dog", 2)):
+        for index in range(count):
+            write(tmp_path / name / f"{index}.png")
+    refuse(tmp_path, r"class folder .*dog has too few images to hold a fifth back")
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n broken"])
 def test_a_damaged_image_is_named(folder: Path, content: bytes) -> None:
     (folder / "train" / "dog" / "1.png").write_bytes(content)
@@ -137,6 +173,20 @@ def test_a_truncated_image_is_named(folder: Path) -> None:
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:-60])
     refuse(folder, r"dog/1\.png is not a whole image")
+
+
+def test_an_image_that_claims_an_absurd_size_is_named(folder: Path) -> None:
+    header = b"BM" + bytes(8) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
+    size = 2 * (100_000).to_bytes(4, "little")
+    path = folder / "train" / "dog" / "1.bmp"
+    path.write_bytes(header + size + b"\x01\x00\x18\x00" + bytes(24))
+    refuse(folder, r"dog/1\.bmp is not a whole image .*exceeds limit")
+
+
+def test_sixteen_bits_a_channel_are_refused_because_they_would_be_clipped(folder: Path) -> None:
+    deep = np.full((8, 10), 40_000, dtype=np.uint16)
+    Image.fromarray(deep).save(folder / "train" / "dog" / "1.png")
+    refuse(folder, r"dog/1\.png has more than 8 bits a channel")
 
 
 def test_images_of_two_sizes_are_named(folder: Path) -> None:

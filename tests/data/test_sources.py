@@ -1,6 +1,11 @@
 """The registered data sets: embedded ones as they are, downloaded ones through stand-ins."""
 
+import pickle
+import tarfile
+import unittest.mock
+import zlib
 from collections.abc import Callable
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from PIL import Image
 
 from robench.data import ImageStream, load_dataset
 from robench.errors import UserError
+from robench.registry import Entry, datasets
 
 
 @pytest.mark.parametrize(
@@ -90,15 +96,66 @@ def test_torchvision_s_arrays_become_channel_first_images(
     assert np.array_equal(data.train.images[3].numpy(), expected)
 
 
-def test_a_failed_download_says_where_to_put_the_files(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "attribute", "files"),
+    [
+        ("cifar10", "CIFAR10", "cifar-10-python.tar.gz"),
+        ("cifar100", "CIFAR100", "cifar-100-python.tar.gz"),
+        ("fashion_mnist", "FashionMNIST", "its four .* in FashionMNIST/raw"),
+        ("svhn", "SVHN", "train_32x32.mat and test_32x32.mat"),
+    ],
+)
+def test_a_failed_download_says_which_files_to_put_where(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, attribute: str, files: str
 ) -> None:
     def offline(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", offline)
-    with pytest.raises(UserError, match=r"cifar10 is not in .* \(no network\); put its files"):
+    monkeypatch.setattr(torchvision.datasets, attribute, offline)
+    with pytest.raises(UserError, match=rf"{name} is not whole .* \(no network\); put {files}"):
+        load_dataset(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError, IncompleteRead, tarfile.ReadError, pickle.UnpicklingError, zlib.error]
+)
+def test_a_cut_connection_or_damaged_archive_is_the_users_to_mend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Callable[[Any], Exception]
+) -> None:
+    def damaged(*_: object, **__: object) -> None:
+        raise error(b"12 bytes")
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", damaged)
+    with pytest.raises(UserError, match="cifar10 is not whole"):
         load_dataset("cifar10", tmp_path)
+
+
+def test_a_real_archive_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
+    for name in ("train_32x32.mat", "test_32x32.mat"):
+        (tmp_path / name).write_bytes(b"not the archive")
+    with (
+        unittest.mock.patch("torchvision.datasets.utils._urlretrieve", side_effect=OSError("down")),
+        pytest.raises(UserError, match=r"svhn is not whole .*down"),
+    ):
+        load_dataset("svhn", tmp_path)
+
+
+def test_a_tilde_in_the_data_dir_is_the_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", stand_in((32, 32, 3)))
+    load_dataset("cifar10", "~/pictures")
+    assert (tmp_path / "pictures").is_dir()
+
+
+def test_a_registered_function_that_returns_no_data_set_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = Entry[Any]("mnist5k", lambda _: {}, "", "", "mine.py")
+    monkeypatch.setattr(datasets, "get", lambda _: wrong)
+    with pytest.raises(UserError, match=r"'mnist5k' of mine\.py is a dict; .* robench\.DataSet"):
+        load_dataset("mnist5k")
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:

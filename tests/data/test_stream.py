@@ -1,0 +1,129 @@
+"""Images that are streamed from disk: what must not depend on workers, place or other files."""
+
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from robench.data import Augmentation, ImageStream
+from robench.errors import UserError
+
+SIZE = 16
+
+
+def stream_of(root: Path, workers: int = 0) -> ImageStream:
+    files = tuple((str(path), int(path.parent.name)) for path in sorted(root.rglob("*.png")))
+    return ImageStream(files, root, size=SIZE, workers=workers)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three classes of four images of noise."""
+    rng = np.random.default_rng(0)
+    for label in range(3):
+        (tmp_path / "all" / str(label)).mkdir(parents=True)
+        for index in range(4):
+            pixels = rng.integers(0, 256, (20, 24 + index, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "all" / str(label) / f"{index}.png")
+    return tmp_path / "all"
+
+
+def shuffled(stream: ImageStream, seed: int, flip: bool = False) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    batches = stream.batches(5, generator=generator, augmentation=Augmentation(flip=flip))
+    return torch.cat([images for images, _ in batches])
+
+
+def test_the_seed_decides_order_and_crops(root: Path) -> None:
+    stream = stream_of(root)
+    assert torch.equal(shuffled(stream, 1), shuffled(stream, 1))
+    assert not torch.equal(shuffled(stream, 1), shuffled(stream, 2))
+
+
+def test_flips_mirror_some_crops_and_leave_the_others(root: Path) -> None:
+    plain, flipped = (shuffled(stream_of(root), 1, flip) for flip in (False, True))
+    same = (plain == flipped).flatten(1).all(1)
+    mirrored = (plain == flipped.flip(-1)).flatten(1).all(1)
+    assert (same ^ mirrored).all()
+    assert same.any()
+    assert mirrored.any()
+
+
+def test_an_unshuffled_pass_is_in_order_and_whole(root: Path) -> None:
+    pairs = list(stream_of(root).batches(11))
+    assert [len(labels) for _, labels in pairs] == [11, 1]
+    assert torch.cat([labels for _, labels in pairs]).tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_a_shuffled_pass_drops_a_last_single_sample(root: Path) -> None:
+    stream = stream_of(root)
+    pairs = list(stream.batches(11, generator=torch.Generator().manual_seed(0)))
+    assert [len(labels) for _, labels in pairs] == [11]
+    assert stream.batch_count(11) == 1
+    assert stream.batch_count(12) == 1
+    assert stream.batch_count(5) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_pass_leaves_the_global_random_numbers_alone(root: Path, workers: int) -> None:
+    before = torch.get_rng_state()
+    shuffled(stream_of(root, workers), 1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_grey_files_are_streamed_as_rgb(root: Path) -> None:
+    Image.new("L", (30, 20), 9).save(root / "0" / "0.png")
+    images, _ = next(stream_of(root).batches(2))
+    assert images.shape == (2, 3, SIZE, SIZE)
+    assert images[0].mul(255).round().unique().tolist() == [9]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_file_is_named_in_one_sentence(root: Path, workers: int) -> None:
+    (root / "1" / "2.png").write_bytes(b"not an image")
+    with pytest.raises(UserError) as refusal:
+        list(stream_of(root, workers).batches(4))
+    message = str(refusal.value)
+    assert message.startswith(f"{root / '1' / '2.png'} is not a whole image")
+    assert "\n" not in message
+
+
+def test_workers_are_gone_as_soon_as_a_file_is_refused(root: Path) -> None:
+    (root / "1" / "2.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match="not a whole image"):
+        list(stream_of(root, workers=2).batches(4))
+    assert multiprocessing.active_children() == []
+
+
+def test_a_damaged_file_of_a_sample_is_named(root: Path) -> None:
+    (root / "1" / "2.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"2\.png is not a whole image"):
+        stream_of(root).to_images(12, seed=0)
+
+
+def test_the_hash_is_that_of_names_sizes_and_labels_wherever_they_are(root: Path) -> None:
+    before = stream_of(root).hash()
+    moved = Path(shutil.copytree(root, root.parent / "elsewhere"))
+    assert stream_of(moved).hash() == before
+    with (moved / "0" / "0.png").open("ab") as file:
+        file.write(b"more")
+    assert stream_of(moved).hash() != before
+    (root / "0" / "0.png").rename(root / "1" / "9.png")
+    assert stream_of(root).hash() != before
+
+
+def test_samples_are_balanced_and_the_first_of_a_larger_one_are_the_smaller(root: Path) -> None:
+    stream = stream_of(root)
+    large, small = stream.to_images(9, seed=3), stream.to_images(6, seed=3)
+    assert small.labels.bincount().tolist() == [2, 2, 2]
+    assert torch.equal(large.images[:6], small.images)
+    assert len(stream.to_images(0, seed=3)) == 0
+
+
+def test_more_samples_than_images_are_refused(root: Path) -> None:
+    with pytest.raises(UserError, match="13 images are asked for where there are 12"):
+        stream_of(root).to_images(13, seed=0)
