@@ -127,7 +127,7 @@ def evaluation_table(table: pd.DataFrame, title: str) -> Table:
             column.replace("_", " "), justify="left" if column == "attack" else "right"
         )
     for row in table.to_dict("records"):
-        shown.add_row(*(_cell(name, value) for name, value in row.items()))
+        shown.add_row(*(_cell(str(name), value) for name, value in row.items()))
     return shown
 
 
@@ -158,10 +158,11 @@ def _short(column: str, columns: Sequence[str]) -> str:
     return column if name in others else name
 
 
-def _cell(name: Any, value: Any) -> str:
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else (f"{value:.1f}" if "quer" in name else f"{value:.2%}")
-    return _plain(str(value))
+def _cell(name: str, value: Any) -> str:
+    if not isinstance(value, float):
+        return _plain(str(value))
+    share = name in ("accuracy", "success_rate")
+    return _figure(100 * value if share else value, "{:.1f}%" if share else "{:.4g}")
 
 
 def _figure(value: float, form: str) -> str:
