@@ -15,7 +15,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from traceback import extract_tb
@@ -226,10 +226,9 @@ def _build(entry: Entry[T], options: dict[str, Any], what: str) -> T:
     target: Any = entry.build
     if not is_dataclass(target):
         return entry.build(**options)
-    known = {f.name for f in fields(target)}
     adapter: TypeAdapter[T] = _adapter(target)
     try:
-        return adapter.validate_python({k: v for k, v in options.items() if k in known})
+        return adapter.validate_python(options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

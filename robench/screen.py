@@ -89,7 +89,7 @@ def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
     )
     shown.add_column("#", justify="right")
     shown.add_column("defense", min_width=10, overflow="fold")
-    columns = ["clean", *board.evaluation.attacks]
+    columns = board.evaluation.columns
     for column in columns:
         ranking = column == board.evaluation.ranking_column
         name = _short(column, columns) + (" ▼" if ranking else "")

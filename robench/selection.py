@@ -14,8 +14,6 @@ from robench.errors import UserError, did_you_mean
 from robench.registry import defenses
 from robench.specs import explain
 
-DEFAULT_BOARD = "quick"
-
 
 def shipped_boards() -> dict[str, Path]:
     """Return the boards that come with robench: name -> ``board.toml``."""

@@ -85,7 +85,7 @@ class EvaluationSpec(Spec):
 
     @model_validator(mode="after")
     def _columns_are_distinct_and_rank(self) -> Self:
-        columns = ("clean", *self.attacks)
+        columns = self.columns
         if len(set(columns)) < len(columns):
             raise ValueError("two columns have one name: " + ", ".join(columns) + ".")
         if self.rank_by and self.rank_by not in columns:
@@ -93,6 +93,11 @@ class EvaluationSpec(Spec):
                 f"rank_by = '{self.rank_by}' is no column; {did_you_mean(self.rank_by, columns)}"
             )
         return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is judged: the clean images, then each attack."""
+        return ("clean", *self.attacks)
 
     @property
     def ranking_column(self) -> str:

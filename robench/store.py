@@ -36,7 +36,7 @@ class CellFolder:
 
     @property
     def weights(self) -> Path:
-        """The trained weights; their presence says that training has finished."""
+        """The trained weights, with what rebuilds their network."""
         return self.path / "weights.safetensors"
 
     @property

@@ -110,7 +110,7 @@ def evaluate(
     ):
         clean = torch.cat([_right(model, images[b], labels, b, home) for b in batches])
         results: dict[str, Outcomes] = {}
-        for group in _groups(named):
+        for group in group_by_search(named):
             results |= _attack_group(
                 group, model, images, labels, clean, seed, batch_size, home, told
             )
@@ -130,7 +130,7 @@ def _named(attacks: Sequence[str | Attack], defaults: Mapping[str, Any]) -> dict
     return named
 
 
-def _groups(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:
+def group_by_search(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:
     """Put together the attacks that come from one search."""
     groups: dict[Any, dict[str, Attack]] = {}
     for name, attack in named.items():

@@ -24,7 +24,7 @@ from robench.data import (
     subset,
 )
 from robench.errors import UserError
-from robench.evaluation import Outcomes, evaluate
+from robench.evaluation import Outcomes, evaluate, group_by_search
 from robench.execution.watcher import Watcher
 from robench.files import read_json, write_json
 from robench.models import parameter_count
@@ -85,7 +85,7 @@ def run_cell(cell: Cell, title: str, place: Workplace) -> CellResult:
         if folder.diverged.exists():
             place.watcher.cell(title, cell.seed, "diverged")
             return _result(cell, folder, place)
-        names = ("clean", *place.evaluation.attacks)
+        names = place.evaluation.columns
         stored = read_json(folder.manifest).get("outcomes", {})
         missing = [name for name in names if outcome_key(name, place) not in stored]
         place.watcher.cell(title, cell.seed, "attacking" if missing else "stored")
@@ -225,12 +225,14 @@ def _attack(cell: Cell, folder: CellFolder, place: Workplace, missing: Sequence[
 
 
 def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]:
-    """Group the columns that come from one trajectory; each group is stored when it is done."""
-    groups: dict[object, list[str]] = {}
-    for name in names:
-        attack = attacks.build(parse_call(name), evaluation.defaults) if name != "clean" else None
-        groups.setdefault(attack and attack.shared_work(), []).append(name)
-    return list(groups.values())
+    """Group the columns that come from one search; each group is stored when it is done."""
+    clean = [[name] for name in names if name == "clean"]
+    attacking = {
+        name: attacks.build(parse_call(name), evaluation.defaults)
+        for name in names
+        if name != "clean"
+    }
+    return [*clean, *(list(group) for group in group_by_search(attacking))]
 
 
 def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
@@ -249,7 +251,7 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
             diverged=True,
         )
     log = pd.read_csv(folder.log)
-    names = ("clean", *place.evaluation.attacks)
+    names = place.evaluation.columns
     outcomes = {name: Outcomes.load(folder.outcomes(outcome_key(name, place))) for name in names}
     manifest = read_json(folder.manifest)
     hashes = [manifest["outcomes"][outcome_key(n, place)]["outcomes_hash"] for n in names]

@@ -47,7 +47,7 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
     board, cells = result.board, row.cells
     diverged = any(cell.diverged for cell in cells)
     figures: dict[str, Any] = {}
-    for column in ("clean", *board.evaluation.attacks):
+    for column in board.evaluation.columns:
         figures |= _figures(board, column, [] if diverged else [c.outcomes[column] for c in cells])
     digests = "".join(cell.digest for cell in cells)
     return {
