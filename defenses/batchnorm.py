@@ -9,7 +9,7 @@ gamma / sqrt(var) multiplies a layer's Lipschitz constant and is not bounded.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from robench.contracts import Defense
+from robench.contracts import Defense, Kind
 from robench.registry import register_defense
 
 
@@ -18,4 +18,5 @@ from robench.registry import register_defense
 class BatchNorm(Defense):
     """Plain convolutions; the network's norm layers are kept."""
 
+    kind: ClassVar[Kind] = "norm layer"
     stateful_in_training: ClassVar[bool] = True

@@ -11,28 +11,27 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import Defense
+from robench.contracts import ConvDefense, Kind
 from robench.layers.convnorm import AffineInit, ConvNorm2d, EvalStats
 from robench.registry import register_defense
 
 
 @register_defense("convnorm", reference="arXiv:2103.00673")
 @dataclass(frozen=True)
-class ConvNorm(Defense):
+class ConvNorm(ConvDefense):
     """Each channel's convolution is divided by the square root of its power spectrum.
 
     Attributes:
         affine: follow with a learned depthwise convolution.
-        bn: keep the network's norm layers; without, they are dropped.
         affine_init: ``default`` (torch's random one, as in the paper) or ``delta`` (identity).
         eval_stats: what normalizes in evaluation, see :class:`robench.layers.convnorm.ConvNorm2d`.
         detach: let no gradient flow through the normalization, as in the paper.
     """
 
+    kind: ClassVar[Kind] = "convolution"
     stateful_in_training: ClassVar[bool] = True
 
     affine: bool = True
-    bn: bool = True
     affine_init: AffineInit = "default"
     eval_stats: EvalStats = "running_autocorr"
     detach: bool = True
@@ -46,10 +45,6 @@ class ConvNorm(Defense):
             eval_stats=self.eval_stats,
             detach=self.detach,
         )
-
-    def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Keep it or drop it."""
-        return norm if self.bn else nn.Identity()
 
     def before_training(self, model: nn.Module, total_forwards: int) -> None:
         """Let the running averages settle over the whole training."""

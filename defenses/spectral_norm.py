@@ -13,14 +13,14 @@ from typing import ClassVar
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from robench.contracts import Defense
+from robench.contracts import ConvDefense
 from robench.registry import register_defense
 
 
 @register_defense("spectral_norm", reference="arXiv:1802.05957")
 @dataclass(frozen=True)
-class SpectralNorm(Defense):
-    """Kernels divided by the largest singular value of their matrix; norm layers are kept.
+class SpectralNorm(ConvDefense):
+    """Kernels divided by the largest singular value of their matrix.
 
     Attributes:
         n_power_iterations: iterations a training forward.

@@ -1,10 +1,11 @@
 """No normalization at all."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import Defense
+from robench.contracts import Defense, Kind
 from robench.registry import register_defense
 
 
@@ -12,6 +13,8 @@ from robench.registry import register_defense
 @dataclass(frozen=True)
 class Vanilla(Defense):
     """Plain convolutions; the network's norm layers are dropped."""
+
+    kind: ClassVar[Kind] = "reference"
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
         """Drop it."""

@@ -3,17 +3,16 @@
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from robench.calls import parse_call
 from robench.contracts import Defense
 from robench.data import DataSet, held_out, load_dataset
 from robench.devices import choose_device
-from robench.errors import UserError
 from robench.models import apply_defense, build_model
+from robench.recipes import recipe_for
 from robench.registry import defenses
-from robench.specs import TrainingSpec, explain
+from robench.specs import TrainingSpec
 from robench.training.loop import fit
 
 
@@ -55,10 +54,7 @@ def train(
     """
     dataset = load_dataset(data) if isinstance(data, str) else data
     arm = defenses.build(parse_call(defense)) if isinstance(defense, str) else defense
-    try:
-        spec = TrainingSpec.model_validate(recipe)
-    except ValidationError as error:
-        raise UserError(explain(error, TrainingSpec)) from None
+    spec = recipe_for(TrainingSpec(), arm, recipe)
     chosen = choose_device(device)
     train_images, val = held_out(dataset, validation, seed)
     with torch.random.fork_rng():

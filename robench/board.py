@@ -8,6 +8,8 @@ from pydantic import Field, ValidationError
 
 from robench.calls import parse_call
 from robench.errors import UserError, did_you_mean
+from robench.recipes import recipe_for
+from robench.registry import defenses
 from robench.specs import (
     Cell,
     DataSpec,
@@ -93,13 +95,11 @@ class Board(Spec):
         ]
 
     def _recipe(self, arm: Arm) -> TrainingSpec:
-        recipe = {**self.training.model_dump(), **arm.training}
+        defense = defenses.build(parse_call(arm.defense))
         try:
-            return TrainingSpec.model_validate(recipe)
-        except ValidationError as error:
-            raise UserError(
-                f"the recipe of '{arm.title}': {explain(error, TrainingSpec)}"
-            ) from None
+            return recipe_for(self.training, defense, arm.training)
+        except UserError as error:
+            raise UserError(f"the recipe of '{arm.title}': {error}") from None
 
 
 def read_board(path: Path) -> Board:

@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Generic, TypeVar
@@ -136,6 +136,11 @@ class Registry(Generic[T]):
                     f"{self.kind} '{call.name}' has no option '{option}'; "
                     f"{did_you_mean(option, valid)}"
                 )
+        if package := missing_package(entry):
+            raise UserError(
+                f"{self.kind} '{entry.name}' needs the package {package}, which is not installed: "
+                f"pip install '{package}'."
+            )
         inherited = {k: v for k, v in (defaults or {}).items() if k in valid}
         return _build(entry, {**inherited, **options}, f"{self.kind} '{call}'")
 
@@ -219,6 +224,18 @@ def load_plugin(path: str | Path) -> None:
         del sys.modules[name]
         line = _line_in(error, file)
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
+
+
+def missing_package(entry: Entry[Any]) -> str | None:
+    """Return the optional package that an entry needs and that is not installed, or None."""
+    package = str(getattr(entry.build, "requires", ""))
+    if not package:
+        return None
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return package
+    return None
 
 
 def _build(entry: Entry[T], options: dict[str, Any], what: str) -> T:

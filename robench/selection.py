@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from robench.board import Board, read_board
 from robench.calls import split_calls
 from robench.errors import UserError, did_you_mean
-from robench.registry import defenses
+from robench.registry import defenses, missing_package
 from robench.specs import explain
 
 
@@ -56,7 +56,7 @@ def open_board(
     Args:
         name: see :func:`find_board`.
         rows: defenses or labels of arms, separated by commas, in place of the board's rows;
-            ``all`` is every registered defense.
+            ``all`` is every registered defense whose package is installed.
         seeds: seeds separated by commas, in place of the board's.
         changes: ``table.key=value`` with a TOML value, e.g. ``training.epochs=2``.
 
@@ -84,12 +84,16 @@ def open_board(
 
 
 def _rows(board: Board, text: str) -> dict[str, Any]:
-    wanted = defenses.names() if text == "all" else split_calls(text)
+    wanted = _installed() if text == "all" else split_calls(text)
     arms = {arm.title: arm for arm in board.arms}
     chosen = [name for name in wanted if name not in arms]
     kept = [arms[name] for name in wanted if name in arms]
     baseline = board.baseline if board.baseline in wanted else ""
     return {"defenses": chosen, "arms": kept, "baseline": baseline}
+
+
+def _installed() -> list[str]:
+    return [name for name in defenses if not missing_package(defenses.get(name))]
 
 
 def _seed(text: str) -> int:

@@ -18,6 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.layers.adopt import adopt
+from robench.layers.circular import dilation_of, on_torus, torus_of
+from robench.layers.kept import Kept
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
 from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
 
@@ -79,7 +82,7 @@ class ConvNorm2d(nn.Conv2d):
         self.eval_stats = eval_stats
         self.detach = detach
         self.total_forwards = total_forwards
-        self._kept: tuple[tuple[object, ...], PlaneGain] | None = None
+        self._kept: Kept[PlaneGain] = Kept()
         channels, (kh, kw) = self.out_channels, self.kernel_size
         lags = self.weight.new_zeros(channels, 2 * kh - 1, 2 * kw - 1)
         self.register_buffer("running_autocorr", lags.detach())
@@ -91,22 +94,7 @@ class ConvNorm2d(nn.Conv2d):
     @classmethod
     def from_conv(cls, conv: nn.Conv2d, **options: Any) -> Self:
         """Return a layer with the geometry and the parameters of ``conv``."""
-        layer = cls(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,
-            stride=conv.stride,
-            padding=conv.padding,
-            dilation=conv.dilation,
-            groups=conv.groups,
-            bias=conv.bias is not None,
-            padding_mode=conv.padding_mode,
-            device=conv.weight.device,
-            dtype=conv.weight.dtype,
-            **options,
-        )
-        layer.weight, layer.bias = conv.weight, conv.bias
-        return layer
+        return adopt(cls, conv, **options)
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, in, H, W), or (in, H, W), to what has the shape of the convolution's result."""
@@ -150,32 +138,33 @@ class ConvNorm2d(nn.Conv2d):
 
     def _gain(self, size: tuple[int, int]) -> PlaneGain:
         weight = self.weight.detach() if self.detach else self.weight
-        # In evaluation, and so in attacks, it is computed once for all forwards.
-        # Only while the weight is frozen, as under attack: writes to ``weight.data`` leave no mark.
-        key = None if self.training or self.weight.requires_grad else self._state(size)
-        if key is not None and self._kept is not None and self._kept[0] == key:
-            return self._kept[1]
-        with torch.autocast(weight.device.type, enabled=False):
-            prepared = plane_gain(self._statistics(autocorrelation(weight), size), size)
-        self._kept = None if key is None else (key, prepared)
-        return prepared
 
-    def _state(self, size: tuple[int, int]) -> tuple[object, ...] | None:
-        """Return what tells whether the gain may have changed; None where nothing does."""
-        tensors = (self.weight, self.running_autocorr, self.num_forwards)
-        if any(tensor.is_inference() for tensor in tensors):
-            return None
-        marks = [(t.data_ptr(), t._version, t.dtype, t.device) for t in tensors]
-        return (size, self.eval_stats, *marks)
+        def prepare() -> PlaneGain:
+            with torch.autocast(weight.device.type, enabled=False):
+                return plane_gain(self._statistics(autocorrelation(weight), size), size)
+
+        if self.training:
+            return prepare()
+        # In evaluation, and so in attacks, it is computed once for all forwards.
+        sources = (self.weight, self.running_autocorr, self.num_forwards)
+        return self._kept.get(prepare, sources, size, self.eval_stats)
+
+    def circular_operator(self, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+        """Return the normalized kernel, without affine, on a torus, and the stride."""
+        torus, stride = torus_of(self, size)
+        kernel = on_torus(self.weight, torus, dilation_of(self))
+        grid = (1, 1) if self.kernel_size == (1, 1) else torus
+        gain = self._gain(grid).gain.to(kernel.dtype).unsqueeze(1)
+        return torch.fft.irfft2(torch.fft.rfft2(kernel) * gain, s=torus), stride
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode and forget the gain kept for evaluation."""
-        self._kept = None
+        self._kept.forget()
         return super().train(mode)
 
     def _statistics(self, lags: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the gain in force for the kernel's autocorrelation; in training, average it."""
-        dilation = (self.dilation[0], self.dilation[1])
+        dilation = dilation_of(self)
         current = gain(power_spectrum(lags, size, dilation))
         name = f"{RUNNING_V}{size[0]}x{size[1]}"
         if self.training:

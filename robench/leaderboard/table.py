@@ -12,6 +12,7 @@ from robench.calls import parse_call
 from robench.evaluation.outcomes import Outcomes
 from robench.execution.run import BoardResult, RowResult
 from robench.leaderboard.statistics import estimate
+from robench.recipes import differences
 from robench.registry import attacks
 
 TIMING_COLUMNS = ("train_seconds_per_epoch", "train_cost")
@@ -53,6 +54,7 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
     return {
         "defense": row.arm.title,
         "training": row.recipe.method,
+        "recipe": differences(row.recipe, board.training),
         "backbone": board.model.name,
         "width": board.model.width,
         "dataset": result.dataset,

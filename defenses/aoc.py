@@ -1,0 +1,73 @@
+"""Adaptive orthogonal convolutions (AOC; Boissin, Mamalet, Fel, Picard, Massena, Serrurier 2025).
+
+An explicit kernel whose operator is orthogonal (on a torus; of norm at most 1 with zero padding),
+with strides, groups and dilation: block convolutions (BCOP) composed with a reshaped orthogonal
+kernel. Used through the library orthogonium. A 1x1 kernel of stride s sees one pixel of each
+stride. Begins at the library's own random orthogonal kernel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
+
+from robench.contracts import FLOAT32, ConvDefense, Supports
+from robench.layers.circular import repeats_pixels
+from robench.registry import register_defense
+
+
+class _Contiguous(nn.Module):
+    """The library takes views of its weights, which channels_last does not allow."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight.contiguous()
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return weight
+
+
+@register_defense("aoc", reference="arXiv:2501.07930 (orthogonium)")
+@dataclass(frozen=True)
+class Aoc(ConvDefense):
+    """Orthogonal convolutions of orthogonium."""
+
+    strict_lipschitz: ClassVar[bool] = True
+    supports: ClassVar[Supports] = Supports(mixed_precision=False)
+    requires: ClassVar[str] = "orthogonium"
+    recipe: ClassVar[Mapping[str, Any]] = FLOAT32
+
+    def unsupported(self, conv: nn.Conv2d) -> str | None:
+        """Refuse what the library refuses."""
+        (k1, k2), (s1, s2), (d1, d2) = conv.kernel_size, conv.stride, conv.dilation
+        if k1 != k2 or s1 != s2 or d1 != d2:
+            return "orthogonium takes square kernels, strides and dilations only"
+        if 1 < k1 < s1:
+            return f"its stride {s1} is larger than its kernel {k1}"
+        if conv.groups > 1 and min(conv.in_channels, conv.out_channels) < 2 * conv.groups:
+            return "it has fewer than two channels a group"
+        return repeats_pixels(conv) or super().unsupported(conv)
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Make an orthogonal one of its geometry."""
+        from orthogonium.layers.conv.AOC import AdaptiveOrthoConv2d
+
+        skips = conv.kernel_size == (1, 1) and conv.stride[0] > 1
+        orthogonal = AdaptiveOrthoConv2d(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size[0],
+            stride=1 if skips else conv.stride[0],
+            padding=conv.padding,
+            dilation=conv.dilation[0],
+            groups=conv.groups,
+            bias=conv.bias is not None,
+            padding_mode=conv.padding_mode,
+        )
+        for steps in orthogonal.modules():
+            if isinstance(steps, ParametrizationList):
+                steps.insert(0, _Contiguous())
+        orthogonal.to(conv.weight)
+        # A pool of single pixels takes one of each stride.
+        return nn.Sequential(nn.MaxPool2d(1, conv.stride), orthogonal) if skips else orthogonal

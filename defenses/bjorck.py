@@ -1,0 +1,49 @@
+"""Björck orthonormalization of reshaped kernels (Björck and Bowie 1971; Anil, Lucas, Grosse 2019).
+
+    W <- W / sqrt(||W||_1 ||W||_inf),    then    W <- 1.5 W - 0.5 W W^T W,    steps times,
+
+W = reshape(w, out, in * kh * kw): the nearest matrix with orthonormal rows or columns in the
+limit, and of norm at most 1 after any number of steps. This bounds the convolution by
+sqrt(kh * kw) at stride 1, not by 1.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from robench.contracts import ConvDefense
+from robench.layers.orthogonalize import bjorck
+from robench.layers.reparametrize import reparametrize
+from robench.registry import register_defense
+
+
+class BjorckOrthogonal(nn.Module):
+    """Matrices (groups, rows, columns) -> nearly orthogonal ones."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, matrix: Tensor) -> Tensor:
+        """Iterate."""
+        return bjorck(matrix, self.steps)
+
+
+@register_defense("bjorck", reference="arXiv:1811.05381")
+@dataclass(frozen=True)
+class Bjorck(ConvDefense):
+    """Kernels orthogonalized by Björck's iteration.
+
+    Attributes:
+        steps: iterations.
+    """
+
+    steps: int = 15
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}: 1 or more.")
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Orthogonalize its kernel, group by group."""
+        return reparametrize(conv, BjorckOrthogonal(self.steps), as_matrix=True)

@@ -1,0 +1,27 @@
+"""Layer normalization (Ba, Kiros, Hinton 2016), as for ConvNets: group norm of one group.
+
+    y = gamma * (x - mean) / sqrt(var + 1e-5) + beta,
+
+with mean and variance of each sample over all channels and pixels, gamma and beta a channel.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from robench.contracts import Defense, Kind
+from robench.layers.norms import group_norm_like
+from robench.registry import register_defense
+
+
+@register_defense("layernorm", reference="arXiv:1607.06450")
+@dataclass(frozen=True)
+class LayerNorm(Defense):
+    """Norm layers normalize each sample as a whole."""
+
+    kind: ClassVar[Kind] = "norm layer"
+
+    def replace_norm(self, norm: nn.Module) -> nn.Module:
+        """Normalize all channels and pixels of a sample together."""
+        return group_norm_like(norm, 1)

@@ -1,0 +1,49 @@
+"""Orthogonal convolutional networks (OCNN; Wang, Chen, Chakraborty, Yu 2020): a penalty.
+
+    loss + strength * sum over layers of || G - I ||_F,    G[o, o', l] = <w_o, w_o' shifted by s l>
+
+with all lags at which filters overlap, zero at lag 0 being the identity. It is 0 if and only if the
+convolution's operator is orthogonal away from the border. Where a layer has more outputs than it
+sees inputs, its columns are compared instead (the two differ by a constant when squared, Lemma 1).
+
+Differs from the released code (``ocnn_paper``): that samples, of a 3x3 kernel, 9 of the 25 lags at
+stride 1, at stride 2 not even lag 0, and only the first convolution of each block.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from robench.contracts import ConvDefense, Kind
+from robench.layers.overlaps import orthogonality_gap
+from robench.layers.selected import selected_convs
+from robench.registry import register_defense
+
+
+@register_defense("ocnn", reference="arXiv:1911.12207")
+@dataclass(frozen=True)
+class Ocnn(ConvDefense):
+    """A penalty on overlaps of filters with all of their shifts.
+
+    Attributes:
+        strength: factor of the penalty.
+        squared: penalize squared norms; the paper's code does not square.
+        layers: patterns of the layers' names, separated by ``|``.
+    """
+
+    kind: ClassVar[Kind] = "penalty"
+
+    strength: float = 1e-3
+    squared: bool = False
+    layers: str = "*"
+
+    def penalty(self, model: nn.Module) -> Tensor:
+        """Sum the gaps of the chosen layers."""
+        with torch.autocast(next(model.parameters()).device.type, enabled=False):
+            gaps = [orthogonality_gap(conv) for conv in selected_convs(model, self.layers)]
+            if self.squared:
+                return self.strength * torch.stack([gap.square().sum() for gap in gaps]).sum()
+            norms = [torch.linalg.vector_norm(gap) for gap in gaps]
+            return self.strength * torch.stack(norms).sum()

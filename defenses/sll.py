@@ -1,0 +1,55 @@
+"""Residual blocks of Lipschitz constant 1: SLL (Araujo et al. 2023) and CPL (Meunier et al. 2022).
+
+    y = x - 2 K^T D^-1 relu(K x + b)
+
+    diagonal (SLL):  D_o = sum_o' sum_l |G[o, o', l]| q_o' / q_o
+    norm (CPL):      D = ||K||^2, by Gram iteration instead of the paper's power iteration
+
+with G the overlaps of K's filters and q learned, in the place of each convolution that keeps size
+and channels, see ``robench.layers.residual``. Other convolutions are rescaled as in ``aol``, and
+norm layers are dropped.
+
+This is a recipe for a network: the blocks have their activation inside, and the bound of a whole
+network holds where it has no further shortcuts, as in VGG-16, not in a ResNet.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from robench.contracts import Defense, Kind
+from robench.layers.almost_orthogonal import AlmostOrthogonal
+from robench.layers.circular import repeats_pixels
+from robench.layers.reparametrize import reparametrize
+from robench.layers.residual import LipschitzResidual2d, Smoothness, cannot_be_residual
+from robench.registry import register_defense
+
+
+@register_defense("sll", reference="arXiv:2303.03169, arXiv:2110.12690")
+@dataclass(frozen=True)
+class Sll(Defense):
+    """1-Lipschitz residual blocks in the place of convolutions, without norm layers.
+
+    Attributes:
+        smoothness: D; ``diagonal`` is SLL, ``norm`` is CPL.
+    """
+
+    kind: ClassVar[Kind] = "residual block"
+    strict_lipschitz: ClassVar[bool] = True
+
+    smoothness: Smoothness = "diagonal"
+
+    def unsupported(self, conv: nn.Conv2d) -> str | None:
+        """Refuse paddings that repeat pixels."""
+        return repeats_pixels(conv) or super().unsupported(conv)
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Make it the inside of a block, or rescale it."""
+        if cannot_be_residual(conv):
+            return reparametrize(conv, AlmostOrthogonal(conv.groups))
+        return LipschitzResidual2d(conv, self.smoothness)
+
+    def replace_norm(self, norm: nn.Module) -> nn.Module:
+        """Drop it."""
+        return nn.Identity()

@@ -1,0 +1,47 @@
+"""Soft orthogonality (SO; Bansal, Chen, Wang 2018): a penalty on flattened kernels.
+
+    loss + strength * sum over layers of || W W^T - I ||_F^2,    W = reshape(w, out, in * kh * kw),
+
+or its transpose where that has fewer rows. The operator of the convolution is not made orthogonal
+(that is ``ocnn``).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from robench.contracts import ConvDefense, Kind
+from robench.layers.reparametrize import matrices
+from robench.layers.selected import selected_convs
+from robench.registry import register_defense
+
+
+@register_defense("soft_orthogonal", reference="arXiv:1810.09102")
+@dataclass(frozen=True)
+class SoftOrthogonal(ConvDefense):
+    """A penalty on kernels whose matrix is not orthogonal.
+
+    Attributes:
+        strength: factor of the penalty.
+        layers: patterns of the layers' names, separated by ``|``.
+    """
+
+    kind: ClassVar[Kind] = "penalty"
+
+    strength: float = 1e-3
+    layers: str = "*"
+
+    def penalty(self, model: nn.Module) -> Tensor:
+        """Sum the squared gaps of the chosen layers."""
+        with torch.autocast(next(model.parameters()).device.type, enabled=False):
+            gaps = [_gap(conv) for conv in selected_convs(model, self.layers)]
+            return self.strength * torch.stack(gaps).sum()
+
+
+def _gap(conv: nn.Conv2d) -> Tensor:
+    matrix = matrices(conv.weight, conv.groups)
+    wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
+    gram = wide @ wide.mT
+    return (gram - torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)).square().sum()

@@ -1,0 +1,49 @@
+"""1-Lipschitz convolutions of deel-torchlip (Serrurier et al. 2021).
+
+    W <- W / sigma(W), by power iteration;  then Björck's iteration to a fixed point;  then
+    w <- w / sqrt(ceil(kh / s) ceil(kw / s)),
+
+a reshaped orthogonal kernel divided by its largest possible expansion. Used through the library.
+In evaluation it keeps the kernel of the last training forward. Begins at the library's own random
+kernel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from robench.contracts import FLOAT32, ConvDefense, Supports
+from robench.layers.circular import repeats_pixels
+from robench.registry import register_defense
+
+
+@register_defense("torchlip", reference="arXiv:2006.06520 (deel-torchlip)")
+@dataclass(frozen=True)
+class Torchlip(ConvDefense):
+    """Spectral and Björck normalization of deel-torchlip."""
+
+    strict_lipschitz: ClassVar[bool] = True
+    stateful_in_training: ClassVar[bool] = True
+    supports: ClassVar[Supports] = Supports(groups=False, dilation=False, mixed_precision=False)
+    requires: ClassVar[str] = "deel-torchlip"
+    recipe: ClassVar[Mapping[str, Any]] = FLOAT32
+
+    def unsupported(self, conv: nn.Conv2d) -> str | None:
+        """Refuse paddings that repeat pixels."""
+        return repeats_pixels(conv) or super().unsupported(conv)
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Make a 1-Lipschitz one of its geometry."""
+        from deel.torchlip import SpectralConv2d
+
+        return SpectralConv2d(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            stride=conv.stride,
+            padding=conv.padding,
+            bias=conv.bias is not None,
+            padding_mode=conv.padding_mode,
+        ).to(conv.weight)

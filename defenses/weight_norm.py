@@ -1,0 +1,32 @@
+"""Weight normalization (Salimans and Kingma 2016).
+
+    w_o = g_o v_o / ||v_o||_2
+
+for each output channel o: length and direction of each filter are learned apart. ConvNorm is this
+for each frequency of a filter instead of the filter as a whole. It was proposed in the place of
+batch normalization (``bn=False``, the default here); a norm layer behind it undoes it.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from robench.contracts import ConvDefense
+from robench.registry import register_defense
+
+
+@register_defense("weight_norm", reference="arXiv:1602.07868")
+@dataclass(frozen=True)
+class WeightNorm(ConvDefense):
+    """Length and direction of each filter are learned apart; norm layers are dropped.
+
+    Attributes:
+        bn: keep the network's norm layers.
+    """
+
+    bn: bool = field(default=False, kw_only=True)
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Parametrize the weight with torch's weight norm."""
+        return parametrizations.weight_norm(conv, dim=0)

@@ -1,0 +1,29 @@
+"""Almost-orthogonal kernels (AOL, Prach and Lampert 2022, arXiv:2208.03160), as a map of kernels.
+
+    w[:, i] <- w[:, i] / sqrt( sum_j sum_l | sum_o sum_t w[o, i, t] w[o, j, t + l] | )
+
+Each input channel is divided by the square root of how much it overlaps with all of them and all
+of their shifts. The operator then has a norm of at most 1, for any input size and stride, with
+zero and with circular padding: Gershgorin's circles of W^T W.
+"""
+
+from torch import Tensor, nn
+
+from robench.layers.overlaps import overlaps
+
+
+class AlmostOrthogonal(nn.Module):
+    """Kernel -> kernel of norm at most 1, (out, in / groups, kh, kw); no parameters."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Rescale the input channels; the kernel's dilation does not change the overlaps."""
+        out, inputs, kh, kw = weight.shape
+        split = weight.view(self.groups, out // self.groups, inputs, kh, kw)
+        columns = split.transpose(1, 2).flatten(0, 1)
+        gram = overlaps(columns, groups=self.groups)
+        reach = gram.abs().sum((2, 3, 4)).clamp_min(1e-30)
+        return (split * reach.rsqrt()[:, None, :, None, None]).view_as(weight)

@@ -1,0 +1,46 @@
+"""Group norms in the place of other norm layers."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class GroupNorm2d(nn.GroupNorm):
+    """torch's group norm, also for single images of which a group has only one value.
+
+    torch refuses those, for there the result is the shift alone; but the answer for an image must
+    not depend on how many are asked about at once.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize (B, C, H, W)."""
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+def group_norm_like(norm: nn.Module, groups: int) -> GroupNorm2d:
+    """Return a fresh group norm for the channels, device and dtype of another norm layer.
+
+    Args:
+        norm: a batch, group or instance norm.
+        groups: a divisor of its channels; 1 is layer norm, all of them instance norm.
+    """
+    weight: Any = norm.weight
+    like = weight if isinstance(weight, torch.Tensor) else torch.empty(0)
+    return GroupNorm2d(groups, channels_of(norm), device=like.device, dtype=like.dtype)
+
+
+def fitting_groups(norm: nn.Module, groups: int) -> int:
+    """Return the most groups, at most ``groups``, of equally many channels, two or more.
+
+    Groups of one channel would be instance norm, which erases maps of one pixel.
+    """
+    channels = channels_of(norm)
+    fitting = [g for g in range(1, groups + 1) if channels % g == 0 and 2 * g <= channels]
+    return max(fitting, default=1)
+
+
+def channels_of(norm: nn.Module) -> int:
+    """Return the number of channels of a batch, group or instance norm."""
+    channels: Any = norm.num_channels if isinstance(norm, nn.GroupNorm) else norm.num_features
+    return int(channels)

@@ -1,0 +1,43 @@
+"""Iterations that bring the singular values of matrices to 1.
+
+Matrices come in batches (..., rows, columns). All of these are differentiable and have no state.
+"""
+
+import torch
+from torch import Tensor
+
+
+def inverse_root_times(matrix: Tensor, gram: Tensor, steps: int) -> Tensor:
+    """Return B_T Z for rows <= columns, with B_T -> S^(-1/2) by Newton's iteration.
+
+        B_0 = I,    B_{t+1} = 1.5 B_t - 0.5 B_t^3 S
+
+    which converges where the eigenvalues of S are in (0, 3) (ONI, arXiv:2004.00917, eq. 6).
+
+    Args:
+        matrix: Z, (..., rows, columns).
+        gram: S, (..., rows, rows).
+        steps: T.
+    """
+    root = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
+    for _ in range(steps):
+        root = 1.5 * root - 0.5 * torch.matrix_power(root, 3) @ gram
+    return root @ matrix
+
+
+def bjorck(matrix: Tensor, steps: int) -> Tensor:
+    """Return the matrix after Björck and Bowie's iteration towards the nearest orthogonal one.
+
+        W <- W / sqrt(||W||_1 ||W||_inf),    then    W <- 1.5 W - 0.5 W W^T W,    steps times.
+
+    The division is by an upper bound of the spectral norm, so that the iteration converges; the
+    norm stays at most 1 for any number of steps.
+    """
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return bjorck(matrix.mT, steps).mT
+    sizes = matrix.abs()
+    bound = sizes.sum(-1).amax(-1) * sizes.sum(-2).amax(-1)
+    matrix = matrix / bound.clamp_min(1e-30).sqrt()[..., None, None]
+    for _ in range(steps):
+        matrix = 1.5 * matrix - 0.5 * (matrix @ matrix.mT) @ matrix
+    return matrix
