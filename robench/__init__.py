@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from robench.api import train
     from robench.contracts import Adversarial, Attack, Defense
     from robench.data import DataSet, load_dataset
+    from robench.diagnostics import condition_ratios, spectra
     from robench.errors import UserError
     from robench.evaluation import Evaluation, Outcomes, evaluate
     from robench.models import apply_defense, build_model
@@ -32,6 +33,7 @@ _HOME = {
     "UserError": "errors",
     "apply_defense": "models",
     "build_model": "models",
+    "condition_ratios": "diagnostics",
     "evaluate": "evaluation",
     "frozen_stats": "state",
     "load_dataset": "data",
@@ -39,6 +41,7 @@ _HOME = {
     "register_backbone": "registry",
     "register_dataset": "registry",
     "register_defense": "registry",
+    "spectra": "diagnostics",
     "train": "api",
 }
 
@@ -52,6 +55,7 @@ __all__ = [
     "UserError",
     "apply_defense",
     "build_model",
+    "condition_ratios",
     "evaluate",
     "frozen_stats",
     "load_dataset",
@@ -59,6 +63,7 @@ __all__ = [
     "register_backbone",
     "register_dataset",
     "register_defense",
+    "spectra",
     "train",
 ]
 

@@ -11,6 +11,8 @@ from robench.contracts import Defense
 from robench.errors import UserError
 from robench.registry import defenses
 
+REPLACES_CONV = "replaces_conv"
+"""Attribute, true, of what stands in the place of a convolution."""
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 
 
@@ -54,7 +56,7 @@ def apply_defense(
         if id(module) not in chosen:
             return module
         if isinstance(module, nn.Conv2d):
-            new = _with_norm(defense, module) if without_norms else defense.replace_conv(module)
+            new = _with_norm(defense, module) if without_norms else _replaced(defense, module)
         elif isinstance(module, NORMS):
             new = _keep_activation(module, defense.replace_norm(module))
         else:
@@ -89,11 +91,17 @@ def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
         raise UserError(f"{where}: {type(defense).__name__} cannot replace it: {reason}.")
 
 
+def _replaced(defense: Defense, conv: nn.Conv2d) -> nn.Module:
+    replaced = defense.replace_conv(conv)
+    vars(replaced)[REPLACES_CONV] = True
+    return replaced
+
+
 def _with_norm(defense: Defense, conv: nn.Conv2d) -> nn.Module:
     # Like its convolution, on the same device and of the same dtype.
     norm = nn.BatchNorm2d(conv.out_channels).to(conv.weight)
     kept = defense.replace_norm(norm)
-    replaced = defense.replace_conv(conv)
+    replaced = _replaced(defense, conv)
     return replaced if isinstance(kept, nn.Identity) else nn.Sequential(replaced, kept)
 
 

@@ -158,6 +158,36 @@ def attack(
         write_text(out, table.to_csv(index=False))
 
 
+@app.command()
+def spectra(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="weights.safetensors or their folders.")
+    ],
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Checkpoint to compare with, e.g. one of vanilla."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for spectra.csv and spectra.svg.")
+    ] = Path("spectra"),
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Show norms and condition numbers of each layer of trained networks."""
+    from robench.execution.spectra import checkpoint_spectra
+    from robench.screen import ScreenWatcher, ratios_table, spectra_table
+
+    console, _ = _prepare("cpu", plugin)
+    with ScreenWatcher(console, len(checkpoints)) as watcher:
+        result = checkpoint_spectra(checkpoints, against=against, watcher=watcher)
+    written = result.save(out)
+    for name, table in result.table.groupby("network", sort=False):
+        console.print(spectra_table(table, str(name), result.caption))
+    if not result.ratios.empty:
+        console.print(ratios_table(result.ratios))
+    for path in written:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
 @app.command(name="list")
 def list_entries(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],

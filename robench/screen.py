@@ -131,6 +131,48 @@ def evaluation_table(table: pd.DataFrame, title: str) -> Table:
     return shown
 
 
+def spectra_table(table: pd.DataFrame, title: str, caption: str) -> Table:
+    """Return the spectra of one network, a row a layer and operator."""
+    shown = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
+    shown.caption, shown.caption_justify = caption, "left"
+    shown.add_column("layer", overflow="fold")
+    shown.add_column("operator")
+    names = {
+        "channel_condition_median": "channel-wise\ncondition",
+        "channel_condition_max": "worst\nchannel",
+        "condition": "condition",
+        "norm": "norm\n(circular)",
+        "norm_bound": "bound\n(Gram)",
+        "padded_norm": "norm\n(as padded)",
+    }
+    for name in names.values():
+        shown.add_column(name, justify="right")
+    for row in table.to_dict("records"):
+        figures = (_figure(row[column], "{:.4g}") for column in names)
+        shown.add_row(str(row["layer"]), str(row["operator"]), *figures)
+    return shown
+
+
+def ratios_table(ratios: pd.DataFrame) -> Table:
+    """Return how much better conditioned networks are than the reference, an average of layers."""
+    shown = Table(
+        title=f"cond({ratios['network'].iloc[0]}) / cond(network), averaged over layers",
+        title_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    shown.add_column("network")
+    shown.add_column("operator")
+    for name in ("layers", "arithmetic mean", "geometric mean", "log10 of it"):
+        shown.add_column(name, justify="right")
+    for row in ratios.to_dict("records"):
+        geometric = row["geometric"]
+        logarithm = math.log10(geometric) if geometric > 0 else -math.inf
+        figures = (f"{row['arithmetic']:.4g}", f"{geometric:.4g}", f"{logarithm:.2f}")
+        shown.add_row(_plain(row["network"]), row["operator"], str(row["layers"]), *figures)
+    return shown
+
+
 def entries_table(entries: Iterable[Entry[Any]], title: str) -> Table:
     """Return a registry as a table: name, what it does, where it comes from."""
     shown = Table(title=title, title_style="bold", title_justify="left")

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from robench.layers.kept import Kept
+
 
 def reparametrize(conv: nn.Conv2d, change: nn.Module, *, as_matrix: bool = False) -> nn.Conv2d:
     """Let ``conv`` use ``change(weight)``; the stored weight stays what is trained.
@@ -37,9 +39,11 @@ class _Change(nn.Module):
         super().__init__()
         self.change = change
         self.groups = groups
+        self._kept: Kept[Tensor] = Kept()
 
     def forward(self, weight: Tensor) -> Tensor:
-        return self._around(self.change, weight)
+        sources = (weight, *self.change.parameters(), *self.change.buffers())
+        return self._kept.get(lambda: self._around(self.change, weight), sources)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         inverse = getattr(self.change, "right_inverse", None)

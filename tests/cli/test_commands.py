@@ -103,3 +103,31 @@ def own_test_passes(test: Path) -> bool:
     )
     print(done.stdout)
     return done.returncode == 0
+
+
+def test_spectra_writes_a_table_and_a_picture_of_trained_networks(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    weights = [
+        train(robench, tiny_board, tmp_path / name, name) for name in ("vanilla", "convnorm")
+    ]
+    out = tmp_path / "spectra"
+    done = robench("spectra", weights[1], "--against", weights[0].parent, "--out", out)
+    assert done.code == 0, done.err
+    assert "cond(vanilla) / cond(network)" in done.out
+    table = pd.read_csv(out / "spectra.csv")
+    assert set(table["network"]) == {"vanilla", "convnorm"}
+    ratios = pd.read_csv(out / "ratios.csv").set_index(["network", "operator"])
+    assert ratios.loc[("vanilla", "convolution"), "arithmetic"] == 1
+    picture = (out / "spectra.svg").read_text(encoding="utf-8")
+    assert "digits, resnet18 of width 4, seed 1" in picture
+    first = (out / "spectra.svg").read_bytes()
+    robench("spectra", weights[1], "--against", weights[0].parent, "--out", out)
+    assert (out / "spectra.svg").read_bytes() == first
+
+
+def test_spectra_names_a_checkpoint_that_is_not_there(robench: Command, tmp_path: Path) -> None:
+    done = robench("spectra", tmp_path / "no", "--out", tmp_path / "spectra")
+    assert done.code == 2
+    assert "there is no checkpoint" in done.err
+    assert not (tmp_path / "spectra").exists()

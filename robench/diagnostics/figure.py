@@ -1,0 +1,49 @@
+"""The picture of the paper's Figure 2: conditioning and norm of each layer, a curve a network."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from robench.files import write_bytes
+
+PANELS = (
+    ("channel_condition_median", "channel-wise condition number (median)"),
+    ("condition", "condition number"),
+    ("norm", "spectral norm"),
+)
+
+
+def draw_spectra(networks: Mapping[str, pd.DataFrame], caption: str, path: Path) -> None:
+    """Draw the spectra of networks, layer by layer, into a file whose ending says its format.
+
+    Args:
+        networks: name in the legend -> table of :func:`robench.spectra`.
+        caption: data set, width, seeds and version, printed below.
+        path: ``.svg``, ``.png`` or ``.pdf``.
+    """
+    figure = Figure(figsize=(4.2 * len(PANELS), 3.6), layout="constrained")
+    for axes, (column, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        for name, table in networks.items():
+            curve = table[table["operator"] == "convolution"].set_index("layer")[column]
+            # Along the reference's layers, so that one that is missing leaves a gap.
+            curve = curve.reindex(next(iter(networks.values()))["layer"].unique())
+            axes.plot(range(1, len(curve) + 1), curve.to_numpy(), marker=".", label=name)
+        axes.set_yscale("log")
+        axes.set_xlabel("layer")
+        axes.set_title(title, fontsize="medium")
+        axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.supxlabel(caption, fontsize="x-small", x=0.0, ha="left")
+    buffer = io.BytesIO()
+    # Without date and random names, so that the same spectra give the same file.
+    with rc_context({"svg.hashsalt": "robench"}):
+        figure.savefig(buffer, format=path.suffix.lstrip("."), metadata=_undated(path.suffix))
+    write_bytes(path, buffer.getvalue())
+
+
+def _undated(suffix: str) -> dict[str, None]:
+    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})

@@ -1,0 +1,100 @@
+"""Which modules of a network are its convolutional layers, what they see, what follows them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from robench.apply import REPLACES_CONV
+from robench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolutional layer in its place.
+
+    Attributes:
+        name: in the network.
+        module: the convolution, or what a defense put in its place.
+        channels: of its input.
+        size: height and width of its input.
+        norm: the batch norm that takes its output, if one does.
+    """
+
+    name: str
+    module: nn.Module
+    channels: int
+    size: tuple[int, int]
+    norm: nn.Module | None = None
+
+    @property
+    def gain(self) -> Tensor | None:
+        """What the batch norm multiplies each channel by in evaluation, (out,); None without."""
+        norm: Any = self.norm
+        if norm is None or norm.running_var is None:
+            return None
+        weight = 1.0 if norm.weight is None else norm.weight.detach()
+        return weight / (norm.running_var + norm.eps).sqrt()
+
+
+def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]:
+    """Return the layers in the order in which one forward of zeros reaches them.
+
+    Args:
+        model: in eval mode.
+        input_size: channels, height and width of an image.
+
+    Raises:
+        UserError: where the network has no convolution or cannot take such images.
+    """
+    names = {module: name for name, module in _outermost(model, "")}
+    found: dict[nn.Module, Layer] = {}
+    made: list[tuple[Tensor, nn.Module]] = []  # held, so that no two have one identity
+
+    def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        shape = inputs[0].shape
+        size = (int(shape[-2]), int(shape[-1]))
+        found.setdefault(module, Layer(names[module], module, int(shape[-3]), size))
+
+    def after(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        made.append((output, module))
+
+    def normalizes(norm: nn.Module, inputs: tuple[Any, ...]) -> None:
+        for output, module in made:
+            if output is inputs[0]:
+                found[module] = replace(found[module], norm=norm)
+
+    hooks = [module.register_forward_pre_hook(before) for module in names]
+    hooks += [module.register_forward_hook(after) for module in names]
+    hooks += [
+        module.register_forward_pre_hook(normalizes)
+        for module in model.modules()
+        if isinstance(module, _BatchNorm)
+    ]
+    like = next(model.parameters(), torch.empty(0))
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, *input_size, device=like.device, dtype=like.dtype))
+    except RuntimeError as error:
+        reason = str(error).split("\n", 1)[0].rstrip(".")
+        size = "x".join(map(str, input_size))
+        raise UserError(f"the network cannot take an image of {size}: {reason}.") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not found:
+        raise UserError(f"{type(model).__name__} has no convolutional layer.")
+    return list(found.values())
+
+
+def _outermost(module: nn.Module, name: str) -> list[tuple[str, nn.Module]]:
+    if isinstance(module, nn.Conv2d) or getattr(module, REPLACES_CONV, False):
+        return [(name, module)]
+    children = [
+        (f"{name}.{key}".lstrip("."), child)
+        for key, child in module._modules.items()
+        if child is not None
+    ]
+    return [layer for key, child in children for layer in _outermost(child, key)]

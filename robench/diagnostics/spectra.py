@@ -1,0 +1,200 @@
+"""Norms and condition numbers of a network's layers, by the operators that they really apply.
+
+For each layer: the matrices W(f) of its circular operator (Sedghi, Gupta, Long 2019), on the torus
+that holds its padded input (``robench.layers.circular``); as it is, then with the affine that
+follows the normalization, then with the gain of the batch norm that follows the layer.
+"""
+
+import copy
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from robench.diagnostics.layers import Layer, layers_of
+from robench.diagnostics.probing import (
+    Map,
+    impulse_kernel,
+    is_linear,
+    largest_singular_value,
+    linear_part,
+)
+from robench.layers.circular import circular_operator, on_torus, symbol
+from robench.state import frozen_stats, under_attack
+
+ROUNDING = 1e-13
+"""Share of the largest value below which there is nothing but the rounding of float64."""
+COLUMNS = (
+    "layer", "operator", "in_channels", "out_channels", "kernel", "stride", "input", "torus",
+    "channel_condition_median", "channel_condition_max", "norm", "condition", "norm_bound",
+    "padded_norm",
+)  # fmt: skip
+
+
+def spectra(
+    model: nn.Module,
+    input_size: tuple[int, int, int],
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> pd.DataFrame:
+    """Return the spectra of every convolutional layer; the model is left as it was.
+
+    Args:
+        model: any network; with or without a defense.
+        input_size: channels, height and width of an image.
+        progress: told each layer's name, how many are done, and how many there are.
+
+    Returns:
+        A row a layer and operator (``convolution``; ``affine``: with the affine of the
+        normalization; ``norm``: with the batch norm's gain as well), with
+
+        - ``channel_condition_median``, ``_max``: over channels o, of the condition number
+          sqrt(max_f S_o / min_f S_o) with S_o(f) = sum_i |W_oi(f)|^2, before the stride;
+        - ``norm``, ``condition``: largest singular value of all W(f), and its ratio to the
+          smallest, pixels that a stride leaves out aside; inf for an operator that is singular;
+        - ``norm_bound``: certified upper bound of ``norm`` by Gram iteration;
+        - ``padded_norm``: of the real module on its real input, zero padding and all.
+
+        A layer that is not linear has one row, its operator ``not linear``, without figures.
+
+    Raises:
+        UserError: where the network has no convolution or cannot take such images.
+    """
+    rows: list[dict[str, Any]] = []
+    with frozen_stats(model), under_attack(model):
+        layers = layers_of(model, input_size)
+        for done, layer in enumerate(layers):
+            progress(layer.name, done, len(layers))
+            with parametrize.cached():  # weights stay the same meanwhile
+                rows += _rows(layer)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """An operator of a layer: as matrices, as the power of its filters, as a map."""
+
+    name: str
+    matrices: Tensor
+    power: Tensor
+    apply: Map
+
+
+def _rows(layer: Layer) -> Iterator[dict[str, Any]]:
+    like = next(layer.module.parameters())
+    apply = linear_part(layer.module)
+    shape = (layer.channels, *layer.size)
+    facts: dict[str, Any] = {
+        "layer": layer.name,
+        "in_channels": layer.channels,
+        "input": _by(layer.size),
+    }
+    if not is_linear(apply, shape, like):
+        yield {**facts, "operator": "not linear"}
+        return
+    kernel, stride = _kernel(layer, apply, like)
+    facts |= {"out_channels": len(kernel), "stride": _by(stride), "torus": _by(kernel.shape[-2:])}
+    facts |= {"kernel": _by(getattr(layer.module, "kernel_size", ()))}
+    for operator in _operators(layer, apply, kernel.detach().double(), stride):
+        values = singular_range(_seen(operator.matrices))
+        powers = zip(operator.power.amax((1, 2)), operator.power.amin((1, 2)), strict=True)
+        conditions = [_ratio(float(a) ** 0.5, float(b) ** 0.5) for a, b in powers]
+        yield {
+            **facts,
+            "operator": operator.name,
+            "channel_condition_median": statistics.median(conditions),
+            "channel_condition_max": max(conditions),
+            "norm": values.largest,
+            "condition": _ratio(values.largest, values.smallest),
+            "norm_bound": values.bound,
+            "padded_norm": largest_singular_value(operator.apply, shape, like),
+        }
+
+
+def _kernel(layer: Layer, apply: Map, like: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    if isinstance(layer.module, nn.Conv2d):
+        return circular_operator(layer.module, layer.size)
+    return impulse_kernel(apply, layer.channels, layer.size, like)
+
+
+def _operators(
+    layer: Layer, apply: Map, kernel: Tensor, stride: tuple[int, int]
+) -> Iterator[_Operator]:
+    groups = layer.channels // kernel.shape[1]
+    matrices = symbol(kernel, stride, groups)
+    power = torch.fft.rfft2(kernel).abs().square().sum(1)
+    affine = getattr(layer.module, "affine", None)
+    if isinstance(affine, nn.Conv2d):
+        bare: Any = copy.deepcopy(layer.module)
+        bare.affine = nn.Identity()
+        yield _Operator("convolution", matrices, power, linear_part(bare))
+        # Behind the stride, it repeats itself over the frequencies that the stride folds.
+        sides = (kernel.shape[-2], kernel.shape[-1])
+        weight = affine.weight.detach().double()
+        factors = symbol(on_torus(weight, (sides[0] // stride[0], sides[1] // stride[1])))
+        matrices = matrices * factors.reshape(len(matrices), groups, -1, 1)
+        power = power * torch.fft.rfft2(on_torus(weight, sides, stride)).abs().square().squeeze(1)
+        yield _Operator("affine", matrices, power, apply)
+    else:
+        yield _Operator("convolution", matrices, power, apply)
+    if layer.gain is None:
+        return
+    gain = layer.gain.double()
+
+    def scaled(x: Tensor) -> Tensor:
+        y = apply(x)
+        return y * gain.to(y).view(-1, 1, 1)
+
+    yield _Operator("norm", matrices * gain.view(groups, -1, 1), power, scaled)
+
+
+@dataclass(frozen=True)
+class SingularRange:
+    """Singular values of a batch of matrices: the extreme ones, and an upper bound.
+
+    ``bound`` is what six Gram iterations give (``robench.layers.circular.gram_bound``): for each
+    matrix (sum_i sigma_i^128)^(1/128), from the eigenvalues at hand.
+    """
+
+    smallest: float
+    largest: float
+    bound: float
+
+
+def singular_range(matrices: Tensor) -> SingularRange:
+    """Return the range of the singular values of complex matrices (..., rows, columns).
+
+    From the eigenvalues of W^H W, which are quick; the smallest from W itself where squaring has
+    cost it its digits.
+    """
+    flat = matrices.flatten(0, -3)
+    wide = flat if flat.shape[-2] <= flat.shape[-1] else flat.mH
+    values = torch.linalg.eigvalsh(wide @ wide.mH).clamp_min(0)
+    top = values.max()
+    if not top:
+        return SingularRange(0.0, 0.0, 0.0)
+    doubtful = values[:, 0] < 1e-9 * top
+    smallest = values.min().sqrt()
+    if doubtful.any():
+        smallest = torch.linalg.svdvals(wide[doubtful]).min()
+    bound = (values / top).pow(64).sum(1).max().pow(1 / 128) * top.sqrt()
+    return SingularRange(float(smallest), float(top.sqrt()), float(bound))
+
+
+def _seen(matrices: Tensor) -> Tensor:
+    """Leave out pixels that no filter reaches, as a 1x1 kernel of stride 2 does with 3 of 4."""
+    sizes = matrices.abs().amax((0, 1, 2))
+    return matrices[..., sizes >= ROUNDING * sizes.max()]
+
+
+def _ratio(largest: float, smallest: float) -> float:
+    return largest / smallest if smallest > ROUNDING * largest else math.inf
+
+
+def _by(sides: Iterable[int]) -> str:
+    return "x".join(map(str, sides))

@@ -1,0 +1,88 @@
+"""``robench spectra``: checkpoints in, a table and a picture out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from robench.checkpoint import load_checkpoint
+from robench.diagnostics import condition_ratios, spectra
+from robench.diagnostics.figure import draw_spectra
+from robench.errors import UserError
+from robench.execution.watcher import Silent, Watcher
+from robench.files import write_text
+from robench.provenance import code_version
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """What the spectra of several checkpoints come to.
+
+    Attributes:
+        table: the rows of :func:`robench.spectra`, led by a column ``network``.
+        ratios: of :func:`condition_ratios` against the reference; empty where there is none.
+        caption: what the figures stand on.
+    """
+
+    table: pd.DataFrame
+    ratios: pd.DataFrame
+    caption: str
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write ``spectra.csv``, ``spectra.svg`` and, with a reference, ``ratios.csv``."""
+        paths = [folder / "spectra.csv", folder / "spectra.svg"]
+        write_text(paths[0], self.table.to_csv(index=False, float_format="%.6g"))
+        networks = {str(k): v for k, v in self.table.groupby("network", sort=False)}
+        draw_spectra(networks, self.caption, paths[1])
+        if not self.ratios.empty:
+            paths.append(folder / "ratios.csv")
+            write_text(paths[-1], self.ratios.to_csv(index=False, float_format="%.6g"))
+        return paths
+
+
+def checkpoint_spectra(
+    checkpoints: Sequence[Path], *, against: Path | None = None, watcher: Watcher | None = None
+) -> Spectra:
+    """Compute the spectra of networks that robench trained.
+
+    Args:
+        checkpoints: each a ``weights.safetensors``, or the folder that holds one.
+        against: the reference of the ratios, in the paper the network without normalization.
+        watcher: told how the work goes.
+
+    Raises:
+        UserError: for a damaged checkpoint.
+    """
+    paths = [*([against] if against else []), *checkpoints]
+    tables: dict[str, pd.DataFrame] = {}
+    captions: list[str] = []
+    for path in paths:
+        model, network, facts = load_checkpoint(path)
+        name = network.defense if network.defense not in tables else f"{network.defense}, {path}"
+        if name in tables:
+            raise UserError(f"the checkpoint {path} is named twice.")
+        height, width = network.image_size
+        tables[name] = spectra(
+            model,
+            (network.in_channels, height, width),
+            progress=(watcher or Silent()).attacking,
+        )
+        stands_on = f"{facts.get('dataset', '?')}, {network.backbone} of width {network.width}"
+        captions.append(f"{stands_on}, seed {facts.get('seed', '?')}")
+    ratios = [
+        condition_ratios(tables[next(iter(tables))], table).assign(network=name)
+        for name, table in tables.items()
+        if against
+    ]
+    together = pd.concat([table.assign(network=name) for name, table in tables.items()])
+    return Spectra(
+        table=_led_by("network", together),
+        ratios=_led_by("network", pd.concat(ratios)) if ratios else pd.DataFrame(),
+        caption=f"{'; '.join(dict.fromkeys(captions))}; weights of training, no images; robench "
+        f"{code_version()}",
+    )
+
+
+def _led_by(column: str, table: pd.DataFrame) -> pd.DataFrame:
+    return table[[column, *(name for name in table.columns if name != column)]]
