@@ -9,12 +9,36 @@ by 1, and does not make its operator orthogonal, except where the stride is the 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from robench.contracts import ConvDefense
 from robench.layers.reparametrize import matrices, reparametrize
 from robench.registry import register_defense
+
+
+class _SignsKept(nn.Module):
+    """Householder's map, of which torch stores the signs +-1 on the diagonal of what is trained.
+
+    torch casts them to whole numbers, so that the least weight decay would make them, and the
+    whole matrix, 0.
+    """
+
+    def __init__(self, change: nn.Module) -> None:
+        super().__init__()
+        self.change = change
+
+    def forward(self, matrix: Tensor) -> Tensor:
+        stored = matrix.clone()
+        diagonal = stored.diagonal(dim1=-2, dim2=-1)
+        diagonal.copy_(torch.where(diagonal < 0, -1.0, 1.0))
+        result: Tensor = self.change(stored)
+        return result
+
+    def right_inverse(self, matrix: Tensor) -> Tensor:
+        result: Tensor = self.change.right_inverse(matrix)  # type: ignore[operator]
+        return result
 
 
 @register_defense("orthogonal", reference="arXiv:1901.08428 (torch.nn.utils.parametrizations)")
@@ -33,4 +57,7 @@ class Orthogonal(ConvDefense):
         holder: Any = nn.Module()
         holder.weight = nn.Parameter(matrices(conv.weight.detach(), conv.groups))
         parametrizations.orthogonal(holder, orthogonal_map=self.orthogonal_map)
-        return reparametrize(conv, holder.parametrizations.weight[0], as_matrix=True)
+        change = holder.parametrizations.weight[0]
+        if self.orthogonal_map == "householder":
+            change = _SignsKept(change)
+        return reparametrize(conv, change, as_matrix=True)

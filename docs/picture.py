@@ -17,8 +17,10 @@ def main(name: str, target: str) -> None:
     """Draw ``leaderboards/<name>/leaderboard.csv`` into an SVG file."""
     folder = ROOT / "leaderboards" / name
     board = read_board(folder / "board.toml")
-    table = pd.read_csv(folder / "leaderboard.csv", dtype={"flags": str, "seeds": str})
-    table["flags"] = table["flags"].fillna("")
+    table = pd.read_csv(
+        folder / "leaderboard.csv", dtype={"flags": str, "recipe": str, "seeds": str}
+    )
+    table[["flags", "recipe"]] = table[["flags", "recipe"]].fillna("")
     console = Console(record=True, width=104, file=io.StringIO())
     console.print(leaderboard_table(board, table, board.title))
     console.save_svg(target, title="robench run" if name == "quick" else f"robench run {name}")

@@ -197,7 +197,7 @@ def list_entries(
     from robench import registry
     from robench.board import read_board
     from robench.registry import Entry
-    from robench.screen import entries_table
+    from robench.screen import defenses_table, entries_table
     from robench.selection import shipped_boards
 
     console, _ = _prepare("cpu", plugin)
@@ -213,7 +213,8 @@ def list_entries(
         }
         shelf = shelves[kind]
         entries = [shelf.get(name) for name in shelf]
-    console.print(entries_table(entries, str(kind)))
+    is_defenses = kind is Kind.defenses
+    console.print(defenses_table(entries) if is_defenses else entries_table(entries, str(kind)))
 
 
 @new.command(name="defense")

@@ -14,7 +14,7 @@ from robench.contracts import Defense
 from robench.errors import UserError, did_you_mean
 from robench.registry import backbones, register_backbone
 
-__all__ = ["Normalize", "apply_defense", "build_model", "parameter_count"]
+__all__ = ["Normalize", "apply_defense", "build_model"]
 
 Stem = Literal["cifar", "half", "imagenet"]
 """First layer: 3x3 stride 1; 3x3 stride 2; 7x7 stride 2 and max-pool."""
@@ -203,8 +203,3 @@ def _refusal(model: nn.Module, in_channels: int, size: tuple[int, int]) -> str |
     except RuntimeError as error:
         return str(error).split("\n", 1)[0].rstrip(".")
     return None
-
-
-def parameter_count(model: nn.Module) -> int:
-    """Return the number of trained parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from robench.board import Board
-from robench.registry import Entry
+from robench.contracts import Defense
+from robench.registry import Entry, missing_package
 from robench.training.loop import Progress as TrainingProgress
 
 
@@ -101,12 +103,18 @@ def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
     for row in table.to_dict("records"):
         shown.add_row(
             str(row["rank"]),
-            _plain(row["defense"]) + (f"\n[red]{row['flags']}[/red]" if row["flags"] else ""),
+            _plain(row["defense"]) + _remarks(row),
             *(_accuracy(row, column) for column in columns),
             *(_figure(row[f"{column}_queries"], "{:.0f}") for column in querying),
             _figure(row["train_seconds_per_epoch"], "{:.1f}"),
         )
     return shown
+
+
+def _remarks(row: dict[Any, Any]) -> str:
+    """Return what is special about a row, below its name: its recipe, its flags."""
+    recipe = f"\n[dim]{_plain(row['recipe'])}[/dim]" if row["recipe"] else ""
+    return recipe + (f"\n[red]{row['flags']}[/red]" if row["flags"] else "")
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -171,6 +179,41 @@ def ratios_table(ratios: pd.DataFrame) -> Table:
         figures = (f"{row['arithmetic']:.4g}", f"{geometric:.4g}", f"{logarithm:.2f}")
         shown.add_row(_plain(row["network"]), row["operator"], str(row["layers"]), *figures)
     return shown
+
+
+def defenses_table(entries: Iterable[Entry[Defense]]) -> Table:
+    """Return the defenses as a table: name, what it does, its kind and facts, reference."""
+    shown = Table(
+        title="defenses",
+        title_style="bold",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    shown.add_column("name", no_wrap=True)
+    for column in ("what it does", "kind", "facts", "reference"):
+        shown.add_column(column)
+    for entry in entries:
+        kind = _plain(str(getattr(entry.build, "kind", "")))
+        cells = (_plain(entry.summary), kind, "; ".join(facts(entry)), _plain(entry.reference))
+        shown.add_row(entry.name, *cells)
+    return shown
+
+
+def facts(entry: Entry[Defense]) -> list[str]:
+    """Return what a defense declares about itself, in words."""
+    declared: Any = entry.build
+    if not (isinstance(declared, type) and issubclass(declared, Defense)):
+        return []
+    supports = asdict(declared.supports)
+    missing = " (not installed)" if missing_package(entry) else ""
+    return [
+        *(["1-Lipschitz layers"] if declared.strict_lipschitz else []),
+        *(["state in training"] if declared.stateful_in_training else []),
+        *(f"sets {name}={value}" for name, value in declared.recipe.items()),
+        *(f"no {name.replace('_', ' ')}" for name, supported in supports.items() if not supported),
+        *([f"needs {declared.requires}{missing}"] if declared.requires else []),
+    ]
 
 
 def entries_table(entries: Iterable[Entry[Any]], title: str) -> Table:

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from robench.errors import UserError
-from robench.models import Normalize, build_model, parameter_count
+from robench.models import Normalize, build_model
 from robench.registry import backbones
 
 
@@ -98,3 +98,7 @@ def test_what_does_not_fit_is_told_in_a_sentence(changes: dict[str, Any], senten
 def test_grey_images_have_one_channel(name: str) -> None:
     model = build(name, in_channels=1, mean=(0.5,), std=(0.5,)).eval()
     assert model(torch.rand(2, 1, 32, 32)).shape == (2, 10)
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -27,7 +27,6 @@ from robench.errors import UserError
 from robench.evaluation import Outcomes, evaluate, group_by_search
 from robench.execution.watcher import Watcher
 from robench.files import read_json, write_json
-from robench.models import parameter_count
 from robench.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.registry import attacks, defenses
 from robench.specs import Cell, EvaluationSpec
@@ -54,7 +53,6 @@ class CellResult:
         seed: the cell's seed.
         outcomes: column -> outcomes, ``clean`` among them; empty where training diverged.
         seconds_per_epoch: median over the epochs.
-        parameters: number of trained parameters.
         digest: hash of specification, weights and outcomes.
         version: the code that trained it.
         evidence: the cell's specification and manifest, for publication.
@@ -64,7 +62,6 @@ class CellResult:
     seed: int
     outcomes: dict[str, Outcomes]
     seconds_per_epoch: float
-    parameters: int
     digest: str
     version: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -236,15 +233,12 @@ def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]
 
 
 def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
-    with torch.random.fork_rng():
-        parameters = parameter_count(Network.of(cell, place.dataset).build())
     if folder.diverged.exists():
         note = read_json(folder.diverged)
         return CellResult(
             seed=cell.seed,
             outcomes={},
             seconds_per_epoch=math.nan,
-            parameters=parameters,
             digest=cell.key,
             version=note["version"],
             evidence={"cell": read_json(folder.spec), "diverged": note},
@@ -260,11 +254,10 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
         seed=cell.seed,
         outcomes=outcomes,
         seconds_per_epoch=float(log["seconds"].median()),
-        parameters=parameters,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         version=manifest["version"],
         evidence={"cell": read_json(folder.spec), "manifest": manifest},
     )
     accuracies = {name: o.accuracy for name, o in outcomes.items()}
-    write_json(folder.result, {"accuracy": accuracies, "parameters": parameters})
+    write_json(folder.result, {"accuracy": accuracies})
     return result

@@ -8,6 +8,7 @@ import torch
 from robench.board import Arm, Board
 from robench.calls import parse_call
 from robench.checkpoint import Network
+from robench.costs import Costs, count_costs
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.execution.cell import CellResult, Workplace, run_cell, train_cell
@@ -19,10 +20,11 @@ from robench.store import CellFolder, RunStore
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row of the board with its finished cells, one a seed."""
+    """A row of the board with its finished cells, one a seed, and what its network costs."""
 
     arm: Arm
     recipe: TrainingSpec
+    costs: Costs
     cells: tuple[CellResult, ...]
 
 
@@ -60,7 +62,8 @@ def run_board(
     rows: list[RowResult] = []
     for arm, recipe in board.rows():
         cells = _cells(board, arm, place.dataset)
-        rows.append(RowResult(arm, recipe, tuple(run_cell(c, arm.title, place) for c in cells)))
+        results = tuple(run_cell(cell, arm.title, place) for cell in cells)
+        rows.append(RowResult(arm, recipe, _costs(cells[0], place), results))
     return BoardResult(board, place.dataset.name, tuple(rows))
 
 
@@ -109,6 +112,18 @@ def _workplace(
 def _cells(board: Board, arm: Arm, dataset: DataSet) -> list[Cell]:
     plugin = defenses.plugin_hash(parse_call(arm.defense))
     return board.cells(arm, dataset.name, dataset.fingerprint, plugin)
+
+
+def _costs(cell: Cell, place: Workplace) -> Costs:
+    with torch.random.fork_rng():
+        model = Network.of(cell, place.dataset).build()
+    shape = (place.dataset.in_channels, *place.dataset.image_size)
+    return count_costs(
+        model.to(place.device).to(memory_format=torch.channels_last),
+        defenses.build(parse_call(cell.defense)),
+        torch.zeros(cell.training.batch_size, *shape, device=place.device),
+        precision=cell.training.precision,
+    )
 
 
 def check_names(board: Board) -> None:

@@ -21,6 +21,7 @@ from robench.errors import UserError
 from robench.files import write_bytes, write_text
 from robench.specs import TrainingSpec
 from robench.training.free import free_replays, starting_delta
+from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.schedules import schedule
 
 # Fabric announces the precision of every set-up; the log and the manifest record it.
@@ -106,6 +107,11 @@ def fit(
     """
     fabric = Fabric(accelerator=device.type, devices=_devices(device), precision=_precision(recipe))
     model.to(device).to(memory_format=torch.channels_last)
+    if recipe.precision == "bf16" and device.type == "cpu":
+        some = train.batches(
+            2, generator=torch.Generator().manual_seed(0), augmentation=augmentation, device=device
+        )
+        refuse_one_pixel_strides(model, next(iter(some))[0])
     batches = train.batch_count(recipe.batch_size)
     replays = recipe.replays if recipe.method == "free" else 1
     defense.before_training(model, recipe.epochs * batches * replays)

@@ -1,12 +1,15 @@
 """What holds for every registered defense."""
 
 import copy
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
+from support import Command
 from torch import Tensor, nn
 
-import robench
 from robench.contracts import ConvDefense
 from robench.models import build_model
 from robench.registry import defenses, missing_package
@@ -33,14 +36,25 @@ def step(model: nn.Module, images: Tensor = IMAGES) -> None:
     model(images).float().logsumexp(1).sum().backward()
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_it_trains_two_epochs_of_digits_for_free_without_nan(name: str) -> None:
-    model = robench.train(
-        name, "digits", width=4, stem="cifar", epochs=2, milestones=(1,), replays=2, lr=0.02,
-        eps=0.1, step_size=0.1,
+def test_all_train_two_epochs_of_digits_for_free_and_are_listed_on_the_quick_board(
+    robench: Command, tmp_path: Path
+) -> None:
+    done = robench(
+        "run", "quick", "--defenses", "all", "--out", tmp_path,
+        "--set", "data.name=digits", "--set", "model.width=4", "--set", "model.stem=cifar",
+        "--set", "training.epochs=2", "--set", "training.replays=2", "--set", "training.eps=0.1",
+        "--set", "evaluation.samples=50", "--set", "evaluation.attacks=['pgd-20']",
     )  # fmt: skip
-    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
-    assert model(IMAGES).isfinite().all()
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "quick" / "leaderboard.csv").set_index("defense")
+    assert sorted(table.index) == sorted(ALL)
+    assert table["flags"].isna().all()
+    assert (
+        table.drop(columns=["recipe", "flags"]).filter(regex="_mean|cost|memory").notna().all(None)
+    )
+    assert table.loc["oni_paper", "recipe"] == "lr=0.01"
+    for path in tmp_path.glob("cells/*/weights.safetensors"):
+        assert all(tensor.isfinite().all() for tensor in load_file(path).values())
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from robench.board import Arm, Board
+from robench.costs import Costs
 from robench.evaluation import Outcomes
 from robench.execution.cell import CellResult
 from robench.execution.run import BoardResult, RowResult
@@ -14,6 +15,7 @@ from robench.leaderboard.table import TIMING_COLUMNS, leaderboard, to_csv
 from robench.screen import leaderboard_table
 from robench.specs import EvaluationSpec, TrainingSpec
 
+COSTS = Costs(parameters=1234, multiply_adds=5678, training_memory_mib=9.5)
 ATTACKS = ("fgsm", "simba(samples=10)")
 
 
@@ -35,11 +37,11 @@ def cell(robust: int, seed: int = 0, seconds: float = 1.0) -> CellResult:
         "fgsm": outcomes(robust),
         "simba(samples=10)": outcomes(0, samples=20, queries=7),
     }
-    return CellResult(seed, figures, seconds, 1234, f"digest{robust}{seed}", version="abc")
+    return CellResult(seed, figures, seconds, f"digest{robust}{seed}", version="abc")
 
 
 def row(title: str, *cells: CellResult) -> RowResult:
-    return RowResult(Arm(defense="vanilla", label=title), TrainingSpec(), cells)
+    return RowResult(Arm(defense="vanilla", label=title), TrainingSpec(), COSTS, cells)
 
 
 def result(*rows: RowResult) -> BoardResult:
@@ -55,6 +57,14 @@ def test_the_best_by_the_ranking_column_comes_first() -> None:
     table = leaderboard(result(row("a", cell(20)), row("b", cell(40)), row("c", cell(30))))
     assert list(table["defense"]) == ["b", "c", "a"]
     assert list(table["rank"]) == [1, 2, 3]
+
+
+def test_a_row_says_what_its_recipe_changes() -> None:
+    recipe = TrainingSpec(lr=0.01, method="standard")
+    changed = RowResult(Arm(defense="vanilla", label="b"), recipe, COSTS, (cell(40),))
+    table = leaderboard(result(row("a", cell(20)), changed)).set_index("defense")
+    assert table["recipe"].to_dict() == {"a": "", "b": "method=standard, lr=0.01"}
+    assert (table["multiply_adds"] == 5678).all()
 
 
 def test_equal_rows_share_a_rank() -> None:
@@ -85,7 +95,7 @@ def test_training_time_is_relative_to_the_first_row() -> None:
 
 
 def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> None:
-    diverged = CellResult(0, {}, math.nan, 1234, "d", diverged=True)
+    diverged = CellResult(0, {}, math.nan, "d", diverged=True)
     table = leaderboard(result(row("a", diverged), row("b", cell(0))))
     assert list(table["defense"]) == ["b", "a"]
     assert table.loc[1, "flags"] == "diverged"

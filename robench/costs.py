@@ -1,0 +1,82 @@
+"""What a network costs: parameters, multiply-adds, memory; counted by torch's own counters."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributed._tools.mem_tracker import MemTracker
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+from torch.utils.flop_counter import FlopCounterMode
+
+from robench.contracts import Defense
+from robench.devices import device_of
+from robench.state import frozen_stats, under_attack
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs that do not depend on how fast or busy the machine is.
+
+    Attributes:
+        parameters: trained ones.
+        multiply_adds: of one image's forward in evaluation; weights that are computed from
+            others are there already. torch counts convolutions and matrix products, not FFTs.
+        training_memory_mib: peak of all tensors during forward and backward of a training batch
+            (parameters, gradients, activations, temporaries; without the optimizer), MiB.
+    """
+
+    parameters: int
+    multiply_adds: int
+    training_memory_mib: float
+
+
+def count_costs(
+    model: nn.Module, defense: Defense, images: Tensor, *, precision: str = "float32"
+) -> Costs:
+    """Count the costs of a network, on its device; it is left as it was, without gradients.
+
+    Args:
+        model: images in [0, 1] -> logits.
+        defense: its penalty is part of a training step.
+        images: a training batch, (B, C, H, W).
+        precision: ``float32`` or ``bf16``, of the training step.
+    """
+    return Costs(
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        multiply_adds=_multiply_adds(model, images[:1]),
+        training_memory_mib=_training_memory(model, defense, images, precision) / 2**20,
+    )
+
+
+def _multiply_adds(model: nn.Module, image: Tensor) -> int:
+    with frozen_stats(model), under_attack(model), torch.no_grad(), parametrize.cached():
+        model(image)  # what layers keep for evaluation is made here
+        with FlopCounterMode(display=False) as counter:
+            model(image)
+    return int(counter.get_total_flops()) // 2
+
+
+def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precision: str) -> float:
+    mode = model.training
+    device = device_of(model)
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_()  # the tracker puts hooks on all of them
+    tracker = MemTracker()
+    tracker.track_external(model, images)
+    with frozen_stats(model):
+        model.train()
+        with tracker:
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                logits = model(images.detach().requires_grad_())
+            labels = torch.zeros(len(images), dtype=torch.int64, device=device)
+            loss = F.cross_entropy(logits.float(), labels)
+            penalty = defense.penalty(model)
+            (loss if penalty is None else loss + penalty).backward()
+        model.train(mode)
+    model.zero_grad(set_to_none=True)
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    peak = tracker.get_tracker_snapshot("peak")
+    return float(sum(parts["Total"] for parts in peak.values()))

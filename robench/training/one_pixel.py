@@ -1,0 +1,46 @@
+"""A guard against wrong gradients of torch's bf16 convolutions on the CPU.
+
+Where a kernel of 3 or more pixels strides over a map of a single pixel, the gradient of its weight
+holds uninitialised memory (found with torch 2.14.1 on AMX: kernels 3, 5 and 7 of stride 2, any
+channels; larger maps, stride 1 and float32 are right). Training would be neither right nor
+repeatable, and would often end in NaN.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robench.errors import UserError
+from robench.state import frozen_stats, under_attack
+
+
+def refuse_one_pixel_strides(model: nn.Module, images: Tensor) -> None:
+    """Run ``model`` once and refuse it where a convolution strides over a map of one pixel.
+
+    Args:
+        model: left as it was.
+        images: (B, C, H, W), of the size that it will be trained on.
+
+    Raises:
+        UserError: naming the layer.
+    """
+
+    def check(name: str, conv: nn.Conv2d, inputs: tuple[Any, ...]) -> None:
+        if max(conv.stride) > 1 and max(conv.kernel_size) > 1 and inputs[0].shape[-2:] == (1, 1):
+            raise UserError(
+                f"layer '{name}' strides over a map of one pixel, where bf16 on the CPU has wrong "
+                f"gradients; set precision = 'float32', or keep the map larger with stem = 'cifar'."
+            )
+
+    hooks = [
+        module.register_forward_pre_hook(lambda m, x, name=name: check(name, m, x))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    try:
+        with frozen_stats(model), under_attack(model), torch.no_grad():
+            model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
