@@ -12,16 +12,23 @@ def inverse_root_times(matrix: Tensor, gram: Tensor, steps: int) -> Tensor:
 
         B_0 = I,    B_{t+1} = 1.5 B_t - 0.5 B_t^3 S
 
-    which converges where the eigenvalues of S are in (0, 3) (ONI, arXiv:2004.00917, eq. 6).
+    which converges where the eigenvalues of S are in (0, 3) (ONI, arXiv:2004.00917, eq. 6). It is
+    computed in the coupled form Y = B S, B <- (1.5 I - 0.5 B Y) B, Y <- Y (1.5 I - 0.5 B Y), which
+    is the same but for rounding: as written above, rounding errors grow with each step without
+    bound (Higham, Functions of Matrices, 2008, section 6.4).
 
     Args:
         matrix: Z, (..., rows, columns).
         gram: S, (..., rows, rows).
         steps: T.
     """
-    root = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
-    for _ in range(steps):
-        root = 1.5 * root - 0.5 * torch.matrix_power(root, 3) @ gram
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
+    root, rest = eye, gram
+    for step in range(steps):
+        factor = 1.5 * eye - 0.5 * root @ rest
+        root = factor @ root
+        if step < steps - 1:
+            rest = rest @ factor
     return root @ matrix
 
 

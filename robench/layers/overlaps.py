@@ -1,6 +1,6 @@
 """Overlaps of a convolution's filters with their own shifts: the Gram matrix of its operator.
 
-    G[o, o', l] = sum_i sum_t w[o, i, t] w[o', i, t + s l]
+    G[o, o', l] = sum_i sum_t w[o, i, t + s l] w[o', i, t]
 
 is the inner product of filter o with filter o' placed l output pixels further. The rows of the
 convolution's operator are orthonormal, away from the border, if and only if G is 1 where o = o'

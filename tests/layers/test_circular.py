@@ -1,0 +1,152 @@
+"""Circular operators, frequency by frequency, against dense linear algebra."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from robench.layers.circular import (
+    circular_operator,
+    gram_bound,
+    kernel_of,
+    on_torus,
+    repeats_pixels,
+    symbol,
+    torus_of,
+)
+
+
+def dense(layer: nn.Module, channels: int, height: int, width: int) -> Tensor:
+    """Return the matrix of a layer without bias: its answers to unit vectors."""
+    basis = torch.eye(channels * height * width, dtype=torch.float64)
+    with torch.no_grad():
+        return layer(basis.view(-1, channels, height, width)).flatten(1).T
+
+
+def conv(**changes: Any) -> nn.Conv2d:
+    options = {"in_channels": 4, "out_channels": 6, "kernel_size": 3, "padding": 1, "bias": False}
+    layer = nn.Conv2d(**{**options, **changes})  # type: ignore[arg-type]
+    return layer.double().requires_grad_(False)
+
+
+def values_of(matrices: Tensor, torus: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    """Return the singular values of all frequencies, those of the other half grid included."""
+    m1, m2 = torus[0] // stride[0], torus[1] // stride[1]
+    values = torch.linalg.svdvals(matrices).view(m1, m2 // 2 + 1, -1)
+    twice = [j for j in range(m2 // 2 + 1) if 0 < j < (m2 + 1) // 2]
+    return torch.cat([values.flatten(), values[:, twice].flatten()]).sort(descending=True)[0]
+
+
+CIRCULAR: list[dict[str, Any]] = [
+    {},
+    {"in_channels": 6, "out_channels": 4},
+    {"stride": 2},
+    {"stride": (1, 2), "out_channels": 3},
+    {"stride": 3, "kernel_size": 5, "padding": 2},
+    {"groups": 2},
+    {"groups": 2, "stride": 2, "out_channels": 4},
+    {"dilation": 2, "padding": 2},
+    {"kernel_size": 1, "padding": 0},
+    {"kernel_size": (1, 3), "padding": (0, 1)},
+]
+
+
+@pytest.mark.parametrize("changes", CIRCULAR, ids=str)
+def test_singular_values_are_those_of_the_dense_circular_operator(changes: dict[str, Any]) -> None:
+    layer = conv(padding_mode="circular", **changes)
+    kernel, stride = circular_operator(layer, (6, 6))
+    found = values_of(symbol(kernel, stride, layer.groups), (6, 6), stride)
+    torch.testing.assert_close(found, torch.linalg.svdvals(dense(layer, layer.in_channels, 6, 6)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    seed=st.integers(0, 100),
+)
+def test_the_torus_bounds_the_layer_that_pads_with_zeros(
+    size: tuple[int, int], kernel: int, stride: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    layer = conv(kernel_size=kernel, padding=kernel // 2, stride=stride)
+    laid, steps = circular_operator(layer, size)
+    norm = torch.linalg.svdvals(symbol(laid, steps)).max()
+    assert torch.linalg.matrix_norm(dense(layer, 4, *size), ord=2) <= norm * (1 + 1e-12)
+
+
+def test_sides_that_the_stride_does_not_divide_keep_all_pixels_on_a_circular_torus() -> None:
+    layer = conv(padding_mode="circular", stride=2)
+    assert torus_of(layer, (7, 6)) == ((7, 6), (1, 2))
+    laid, steps = circular_operator(layer, (7, 6))
+    norm = torch.linalg.svdvals(symbol(laid, steps)).max()
+    assert torch.linalg.matrix_norm(dense(layer, 4, 7, 6), ord=2) <= norm * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("torus", [(6, 6), (4, 8), (9, 6)])
+@pytest.mark.parametrize("stride", [(1, 1), (1, 2)])
+def test_a_kernel_and_its_symbol_say_the_same(
+    torus: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    kernel = torch.randn(4, 3, *torus, dtype=torch.float64)
+    torch.testing.assert_close(kernel_of(symbol(kernel, stride), torus, stride), kernel)
+    grouped = symbol(kernel, stride, groups=2)
+    torch.testing.assert_close(kernel_of(grouped, torus, stride), kernel)
+
+
+def test_a_kernel_wider_than_its_torus_is_added_up() -> None:
+    kernel = torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    laid = on_torus(kernel, (1, 1))
+    torch.testing.assert_close(laid, kernel.sum((2, 3), keepdim=True))
+
+
+MATRICES = torch.randn(9, 1, 6, 4, dtype=torch.complex128, generator=None)
+
+
+def test_the_gram_bound_is_above_the_norm_and_falls_towards_it() -> None:
+    exact = torch.linalg.svdvals(MATRICES).max()
+    bounds = torch.stack([gram_bound(MATRICES, steps) for steps in range(1, 12)])
+    assert (bounds >= exact * (1 - 1e-12)).all()
+    assert (bounds.diff() <= 1e-12).all()
+    torch.testing.assert_close(bounds[-1], exact, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_the_gram_bound_scales_and_never_overflows(scale: float) -> None:
+    found = gram_bound((MATRICES * scale).to(torch.complex64), 10)
+    expected = float(gram_bound(MATRICES, 10)) * scale
+    assert math.isclose(float(found), expected, rel_tol=1e-4)
+
+
+def test_the_gram_bound_of_nothing_is_nothing() -> None:
+    zero = torch.zeros(3, 1, 4, 4, dtype=torch.complex128, requires_grad=True)
+    bound = gram_bound(zero)
+    assert float(bound) < 1e-6
+    (gradient,) = torch.autograd.grad(bound, zero)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("steps", [2, 6])
+def test_the_gram_bound_has_a_gradient(steps: int) -> None:
+    variable = MATRICES[:2].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: gram_bound(m, steps), (variable,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "repeats"),
+    [
+        ({}, False),
+        ({"padding": 3}, False),
+        ({"padding_mode": "reflect"}, True),
+        ({"padding_mode": "replicate"}, True),
+        ({"padding_mode": "circular"}, False),
+        ({"padding_mode": "circular", "padding": 2}, True),
+    ],
+)
+def test_paddings_that_repeat_pixels_are_told(changes: dict[str, Any], repeats: bool) -> None:
+    assert (repeats_pixels(conv(**changes)) is not None) == repeats

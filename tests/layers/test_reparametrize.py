@@ -1,0 +1,108 @@
+"""Weights made from weights: precision, shape, what is kept; norms and the choice of layers."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.errors import UserError
+from robench.layers.kept import Kept
+from robench.layers.norms import fitting_groups, group_norm_like
+from robench.layers.reparametrize import reparametrize
+from robench.layers.selected import selected_convs
+
+
+class Recorder(nn.Module):
+    """Doubles what it is given and remembers what that was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+        self.autocast: list[bool] = []
+
+    def forward(self, weight: Tensor) -> Tensor:
+        self.seen.append(weight)
+        self.autocast.append(torch.is_autocast_enabled("cpu"))
+        return 2 * weight
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_maps_run_in_full_precision_outside_autocast(dtype: torch.dtype) -> None:
+    change = Recorder()
+    conv = reparametrize(nn.Conv2d(4, 6, 3, dtype=dtype), change)
+    with torch.autocast("cpu", torch.bfloat16):
+        weight = conv.weight
+    assert change.seen[-1].dtype == torch.promote_types(dtype, torch.float32)
+    assert not change.autocast[-1]
+    assert weight.dtype == dtype
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_matrices_come_one_a_group(groups: int) -> None:
+    change = Recorder()
+    plain = nn.Conv2d(4, 6, 3, groups=groups)
+    before = plain.weight.detach().clone()
+    conv = reparametrize(plain, change, as_matrix=True)
+    torch.testing.assert_close(conv.weight, 2 * before)
+    assert change.seen[-1].shape == (groups, 6 // groups, 4 // groups * 9)
+
+
+def test_frozen_weights_are_made_once_until_they_change() -> None:
+    change = Recorder()
+    conv = reparametrize(nn.Conv2d(4, 6, 3), change)
+    assert conv.weight.requires_grad
+    made = len(change.seen)
+    conv(torch.randn(1, 4, 5, 5))
+    assert len(change.seen) == made + 1, "trained weights are made for every forward"
+    conv.requires_grad_(False)
+    first = conv.weight
+    assert conv.weight is first
+    with torch.no_grad():
+        conv.parametrizations["weight"].original.add_(1)  # type: ignore[index, operator]
+    torch.testing.assert_close(conv.weight, first + 2)
+
+
+def test_what_is_kept_belongs_to_its_facts() -> None:
+    kept: Kept[int] = Kept()
+    weight = torch.zeros(3)
+    counts = iter(range(10))
+    assert kept.get(lambda: next(counts), [weight], "a") == 0
+    assert kept.get(lambda: next(counts), [weight], "a") == 0
+    assert kept.get(lambda: next(counts), [weight], "b") == 1
+    weight.add_(1)
+    assert kept.get(lambda: next(counts), [weight], "b") == 2
+    kept.forget()
+    assert kept.get(lambda: next(counts), [weight], "b") == 3
+    weight.requires_grad_()
+    assert kept.get(lambda: next(counts), [weight], "b") == 4
+    with torch.inference_mode():
+        inference = torch.zeros(3)
+    assert [kept.get(lambda: next(counts), [inference]) for _ in range(2)] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups", "expected"),
+    [(64, 32, 32), (32, 32, 16), (48, 32, 24), (8, 32, 4), (9, 32, 3), (7, 32, 1), (1, 32, 1)],
+)
+def test_group_norms_have_two_channels_or_more_a_group(
+    channels: int, groups: int, expected: int
+) -> None:
+    assert fitting_groups(nn.BatchNorm2d(channels), groups) == expected
+
+
+def test_group_norms_agree_with_torch_and_take_single_pixels() -> None:
+    x = torch.randn(4, 6, 3, 3)
+    torch.testing.assert_close(group_norm_like(nn.BatchNorm2d(6), 1)(x), nn.GroupNorm(1, 6)(x))
+    instance = group_norm_like(nn.InstanceNorm2d(6), 6)
+    torch.testing.assert_close(instance(x), nn.InstanceNorm2d(6)(x))
+    one = torch.randn(1, 6, 1, 1)
+    torch.testing.assert_close(instance(one), torch.zeros_like(one), atol=1e-3, rtol=0)
+    two = instance(one.expand(2, 6, 1, 1))
+    torch.testing.assert_close(two[:1], instance(one), atol=1e-3, rtol=0)
+
+
+def test_layers_are_chosen_by_patterns() -> None:
+    model = nn.ModuleDict({"a": nn.Conv2d(1, 1, 1), "b": nn.Conv2d(1, 1, 1), "c": nn.ReLU()})
+    assert selected_convs(model, "*") == [model["a"], model["b"]]
+    assert selected_convs(model, "b|x") == [model["b"]]
+    with pytest.raises(UserError, match=r"layers = 'c' matches no convolution .* such as 'a'"):
+        selected_convs(model, "c")
