@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.contracts import ConvDefense
-from robench.layers.orthogonalize import inverse_root_times
+from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense
 
@@ -39,12 +39,8 @@ class NewtonOrthogonal(nn.Module):
         if self.center:
             matrix = matrix - matrix.mean(-1, keepdim=True)
         tall = matrix.shape[-2] > matrix.shape[-1]
-        wide = matrix.mT if tall else matrix
-        eye = torch.eye(wide.shape[-2], dtype=wide.dtype, device=wide.device)
-        gram = wide @ wide.mT + 1e-5 * eye
-        size = torch.linalg.matrix_norm(gram, keepdim=True)
-        result = inverse_root_times(wide, gram / size, self.steps) / size.sqrt()
-        return self.scale * (result.mT if tall else result)
+        result = newton(matrix.mT, self.steps).mT if tall else newton(matrix, self.steps)
+        return self.scale * result
 
 
 @register_defense("oni", reference="arXiv:2004.00917")

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.contracts import ConvDefense, Supports
-from robench.layers.orthogonalize import inverse_root_times
+from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense
 
@@ -38,14 +38,9 @@ class ReleasedOni(nn.Module):
     def forward(self, matrix: Tensor) -> Tensor:
         """Follow the released code."""
         centred = matrix - matrix.mean(-1, keepdim=True)
-        tall = centred.shape[-2] > centred.shape[-1]
-        wide = centred.mT if tall else centred
-        eye = torch.eye(wide.shape[-2], dtype=wide.dtype, device=wide.device)
-        gram = wide @ wide.mT + 1e-5 * eye
-        size = torch.linalg.matrix_norm(gram, keepdim=True)
-        iterated = gram if tall else gram / size
-        result = inverse_root_times(wide, iterated, self.steps) / size.sqrt()
-        return self.scale * (result.mT if tall else result)
+        if centred.shape[-2] > centred.shape[-1]:
+            return self.scale * newton(centred.mT, self.steps, divide=False).mT
+        return self.scale * newton(centred, self.steps)
 
 
 @register_defense("oni_paper", reference="arXiv:2103.00673 (released code)")

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor, nn
+
 TINY_BOARD = """
 title = "tiny"
 defenses = ["batchnorm", "convnorm"]
@@ -43,3 +46,17 @@ class Finished:
 
 
 Command = Callable[..., Finished]
+
+
+def dense(layer: nn.Module, channels: int, height: int, width: int | None = None) -> Tensor:
+    """Return the matrix of a layer without its constant, by its answers to unit vectors; float64.
+
+    Args:
+        layer: images (B, channels, height, width) to any shape; width is the height if left out.
+    """
+    width = height if width is None else width
+    basis = torch.eye(channels * height * width, dtype=torch.float64)
+    images = basis.view(-1, channels, height, width)
+    with torch.no_grad():
+        matrix: Tensor = (layer(images) - layer(torch.zeros_like(images[:1]))).flatten(1).T
+    return matrix

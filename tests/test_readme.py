@@ -9,6 +9,7 @@ import pytest
 from support import Command
 
 import robench as package
+from robench.registry import defenses
 from robench.selection import shipped_boards
 
 README = Path(package.__file__).resolve().parents[1] / "README.md"
@@ -84,3 +85,19 @@ def test_files_that_the_readme_points_to_are_there() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
         assert (root / target).exists(), target
     assert shutil.which("robench")
+
+
+def test_see_what_a_defense_does(robench: Command, folder: Path) -> None:
+    ((_, commands),) = story("See what a defense does to a network's layers")
+    run_lines(commands, robench, folder)
+    assert {path.name for path in (folder / "spectra").iterdir()} == {
+        "spectra.csv", "spectra.svg", "ratios.csv",
+    }  # fmt: skip
+
+
+def test_the_table_of_defenses_names_them_all() -> None:
+    section = README.read_text().split("## The defenses\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"`([a-z_]+)`", section))
+    assert {
+        name for name in defenses if Path(defenses.get(name).file).parent.name == "defenses"
+    } <= (named)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -195,3 +195,22 @@ def test_an_installed_package_that_does_not_load_is_named(
     fresh: Registry[Defense] = Registry("defense", "robench.errors", "robench.defenses")
     with pytest.raises(UserError, match=r"'broken' \(a_package_that_is_not_there:X\) does not"):
         fresh.discover()
+
+
+def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from robench.screen import facts
+    from robench.selection import open_board
+
+    def none_installed(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(module, "distribution", none_installed)
+    assert "aoc" in defenses
+    assert "needs orthogonium (not installed)" in facts(defenses.get("aoc"))
+    with pytest.raises(UserError, match="needs the package orthogonium, .* pip install"):
+        defenses.build(parse_call("aoc"))
+    _, board = open_board("quick", rows="all")
+    assert "aoc" not in board.defenses
+    assert "cayley" in board.defenses

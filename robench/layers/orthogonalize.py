@@ -32,6 +32,21 @@ def inverse_root_times(matrix: Tensor, gram: Tensor, steps: int) -> Tensor:
     return root @ matrix
 
 
+def newton(matrix: Tensor, steps: int, *, divide: bool = True) -> Tensor:
+    """Return B_T Z / sqrt(||S||_F) for rows <= columns, B_T for S / ||S||_F, S = Z Z^T + 1e-5 I.
+
+    Args:
+        matrix: Z, (..., rows, columns).
+        steps: T.
+        divide: without, B_T is for S itself and diverges where it has an eigenvalue beyond 5; the
+            released code of ONI does so where the kernel has more rows than columns.
+    """
+    eye = torch.eye(matrix.shape[-2], dtype=matrix.dtype, device=matrix.device)
+    gram = matrix @ matrix.mT + 1e-5 * eye
+    size = torch.linalg.matrix_norm(gram, keepdim=True)
+    return inverse_root_times(matrix, gram / size if divide else gram, steps) / size.sqrt()
+
+
 def bjorck(matrix: Tensor, steps: int) -> Tensor:
     """Return the matrix after Björck and Bowie's iteration towards the nearest orthogonal one.
 

@@ -2,16 +2,10 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from support import dense
 
 from robench.defenses.conv_sn import ConvSN2d, Norm
 from robench.layers.circular import symbol
-
-
-def dense(layer: nn.Module, n: int) -> Tensor:
-    basis = torch.eye(4 * n * n, dtype=torch.float64).view(-1, 4, n, n)
-    with torch.no_grad():
-        return layer(basis).flatten(1).T
 
 
 def layer(norm: Norm, mode: str = "zeros", stride: int = 1) -> ConvSN2d:
@@ -23,7 +17,7 @@ def layer(norm: Norm, mode: str = "zeros", stride: int = 1) -> ConvSN2d:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("n", [4, 6])
 def test_the_exact_norm_makes_a_circular_layer_of_norm_one(stride: int, n: int) -> None:
-    norm = torch.linalg.matrix_norm(dense(layer("svd", "circular", stride), n), ord=2)
+    norm = torch.linalg.matrix_norm(dense(layer("svd", "circular", stride), 4, n), ord=2)
     torch.testing.assert_close(norm, torch.ones_like(norm))
 
 
@@ -33,7 +27,7 @@ def test_the_gram_bound_comes_within_a_percent_below_it(mode: str, n: int) -> No
     exact, bounded = layer("svd", mode), layer("gram", mode)
     ratio = float(bounded.sigma((n, n)) / exact.sigma((n, n)))
     assert 1 - 1e-12 <= ratio < 1.01
-    assert torch.linalg.matrix_norm(dense(bounded, n), ord=2) <= 1 + 1e-12
+    assert torch.linalg.matrix_norm(dense(bounded, 4, n), ord=2) <= 1 + 1e-12
 
 
 def test_its_circular_operator_is_the_divided_one() -> None:

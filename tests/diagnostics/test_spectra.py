@@ -6,20 +6,14 @@ import math
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor, nn
+from support import dense
+from torch import nn
 
 import robench
 from robench import apply_defense, build_model
 from robench.diagnostics.spectra import singular_range
 from robench.errors import UserError
 from robench.layers.circular import gram_bound
-
-
-def dense(module: nn.Module, channels: int, n: int) -> Tensor:
-    """Return the matrix of the module without its constant, by its answers to unit vectors."""
-    basis = torch.eye(channels * n * n, dtype=torch.float64).view(-1, channels, n, n)
-    with torch.no_grad():
-        return (module(basis) - module(torch.zeros_like(basis[:1]))).flatten(1).T
 
 
 def network(conv: nn.Conv2d, defense: str = "batchnorm", n: int = 6) -> nn.Sequential:

@@ -5,15 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from support import dense
 from torch import Tensor, nn
 
 from robench.layers.cayley import CayleyConv2d, cayley
-
-
-def dense(layer: nn.Module, channels: int, n: int) -> Tensor:
-    basis = torch.eye(channels * n * n, dtype=torch.float64).view(-1, channels, n, n)
-    with torch.no_grad():
-        return layer(basis).flatten(1).T
 
 
 def layer(**changes: Any) -> CayleyConv2d:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import dense
 from torch import Tensor, nn
 
 from robench.layers.circular import (
@@ -18,13 +19,6 @@ from robench.layers.circular import (
     symbol,
     torus_of,
 )
-
-
-def dense(layer: nn.Module, channels: int, height: int, width: int) -> Tensor:
-    """Return the matrix of a layer without bias: its answers to unit vectors."""
-    basis = torch.eye(channels * height * width, dtype=torch.float64)
-    with torch.no_grad():
-        return layer(basis.view(-1, channels, height, width)).flatten(1).T
 
 
 def conv(**changes: Any) -> nn.Conv2d:

@@ -6,18 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from support import dense
+from torch import nn
 
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.residual import LipschitzResidual2d, Smoothness, cannot_be_residual
 
 SMOOTHNESS: list[Smoothness] = ["diagonal", "norm"]
-
-
-def dense(layer: nn.Module, channels: int, n: int) -> Tensor:
-    basis = torch.eye(channels * n * n, dtype=torch.float64).view(-1, channels, n, n)
-    with torch.no_grad():
-        return layer(basis).flatten(1).T
 
 
 @settings(max_examples=20, deadline=None)
