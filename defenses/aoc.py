@@ -45,7 +45,9 @@ class Aoc(ConvDefense):
             return "orthogonium takes square kernels, strides and dilations only"
         if 1 < k1 < s1:
             return f"its stride {s1} is larger than its kernel {k1}"
-        if conv.groups > 1 and min(conv.in_channels, conv.out_channels) < 2 * conv.groups:
+        if s1 > 1 and d1 > 1:
+            return "it has both a stride and a dilation"
+        if max(conv.in_channels, conv.out_channels) < 2 * conv.groups:
             return "it has fewer than two channels a group"
         return repeats_pixels(conv) or super().unsupported(conv)
 

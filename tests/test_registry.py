@@ -209,7 +209,7 @@ def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
     monkeypatch.setattr(module, "distribution", none_installed)
     assert "aoc" in defenses
     assert "needs orthogonium (not installed)" in facts(defenses.get("aoc"))
-    with pytest.raises(UserError, match="needs the package orthogonium, .* pip install"):
+    with pytest.raises(UserError, match=r"needs the package orthogonium, .* pip install"):
         defenses.build(parse_call("aoc"))
     _, board = open_board("quick", rows="all")
     assert "aoc" not in board.defenses

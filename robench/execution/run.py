@@ -154,4 +154,8 @@ def check_sizes(board: Board, dataset: DataSet) -> None:
     for arm, _ in board.rows():
         cell = _cells(board, arm, dataset)[0]
         with torch.random.fork_rng():
-            Network.of(cell, dataset).build()
+            network = Network.of(cell, dataset).build()
+        defense = defenses.build(parse_call(arm.defense))
+        with torch.no_grad():  # a penalty may be for layers that the network does not have
+            defense.penalty(network)
+            defense.after_step(network)

@@ -33,6 +33,7 @@ def nothing_in(folder: Path) -> bool:
          ["no attack is named 'pgf-10'", "'pgd'"]),
         (["--set", "data.name=mnist5"], ["no data set is named 'mnist5'", "'mnist5k'"]),
         (["--set", "model.name=resnet19"], ["no backbone is named 'resnet19'", "'resnet18'"]),
+        (["--defenses", "ocnn(layers='conv*')"], ["layers = 'conv*' matches no convolution"]),
         (["--set", "training.epoch=1"], ["unknown key 'training.epoch'", "'epochs'"]),
         (["--set", "training.eps=8"], ["training.eps = 8", '"8/255"']),
         (["--set", "evaluation.defaults.eps=8"], ["8/255"]),

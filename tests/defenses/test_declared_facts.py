@@ -124,6 +124,13 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
     assert torch.autograd.gradcheck(of_parameters, tuple(state.values()), fast_mode=True)
 
 
+@pytest.mark.parametrize("name", [n for n in ALL if not defenses.get(n).build.stateful_in_training])
+def test_layers_without_state_do_the_same_in_training_and_evaluation(name: str) -> None:
+    layer = alone(name, "square")
+    x = torch.randn(4, 8, 6, 6)
+    torch.testing.assert_close(layer.train()(x), layer.eval()(x))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_states_fit_whatever_the_size_of_the_images_was(name: str) -> None:
     layer, fresh = alone(name, "square"), alone(name, "square")

@@ -44,6 +44,13 @@ def test_centred_kernels_do_not_see_a_constant(arm: str) -> None:
     assert kernel(12, "oni").sum(1).abs().max() > 0.1
 
 
+def test_centred_columns_come_to_the_projection_that_leaves_out_the_constant() -> None:
+    # Each row of the 50 x 36 matrix has mean 0, so its columns span no more than 35 dimensions.
+    weight = kernel(50, "oni(steps=40, scale=1.0, center=true)", 30.0)
+    expected = torch.eye(36, dtype=torch.float64) - 1 / 36
+    torch.testing.assert_close(weight.T @ weight, expected, atol=1e-3, rtol=0)
+
+
 def test_the_paper_form_is_right_for_few_rows_and_not_for_many() -> None:
     centred = "oni(steps=3, center=true, scale=1.414)"
     torch.testing.assert_close(kernel(12, "oni_paper"), kernel(12, centred))
