@@ -99,5 +99,7 @@ def test_the_table_of_defenses_names_them_all() -> None:
     section = README.read_text().split("## The defenses\n")[1].split("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+)`", section))
     assert {
-        name for name in defenses if Path(defenses.get(name).file).parent.name == "defenses"
+        name
+        for name in defenses
+        if Path(defenses.get(name).file).parent == README.parent / "defenses"
     } <= (named)
