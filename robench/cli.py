@@ -201,20 +201,21 @@ def list_entries(
     from robench.selection import shipped_boards
 
     console, _ = _prepare("cpu", plugin)
+    if kind is Kind.defenses:
+        console.print(defenses_table(registry.defenses.get(name) for name in registry.defenses))
+        return
     if kind is Kind.boards:
         boards = {name: read_board(path) for name, path in shipped_boards().items()}
         entries = [Entry(name, Entry, board.title, "", "") for name, board in boards.items()]
     else:
         shelves: dict[Kind, registry.Registry[Any]] = {
-            Kind.defenses: registry.defenses,
             Kind.attacks: registry.attacks,
             Kind.datasets: registry.datasets,
             Kind.models: registry.backbones,
         }
         shelf = shelves[kind]
         entries = [shelf.get(name) for name in shelf]
-    is_defenses = kind is Kind.defenses
-    console.print(defenses_table(entries) if is_defenses else entries_table(entries, str(kind)))
+    console.print(entries_table(entries, str(kind)))
 
 
 @new.command(name="defense")

@@ -101,7 +101,7 @@ def _rows(layer: Layer) -> Iterator[dict[str, Any]]:
     facts |= {"out_channels": len(kernel), "stride": _by(stride), "torus": _by(kernel.shape[-2:])}
     facts |= {"kernel": _by(getattr(layer.module, "kernel_size", ()))}
     for operator in _operators(layer, apply, kernel.detach().double(), stride):
-        values = singular_range(_seen(operator.matrices))
+        values = singular_range(_seen(operator.matrices, like.dtype))
         powers = zip(operator.power.amax((1, 2)), operator.power.amin((1, 2)), strict=True)
         conditions = [_ratio(float(a) ** 0.5, float(b) ** 0.5) for a, b in powers]
         yield {
@@ -186,10 +186,15 @@ def singular_range(matrices: Tensor) -> SingularRange:
     return SingularRange(float(smallest), float(top.sqrt()), float(bound))
 
 
-def _seen(matrices: Tensor) -> Tensor:
-    """Leave out pixels that no filter reaches, as a 1x1 kernel of stride 2 does with 3 of 4."""
+def _seen(matrices: Tensor, dtype: torch.dtype) -> Tensor:
+    """Leave out pixels that no filter reaches, as a 1x1 kernel of stride 2 does with 3 of 4.
+
+    Args:
+        matrices: of an operator.
+        dtype: in which it was computed, and so has rounding errors.
+    """
     sizes = matrices.abs().amax((0, 1, 2))
-    return matrices[..., sizes >= ROUNDING * sizes.max()]
+    return matrices[..., sizes >= 10 * torch.finfo(dtype).eps * sizes.max()]
 
 
 def _ratio(largest: float, smallest: float) -> float:

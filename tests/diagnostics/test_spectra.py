@@ -11,9 +11,10 @@ from torch import nn
 
 import robench
 from robench import apply_defense, build_model
+from robench.contracts import Defense
 from robench.diagnostics.spectra import singular_range
 from robench.errors import UserError
-from robench.layers.circular import gram_bound
+from robench.layers.circular import gram_bound, on_torus, symbol
 
 
 def network(conv: nn.Conv2d, defense: str = "batchnorm", n: int = 6) -> nn.Sequential:
@@ -81,6 +82,16 @@ def test_pixels_that_a_stride_leaves_out_do_not_make_it_singular() -> None:
     values = torch.linalg.svdvals(conv.weight.flatten(1))
     figures = row(robench.spectra(conv, (3, 6, 6)), "convolution")
     assert figures["condition"] == pytest.approx(float(values[0] / values[-1]))
+
+
+@pytest.mark.parametrize("defense", ["convnorm", "cayley", "conv_sn", "aol"])
+def test_nor_do_they_in_float32(defense: str) -> None:
+    torch.manual_seed(0)
+    model = apply_defense(
+        nn.Sequential(nn.Conv2d(16, 24, 1, stride=2), nn.BatchNorm2d(24)), defense
+    )
+    conditions = robench.spectra(model.eval(), (16, 7, 7))["condition"]
+    assert (conditions < 100).all()
 
 
 def test_a_singular_operator_has_an_infinite_condition() -> None:
@@ -174,3 +185,26 @@ def test_small_singular_values_keep_their_digits() -> None:
     values = torch.tensor([1, 1e-3, 1e-6, 1e-9], dtype=torch.complex128)
     found = singular_range((left * values @ right)[None, None])
     assert found.smallest == pytest.approx(1e-9, rel=1e-5)
+
+
+def test_layers_of_any_kind_that_stand_for_a_convolution_are_found_by_their_answers() -> None:
+    class Chained(Defense):
+        """Puts a 1x1 convolution behind each convolution."""
+
+        def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+            return nn.Sequential(
+                conv, nn.Conv2d(conv.out_channels, conv.out_channels, 1).to(conv.weight)
+            )
+
+    torch.manual_seed(0)
+    model = apply_defense(nn.Sequential(nn.Conv2d(4, 5, 3, 2, 1), nn.Flatten()).double(), Chained())
+    table = robench.spectra(model, (4, 8, 8))
+    assert len(table) == 2, "the chain and the batch norm that stands behind it"
+    found = row(table, "convolution")
+    chain = nn.Sequential(*list(model[0][0]))  # type: ignore[index, arg-type]
+    truth = float(torch.linalg.matrix_norm(dense(chain, 4, 8), ord=2))
+    assert found["padded_norm"] == pytest.approx(truth, rel=1e-3)
+    first, second = chain
+    composed = torch.einsum("oi,icxy->ocxy", second.weight[:, :, 0, 0], first.weight)
+    values = torch.linalg.svdvals(symbol(on_torus(composed, (8, 8)), (2, 2)))
+    assert found["norm"] == pytest.approx(float(values.max()), rel=1e-9)
