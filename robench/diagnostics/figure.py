@@ -25,7 +25,7 @@ def draw_spectra(networks: Mapping[str, pd.DataFrame], caption: str, path: Path)
         caption: data set, width, seeds and version, printed below.
         path: ``.svg``, ``.png`` or ``.pdf``.
     """
-    figure = Figure(figsize=(4.2 * len(PANELS), 3.6), layout="constrained")
+    figure = Figure(figsize=(4.5 * len(PANELS), 3.6), layout="constrained")
     for axes, (column, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
         for name, table in networks.items():
             curve = table[table["operator"] == "convolution"].set_index("layer")[column]
@@ -36,7 +36,7 @@ def draw_spectra(networks: Mapping[str, pd.DataFrame], caption: str, path: Path)
         axes.set_xlabel("layer")
         axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     figure.supxlabel(caption, fontsize="x-small", x=0.0, ha="left")
     buffer = io.BytesIO()
     # Without date and random names, so that the same spectra give the same file.

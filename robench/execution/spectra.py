@@ -79,7 +79,7 @@ def checkpoint_spectra(
     return Spectra(
         table=_led_by("network", together),
         ratios=_led_by("network", pd.concat(ratios)) if ratios else pd.DataFrame(),
-        caption=f"{'; '.join(dict.fromkeys(captions))}; weights of training, no images; robench "
+        caption=f"{'; '.join(dict.fromkeys(captions))}; of the trained weights; robench "
         f"{code_version()}",
     )
 
