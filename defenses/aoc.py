@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
@@ -45,8 +46,16 @@ class Aoc(ConvDefense):
             return "orthogonium takes square kernels, strides and dilations only"
         if 1 < k1 < s1:
             return f"its stride {s1} is larger than its kernel {k1}"
+        if conv.weight.dtype != torch.float32:
+            return f"its dtype is {conv.weight.dtype}, orthogonium computes in torch.float32"
+        if k1 == 1 < s1 and any(conv._reversed_padding_repeated_twice):
+            return "it is a 1x1 kernel that strides over padding"
         if s1 > 1 and d1 > 1:
             return "it has both a stride and a dilation"
+        if s1 > 1 and conv.padding_mode == "circular":
+            return "it strides over circular padding, which not every size of input bears"
+        if s1 > 1 and max(conv.in_channels, conv.out_channels // s1**2) % conv.groups:
+            return "orthogonium cannot divide what lies between its two kernels into these groups"
         if max(conv.in_channels, conv.out_channels) < 2 * conv.groups:
             return "it has fewer than two channels a group"
         return repeats_pixels(conv) or super().unsupported(conv)

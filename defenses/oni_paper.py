@@ -57,6 +57,10 @@ class OniPaper(ConvDefense):
 
     steps: int = 3
 
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}: 1 or more.")
+
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Parametrize the weight."""
         change = ReleasedOni(conv.out_channels, self.steps).to(conv.weight)

@@ -32,6 +32,8 @@ class Torchlip(ConvDefense):
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse paddings that repeat pixels."""
+        if max(conv.stride) > 1 and conv.padding_mode == "circular":
+            return "it strides over circular padding, which not every size of input bears"
         return repeats_pixels(conv) or super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:

@@ -25,8 +25,8 @@ def group_norm_like(norm: nn.Module, groups: int) -> GroupNorm2d:
         norm: a batch, group or instance norm.
         groups: a divisor of its channels; 1 is layer norm, all of them instance norm.
     """
-    weight: Any = norm.weight
-    like = weight if isinstance(weight, torch.Tensor) else torch.empty(0)
+    own = [t for t in (*norm.parameters(), *norm.buffers()) if t.is_floating_point()]
+    like = own[0] if own else torch.empty(0)
     return GroupNorm2d(groups, channels_of(norm), device=like.device, dtype=like.dtype)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support import dense
 from torch import Tensor, nn
 
 from robench import UserError, apply_defense
@@ -100,3 +101,101 @@ def test_patterns_choose_layers_and_one_that_matches_none_is_refused(name: str) 
     assert torch.equal(model[1].weight, before)
     with pytest.raises(UserError, match=r"layers = 'conv\*' matches no .* such as '0.0'"):
         kind(layers="conv*").penalty(model) or kind(layers="conv*").after_step(model)
+
+
+@pytest.mark.parametrize("arm", ["bjorck", "bjorck(steps=1)", "orthogonal"])
+@pytest.mark.parametrize("outputs", [12, 60])
+def test_no_number_of_steps_makes_a_kernel_s_matrix_longer_than_one(arm: str, outputs: int) -> None:
+    model = apply_defense(network(outputs), arm)
+    with torch.no_grad():
+        for parameter in model[0].parameters():  # type: ignore[index]
+            parameter.mul_(30)
+    matrix = model[0].weight.detach().flatten(1)  # type: ignore[index]
+    assert torch.linalg.matrix_norm(matrix, ord=2) <= 1 + 1e-10
+
+
+def test_bjorck_trains_from_the_weight_that_was_there_and_its_scale_does_not_matter() -> None:
+    plain = network()
+    model = apply_defense(plain, "bjorck(steps=3)")
+    x = torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    before = model(x)
+    with torch.no_grad():
+        for name, parameter in model[0].named_parameters():  # type: ignore[index]
+            if "original" in name:
+                assert torch.equal(parameter, plain[0].weight)
+                parameter.mul_(100)
+    torch.testing.assert_close(model(x), before)
+
+
+@pytest.mark.parametrize("orthogonal_map", MAPS)
+def test_depthwise_kernels_become_unit_filters(orthogonal_map: str) -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4)).double()
+    made = apply_defense(model, f"orthogonal(orthogonal_map='{orthogonal_map}', bn=false)")
+    lengths = made[0].weight.flatten(1).norm(dim=1)  # type: ignore[index]
+    torch.testing.assert_close(lengths.detach(), torch.ones(4, dtype=torch.float64))
+
+
+def test_where_the_stride_is_the_kernel_s_size_the_operator_is_orthogonal() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 5, 3, stride=3, bias=False)).double()
+    made = apply_defense(model, "orthogonal(bn=false)")
+    values = torch.linalg.svdvals(dense(made, 2, 6))
+    torch.testing.assert_close(values, torch.ones_like(values), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_parseval_takes_a_step_down_the_gradient_of_soft_orthogonality(groups: int) -> None:
+    model, rate = network(groups=groups), 0.01
+    weight = model[0].weight
+    (gradient,) = torch.autograd.grad(SoftOrthogonal(strength=1.0).penalty(model), weight)
+    expected = weight.detach() - rate / 4 * gradient
+    Parseval(rate=rate).after_step(model)
+    torch.testing.assert_close(weight.detach(), expected, atol=1e-13, rtol=0)
+
+
+def test_parseval_leaves_orthogonal_kernels_and_other_layers_as_they_are() -> None:
+    model = nn.Sequential(network(), nn.Flatten(), nn.Linear(3, 2).double())
+    nn.init.orthogonal_(model[0][0].weight)  # type: ignore[index]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    Parseval(rate=0.3).after_step(model)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[name], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [Parseval, SoftOrthogonal])
+def test_penalties_and_projections_leave_the_network_to_be_applied_to_as_it_is(kind: type) -> None:
+    plain = network()
+    x = torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(apply_defense(plain, kind()).eval()(x), plain.eval()(x))
+
+
+def test_soft_orthogonality_adds_up_layers_and_groups_and_has_a_gradient() -> None:
+    arm = SoftOrthogonal(strength=0.5)
+    model = nn.Sequential(network(groups=2), nn.Conv2d(12, 3, 1).double())
+    parts = [arm.penalty(model[0]), arm.penalty(model[1])]
+    torch.testing.assert_close(arm.penalty(model), parts[0] + parts[1])
+    halves = [gram(half) for half in model[0][0].weight.chunk(2)]  # type: ignore[index]
+    eye = torch.eye(6, dtype=torch.float64)
+    expected = sum(0.5 * (half[0] - eye).square().sum() for half in halves)
+    torch.testing.assert_close(parts[0].detach(), expected)
+
+    def penalty(weight: Tensor) -> Tensor:
+        model[1]._parameters["weight"] = weight  # type: ignore[assignment]
+        return arm.penalty(model[1])
+
+    assert torch.autograd.gradcheck(penalty, (model[1].weight.detach().requires_grad_(),))
+
+
+@pytest.mark.parametrize("arm", ["bjorck(steps=0)", "bjorck(steps=-3)"])
+def test_no_iteration_at_all_is_refused(arm: str) -> None:
+    with pytest.raises(UserError, match=r"steps is .*: 1 or more"):
+        apply_defense(network(), arm)
+
+
+@pytest.mark.parametrize("arm", ["orthogonal", "bjorck", "parseval", "soft_orthogonal"])
+def test_every_convolution_is_taken(arm: str) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, padding_mode="reflect"), nn.Conv2d(6, 6, 3, 2, groups=6),
+        nn.Conv2d(6, 4, 1, stride=2), nn.Conv2d(4, 4, (1, 3), padding="same", dilation=2),
+    )  # fmt: skip
+    x = torch.randn(2, 3, 9, 9)
+    assert apply_defense(model, arm)(x).shape == model(x).shape

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import dense
 from torch import Tensor, nn
 
+from robench import UserError, apply_defense
 from robench.layers.cayley import CayleyConv2d, cayley
 
 
@@ -40,6 +43,11 @@ GEOMETRIES: list[dict[str, Any]] = [
     {"dilation": 2, "padding": 2},
     {"kernel_size": 1, "padding": 0},
     {"kernel_size": (1, 3), "padding": (0, 1)},
+    {"kernel_size": 1, "padding": 0, "stride": 2, "out_channels": 3},
+    {"kernel_size": 1, "padding": 0, "stride": (1, 3), "groups": 2},
+    {"kernel_size": 5, "padding": 2, "groups": 4, "out_channels": 8},
+    {"kernel_size": 5, "padding": 2, "dilation": 1, "in_channels": 2, "out_channels": 9},
+    {"kernel_size": 3, "padding": (2, 1), "dilation": (2, 1), "stride": 2, "groups": 2},
 ]
 
 
@@ -137,3 +145,131 @@ def test_what_is_kept_for_frozen_weights_is_made_anew_when_they_change() -> None
     with torch.no_grad():
         made.weight.neg_()
     assert not torch.allclose(made(x), first)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    inputs=st.integers(1, 4),
+    outputs=st.integers(1, 6),
+    kernel=st.sampled_from([3, 5]),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    times=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+)
+def test_every_geometry_is_orthogonal(
+    inputs: int, outputs: int, kernel: int, stride: tuple[int, int], times: tuple[int, int]
+) -> None:
+    made = layer(
+        in_channels=inputs, out_channels=outputs, kernel_size=kernel, padding=kernel // 2,
+        stride=stride,
+    )  # fmt: skip
+    values = torch.linalg.svdvals(dense(made, inputs, times[0] * stride[0], times[1] * stride[1]))
+    torch.testing.assert_close(values, torch.ones_like(values), atol=1e-10, rtol=0)
+
+
+def test_a_strided_kernel_of_one_pixel_keeps_what_it_sees_and_drops_the_rest() -> None:
+    made = layer(kernel_size=1, padding=0, stride=2, out_channels=7)
+    matrix = dense(made, 4, 6)
+    seen = torch.zeros(4, 6, 6, dtype=torch.bool)
+    seen[:, ::2, ::2] = True
+    values = torch.linalg.svdvals(matrix[:, seen.flatten()])
+    torch.testing.assert_close(values, torch.ones_like(values), atol=1e-12, rtol=0)
+    assert matrix[:, ~seen.flatten()].abs().max() == 0
+
+
+@pytest.mark.parametrize(("outputs", "stride"), [(4, 1), (7, 1), (36, 3)])
+def test_norms_are_kept_where_nothing_is_reduced(outputs: int, stride: int) -> None:
+    made = layer(out_channels=outputs, stride=stride)
+    x = torch.randn(5, 4, 7, 5, dtype=torch.float64)
+    after = made(x).flatten(1).norm(dim=1)
+    torch.testing.assert_close(after, x.flatten(1).norm(dim=1), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_shifting_the_input_by_a_stride_shifts_the_output_by_a_pixel(stride: int) -> None:
+    made, x = layer(stride=stride), torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    torch.testing.assert_close(
+        made(x.roll((stride, 2 * stride), (2, 3))), made(x).roll((1, 2), (2, 3))
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"stride": 2, "out_channels": 9}, {"groups": 2}], ids=str)
+def test_in_float32_singular_values_are_one_to_its_precision(changes: dict[str, Any]) -> None:
+    made = layer(**changes).float()
+    basis = torch.eye(4 * 36).view(-1, 4, 6, 6)
+    with torch.no_grad():
+        values = torch.linalg.svdvals(made(basis).flatten(1).double())
+    torch.testing.assert_close(values, torch.ones_like(values), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_it_depends_on_the_direction_of_the_weight_and_on_the_gain(scale: float) -> None:
+    made, x = layer(), torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    before = made(x)
+    with torch.no_grad():
+        made.weight.mul_(scale)
+    torch.testing.assert_close(made(x), before)
+    with torch.no_grad():
+        made.gain.mul_(2)
+    assert not torch.allclose(made(x), before, atol=1e-3)
+
+
+def test_the_bias_is_added_to_what_is_orthogonal() -> None:
+    made, x = layer(bias=True), torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    with_bias = made(x)
+    assert made.bias is not None
+    bias = made.bias.detach().view(-1, 1, 1)
+    made.bias = None
+    torch.testing.assert_close(with_bias, made(x) + bias)
+
+
+@pytest.mark.parametrize("change", ["weight", "gain", "state"])
+def test_evaluation_follows_every_change_of_frozen_parameters(change: str) -> None:
+    made = layer().requires_grad_(False).eval()
+    x = torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    first = made(x)
+    if change == "state":
+        made.load_state_dict({k: 1.5 - v for k, v in made.state_dict().items()})
+    else:
+        made.get_parameter(change).mul_(-1.5)
+    fresh = layer().requires_grad_(False).eval()
+    fresh.load_state_dict(made.state_dict())
+    assert not torch.allclose(made(x), first)
+    assert torch.equal(made(x), fresh(x))
+
+
+def test_frozen_layers_take_other_sizes_in_between() -> None:
+    made, free = layer(stride=2).requires_grad_(False), layer(stride=2)
+    for n in (4, 6, 4, 5):
+        x = torch.randn(2, 4, n, n, dtype=torch.float64)
+        assert torch.equal(made(x), free(x))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"padding": 0}, r"its padding is \(0, 0\)"),
+        ({"padding": 2}, r"its padding is \(2, 2\)"),
+        ({"kernel_size": 1, "padding": 1}, r"its padding is \(1, 1\)"),
+        ({"kernel_size": 2, "padding": "same"}, "its padding is same"),
+        ({"padding": 1, "padding_mode": "reflect"}, "its padding_mode is 'reflect'"),
+        ({"padding": 1, "padding_mode": "replicate"}, "its padding_mode is 'replicate'"),
+    ],
+)
+def test_convolutions_that_change_the_size_are_refused_by_name_and_reason(
+    changes: dict[str, Any], reason: str
+) -> None:
+    conv = nn.Conv2d(**{"in_channels": 3, "out_channels": 4, "kernel_size": 3, **changes})
+    model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Sequential(conv))
+    with pytest.raises(UserError, match=rf"layer '1.0', Conv2d.*Cayley cannot .*{reason}"):
+        apply_defense(model, "cayley")
+
+
+def test_a_defended_network_is_a_contraction_where_it_consists_of_such_layers() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 3, stride=2, padding=1),
+        nn.ReLU(), nn.Conv2d(4, 2, 1),
+    )  # fmt: skip
+    made = apply_defense(model, "cayley(bn=false)").double()
+    x, y = torch.randn(2, 8, 3, 6, 6, dtype=torch.float64)
+    after = (made(x) - made(y)).flatten(1).norm(dim=1)
+    assert (after <= (x - y).flatten(1).norm(dim=1) * (1 + 1e-12)).all()

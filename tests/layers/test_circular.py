@@ -46,6 +46,12 @@ CIRCULAR: list[dict[str, Any]] = [
     {"dilation": 2, "padding": 2},
     {"kernel_size": 1, "padding": 0},
     {"kernel_size": (1, 3), "padding": (0, 1)},
+    {"kernel_size": 2, "padding": "same"},
+    {"kernel_size": 2, "stride": 2, "padding": 0},
+    {"kernel_size": 4, "stride": 2, "padding": 1},
+    {"kernel_size": (2, 3), "stride": (2, 1), "padding": (0, 1)},
+    {"kernel_size": 3, "stride": 2, "dilation": 2, "padding": 2, "groups": 2},
+    {"kernel_size": 1, "stride": 2, "padding": 0},
 ]
 
 
@@ -54,7 +60,8 @@ def test_singular_values_are_those_of_the_dense_circular_operator(changes: dict[
     layer = conv(padding_mode="circular", **changes)
     kernel, stride = circular_operator(layer, (6, 6))
     found = values_of(symbol(kernel, stride, layer.groups), (6, 6), stride)
-    torch.testing.assert_close(found, torch.linalg.svdvals(dense(layer, layer.in_channels, 6, 6)))
+    exact = torch.linalg.svdvals(dense(layer, layer.in_channels, 6, 6))
+    torch.testing.assert_close(found, exact, atol=1e-10, rtol=0)
 
 
 @settings(max_examples=15, deadline=None)
@@ -80,6 +87,44 @@ def test_sides_that_the_stride_does_not_divide_keep_all_pixels_on_a_circular_tor
     laid, steps = circular_operator(layer, (7, 6))
     norm = torch.linalg.svdvals(symbol(laid, steps)).max()
     assert torch.linalg.matrix_norm(dense(layer, 4, 7, 6), ord=2) <= norm * (1 + 1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    size=st.tuples(st.integers(3, 6), st.integers(3, 6)),
+    kernel=st.sampled_from([1, 2, 3]),
+    stride=st.integers(2, 3),
+    dilation=st.integers(1, 2),
+    groups=st.sampled_from([1, 2]),
+)
+def test_the_torus_bounds_the_layer_that_pads_circularly_whatever_the_stride(
+    size: tuple[int, int], kernel: int, stride: int, dilation: int, groups: int
+) -> None:
+    torch.manual_seed(0)
+    layer = conv(
+        kernel_size=kernel, padding=dilation * (kernel - 1) // 2, stride=stride,
+        dilation=dilation, groups=groups, padding_mode="circular",
+    )  # fmt: skip
+    laid, steps = circular_operator(layer, size)
+    norm = torch.linalg.svdvals(symbol(laid, steps, groups)).max()
+    assert torch.linalg.matrix_norm(dense(layer, 4, *size), ord=2) <= norm * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mode", "stride", "size", "torus", "steps"),
+    [
+        ("zeros", 1, (6, 5), (8, 7), (1, 1)),
+        ("zeros", 2, (6, 5), (8, 8), (2, 2)),
+        ("zeros", 3, (6, 5), (9, 9), (3, 3)),
+        ("circular", 1, (6, 5), (6, 5), (1, 1)),
+        ("circular", 2, (6, 5), (6, 5), (2, 1)),
+        ("circular", 3, (6, 5), (6, 5), (3, 1)),
+    ],
+)
+def test_the_torus_holds_the_padded_input_in_whole_strides(
+    mode: str, stride: int, size: tuple[int, int], torus: tuple[int, int], steps: tuple[int, int]
+) -> None:
+    assert torus_of(conv(padding_mode=mode, stride=stride), size) == (torus, steps)
 
 
 @pytest.mark.parametrize("torus", [(6, 6), (4, 8), (9, 6)])
@@ -108,6 +153,26 @@ def test_the_gram_bound_is_above_the_norm_and_falls_towards_it() -> None:
     assert (bounds >= exact * (1 - 1e-12)).all()
     assert (bounds.diff() <= 1e-12).all()
     torch.testing.assert_close(bounds[-1], exact, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 4, 4), (5, 2, 3, 6), (5, 1, 6, 2)])
+def test_the_gram_bound_exceeds_the_norm_by_a_root_of_the_rank_at_most(
+    shape: tuple[int, ...],
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrices = torch.randn(*shape, dtype=torch.complex128, generator=generator)
+    exact = float(torch.linalg.svdvals(matrices).max())
+    for steps in range(1, 8):
+        ratio = float(gram_bound(matrices, steps)) / exact
+        assert 1 - 1e-12 <= ratio <= min(shape[-2:]) ** (0.5 / 2**steps) + 1e-12
+
+
+def test_the_gram_bound_of_one_singular_value_is_exact_in_a_single_step() -> None:
+    matrix = torch.randn(3, 1, 4, 1, dtype=torch.complex128)
+    matrix = matrix @ torch.randn(3, 1, 1, 5, dtype=torch.complex128)
+    torch.testing.assert_close(
+        gram_bound(matrix, 1), torch.linalg.svdvals(matrix).max(), atol=0, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
@@ -144,3 +209,35 @@ def test_the_gram_bound_has_a_gradient(steps: int) -> None:
 )
 def test_paddings_that_repeat_pixels_are_told(changes: dict[str, Any], repeats: bool) -> None:
     assert (repeats_pixels(conv(**changes)) is not None) == repeats
+
+
+@pytest.mark.parametrize(
+    ("mode", "padding"), [("circular", 2), ("reflect", 1), ("replicate", 1), ("circular", (1, 2))]
+)
+def test_where_pixels_are_repeated_a_kernel_that_copies_them_expands(
+    mode: str, padding: Any
+) -> None:
+    layer = conv(in_channels=1, out_channels=1, padding_mode=mode, padding=padding)
+    layer.weight.zero_()
+    layer.weight[..., 0, 0] = 1
+    assert repeats_pixels(layer) is not None
+    assert torch.linalg.matrix_norm(dense(layer, 1, 5, 5), ord=2) > 1.4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"padding": "same"},
+        {"padding": "same", "kernel_size": 4},
+        {"padding": 2, "dilation": 2},
+        {"padding": 0},
+        {"padding": (1, 0), "kernel_size": (3, 1)},
+    ],
+    ids=str,
+)
+def test_circular_paddings_within_the_kernels_reach_repeat_none(changes: dict[str, Any]) -> None:
+    layer = conv(padding_mode="circular", **changes)
+    assert repeats_pixels(layer) is None
+    laid, steps = circular_operator(layer, (6, 6))
+    norm = torch.linalg.svdvals(symbol(laid, steps)).max()
+    assert torch.linalg.matrix_norm(dense(layer, 4, 6, 6), ord=2) <= norm * (1 + 1e-12)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import dense
 from torch import Tensor, nn
 
 from robench.layers.circular import on_torus, symbol
@@ -50,6 +51,36 @@ def test_their_absolute_sum_bounds_the_operator() -> None:
     bound = overlaps(weight)[0].abs().sum((1, 2, 3)).max()
     norm = torch.linalg.svdvals(symbol(on_torus(weight, (16, 16)))).max()
     assert norm.square() <= bound
+
+
+@pytest.mark.parametrize(
+    ("changes", "n"),
+    [
+        ({}, 5),
+        ({"stride": 2}, 6),
+        ({"stride": (1, 2)}, 6),
+        ({"groups": 2}, 5),
+        ({"groups": 2, "stride": 2}, 6),
+        ({"kernel_size": (2, 3), "padding": (0, 1), "stride": (2, 1)}, 6),
+        ({"dilation": 2, "padding": 2, "in_channels": 2, "out_channels": 2}, 9),
+        ({"out_channels": 6, "in_channels": 2}, 5),
+        ({"out_channels": 20, "in_channels": 2, "stride": 2}, 6),
+        ({"out_channels": 12, "groups": 2}, 5),
+        ({"out_channels": 40, "groups": 2, "stride": 2}, 6),
+    ],
+    ids=str,
+)
+def test_the_gap_is_that_of_the_dense_operator_from_orthonormal_rows_or_columns(
+    changes: dict[str, Any], n: int
+) -> None:
+    options = {"in_channels": 4, "out_channels": 4, "kernel_size": 3, "padding": 1, **changes}
+    conv = nn.Conv2d(padding_mode="circular", bias=False, **options).double()
+    matrix = dense(conv, conv.in_channels, n)
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    eye = torch.eye(len(wide), dtype=torch.float64)
+    pixels = n * n / (conv.stride[0] * conv.stride[1])  # each sees the same overlaps
+    expected = (wide @ wide.T - eye).square().sum() / pixels
+    torch.testing.assert_close(orthogonality_gap(conv).square().sum(), expected)
 
 
 def delta(outputs: int, inputs: int, stride: int, **changes: Any) -> nn.Conv2d:
@@ -106,3 +137,25 @@ def test_orthogonal_kernels_of_another_library_have_no_gap(stride: int) -> None:
     for _ in range(3):
         conv(torch.rand(1, 8, 8, 8))
     assert orthogonality_gap(conv.eval()).abs().max() < 1e-4
+
+
+def test_a_dilation_moves_the_overlaps_apart_and_leaves_their_values() -> None:
+    conv = nn.Conv2d(3, 3, 3, dilation=2, bias=False).double()
+    plain = nn.Conv2d(3, 3, 3, bias=False).double()
+    plain.weight = conv.weight
+    found, close = orthogonality_gap(conv), orthogonality_gap(plain)
+    assert found.shape[-2:] == (9, 9)
+    torch.testing.assert_close(found[..., ::2, ::2], close, atol=1e-14, rtol=0)
+    assert found[..., 1::2, :].abs().max() == 0
+
+
+def test_the_gap_has_a_gradient() -> None:
+    for stride, outputs in [(1, 2), (2, 2), (2, 9)]:
+        conv = nn.Conv2d(2, outputs, 3, stride, bias=False).double()
+        before = conv.weight.detach().clone().requires_grad_()
+
+        def gap(weight: Tensor, conv: nn.Conv2d = conv) -> Tensor:
+            conv._parameters["weight"] = weight  # type: ignore[assignment]
+            return orthogonality_gap(conv)
+
+        assert torch.autograd.gradcheck(gap, (before,), fast_mode=True)

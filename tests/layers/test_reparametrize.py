@@ -106,3 +106,61 @@ def test_layers_are_chosen_by_patterns() -> None:
     assert selected_convs(model, "b|x") == [model["b"]]
     with pytest.raises(UserError, match=r"layers = 'c' matches no convolution .* such as 'a'"):
         selected_convs(model, "c")
+
+
+class Halver(nn.Module):
+    """Begins with the doubled weight, so that what is used is what was there."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight / 2
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+@pytest.mark.parametrize("as_matrix", [False, True])
+def test_a_map_with_an_inverse_begins_at_the_weight_that_was_there(as_matrix: bool) -> None:
+    plain = nn.Conv2d(4, 6, 3, groups=2)
+    before = plain.weight.detach().clone()
+    conv = reparametrize(plain, Halver(), as_matrix=as_matrix)
+    torch.testing.assert_close(conv.weight, before)
+    stored: Tensor = conv.parametrizations["weight"].original  # type: ignore[index, assignment]
+    torch.testing.assert_close(stored, 2 * before)
+
+
+def test_it_is_the_stored_weight_that_is_trained() -> None:
+    conv = reparametrize(nn.Conv2d(2, 2, 1, bias=False).double(), Halver())
+    stored: Tensor = conv.parametrizations["weight"].original  # type: ignore[index, assignment]
+    assert [p is stored for p in conv.parameters()] == [True]
+    before = stored.detach().clone()
+    conv.weight.sum().backward()
+    torch.optim.SGD(conv.parameters(), lr=1.0).step()
+    torch.testing.assert_close(stored, before - 0.5)
+
+
+def test_parameters_of_the_map_are_trained_and_their_changes_seen_while_frozen() -> None:
+    class Gain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(()))
+
+        def forward(self, weight: Tensor) -> Tensor:
+            return self.gain * weight
+
+    change = Gain()
+    conv = reparametrize(nn.Conv2d(2, 2, 1), change)
+    conv.weight.sum().backward()
+    assert change.gain.grad is not None
+    conv.requires_grad_(False)
+    before = conv.weight.clone()
+    change.gain.mul_(3)
+    torch.testing.assert_close(conv.weight, 3 * before)
+
+
+def test_a_weight_in_channels_last_comes_to_the_map_as_the_same_matrix() -> None:
+    change = Recorder()
+    plain = nn.Conv2d(4, 6, 3, groups=2)
+    before = plain.weight.detach().clone()
+    conv = reparametrize(plain.to(memory_format=torch.channels_last), change, as_matrix=True)
+    torch.testing.assert_close(conv.weight, 2 * before)
+    assert torch.equal(change.seen[-1], before.view(2, 3, -1))

@@ -1,0 +1,118 @@
+"""What is kept while parameters are frozen: made once, and never that of other parameters."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench import apply_defense
+from robench.layers.kept import Kept
+
+COMPUTED = ["cayley", "conv_sn", "aol", "bjorck", "oni", "orthogonal", "sll", "convnorm",
+            "weight_standardization"]  # fmt: skip
+
+
+@pytest.fixture
+def made() -> Callable[[], int]:
+    """Count how often a value was made."""
+    numbers: Iterator[int] = count()
+    return lambda: next(numbers)
+
+
+def test_a_value_is_made_once_for_frozen_sources(made: Callable[[], int]) -> None:
+    kept: Kept[int] = Kept()
+    weight, gain = torch.zeros(3), torch.zeros(1)
+    assert len({kept.get(made, [weight, gain], (4, 4)) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("what", ["weight", "gain"])
+def test_a_change_in_place_of_any_source_makes_it_anew(what: str, made: Callable[[], int]) -> None:
+    kept: Kept[int] = Kept()
+    sources = {"weight": torch.zeros(3), "gain": torch.zeros(1)}
+    first = kept.get(made, list(sources.values()))
+    sources[what].add_(1)
+    assert kept.get(made, list(sources.values())) > first
+
+
+def test_other_facts_dtypes_and_tensors_make_it_anew(made: Callable[[], int]) -> None:
+    kept: Kept[int] = Kept()
+    weight = torch.zeros(3)
+    for number, (source, fact) in enumerate(
+        [(weight, 1), (weight, 2), (weight, 1), (weight.double(), 1), (weight.clone(), 1)]
+    ):
+        assert kept.get(made, [source], fact) == number
+
+
+def test_nothing_is_kept_while_a_gradient_could_be_asked_for(made: Callable[[], int]) -> None:
+    kept: Kept[int] = Kept()
+    weight = torch.zeros(3, requires_grad=True)
+    assert [kept.get(made, [weight]) for _ in range(3)] == [0, 1, 2]
+    with torch.no_grad():
+        assert [kept.get(made, [weight]) for _ in range(2)] == [3, 4]
+    weight.requires_grad_(False)
+    assert [kept.get(made, [weight]) for _ in range(2)] == [5, 5]
+
+
+def test_forgetting_makes_it_anew(made: Callable[[], int]) -> None:
+    kept: Kept[int] = Kept()
+    weight = torch.zeros(3)
+    kept.get(made, [weight])
+    kept.forget()
+    assert kept.get(made, [weight]) == 1
+
+
+def test_a_value_of_a_tensor_that_is_gone_is_not_taken_for_that_of_a_new_one() -> None:
+    kept: Kept[float] = Kept()
+    weight = torch.full((1000,), -1.0)
+    place = weight.data_ptr()
+    kept.get(lambda: -1.0, [weight])
+    del weight
+    others = []
+    for value in range(100):  # until the allocator gives the same memory again
+        weight = torch.full((1000,), float(value))
+        if weight.data_ptr() == place:
+            assert kept.get(lambda: 1.0, [weight]) == 1.0
+            return
+        others.append(weight)
+    pytest.skip("the allocator never gave the same memory")
+
+
+def frozen(defense: str) -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())
+    return apply_defense(model, defense).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("defense", COMPUTED)
+def test_frozen_layers_give_gradients_of_images_after_inference_mode(defense: str) -> None:
+    model, x = frozen(defense), torch.randn(2, 4, 6, 6)
+    with torch.inference_mode():
+        clean = model(x)
+    attacked = x.clone().requires_grad_()
+    out = model(attacked)
+    out.sum().backward()
+    assert attacked.grad is not None
+    torch.testing.assert_close(out.detach(), clean.clone())
+
+
+@pytest.mark.parametrize("defense", COMPUTED)
+def test_frozen_layers_do_what_free_ones_do_as_weights_come_and_go(defense: str) -> None:
+    model, x = frozen(defense), torch.randn(2, 4, 6, 6)
+    generator = torch.Generator().manual_seed(0)
+
+    def output(given: dict[str, Tensor]) -> Tensor:
+        out: Tensor = torch.func.functional_call(model, given, (x,))
+        return out.detach()
+
+    for _ in range(20):
+        drawn = {
+            name: p + 0.3 * torch.randn(p.shape, generator=generator)
+            for name, p in model.named_parameters()
+        }
+        found = output(drawn)
+        free = {name: value.clone().requires_grad_() for name, value in drawn.items()}
+        torch.testing.assert_close(found, output(free))
+        torch.testing.assert_close(output(drawn), found)
+        del drawn, free

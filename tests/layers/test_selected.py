@@ -1,0 +1,57 @@
+"""Convolutions chosen by patterns of their names."""
+
+import pytest
+from torch import nn
+
+from robench import UserError
+from robench.layers.selected import selected_convs
+
+
+def network() -> nn.Module:
+    def block() -> nn.Module:
+        return nn.ModuleDict({"conv1": nn.Conv2d(2, 2, 3), "norm": nn.BatchNorm2d(2)})
+
+    return nn.ModuleDict(
+        {"stem": nn.Conv2d(3, 2, 3), "layer1": block(), "layer2": block(), "fc": nn.Linear(2, 2)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        ("*", ["stem", "layer1.conv1", "layer2.conv1"]),
+        ("stem", ["stem"]),
+        ("layer*", ["layer1.conv1", "layer2.conv1"]),
+        ("*.conv1", ["layer1.conv1", "layer2.conv1"]),
+        ("*layer[2-4]*", ["layer2.conv1"]),
+        ("layer2*|stem", ["stem", "layer2.conv1"]),
+        ("stem|*", ["stem", "layer1.conv1", "layer2.conv1"]),
+        ("stem|nothing", ["stem"]),
+    ],
+)
+def test_layers_whose_names_match_come_once_in_the_order_of_the_network(
+    layers: str, names: list[str]
+) -> None:
+    model = network()
+    assert selected_convs(model, layers) == [model.get_submodule(name) for name in names]
+
+
+@pytest.mark.parametrize("layers", ["fc", "conv1", "STEM", "", "layer1.norm"])
+def test_a_pattern_without_a_convolution_is_refused_with_an_example(layers: str) -> None:
+    with pytest.raises(UserError, match=r"matches no convolution .* names such as 'stem'"):
+        selected_convs(network(), layers)
+
+
+def test_a_network_without_convolutions_is_refused_without_an_example() -> None:
+    with pytest.raises(UserError, match=r"layers = '\*' matches no convolution of the network\.$"):
+        selected_convs(nn.Sequential(nn.Linear(2, 2)), "*")
+
+
+def test_a_convolution_that_is_used_twice_counts_once() -> None:
+    shared = nn.Conv2d(2, 2, 3)
+    assert selected_convs(nn.ModuleList([shared, shared]), "*") == [shared]
+
+
+def test_a_convolution_alone_is_chosen() -> None:
+    conv = nn.Conv2d(2, 2, 3)
+    assert selected_convs(conv, "*") == [conv]
