@@ -38,7 +38,8 @@ class CayleyConv2d(nn.Conv2d):
 
     Maps inputs of n pixels to ceil(n / stride), as does a convolution that pads by half of its
     kernel. It keeps norms where it has at least as many outputs as inputs times stride squared,
-    and its transpose does where it has fewer. ``gain``, the learned norm, begins as ||w||.
+    and its transpose does where it has fewer; of a strided 1x1 kernel this holds for the pixels
+    that it sees. ``gain``, the learned norm, begins as ||w||.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

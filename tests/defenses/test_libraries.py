@@ -60,7 +60,15 @@ def test_aoc_is_orthogonal_on_a_torus(changes: dict[str, Any]) -> None:
     torch.testing.assert_close(values, torch.ones_like(values), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("changes", ORTHOGONAL, ids=str)
+STRIDED: list[dict[str, Any]] = [
+    {"stride": 2},
+    {"stride": 2, "out_channels": 12},
+    {"stride": 2, "kernel_size": 2, "padding": 0},
+    {"groups": 2, "stride": 2, "out_channels": 4},
+]
+
+
+@pytest.mark.parametrize("changes", ORTHOGONAL + STRIDED, ids=str)
 def test_kernels_of_aoc_have_no_gap(changes: dict[str, Any]) -> None:
     pytest.importorskip("orthogonium")
     model = defended("aoc", conv(**changes))
