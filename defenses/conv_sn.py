@@ -16,15 +16,7 @@ from torch import Tensor, nn
 
 from robench.contracts import ConvDefense, Kind
 from robench.layers.adopt import adopt
-from robench.layers.circular import (
-    Size,
-    dilation_of,
-    gram_bound,
-    on_torus,
-    repeats_pixels,
-    symbol,
-    torus_of,
-)
+from robench.layers.circular import Size, gram_bound, laid_out, repeats_pixels, symbol
 from robench.layers.kept import Kept
 from robench.registry import register_defense
 
@@ -50,8 +42,7 @@ class ConvSN2d(nn.Conv2d):
         def make() -> Tensor:
             with torch.autocast(self.weight.device.type, enabled=False):
                 weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
-                torus, stride = torus_of(self, size)
-                kernel = on_torus(weight, torus, dilation_of(self))
+                kernel, stride = laid_out(self, weight, size)
                 matrices = symbol(kernel, stride, self.groups)
                 if self.norm == "gram":
                     return gram_bound(matrices).clamp_min(1e-30)
@@ -61,9 +52,7 @@ class ConvSN2d(nn.Conv2d):
 
     def circular_operator(self, size: Size) -> tuple[Tensor, Size]:
         """Return the divided kernel on a torus, and the stride."""
-        torus, stride = torus_of(self, size)
-        kernel = on_torus(self.weight / self.sigma(size), torus, dilation_of(self))
-        return kernel, stride
+        return laid_out(self, self.weight / self.sigma(size), size)
 
 
 @register_defense("conv_sn", reference="arXiv:1805.10408, arXiv:2305.16173")

@@ -86,6 +86,18 @@ def kernel_of(matrices: Tensor, torus: Size, stride: Size = (1, 1)) -> Tensor:
     return phases.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
 
 
+def laid_out(conv: nn.Conv2d, weight: Tensor, size: Size) -> tuple[Tensor, Size]:
+    """Return ``weight`` in the place of the convolution's own, on its torus, and the stride.
+
+    Args:
+        conv: gives the geometry.
+        weight: (out, in / groups, kh, kw).
+        size: of the inputs.
+    """
+    torus, stride = torus_of(conv, size)
+    return on_torus(weight, torus, dilation_of(conv)), stride
+
+
 def circular_operator(layer: nn.Conv2d, size: Size) -> tuple[Tensor, Size]:
     """Return kernel on a torus and stride of what ``layer`` applies to inputs of ``size``.
 
@@ -96,8 +108,7 @@ def circular_operator(layer: nn.Conv2d, size: Size) -> tuple[Tensor, Size]:
     if own is not None:
         result: tuple[Tensor, Size] = own(size)
         return result
-    torus, stride = torus_of(layer, size)
-    return on_torus(layer.weight, torus, dilation_of(layer)), stride
+    return laid_out(layer, layer.weight, size)
 
 
 def gram_bound(matrices: Tensor, steps: int = 6) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.layers.adopt import adopt
-from robench.layers.circular import dilation_of, on_torus, torus_of
+from robench.layers.circular import dilation_of, laid_out
 from robench.layers.kept import Kept
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
 from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
@@ -151,8 +151,8 @@ class ConvNorm2d(nn.Conv2d):
 
     def circular_operator(self, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Return the normalized kernel, without affine, on a torus, and the stride."""
-        torus, stride = torus_of(self, size)
-        kernel = on_torus(self.weight, torus, dilation_of(self))
+        kernel, stride = laid_out(self, self.weight, size)
+        torus = (kernel.shape[-2], kernel.shape[-1])
         grid = (1, 1) if self.kernel_size == (1, 1) else torus
         gain = self._gain(grid).gain.to(kernel.dtype).unsqueeze(1)
         return torch.fft.irfft2(torch.fft.rfft2(kernel) * gain, s=torus), stride

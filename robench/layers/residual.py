@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.layers.circular import dilation_of, gram_bound, on_torus, symbol, torus_of
+from robench.layers.circular import gram_bound, laid_out, symbol
 from robench.layers.kept import Kept
 from robench.layers.overlaps import overlaps
 
@@ -70,8 +70,8 @@ class LipschitzResidual2d(nn.Module):
             reach = overlaps(weight)[0].abs().sum((2, 3))
             q = self.log_q.to(weight.dtype).exp()
             return reach @ q / q
-        torus, _ = torus_of(self.conv, size)
-        return gram_bound(symbol(on_torus(weight, torus, dilation_of(self.conv)))).square().view(1)
+        kernel, _ = laid_out(self.conv, weight, size)
+        return gram_bound(symbol(kernel)).square().view(1)
 
 
 def cannot_be_residual(conv: nn.Conv2d) -> bool:
