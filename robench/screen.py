@@ -65,8 +65,17 @@ class ScreenWatcher:
         """Move the bar over the images of an attack."""
         if attack != self._attack:
             self._attack = attack
-            self._replace(f"{self._title}: {attack}")
+            self._replace(f"{self._title}: {attack}" if self._title else attack)
         self._move(done, total, f"{done}/{total} images")
+
+    def measuring(self, network: str, layer: str, done: int, total: int) -> None:
+        """Move the bar over the layers of a network; one line each where there is no terminal."""
+        if network != self._title:
+            self._title = network
+            if not self._console.is_terminal:
+                self._console.print(f"{network}: measuring {total} layers", markup=False)
+            self._replace(network)
+        self._move(done, total, f"{layer}, {done + 1}/{total} layers")
 
     def _replace(self, description: str) -> None:
         if self._task is not None:

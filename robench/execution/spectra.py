@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -66,7 +67,7 @@ def checkpoint_spectra(
         tables[name] = spectra(
             model,
             (network.in_channels, height, width),
-            progress=(watcher or Silent()).attacking,
+            progress=partial((watcher or Silent()).measuring, name),
         )
         stands_on = f"{facts.get('dataset', '?')}, {network.backbone} of width {network.width}"
         captions.append(f"{stands_on}, seed {facts.get('seed', '?')}")

@@ -17,6 +17,9 @@ class Watcher(Protocol):
     def attacking(self, attack: str, done: int, total: int) -> None:
         """So many of the images are through with an attack."""
 
+    def measuring(self, network: str, layer: str, done: int, total: int) -> None:
+        """So many of a network's layers are measured; ``layer`` is next."""
+
 
 class Silent:
     """A watcher that says nothing."""
@@ -28,4 +31,7 @@ class Silent:
         """Say nothing."""
 
     def attacking(self, attack: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def measuring(self, network: str, layer: str, done: int, total: int) -> None:
         """Say nothing."""
