@@ -1,12 +1,14 @@
 """The fast gradient sign method (Goodfellow, Shlens, Szegedy 2015)."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Generator, Tensor
 
 from robench.contracts import Adversarial, Attack, LogitsModel
+from robench.conveyor import keep_busy
 from robench.geometry import Norm, check_radius, project, steepest
 from robench.losses import input_gradient
 from robench.registry import register_attack
@@ -25,6 +27,8 @@ class FGSM(Attack):
         ValueError: for an eps out of range.
     """
 
+    pools: ClassVar[bool] = True
+
     norm: Norm = "linf"
     eps: float = 8 / 255
 
@@ -39,8 +43,33 @@ class FGSM(Attack):
         rngs: Sequence[Generator],
     ) -> Adversarial:
         """Climb the cross-entropy by one step; costs one forward a sample. No random numbers."""
-        images = images.float()
-        direction = steepest(input_gradient(model, images, labels, "ce"), self.norm)
-        delta = project(self.eps * direction, self.norm, self.eps)
+        return self.perturb_together([self], model, images, labels, rngs)[0]
+
+    def shared_work(self) -> Hashable:
+        """Return the norm: balls of every radius share the gradient at the clean image."""
+        return self.norm
+
+    @classmethod
+    def perturb_together(
+        cls,
+        attacks: Sequence[Self],
+        model: LogitsModel,
+        images: Tensor,
+        labels: Tensor,
+        rngs: Sequence[Generator],
+    ) -> list[Adversarial]:
+        """Take one gradient a sample, and a step of its own length for each attack."""
+        images, norm = images.float(), attacks[0].norm
+        direction = torch.empty_like(images)
+
+        def advance(rows: Tensor) -> Tensor:
+            gradient, _ = input_gradient(model, images[rows], labels[rows], "ce")
+            direction[rows] = steepest(gradient, norm)
+            return torch.ones(len(rows), dtype=torch.bool)
+
+        keep_busy(model, torch.arange(len(images)), advance)
         one = torch.ones(len(images), dtype=torch.int64)
-        return Adversarial((images + delta).clamp(0, 1), queries=one, forwards=one)
+        return [
+            Adversarial((images + project(a.eps * direction, norm, a.eps)).clamp(0, 1), *[one] * 3)
+            for a in attacks
+        ]

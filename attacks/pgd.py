@@ -1,16 +1,16 @@
 """Projected gradient descent (Madry, Makelov, Schmidt, Tsipras, Vladu 2018)."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Generator, Tensor
 
 from robench.contracts import Adversarial, Attack, LogitsModel
+from robench.conveyor import keep_busy
 from robench.geometry import Norm, check_radius, project, steepest
-from robench.losses import Loss, input_gradient
+from robench.losses import Loss, fooled, input_gradient
 from robench.randomness import in_ball
 from robench.registry import register_attack
 
@@ -18,7 +18,7 @@ from robench.registry import register_attack
 @register_attack("pgd", reference="arXiv:1706.06083")
 @dataclass(frozen=True)
 class PGD(Attack):
-    """Projected gradient descent: steepest ascent inside the ball; the last iterate is judged.
+    """Projected gradient descent: steepest ascent inside the ball.
 
     Attributes:
         norm: the ball's norm.
@@ -28,10 +28,14 @@ class PGD(Attack):
         restarts: searches from new starts; a sample's first that fools is kept, else its last.
         random_start: start uniformly in the ball, not at the image.
         loss: what is climbed: cross-entropy, or the margin of the best other class.
+        judge: the iterate that counts: the "last" one, as in the paper and the libraries, or
+            "any" of them that fools, which ends the search of its sample.
 
     Raises:
         ValueError: for an option out of range, or restarts that would repeat one search.
     """
+
+    pools: ClassVar[bool] = True
 
     norm: Norm = "linf"
     eps: float = 8 / 255
@@ -40,6 +44,7 @@ class PGD(Attack):
     restarts: int = 1
     random_start: bool = True
     loss: Loss = "ce"
+    judge: Literal["last", "any"] = "last"
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
@@ -60,7 +65,7 @@ class PGD(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Climb the loss; a forward a step, and one to judge each restart but the last."""
+        """Climb the loss; a forward a step, and one for each verdict that decides what follows."""
         return self.perturb_together([self], model, images, labels, rngs)[0]
 
     def shared_work(self) -> Hashable:
@@ -80,53 +85,126 @@ class PGD(Attack):
         rngs: Sequence[Generator],
     ) -> list[Adversarial]:
         """Follow one trajectory to the largest number of steps; each attack takes its iterate."""
-        longest = max(attacks, key=lambda attack: attack.steps)
-        images = images.float()
-        if longest.restarts > 1:
-            return [_restarted(longest, model, images, labels, rngs)] * len(attacks)
-        wanted = {attack.steps for attack in attacks}
-        iterates = islice(_ascent(longest, model, images, labels, rngs), longest.steps)
-        reached = {step: x for step, x in enumerate(iterates, start=1) if step in wanted}
-        results = []
-        for attack in attacks:
-            cost = torch.full((len(images),), attack.steps)
-            results.append(Adversarial(reached[attack.steps], queries=cost, forwards=cost))
-        return results
+        search = _Search(attacks, model, images.float(), labels, rngs)
+        search.run()
+        return [search.result(attack.steps) for attack in attacks]
 
 
-def _ascent(
-    attack: PGD, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[Generator]
-) -> Iterator[Tensor]:
-    """Yield the iterates of a search without end; each is in the ball and in [0, 1]."""
-    norm, eps = attack.norm, attack.eps
-    x = images
-    if attack.random_start:
-        x = (images + in_ball(rngs, images.shape[1:], norm, eps).to(images.device)).clamp(0, 1)
-    while True:
-        direction = steepest(input_gradient(model, x, labels, attack.loss), norm)
+class _Search:
+    """The state of every sample's search; samples advance in any company and at any pace."""
+
+    def __init__(
+        self,
+        attacks: Sequence[PGD],
+        model: LogitsModel,
+        images: Tensor,
+        labels: Tensor,
+        rngs: Sequence[Generator],
+    ) -> None:
+        self.attack = max(attacks, key=lambda attack: attack.steps)
+        self.model, self.images, self.labels, self.rngs = model, images, labels, rngs
+        self.x = images.clone()
+        count = len(images)
+        self.taken = torch.zeros(count, dtype=torch.int64)  # steps of the present restart
+        self.restart = torch.zeros(count, dtype=torch.int64)
+        self.started = torch.full((count,), not self.attack.random_start)
+        self.parked = torch.zeros(count, dtype=torch.bool)  # seems fooled, not judged yet
+        self.cleared = torch.zeros(count, dtype=torch.bool)  # judged not to be fooled where it is
+        self.forwards = torch.zeros(count, dtype=torch.int64)
+        self.backwards = torch.zeros(count, dtype=torch.int64)
+        self.kept = {attack.steps: self._empty() for attack in attacks}
+
+    def run(self) -> None:
+        """Search until every sample is through; what looks fooled on the way is judged at once."""
+        left = torch.arange(len(self.images))
+        while len(left):
+            keep_busy(self.model, left, self.advance)
+            left = self._mistaken()
+
+    def advance(self, rows: Tensor) -> Tensor:
+        """Make one step of each of the samples ``rows``; return which of them are finished."""
+        attack, labels = self.attack, self.labels[rows]
+        images, x = self.images[rows], self._started(rows)
+        gradient, logits = input_gradient(self.model, x, labels, attack.loss)
+        stay = torch.zeros(len(rows), dtype=torch.bool)
+        if attack.judge == "any":  # logits that come with a gradient are fast, not exact
+            wrong = logits.argmax(1).ne(labels).cpu()
+            stay = wrong & (self.taken[rows] > 0) & ~self.cleared[rows]
+        direction = steepest(gradient, attack.norm)
         # Clamping after the projection leaves no ball: it only moves pixels towards the image.
-        delta = project(x + attack.step_size * direction - images, norm, eps)
-        x = (images + delta).clamp(0, 1)
-        yield x
+        delta = project(x + attack.step_size * direction - images, attack.norm, attack.eps)
+        moved = (images + delta).clamp(0, 1)
+
+        ended = ~stay & (self.taken[rows] + 1 == attack.steps)
+        again = ended & (self.restart[rows] + 1 < attack.restarts)
+        asked = again.clone()
+        if asked.any():
+            again[asked] = ~self._fooled(moved[asked.to(x.device)], rows[asked])
+        # Nothing above changes the state: where memory runs out the step is made again.
+        self.forwards[rows] += 1 + asked.long()
+        self.backwards[rows] += 1
+        self.x[rows] = torch.where(_wide(stay, x), x, moved)
+        self.taken[rows] += (~stay).long()
+        self.parked[rows], self.cleared[rows] = stay, False
+        self._keep(rows[~stay], rows[ended & ~again])
+        fresh = rows[again]
+        self.taken[fresh], self.started[fresh] = 0, False
+        self.restart[fresh] += 1
+        return stay | (ended & ~again)
+
+    def _mistaken(self) -> Tensor:
+        """Judge the samples that stopped early; return those that are not fooled after all."""
+        parked = self.parked.nonzero().squeeze(1)
+        lost = torch.zeros(len(self.images), dtype=torch.bool)
+
+        def judge(rows: Tensor) -> Tensor:
+            lost[rows] = self._fooled(self.x[rows], rows)
+            self.forwards[rows] += 1
+            return torch.ones(len(rows), dtype=torch.bool)
+
+        keep_busy(self.model, parked, judge)
+        self._keep(parked[:0], parked[lost[parked]])
+        self.parked[:] = False
+        mistaken = parked[~lost[parked]]
+        self.cleared[mistaken] = True  # they make the step that they did not make
+        return mistaken
+
+    def result(self, steps: int) -> Adversarial:
+        """Return what the search of ``steps`` steps found."""
+        images, forwards, backwards = self.kept[steps]
+        return Adversarial(images, forwards, forwards, backwards)
+
+    def _started(self, rows: Tensor) -> Tensor:
+        """Return where the samples are; those that begin a search are given their start."""
+        new = rows[~self.started[rows]]
+        if len(new):
+            rngs = [self.rngs[i] for i in new]
+            start = in_ball(rngs, self.images.shape[1:], self.attack.norm, self.attack.eps)
+            self.x[new] = (self.images[new] + start.to(self.x.device)).clamp(0, 1)
+            self.started[new] = True
+        return self.x[rows]
+
+    def _keep(self, rows: Tensor, finished: Tensor) -> None:
+        """Record samples for every number of steps at which they stand or before which they end.
+
+        Args:
+            rows: samples that have made a step.
+            finished: samples whose search ends here.
+        """
+        for steps, (images, forwards, backwards) in self.kept.items():
+            at, before = self.taken[rows] == steps, self.taken[finished] < steps
+            mine = torch.cat([rows[at], finished[before]])
+            images[mine] = self.x[mine]
+            forwards[mine] = self.forwards[mine]
+            backwards[mine] = self.backwards[mine]
+
+    def _fooled(self, x: Tensor, rows: Tensor) -> Tensor:
+        return fooled(self.model, x, self.labels[rows]).cpu()
+
+    def _empty(self) -> tuple[Tensor, Tensor, Tensor]:
+        count = torch.zeros(len(self.images), dtype=torch.int64)
+        return torch.empty_like(self.images), count, count.clone()
 
 
-def _restarted(
-    attack: PGD, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[Generator]
-) -> Adversarial:
-    """Search again and again, each time only the samples that are not yet fooled."""
-    best, cost = images.clone(), torch.zeros(len(images), dtype=torch.int64)
-    left = torch.arange(len(images))
-    for restart in range(attack.restarts):
-        search = _ascent(attack, model, images[left], labels[left], [rngs[i] for i in left])
-        x = next(islice(search, attack.steps - 1, None))
-        best[left] = x
-        cost[left] += attack.steps
-        if restart == attack.restarts - 1:
-            break
-        with torch.no_grad():
-            missed = model(x).argmax(1) == labels[left]
-        cost[left] += 1
-        left = left[missed.cpu()]
-        if not len(left):
-            break
-    return Adversarial(best, queries=cost, forwards=cost)
+def _wide(rows: Tensor, like: Tensor) -> Tensor:
+    return rows.to(like.device).view(-1, *[1] * (like.ndim - 1))

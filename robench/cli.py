@@ -127,7 +127,10 @@ def attack(
     ] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Test images.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 250,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
+    without: Annotated[
+        str, typer.Option("--without", help="Shortcuts of the engine to leave out, e.g. bf16.")
+    ] = "",
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option("--out", help="CSV file for the table.")] = None,
     device: Device = "auto",
@@ -149,6 +152,7 @@ def attack(
             samples=samples,
             seed=seed,
             batch_size=batch_size,
+            without=split_calls(without),
             device=chosen,
             defaults={"eps": eps, "step_size": step_size, "norm": norm},
             watcher=watcher,

@@ -112,17 +112,20 @@ class ConvDefense(Defense):
 
 @dataclass(frozen=True)
 class Adversarial:
-    """What an attack hands back for a batch.
+    """What an attack hands back for its samples; what it does not count is counted for it.
 
     Attributes:
         images: (B, C, H, W) float32 in [0, 1], the images to be judged.
-        queries: (B,) int64, model evaluations charged to each sample by the attack's own rule.
-        forwards: (B,) int64, model evaluations really made for each sample.
+        queries: (B,) int64, model evaluations charged to each sample by the attack's own rule;
+            None: those really made.
+        forwards: (B,) int64, model evaluations really made for each sample; None: counted.
+        backwards: (B,) int64, gradients taken for each sample; None: counted.
     """
 
     images: Tensor
-    queries: Tensor
-    forwards: Tensor
+    queries: Tensor | None = None
+    forwards: Tensor | None = None
+    backwards: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -135,9 +138,18 @@ class Attack:
 
     reports_queries: ClassVar[bool] = False
     """Its cost in queries is a result, shown in tables (black-box attacks)."""
+    pools: ClassVar[bool] = False
+    """It takes many more samples than fit into a batch and keeps to ``model.batch_size`` itself,
+    as with :func:`robench.conveyor.keep_busy`."""
 
     samples: int | None = field(default=None, kw_only=True)
     """Attack only the first so many of the evaluation's images (None: all)."""
+
+    @property
+    def threat_model(self) -> tuple[str, float] | None:
+        """The norm and radius of the ball that it keeps to; None where it keeps to none."""
+        eps = getattr(self, "eps", None)
+        return None if eps is None else (getattr(self, "norm", "linf"), eps)
 
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[torch.Generator]

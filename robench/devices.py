@@ -29,3 +29,14 @@ def device_of(model: nn.Module) -> torch.device:
     """Return where a model's first parameter or buffer is; the CPU if it has none."""
     tensor = next(itertools.chain(model.parameters(), model.buffers()), None)
     return torch.device("cpu") if tensor is None else tensor.device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Return whether a device computes in bf16 faster than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    ask = getattr(torch.cpu, "get_capabilities", None)  # older torch cannot say
+    capabilities = ask() if ask else {}
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -1,5 +1,6 @@
 """What gradient and score attacks climb: losses of logits, a number a sample."""
 
+import math
 from typing import Literal
 
 import torch
@@ -11,6 +12,9 @@ from robench.errors import UserError
 
 Loss = Literal["ce", "margin"]
 """Cross-entropy, or the logit of the best other class minus that of the true one."""
+
+_SATURATED = math.log(1e-30)
+"""The probability of all other classes below which float32 loses the cross-entropy's gradient."""
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -29,13 +33,23 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return others.amax(1) - true
 
 
-def input_gradient(model: LogitsModel, images: Tensor, labels: Tensor, loss: Loss) -> Tensor:
-    """Return the gradient of each sample's loss with respect to its image, in float32.
+def fooled(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
+    """Return where the model's float32 verdict is another class, (B, C, H, W) -> (B,) bool."""
+    with torch.no_grad():
+        logits = getattr(model, "verdict", model)(images)
+    return logits.argmax(1).ne(labels)
+
+
+def input_gradient(
+    model: LogitsModel, images: Tensor, labels: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient of each sample's loss with respect to its image, and the logits.
 
     Losses are summed over the samples, so that none depends on the size of its batch. Where the
-    cross-entropy of a sample has saturated and every gradient is exactly 0 (in float32 from a
-    logit margin of about 100 on), the gradient of its margin stands in. Works inside
-    ``torch.no_grad`` and ``torch.inference_mode``; no ``.grad`` of the model is touched.
+    cross-entropy of a sample has saturated and its gradient is lost in float32 (all that it says
+    is below 1e-30, from a logit margin of about 70 on), the margin is climbed instead. Works inside
+    ``torch.no_grad`` and ``torch.inference_mode``; no ``.grad`` of the model is touched. A model
+    under evaluation lends its fast copy (:class:`robench.evaluation.victim.Victim`).
 
     Args:
         model: images -> logits.
@@ -44,33 +58,31 @@ def input_gradient(model: LogitsModel, images: Tensor, labels: Tensor, loss: Los
         loss: what to differentiate.
 
     Returns:
-        (B, C, H, W) float32.
+        (B, C, H, W) float32, and (B, classes) float32.
 
     Raises:
         UserError: for a model whose logits are cut off from its images.
     """
+    ask = getattr(model, "for_gradients", model)
     with torch.inference_mode(False), torch.enable_grad():
         inputs, labels = images.detach().clone().requires_grad_(), labels.long().clone()
-        logits = model(inputs).float()
+        logits = ask(inputs).float()
         if not logits.requires_grad:
             raise UserError(
                 "the model's logits have no gradient with respect to its images (a detach or "
                 "no_grad inside it?); use an attack that needs none, such as 'simba'."
             )
-        losses = margin(logits, labels) if loss == "margin" else _cross_entropy(logits, labels)
-        gradient = _gradient(losses, inputs)
-        lost = gradient.flatten(1).abs().amax(1) == 0
-        if loss == "ce" and lost.any():
-            gradient[lost] = _gradient(margin(logits, labels)[lost], inputs)[lost]
-        return gradient.float()
+        climbed = margin if loss == "margin" else _cross_entropy
+        gradient = torch.autograd.grad(climbed(logits, labels).sum(), inputs)[0]
+        return gradient.float(), logits.detach()
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    return functional.cross_entropy(logits, labels, reduction="none")
-
-
-def _gradient(losses: Tensor, inputs: Tensor) -> Tensor:
-    return torch.autograd.grad(losses.sum(), inputs, retain_graph=True)[0]
+    losses = functional.cross_entropy(logits, labels, reduction="none")
+    saturated = log_odds(logits.detach(), labels) < _SATURATED
+    if not saturated.any():
+        return losses
+    return torch.where(saturated, margin(logits, labels), losses)
 
 
 def _split(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -255,7 +255,7 @@ def _short(column: str, columns: Sequence[str]) -> str:
 def _cell(name: str, value: Any) -> str:
     if not isinstance(value, float):
         return _plain(str(value))
-    share = name in ("accuracy", "success_rate")
+    share = name in ("accuracy", "success_rate", "survive_rounding")
     return _figure(100 * value if share else value, "{:.1f}%" if share else "{:.4g}")
 
 

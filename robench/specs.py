@@ -31,6 +31,19 @@ PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
 """A distance between images in [0, 1]; text such as "8/255" is understood."""
 
 
+Shortcut = Literal["pools", "channels_last", "folding", "bf16"]
+"""What makes attacks fast; each can be left out by its name.
+
+- ``pools``: samples that are finished leave the batch and others take their place;
+- ``channels_last``: images and weights are laid out channel by channel;
+- ``folding``: a copy with its batch norms folded stands in for the model;
+- ``bf16``: gradients are taken in bf16, where the machine has it.
+
+Verdicts are always float32; where the copy's two best classes are near a tie, the model itself
+decides.
+"""
+
+
 class Spec(BaseModel):
     """A frozen piece of a specification that refuses keys it does not know."""
 
@@ -79,8 +92,9 @@ class EvaluationSpec(Spec):
 
     attacks: tuple[str, ...] = ("fgsm", "pgd-10", "pgd-20")
     samples: int = Field(1000, ge=1)
-    batch_size: int = Field(250, ge=1)
+    batch_size: int = Field(256, ge=1)
     rank_by: str = ""
+    without: tuple[Shortcut, ...] = ()
     defaults: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -55,10 +55,12 @@ def test_a_sample_s_gradient_does_not_depend_on_its_batch(loss: str) -> None:
     def model(x: Tensor) -> Tensor:
         return x.flatten(1) @ weight
 
-    whole = input_gradient(model, images, LABELS, loss)  # type: ignore[arg-type]
+    whole, answers = input_gradient(model, images, LABELS, loss)  # type: ignore[arg-type]
     for i in range(6):
-        alone = input_gradient(model, images[i : i + 1], LABELS[i : i + 1], loss)  # type: ignore[arg-type]
+        alone, answer = input_gradient(model, images[i : i + 1], LABELS[i : i + 1], loss)  # type: ignore[arg-type]
         torch.testing.assert_close(alone[0], whole[i])
+        torch.testing.assert_close(answer[0], answers[i])
+    torch.testing.assert_close(answers, model(images))
 
 
 def linear(scale: float, cut_off: bool = False) -> Callable[[Tensor], Tensor]:
@@ -73,7 +75,7 @@ def linear(scale: float, cut_off: bool = False) -> Callable[[Tensor], Tensor]:
 
 def test_where_the_cross_entropy_is_flat_the_margin_stands_in_for_that_sample_alone() -> None:
     images, labels = torch.tensor([0.001, 1.0]).view(2, 1, 1, 1), torch.tensor([2, 2])
-    gradient = input_gradient(linear(1000.0), images, labels, "ce").flatten()
+    gradient = input_gradient(linear(1000.0), images, labels, "ce")[0].flatten()
     by_hand = images[:1].clone().requires_grad_()
     loss = F.cross_entropy(linear(1000.0)(by_hand), labels[:1])
     torch.testing.assert_close(gradient[:1], torch.autograd.grad(loss, by_hand)[0].flatten())

@@ -42,16 +42,11 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise UserError(f"a label is {labels.min().item()}; classes are counted from 0.")
 
 
-def check_logits(logits: Any, labels: Tensor, count: int) -> Tensor:
-    """Check what a model returns and pass it on.
-
-    Args:
-        logits: for a batch.
-        labels: of all samples.
-        count: size of the batch.
+def check_logits(logits: Any, count: int) -> Tensor:
+    """Check what a model returns for ``count`` images and pass it on.
 
     Raises:
-        UserError: where it is no tensor (count, classes) or has too few classes.
+        UserError: where it is no tensor (count, classes).
     """
     if not isinstance(logits, Tensor):
         raise UserError(f"the model returns a {type(logits).__name__}; it must return logits.")
@@ -60,12 +55,20 @@ def check_logits(logits: Any, labels: Tensor, count: int) -> Tensor:
             f"the model returns shape {tuple(logits.shape)} for {count} images; logits must be "
             f"({count}, classes)."
         )
+    return logits
+
+
+def check_classes(logits: Tensor, labels: Tensor) -> None:
+    """Check that a model knows the class of every label.
+
+    Raises:
+        UserError: where it has too few classes.
+    """
     if logits.shape[1] <= labels.max():
         raise UserError(
             f"the model tells {logits.shape[1]} classes apart but a label is "
             f"{labels.max().item()}; it has the wrong number of classes for these images."
         )
-    return logits
 
 
 def check_perturbation(attack: Attack, clean: Tensor, images: Tensor) -> None:

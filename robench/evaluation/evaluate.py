@@ -1,6 +1,6 @@
 """The evaluator: a model, samples and attacks in; an outcome a sample and attack out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from robench.calls import parse_call
-from robench.contracts import Adversarial, Attack
+from robench.contracts import Attack
 from robench.devices import device_of
 from robench.errors import UserError
-from robench.evaluation.checks import check_images, check_logits, check_perturbation, sizes
+from robench.evaluation.attacking import Job, Progress, attack_group, right
+from robench.evaluation.checks import check_classes, check_images
 from robench.evaluation.outcomes import Bools, Outcomes
-from robench.randomness import generators
+from robench.evaluation.victim import QUANTUM, Victim, check_shortcuts
 from robench.registry import attacks as registry
 from robench.state import frozen_stats, placed, under_attack
-
-Progress = Callable[[str, int, int], None]
-"""Told the attack's name, the samples that are through, and all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,26 +27,49 @@ class Evaluation:
     Attributes:
         clean: (n,) bool, right on the clean image.
         attacks: the attack as it was named -> its outcomes.
+        threat_models: the attack as it was named -> norm and radius of its ball, if it has one.
+        gradients: what the gradients were taken in, "bf16" or "float32".
     """
 
     clean: Bools
     attacks: dict[str, Outcomes]
+    threat_models: Mapping[str, tuple[str, float] | None]
+    gradients: str = "float32"
 
     def accuracy(self, name: str = "clean") -> float:
         """Return the share of samples that are right, clean or under the attack ``name``."""
         return float(self.clean.mean()) if name == "clean" else self.attacks[name].accuracy
 
+    def worst_case(self, norm: str, eps: float) -> Outcomes:
+        """Return the outcomes of all attacks of a threat model together, sample by sample.
+
+        Only the samples that all of them were given are in it. Attacks without a ball are not: no
+        bound on them can be compared.
+        """
+        own = [
+            outcomes
+            for name, outcomes in self.attacks.items()
+            if self.threat_models[name] == (norm, eps)
+        ]
+        return Outcomes.worst_of(own)
+
     def table(self) -> pd.DataFrame:
         """Return a row for ``clean`` and for each attack."""
         outcomes = {"clean": Outcomes.without_attack(self.clean), **self.attacks}
+        balls = [ball for ball in self.threat_models.values() if ball]
+        for norm, eps in dict.fromkeys(ball for ball in balls if balls.count(ball) > 1):
+            outcomes[f"worst case ({norm} {eps:.4g})"] = self.worst_case(norm, eps)
         return pd.DataFrame(
             {
                 "attack": name,
                 "samples": len(o),
                 "accuracy": o.accuracy,
                 "success_rate": o.success_rate,
+                "survive_rounding": o.survive_rounding,
                 "mean_queries": o.mean_queries,
                 "mean_queries_of_successes": o.mean_queries_of_successes,
+                "mean_forwards": o.mean_forwards,
+                "mean_backwards": o.mean_backwards,
                 "largest_linf": float(o.linf.max()),
                 "largest_l2": float(o.l2.max()),
             }
@@ -64,7 +85,8 @@ def evaluate(
     *,
     defaults: Mapping[str, Any] | None = None,
     seed: int = 0,
-    batch_size: int = 250,
+    batch_size: int = 256,
+    without: Collection[str] = (),
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -73,7 +95,8 @@ def evaluate(
     The model is in eval mode with frozen parameters meanwhile and comes back as it was, buffers
     included, also after an exception; the global random state is not touched. Clean mistakes are
     not attacked. Every verdict is a forward of its own in float32 on the image that the attack
-    handed back. Random numbers belong to (seed, sample).
+    handed back; the suite's gradient attacks find their way on a faster copy of the model. Random
+    numbers belong to (seed, sample).
 
     Args:
         model: images in [0, 1] -> logits.
@@ -82,25 +105,23 @@ def evaluate(
         attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects.
         defaults: options for those attacks that have them and do not set them.
         seed: of random starts and orders.
-        batch_size: samples attacked at a time.
+        batch_size: samples attacked at a time; halved where memory runs out.
+        without: shortcuts to leave out, of :data:`robench.specs.Shortcut`.
         device: where to work; the model is moved there meanwhile. Its own by default.
         progress: told after each batch.
 
     Raises:
         UserError: for bad images or labels, unknown attacks, or a model that returns no logits
             for these classes.
-        RuntimeError: where an attack leaves [0, 1] or its ball.
+        RuntimeError: where an attack leaves [0, 1] or its ball, or miscounts.
     """
     named = _named(attacks, defaults or {})
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     check_images(images, labels)
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; give 1 or more.")
+    check_shortcuts(without)
     home = device_of(model) if device is None else torch.device(device)
-    told = progress or (lambda *_: None)
-    batches = [
-        torch.arange(i, min(i + batch_size, len(images))) for i in range(0, len(images), batch_size)
-    ]
     forked = [home] if home.type == "cuda" else []
     with (
         torch.random.fork_rng(devices=forked),
@@ -108,13 +129,31 @@ def evaluate(
         frozen_stats(model),
         under_attack(model),
     ):
-        clean = torch.cat([_right(model, images[b], labels, b, home) for b in batches])
+        few = images[:QUANTUM].to(home)
+        victim = Victim(model, few, batch_size=batch_size, without=without)
+        labels = labels.long().cpu()
+        with torch.no_grad():
+            check_classes(victim(few[:1]), labels)
+        clean = right(victim, images, labels)
+        job = Job(
+            victim=victim,
+            images=images.cpu(),
+            labels=labels,
+            clean=clean,
+            seed=seed,
+            device=home,
+            pools="pools" not in without,
+            progress=progress or (lambda *_: None),
+        )
         results: dict[str, Outcomes] = {}
         for group in group_by_search(named):
-            results |= _attack_group(
-                group, model, images, labels, clean, seed, batch_size, home, told
-            )
-    return Evaluation(clean.numpy(), {name: results[name] for name in named})
+            results |= attack_group(group, job)
+    return Evaluation(
+        clean=clean.numpy(),
+        attacks={name: results[name] for name in named},
+        threat_models={name: attack.threat_model for name, attack in named.items()},
+        gradients=victim.gradients,
+    )
 
 
 def _named(attacks: Sequence[str | Attack], defaults: Mapping[str, Any]) -> dict[str, Attack]:
@@ -136,85 +175,3 @@ def group_by_search(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:
     for name, attack in named.items():
         groups.setdefault((type(attack), attack.shared_work()), {})[name] = attack
     return list(groups.values())
-
-
-def _attack_group(
-    group: Mapping[str, Attack],
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    clean: Tensor,
-    seed: int,
-    batch_size: int,
-    device: torch.device,
-    progress: Progress,
-) -> dict[str, Outcomes]:
-    """Attack the correct samples; an attack sees only the first of its own ``samples``."""
-    counts = {name: min(a.samples or len(images), len(images)) for name, a in group.items()}
-    arrays = {name: _empty(clean[:count]) for name, count in counts.items()}
-    correct = clean.nonzero().squeeze(1)
-    todo = correct[correct < max(counts.values())]
-    label = ", ".join(group)
-    progress(label, 0, len(todo))
-    done = 0
-    for rows in todo.split(batch_size):
-        # An attack that stops early must not see the later samples of its group.
-        present = {name: a for name, a in group.items() if counts[name] > int(rows[0])}
-        batch = images[rows].contiguous().to(device)
-        targets = labels[rows].long().to(device)
-        attacks = list(present.values())
-        found = type(attacks[0]).perturb_together(
-            attacks, model, batch, targets, generators(seed, rows.tolist())
-        )
-        for name, attack, adversarial in zip(present, attacks, found, strict=True):
-            check_perturbation(attack, batch, adversarial.images)
-            robust = _right(model, adversarial.images, labels, rows, device)
-            mine = rows < counts[name]
-            _fill(arrays[name], rows[mine], batch, adversarial, robust, mine)
-        done += len(rows)
-        progress(label, done, len(todo))
-    return {name: Outcomes(**{k: v.numpy() for k, v in a.items()}) for name, a in arrays.items()}
-
-
-def _empty(clean: Tensor) -> dict[str, Tensor]:
-    counts = torch.zeros(len(clean), dtype=torch.int64)
-    lengths = torch.zeros(len(clean))
-    return {
-        "correct": clean.clone(),
-        "robust": clean.clone(),
-        "queries": counts,
-        "forwards": counts.clone(),
-        "linf": lengths,
-        "l2": lengths.clone(),
-    }
-
-
-def _fill(
-    arrays: dict[str, Tensor],
-    rows: Tensor,
-    clean: Tensor,
-    adversarial: Adversarial,
-    robust: Tensor,
-    mine: Tensor,
-) -> None:
-    linf, l2 = sizes(clean, adversarial.images)
-    values = {
-        "robust": robust,
-        "queries": adversarial.queries,
-        "forwards": adversarial.forwards,
-        "linf": linf,
-        "l2": l2,
-    }
-    for key, value in values.items():
-        arrays[key][rows] = value.cpu()[mine].to(arrays[key].dtype)
-
-
-def _right(
-    model: nn.Module, images: Tensor, labels: Tensor, rows: Tensor, device: torch.device
-) -> Tensor:
-    """Return where the model's float32 verdict is the true class, (B,) bool on the CPU."""
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        inputs = images.contiguous().to(device, torch.float32)
-        logits = check_logits(model(inputs), labels, len(rows)).float().cpu()
-    # A model that breaks down on an image is not right there.
-    return logits.isfinite().all(1) & (logits.argmax(1) == labels[rows].cpu())

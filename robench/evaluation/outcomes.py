@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,11 @@ class Outcomes:
     Attributes:
         correct: right on the clean image.
         robust: right on the adversarial image too.
+        rounded: right on the adversarial image rounded to 8 bits a pixel; where it is robust, so
+            it is here.
         queries: model evaluations charged by the attack's own rule; 0 where not attacked.
         forwards: model evaluations really made by the attack; 0 where not attacked.
+        backwards: gradients taken by the attack; 0 where not attacked.
         linf: largest change of a pixel, images in [0, 1]; 0 where not attacked.
         l2: Euclidean length of the perturbation; 0 where not attacked.
 
@@ -34,8 +38,10 @@ class Outcomes:
 
     correct: Bools
     robust: Bools
+    rounded: Bools
     queries: Counts
     forwards: Counts
+    backwards: Counts
     linf: Sizes
     l2: Sizes
 
@@ -47,7 +53,31 @@ class Outcomes:
         """Return the outcomes of doing nothing: robust where correct, at no cost."""
         none = np.zeros(len(correct))
         counts, sizes = none.astype(np.int64), none.astype(np.float32)
-        return cls(correct, correct.copy(), counts, counts, sizes, sizes)
+        same = (correct.copy(), correct.copy())
+        return cls(correct, *same, counts, counts, counts, sizes, sizes)
+
+    @classmethod
+    def worst_of(cls, several: Sequence["Outcomes"]) -> "Outcomes":
+        """Return what several attacks together did: a sample is robust where it is under each.
+
+        Costs are summed; sizes are those of the first attack that fooled the sample, else of the
+        first. Only the samples that all were given are in it.
+        """
+        count = min(len(o) for o in several)
+        cut = [cls(**{f.name: getattr(o, f.name)[:count] for f in fields(cls)}) for o in several]
+        robust = np.stack([o.robust for o in cut])
+        first = robust.argmin(0)  # the first that fooled it, or the first of all
+        picked = (first, np.arange(count))
+        return cls(
+            correct=cut[0].correct,
+            robust=np.logical_and.reduce(robust),
+            rounded=np.logical_and.reduce([o.rounded for o in cut]),
+            queries=np.sum([o.queries for o in cut], axis=0),
+            forwards=np.sum([o.forwards for o in cut], axis=0),
+            backwards=np.sum([o.backwards for o in cut], axis=0),
+            linf=np.stack([o.linf for o in cut])[picked],
+            l2=np.stack([o.l2 for o in cut])[picked],
+        )
 
     @property
     def accuracy(self) -> float:
@@ -63,6 +93,21 @@ class Outcomes:
     def success_rate(self) -> float:
         """Share of the attacked samples that were fooled; nan where none was attacked."""
         return _mean(self.fooled[self.correct])
+
+    @property
+    def survive_rounding(self) -> float:
+        """Share of the adversarial images that still fool when rounded to 8 bits a pixel."""
+        return _mean(~self.rounded[self.fooled])
+
+    @property
+    def mean_forwards(self) -> float:
+        """Mean over all attacked samples."""
+        return _mean(self.forwards[self.correct])
+
+    @property
+    def mean_backwards(self) -> float:
+        """Mean over all attacked samples."""
+        return _mean(self.backwards[self.correct])
 
     @property
     def mean_queries(self) -> float:

@@ -1,6 +1,6 @@
 """``robench attack``: a checkpoint, a data set and attacks in, a table out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ def attack_checkpoint(
     data_dir: Path | None = None,
     samples: int = 1000,
     seed: int = 0,
-    batch_size: int = 250,
+    batch_size: int = 256,
+    without: Collection[str] = (),
     device: torch.device | None = None,
     defaults: Mapping[str, Any] | None = None,
     watcher: Watcher | None = None,
@@ -39,6 +40,7 @@ def attack_checkpoint(
         samples: number of test images; all of them where there are fewer.
         seed: of random starts and orders.
         batch_size: images in a forward pass.
+        without: shortcuts to leave out.
         device: where to work; the CPU by default.
         defaults: options (eps, step_size, norm) of the attacks that do not set them.
         watcher: told how the work goes.
@@ -72,6 +74,7 @@ def attack_checkpoint(
         defaults=defaults,
         seed=seed,
         batch_size=batch_size,
+        without=without,
         device=device,
         progress=(watcher or Silent()).attacking,
     ).table()

@@ -33,6 +33,9 @@ from robench.specs import Cell, EvaluationSpec
 from robench.store import CellFolder, RunStore
 from robench.training.loop import TrainingDivergedError, TrainingFiles, fit
 
+ENGINE_VERSION = 2
+"""Part of every outcome's identity; raised when the same attack comes to mean other work."""
+
 
 @dataclass(frozen=True)
 class Workplace:
@@ -171,7 +174,11 @@ def judged_images(dataset: DataSet, samples: int) -> Images:
 
 def outcome_key(name: str, place: Workplace) -> str:
     """Return the file name of a column's outcomes: all that they depend on besides the cell."""
-    identity: dict[str, object] = {"samples": place.evaluation.samples}
+    identity: dict[str, object] = {
+        "engine": ENGINE_VERSION,
+        "samples": place.evaluation.samples,
+        "without": sorted(place.evaluation.without),
+    }
     if name != "clean":
         attack = attacks.build(parse_call(name), place.evaluation.defaults)
         identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
@@ -199,6 +206,7 @@ def _attack(cell: Cell, folder: CellFolder, place: Workplace, missing: Sequence[
             defaults=place.evaluation.defaults,
             seed=cell.seed,
             batch_size=place.evaluation.batch_size,
+            without=place.evaluation.without,
             device=place.device,
             progress=place.watcher.attacking,
         )
@@ -213,6 +221,7 @@ def _attack(cell: Cell, folder: CellFolder, place: Workplace, missing: Sequence[
             manifest.setdefault("outcomes", {})[path.stem] = {
                 "outcomes_hash": file_hash(path),
                 "seconds_of_group": seconds,
+                "gradients": evaluation.gradients,
                 "version": code_version(),
             }
         manifest["peak_memory_mib"] = max(

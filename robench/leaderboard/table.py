@@ -9,6 +9,7 @@ import pandas as pd
 
 from robench.board import Board
 from robench.calls import parse_call
+from robench.contracts import Attack
 from robench.evaluation.outcomes import Outcomes
 from robench.execution.run import BoardResult, RowResult
 from robench.leaderboard.statistics import estimate
@@ -50,6 +51,7 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for column in board.evaluation.columns:
         figures |= _figures(board, column, [] if diverged else [c.outcomes[column] for c in cells])
+    figures |= _worst_case(board, [] if diverged else [c.outcomes for c in cells])
     digests = "".join(cell.digest for cell in cells)
     return {
         "defense": row.arm.title,
@@ -73,10 +75,11 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
 
 
 def _figures(board: Board, column: str, outcomes: list[Outcomes]) -> dict[str, Any]:
-    spread = estimate([o.accuracy for o in outcomes], len(outcomes[0].robust)) if outcomes else None
-    names = ("mean", "std", "low", "high")
-    figures = {f"{column}_{n}": getattr(spread, n) if spread else math.nan for n in names}
-    if column == "clean" or not _reports_queries(board, column):
+    figures = _accuracy(column, outcomes)
+    if column == "clean":
+        return figures
+    figures[f"{column}_rounded"] = _mean([o.survive_rounding for o in outcomes])
+    if not _attack(board, column).reports_queries:
         return figures
     return figures | {
         f"{column}_samples": len(outcomes[0].robust) if outcomes else 0,
@@ -86,8 +89,25 @@ def _figures(board: Board, column: str, outcomes: list[Outcomes]) -> dict[str, A
     }
 
 
-def _reports_queries(board: Board, column: str) -> bool:
-    return attacks.build(parse_call(column), board.evaluation.defaults).reports_queries
+def _worst_case(board: Board, outcomes: list[dict[str, Outcomes]]) -> dict[str, Any]:
+    """Return the accuracy under all attacks of the ranking column's threat model together."""
+    columns = board.evaluation.attacks
+    ranking = board.evaluation.ranking_column
+    ball = _attack(board, ranking).threat_model if ranking != "clean" else None
+    own = [c for c in columns if ball and _attack(board, c).threat_model == ball]
+    if len(own) < 2:
+        return {}
+    return _accuracy("worst_case", [Outcomes.worst_of([o[c] for c in own]) for o in outcomes])
+
+
+def _accuracy(column: str, outcomes: list[Outcomes]) -> dict[str, Any]:
+    spread = estimate([o.accuracy for o in outcomes], len(outcomes[0].robust)) if outcomes else None
+    names = ("mean", "std", "low", "high")
+    return {f"{column}_{n}": getattr(spread, n) if spread else math.nan for n in names}
+
+
+def _attack(board: Board, column: str) -> Attack:
+    return attacks.build(parse_call(column), board.evaluation.defaults)
 
 
 def _mean(values: Sequence[float]) -> float:

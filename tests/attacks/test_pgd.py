@@ -226,6 +226,79 @@ def test_no_gradient_is_left_on_the_model(digits_net: nn.Module, digits_test: Di
     assert all(parameter.grad is None for parameter in digits_net.parameters())
 
 
+def test_judging_any_iterate_is_at_least_as_strong_and_costs_less(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = digits_test
+    last, any_ = (
+        PGD(eps=0.15, step_size=0.05, steps=8, judge=judge).perturb(  # type: ignore[arg-type]
+            digits_net, images, labels, generators(0, range(len(images)))
+        )
+        for judge in ("last", "any")
+    )
+    fooled = [digits_net(result.images).argmax(1) != labels for result in (last, any_)]
+    assert (fooled[1] | ~fooled[0]).all()
+    assert any_.backwards is not None
+    assert (any_.backwards[fooled[1]] <= 8).all()
+    assert (any_.backwards[~fooled[1]] == 8).all()
+    assert any_.backwards.sum() < 0.7 * 8 * len(images)
+    assert torch.equal(any_.images[~fooled[1]], last.images[~fooled[1]])
+
+
+def test_any_iterate_means_that_it_stops_at_the_first_one_that_fools(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = digits_test
+    paths = [
+        perturb(PGD(eps=0.15, step_size=0.05, steps=steps), digits_net, digits_test)
+        for steps in range(1, 9)
+    ]
+    fooled = torch.stack([digits_net(x).argmax(1) != labels for x in paths])
+    first = torch.where(fooled.any(0), fooled.long().argmax(0), 7)
+    expected = torch.stack(paths)[first, torch.arange(len(images))]
+    found = perturb(PGD(eps=0.15, step_size=0.05, steps=8, judge="any"), digits_net, digits_test)
+    torch.testing.assert_close(found, expected)
+
+
+def test_prefixes_are_what_each_alone_gives_when_any_iterate_is_judged(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = digits_test
+    group = [PGD(eps=0.12, step_size=STEP, steps=s, judge="any") for s in (3, 6, 9)]
+    rngs = generators(0, range(len(images)))
+    together = PGD.perturb_together(group, digits_net, images, labels, rngs)
+    for attack, shared in zip(group, together, strict=True):
+        alone = attack.perturb(digits_net, images, labels, generators(0, range(len(images))))
+        assert torch.equal(shared.images, alone.images)
+        assert shared.forwards is not None
+        assert alone.forwards is not None
+        assert torch.equal(shared.forwards, alone.forwards)
+
+
+def test_a_sample_that_only_seems_fooled_goes_on(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    """The fast logits may be wrong; the verdict is not theirs."""
+
+    class Misled:
+        def __call__(self, images: Tensor) -> Tensor:
+            return digits_net(images)
+
+        def for_gradients(self, images: Tensor) -> Tensor:
+            logits = digits_net(images)
+            return logits - 100 * torch.eye(10)[digits_test[1][: len(images)]]
+
+    images, labels = digits_test
+    rngs = generators(0, range(len(images)))
+    result = PGD(eps=0.1, step_size=0.02, steps=6, judge="any").perturb(
+        Misled(), images, labels, rngs
+    )
+    assert result.backwards is not None
+    robust = digits_net(result.images).argmax(1) == labels
+    assert 0 < robust.sum() < len(images)
+    assert (result.backwards[robust] > 6).all()  # asked again after each refuted suspicion
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [

@@ -35,7 +35,8 @@ def test_attack_reads_the_network_from_the_checkpoint_and_writes_a_table(
     assert done.code == 0, done.err
     assert "pgd-3" in done.out
     table = pd.read_csv(tmp_path / "table.csv").set_index("attack")
-    assert list(table.index) == ["clean", "fgsm", "pgd-3(random_start=false)"]
+    worst = "worst case (linf 0.1)"
+    assert list(table.index) == ["clean", "fgsm", "pgd-3(random_start=false)", worst]
     assert (table["samples"] == 50).all()
     assert table.loc["fgsm", "accuracy"] <= table.loc["clean", "accuracy"]
 

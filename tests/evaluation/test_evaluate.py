@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 from robench.contracts import Adversarial, Attack
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
+from robench.evaluation.victim import Victim
 
 
 def network(classes: int = 4) -> nn.Module:
@@ -49,8 +50,7 @@ class Custom(Attack):
     ) -> Adversarial:
         if self.seen is not None:
             self.seen.append(images)
-        count = torch.full((len(images),), 3)
-        return Adversarial(self.change(images), count, count + 1)
+        return Adversarial(self.change(images), queries=torch.full((len(images),), 3))
 
     def shared_work(self) -> int:
         return id(self)
@@ -75,7 +75,7 @@ def test_clean_mistakes_are_not_attacked_and_stay_mistakes() -> None:
     assert not outcomes.robust[:7].any()
     assert outcomes.robust[7:].all()
     assert outcomes.queries.tolist() == [0] * 7 + [3] * 33
-    assert outcomes.forwards.tolist() == [0] * 7 + [4] * 33
+    assert outcomes.forwards.tolist() == [0] * 40
 
 
 def test_the_verdict_is_a_forward_on_the_image_that_came_back() -> None:
@@ -110,19 +110,60 @@ def test_attacks_see_as_many_samples_as_they_ask_for() -> None:
     assert np.array_equal(few.robust, all_.robust[:10])
 
 
-def test_pgd_10_and_pgd_20_come_from_one_trajectory() -> None:
-    class Counting(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net, self.forwards = network(), 0
+def test_pgd_10_and_pgd_20_come_from_one_trajectory(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    exact = Victim.for_gradients
 
-        def forward(self, images: Tensor) -> Tensor:
-            self.forwards += 1
-            return self.net(images)
+    def counting(victim: Victim, images: Tensor) -> Tensor:
+        asked.append(len(images))
+        return exact(victim, images)
 
-    model = Counting()
-    evaluate(model, *samples(), ["pgd-10", "pgd-20"])
-    assert model.forwards == 1 + 20 + 2  # clean, one trajectory, two verdicts
+    monkeypatch.setattr(Victim, "for_gradients", counting)
+    run(["pgd-10", "pgd-20"])
+    assert asked == [33] * 20
+
+
+def test_fgsm_of_every_radius_takes_one_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    exact = Victim.for_gradients
+    monkeypatch.setattr(
+        Victim, "for_gradients", lambda v, x: (asked.append(len(x)), exact(v, x))[1]
+    )
+    run(["fgsm(eps=0.01)", "fgsm(eps=0.02)", "fgsm(eps=0.4)"])
+    assert asked == [33]
+
+
+def test_what_an_attack_does_not_count_is_counted_for_it() -> None:
+    @dataclass(frozen=True)
+    class Asking(Attack):
+        def perturb(
+            self, model: Any, images: Tensor, labels: Tensor, rngs: Sequence[Generator]
+        ) -> Adversarial:
+            model(images)
+            model(images[4:6] + 0.001)
+            model(images[[2, 2, 2]])
+            x = images.clone().requires_grad_()
+            model(x).sum().backward()
+            return Adversarial(images)
+
+    outcomes = next(iter(run([Asking()], batch_size=33).attacks.values()))
+    attacked = outcomes.forwards[7:]
+    assert attacked.tolist() == [2, 2, 5, 2, 3, 3] + [2] * 27
+    assert outcomes.queries.tolist() == outcomes.forwards.tolist()
+    assert outcomes.backwards[7:].tolist() == [1] * 33
+
+
+def test_an_attack_that_miscounts_is_named() -> None:
+    @dataclass(frozen=True)
+    class Boasting(Attack):
+        def perturb(
+            self, model: Any, images: Tensor, labels: Tensor, rngs: Sequence[Generator]
+        ) -> Adversarial:
+            model(images)
+            return Adversarial(images, forwards=torch.zeros(len(images), dtype=torch.int64))
+
+    with pytest.raises(RuntimeError, match="Boasting reports 0 forwards but made 33"):
+        run([Boasting()])
 
 
 def test_an_attack_s_outcomes_do_not_depend_on_the_company_it_is_in() -> None:
@@ -166,6 +207,16 @@ def test_the_table_has_a_row_an_attack() -> None:
     assert table.loc[0, "accuracy"] == 33 / 40
     assert table.loc[1, "samples"] == 40
     assert table.loc[2, "mean_queries"] > 0
+
+
+def test_the_worst_case_is_over_the_attacks_of_one_ball_sample_by_sample() -> None:
+    result = run(["fgsm(eps=0.1)", "noise(eps=0.1)", "pgd-3(eps=0.1)", "fgsm(eps=0.2)", "simba"])
+    worst = result.worst_case("linf", 0.1)
+    own = [o for name, o in result.attacks.items() if "eps=0.1" in name]
+    assert np.array_equal(worst.robust, np.all([o.robust for o in own], axis=0))
+    assert worst.accuracy <= min(o.accuracy for o in own)
+    named = [name for name in result.table()["attack"] if name.startswith("worst")]
+    assert named == ["worst case (linf 0.1)"]
 
 
 def test_progress_goes_from_none_to_all() -> None:
@@ -297,8 +348,8 @@ class Odd(nn.Module):
     ("model", "sentence"),
     [
         (network(classes=2), "tells 2 classes apart but a label is 3; .* wrong number of classes"),
-        (Odd(lambda x: x.mean((1, 2, 3))), r"returns shape \(40,\) for 40 images"),
-        (Odd(lambda x: x), r"returns shape \(40, 1, 5, 5\)"),
+        (Odd(lambda x: x.mean((1, 2, 3))), r"returns shape \(16,\) for 16 images"),
+        (Odd(lambda x: x), r"returns shape \(16, 1, 5, 5\)"),
         (Odd(lambda x: (x, x)), "returns a tuple; it must return logits"),
     ],
 )

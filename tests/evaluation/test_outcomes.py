@@ -16,7 +16,8 @@ def outcomes() -> Outcomes:
     robust = np.array([True] * 5 + [False] * 5)
     queries = np.array([9, 9, 9, 9, 9, 1, 2, 6, 0, 0])
     sizes = np.linspace(0, 1, 10, dtype=np.float32)
-    return Outcomes(correct, robust, queries, queries + 1, sizes, sizes)
+    rounded = np.array([True] * 6 + [False] * 4)  # one of the three is right again, rounded
+    return Outcomes(correct, robust, rounded, queries, queries + 1, queries + 2, sizes, sizes)
 
 
 def test_accuracy_is_over_all_samples_and_success_over_the_attacked_ones() -> None:
@@ -28,6 +29,28 @@ def test_queries_are_given_over_all_attacked_and_over_the_successes() -> None:
     assert outcomes().mean_queries == (5 * 9 + 9) / 8
     assert outcomes().mean_queries_of_successes == 3
     assert outcomes().median_queries_of_successes == 2
+
+
+def test_costs_are_means_over_the_attacked() -> None:
+    assert outcomes().mean_forwards == outcomes().mean_queries + 1
+    assert outcomes().mean_backwards == outcomes().mean_queries + 2
+
+
+def test_adversarial_images_may_not_survive_rounding_to_8_bits() -> None:
+    assert outcomes().survive_rounding == pytest.approx(2 / 3)
+
+
+def test_the_worst_of_several_is_taken_sample_by_sample_over_those_that_all_were_given() -> None:
+    first = outcomes()
+    values = {name: array[:8].copy() for name, array in vars(first).items()}
+    values["robust"][:] = True
+    values["robust"][0] = values["rounded"][0] = False
+    values["linf"] += 1
+    worst = Outcomes.worst_of([first, Outcomes(**values)])
+    assert worst.robust.tolist() == [False, True, True, True, True, False, False, False]
+    assert worst.queries.tolist() == (2 * first.queries[:8]).tolist()
+    assert worst.linf[0] == values["linf"][0]  # the attack that fooled it
+    assert worst.linf[5:].tolist() == first.linf[5:8].tolist()
 
 
 def test_nothing_attacked_has_no_rate() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -24,8 +25,10 @@ def outcomes(robust: int, samples: int = 100, queries: int = 0) -> Outcomes:
     return Outcomes(
         correct=correct,
         robust=np.arange(samples) < robust,
+        rounded=np.arange(samples) < robust + 3,
         queries=np.where(correct, queries, 0).astype(np.int64),
         forwards=np.zeros(samples, dtype=np.int64),
+        backwards=np.zeros(samples, dtype=np.int64),
         linf=np.zeros(samples, dtype=np.float32),
         l2=np.zeros(samples, dtype=np.float32),
     )
@@ -57,6 +60,25 @@ def test_the_best_by_the_ranking_column_comes_first() -> None:
     table = leaderboard(result(row("a", cell(20)), row("b", cell(40)), row("c", cell(30))))
     assert list(table["defense"]) == ["b", "c", "a"]
     assert list(table["rank"]) == [1, 2, 3]
+
+
+def test_the_share_of_adversarial_images_that_survive_rounding_is_a_column() -> None:
+    table = leaderboard(result(row("a", cell(60))))
+    assert table.loc[0, "fgsm_rounded"] == 27 / 30
+
+
+def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_ball() -> None:
+    even = np.arange(100) % 2 == 0
+    figures = {name: outcomes(60) for name in ("clean", "fgsm", "fgsm(eps=0.5)")}
+    other = outcomes(60)
+    figures["pgd-10"] = replace(other, robust=other.robust & even)
+    evaluation = EvaluationSpec(attacks=tuple(figures)[1:], samples=100, rank_by="pgd-10")
+    board = Board(title="t", defenses=("a",), evaluation=evaluation)
+    cells = row("a", CellResult(0, figures, 1.0, "digest"))
+    table = leaderboard(BoardResult(board, "mnist5k", (cells,)))
+    assert table.loc[0, "worst_case_mean"] == 0.3
+    alone = leaderboard(result(row("a", cell(60))))
+    assert "worst_case_mean" not in alone  # simba keeps to no ball
 
 
 def test_a_row_says_what_its_recipe_changes() -> None:

@@ -1,0 +1,218 @@
+"""One group of attacks that share a search, on all of its samples."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from robench.contracts import Adversarial, Attack
+from robench.conveyor import halve, keep_busy
+from robench.evaluation.checks import check_perturbation, sizes
+from robench.evaluation.counting import Counted
+from robench.evaluation.outcomes import Outcomes
+from robench.evaluation.victim import Victim
+from robench.memory import is_out_of_memory
+from robench.randomness import generators
+
+Progress = Callable[[str, int, int], None]
+"""Told the attack's name, the samples that are through, and all of them."""
+
+POOL_BYTES = 2**26
+"""Size of the images that are handed at once to an attack that keeps its own batches."""
+
+_ON_THE_GRID = 1e-6
+"""Pixels that are nearer than this to a multiple of 1/255 are one: rounding changes nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What every group of an evaluation shares.
+
+    Attributes:
+        victim: the model.
+        images: (N, C, H, W) float32 in [0, 1], on the CPU.
+        labels: (N,) int64, on the CPU.
+        clean: (N,) bool, right on the clean image.
+        seed: of random starts and orders.
+        device: where to work.
+        pools: hand many batches at once to the attacks that take them.
+        progress: told how the work goes.
+    """
+
+    victim: Victim
+    images: Tensor
+    labels: Tensor
+    clean: Tensor
+    seed: int
+    device: torch.device
+    pools: bool
+    progress: Progress
+
+
+def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
+    """Attack the samples that are right; an attack sees only the first of its own ``samples``.
+
+    Raises:
+        RuntimeError: where an attack leaves [0, 1] or its ball, or miscounts.
+    """
+    total = len(job.images)
+    counts = {name: min(a.samples or total, total) for name, a in group.items()}
+    arrays = {name: _empty(job.clean[:count]) for name, count in counts.items()}
+    correct = job.clean.nonzero().squeeze(1)
+    todo = correct[correct < max(counts.values())]
+    label = ", ".join(group)
+    done = 0
+    job.progress(label, 0, len(todo))
+    while done < len(todo):
+        rows = todo[done : done + _pool(group, job)]
+        # An attack that stops early must not see the later samples of its group.
+        present = {name: a for name, a in group.items() if counts[name] > int(rows[0])}
+        job.victim.report = partial(_report, job.progress, label, done, len(todo))
+        images, labels = job.images[rows].contiguous().to(job.device), job.labels[rows]
+        try:
+            found = _search(list(present.values()), job, images, labels.to(job.device), rows)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            halve(job.victim, len(rows))  # an attack that keeps its own batches never gets here
+            continue
+        finally:
+            job.victim.report = None
+        verdicts = _Verdicts(job.victim, labels)
+        for name, adversarial in zip(present, found, strict=True):
+            mine = rows < counts[name]
+            values = _costs(images, adversarial) | verdicts.of(adversarial.images)
+            _fill(arrays[name], rows, mine, values)
+        done += len(rows)
+        if not all(attack.pools for attack in present.values()):
+            job.progress(label, done, len(todo))
+    return {name: Outcomes(**{k: v.numpy() for k, v in a.items()}) for name, a in arrays.items()}
+
+
+def right(victim: Victim, images: Tensor, labels: Tensor) -> Tensor:
+    """Return where the model's float32 verdict is the true class, (B,) bool on the CPU.
+
+    Args:
+        victim: the model.
+        images: (B, C, H, W), on its device or on the CPU.
+        labels: (B,) int64, on the CPU.
+    """
+    verdicts = torch.zeros(len(images), dtype=torch.bool)
+
+    def advance(rows: Tensor) -> Tensor:
+        logits = victim.verdict(images[rows].to(victim.device)).cpu()
+        # A model that breaks down on an image is not right there.
+        verdicts[rows] = logits.isfinite().all(1) & (logits.argmax(1) == labels[rows])
+        return torch.ones(len(rows), dtype=torch.bool)
+
+    keep_busy(victim, torch.arange(len(images)), advance)
+    return verdicts
+
+
+def _report(progress: Progress, label: str, done: int, total: int, more: int) -> None:
+    progress(label, done + more, total)
+
+
+def _pool(group: Mapping[str, Attack], job: Job) -> int:
+    """Return how many samples are handed over at once."""
+    batch_size = job.victim.batch_size
+    if not job.pools or not all(attack.pools for attack in group.values()):
+        return batch_size
+    size = 4 * math.prod(job.images.shape[1:])
+    return max(batch_size, POOL_BYTES // size)
+
+
+def _search(
+    attacks: list[Attack], job: Job, images: Tensor, labels: Tensor, rows: Tensor
+) -> list[Adversarial]:
+    """Run the attacks and see to it that everything is counted and every image is allowed."""
+    kind = type(attacks[0])
+    rngs = generators(job.seed, rows.tolist())
+    victim = job.victim
+    victim.forwards = victim.backwards = 0
+    model = victim if kind.pools else Counted(victim, images)
+    found = kind.perturb_together(attacks, model, images, labels, rngs)
+    counted = []
+    for attack, adversarial in zip(attacks, found, strict=True):
+        check_perturbation(attack, images, adversarial.images)
+        if isinstance(model, Counted):
+            forwards, backwards = adversarial.forwards, adversarial.backwards
+            forwards = model.forwards if forwards is None else forwards
+            backwards = model.backwards if backwards is None else backwards
+            queries = forwards if adversarial.queries is None else adversarial.queries
+            adversarial = Adversarial(adversarial.images, queries, forwards, backwards)
+        counted.append(adversarial)
+    if len(attacks) == 1:
+        _check_counts(kind.__name__, counted[0], victim)
+    return counted
+
+
+def _check_counts(name: str, adversarial: Adversarial, victim: Victim) -> None:
+    """Hold what an attack says that it cost to what was really computed."""
+    asked = (("forwards", victim.forwards), ("backwards", victim.backwards))
+    for what, truth in asked:
+        told = getattr(adversarial, what)
+        if told is None:
+            raise RuntimeError(f"{name} keeps its own batches and must count its {what}")
+        if what == "forwards" and int(told.sum()) != truth:
+            raise RuntimeError(f"{name} reports {int(told.sum())} {what} but made {truth}")
+
+
+class _Verdicts:
+    """The verdicts on one attack after the other; the same image is not judged twice."""
+
+    def __init__(self, victim: Victim, labels: Tensor) -> None:
+        self._victim, self._labels = victim, labels
+        self._images: Tensor | None = None
+        self._robust = torch.zeros(len(labels), dtype=torch.bool)
+        self._rounded = self._robust.clone()
+
+    def of(self, images: Tensor) -> dict[str, Tensor]:
+        """Return where the model is right, and where it is on images rounded to 8 bits."""
+        before, self._images = self._images, images
+        new = torch.ones(len(images), dtype=torch.bool)
+        if before is not None:
+            new = (images != before).flatten(1).any(1).cpu()
+        robust, rounded = self._robust.clone(), self._rounded.clone()
+        self._robust, self._rounded = robust, rounded
+        robust[new] = self._right(images, new)
+        rounded[new] = robust[new]
+        pixels = images.mul(255).round().div(255)
+        moved = (pixels - images).abs().flatten(1).amax(1).cpu() > _ON_THE_GRID
+        asked = new & ~robust & moved
+        rounded[asked] = self._right(pixels, asked)
+        return {"robust": robust, "rounded": rounded}
+
+    def _right(self, images: Tensor, rows: Tensor) -> Tensor:
+        return right(self._victim, images[rows.to(images.device)], self._labels[rows])
+
+
+def _costs(images: Tensor, adversarial: Adversarial) -> dict[str, Tensor]:
+    linf, l2 = sizes(images, adversarial.images)
+    counts = {name: getattr(adversarial, name) for name in ("queries", "forwards", "backwards")}
+    return {"linf": linf, "l2": l2, **counts}
+
+
+def _empty(clean: Tensor) -> dict[str, Tensor]:
+    counts = torch.zeros(len(clean), dtype=torch.int64)
+    lengths = torch.zeros(len(clean))
+    return {
+        "correct": clean.clone(),
+        "robust": clean.clone(),
+        "rounded": clean.clone(),
+        "queries": counts,
+        "forwards": counts.clone(),
+        "backwards": counts.clone(),
+        "linf": lengths,
+        "l2": lengths.clone(),
+    }
+
+
+def _fill(
+    arrays: dict[str, Tensor], rows: Tensor, mine: Tensor, values: Mapping[str, Tensor]
+) -> None:
+    for key, value in values.items():
+        arrays[key][rows[mine]] = value.cpu()[mine].to(arrays[key].dtype)

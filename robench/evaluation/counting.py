@@ -1,0 +1,61 @@
+"""Counting what an attack asks of a model, sample by sample, whatever code it is."""
+
+import torch
+from torch import Tensor, nn
+
+from robench.evaluation.victim import Victim
+
+
+class Counted(nn.Module):
+    """A victim that counts the forwards and backwards of each sample; stays in eval mode.
+
+    An attack may ask about all samples at once, some of them, or one of them many times. As many
+    images as there are samples are taken to be these, in order; else each image counts for the
+    sample whose clean image is nearest.
+
+    Attributes:
+        forwards: (B,) int64.
+        backwards: (B,) int64, images whose logits a gradient came back to.
+    """
+
+    def __init__(self, victim: Victim, clean: Tensor) -> None:
+        super().__init__()
+        self.module = victim.module  # libraries look for parameters to learn the device
+        self.training = False
+        self._victim = victim
+        self._clean = clean.flatten(1)
+        self.forwards = torch.zeros(len(clean), dtype=torch.int64)
+        self.backwards = torch.zeros(len(clean), dtype=torch.int64)
+
+    def train(self, mode: bool = True) -> "Counted":
+        """Stay in eval mode: no attack may change what is judged."""
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the exact logits."""
+        rows = self._count(images)
+        logits = self._victim(images)
+        if logits.requires_grad:
+            logits.register_hook(lambda _: self._add(self.backwards, rows))
+        return logits
+
+    def for_gradients(self, images: Tensor) -> Tensor:
+        """Return the logits of the fast copy."""
+        rows = self._count(images)
+        self._add(self.backwards, rows)
+        return self._victim.for_gradients(images)
+
+    def _count(self, images: Tensor) -> Tensor:
+        rows = self._rows(images.detach())
+        self._add(self.forwards, rows)
+        return rows
+
+    def _rows(self, images: Tensor) -> Tensor:
+        if len(images) == len(self._clean):
+            return torch.arange(len(images))
+        flat = images.flatten(1).to(self._clean)
+        return torch.cdist(flat, self._clean).argmin(1).cpu()
+
+    @staticmethod
+    def _add(counts: Tensor, rows: Tensor) -> None:
+        counts.index_add_(0, rows, torch.ones_like(rows))

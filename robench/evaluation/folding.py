@@ -1,0 +1,100 @@
+"""Copies of a network that compute the same in evaluation with less work."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """Return a copy in eval mode with weights computed once and batch norms folded.
+
+    Parametrized weights become plain ones, and a BatchNorm2d that alone uses the output of a plain
+    convolution goes into its weight and bias. What torch.fx cannot trace keeps its batch norms.
+    """
+    plain = copy.deepcopy(model).eval().requires_grad_(False)
+    for path, module in list(plain.named_modules()):
+        if path and parametrize.is_parametrized(module) and (layer := _computed(module)):
+            _set(plain, path, layer)
+    try:
+        graph = _Tracer().trace(plain)
+    except Exception:  # control flow on values, and whatever else its author wrote
+        return plain
+    network = fx.GraphModule(plain, graph)
+    for node in list(graph.nodes):
+        _fold(network, node)
+    network.recompile()
+    return network
+
+
+def _computed(module: nn.Module) -> nn.Module | None:
+    """Return a plain layer with the weights that a parametrized one computes, or None.
+
+    torch's own removal would delete the property from a class that the copy shares with the model.
+    """
+    if _hooked(module) or set(module.parametrizations) - {"weight"}:  # type: ignore[arg-type]
+        return None
+    base = type(module).__mro__[1]
+    if base is nn.Linear:
+        layer: Any = nn.Linear(1, 1, bias=False)
+    elif base is nn.Conv2d:
+        layer = nn.Conv2d(1, 1, 1, bias=False)
+        for name in (*nn.Conv2d.__constants__, "_reversed_padding_repeated_twice"):
+            setattr(layer, name, getattr(module, name))
+    else:
+        return None
+    with torch.no_grad():
+        layer.weight = nn.Parameter(module.weight.detach().clone(), requires_grad=False)  # type: ignore[operator]
+    layer.bias = module.bias
+    return layer.eval()
+
+
+class _Tracer(fx.Tracer):
+    """Looks into containers only: a layer is what its own code does."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return not any(True for _ in m.children()) or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+
+def _fold(network: fx.GraphModule, norm: fx.Node) -> None:
+    """Fold a batch norm into the convolution before it, where there is one of its own."""
+    before: Any = norm.args[0] if norm.args else None
+    if norm.op != "call_module" or not isinstance(before, fx.Node) or before.op != "call_module":
+        return
+    bn, conv = (network.get_submodule(str(node.target)) for node in (norm, before))
+    if type(bn) is not nn.BatchNorm2d or type(conv) is not nn.Conv2d or len(before.users) > 1:
+        return
+    # A convolution that is used twice cannot take the norm of one of its uses.
+    if sum(node.target == before.target for node in network.graph.nodes) > 1:
+        return
+    if bn.running_mean is None or _hooked(bn) or _hooked(conv):
+        return
+    _set(network, str(before.target), fuse_conv_bn_eval(conv, bn))
+    norm.replace_all_uses_with(before)
+    network.graph.erase_node(norm)
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def _set(network: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(network.get_submodule(parent), name, module)
+
+
+def half_precision(model: nn.Module) -> nn.Module:
+    """Return a copy whose plain convolutions and linear layers have bf16 weights, for autocast.
+
+    Autocast would turn them at each forward; other parameters are left to the layers.
+    """
+    half = copy.deepcopy(model).eval().requires_grad_(False)
+    for module in half.modules():
+        if type(module) in (nn.Conv2d, nn.Linear) and not parametrize.is_parametrized(module):
+            module.to(torch.bfloat16)
+    return half

@@ -1,0 +1,198 @@
+"""The model under attack: exact verdicts, fast gradients, no shortcut that weakens an attack."""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.calls import parse_call
+from robench.errors import UserError
+from robench.evaluation import evaluate
+from robench.evaluation.victim import Victim
+from robench.losses import input_gradient
+from robench.randomness import generators
+from robench.registry import attacks as registry
+from robench.specs import Shortcut
+
+Digits = tuple[Tensor, Tensor]
+NAMES = ["fgsm", "pgd-5", "pgd-10", "pgd-10(judge='any')", "pgd-5(restarts=3)"]
+BALL = {"eps": 0.08, "step_size": 0.02}
+
+
+def victim(model: nn.Module, images: Tensor, **options: Any) -> Victim:
+    return Victim(model.requires_grad_(False), images[:16], batch_size=64, **options)
+
+
+@pytest.mark.parametrize("without", [[], *([name] for name in get_args(Shortcut)),
+                                     list(get_args(Shortcut))])  # fmt: skip
+def test_no_shortcut_makes_verdicts_weaker(
+    digits_net: nn.Module, digits_test: Digits, without: Sequence[str]
+) -> None:
+    plain = evaluate(digits_net, *digits_test, NAMES, defaults=BALL, without=get_args(Shortcut))
+    result = evaluate(digits_net, *digits_test, NAMES, defaults=BALL, without=without)
+    for name in NAMES:
+        assert 0.1 < plain.accuracy(name) < 0.9
+        assert result.accuracy(name) <= plain.accuracy(name) + 0.011  # a sample at a tie
+
+
+def test_in_float32_folding_changes_no_verdict(digits_net: nn.Module, digits_test: Digits) -> None:
+    results = [
+        evaluate(digits_net, *digits_test, NAMES, defaults=BALL, without=without)
+        for without in (["bf16"], ["bf16", "folding"], ["bf16", "pools"])
+    ]
+    for name in NAMES:
+        for other in results[1:]:
+            assert np.array_equal(results[0].attacks[name].robust, other.attacks[name].robust)
+
+
+EVERY = [
+    "pgd-5", "pgd-8(judge='any')", "fgsm", "simba(max_steps=20)", "pgd-4(restarts=3)", "noise",
+    "pgd-3(norm='l2', eps=0.5)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("batch_size", [7, 16, 33])
+def test_in_float32_the_batch_size_changes_no_bit(
+    digits_net: nn.Module, digits_test: Digits, name: str, batch_size: int
+) -> None:
+    results = [
+        evaluate(digits_net, *digits_test, [name], defaults=BALL, without=["bf16"], batch_size=size)
+        for size in (100, batch_size)
+    ]
+    wanted, found = (vars(result.attacks[name]) for result in results)
+    assert {key for key in wanted if not np.array_equal(found[key], wanted[key])} == set()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_in_float32_the_order_of_samples_changes_no_bit(
+    digits_net: nn.Module, digits_test: Digits, name: str
+) -> None:
+    images, labels = digits_test
+    attack = registry.build(parse_call(name), BALL)
+    model = victim(digits_net, images, without=["bf16"])
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    whole = attack.perturb(model, images, labels, generators(0, range(100)))
+    shuffled = attack.perturb(model, images[order], labels[order], generators(0, order.tolist()))
+    assert torch.equal(shuffled.images, whole.images[order])
+    assert whole.forwards is not None
+    assert shuffled.forwards is not None
+    assert torch.equal(shuffled.forwards, whole.forwards[order])
+
+
+def test_verdicts_are_those_of_the_model(digits_net: nn.Module, digits_test: Digits) -> None:
+    model = victim(digits_net, digits_test[0])
+    noisy = (digits_test[0] + 0.3 * torch.rand_like(digits_test[0])).clamp(0, 1)
+    assert torch.equal(model.verdict(noisy).argmax(1), digits_net(noisy).argmax(1))
+
+
+def test_near_a_tie_the_model_itself_decides(digits_test: Digits) -> None:
+    class Tied(nn.Module):
+        """Two classes whose logits differ by the last bits, first for dark images."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.bn(self.conv(x)).mean((2, 3))
+            return y[:, :1] + torch.tensor([0.0, 1e-6, -5.0])
+
+    torch.manual_seed(0)
+    model = Tied().eval()
+    under_attack = victim(model, digits_test[0])
+    assert under_attack._judge is not model
+    assert torch.equal(under_attack.verdict(digits_test[0]), model(digits_test[0]))
+
+
+def test_gradients_of_the_fast_copy_point_where_the_model_s_do(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    exact, _ = input_gradient(digits_net, *digits_test, "ce")
+    fast, logits = input_gradient(victim(digits_net, digits_test[0]), *digits_test, "ce")
+    cosine = nn.functional.cosine_similarity(exact.flatten(1), fast.flatten(1))
+    assert cosine.median() > 0.99
+    assert logits.dtype == torch.float32
+
+
+class Random(nn.Module):
+    """A defense that draws random numbers."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x + 0.1 * torch.rand_like(x))
+
+
+class Float32Only(nn.Module):
+    """A model that does not work in bf16."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.conv2d(x, torch.ones(1, 1, 1, 1))
+        if y.dtype != torch.float32:
+            raise TypeError("float32, please")
+        return self.model(x)
+
+
+class Coarse(nn.Module):
+    """A model whose logits are nonsense in bf16."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = nn.functional.conv2d(x, torch.ones(1, 1, 1, 1)).dtype != torch.float32
+        return -self.model(x) if half else self.model(x)
+
+
+@pytest.mark.parametrize("kind", [Random, Float32Only, Coarse])
+def test_a_model_that_the_copy_does_not_match_is_attacked_itself(
+    kind: type[nn.Module], digits_net: nn.Module, digits_test: Digits
+) -> None:
+    model = victim(kind(digits_net).eval(), digits_test[0])  # type: ignore[call-arg]
+    assert model.gradients == "float32"
+
+
+def test_fillers_are_not_counted(digits_net: nn.Module, digits_test: Digits) -> None:
+    model = victim(digits_net, digits_test[0])
+    assert (model.forwards, model.backwards) == (0, 0)
+    model(digits_test[0][:5])
+    model.verdict(digits_test[0][:3])
+    input_gradient(model, digits_test[0][:7], digits_test[1][:7], "ce")
+    assert (model.forwards, model.backwards) == (15, 7)
+
+
+def test_a_shortcut_that_is_not_there_is_told_in_a_sentence(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    with pytest.raises(UserError, match="no shortcut 'fold'; did you mean 'folding'"):
+        evaluate(digits_net, *digits_test, ["fgsm"], without=["fold"])
+
+
+def test_out_of_memory_in_the_middle_of_an_attack_loses_nothing(
+    digits_net: nn.Module, digits_test: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["pgd-5", "simba(max_steps=10)", "noise"]
+    expected = evaluate(digits_net, *digits_test, names, defaults=BALL)
+    asked = Victim._ask
+
+    def small(self: Victim, model: nn.Module, images: Tensor) -> Tensor:
+        if len(images) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return asked(self, model, images)
+
+    monkeypatch.setattr(Victim, "_ask", small)
+    with pytest.warns(UserWarning, match="going on with"):
+        result = evaluate(digits_net, *digits_test, names, defaults=BALL)
+    for name in names:
+        assert np.array_equal(expected.attacks[name].robust, result.attacks[name].robust)

@@ -1,0 +1,99 @@
+"""Batches stay full, finished samples leave, and memory that runs out loses nothing."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from robench.conveyor import keep_busy
+from robench.errors import UserError
+
+
+class Model:
+    """A model with a batch size, asked nothing here."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.told: list[int] = []
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images
+
+    def report(self, finished: int) -> None:
+        self.told.append(finished)
+
+
+@given(st.lists(st.integers(1, 6), max_size=20), st.integers(1, 8))
+def test_every_sample_gets_the_steps_it_needs_in_full_batches(need: list[int], size: int) -> None:
+    left = torch.tensor(need, dtype=torch.int64)
+    batches: list[int] = []
+
+    def advance(rows: Tensor) -> Tensor:
+        assert len(rows.unique()) == len(rows)
+        batches.append(len(rows))
+        left[rows] -= 1
+        return left[rows] == 0
+
+    model = Model(size)
+    keep_busy(model, torch.arange(len(need)), advance)
+    assert (left == 0).all()
+    assert sum(batches) == sum(need)
+    # A batch is only less than full when all that is left is in it.
+    assert batches == sorted(batches, reverse=True)
+    assert model.told == sorted(model.told)
+    assert not need or model.told[-1] == len(need)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_out_of_memory_halves_the_batch_says_so_and_loses_nothing(error: Exception) -> None:
+    steps = torch.zeros(10, dtype=torch.int64)
+
+    def advance(rows: Tensor) -> Tensor:
+        if len(rows) > 3:
+            raise error
+        steps[rows] += 1
+        return steps[rows] == 2
+
+    model = Model(8)
+    with pytest.warns(UserWarning, match="out of memory with 4 images at a time: going on with 2"):
+        keep_busy(model, torch.arange(10), advance)
+    assert model.batch_size == 2
+    assert (steps == 2).all()
+
+
+def test_no_memory_for_one_image_is_told_in_a_sentence() -> None:
+    def advance(rows: Tensor) -> Tensor:
+        raise MemoryError
+
+    with (
+        pytest.warns(UserWarning, match="going on with 1"),
+        pytest.raises(UserError, match=r"out of memory with 1 image\(s\) at a time"),
+    ):
+        keep_busy(Model(2), torch.arange(3), advance)
+
+
+def test_other_errors_pass() -> None:
+    def advance(rows: Tensor) -> Tensor:
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        keep_busy(Model(2), torch.arange(3), advance)
+
+
+def test_a_plain_function_is_given_all_at_once() -> None:
+    seen: list[int] = []
+
+    def advance(rows: Tensor) -> Tensor:
+        seen.append(len(rows))
+        return torch.ones(len(rows), dtype=torch.bool)
+
+    keep_busy(lambda x: x, torch.arange(7), advance)
+    assert seen == [7]
