@@ -33,11 +33,20 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return others.amax(1) - true
 
 
+def verdict(model: LogitsModel, images: Tensor) -> Tensor:
+    """Return float32 logits to judge by, (B, C, H, W) -> (B, classes); without gradient.
+
+    A model under evaluation gives them faster than when it is called, and the same but for
+    rounding (:class:`robench.evaluation.victim.Victim`).
+    """
+    with torch.no_grad():
+        logits: Tensor = getattr(model, "verdict", model)(images)
+    return logits.float()
+
+
 def fooled(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
     """Return where the model's float32 verdict is another class, (B, C, H, W) -> (B,) bool."""
-    with torch.no_grad():
-        logits = getattr(model, "verdict", model)(images)
-    return logits.argmax(1).ne(labels)
+    return verdict(model, images).argmax(1).ne(labels)
 
 
 def input_gradient(

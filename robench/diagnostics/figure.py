@@ -1,14 +1,12 @@
 """The picture of the paper's Figure 2: conditioning and norm of each layer, a curve a network."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from robench.files import write_bytes
+from robench.figures import save_figure
 
 PANELS = (
     ("channel_condition_median", "channel-wise condition number (median)"),
@@ -38,12 +36,4 @@ def draw_spectra(networks: Mapping[str, pd.DataFrame], caption: str, path: Path)
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     figure.supxlabel(caption, fontsize="x-small", x=0.0, ha="left")
-    buffer = io.BytesIO()
-    # Without date and random names, so that the same spectra give the same file.
-    with rc_context({"svg.hashsalt": "robench"}):
-        figure.savefig(buffer, format=path.suffix.lstrip("."), metadata=_undated(path.suffix))
-    write_bytes(path, buffer.getvalue())
-
-
-def _undated(suffix: str) -> dict[str, None]:
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
+    save_figure(figure, path)

@@ -1,7 +1,9 @@
 """SimBA: Algorithm 1 of Guo et al. 2019, batched, with exact accounting."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.fft import dctn
 from torch import Tensor, nn
 
 from robench.attacks import SimBA
@@ -102,6 +104,87 @@ def test_batches_of_any_size_and_order_give_the_same(
         assert alone.queries[0] == whole.queries[i]
 
 
+def authors_batch_code(
+    model: nn.Module, images: Tensor, labels: Tensor, order: list[int], step: float
+) -> tuple[Tensor, Tensor]:
+    """What the batch code of Guo et al. does, written plainly: images and charged queries."""
+    x, queries = images.flatten(1).clone(), torch.zeros(len(images), dtype=torch.int64)
+
+    def probabilities(flat: Tensor, rows: Tensor) -> Tensor:
+        logits = model(flat.clamp(0, 1).view(-1, *images.shape[1:])).double()
+        return logits.softmax(1).gather(1, labels[rows, None]).squeeze(1)
+
+    before = probabilities(x, torch.arange(len(x)))
+    for coordinate in order:
+        wrong = model(x.clamp(0, 1).view_as(images)).argmax(1) != labels
+        rows = (~wrong).nonzero().squeeze(1)
+        if not len(rows):
+            break
+        left, right = x[rows].clone(), x[rows].clone()
+        left[:, coordinate] -= step
+        right[:, coordinate] += step
+        p_left, p_right = probabilities(left, rows), probabilities(right, rows)
+        improved = p_left < before[rows]
+        queries[rows] += 1 + (~improved).long()
+        right_improved = p_right < torch.minimum(before[rows], p_left)
+        for keep, new, p in ((improved, left, p_left), (right_improved, right, p_right)):
+            x[rows[keep]] = new[keep]
+            before[rows[keep]] = p[keep]
+    return x.clamp(0, 1).view_as(images), queries
+
+
+def test_the_original_mode_does_and_charges_what_the_authors_batch_code_does(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = digits_test
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0)).tolist()
+    with torch.no_grad():
+        expected, queries = authors_batch_code(digits_net, images, labels, order[:40], 0.2)
+    attack = SimBA(mode="original", max_steps=40)
+    result = attack.perturb(digits_net, images, labels, generators(0, range(100)))
+    torch.testing.assert_close(result.images, expected)
+    assert result.queries is not None
+    assert torch.equal(result.queries, queries)
+    assert result.forwards is not None
+    tried = (result.forwards - 1) // 2
+    assert (result.forwards % 2 == 1).all()  # the image, then both signs of each coordinate
+    assert (result.queries <= 2 * tried).all()
+    assert (result.queries >= tried).all()
+    assert result.forwards.sum() > result.queries.sum()
+
+
+@pytest.mark.parametrize("frequencies", [None, 3])
+def test_in_the_dct_basis_images_change_along_cosines(
+    digits_net: nn.Module, digits_test: Digits, frequencies: int | None
+) -> None:
+    grey = digits_test[0] * 0.2 + 0.4  # far from 0 and 1, where nothing is clamped
+    labels = digits_net(grey).argmax(1)
+    attack = SimBA(basis="dct", step=0.05, frequencies=frequencies, max_steps=6)
+    result = attack.perturb(digits_net, grey, labels, generators(0, range(100)))
+    coefficients = dctn((result.images - grey).numpy(), axes=(2, 3), norm="ortho")
+    sizes = np.abs(coefficients)
+    moved = sizes > 0.01
+    np.testing.assert_allclose(sizes[moved], 0.05, atol=1e-4)
+    assert moved.sum((1, 2, 3)).max() <= 6
+    assert moved.any()
+    if frequencies:
+        assert not moved[:, :, frequencies:].any()
+        assert not moved[:, :, :, frequencies:].any()
+
+
+def test_a_targeted_search_stops_at_its_target(digits_net: nn.Module, digits_test: Digits) -> None:
+    images, labels = digits_test
+    rngs = generators(0, range(100))
+    result = SimBA(targeted=True, step=0.5).perturb(digits_net, images, labels, rngs)
+    found = digits_net(result.images).argmax(1)
+    untargeted = SimBA(step=0.5).perturb(digits_net, images, labels, generators(0, range(100)))
+    assert result.queries is not None
+    assert untargeted.queries is not None
+    assert (found != labels).float().mean() > 0.5
+    assert len(found[found != labels].unique()) > 5
+    assert result.queries.float().mean() > untargeted.queries.float().mean()
+
+
 def test_the_inputs_are_left_as_they_are(digits_net: nn.Module, digits_test: Digits) -> None:
     images, labels = digits_test
     before = images.clone()
@@ -122,7 +205,8 @@ def test_images_that_are_fooled_already_cost_nothing(
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [("simba(step=0)", "step is 0"), ("simba(step=2)", "step is 2"),
-     ("simba(max_steps=0)", "max_steps is 0"), ('simba(basis="dct2")', "basis = 'dct2'")],
+     ("simba(max_steps=0)", "max_steps is 0"), ('simba(basis="dct2")', "basis = 'dct2'"),
+     ("simba(frequencies=3)", "frequencies are for the basis 'dct'")],
 )  # fmt: skip
 def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):

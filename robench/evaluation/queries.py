@@ -1,0 +1,69 @@
+"""What a black-box attack achieves with how many queries; images that held out are censored."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import CensoredData, ecdf
+
+from robench.evaluation.outcomes import Outcomes
+from robench.figures import save_figure
+
+
+def success_curve(outcomes: Outcomes) -> pd.DataFrame:
+    """Return the share of attacked images that are fooled within so many queries.
+
+    An image whose search ended without success says only that it takes more queries than it was
+    given: it is right-censored there, and the share is Kaplan and Meier's estimate (1958) of what
+    unlimited searches would give. Where every search has the same cap, it is the plain share.
+
+    Args:
+        outcomes: of one attack; images with a clean mistake are left out.
+
+    Returns:
+        Columns ``queries``, ``success``; a row a number of queries at which an image was fooled.
+    """
+    attacked = outcomes.queries[outcomes.correct]
+    fooled = outcomes.fooled[outcomes.correct]
+    if not fooled.any():
+        return pd.DataFrame({"queries": np.array([], dtype=np.int64), "success": np.array([])})
+    sample = CensoredData(uncensored=attacked[fooled], right=attacked[~fooled])
+    curve = ecdf(sample).cdf
+    steps = np.isin(curve.quantiles, attacked[fooled])
+    return pd.DataFrame(
+        {
+            "queries": curve.quantiles[steps].astype(np.int64),
+            "success": curve.probabilities[steps],
+        }
+    )
+
+
+def median_queries(outcomes: Outcomes) -> float:
+    """Return the queries within which half of the attacked images are fooled; nan if never."""
+    curve = success_curve(outcomes)
+    reached = curve.loc[curve["success"] >= 0.5, "queries"]
+    return float(reached.iloc[0]) if len(reached) else math.nan
+
+
+def draw_success(curves: Mapping[str, pd.DataFrame], caption: str, path: Path) -> None:
+    """Draw success against queries, a curve an attack, into a file whose ending says its format.
+
+    Args:
+        curves: name in the legend -> table of :func:`success_curve`.
+        caption: what the curves stand on, printed below.
+        path: ``.svg``, ``.png`` or ``.pdf``.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name, curve in curves.items():
+        queries = np.concatenate([[0], curve["queries"]])
+        success = np.concatenate([[0.0], curve["success"]])
+        axes.step(queries, 100 * success, where="post", label=name)
+    axes.set(xlabel="queries", ylabel="attacked images fooled, %", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.supxlabel(caption, fontsize="small")
+    save_figure(figure, path)

@@ -1,0 +1,23 @@
+"""Saving pictures: the same figure gives the same file."""
+
+import io
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from robench.files import write_bytes
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure to a file whose ending says its format: ``.svg``, ``.png`` or ``.pdf``.
+
+    Without date and random names, so that the same data give the same bytes.
+    """
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "robench"}):
+        figure.savefig(
+            buffer, format=path.suffix.lstrip("."), metadata=undated.get(path.suffix, {})
+        )
+    write_bytes(path, buffer.getvalue())
