@@ -19,7 +19,7 @@ from dataclasses import dataclass, is_dataclass
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
@@ -43,6 +43,20 @@ class Entry(Generic[T]):
     file: str
 
 
+class Library(Protocol[T]):
+    """Another library's things, named ``prefix:NAME``."""
+
+    def names(self) -> list[str]:
+        """Return the names, without the prefix."""
+
+    def entry(self, name: str) -> Entry[T]:
+        """Return an entry by its name without the prefix.
+
+        Raises:
+            UserError: where there is none of that name.
+        """
+
+
 class Registry(Generic[T]):
     """Name -> entry, for one kind of thing.
 
@@ -57,6 +71,7 @@ class Registry(Generic[T]):
         self._source = source
         self._group = group
         self._entries: dict[str, Entry[T]] = {}
+        self._libraries: dict[str, Library[T]] = {}
         self._discovered = False
 
     def register(self, name: str, *, reference: str = "") -> Callable[[Target], Target]:
@@ -89,6 +104,10 @@ class Registry(Generic[T]):
 
         return decorate
 
+    def register_library(self, prefix: str, library: Library[T]) -> None:
+        """Make the things of another library known as ``prefix:NAME``."""
+        self._libraries[prefix] = library
+
     def get(self, name: str) -> Entry[T]:
         """Return the entry called ``name``.
 
@@ -96,6 +115,9 @@ class Registry(Generic[T]):
             UserError: naming the nearest entries, where there is none of that name.
         """
         self.discover()
+        prefix, colon, rest = name.partition(":")
+        if colon and prefix in self._libraries:
+            return self._libraries[prefix].entry(rest)
         if name not in self._entries:
             near = did_you_mean(re.sub(r"-\d+$", "", name), self)
             raise UserError(f"no {self.kind} is named '{name}'; {near}")
@@ -145,9 +167,14 @@ class Registry(Generic[T]):
         return _build(entry, {**inherited, **options}, f"{self.kind} '{call}'")
 
     def names(self) -> list[str]:
-        """Return the registered names, sorted."""
+        """Return the registered names, sorted; without those of libraries."""
         self.discover()
         return sorted(self._entries)
+
+    def library_names(self) -> list[str]:
+        """Return the names ``prefix:NAME`` of all libraries."""
+        self.discover()
+        return [f"{p}:{name}" for p, library in self._libraries.items() for name in library.names()]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -188,6 +215,7 @@ backbones: Registry[nn.Module] = Registry("backbone", "robench.models", "robench
 
 register_defense = defenses.register
 register_attack = attacks.register
+register_attack_library = attacks.register_library
 register_dataset = datasets.register
 register_backbone = backbones.register
 

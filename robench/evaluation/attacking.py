@@ -14,6 +14,7 @@ from robench.evaluation.checks import check_perturbation, sizes
 from robench.evaluation.counting import Counted
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.victim import Victim
+from robench.geometry import Norm
 from robench.memory import is_out_of_memory
 from robench.randomness import generators
 
@@ -133,7 +134,9 @@ def _search(
     rngs = generators(job.seed, rows.tolist())
     victim = job.victim
     victim.forwards = victim.backwards = 0
-    model = victim if kind.pools else Counted(victim, images)
+    ball = attacks[0].threat_model
+    norm: Norm = "l2" if ball and ball[0] == "l2" else "linf"
+    model = victim if kind.pools else Counted(victim, images, norm)
     found = kind.perturb_together(attacks, model, images, labels, rngs)
     counted = []
     for attack, adversarial in zip(attacks, found, strict=True):

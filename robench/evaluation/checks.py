@@ -84,11 +84,10 @@ def check_perturbation(attack: Attack, clean: Tensor, images: Tensor) -> None:
         raise RuntimeError(f"{name} returned images that are not finite")
     if images.min() < -TOLERANCE or images.max() > 1 + TOLERANCE:
         raise RuntimeError(f"{name} left [0, 1]: [{images.min().item()}, {images.max().item()}]")
-    eps, norm = getattr(attack, "eps", None), getattr(attack, "norm", "linf")
-    if eps is None:
+    if attack.threat_model is None:
         return
-    linf, l2 = sizes(clean, images)
-    largest = (l2 if norm == "l2" else linf).max().item()
+    (norm, eps), (linf, l2) = attack.threat_model, sizes(clean, images)
+    largest = {"linf": linf, "l2": l2}.get(norm, torch.zeros(1)).max().item()
     if largest > eps + TOLERANCE * max(1, eps):
         raise RuntimeError(f"{name} left its {norm} ball of radius {eps}: {largest}")
 

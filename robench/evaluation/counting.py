@@ -4,6 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from robench.evaluation.victim import Victim
+from robench.geometry import Norm
+
+NEAR = 8
+"""Candidates, nearest in L2, among which the nearest in Linf is looked for."""
 
 
 class Counted(nn.Module):
@@ -11,19 +15,21 @@ class Counted(nn.Module):
 
     An attack may ask about all samples at once, some of them, or one of them many times. As many
     images as there are samples are taken to be these, in order; else each image counts for the
-    sample whose clean image is nearest.
+    sample whose clean image is nearest, in the norm of the attack.
 
     Attributes:
         forwards: (B,) int64.
         backwards: (B,) int64, images whose logits a gradient came back to.
     """
 
-    def __init__(self, victim: Victim, clean: Tensor) -> None:
+    def __init__(self, victim: Victim, clean: Tensor, norm: Norm = "linf") -> None:
         super().__init__()
         self.module = victim.module  # libraries look for parameters to learn the device
+        self.num_classes = victim.num_classes
         self.training = False
         self._victim = victim
         self._clean = clean.flatten(1)
+        self._norm: Norm = norm
         self.forwards = torch.zeros(len(clean), dtype=torch.int64)
         self.backwards = torch.zeros(len(clean), dtype=torch.int64)
 
@@ -54,7 +60,12 @@ class Counted(nn.Module):
         if len(images) == len(self._clean):
             return torch.arange(len(images))
         flat = images.flatten(1).to(self._clean)
-        return torch.cdist(flat, self._clean).argmin(1).cpu()
+        near = torch.cdist(flat, self._clean).topk(min(NEAR, len(self._clean)), largest=False)
+        if self._norm == "l2":
+            return near.indices[:, 0].cpu()
+        # The nearest in Linf is among the nearest few in L2, which one matrix product finds.
+        distances = (flat.unsqueeze(1) - self._clean[near.indices]).abs().amax(2)
+        return near.indices.gather(1, distances.argmin(1, keepdim=True)).squeeze(1).cpu()
 
     @staticmethod
     def _add(counts: Tensor, rows: Tensor) -> None:

@@ -15,6 +15,7 @@ from robench.errors import UserError
 from robench.evaluation.attacking import Job, Progress, attack_group, right
 from robench.evaluation.checks import check_classes, check_images
 from robench.evaluation.outcomes import Bools, Outcomes
+from robench.evaluation.queries import median_queries
 from robench.evaluation.victim import QUANTUM, Victim, check_shortcuts
 from robench.registry import attacks as registry
 from robench.state import frozen_stats, placed, under_attack
@@ -27,12 +28,14 @@ class Evaluation:
     Attributes:
         clean: (n,) bool, right on the clean image.
         attacks: the attack as it was named -> its outcomes.
+        queried: the attacks whose cost in queries is a result.
         threat_models: the attack as it was named -> norm and radius of its ball, if it has one.
         gradients: what the gradients were taken in, "bf16" or "float32".
     """
 
     clean: Bools
     attacks: dict[str, Outcomes]
+    queried: tuple[str, ...]
     threat_models: Mapping[str, tuple[str, float] | None]
     gradients: str = "float32"
 
@@ -68,10 +71,12 @@ class Evaluation:
                 "survive_rounding": o.survive_rounding,
                 "mean_queries": o.mean_queries,
                 "mean_queries_of_successes": o.mean_queries_of_successes,
+                "median_queries": median_queries(o),
                 "mean_forwards": o.mean_forwards,
                 "mean_backwards": o.mean_backwards,
                 "largest_linf": float(o.linf.max()),
                 "largest_l2": float(o.l2.max()),
+                "median_l2": o.median_l2,
             }
             for name, o in outcomes.items()
         )
@@ -124,11 +129,14 @@ def evaluate(
     home = device_of(model) if device is None else torch.device(device)
     forked = [home] if home.type == "cuda" else []
     with (
+        torch.inference_mode(False),  # counters and starts must be tensors that can be written
         torch.random.fork_rng(devices=forked),
         placed(model, home),
         frozen_stats(model),
         under_attack(model),
     ):
+        if images.is_inference():
+            images, labels = images.clone(), labels.clone()
         few = images[:QUANTUM].to(home)
         victim = Victim(model, few, batch_size=batch_size, without=without)
         labels = labels.long().cpu()
@@ -151,6 +159,7 @@ def evaluate(
     return Evaluation(
         clean=clean.numpy(),
         attacks={name: results[name] for name in named},
+        queried=tuple(name for name, attack in named.items() if attack.reports_queries),
         threat_models={name: attack.threat_model for name, attack in named.items()},
         gradients=victim.gradients,
     )

@@ -125,6 +125,12 @@ class Outcomes:
         queries = self.queries[self.fooled]
         return float(np.median(queries)) if len(queries) else math.nan
 
+    @property
+    def median_l2(self) -> float:
+        """Median Euclidean length of the perturbations that fooled; nan where none did."""
+        lengths = self.l2[self.fooled]
+        return float(np.median(lengths)) if len(lengths) else math.nan
+
     def save(self, path: Path) -> None:
         """Write an ``.npz``; the same outcomes give the same bytes."""
         buffer = io.BytesIO()

@@ -32,6 +32,7 @@ class Victim:
         device: where it is.
         batch_size: how many samples to hand over at a time; halved where memory runs out.
         report: told how many samples of the attack under way are finished.
+        num_classes: how many logits it returns.
         gradients: what gradients are taken in, "bf16" or "float32".
         forwards: images that went forward, fillers left out.
         backwards: images that a gradient was asked for.
@@ -109,6 +110,7 @@ class Victim:
         """Take the fastest copies that do what the model does."""
         with torch.no_grad():
             wanted = self(sample)
+            self.num_classes = wanted.shape[1]
             if not wanted.isfinite().all() or not torch.equal(wanted, self(sample)):
                 return  # a random model is not copied
             bf16 = "bf16" in left and has_bf16(self.device)

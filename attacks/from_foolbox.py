@@ -1,0 +1,154 @@
+"""``foolbox:NAME(options)``: the attacks of foolbox, contained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robench.contracts import Attack
+from robench.errors import UserError, did_you_mean
+from robench.foreign import (
+    Ball,
+    LibraryAttack,
+    checked,
+    class_count,
+    parameters_of,
+    with_signature,
+)
+from robench.registry import Entry, register_attack_library
+
+NEED_MORE = {
+    "DatasetAttack": "other images",
+    "BinarizationRefinementAttack": "adversarial images to start from",
+}
+"""What cannot be run on a batch alone."""
+
+DISTANCES = ("l0", "l1", "l2", "linf")
+
+
+@dataclass(frozen=True)
+class FoolboxAttack(LibraryAttack):
+    """An attack of foolbox.
+
+    Attributes:
+        eps: radius that the result is clipped to; None: as small as the attack finds.
+    """
+
+    eps: float | None = None
+
+    def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+        """Build it and run it on this model and batch."""
+        import foolbox
+
+        # Without a device, foolbox would move the model to the first GPU.
+        wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=images.device)
+        attack = _built(self.name.partition(":")[2], dict(self.options))
+        criterion: Any = foolbox.criteria.Misclassification(labels)
+        if isinstance(attack, foolbox.attacks.GenAttack):
+            shift = torch.randint(1, class_count(model, images), labels.shape)
+            targets = (labels + shift.to(labels.device)) % class_count(model, images)
+            criterion = foolbox.criteria.TargetedMisclassification(targets)
+        if isinstance(attack, foolbox.attacks.SpatialAttack):
+            return attack(wrapped, images, criterion)[1]
+        return attack(wrapped, images, criterion, epsilons=self.eps)[1]
+
+
+class Foolbox:
+    """The library's attacks by name."""
+
+    def names(self) -> list[str]:
+        """Return the names of the attacks."""
+        return sorted(set(_kinds()) - set(NEED_MORE))
+
+    def entry(self, name: str) -> Entry[Attack]:
+        """Return an attack's entry.
+
+        Raises:
+            UserError: where the library has no such attack.
+        """
+        if name in NEED_MORE:
+            raise UserError(f"foolbox:{name} needs {NEED_MORE[name]}; it cannot be named.")
+        if name not in self.names():
+            raise UserError(
+                f"foolbox has no attack named '{name}'; {did_you_mean(name, self.names())}"
+            )
+        kind = _kinds()[name]
+        valid = _parameters(kind)
+        summary = (kind.__doc__ or "").strip().split("\n", 1)[0]
+        extra = [] if name == "SpatialAttack" else ["eps"]
+        extra += ["step_size"] if "abs_stepsize" in valid else []
+        build = with_signature(partial(_build, name, valid), [*valid, *extra, "samples"], summary)
+        return Entry(f"foolbox:{name}", build, summary, "foolbox", __file__)
+
+
+def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
+    import foolbox
+
+    full = f"foolbox:{name}"
+    samples, eps = options.pop("samples", None), options.pop("eps", None)
+    if "step_size" in options:
+        given = options.pop("step_size")
+        options.setdefault("abs_stepsize", given)
+    options = checked(full, options, valid)
+    if eps is not None:
+        eps = checked(full, {"eps": eps}, {"eps": 8 / 255})["eps"]
+    if options.get("distance", "l2") not in DISTANCES:
+        near = did_you_mean(str(options["distance"]), DISTANCES)
+        raise UserError(f"{full} has no distance '{options['distance']}'; {near}")
+    if eps is None and issubclass(_kinds()[name], foolbox.attacks.base.FixedEpsilonAttack):
+        raise UserError(f"{full} needs the radius of its ball: {full}(eps=8/255).")
+    stepped = {"abs_stepsize", "rel_stepsize"} & set(options)
+    if "abs_stepsize" in valid and not stepped and eps is not None:
+        options["abs_stepsize"] = eps / 4  # the library's own is a thirtieth or less
+    try:
+        ball = _ball(_built(name, dict(options)), eps)
+    except ImportError as error:
+        raise UserError(
+            f"{full} needs the package {error.name}: pip install {error.name}."
+        ) from None
+    except Exception as error:
+        raise UserError(f"{full} does not take these options: {error}.") from None
+    return FoolboxAttack(full, tuple(sorted(options.items())), ball, eps, samples=samples)
+
+
+def _built(name: str, options: dict[str, Any]) -> Any:
+    import foolbox
+
+    kind = _kinds()[name]
+    if "distance" in parameters_of(kind):
+        options["distance"] = getattr(foolbox.distances, options.get("distance", "l2"))
+    attack = kind(**options)
+    if issubclass(kind, foolbox.attacks.base.FlexibleDistanceMinimizationAttack):
+        attack._distance = getattr(attack, "_distance", foolbox.distances.l2)
+    return attack
+
+
+def _parameters(kind: type) -> dict[str, Any]:
+    valid = parameters_of(kind)
+    if "distance" in valid:
+        valid["distance"] = "l2"
+    return {name: default for name, default in valid.items() if name != "init_attack"}
+
+
+def _ball(attack: Any, eps: float | None) -> Ball | None:
+    if eps is None:
+        return None
+    p = attack.distance.p
+    return ("linf" if p == float("inf") else f"l{p:g}"), float(eps)
+
+
+def _kinds() -> dict[str, type]:
+    import foolbox
+
+    base = foolbox.attacks.base.Attack
+    return {
+        name: value
+        for name, value in vars(foolbox.attacks).items()
+        if isinstance(value, type) and issubclass(value, base) and value is not base
+    }
+
+
+register_attack_library("foolbox", Foolbox())

@@ -1,0 +1,120 @@
+"""``torchattacks:NAME(options)``: the attacks of torchattacks, contained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from robench.contracts import Attack
+from robench.errors import UserError, did_you_mean
+from robench.foreign import (
+    Ball,
+    LibraryAttack,
+    checked,
+    class_count,
+    parameters_of,
+    with_signature,
+)
+from robench.registry import Entry, register_attack_library
+
+NOT_ATTACKS_OF_ONE_BATCH = ("LGV", "MultiAttack")
+"""What needs a data loader or other attacks to be built."""
+
+STEP = 2 / 255
+"""The step that the library takes where none is given, whatever the radius."""
+
+
+@dataclass(frozen=True)
+class TorchAttack(LibraryAttack):
+    """An attack of torchattacks."""
+
+    def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+        """Build it for this model and batch, and run it."""
+        import torchattacks
+
+        kind = getattr(torchattacks, self.name.partition(":")[2])
+        valid = parameters_of(kind.__init__, drop=("model",))
+        options = dict(self.options)
+        if "n_classes" in valid:
+            options.setdefault("n_classes", class_count(model, images))
+        if "seed" in valid:
+            options.setdefault("seed", seed)
+        attack = kind(model, **options)
+        attack.set_device(images.device)
+        return attack(images, labels)
+
+
+class TorchAttacks:
+    """The library's attacks by name."""
+
+    def names(self) -> list[str]:
+        """Return the names of the attacks."""
+        import torchattacks
+        from torchattacks.attack import Attack as Base
+
+        return sorted(
+            name
+            for name, value in vars(torchattacks).items()
+            if isinstance(value, type) and issubclass(value, Base) and value is not Base
+            and name not in NOT_ATTACKS_OF_ONE_BATCH
+        )  # fmt: skip
+
+    def entry(self, name: str) -> Entry[Attack]:
+        """Return an attack's entry.
+
+        Raises:
+            UserError: where the library has no such attack.
+        """
+        import torchattacks
+
+        if name in NOT_ATTACKS_OF_ONE_BATCH:
+            raise UserError(f"torchattacks:{name} needs more than a model; it cannot be named.")
+        if name not in self.names():
+            near = did_you_mean(name, self.names())
+            raise UserError(f"torchattacks has no attack named '{name}'; {near}")
+        kind = getattr(torchattacks, name)
+        valid = parameters_of(kind.__init__, drop=("model",))
+        summary = (kind.__doc__ or "").strip().split("\n", 1)[0]
+        aliases = ["eps"] if "max_epsilon" in valid else []
+        aliases += ["step_size"] if "alpha" in valid else []
+        build = with_signature(partial(_build, name, valid), [*valid, *aliases, "samples"], summary)
+        return Entry(f"torchattacks:{name}", build, summary, "torchattacks", __file__)
+
+
+def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
+    samples = options.pop("samples", None)
+    full = f"torchattacks:{name}"
+    for alias, own in (("step_size", "alpha"), ("eps", "max_epsilon")):
+        if alias in options and own in valid:
+            given = options.pop(alias)
+            options.setdefault(own, given)
+    if "norm" in options and "norm" in valid:
+        options["norm"] = _norm(full, options["norm"])
+    options = checked(full, options, valid)
+    if valid.get("alpha") == STEP and "eps" in options:
+        options.setdefault("alpha", options["eps"] / 4)
+    if name == "FAB" and "multi_targeted" not in options:
+        options["multi_targeted"] = False
+    return TorchAttack(full, tuple(sorted(options.items())), _ball(name, options, valid),
+                       samples=samples)  # fmt: skip
+
+
+def _norm(name: str, norm: str) -> str:
+    norms = {"linf": "Linf", "l2": "L2"}
+    if norm in norms or norm in norms.values():
+        return norms.get(norm, norm)
+    raise UserError(f"{name}: norm = {norm!r}: give 'linf' or 'l2'.")
+
+
+def _ball(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> Ball | None:
+    values = {**valid, **options}
+    eps = values.get("eps", values.get("max_epsilon"))
+    if eps is None:
+        return None
+    norm = str(values.get("norm", "L2" if name.endswith("L2") else "Linf"))
+    return norm.lower(), float(eps)
+
+
+register_attack_library("torchattacks", TorchAttacks())

@@ -1,0 +1,148 @@
+"""The same attacks through three libraries: do they agree, sample by sample?"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from robench.evaluation.evaluate import Evaluation, evaluate
+from robench.evaluation.outcomes import Bools
+
+RERUNS = 10
+"""Runs of other random starts that show what chance does to a sample."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One attack in the words of each library."""
+
+    name: str
+    ours: str
+    theirs: Mapping[str, str]
+    random: bool
+
+
+def cross_check(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    norm: str = "linf",
+    eps: float,
+    step_size: float,
+    steps: int = 20,
+    seed: int = 0,
+    **options: Any,
+) -> pd.DataFrame:
+    """Run FGSM and PGD through robench, torchattacks and foolbox on the same samples.
+
+    All in float32 without a folded copy, so that libraries differ only by rounding and by their
+    random starts. A sample differs by more than chance where neither robench nor the library, each
+    run with ten more random starts, ever comes to the other's verdict (for a thousand samples that
+    happens by chance in 3 of 1,000 such comparisons at most); for FGSM, which draws nothing,
+    wherever it differs.
+
+    Args:
+        model: images in [0, 1] -> logits.
+        images: (N, C, H, W).
+        labels: (N,).
+        norm: "linf" or "l2".
+        eps: the ball's radius.
+        step_size: of PGD.
+        steps: of PGD.
+        seed: of the random starts.
+        options: of :func:`robench.evaluate`, such as ``batch_size`` or ``device``.
+
+    Returns:
+        A row an attack and library: accuracies, share of samples with the same verdict, samples
+        that only one of the two fooled, McNemar's exact p-value, and the samples that differ by
+        more than chance.
+    """
+
+    def run(attacks: list[str], start: int, rows: Tensor | None = None) -> Evaluation:
+        plain = {**options, "without": ("bf16", "folding")}
+        x, y = (images, labels) if rows is None else (images[rows], labels[rows])
+        return evaluate(model, x, y, attacks, seed=start, **plain)
+
+    cases = _cases(norm, eps, step_size, steps)
+    named = [name for case in cases for name in (case.ours, *case.theirs.values())]
+    first = run(named, seed)
+    reruns = [
+        run([case.ours for case in cases if case.random], seed + 1 + i) for i in range(RERUNS)
+    ]
+    rows = []
+    for case in cases:
+        ours = first.attacks[case.ours].robust
+        others = [ours, *(r.attacks[case.ours].robust for r in reruns if case.random)]
+        for library, name in case.theirs.items():
+            theirs = first.attacks[name].robust
+            compared, suspects = _compared(ours, theirs, others)
+            if case.random and len(suspects):
+                suspects = _still(run, name, seed, suspects, theirs)
+            rows.append(
+                {
+                    "attack": case.name,
+                    "library": library,
+                    "samples": len(ours),
+                    "accuracy": float(theirs.mean()),
+                    "robench_accuracy": float(ours.mean()),
+                    **compared,
+                    "beyond_chance": " ".join(map(str, suspects)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _still(
+    run: Callable[[list[str], int, Tensor], Evaluation],
+    name: str,
+    seed: int,
+    suspects: NDArray[np.int64],
+    theirs: Bools,
+) -> NDArray[np.int64]:
+    """Return the suspects to whom the library gives the same verdict run after run."""
+    for i in range(RERUNS):
+        if not len(suspects):
+            break
+        again = run([name], seed + 1 + i, torch.from_numpy(suspects)).attacks[name].robust
+        suspects = suspects[again == theirs[suspects]]
+    return suspects
+
+
+def _compared(
+    ours: Bools, theirs: Bools, others: list[Bools]
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Return the comparison, and the samples whose verdict none of the other runs gave."""
+    only_ours, only_theirs = int((~ours & theirs).sum()), int((ours & ~theirs).sum())
+    differing = only_ours + only_theirs
+    never = np.logical_and.reduce([run != theirs for run in others])
+    compared = {
+        "agreement": float((ours == theirs).mean()),
+        "only_robench_fools": only_ours,
+        "only_library_fools": only_theirs,
+        "p_value": float(binomtest(only_ours, differing).pvalue) if differing else 1.0,
+    }
+    return compared, np.flatnonzero(never)
+
+
+def _cases(norm: str, eps: float, step_size: float, steps: int) -> list[_Case]:
+    ball, step = f"eps={eps!r}", f"step_size={step_size!r}, steps={steps}"
+    linf = norm == "linf"
+    fgsm = {"foolbox": f"foolbox:{'FGSM' if linf else 'FGM'}({ball})"}
+    if linf:  # torchattacks has FGSM in Linf only
+        fgsm = {"torchattacks": f"torchattacks:FGSM({ball})", **fgsm}
+    pgd = {
+        "torchattacks": f"torchattacks:{'PGD' if linf else 'PGDL2'}({ball}, {step})",
+        "foolbox": f"foolbox:{'LinfPGD' if linf else 'L2PGD'}({ball}, {step})",
+    }
+    own = f"norm='{norm}', {ball}"
+    return [
+        _Case("fgsm", f"fgsm({own})", fgsm, random=False),
+        _Case(f"pgd-{steps}", f"pgd({own}, {step})", pgd, random=True),
+    ]

@@ -1,0 +1,195 @@
+"""Attacks of other libraries: found by name, checked against their signatures, and contained.
+
+What these libraries are known to do to their users is undone or kept out here: they reseed the
+global random generators, print, average losses over the batch, assume ten classes, step over the
+ball by rounding, and fail with bare assertions.
+"""
+
+import contextlib
+import inspect
+import io
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from robench.contracts import Adversarial, Attack, LogitsModel
+from robench.errors import UserError
+from robench.geometry import norms, project
+from robench.memory import is_out_of_memory
+
+_ROUNDING = 1e-4
+"""How far outside [0, 1] or its ball an image may be to be taken for rounded and put back."""
+
+Ball = tuple[str, float]
+"""Norm and radius."""
+
+
+@dataclass(frozen=True)
+class LibraryAttack(Attack):
+    """An attack of another library.
+
+    Attributes:
+        name: as in ``library:NAME``.
+        options: what it is built with, in the library's words.
+        ball: norm and radius that it keeps to; None where it minimises a distance instead.
+    """
+
+    reports_queries: ClassVar[bool] = False
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+    ball: Ball | None = None
+
+    @property
+    def threat_model(self) -> Ball | None:
+        """The ball."""
+        return self.ball
+
+    def perturb(
+        self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[Generator]
+    ) -> Adversarial:
+        """Run it on contiguous float32 images; random numbers come from the first generator.
+
+        They are drawn for the batch as a whole, so that a result may depend on the batch.
+        """
+        assert isinstance(model, nn.Module)
+        # Channels-last or sliced images crash some attacks and change the starts of others.
+        images = images.detach().float().clone(memory_format=torch.contiguous_format)
+        with contained(self.name, rngs[0], images.device) as seed:
+            found = self.run(model, images, labels.long(), seed)
+        return Adversarial(put_back(found.detach().float().contiguous(), images, self.ball))
+
+    def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
+        """Return the adversarial images of the library."""
+        raise NotImplementedError
+
+
+@contextlib.contextmanager
+def contained(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
+    """Run a library's code with gradients on, seeded, silent, and without a trace.
+
+    Losses that it would average over the batch are summed, so that the gradient of a sample does
+    not underflow because of its company.
+
+    Args:
+        name: of the attack, for errors.
+        rng: source of the seed.
+        device: whose random state is put back, besides the CPU's, NumPy's and Python's.
+
+    Yields:
+        A seed for what wants one.
+
+    Raises:
+        UserError: where the library fails.
+    """
+    seed = int(torch.randint(2**31, (1,), generator=rng))
+    states = random.getstate(), np.random.get_state()
+    try:
+        with (
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            contextlib.redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(),
+            patch.object(nn, "CrossEntropyLoss", partial(nn.CrossEntropyLoss, reduction="sum")),
+        ):
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            random.seed(seed)
+            yield seed
+    except UserError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).split("\n", 1)[0] or "no reason given"
+        raise UserError(
+            f"{name} failed on this network ({type(error).__name__}: {reason}); leave it out or "
+            f"change its options."
+        ) from error
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def put_back(found: Tensor, images: Tensor, ball: Ball | None) -> Tensor:
+    """Return what is outside of [0, 1] or the ball by rounding to it; leave what is far outside.
+
+    A NaN, where an attack broke down on an image, becomes the clean image.
+    """
+    found = torch.where(found.isfinite().flatten(1).all(1)[:, None, None, None], found, images)
+    if ball is not None and ball[0] in ("linf", "l2"):
+        norm: Any = ball[0]
+        sizes = norms(found - images, norm)
+        near = (sizes > ball[1]) & (sizes <= ball[1] + _ROUNDING)
+        # A hair inside: the sum of image and perturbation is rounded once more.
+        inside = images + project(found - images, norm, ball[1] * (1 - 1e-6))
+        found = torch.where(near[:, None, None, None], inside, found)
+    clamped = found.clamp(0, 1)
+    return torch.where((clamped - found).abs() <= _ROUNDING, clamped, found)
+
+
+def parameters_of(target: Callable[..., Any], drop: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the options of a constructor with their defaults, ``...`` where there is none."""
+    empty = inspect.Parameter.empty
+    return {
+        name: ... if parameter.default is empty else parameter.default
+        for name, parameter in inspect.signature(target).parameters.items()
+        if name not in ("self", *drop) and parameter.kind is not parameter.VAR_KEYWORD
+    }
+
+
+def checked(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options, whole numbers made whole, for those parameters.
+
+    Raises:
+        UserError: for a value of another kind than the default, or one that is missing.
+    """
+    values = dict(options)
+    for option, default in valid.items():
+        if option not in values:
+            if default is ...:
+                raise UserError(f"{name} needs the option '{option}': {name}({option}=...).")
+            continue
+        value = values[option]
+        number = isinstance(default, (int, float)) and not isinstance(default, bool)
+        if number and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise UserError(f"{name}: {option} = {value!r}: give a number such as {default:g}.")
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise UserError(f"{name}: {option} = {value!r}: give true or false.")
+        if isinstance(default, str) and not isinstance(value, str):
+            raise UserError(f"{name}: {option} = {value!r}: give a text such as '{default}'.")
+    return values
+
+
+def class_count(model: nn.Module, images: Tensor) -> int:
+    """Return how many classes a model tells apart."""
+    known = getattr(model, "num_classes", None)
+    if known is not None:
+        return int(known)
+    with torch.no_grad():
+        return model(images[:1]).shape[1]
+
+
+def with_signature(
+    build: Callable[..., Attack], valid: Sequence[str], summary: str
+) -> Callable[..., Attack]:
+    """Return ``build`` as a function that shows these options as its own."""
+
+    def entry(**options: Any) -> Attack:
+        return build(**options)
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter(name, kind, default=None) for name in dict.fromkeys(valid)]
+    entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    entry.__doc__ = summary
+    return entry

@@ -1,0 +1,59 @@
+"""Three libraries, one verdict: and where not, more than chance is told from chance."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.evaluation.crosscheck import _compared, cross_check
+
+Digits = tuple[Tensor, Tensor]
+
+
+@pytest.mark.parametrize(("norm", "eps", "step_size"), [("linf", 0.08, 0.02), ("l2", 0.5, 0.1)])
+def test_the_libraries_agree_on_a_trained_network(
+    digits_net: nn.Module, digits_test: Digits, norm: str, eps: float, step_size: float
+) -> None:
+    table = cross_check(digits_net, *digits_test, norm=norm, eps=eps, step_size=step_size, steps=5)
+    assert set(table["attack"]) == {"fgsm", "pgd-5"}
+    assert {"torchattacks", "foolbox"} == set(table["library"])
+    assert (table["agreement"] > 0.85).all()
+    assert (table["p_value"] > 0.05).all()
+    assert (table["beyond_chance"] == "").all()
+    assert (table["accuracy"] < 0.9).all()
+
+
+def test_a_library_that_gives_another_verdict_than_any_run_of_ours_is_told() -> None:
+    ours = np.array([True, True, False, True])
+    reruns = [ours, np.array([True, False, False, True])]
+    theirs = np.array([False, False, False, True])
+    found, suspects = _compared(ours, theirs, reruns)
+    assert suspects.tolist() == [0]  # the second sample ours fools from another start
+    assert found["agreement"] == 0.5
+    assert (found["only_robench_fools"], found["only_library_fools"]) == (0, 2)
+    assert found["p_value"] == 0.5  # two discordant samples, both one way
+
+
+def test_a_broken_library_is_found(
+    digits_net: nn.Module, digits_test: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchattacks
+
+    monkeypatch.setattr(torchattacks.PGD, "forward", lambda self, x, y: x)
+    table = cross_check(digits_net, *digits_test, eps=0.15, step_size=0.04, steps=5)
+    row = table.set_index(["attack", "library"]).loc[("pgd-5", "torchattacks")]
+    assert row["p_value"] < 1e-6
+    assert len(row["beyond_chance"].split()) > 30
+    other = table.set_index(["attack", "library"]).loc[("pgd-5", "foolbox")]
+    assert other["beyond_chance"] == ""
+
+
+def test_an_unknown_seed_changes_starts_not_conclusions(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = (part[:30] for part in digits_test)
+    tables = [
+        cross_check(digits_net, images, labels, eps=0.1, step_size=0.03, steps=4, seed=s)
+        for s in (0, 7)
+    ]
+    assert torch.tensor([t["agreement"].min() for t in tables]).min() > 0.9
