@@ -41,6 +41,17 @@ def number(value: Any) -> Any:
     return value
 
 
+def typed_number(text: str) -> Any:
+    """Turn what somebody typed, ``0.1`` or ``8/255``, into a float; other text is left as it is."""
+    value = number(text)
+    if isinstance(value, float):
+        return value
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def parse_call(text: str) -> Call:
     """Parse ``name`` or ``name(option=value, ...)``.
 

@@ -112,7 +112,7 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
     except Exception as error:
         raise UserError(f"{path} is not a whole safetensors file ({error}).") from error
     expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    if wrong := _first_difference(expected, state):
+    if wrong := first_difference(expected, state):
         raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
     model.load_state_dict(state)
     return model
@@ -134,9 +134,10 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
     return load_weights(path, model).eval(), network, facts
 
 
-def _first_difference(
+def first_difference(
     expected: dict[str, tuple[int, ...]], state: dict[str, torch.Tensor]
 ) -> str | None:
+    """Return what keeps a state dict from fitting the shapes ``expected``, or None."""
     for name, shape in expected.items():
         if name not in state:
             return f"'{name}' is missing"

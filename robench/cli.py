@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,7 +116,21 @@ def train(
 
 @app.command()
 def attack(
-    checkpoint: Annotated[Path, typer.Argument(help="weights.safetensors or its folder.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(help="weights.safetensors that robench trained, or its folder."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Your own instead: package.module:build, FILE.py:build, timm:NAME or "
+            "torchvision:NAME.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Weights of --model.")
+    ] = None,
     attacks: Annotated[
         str, typer.Option("--attacks", help="Attacks, separated by commas.")
     ] = "fgsm,pgd-10,pgd-20",
@@ -131,35 +146,54 @@ def attack(
     without: Annotated[
         str, typer.Option("--without", help="Shortcuts of the engine to leave out, e.g. bf16.")
     ] = "",
+    cross_check: Annotated[
+        bool, typer.Option("--cross-check", help="Compare with torchattacks and foolbox.")
+    ] = False,
     data_dir: DataDir = None,
-    out: Annotated[Path | None, typer.Option("--out", help="CSV file for the table.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file for the table; others go beside it.")
+    ] = None,
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Attack a trained network and print its robust accuracies."""
-    from robench.calls import split_calls
-    from robench.execution.attack import attack_checkpoint
-    from robench.files import write_text
-    from robench.screen import ScreenWatcher, evaluation_table
+    """Attack a network, one of robench's or your own, and print its robust accuracies."""
+    from robench.calls import split_calls, typed_number
+    from robench.execution.attack import (
+        attack_subject,
+        cross_check_subject,
+        external_subject,
+        trained_subject,
+    )
+    from robench.execution.reports import write_attack, write_cross_check
+    from robench.screen import ScreenWatcher, cross_check_table, evaluation_table
 
     console, chosen = _prepare(device, plugin)
+    if (checkpoint is None) == (model is None):
+        raise UserError("name either a checkpoint that robench trained, or a --model of your own.")
+    if weights is not None and model is None:
+        raise UserError("--checkpoint holds the weights of --model; give robench's own by itself.")
+    where: dict[str, Any] = {"data_dir": data_dir, "samples": samples}
+    if model is not None:
+        subject = external_subject(model, data, weights=weights, **where)
+    else:
+        assert checkpoint is not None
+        subject = trained_subject(checkpoint, data=data, **where)
+    ball = {"eps": typed_number(eps), "step_size": typed_number(step_size), "norm": norm}
+    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": chosen}
     with ScreenWatcher(console, 1) as watcher:
-        table = attack_checkpoint(
-            checkpoint,
-            split_calls(attacks),
-            data=data,
-            data_dir=data_dir,
-            samples=samples,
-            seed=seed,
-            batch_size=batch_size,
-            without=split_calls(without),
-            device=chosen,
-            defaults={"eps": eps, "step_size": step_size, "norm": norm},
-            watcher=watcher,
-        )
-    console.print(evaluation_table(table, str(checkpoint)))
-    if out is not None:
-        write_text(out, table.to_csv(index=False))
+        result = attack_subject(
+            subject, split_calls(attacks), defaults=ball, without=split_calls(without),
+            watcher=watcher, **how,
+        )  # fmt: skip
+    console.print(evaluation_table(result.table(), subject.title))
+    written = write_attack(result, subject.title, out) if out else []
+    if cross_check:
+        with ScreenWatcher(console, 1) as watcher:
+            compared = cross_check_subject(subject, defaults=ball, watcher=watcher, **how)
+        console.print(cross_check_table(compared, subject.title))
+        written += [write_cross_check(compared, out)] if out else []
+    for path in written:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -218,7 +252,7 @@ def list_entries(
             Kind.models: registry.backbones,
         }
         shelf = shelves[kind]
-        entries = [shelf.get(name) for name in shelf]
+        entries = [shelf.get(name) for name in [*shelf, *shelf.library_names()]]
     console.print(entries_table(entries, str(kind)))
 
 
@@ -262,6 +296,7 @@ def _prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]"
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on stderr and exit code 2."""
+    warnings.showwarning = lambda message, *_: print(f"robench: {message}", file=sys.stderr)
     try:
         app()
     except UserError as error:

@@ -137,14 +137,46 @@ def caption(table: pd.DataFrame) -> str:
 
 
 def evaluation_table(table: pd.DataFrame, title: str) -> Table:
-    """Return the table of ``robench attack``, a row an attack."""
-    shown = Table(title=title, title_style="bold")
-    for column in table.columns:
-        shown.add_column(
-            column.replace("_", " "), justify="left" if column == "attack" else "right"
-        )
+    """Return the table of ``robench attack``, a row an attack; its CSV has more columns."""
+    shown = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
+    shown.add_column("attack", overflow="fold", min_width=12)
+    names = {
+        "samples": ("images", "{:d}"),
+        "accuracy": ("accuracy", "{:.1%}"),
+        "success_rate": ("fooled", "{:.1%}"),
+        "survive_rounding": ("still in\n8 bits", "{:.1%}"),
+        "mean_queries": ("queries\n(mean)", "{:.4g}"),
+        "median_queries": ("(median)", "{:.4g}"),
+        "mean_forwards": ("forwards", "{:.4g}"),
+        "mean_backwards": ("back-\nwards", "{:.4g}"),
+        "largest_linf": ("Linf\n(largest)", "{:.4g}"),
+        "median_l2": ("L2\n(median)", "{:.4g}"),
+    }
+    for name, _ in names.values():
+        shown.add_column(name, justify="right", no_wrap=True)
     for row in table.to_dict("records"):
-        shown.add_row(*(_cell(str(name), value) for name, value in row.items()))
+        figures = (_figure(row[column], form) for column, (_, form) in names.items())
+        shown.add_row(_plain(str(row["attack"])), *figures)
+    return shown
+
+
+def cross_check_table(table: pd.DataFrame, title: str) -> Table:
+    """Return how far libraries agree, a row an attack and library."""
+    shown = Table(title=f"{title}: the same attacks through three libraries", title_style="bold")
+    shown.title_justify, shown.box = "left", box.SIMPLE_HEAD
+    names = ("attack", "library", "its accuracy", "robench's", "same verdict",
+             "only robench\nfools", "only library\nfools", "p (McNemar)",
+             "differ by more\nthan chance")  # fmt: skip
+    for name in names:
+        shown.add_column(name, justify="left" if name in ("attack", "library") else "right")
+    for row in table.to_dict("records"):
+        shares = (f"{100 * row[k]:.1f}%" for k in ("accuracy", "robench_accuracy", "agreement"))
+        counts = (str(row[k]) for k in ("only_robench_fools", "only_library_fools"))
+        beyond = str(row["beyond_chance"]).split()
+        listed = f"{len(beyond)}: {' '.join(beyond[:8])}" if beyond else "none"
+        shown.add_row(
+            row["attack"], row["library"], *shares, *counts, f"{row['p_value']:.2g}", listed
+        )
     return shown
 
 
@@ -250,13 +282,6 @@ def _short(column: str, columns: Sequence[str]) -> str:
     name = column.partition("(")[0]
     others = [other.partition("(")[0] for other in columns if other != column]
     return column if name in others else name
-
-
-def _cell(name: str, value: Any) -> str:
-    if not isinstance(value, float):
-        return _plain(str(value))
-    share = name in ("accuracy", "success_rate", "survive_rounding")
-    return _figure(100 * value if share else value, "{:.1f}%" if share else "{:.4g}")
 
 
 def _figure(value: float, form: str) -> str:

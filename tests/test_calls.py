@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.calls import Call, number, parse_call, split_calls
+from robench.calls import Call, number, parse_call, split_calls, typed_number
 from robench.errors import UserError
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}(-\d{1,2})?", fullmatch=True)
@@ -65,3 +65,10 @@ def test_lists_are_split_outside_parentheses_only() -> None:
 def test_a_fraction_with_zero_below_is_refused() -> None:
     with pytest.raises(UserError, match="divides by zero"):
         number("8/0")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("8/255", 8 / 255), ("0.1", 0.1), ("2", 2.0), ("1e-3", 1e-3), ("x", "x")]
+)
+def test_what_somebody_types_is_a_number_where_it_looks_like_one(text: str, value: object) -> None:
+    assert typed_number(text) == value

@@ -1,52 +1,50 @@
-"""``robench attack``: a checkpoint, a data set and attacks in, a table out."""
+"""``robench attack``: a network, a data set and attacks in, outcomes out."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import nn
 
 from robench.checkpoint import load_checkpoint
-from robench.data import load_dataset
+from robench.data import DataSet, Images, load_dataset
 from robench.errors import UserError
-from robench.evaluation import evaluate
+from robench.evaluation import Evaluation, evaluate
+from robench.evaluation.crosscheck import cross_check
 from robench.execution.cell import judged_images
 from robench.execution.watcher import Silent, Watcher
+from robench.external import load_external
 from robench.registry import datasets
 
 
-def attack_checkpoint(
-    checkpoint: Path,
-    attacks: Sequence[str],
-    *,
-    data: str | None = None,
-    data_dir: Path | None = None,
-    samples: int = 1000,
-    seed: int = 0,
-    batch_size: int = 256,
-    without: Collection[str] = (),
-    device: torch.device | None = None,
-    defaults: Mapping[str, Any] | None = None,
-    watcher: Watcher | None = None,
-) -> pd.DataFrame:
-    """Attack a network that robench trained on a class-balanced sample of the test images.
+@dataclass(frozen=True)
+class Subject:
+    """What is attacked.
+
+    Attributes:
+        model: images in [0, 1] -> logits.
+        sample: a class-balanced sample of the test images.
+        title: the network and the images in words.
+    """
+
+    model: nn.Module
+    sample: Images
+    title: str
+
+
+def trained_subject(
+    checkpoint: Path, *, data: str | None = None, data_dir: Path | None = None, samples: int = 1000
+) -> Subject:
+    """Return a network that robench trained.
 
     Args:
         checkpoint: a ``weights.safetensors``, or the folder that holds one.
-        attacks: calls such as ``pgd-20(eps=4/255)``.
         data: the data set; that of the training if left out.
         data_dir: where the data set is, or is downloaded to.
         samples: number of test images; all of them where there are fewer.
-        seed: of random starts and orders.
-        batch_size: images in a forward pass.
-        without: shortcuts to leave out.
-        device: where to work; the CPU by default.
-        defaults: options (eps, step_size, norm) of the attacks that do not set them.
-        watcher: told how the work goes.
-
-    Returns:
-        A row for ``clean`` and each attack.
 
     Raises:
         UserError: for a damaged checkpoint, an unknown name, or data that does not fit.
@@ -65,11 +63,81 @@ def attack_checkpoint(
             f"classes, but {dataset.name} has {dataset.in_channels} channels and "
             f"{dataset.num_classes} classes; name its data set with --data."
         )
-    sample = judged_images(dataset, min(samples, len(dataset.test)))
+    title = f"{network.defense}, {network.backbone} of width {network.width}"
+    return _subject(model, dataset, samples, title)
+
+
+def external_subject(
+    name: str,
+    data: str | None,
+    *,
+    weights: Path | None = None,
+    data_dir: Path | None = None,
+    samples: int = 1000,
+) -> Subject:
+    """Return somebody else's network.
+
+    Args:
+        name: see :func:`robench.external.load_external`.
+        data: the data set.
+        weights: file of its weights.
+        data_dir: where the data set is, or is downloaded to.
+        samples: number of test images; all of them where there are fewer.
+
+    Raises:
+        UserError: where network, weights or data are not there or do not fit each other.
+    """
+    if data is None:
+        raise UserError("say which images --model is for: --data image_folder:DIR or --data NAME.")
+    model = load_external(name, weights)
+    dataset = load_dataset(data, data_dir)
+    shape = (dataset.in_channels, *dataset.image_size)
+    try:
+        with torch.no_grad():
+            logits = model(torch.zeros(1, *shape))
+    except Exception as error:
+        reason = str(error).split("\n", 1)[0]
+        raise UserError(
+            f"{name} cannot take images of {'x'.join(map(str, shape))} from {dataset.name} "
+            f"({type(error).__name__}: {reason})."
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (1, dataset.num_classes):
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise UserError(
+            f"{name} returns {got} for one image, but {dataset.name} has {dataset.num_classes} "
+            f"classes: (1, {dataset.num_classes}) is needed; for a model of a library write "
+            f"NAME(num_classes={dataset.num_classes}) and give its weights with --checkpoint."
+        )
+    return _subject(model, dataset, samples, name)
+
+
+def attack_subject(
+    subject: Subject,
+    attacks: Sequence[str],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    without: Collection[str] = (),
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> Evaluation:
+    """Attack a network.
+
+    Args:
+        subject: the network and its images.
+        attacks: calls such as ``pgd-20(eps=4/255)``.
+        defaults: options (eps, step_size, norm) of the attacks that do not set them.
+        seed: of random starts and orders.
+        batch_size: images in a forward pass.
+        without: shortcuts to leave out.
+        device: where to work; the CPU by default.
+        watcher: told how the work goes.
+    """
     return evaluate(
-        model.to(memory_format=torch.channels_last),
-        sample.images,
-        sample.labels,
+        subject.model,
+        subject.sample.images,
+        subject.sample.labels,
         attacks,
         defaults=defaults,
         seed=seed,
@@ -77,4 +145,31 @@ def attack_checkpoint(
         without=without,
         device=device,
         progress=(watcher or Silent()).attacking,
-    ).table()
+    )
+
+
+def cross_check_subject(
+    subject: Subject,
+    *,
+    defaults: Mapping[str, Any],
+    seed: int = 0,
+    batch_size: int = 256,
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> pd.DataFrame:
+    """Compare libraries on a network; see :func:`robench.evaluation.crosscheck.cross_check`."""
+    return cross_check(
+        subject.model,
+        subject.sample.images,
+        subject.sample.labels,
+        **defaults,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        progress=(watcher or Silent()).attacking,
+    )
+
+
+def _subject(model: nn.Module, dataset: DataSet, samples: int, title: str) -> Subject:
+    sample = judged_images(dataset, min(samples, len(dataset.test)))
+    return Subject(model, sample, f"{title}; {dataset.name}, {len(sample.labels)} test images")

@@ -1,0 +1,106 @@
+"""The paper's protocol through robench, torchattacks and foolbox, in turn.
+
+Clean accuracy, FGSM, PGD-10 and PGD-20 at one radius, on the same network and images, with the
+same step and batch size; the libraries as their documentation shows them. Robench is timed twice:
+with the iterate that the libraries judge (``last``), and with any iterate, which is the stronger
+verdict and ends the search of a sample.
+
+    python benchmarks/attacks.py --checkpoint CELL --data image_folder:DIR
+    python benchmarks/attacks.py --quick
+"""
+
+import statistics
+from collections.abc import Callable
+
+import foolbox
+import torch
+import torchattacks
+from common import Subject, options, report, subject, timed
+from torch import Tensor
+
+from robench import evaluate
+
+Accuracies = list[float]
+
+
+def robench(case: Subject, eps: float, step: float, batch_size: int, judge: str) -> Accuracies:
+    names = ["fgsm", *(f"pgd-{steps}(judge='{judge}')" for steps in (10, 20))]
+    ball = {"eps": eps, "step_size": step}
+    result = evaluate(
+        case.model, case.images, case.labels, names, defaults=ball, batch_size=batch_size
+    )
+    return [result.accuracy(name) for name in ("clean", *names)]
+
+
+def torchattacks_(case: Subject, eps: float, step: float, batch_size: int) -> Accuracies:
+    attacks = [
+        lambda x, _: x,
+        torchattacks.FGSM(case.model, eps=eps),
+        *(torchattacks.PGD(case.model, eps=eps, alpha=step, steps=steps) for steps in (10, 20)),
+    ]
+    return _each(case, batch_size, attacks)
+
+
+def foolbox_(case: Subject, eps: float, step: float, batch_size: int) -> Accuracies:
+    device = case.images.device
+    model = foolbox.PyTorchModel(case.model, bounds=(0, 1), device=device)
+
+    def run(attack: foolbox.Attack) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, y: attack(model, x, y, epsilons=eps)[1]
+
+    pgd = [foolbox.attacks.LinfPGD(abs_stepsize=step, steps=steps) for steps in (10, 20)]
+    attacks = [lambda x, _: x, *map(run, [foolbox.attacks.FGSM(), *pgd])]
+    return _each(case, batch_size, attacks)
+
+
+def _each(
+    case: Subject, batch_size: int, attacks: list[Callable[[Tensor, Tensor], Tensor]]
+) -> Accuracies:
+    right = [0.0] * len(attacks)
+    batches = zip(case.images.split(batch_size), case.labels.split(batch_size), strict=True)
+    for images, labels in batches:
+        for i, attack in enumerate(attacks):
+            found = attack(images, labels)
+            with torch.no_grad():
+                right[i] += (case.model(found).argmax(1) == labels).sum().item()
+    return [count / len(case.labels) for count in right]
+
+
+def main() -> None:
+    parser = options(str(__doc__).split("\n", 1)[0], samples=1000, rounds=3, batch=256)
+    parser.add_argument("--eps", type=float, help="8/255 where a checkpoint is given, else 0.2")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    case = subject(arguments, 300 if quick else arguments.samples)
+    eps = arguments.eps or (8 / 255 if arguments.checkpoint else 0.2)
+    options_ = (case, eps, eps / 4, arguments.batch)
+    contestants: dict[str, Callable[[], Accuracies]] = {
+        "robench, any iterate": lambda: robench(*options_, judge="any"),
+        "robench, last iterate": lambda: robench(*options_, judge="last"),
+        "torchattacks": lambda: torchattacks_(*options_),
+        "foolbox": lambda: foolbox_(*options_),
+    }
+    print(f"{case.title}; Linf {eps:.4g}, step {eps / 4:.4g}, batches of {arguments.batch}")
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    accuracies: dict[str, Accuracies] = {}
+    for _ in range(arguments.rounds):
+        for name, run in contestants.items():
+            seconds[name].append(timed(lambda: accuracies.update({name: run()})))  # noqa: B023
+    print(f"{'':24}{'seconds':>9}  {'clean':>6}  {'FGSM':>6}  {'PGD-10':>6}  {'PGD-20':>6}")
+    for name, found in accuracies.items():
+        shown = "  ".join(f"{100 * accuracy:6.1f}" for accuracy in found)
+        print(f"{name:24}{statistics.median(seconds[name]):9.2f}  {shown}")
+    cases = {}
+    for judge, suffix in (("any", ""), ("last", ", last iterate")):
+        for peer in ("torchattacks", "foolbox"):
+            pairs = list(zip(seconds[f"robench, {judge} iterate"], seconds[peer], strict=True))
+            cases[f"protocol{suffix}/{peer}"] = (
+                statistics.median(ours for ours, _ in pairs),
+                statistics.median(theirs for _, theirs in pairs),
+                statistics.median(theirs / ours for ours, theirs in pairs),
+            )
+    report(cases, arguments.json)
+
+
+if __name__ == "__main__":
+    main()

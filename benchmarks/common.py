@@ -1,0 +1,105 @@
+"""What every benchmark shares: its options, its network, paired rounds, its report."""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from robench.api import train
+from robench.checkpoint import load_checkpoint
+from robench.data import load_dataset
+from robench.execution.cell import judged_images
+from robench.files import write_json
+from robench.memory import keep_freed_memory
+from robench.provenance import code_version
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network and the images that it is attacked on."""
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    title: str
+
+
+def options(description: str, **defaults: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a small case, under 3 minutes")
+    parser.add_argument("--json", type=Path, help="write the ratios here")
+    parser.add_argument("--checkpoint", type=Path, help="a network that robench trained")
+    parser.add_argument("--data", help="its data set, e.g. image_folder:DIR")
+    parser.add_argument("--device", default="cpu")
+    for name, value in defaults.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    return parser
+
+
+def subject(arguments: argparse.Namespace, samples: int) -> Subject:
+    """Return the network to be attacked; one is trained on embedded digits where none is given."""
+    keep_freed_memory()
+    torch.manual_seed(0)
+    if arguments.checkpoint is None:
+        dataset = load_dataset(arguments.data or "mnist5k")
+        model = train("batchnorm", dataset, width=16, stem="cifar", epochs=1, lr=0.05, eps=0.2,
+            step_size=0.2, schedule="one-cycle", precision="bf16")  # fmt: skip
+        title = "batchnorm, resnet18 of width 16, one epoch"
+    else:
+        model, network, facts = load_checkpoint(arguments.checkpoint)
+        dataset = load_dataset(arguments.data or str(facts["dataset"]))
+        title = f"{network.defense}, {network.backbone} of width {network.width}"
+    sample = judged_images(dataset, min(samples, len(dataset.test)))
+    count = len(sample.labels)
+    return Subject(
+        model=model.eval().to(arguments.device),
+        images=(sample.images.float() / 255).to(arguments.device),
+        labels=sample.labels.to(arguments.device),
+        title=f"{title}; {dataset.name}, {count} test images",
+    )
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that ``work`` takes."""
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def paired(
+    ours: Callable[[], object], theirs: Callable[[], object], rounds: int
+) -> tuple[float, float, float]:
+    """Return the median seconds of both and the median of the ratios of the rounds."""
+    times = [(timed(ours), timed(theirs)) for _ in range(rounds)]
+    mine, others = (statistics.median(column) for column in zip(*times, strict=True))
+    return mine, others, statistics.median(theirs / ours for ours, theirs in times)
+
+
+def machine() -> str:
+    """Say what the figures were measured on."""
+    return (
+        f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}, "
+        f"robench {code_version()}"
+    )
+
+
+def report(cases: Mapping[str, tuple[float, float, float]], file: Path | None) -> None:
+    """Print the cases as a table and write them where asked."""
+    width = max(len(name) for name in cases)
+    print(f"{'case':{width}}  {'ours, s':>9}  {'theirs, s':>9}  {'ratio':>6}")
+    for name, (ours, theirs, ratio) in cases.items():
+        print(f"{name:{width}}  {ours:9.3f}  {theirs:9.3f}  {ratio:6.2f}")
+    print(machine())
+    if file is not None:
+        keys = ("ours", "theirs", "ratio")
+        write_json(file, {n: dict(zip(keys, case, strict=True)) for n, case in cases.items()})
+        print(f"wrote {json.dumps(str(file))}")

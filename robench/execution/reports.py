@@ -1,0 +1,38 @@
+"""The files that ``robench attack --out`` writes."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from robench.evaluation import Evaluation
+from robench.evaluation.queries import draw_success, success_curve
+from robench.files import write_text
+
+
+def write_attack(result: Evaluation, title: str, path: Path) -> list[Path]:
+    """Write the table, and success against queries of the attacks that report them.
+
+    Args:
+        result: the outcomes.
+        title: what the figures stand on.
+        path: of the table; ``NAME.queries.csv`` and ``NAME.queries.svg`` go beside it.
+
+    Returns:
+        The files.
+    """
+    write_text(path, result.table().to_csv(index=False))
+    curves = {name: success_curve(result.attacks[name]) for name in result.queried}
+    if not curves:
+        return [path]
+    table, picture = (path.with_suffix(f".queries.{ending}") for ending in ("csv", "svg"))
+    rows = [curve.assign(attack=name) for name, curve in curves.items()]
+    write_text(table, pd.concat(rows)[["attack", "queries", "success"]].to_csv(index=False))
+    draw_success(curves, title, picture)
+    return [path, table, picture]
+
+
+def write_cross_check(compared: pd.DataFrame, path: Path) -> Path:
+    """Write a comparison of libraries as ``NAME.cross-check.csv`` beside the table ``path``."""
+    file = path.with_suffix(".cross-check.csv")
+    write_text(file, compared.to_csv(index=False))
+    return file

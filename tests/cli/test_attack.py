@@ -1,0 +1,115 @@
+"""``robench attack``: any model, any library's attacks, comparisons and curves."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from support import Command
+
+from robench.data import load_dataset
+
+MODEL = """
+from torch import nn
+
+def build():
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+
+def one_class():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+
+def of_other_images():
+    return nn.Sequential(nn.Flatten(), nn.Linear(99, 10))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model, its trained weights, and digits as image files."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(MODEL)
+    scope: dict[str, object] = {}
+    exec(MODEL, scope)
+    data = load_dataset("digits")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = scope["build"]()  # type: ignore[operator]
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+        for epoch in range(3):
+            generator = torch.Generator().manual_seed(epoch)
+            for images, labels in data.train.batches(64, generator=generator):
+                optimizer.zero_grad()
+                torch.nn.functional.cross_entropy(model(images), labels).backward()
+                optimizer.step()
+    torch.save(model.state_dict(), tmp_path / "net.pt")
+    for part, source in (("train", data.train), ("test", data.test)):
+        for i in range(60):
+            path = tmp_path / "digits" / part / str(int(source.labels[i])) / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(source.images[i, 0].numpy()).save(path)
+    return tmp_path
+
+
+def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
+    robench: Command, folder: Path
+) -> None:
+    done = robench(
+        "attack", "--model", "net.py:build", "--checkpoint", "net.pt",
+        "--data", "image_folder:digits", "--samples", 40, "--eps", "0.1", "--step-size", "0.03",
+        "--attacks", "fgsm,pgd-4,simba(max_steps=10),torchattacks:MIFGSM,foolbox:LinfPGD(steps=3)",
+        "--cross-check", "--without", "bf16", "--out", "tables/all.csv",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    table = pd.read_csv("tables/all.csv").set_index("attack")
+    assert table.loc["clean", "accuracy"] > 0.7
+    assert (table["accuracy"] <= table.loc["clean", "accuracy"]).all()
+    assert table.index[-1] == "worst case (linf 0.1)"
+    assert table.loc["torchattacks:MIFGSM", "mean_backwards"] == 10
+    assert table["survive_rounding"].dropna().between(0, 1).all()
+    curve = pd.read_csv("tables/all.queries.csv")
+    assert set(curve["attack"]) == {"simba(max_steps=10)"}
+    assert curve["success"].is_monotonic_increasing
+    assert Path("tables/all.queries.svg").read_text().startswith("<?xml")
+    compared = pd.read_csv("tables/all.cross-check.csv")
+    assert set(compared["library"]) == {"torchattacks", "foolbox"}
+    assert compared["beyond_chance"].isna().all()
+    for words in ("net.py:build; digits, 40 test images", "same verdict", "more than chance"):
+        assert words.replace("more than chance", "chance") in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "name either a checkpoint that robench trained, or a --model"),
+        (["x", "--model", "net:build"], "name either a checkpoint"),
+        (["x", "--checkpoint", "net.pt"], "--checkpoint holds the weights of --model"),
+        (["--model", "net:build"], "say which images --model is for: --data"),
+        (["--model", "net:one_class", "--data", "digits"],
+         r"returns (1, 1) for one image, but digits has 10 classes"),
+        (["--model", "net:of_other_images", "--data", "digits"],
+         "cannot take images of 1x8x8 from digits"),
+        (["--model", "net:build", "--data", "digits", "--without", "fp16"],
+         "there is no shortcut 'fp16'; did you mean 'bf16'"),
+        (["--model", "net:build", "--data", "digits", "--attacks", "torchattacks:PDG"],
+         "torchattacks has no attack named 'PDG'"),
+        (["--model", "net:build", "--checkpoint", "net.py", "--data", "digits"],
+         "net.py is not a whole file of torch.save"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_sentence(
+    arguments: list[str], sentence: str, robench: Command, folder: Path
+) -> None:
+    done = robench("attack", *arguments)
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_the_attacks_of_libraries_are_listed(robench: Command) -> None:
+    done = robench("list", "attacks")
+    for name in ("autoattack", "torchattacks:Square", "foolbox:LinfDeepFoolAttack"):
+        assert name in done.out
