@@ -130,10 +130,9 @@ class _Search:
         if attack.judge == "any":  # logits that come with a gradient are fast, not exact
             wrong = logits.argmax(1).ne(labels).cpu()
             stay = wrong & (self.taken[rows] > 0) & ~self.cleared[rows]
-        direction = steepest(gradient, attack.norm)
+        moved = steepest(gradient, attack.norm).mul_(attack.step_size).add_(x).sub_(images)
         # Clamping after the projection leaves no ball: it only moves pixels towards the image.
-        delta = project(x + attack.step_size * direction - images, attack.norm, attack.eps)
-        moved = (images + delta).clamp(0, 1)
+        moved = project(moved, attack.norm, attack.eps).add_(images).clamp_(0, 1)
 
         ended = ~stay & (self.taken[rows] + 1 == attack.steps)
         again = ended & (self.restart[rows] + 1 < attack.restarts)
@@ -143,7 +142,7 @@ class _Search:
         # Nothing above changes the state: where memory runs out the step is made again.
         self.forwards[rows] += 1 + asked.long()
         self.backwards[rows] += 1
-        self.x[rows] = torch.where(_wide(stay, x), x, moved)
+        self.x[rows] = torch.where(_wide(stay, x), x, moved) if stay.any() else moved
         self.taken[rows] += (~stay).long()
         self.parked[rows], self.cleared[rows] = stay, False
         self._keep(rows[~stay], rows[ended & ~again])

@@ -9,16 +9,26 @@ verdict and ends the search of a sample.
     python benchmarks/attacks.py --quick
 """
 
+import argparse
+import resource
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable
 
 import foolbox
 import torch
 import torchattacks
-from common import Subject, options, report, subject, timed
+from common import Subject, options, paired, report, subject, timed
 from torch import Tensor
 
 from robench import evaluate
+from robench.attacks import PGD
+from robench.evaluation.attacking import right
+from robench.evaluation.victim import Victim
+from robench.losses import input_gradient
+from robench.randomness import generators
+from robench.state import under_attack
 
 Accuracies = list[float]
 
@@ -53,6 +63,34 @@ def foolbox_(case: Subject, eps: float, step: float, batch_size: int) -> Accurac
     return _each(case, batch_size, attacks)
 
 
+def bare_loop(
+    case: Subject, eps: float, batch_size: int, rounds: int
+) -> tuple[float, float, float]:
+    """Return what 20 steps of PGD cost beside 20 forwards and backwards of the same samples."""
+    with under_attack(case.model), torch.no_grad():
+        victim = Victim(case.model, case.images[:16], batch_size=batch_size)
+        kept = right(victim, case.images, case.labels.cpu())
+        images, labels = case.images[kept], case.labels[kept]
+        attack, rngs = PGD(eps=eps, step_size=eps / 4), range(len(images))
+
+        def bare() -> None:
+            for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+                for _ in range(attack.steps):
+                    input_gradient(victim, x, y, attack.loss)
+
+        return paired(
+            lambda: attack.perturb(victim, images, labels, generators(0, rngs)), bare, rounds
+        )
+
+
+def peak_memory(name: str) -> float:
+    """Return the peak MiB of a process that does nothing else than one contestant's work."""
+    arguments = [a for a in sys.argv[1:] if a not in ("--memory",)]
+    command = [sys.executable, __file__, *arguments, "--only", name]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
 def _each(
     case: Subject, batch_size: int, attacks: list[Callable[[Tensor, Tensor], Tensor]]
 ) -> Accuracies:
@@ -68,6 +106,8 @@ def _each(
 
 def main() -> None:
     parser = options(str(__doc__).split("\n", 1)[0], samples=1000, rounds=3, batch=256)
+    parser.add_argument("--memory", action="store_true", help="peak memory, a process each")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--eps", type=float, help="8/255 where a checkpoint is given, else 0.2")
     arguments = parser.parse_args()
     quick = arguments.quick
@@ -80,6 +120,14 @@ def main() -> None:
         "torchattacks": lambda: torchattacks_(*options_),
         "foolbox": lambda: foolbox_(*options_),
     }
+    if arguments.only:
+        contestants[arguments.only]()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    if arguments.memory:
+        for name in contestants:
+            print(f"{name:24}{peak_memory(name):9.0f} MiB at its peak")
+        return
     print(f"{case.title}; Linf {eps:.4g}, step {eps / 4:.4g}, batches of {arguments.batch}")
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     accuracies: dict[str, Accuracies] = {}
@@ -90,7 +138,7 @@ def main() -> None:
     for name, found in accuracies.items():
         shown = "  ".join(f"{100 * accuracy:6.1f}" for accuracy in found)
         print(f"{name:24}{statistics.median(seconds[name]):9.2f}  {shown}")
-    cases = {}
+    cases = {"engine/bare loop": bare_loop(case, eps, arguments.batch, arguments.rounds)}
     for judge, suffix in (("any", ""), ("last", ", last iterate")):
         for peer in ("torchattacks", "foolbox"):
             pairs = list(zip(seconds[f"robench, {judge} iterate"], seconds[peer], strict=True))

@@ -74,7 +74,9 @@ def input_gradient(
     """
     ask = getattr(model, "for_gradients", model)
     with torch.inference_mode(False), torch.enable_grad():
-        inputs, labels = images.detach().clone().requires_grad_(), labels.long().clone()
+        if images.is_inference():
+            images, labels = images.clone(), labels.clone()
+        inputs, labels = images.detach().requires_grad_(), labels.long()
         logits = ask(inputs).float()
         if not logits.requires_grad:
             raise UserError(

@@ -36,7 +36,7 @@ Shortcut = Literal["pools", "channels_last", "folding", "bf16"]
 
 - ``pools``: samples that are finished leave the batch and others take their place;
 - ``channels_last``: images and weights are laid out channel by channel;
-- ``folding``: a copy with its batch norms folded stands in for the model;
+- ``folding``: a copy with its batch norms folded and its ReLUs fused stands in for the model;
 - ``bf16``: gradients are taken in bf16, where the machine has it.
 
 Verdicts are always float32; where the copy's two best classes are near a tie, the model itself

@@ -8,9 +8,15 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from robench.devices import device_of
+from robench.evaluation.fusion import FusedConv, can_fuse, fuse_activations
+
+PLAIN = (nn.Conv2d, nn.Linear, FusedConv)
+"""Layers that compute nothing from their weights, and so may have them in bf16."""
+
 
 def folded(model: nn.Module) -> nn.Module:
-    """Return a copy in eval mode with weights computed once and batch norms folded.
+    """Return a copy in eval mode with weights computed once, norms folded, activations fused.
 
     Parametrized weights become plain ones, and a BatchNorm2d that alone uses the output of a plain
     convolution goes into its weight and bias. What torch.fx cannot trace keeps its batch norms.
@@ -26,6 +32,8 @@ def folded(model: nn.Module) -> nn.Module:
     network = fx.GraphModule(plain, graph)
     for node in list(graph.nodes):
         _fold(network, node)
+    if can_fuse(device_of(model)):
+        fuse_activations(network)
     network.recompile()
     return network
 
@@ -95,6 +103,8 @@ def half_precision(model: nn.Module) -> nn.Module:
     """
     half = copy.deepcopy(model).eval().requires_grad_(False)
     for module in half.modules():
-        if type(module) in (nn.Conv2d, nn.Linear) and not parametrize.is_parametrized(module):
+        if type(module) in (nn.Conv2d, nn.Linear, FusedConv) and not parametrize.is_parametrized(
+            module
+        ):
             module.to(torch.bfloat16)
     return half
