@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robench.errors import UserError
+from robench.errors import Notice, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -296,7 +296,15 @@ def _prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]"
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on stderr and exit code 2."""
-    warnings.showwarning = lambda message, *_: print(f"robench: {message}", file=sys.stderr)
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        if isinstance(message, Notice):
+            print(f"robench: {message}", file=sys.stderr)
+        else:
+            shown(message, *where, **more)
+
+    warnings.showwarning = show
     try:
         app()
     except UserError as error:

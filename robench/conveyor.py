@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robench.contracts import LogitsModel
-from robench.errors import UserError
+from robench.errors import Notice, UserError
 from robench.memory import is_out_of_memory
 
 
@@ -62,6 +62,5 @@ def halve(model: Any, size: int) -> None:
     if size <= 1 or not hasattr(model, "batch_size"):
         raise UserError(f"out of memory with {size} image(s) at a time; use a smaller network.")
     model.batch_size = size // 2
-    warnings.warn(
-        f"out of memory with {size} images at a time: going on with {size // 2}", stacklevel=2
-    )
+    told = f"out of memory with {size} images at a time: going on with {size // 2}"
+    warnings.warn(told, Notice, stacklevel=2)

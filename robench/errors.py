@@ -1,4 +1,4 @@
-"""The one exception for mistakes that the user can mend, and the hint it carries."""
+"""What the user is told: mistakes that can be mended, with a hint, and notices."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,6 +9,10 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class Notice(UserWarning):
+    """Something that the user should know and that stops nothing."""
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from PIL import Image
 from support import Command
 
 from robench.data import load_dataset
+from robench.evaluation.victim import Victim
 
 MODEL = """
 from torch import nn
@@ -107,6 +108,26 @@ def test_mistakes_are_one_sentence(
     assert done.code == 2
     assert sentence in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_out_of_memory_is_told_and_costs_nothing(
+    robench: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("attack", "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
+                 "--samples", 100, "--attacks", "pgd-3", "--out")  # fmt: skip
+    assert robench(*arguments, "whole.csv").code == 0
+    asked = Victim._ask
+
+    def small(self: Victim, model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 64:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return asked(self, model, images)
+
+    monkeypatch.setattr(Victim, "_ask", small)
+    done = robench(*arguments, "halved.csv")
+    assert done.code == 0
+    assert done.err == "robench: out of memory with 100 images at a time: going on with 50\n"
+    assert Path("halved.csv").read_text() == Path("whole.csv").read_text()
 
 
 def test_the_attacks_of_libraries_are_listed(robench: Command) -> None:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+import torchattacks
 from torch import Tensor, nn
 
 from robench.calls import parse_call
@@ -13,6 +14,7 @@ from robench.errors import UserError
 from robench.evaluation import evaluate
 from robench.evaluation.victim import Victim
 from robench.losses import input_gradient
+from robench.models import build_model
 from robench.randomness import generators
 from robench.registry import attacks as registry
 from robench.specs import Shortcut
@@ -83,6 +85,46 @@ def test_in_float32_the_order_of_samples_changes_no_bit(
     assert torch.equal(shuffled.forwards, whole.forwards[order])
 
 
+@pytest.mark.parametrize("defense", ["batchnorm", "convnorm"])
+def test_in_float32_the_batch_size_changes_no_bit_of_a_resnet_either(defense: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model("resnet18", num_classes=10, in_channels=3, image_size=(32, 32),
+            mean=(0.5,) * 3, std=(0.25,) * 3, width=16, defense=defense).eval()  # fmt: skip
+    images = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    names = ["pgd-3", "simba(max_steps=4)"]
+    results = [
+        evaluate(model, images, labels, names, without=["bf16"], batch_size=size).attacks
+        for size in (5, 17, 64)
+    ]
+    for name in names:
+        wanted = vars(results[0][name])
+        for other in results[1:]:
+            found = vars(other[name])
+            assert {k for k in wanted if not np.array_equal(found[k], wanted[k])} == set()
+
+
+def test_a_network_whose_cross_entropy_has_saturated_is_still_broken(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = digits_test
+    model = Scaled(digits_net, 1000.0).eval()
+    top = model(images).topk(2).values
+    assert (top[:, 0] - top[:, 1] > 100).float().mean() > 0.9
+    peer = torchattacks.PGD(model, eps=0.15, alpha=0.04, steps=10)
+    theirs = (model(peer(images, labels)).argmax(1) == labels).float().mean()
+    names = ["pgd-10", "pgd-10(judge='any')"]
+    ball = {"eps": 0.15, "step_size": 0.04}
+    ours = evaluate(model, images, labels, names, defaults=ball)
+    plain = evaluate(digits_net, images, labels, names, defaults=ball)
+    assert theirs > 0.6
+    for name in names:
+        assert ours.accuracy(name) <= plain.accuracy(name) + 0.02
+        assert ours.accuracy(name) < 0.5
+
+
 def test_verdicts_are_those_of_the_model(digits_net: nn.Module, digits_test: Digits) -> None:
     model = victim(digits_net, digits_test[0])
     noisy = (digits_test[0] + 0.3 * torch.rand_like(digits_test[0])).clamp(0, 1)
@@ -116,6 +158,17 @@ def test_gradients_of_the_fast_copy_point_where_the_model_s_do(
     cosine = nn.functional.cosine_similarity(exact.flatten(1), fast.flatten(1))
     assert cosine.median() > 0.99
     assert logits.dtype == torch.float32
+
+
+class Scaled(nn.Module):
+    """Multiplies the logits, so that the gradient of the cross-entropy underflows."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x) * self.factor
 
 
 class Random(nn.Module):
