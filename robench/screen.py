@@ -168,7 +168,11 @@ def cross_check_table(table: pd.DataFrame, title: str) -> Table:
              "only robench\nfools", "only library\nfools", "p (McNemar)",
              "differ by more\nthan chance")  # fmt: skip
     for name in names:
-        shown.add_column(name, justify="left" if name in ("attack", "library") else "right")
+        shown.add_column(
+            name,
+            justify="left" if name in ("attack", "library") else "right",
+            no_wrap=name == "library",
+        )
     for row in table.to_dict("records"):
         shares = (f"{100 * row[k]:.1f}%" for k in ("accuracy", "robench_accuracy", "agreement"))
         counts = (str(row[k]) for k in ("only_robench_fools", "only_library_fools"))
