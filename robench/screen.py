@@ -139,7 +139,7 @@ def caption(table: pd.DataFrame) -> str:
 def evaluation_table(table: pd.DataFrame, title: str) -> Table:
     """Return the table of ``robench attack``, a row an attack; its CSV has more columns."""
     shown = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
-    shown.add_column("attack", overflow="fold", min_width=12)
+    shown.add_column("attack", overflow="fold", min_width=20)
     names = {
         "samples": ("images", "{:d}"),
         "accuracy": ("accuracy", "{:.1%}"),
