@@ -123,8 +123,9 @@ class _Search:
 
     def advance(self, rows: Tensor) -> Tensor:
         """Make one step of each of the samples ``rows``; return which of them are finished."""
-        attack, labels = self.attack, self.labels[rows]
-        images, x = self.images[rows], self._started(rows)
+        attack, labels, at = self.attack, self.labels[rows], _neighbours(rows)
+        self._start(rows)
+        images, x = self.images[at], self.x[at]
         gradient, logits = input_gradient(self.model, x, labels, attack.loss)
         stay = torch.zeros(len(rows), dtype=torch.bool)
         if attack.judge == "any":  # logits that come with a gradient are fast, not exact
@@ -142,7 +143,7 @@ class _Search:
         # Nothing above changes the state: where memory runs out the step is made again.
         self.forwards[rows] += 1 + asked.long()
         self.backwards[rows] += 1
-        self.x[rows] = torch.where(_wide(stay, x), x, moved) if stay.any() else moved
+        self.x[at] = torch.where(_wide(stay, x), x, moved) if stay.any() else moved
         self.taken[rows] += (~stay).long()
         self.parked[rows], self.cleared[rows] = stay, False
         self._keep(rows[~stay], rows[ended & ~again])
@@ -173,15 +174,14 @@ class _Search:
         images, forwards, backwards = self.kept[steps]
         return Adversarial(images, forwards, forwards, backwards)
 
-    def _started(self, rows: Tensor) -> Tensor:
-        """Return where the samples are; those that begin a search are given their start."""
+    def _start(self, rows: Tensor) -> None:
+        """Give those of the samples that begin a search their start."""
         new = rows[~self.started[rows]]
         if len(new):
             rngs = [self.rngs[i] for i in new]
             start = in_ball(rngs, self.images.shape[1:], self.attack.norm, self.attack.eps)
             self.x[new] = (self.images[new] + start.to(self.x.device)).clamp(0, 1)
             self.started[new] = True
-        return self.x[rows]
 
     def _keep(self, rows: Tensor, finished: Tensor) -> None:
         """Record samples for every number of steps at which they stand or before which they end.
@@ -203,6 +203,13 @@ class _Search:
     def _empty(self) -> tuple[Tensor, Tensor, Tensor]:
         count = torch.zeros(len(self.images), dtype=torch.int64)
         return torch.empty_like(self.images), count, count.clone()
+
+
+def _neighbours(rows: Tensor) -> slice | Tensor:
+    """Return rows that follow one another as a slice, which copies nothing; others as they are."""
+    first, last = int(rows[0]), int(rows[-1])
+    follow = last - first + 1 == len(rows) and bool((rows[1:] > rows[:-1]).all())
+    return slice(first, last + 1) if follow else rows
 
 
 def _wide(rows: Tensor, like: Tensor) -> Tensor:
