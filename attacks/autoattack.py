@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from robench.calls import Call
 from robench.contracts import Adversarial, Attack, LogitsModel
 from robench.errors import UserError
+from robench.foreign import class_count
 from robench.geometry import Norm, check_radius
 from robench.losses import fooled
 from robench.registry import attacks, register_attack
@@ -63,15 +64,14 @@ class AutoAttack(Attack):
         Raises:
             UserError: for a network of fewer than two classes, or where a part fails.
         """
-        with torch.no_grad():
-            classes = getattr(model, "num_classes", None) or model(images[:1]).shape[1]
+        classes = class_count(model, images)
         if classes < 2:
             raise UserError(
                 f"the network tells {classes} class apart: there is none to take it for."
             )
         best = images.clone()
         left = torch.arange(len(images))
-        for part in self.parts(int(classes)):
+        for part in self.parts(classes):
             if not len(left):
                 break
             x, y = images[left], labels[left]

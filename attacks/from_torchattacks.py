@@ -95,8 +95,6 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
     options = checked(full, options, valid)
     if valid.get("alpha") == STEP and "eps" in options:
         options.setdefault("alpha", options["eps"] / 4)
-    if name == "FAB" and "multi_targeted" not in options:
-        options["multi_targeted"] = False
     return TorchAttack(full, tuple(sorted(options.items())), _ball(name, options, valid),
                        samples=samples)  # fmt: skip
 

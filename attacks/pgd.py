@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from robench.contracts import Adversarial, Attack, LogitsModel
 from robench.conveyor import keep_busy
-from robench.geometry import Norm, check_radius, project, steepest
+from robench.geometry import Norm, check_radius, per_sample, project, steepest
 from robench.losses import Loss, fooled, input_gradient
 from robench.randomness import in_ball
 from robench.registry import register_attack
@@ -143,7 +143,7 @@ class _Search:
         # Nothing above changes the state: where memory runs out the step is made again.
         self.forwards[rows] += 1 + asked.long()
         self.backwards[rows] += 1
-        self.x[at] = torch.where(_wide(stay, x), x, moved) if stay.any() else moved
+        self.x[at] = torch.where(per_sample(stay, x), x, moved) if stay.any() else moved
         self.taken[rows] += (~stay).long()
         self.parked[rows], self.cleared[rows] = stay, False
         self._keep(rows[~stay], rows[ended & ~again])
@@ -210,7 +210,3 @@ def _neighbours(rows: Tensor) -> slice | Tensor:
     first, last = int(rows[0]), int(rows[-1])
     follow = last - first + 1 == len(rows) and bool((rows[1:] > rows[:-1]).all())
     return slice(first, last + 1) if follow else rows
-
-
-def _wide(rows: Tensor, like: Tensor) -> Tensor:
-    return rows.to(like.device).view(-1, *[1] * (like.ndim - 1))

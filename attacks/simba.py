@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from robench.bases import BASES, Basis, BasisName
 from robench.contracts import Adversarial, Attack, LogitsModel
 from robench.conveyor import keep_busy
+from robench.geometry import per_sample
 from robench.losses import log_odds, verdict
 from robench.randomness import permutations, uniform
 from robench.registry import register_attack
@@ -117,7 +118,7 @@ class _Search:
         images, delta, phase = self.images[rows], self.delta[rows], self.phase[rows]
         column = self.position[rows].clamp_max(self.orders.shape[1] - 1)
         change = self.basis.directions(self.orders[rows, column]) * (
-            self.attack.step * _wide(phase, images)
+            self.attack.step * per_sample(phase, images)
         )
         now, candidates = (images + delta).clamp(0, 1), (images + delta + change).clamp(0, 1)
         logits = verdict(self.model, candidates)
@@ -136,11 +137,11 @@ class _Search:
         else:
             kept, lost = self._compared(rows, phase, score, better, won)
             settled = phase == _PLUS
-        self.queries[rows] += self._charged(phase, better, rows)
+        self.queries[rows] += self._charged(phase, better)
         take = kept & ~look.to(kept.device)
-        self.delta[rows] = torch.where(_wide(take, images), delta + change, delta)
+        self.delta[rows] = torch.where(per_sample(take, images), delta + change, delta)
         if lost is not None:
-            back = _wide(lost, images)  # -step after all, seen one forward ago
+            back = per_sample(lost, images)  # -step after all, seen one forward ago
             self.delta[rows] = torch.where(back, delta - change, self.delta[rows])
             won = torch.where(lost, self.first_won[rows], won)
             score = torch.where(lost, self.first[rows], score)
@@ -165,7 +166,7 @@ class _Search:
         kept = plus & better & (score > first)
         return kept, plus & ~kept & (first > -torch.inf)
 
-    def _charged(self, phase: Tensor, better: Tensor, rows: Tensor) -> Tensor:
+    def _charged(self, phase: Tensor, better: Tensor) -> Tensor:
         """Return what a forward is charged: the image itself is free."""
         if self.attack.mode == "paper":
             return phase.ne(_LOOK).long()
@@ -194,7 +195,3 @@ def _orders(attack: SimBA, rngs: Sequence[Generator], size: int) -> Tensor:
     else:
         orders = permutations(rngs, size)
     return orders[:, : attack.max_steps].int()
-
-
-def _wide(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like.device).view(-1, *[1] * (like.ndim - 1))

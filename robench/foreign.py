@@ -171,7 +171,7 @@ def checked(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> 
     return values
 
 
-def class_count(model: nn.Module, images: Tensor) -> int:
+def class_count(model: LogitsModel, images: Tensor) -> int:
     """Return how many classes a model tells apart."""
     known = getattr(model, "num_classes", None)
     if known is not None:

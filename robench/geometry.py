@@ -34,7 +34,7 @@ def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:
     if norm == "linf":
         return delta.clamp(-eps, eps)
     lengths = norms(delta, "l2").clamp_min(1e-12)
-    return delta * _per_sample((eps / lengths).clamp_max(1.0), delta)
+    return delta * per_sample((eps / lengths).clamp_max(1.0), delta)
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
@@ -49,8 +49,8 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         return gradient.sign()
     largest = norms(gradient, "linf")
-    scaled = gradient / _per_sample(largest.where(largest > 0, 1.0), gradient)
-    return scaled / _per_sample(norms(scaled, "l2").clamp_min(1.0), gradient)
+    scaled = gradient / per_sample(largest.where(largest > 0, 1.0), gradient)
+    return scaled / per_sample(norms(scaled, "l2").clamp_min(1.0), gradient)
 
 
 def check_radius(name: str, value: float, norm: Norm) -> None:
@@ -68,5 +68,6 @@ def check_radius(name: str, value: float, norm: Norm) -> None:
         raise ValueError(f"{name} is {value:g} but an L2 length must be above 0: write 0.5?")
 
 
-def _per_sample(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(-1, *[1] * (like.ndim - 1))
+def per_sample(values: Tensor, like: Tensor) -> Tensor:
+    """Return a value a sample, (B,), in a shape that broadcasts over ``like``, (B, ...)."""
+    return values.to(like.device).reshape(-1, *[1] * (like.ndim - 1))

@@ -155,13 +155,11 @@ def _search(
 
 def _check_counts(name: str, adversarial: Adversarial, victim: Victim) -> None:
     """Hold what an attack says that it cost to what was really computed."""
-    asked = (("forwards", victim.forwards), ("backwards", victim.backwards))
-    for what, truth in asked:
-        told = getattr(adversarial, what)
-        if told is None:
-            raise RuntimeError(f"{name} keeps its own batches and must count its {what}")
-        if what == "forwards" and int(told.sum()) != truth:
-            raise RuntimeError(f"{name} reports {int(told.sum())} {what} but made {truth}")
+    if adversarial.forwards is None or adversarial.backwards is None:
+        raise RuntimeError(f"{name} keeps its own batches and must count forwards and backwards")
+    told = int(adversarial.forwards.sum())
+    if told != victim.forwards:
+        raise RuntimeError(f"{name} reports {told} forwards but made {victim.forwards}")
 
 
 class _Verdicts:

@@ -103,8 +103,6 @@ def half_precision(model: nn.Module) -> nn.Module:
     """
     half = copy.deepcopy(model).eval().requires_grad_(False)
     for module in half.modules():
-        if type(module) in (nn.Conv2d, nn.Linear, FusedConv) and not parametrize.is_parametrized(
-            module
-        ):
+        if type(module) in PLAIN and not parametrize.is_parametrized(module):
             module.to(torch.bfloat16)
     return half
