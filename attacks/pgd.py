@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from robench.contracts import Adversarial, Attack, LogitsModel
 from robench.conveyor import keep_busy
-from robench.geometry import Norm, check_radius, per_sample, project, steepest
+from robench.geometry import Norm, ascent, check_radius, per_sample
 from robench.losses import Loss, fooled, input_gradient
 from robench.randomness import in_ball
 from robench.registry import register_attack
@@ -103,6 +103,7 @@ class _Search:
     ) -> None:
         self.attack = max(attacks, key=lambda attack: attack.steps)
         self.model, self.images, self.labels, self.rngs = model, images, labels, rngs
+        self.climb = ascent(images, self.attack.norm, self.attack.eps, self.attack.step_size)
         self.x = images.clone()
         count = len(images)
         self.taken = torch.zeros(count, dtype=torch.int64)  # steps of the present restart
@@ -125,15 +126,13 @@ class _Search:
         """Make one step of each of the samples ``rows``; return which of them are finished."""
         attack, labels, at = self.attack, self.labels[rows], _neighbours(rows)
         self._start(rows)
-        images, x = self.images[at], self.x[at]
+        x = self.x[at]
         gradient, logits = input_gradient(self.model, x, labels, attack.loss)
         stay = torch.zeros(len(rows), dtype=torch.bool)
         if attack.judge == "any":  # logits that come with a gradient are fast, not exact
             wrong = logits.argmax(1).ne(labels).cpu()
             stay = wrong & (self.taken[rows] > 0) & ~self.cleared[rows]
-        moved = steepest(gradient, attack.norm).mul_(attack.step_size).add_(x).sub_(images)
-        # Clamping after the projection leaves no ball: it only moves pixels towards the image.
-        moved = project(moved, attack.norm, attack.eps).add_(images).clamp_(0, 1)
+        moved = self.climb(x, gradient, at)
 
         ended = ~stay & (self.taken[rows] + 1 == attack.steps)
         again = ended & (self.restart[rows] + 1 < attack.restarts)

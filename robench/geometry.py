@@ -1,6 +1,7 @@
 """Balls in image space: norms, projections, steepest directions and radii, a sample at a time."""
 
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -51,6 +52,33 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     largest = norms(gradient, "linf")
     scaled = gradient / per_sample(largest.where(largest > 0, 1.0), gradient)
     return scaled / per_sample(norms(scaled, "l2").clamp_min(1.0), gradient)
+
+
+Ascent = Callable[[Tensor, Tensor, slice | Tensor], Tensor]
+"""(x, gradient, which of the images they belong to) -> x a step further up."""
+
+
+def ascent(images: Tensor, norm: Norm, eps: float, step_size: float) -> Ascent:
+    """Return the projected step of steepest ascent inside the balls around images and [0, 1].
+
+    Args:
+        images: (N, ...) in [0, 1], the centres.
+        norm: of the balls and of the step.
+        eps: radius of the balls.
+        step_size: length of the step, before it is projected.
+    """
+    if norm == "linf":  # a box: its sides are computed once, and a step passes over memory twice
+        low, high = (images - eps).clamp_(min=0), (images + eps).clamp_(max=1)
+        return lambda x, gradient, at: x.add(gradient.sign(), alpha=step_size).clamp_(
+            low[at], high[at]
+        )
+
+    def climb(x: Tensor, gradient: Tensor, at: slice | Tensor) -> Tensor:
+        moved = steepest(gradient, norm).mul_(step_size).add_(x).sub_(images[at])
+        # Clamping after the projection leaves no ball: it only moves pixels towards the image.
+        return project(moved, norm, eps).add_(images[at]).clamp_(0, 1)
+
+    return climb
 
 
 def check_radius(name: str, value: float, norm: Norm) -> None:

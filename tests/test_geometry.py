@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.geometry import Norm, check_radius, norms, project, steepest
+from robench.geometry import Norm, ascent, check_radius, norms, project, steepest
 
 NORMS: list[Norm] = ["linf", "l2"]
 radii = st.floats(1e-3, 2)
@@ -49,6 +49,20 @@ def test_the_steepest_direction_has_length_one_and_no_other_ascends_faster(
     other = other / norms(other, norm).view(-1, 1, 1)
     ascent = (gradient * direction).sum((1, 2))
     assert (ascent >= (gradient * other).sum((1, 2)) - 1e-4).all()
+
+
+@settings(deadline=None)
+@given(st.sampled_from(NORMS), radii, radii, st.integers(0, 999))
+def test_an_ascent_is_a_step_that_is_projected_into_the_ball_and_clamped(
+    norm: Norm, eps: float, step_size: float, seed: int
+) -> None:
+    images = deltas(seed).sigmoid()
+    x = (images + project(deltas(seed + 1), norm, eps)).clamp(0, 1)
+    gradient, some = deltas(seed + 2), slice(1, 3)
+    moved = ascent(images, norm, eps, step_size)(x[some], gradient[some], some)
+    step = x + step_size * steepest(gradient, norm) - images
+    expected = (images + project(step, norm, eps)).clamp(0, 1)
+    torch.testing.assert_close(moved, expected[some], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("norm", NORMS)
