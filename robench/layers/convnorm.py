@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from robench.layers.adopt import adopt
 from robench.layers.circular import dilation_of, laid_out
+from robench.layers.full_conv import full_conv
 from robench.layers.kept import Kept
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
 from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
@@ -129,12 +130,12 @@ class ConvNorm2d(nn.Conv2d):
         extra += [max(p - reach[0], 0) for p in (top, bottom)]
         if any(extra):
             x = F.pad(x, extra)
-        y = F.conv2d(x, self.weight, None, 1, reach, self.dilation, self.groups)
+        y = full_conv(x, self.weight, dilation_of(self), self.groups)
         start = (reach[0] - (top - extra[2]), reach[1] - (left - extra[0]))
         rows = range(start[0], start[0] + height, self.stride[0])
         columns = range(start[1], start[1] + width, self.stride[1])
         gain = self._gain((y.shape[-2], y.shape[-1]))
-        return filter_planes(y, gain, rows, columns).to(y.dtype)
+        return filter_planes(y, gain, rows, columns)
 
     def _gain(self, size: tuple[int, int]) -> PlaneGain:
         weight = self.weight.detach() if self.detach else self.weight

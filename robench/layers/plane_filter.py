@@ -2,17 +2,17 @@
 
     z = irfft2(rfft2(y) * V),    then the rows and columns that are wanted.
 
-On small planes the transform is two matrix products with the real orthonormal Fourier basis F
-(rows: cosines, then sines), which needs no complex numbers and no other memory layout than
-channels_last. There the filter is, with Y = F1 y F2^T,
+On small planes the transform is two matrix products of real numbers a side, in channels_last: over
+the rows first, to the real and imaginary parts of the frequencies f1 <= N1 / 2, which stand next
+to each other,
 
-    Y'  =  V_even * Y  +  V_odd * (Y with cosines and sines exchanged on both axes),
-    V_even = (V(f1, f2) + V(-f1, f2)) / 2,    V_odd = +-(V(-f1, f2) - V(f1, f2)) / 2,
+    re = sum_h cos(2 pi f1 h / N1) y_h,    im = -sum_h sin(2 pi f1 h / N1) y_h,
 
-since cos(a + b) = cos a cos b - sin a sin b, and so on; V_odd has the sign - where just one of the
-two factors is a sine. The basis is ordered so that the exchange is a reversal of both axes. Of the
-products that lead back only the wanted rows are computed. The filter is its own adjoint, and V is
-no variable: the backward pass is the same filter, and nothing of the forward pass is kept.
+then over the columns to all f2, where (re, im) is multiplied by the complex matrix written as a
+real one. There the filter is one multiplication in place, since V(f) is real and V(-f) = V(f).
+Of the products that lead back only the wanted rows and columns are computed. V is no variable, so
+the backward pass is the same chain with the matrices transposed, and nothing of the forward pass
+is kept for it.
 """
 
 import math
@@ -26,6 +26,9 @@ from torch import Tensor
 LARGEST_PRODUCT = 64
 """Side of a plane from which the FFT is faster than matrix products."""
 
+PART = 2**21
+"""Numbers in the frequency domain that are computed at a time, some megabytes."""
+
 
 @dataclass(frozen=True)
 class PlaneGain:
@@ -34,14 +37,13 @@ class PlaneGain:
     Attributes:
         gain: (C, N1, N2 // 2 + 1), real, the half grid of ``rfft2``.
         size: N1 and N2.
-        even: V_even in the order of the basis, (N1, N2, C); None where the FFT is taken.
-        odd: V_odd likewise.
+        upper: the same on the other half grid, (N1 // 2 + 1, 1, N2, C), channels last; None where
+            the FFT is taken.
     """
 
     gain: Tensor
     size: tuple[int, int]
-    even: Tensor | None
-    odd: Tensor | None
+    upper: Tensor | None
 
 
 def plane_gain(gain: Tensor, size: tuple[int, int]) -> PlaneGain:
@@ -50,14 +52,14 @@ def plane_gain(gain: Tensor, size: tuple[int, int]) -> PlaneGain:
     A gain that needs a gradient gets it through the FFT.
     """
     if gain.requires_grad or max(size) > LARGEST_PRODUCT:
-        return PlaneGain(gain, size, None, None)
-    return PlaneGain(gain, size, *_parts(gain, size))
+        return PlaneGain(gain, size, None)
+    return PlaneGain(gain, size, _upper(gain, size))
 
 
 def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Tensor:
     """Filter each plane and keep the given rows and columns.
 
-    Computed in float32 or better, whatever ``torch.autocast`` says.
+    Computed in float32 or better, whatever ``torch.autocast`` says; the result has y's dtype.
 
     Args:
         y: (B, C, N1, N2).
@@ -66,112 +68,108 @@ def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Te
         columns: which columns are wanted, within [0, N2).
 
     Returns:
-        (B, C, len(rows), len(columns)), float32 or float64.
+        (B, C, len(rows), len(columns)).
     """
+    dtype = torch.promote_types(y.dtype, torch.float32)
     with torch.autocast(y.device.type, enabled=False):
-        y = y.to(torch.promote_types(y.dtype, torch.float32))
-        if gain.even is None or gain.odd is None:
-            z = torch.fft.irfft2(torch.fft.rfft2(y) * gain.gain.to(y.dtype), s=gain.size)
-            return z[..., _slice(rows), _slice(columns)]
-        into = [_basis(n, range(n), y.dtype, y.device) for n in gain.size]
-        back = [
-            _basis(n, kept, y.dtype, y.device)
-            for n, kept in zip(gain.size, (rows, columns), strict=True)
-        ]
-        parts = gain.even.to(y.dtype), gain.odd.to(y.dtype)
-        filtered: Tensor = _Sandwich.apply(y, *parts, *into, *back)
+        if gain.upper is None:
+            spectrum = torch.fft.rfft2(y.to(dtype)) * gain.gain.to(dtype)
+            z = torch.fft.irfft2(spectrum, s=gain.size)
+            return z[..., _slice(rows), _slice(columns)].to(y.dtype)
+        chain = _matrices(gain.size, rows, columns, dtype, y.device)
+        filtered: Tensor = _Chain.apply(y, gain.upper.to(dtype), *chain)
         return filtered
 
 
-class _Sandwich(torch.autograd.Function):
-    """(B, C, N1, N2) -> (B, C, m1, m2): into the basis, multiply, and back."""
+class _Chain(torch.autograd.Function):
+    """(B, C, N1, N2) -> (B, C, m1, m2): into the frequencies, multiply, and back."""
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, *constants: Tensor) -> Tensor:
-        ctx.save_for_backward(*constants)
-        u, back1 = _all_but_last(y, *constants), constants[-2]
-        # Written into a tensor of its own, not returned as a view: what follows may change it in
-        # place, as activations do, and autograd forbids that for a view made in here.
-        batch, _, m2, channels = u.shape
-        size = (batch, channels, back1.shape[1], m2)
-        z = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
-        flat = z.permute(0, 2, 3, 1).view(batch, size[2], m2 * channels)
-        torch.matmul(back1.T, u.view(batch, -1, m2 * channels), out=flat)
-        return z
+    def forward(ctx: Any, y: Tensor, gain: Tensor, *matrices: Tensor) -> Tensor:
+        ctx.save_for_backward(gain, *matrices)
+        return _chained(y, gain, *matrices)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        even, odd, into1, into2, back1, back2 = ctx.saved_tensors
+        gain, *matrices = ctx.saved_tensors
+        adjoint = [matrix.T for matrix in reversed(matrices)]
         with torch.autocast(grad.device.type, enabled=False):
-            u = _all_but_last(grad, even, odd, back1, back2, into1, into2)
-            batch, _, n2, channels = u.shape
-            z = into1.T @ u.view(batch, -1, n2 * channels)
-            z = z.view(batch, -1, n2, channels).permute(0, 3, 1, 2)
-            return z, *[None] * 6
+            # A gradient of this gradient goes through the same, since it is linear.
+            chain = _Chain.apply if torch.is_grad_enabled() else _chained
+            return chain(grad, gain, *adjoint), *[None] * 5
 
 
-def _all_but_last(
-    y: Tensor,
-    even: Tensor,
-    odd: Tensor,
-    into1: Tensor,
-    into2: Tensor,
-    back1: Tensor,
-    back2: Tensor,
+def _chained(
+    y: Tensor, gain: Tensor, into1: Tensor, into2: Tensor, back2: Tensor, back1: Tensor
 ) -> Tensor:
-    """Return (B, N1, m2, C): everything but the product with ``back1`` over the rows."""
+    """Do it for a part of the batch after the other: less memory, and what there is stays cached.
+
+    Written into a tensor of its own, not returned as a view: what follows may change it in place,
+    as activations do, and autograd forbids that for a view made in a function.
+    """
     batch, channels, p1, p2 = y.shape
-    n1, n2, m2 = len(into1), len(into2), back2.shape[1]
-    t = into1 @ y.permute(0, 2, 3, 1).reshape(batch, p1, p2 * channels)
-    t = (into2 @ t.view(batch * n1, p2, channels)).view(batch, n1, n2, channels)
-    w = torch.addcmul(t * even, t.flip((1, 2)), odd)
-    u = back2.T @ w.view(batch * n1, n2, channels)
-    return u.view(batch, n1, m2, channels)
+    half, _, n2, _ = gain.shape
+    m1, m2 = len(back1), len(back2) // 2
+    size = (batch, channels, m1, m2)
+    z = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
+    rows = z.permute(0, 2, 3, 1).view(batch, m1, m2 * channels)
+    part = max(1, PART // (2 * half * n2 * channels))
+    for source, target in zip(y.permute(0, 2, 3, 1).split(part), rows.split(part), strict=True):
+        count = len(source)
+        t = into1 @ source.reshape(count, p1, p2 * channels).to(gain.dtype)
+        t = into2 @ t.view(count * half, 2 * p2, channels)
+        t.view(count, half, 2, n2, channels).mul_(gain)
+        u = (back2 @ t.view(count * half, 2 * n2, channels)).view(count, 2 * half, -1)
+        if z.dtype == u.dtype:
+            torch.matmul(back1, u, out=target)
+        else:
+            target.copy_(back1 @ u)
+    return z
 
 
-def _parts(gain: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return V_even and V_odd in the order of the basis, (N1, N2, C) each."""
-    f1, f2 = (_frequencies(n).to(gain.device) for n in size)
-    there = gain[:, f1][:, :, f2]
-    mirrored = gain[:, (-f1) % size[0]][:, :, f2]
-    s1, s2 = (_signs(n).to(gain) for n in size)
-    even = (there + mirrored) / 2
-    odd = (mirrored - there) / 2 * (s1[:, None] * s2)
-    return even.permute(1, 2, 0).contiguous(), odd.permute(1, 2, 0).contiguous()
+def _upper(gain: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return V(f1, f2) for f1 <= N1 / 2 and all f2, from f2 <= N2 / 2 and all f1."""
+    f1 = torch.arange(size[0] // 2 + 1, device=gain.device)
+    f2 = torch.arange(size[1] // 2 + 1, size[1], device=gain.device)
+    mirrored = gain[:, (-f1) % size[0]][:, :, size[1] - f2]
+    whole = torch.cat([gain[:, : len(f1)], mirrored], dim=2)
+    return whole.permute(1, 2, 0).unsqueeze(1).contiguous()
 
 
-@lru_cache(maxsize=256)
-def _basis(n: int, kept: range, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the columns ``kept`` of the real Fourier basis, (n, len(kept)).
+@lru_cache(maxsize=128)
+def _matrices(
+    size: tuple[int, int], rows: range, columns: range, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the four factors: rows in, columns in, columns back, rows back.
 
-    Rows: cosines of falling frequency, the constant, the alternating one where n is even, sines
-    of rising frequency.
+    With H = N1 // 2 + 1: (2H, N1), (2 N2, 2 N2), (2 len(columns), 2 N2), (len(rows), 2H). Pairs
+    of rows of the first and the last are (re, im); in the middle all re come before all im.
     """
     with torch.inference_mode(False):
-        frequencies = torch.arange(1, (n + 1) // 2)
-        position = torch.tensor(list(kept))
-        angle = 2 * math.pi * ((frequencies[:, None] * position) % n).double() / n
-        rows = [angle.cos().flip(0) * math.sqrt(2), torch.ones(1, len(kept), dtype=torch.float64)]
-        if n % 2 == 0:
-            rows.append(1 - 2 * (position % 2).double()[None])
-        rows.append(angle.sin() * math.sqrt(2))
-        return (torch.cat(rows) / math.sqrt(n)).to(device=device, dtype=dtype)
+        half, (n1, n2) = size[0] // 2 + 1, size
+        cos1, sin1 = _circle(range(half), range(n1), n1)
+        into1 = torch.stack([cos1, -sin1], 1).flatten(0, 1)
+        cos2, sin2 = _circle(range(n2), range(n2), n2)
+        into2 = torch.cat([torch.cat([cos2, sin2], 1), torch.cat([-sin2, cos2], 1)])
+        cos2, sin2 = _circle(columns, range(n2), n2)
+        back2 = torch.cat([torch.cat([cos2, -sin2], 1), torch.cat([sin2, cos2], 1)])
+        # Frequencies below N1 / 2 stand for their mirror images too.
+        weights = torch.full((half,), 2.0, dtype=torch.float64)
+        weights[0] = 1
+        if n1 % 2 == 0:
+            weights[-1] = 1
+        cos1, sin1 = (weights * table for table in _circle(rows, range(half), n1))
+        back1 = torch.stack([cos1, -sin1], 2).flatten(1)
+        factors = (into1, into2, back2, back1)
+        first, second, third, fourth = (m.to(device=device, dtype=dtype) for m in factors)
+        return first, second, third, fourth
 
 
-@lru_cache(maxsize=256)
-def _frequencies(n: int) -> Tensor:
-    with torch.inference_mode(False):
-        rising = torch.arange(1, (n + 1) // 2)
-        middle = torch.tensor([0, n // 2] if n % 2 == 0 else [0])
-        return torch.cat([rising.flip(0), middle, rising])
-
-
-@lru_cache(maxsize=256)
-def _signs(n: int) -> Tensor:
-    """Return -1 for sines, 1 for the others."""
-    with torch.inference_mode(False):
-        sines = (n - 1) // 2
-        return torch.cat([torch.ones(n - sines), -torch.ones(sines)])
+def _circle(rows: range, columns: range, n: int) -> tuple[Tensor, Tensor]:
+    """Return cos and sin of 2 pi r c / n over sqrt(n), in float64; phases are reduced exactly."""
+    phase = torch.outer(torch.tensor(list(rows)), torch.tensor(list(columns))) % n
+    angle = 2 * math.pi * phase.double() / n
+    return angle.cos() / math.sqrt(n), angle.sin() / math.sqrt(n)
 
 
 def _slice(kept: range) -> slice:
