@@ -283,6 +283,7 @@ def _prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]"
 
     from robench.devices import choose_device
     from robench.memory import keep_freed_memory
+    from robench.processes import this_part
     from robench.registry import load_plugin
 
     keep_freed_memory()
@@ -291,7 +292,14 @@ def _prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]"
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120  # a file has no width; Rich would take 80
-    return console, choose_device(device)
+    chosen = choose_device(device)
+    if this_part().count > 1:
+        from robench.execution.helpers import help_out, join
+
+        if not join(chosen):
+            help_out(chosen)
+            raise typer.Exit
+    return console, chosen
 
 
 def main() -> None:
@@ -314,3 +322,13 @@ def main() -> None:
         if stop.code == INTERRUPTED:
             print("robench: interrupted; the same command goes on where it stood.", file=sys.stderr)
         raise
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """Tell the processes that help this one, where there are any, that nothing more is to do."""
+    if "robench.execution.helpers" in sys.modules:
+        from robench.execution.helpers import let_go
+
+        let_go()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from robench.data.augment import Augmentation, augment
+from robench.processes import Part
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Images:
         generator: torch.Generator | None = None,
         augmentation: Augmentation | None = None,
         device: torch.device | str = "cpu",
+        part: Part = Part(),  # noqa: B008 - it is frozen
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
 
@@ -62,6 +64,7 @@ class Images:
             generator: on the CPU, source of order and augmentation; None: in order, as they are.
             augmentation: what is done to each image of a shuffled pass.
             device: where the batches are wanted.
+            part: yield only this part of each batch.
         """
         device = torch.device(device)
         order = None if generator is None else torch.randperm(len(self), generator=generator)
@@ -73,7 +76,8 @@ class Images:
             images = images.to(device, non_blocking=True)
             if augmentation is not None and generator is not None:
                 images = augment(images, augmentation, generator)
-            yield images.float().div_(255), labels.to(device, non_blocking=True)
+            labels = labels.to(device, non_blocking=True)
+            yield part.of(images).float().div_(255), part.of(labels)
 
     def hash(self) -> str:
         """Return the sha256 of shape, images and labels, in hexadecimal."""

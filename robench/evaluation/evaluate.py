@@ -82,6 +82,8 @@ class Evaluation:
         )
 
 
+# On CUDA: the same bits every time, and float32 in which convolutions are not rounded to TF32.
+@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 def evaluate(
     model: nn.Module,
     images: Tensor,

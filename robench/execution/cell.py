@@ -13,25 +13,18 @@ import torch
 
 from robench.calls import parse_call
 from robench.checkpoint import Network, load_weights, save_weights
-from robench.data import (
-    Augmentation,
-    DataSet,
-    Images,
-    ImageStream,
-    add_label_noise,
-    balanced_sample,
-    held_out,
-    subset,
-)
-from robench.errors import UserError
+from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
+from robench.execution.fitting import fit_cell
+from robench.execution.helpers import Train, tell
 from robench.execution.watcher import Watcher
 from robench.files import read_json, write_json
 from robench.provenance import code_version, environment, file_hash, peak_memory_mib
-from robench.registry import attacks, defenses
+from robench.registry import attacks
 from robench.specs import Cell, EvaluationSpec
 from robench.store import CellFolder, RunStore
-from robench.training.loop import TrainingDivergedError, TrainingFiles, fit
+from robench.training.loop import TrainingDivergedError
+from robench.training.resume import TrainingFiles
 
 ENGINE_VERSION = 2
 """Part of every outcome's identity; raised when the same attack comes to mean other work."""
@@ -99,29 +92,18 @@ def train_cell(cell: Cell, folder: CellFolder, place: Workplace) -> None:
 
     A training that diverges leaves a note of it in the place of weights.
     """
-    train, val, augmentation = training_data(cell, place.dataset)
+    files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
+    tell(Train(cell, files))
+    try:
+        model, epochs = fit_cell(
+            cell, place.dataset, place.device, files=files, progress=place.watcher.training
+        )
+    except TrainingDivergedError as diverged:
+        note = {"reason": str(diverged), "version": code_version()}
+        write_json(folder.diverged, note)
+        folder.checkpoint.unlink(missing_ok=True)
+        return
     network = Network.of(cell, place.dataset)
-    with torch.random.fork_rng():
-        torch.manual_seed(cell.seed)
-        model = network.build()
-        try:
-            epochs = fit(
-                model,
-                defenses.build(parse_call(cell.defense)),
-                cell.training,
-                train,
-                val,
-                augmentation=augmentation,
-                seed=cell.seed,
-                device=place.device,
-                files=TrainingFiles(log=folder.log, checkpoint=folder.checkpoint),
-                progress=place.watcher.training,
-            )
-        except TrainingDivergedError as diverged:
-            note = {"reason": str(diverged), "version": code_version()}
-            write_json(folder.diverged, note)
-            folder.checkpoint.unlink(missing_ok=True)
-            return
     facts = {"cell": cell.key, "dataset": place.dataset.name, "seed": cell.seed}
     save_weights(folder.weights, model, network, **facts)
     manifest = {
@@ -135,34 +117,6 @@ def train_cell(cell: Cell, folder: CellFolder, place: Workplace) -> None:
     }
     write_json(folder.manifest, manifest)
     folder.checkpoint.unlink(missing_ok=True)
-
-
-def training_data(
-    cell: Cell, dataset: DataSet
-) -> tuple[Images | ImageStream, Images, Augmentation]:
-    """Return what a cell trains on, what it is validated on, and its augmentation.
-
-    The validation part is split off first and never holds noisy labels; the subset is of the
-    rest. All of it depends on the seed of the cell.
-    """
-    spec = cell.data
-    augmentation = Augmentation(
-        crop_padding=(
-            dataset.augmentation.crop_padding if spec.crop_padding is None else spec.crop_padding
-        ),
-        flip=dataset.augmentation.flip if spec.flip is None else spec.flip,
-    )
-    train, val = held_out(dataset, spec.validation, cell.seed)
-    if isinstance(train, ImageStream):
-        if spec.subset < 1 or spec.label_noise > 0:
-            raise UserError(f"{dataset.name} is streamed: it has neither subset nor label noise.")
-        return train, val, augmentation
-    train = subset(train, spec.subset, cell.seed)
-    return (
-        add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed),
-        val,
-        augmentation,
-    )
 
 
 def judged_images(dataset: DataSet, samples: int) -> Images:

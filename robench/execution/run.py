@@ -12,6 +12,7 @@ from robench.costs import Costs, count_costs
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.execution.cell import CellResult, Workplace, run_cell, train_cell
+from robench.execution.helpers import Load, tell
 from robench.execution.watcher import Silent, Watcher
 from robench.registry import attacks, backbones, defenses
 from robench.specs import Cell, TrainingSpec
@@ -99,6 +100,7 @@ def _workplace(
 ) -> Workplace:
     check_names(board)
     dataset = load_dataset(board.data.name, data_dir)
+    tell(Load(board.data.name, data_dir))
     check_sizes(board, dataset)
     return Workplace(
         store=RunStore(out / "cells"),

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from robench.processes import Part
+
 Update = Callable[[Tensor, Tensor], None]
 """Images and labels -> one backward pass and one step of the weights."""
 
@@ -45,8 +47,15 @@ def free_replays(
     return delta
 
 
-def starting_delta(carried: Tensor | None, images: Tensor) -> Tensor:
-    """Return zeros, or as much of the carried perturbation as a short last minibatch takes."""
+def starting_delta(carried: Tensor | None, images: Tensor, whole: int, part: Part) -> Tensor:
+    """Return zeros, or this process's part of what the last minibatch left.
+
+    Args:
+        carried: the perturbation of the last whole minibatch, of all processes.
+        images: those of this process.
+        whole: images of the minibatch in all processes; a short last one takes the first of them.
+        part: which process this is.
+    """
     if carried is None:
         return torch.zeros_like(images)
-    return carried[: len(images)]
+    return part.of(carried[:whole])

@@ -1,15 +1,12 @@
 """The training loop: epochs, precision, logging, checkpoints, exact resume."""
 
-import io
 import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import nullcontext
+from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -17,16 +14,18 @@ from torch.nn import functional as F
 
 from robench.contracts import Defense
 from robench.data import Augmentation, Images, ImageStream
-from robench.errors import UserError
-from robench.files import write_bytes, write_text
+from robench.processes import Part, this_part
 from robench.specs import TrainingSpec
 from robench.training.free import free_replays, starting_delta
+from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides
+from robench.training.parallel import check_parts, gather, launch, total, whole_batch
+from robench.training.resume import Epoch, TrainingFiles, load_state, save_state
 from robench.training.schedules import schedule
+from robench.training.synced import synced_norms
 
 # Fabric announces the precision of every set-up; the log and the manifest record it.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-PRECISION = {"float32": "32-true", "bf16": "bf16-mixed"}
 
 
 class TrainingDivergedError(Exception):
@@ -42,31 +41,6 @@ class Progress:
     batch: int
     batches: int
     accuracy: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A row of ``training.csv``. Accuracies are fractions; train_* are of what was trained on.
-
-    ``train_accuracy`` of free training is that on the perturbed replays; ``val_accuracy`` is
-    clean and nan where there is no validation part.
-    """
-
-    epoch: int
-    lr: float
-    train_loss: float
-    train_accuracy: float
-    val_accuracy: float
-    seconds: float
-    images_per_second: float
-
-
-@dataclass(frozen=True)
-class TrainingFiles:
-    """Where a training leaves its log and its state after each epoch."""
-
-    log: Path
-    checkpoint: Path
 
 
 # On CUDA, of convolution algorithms only those that give the same bits every time.
@@ -89,6 +63,11 @@ def fit(
     The state after an epoch and the seed fix everything that follows, so an interrupted
     training ends, after any number of resumes, with the same weights to the bit.
 
+    Where ``torchrun`` started several processes, each calls this and takes its part of every
+    batch. Batch norms and gradients are those of the whole batch, so that the weights are, but for
+    rounding, what one process would have trained; the first process writes the files. Dropout
+    masks are alike in all processes, and differ from those of a single one.
+
     Args:
         model: images in [0, 1] -> logits.
         defense: supplies the penalty and the hooks around each step.
@@ -103,9 +82,33 @@ def fit(
 
     Raises:
         TrainingDivergedError: when the loss of an epoch is not finite.
-        UserError: where the checkpoint cannot be read or the files not written.
+        UserError: where the checkpoint cannot be read or the files not written, or a batch has
+            fewer images than there are processes.
     """
-    fabric = Fabric(accelerator=device.type, devices=_devices(device), precision=_precision(recipe))
+    part = this_part()
+    fabric = launch(device, recipe.precision)
+    batches = train.batch_count(recipe.batch_size)
+    check_parts(len(train), recipe.batch_size, batches, part)
+    with synced_norms(model, fabric.device) if part.count > 1 else nullcontext():
+        return _fit(
+            fabric, part, model, defense, recipe, train, val, augmentation, seed, files, progress
+        )
+
+
+def _fit(
+    fabric: Fabric,
+    part: Part,
+    model: nn.Module,
+    defense: Defense,
+    recipe: TrainingSpec,
+    train: Images | ImageStream,
+    val: Images,
+    augmentation: Augmentation,
+    seed: int,
+    files: TrainingFiles | None,
+    progress: Callable[[Progress], None],
+) -> list[Epoch]:
+    device = fabric.device
     model.to(device).to(memory_format=torch.channels_last)
     if recipe.precision == "bf16" and device.type == "cpu":
         some = train.batches(
@@ -124,22 +127,23 @@ def fit(
     scheduler = schedule(optimizer, recipe, batches * replays)
     rows: list[Epoch] = []
     carried: Tensor | None = None
-    if files and files.checkpoint.exists():
-        state = _load(files.checkpoint, device)
+    if files and fabric.broadcast(files.checkpoint.exists()):
+        state = load_state(files.checkpoint, device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         rows = [Epoch(**row) for row in state["rows"]]
         carried = state["delta"]
     network, stepper = fabric.setup(model, optimizer)
-    meter = _Meter(device)
+    meter = Meter(device)
+    share = 1.0  # how many times the mean share of a process this part of the batch is
 
     def update(images: Tensor, labels: Tensor) -> None:
         logits = network(images)
         loss = F.cross_entropy(logits.float(), labels)
         penalty = defense.penalty(model)
         stepper.zero_grad()
-        fabric.backward(loss if penalty is None else loss + penalty)
+        fabric.backward(share * loss if penalty is None else share * loss + penalty)
         stepper.step()
         scheduler.step()
         defense.after_step(model)
@@ -152,10 +156,16 @@ def fit(
         start = last_told = time.perf_counter()
         lr = optimizer.param_groups[0]["lr"]
         pairs = train.batches(
-            recipe.batch_size, generator=generator, augmentation=augmentation, device=device
+            recipe.batch_size,
+            generator=generator,
+            augmentation=augmentation,
+            device=device,
+            part=part,
         )
         for count, (images, labels) in enumerate(pairs, start=1):
             images = images.contiguous(memory_format=torch.channels_last)
+            whole = whole_batch(len(train), recipe.batch_size, count - 1)
+            share = len(labels) * part.count / whole
             if recipe.method == "standard":
                 update(images, labels)
             else:
@@ -163,17 +173,18 @@ def fit(
                     update,
                     images,
                     labels,
-                    starting_delta(carried, images),
+                    starting_delta(carried, images, whole, part),
                     replays=recipe.replays,
                     eps=recipe.eps,
                     step_size=recipe.step_size,
                 )
-                if recipe.carry_delta and len(delta) == recipe.batch_size:
-                    carried = delta
+                if recipe.carry_delta and whole == recipe.batch_size:
+                    carried = gather(fabric, delta, part)
             if time.perf_counter() - last_told > 0.2 or count == batches:
                 last_told = time.perf_counter()
                 progress(Progress(epoch, recipe.epochs, count, batches, meter.accuracy()))
         seconds = time.perf_counter() - start
+        meter.add_others(fabric)
         if not math.isfinite(meter.loss()):
             raise TrainingDivergedError(f"the loss is not finite after epoch {epoch + 1}")
         rows.append(
@@ -182,28 +193,37 @@ def fit(
                 lr,
                 meter.loss(),
                 meter.accuracy(),
-                accuracy(model, val, device),
+                _val_accuracy(fabric, part, model, val),
                 seconds,
                 meter.seen / replays / seconds,
             )
         )
-        if files:
-            _save(files, model, optimizer, scheduler, rows, carried)
+        if files and fabric.is_global_zero:
+            save_state(files, model, optimizer, scheduler, rows, carried)
     model.eval()
     return rows
 
 
 def accuracy(model: nn.Module, images: Images, device: torch.device) -> float:
     """Return the clean accuracy in [0, 1] in eval mode and float32; nan for no images."""
-    if not len(images):
-        return math.nan
+    return _right(model, images, device) / len(images) if len(images) else math.nan
+
+
+def _val_accuracy(fabric: Fabric, part: Part, model: nn.Module, val: Images) -> float:
+    if part.count == 1 or not len(val):
+        return accuracy(model, val, fabric.device)
+    mine = val.take(part.of(torch.arange(len(val))))
+    right = torch.tensor(_right(model, mine, fabric.device), device=fabric.device)
+    return int(total(fabric, right)) / len(val)
+
+
+def _right(model: nn.Module, images: Images, device: torch.device) -> int:
     model.eval()
     with torch.no_grad():
-        right = sum(
-            (model(batch).argmax(1) == labels).sum().item()
+        return sum(
+            int((model(batch).argmax(1) == labels).sum())
             for batch, labels in images.batches(500, device=device)
         )
-    return right / len(images)
 
 
 def seed_epoch(seed: int, epoch: int) -> torch.Generator:
@@ -211,67 +231,3 @@ def seed_epoch(seed: int, epoch: int) -> torch.Generator:
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
     return generator
-
-
-class _Meter:
-    """Sums of loss and correct answers, kept on the device: no synchronisation in the step."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.reset()
-
-    def reset(self) -> None:
-        self._loss = torch.zeros((), device=self._device, dtype=torch.float64)
-        self._correct = torch.zeros((), device=self._device, dtype=torch.int64)
-        self.seen = 0
-
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._loss += loss.detach() * len(labels)
-        self._correct += (logits.detach().argmax(1) == labels).sum()
-        self.seen += len(labels)
-
-    def loss(self) -> float:
-        return self._loss.item() / max(self.seen, 1)
-
-    def accuracy(self) -> float:
-        return self._correct.item() / max(self.seen, 1)
-
-
-def _precision(recipe: TrainingSpec) -> Any:
-    return PRECISION[recipe.precision]
-
-
-def _devices(device: torch.device) -> Any:
-    return 1 if device.index is None else [device.index]
-
-
-def _save(
-    files: TrainingFiles,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: Any,
-    rows: list[Epoch],
-    delta: Tensor | None,
-) -> None:
-    buffer = io.BytesIO()
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scheduler": scheduler.state_dict(),
-        "rows": [asdict(row) for row in rows],
-        "delta": delta,
-    }
-    torch.save(state, buffer)
-    write_bytes(files.checkpoint, buffer.getvalue())
-    write_text(files.log, pd.DataFrame(rows).to_csv(index=False))
-
-
-def _load(path: Path, device: torch.device) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"the training state {path} is damaged ({type(error).__name__}); "
-            f"remove that file to train this cell from the start."
-        ) from error
-    return state

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from robench.data import Images, load_dataset
-from robench.execution.cell import Workplace, judged_images, outcome_key, run_cell, training_data
+from robench.execution.cell import Workplace, judged_images, outcome_key, run_cell
+from robench.execution.fitting import training_data
 from robench.execution.watcher import Silent
 from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.store import RunStore

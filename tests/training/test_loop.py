@@ -17,10 +17,10 @@ from robench.specs import TrainingSpec
 from robench.training.loop import (
     Progress,
     TrainingDivergedError,
-    TrainingFiles,
     accuracy,
     fit,
 )
+from robench.training.resume import TrainingFiles
 
 CPU = torch.device("cpu")
 

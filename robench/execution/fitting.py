@@ -1,0 +1,87 @@
+"""What a cell trains on, and its training: all of its specification, nothing of the store."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from robench.calls import parse_call
+from robench.checkpoint import Network
+from robench.data import (
+    Augmentation,
+    DataSet,
+    Images,
+    ImageStream,
+    add_label_noise,
+    held_out,
+    subset,
+)
+from robench.errors import UserError
+from robench.registry import defenses
+from robench.specs import Cell
+from robench.training.loop import Progress, fit
+from robench.training.resume import Epoch, TrainingFiles
+
+
+def fit_cell(
+    cell: Cell,
+    dataset: DataSet,
+    device: torch.device,
+    *,
+    files: TrainingFiles | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> tuple[nn.Module, list[Epoch]]:
+    """Train a cell's network from where ``files`` stand; the seed of torch stays what it was.
+
+    Returns:
+        The network in eval mode, and the log.
+
+    Raises:
+        TrainingDivergedError: where its loss is no longer finite.
+        UserError: where the data do not fit the specification, or files cannot be used.
+    """
+    train, val, augmentation = training_data(cell, dataset)
+    with torch.random.fork_rng():
+        torch.manual_seed(cell.seed)
+        model = Network.of(cell, dataset).build()
+        epochs = fit(
+            model,
+            defenses.build(parse_call(cell.defense)),
+            cell.training,
+            train,
+            val,
+            augmentation=augmentation,
+            seed=cell.seed,
+            device=device,
+            files=files,
+            progress=progress,
+        )
+    return model, epochs
+
+
+def training_data(
+    cell: Cell, dataset: DataSet
+) -> tuple[Images | ImageStream, Images, Augmentation]:
+    """Return what a cell trains on, what it is validated on, and its augmentation.
+
+    The validation part is split off first and never holds noisy labels; the subset is of the
+    rest. All of it depends on the seed of the cell.
+    """
+    spec = cell.data
+    augmentation = Augmentation(
+        crop_padding=(
+            dataset.augmentation.crop_padding if spec.crop_padding is None else spec.crop_padding
+        ),
+        flip=dataset.augmentation.flip if spec.flip is None else spec.flip,
+    )
+    train, val = held_out(dataset, spec.validation, cell.seed)
+    if isinstance(train, ImageStream):
+        if spec.subset < 1 or spec.label_noise > 0:
+            raise UserError(f"{dataset.name} is streamed: it has neither subset nor label noise.")
+        return train, val, augmentation
+    train = subset(train, spec.subset, cell.seed)
+    return (
+        add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed),
+        val,
+        augmentation,
+    )

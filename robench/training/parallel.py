@@ -1,0 +1,81 @@
+"""Data parallel training: a part of every batch a process, as one training of the whole batch."""
+
+from datetime import timedelta
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor
+from torch.nn import functional as F
+
+from robench.errors import UserError
+from robench.processes import Part, processes_here, this_part
+
+PRECISION: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed"}
+
+_LONGEST_WAIT = timedelta(days=30)
+"""The other processes wait while the first one attacks what they trained together."""
+
+
+def launch(device: torch.device, precision: str) -> Fabric:
+    """Return what places networks and takes their steps, connected to the other processes.
+
+    Args:
+        device: where to train; of several processes, each takes its own of that type.
+        precision: ``float32`` or ``bf16``.
+    """
+    count = this_part().count
+    if count == 1:
+        devices = 1 if device.index is None else [device.index]
+        return Fabric(accelerator=device.type, devices=devices, precision=PRECISION[precision])
+    # Buffers follow from weights and synchronised statistics: they are alike everywhere.
+    strategy = DDPStrategy(timeout=_LONGEST_WAIT, broadcast_buffers=False)
+    fabric = Fabric(
+        accelerator=device.type,
+        strategy=strategy,
+        devices=processes_here(),
+        num_nodes=count // processes_here(),
+        precision=PRECISION[precision],
+    )
+    fabric.launch()
+    return fabric
+
+
+def total(fabric: Fabric, value: Tensor) -> Tensor:
+    """Return the sum over all processes of a number that each has."""
+    summed = fabric.all_reduce(value, reduce_op="sum")
+    assert isinstance(summed, Tensor)
+    return summed
+
+
+def gather(fabric: Fabric, rows: Tensor, part: Part) -> Tensor:
+    """Return the rows of all processes, in their order; each has as many, or one more."""
+    if part.count == 1:
+        return rows
+    sizes = torch.zeros(part.count, dtype=torch.int64, device=rows.device)
+    sizes[part.rank] = len(rows)
+    counts = total(fabric, sizes).tolist()
+    padded = F.pad(rows, [0, 0] * (rows.ndim - 1) + [0, max(counts) - len(rows)])
+    parts = fabric.all_gather(padded.contiguous())
+    assert isinstance(parts, Tensor)
+    return torch.cat([each[:size] for each, size in zip(parts, counts, strict=True)])
+
+
+def whole_batch(images: int, batch_size: int, index: int) -> int:
+    """Return how many images a batch has in all processes together; ``index`` counts from 0."""
+    return min(batch_size, images - index * batch_size)
+
+
+def check_parts(images: int, batch_size: int, batches: int, part: Part) -> None:
+    """Refuse batches that leave a process without an image.
+
+    Raises:
+        UserError: with the smallest batch.
+    """
+    smallest = whole_batch(images, batch_size, batches - 1)
+    if smallest < part.count:
+        raise UserError(
+            f"the last of the batches has {smallest} image(s) for {part.count} processes; "
+            f"change training.batch_size, which is {batch_size}."
+        )

@@ -1,0 +1,80 @@
+"""The log of a training and the state from which it goes on."""
+
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from robench.errors import UserError
+from robench.files import write_bytes, write_text
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A row of ``training.csv``. Accuracies are fractions; train_* are of what was trained on.
+
+    ``train_accuracy`` of free training is that on the perturbed replays; ``val_accuracy`` is
+    clean and nan where there is no validation part.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Where a training leaves its log and its state after each epoch."""
+
+    log: Path
+    checkpoint: Path
+
+
+def save_state(
+    files: TrainingFiles,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: Any,
+    rows: list[Epoch],
+    delta: Tensor | None,
+) -> None:
+    """Write the log and all that the next epoch depends on.
+
+    Raises:
+        UserError: where they cannot be written.
+    """
+    buffer = io.BytesIO()
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "rows": [asdict(row) for row in rows],
+        "delta": delta,
+    }
+    torch.save(state, buffer)
+    write_bytes(files.checkpoint, buffer.getvalue())
+    write_text(files.log, pd.DataFrame(rows).to_csv(index=False))
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return what :func:`save_state` wrote.
+
+    Raises:
+        UserError: where it cannot be read.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"the training state {path} is damaged ({type(error).__name__}); "
+            f"remove that file to train this cell from the start."
+        ) from error
+    return state

@@ -1,0 +1,39 @@
+"""``torchrun -m robench``: the first process leads, the others help."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def run(board: Path, out: Path, *launcher: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "robench", "run", str(board), "--out", str(out)],
+        capture_output=True, text=True, check=False, timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def curves(out: Path) -> list[float]:
+    logs = sorted(out.glob("cells/*/training.csv"))
+    assert logs
+    return [loss for log in logs for loss in pd.read_csv(log)["train_loss"]]
+
+
+def test_two_processes_make_one_board_with_the_loss_curves_of_one(
+    tiny_board: Path, tmp_path: Path
+) -> None:
+    # Free training follows signs of gradients, some of which rounding turns; this does not.
+    file = tiny_board / "board.toml"
+    file.write_text(file.read_text().replace("replays = 2", 'method = "standard"\nlr = 0.02'))
+    shown = run(tiny_board, tmp_path / "two", *TORCHRUN)
+    assert shown.count("Leaderboard:") == 1
+    run(tiny_board, tmp_path / "one")
+    assert curves(tmp_path / "two") == pytest.approx(curves(tmp_path / "one"), rel=0.05)

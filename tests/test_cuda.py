@@ -1,0 +1,135 @@
+"""What the CPU does, a GPU does too: ``pytest -m cuda`` where there is one."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import robench
+from robench.data import load_dataset
+from robench.devices import has_bf16
+from robench.errors import Notice
+from robench.evaluation.victim import Victim
+from robench.layers.convnorm import ConvNorm2d
+from robench.layers.plane_filter import LARGEST_PRODUCT
+from robench.state import under_attack
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+ATTACKS = ["fgsm", "pgd-10", "pgd-10(norm='l2',eps=1,step_size=0.25)", "simba(max_steps=200)"]
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("side", [8, 32, LARGEST_PRODUCT + 6])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convnorm_gives_values_and_gradients_of_the_cpu(side: int, stride: int) -> None:
+    torch.manual_seed(0)
+    layer = ConvNorm2d(4, 6, 3, stride=stride, padding=1)
+    state = {name: value.clone() for name, value in layer.state_dict().items()}
+    results = []
+    for device in ("cpu", "cuda"):
+        layer.load_state_dict(state)
+        layer.to(device).zero_grad()
+        x = normal(3, 4, side, side).to(device).requires_grad_()
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            y = layer(x)
+            y.square().mean().backward()
+        assert x.grad is not None
+        assert layer.weight.grad is not None
+        results.append([value.cpu().clone() for value in (y, x.grad, layer.weight.grad)])
+    for here, there in zip(*results, strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-5)
+
+
+def test_convnorm_works_in_bf16() -> None:
+    torch.manual_seed(0)
+    layer = ConvNorm2d(8, 8, 3, padding=1).cuda()
+    x = normal(4, 8, 16, 16).cuda()
+    exact = layer(x)
+    with torch.autocast("cuda", torch.bfloat16):
+        fast = layer(x)
+    assert (fast.float() - exact).norm() < 0.03 * exact.norm()
+
+
+def test_verdicts_of_attacks_are_those_of_the_cpu(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = digits_test[0][:100], digits_test[1][:100]
+    results = [
+        robench.evaluate(digits_net, images, labels, ATTACKS, device=device, without=["bf16"])
+        for device in ("cpu", "cuda")
+    ]
+    for name in ("clean", *ATTACKS):
+        accuracies = [result.accuracy(name) for result in results]
+        # Rounding turns some signs of gradients near zero.
+        assert accuracies[0] == pytest.approx(accuracies[1], abs=0 if name == "clean" else 0.03)
+
+
+def test_an_evaluation_repeats_itself_to_the_bit(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = digits_test[0][:64], digits_test[1][:64]
+    tables = [
+        robench.evaluate(digits_net, images, labels, ATTACKS, device="cuda").table()
+        for _ in range(2)
+    ]
+    assert tables[0].equals(tables[1])
+
+
+def test_gradients_are_in_bf16_where_the_gpu_has_it(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    if not has_bf16(torch.device("cuda")):
+        pytest.skip("this GPU has no bf16")
+    model = digits_net.cuda()
+    try:
+        with under_attack(model):
+            victim = Victim(model, digits_test[0][:16].cuda(), batch_size=64)
+            assert victim.gradients == "bf16"
+    finally:
+        digits_net.cpu()
+
+
+@pytest.mark.parametrize("defense", ["batchnorm", "convnorm"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_training_learns_and_repeats_itself_to_the_bit(defense: str, precision: str) -> None:
+    digits = load_dataset("digits")
+    nets = [
+        robench.train(
+            defense, digits, width=8, stem="cifar", epochs=2, lr=0.05, eps=0.1, step_size=0.1, device="cuda",
+            precision=precision,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    states = [net.state_dict() for net in nets]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    batch = next(digits.test.batches(100, device="cuda"))
+    assert (nets[0](batch[0]).argmax(1) == batch[1]).float().mean() > 0.5
+
+
+def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    class Hungry(nn.Module):
+        """Wants more memory than the GPU has for more than 16 images."""
+
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Tensor) -> Tensor:
+            if len(x) > 16:
+                torch.empty(2**45, device=x.device, dtype=torch.uint8)
+            result: Tensor = self.net(x)
+            return result
+
+    images, labels = digits_test[0][:64], digits_test[1][:64]
+    with pytest.warns(Notice, match="memory"):
+        result = robench.evaluate(
+            Hungry(digits_net), images, labels, ["pgd-10"], device="cuda", batch_size=64
+        )
+    assert len(result.attacks["pgd-10"]) == 64

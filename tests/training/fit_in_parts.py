@@ -1,0 +1,78 @@
+"""Trains small networks, alone or as one of several processes; for ``test_parallel.py``."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from robench.calls import parse_call
+from robench.data import Augmentation, Images
+from robench.models import apply_defense
+from robench.processes import this_part
+from robench.registry import defenses
+from robench.specs import TrainingSpec
+from robench.training.loop import fit
+from robench.training.resume import TrainingFiles
+
+CASES: dict[str, tuple[str, dict[str, object]]] = {
+    "batchnorm": ("batchnorm", {"method": "standard"}),
+    "convnorm": ("convnorm", {"method": "standard"}),
+    "penalty": ("ocnn", {"method": "standard"}),
+    "one-cycle": ("batchnorm", {"method": "standard", "schedule": "one-cycle"}),
+    "free": ("batchnorm", {}),
+    "carried": ("batchnorm", {"carry_delta": True, "step_size": 0.01}),
+}
+
+
+def images(count: int, seed: int) -> Images:
+    """Noisy images with a bright left half (class 0) or a bright right half (class 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    pixels = torch.randint(0, 100, (count, 1, 8, 8), generator=generator)
+    for index, label in enumerate(labels):
+        pixels[index, :, :, 4 * label : 4 * label + 4] += 100
+    return Images(pixels.to(torch.uint8), labels)
+
+
+def network(defense: str) -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU()]
+    layers += [nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
+    plain = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 16, 2))
+    return apply_defense(plain, defenses.build(parse_call(defense)))
+
+
+def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dict[str, object]:
+    """Train one case; 75 images in batches of 16 leave a last one of 11, which does not halve."""
+    name, changes = CASES[case]
+    recipe = TrainingSpec.model_validate(
+        {"epochs": epochs, "batch_size": 16, "lr": 0.05, "replays": 2, "eps": 0.1,
+         "step_size": 0.1, "milestones": (2,)} | changes
+    )  # fmt: skip
+    model = network(name)
+    rows = fit(
+        model, defenses.build(parse_call(name)), recipe, images(75, 0), images(21, 1),
+        augmentation=Augmentation(crop_padding=1), seed=5, device=torch.device("cpu"),
+        files=files,
+    )  # fmt: skip
+    return {
+        "state": model.state_dict(),
+        "kinds": [type(module).__name__ for module in model.modules()],
+        "losses": [row.train_loss for row in rows],
+        "train_accuracy": [row.train_accuracy for row in rows],
+        "val_accuracy": [row.val_accuracy for row in rows],
+    }
+
+
+def main(out: Path) -> None:
+    results = {case: train(case) for case in CASES}
+    files = TrainingFiles(log=out / "training.csv", checkpoint=out / "checkpoint.pt")
+    train("carried", epochs=1, files=files)
+    results["resumed"] = train("carried", files=files)
+    if this_part().rank == 0:
+        torch.save(results, out / "results.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

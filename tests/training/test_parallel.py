@@ -1,0 +1,80 @@
+"""Two processes train what one process trains, but for rounding."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fit_in_parts import CASES, train
+
+from robench.errors import UserError
+from robench.processes import Part
+from robench.training.parallel import check_parts, whole_batch
+
+SCRIPT = Path(__file__).parent / "fit_in_parts.py"
+
+
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What two processes made of every case."""
+    out = tmp_path_factory.mktemp("parts")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(SCRIPT), str(out)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    results: dict[str, Any] = torch.load(out / "results.pt", weights_only=True)
+    return results
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_loss_curve_is_that_of_one_process_with_the_same_batches(
+    case: str, of_two: dict[str, Any]
+) -> None:
+    alone, together = train(case), of_two[case]
+    # A gradient near zero may have another sign, which moves a pixel by whole steps.
+    tolerance = 1e-4 if CASES[case][1].get("method") == "standard" else 2e-2
+    assert together["losses"] == pytest.approx(alone["losses"], rel=tolerance)
+    for curve in ("train_accuracy", "val_accuracy"):
+        assert together[curve] == pytest.approx(alone[curve], abs=0.05)
+    assert together["losses"][-1] < together["losses"][0]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case, (_, changes) in CASES.items() if changes.get("method") == "standard"]
+)
+def test_weights_and_statistics_are_those_of_one_process(case: str, of_two: dict[str, Any]) -> None:
+    alone, together = train(case)["state"], of_two[case]["state"]
+    assert isinstance(alone, dict)
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_network_is_left_with_its_own_batch_norms(of_two: dict[str, Any]) -> None:
+    assert of_two["batchnorm"]["kinds"] == train("batchnorm")["kinds"]
+
+
+def test_an_interrupted_training_of_two_goes_on_to_the_same_weights(
+    of_two: dict[str, Any],
+) -> None:
+    for name, tensor in of_two["carried"]["state"].items():
+        assert torch.equal(tensor, of_two["resumed"]["state"][name]), name
+
+
+def test_parts_follow_one_another_and_make_up_the_batch() -> None:
+    rows = torch.arange(11)
+    parts = [Part(rank, 3).of(rows) for rank in range(3)]
+    assert torch.equal(torch.cat(parts), rows)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_batch_with_an_image_too_few_is_refused() -> None:
+    assert [whole_batch(20, 8, i) for i in range(3)] == [8, 8, 4]
+    check_parts(20, 8, 3, Part(0, 4))
+    with pytest.raises(UserError, match=r"4 image\(s\) for 5 processes"):
+        check_parts(20, 8, 3, Part(0, 5))
