@@ -19,7 +19,7 @@ from collections.abc import Callable
 import foolbox
 import torch
 import torchattacks
-from common import Subject, options, paired, report, subject, timed
+from common import Subject, paired, report, subject, subject_options, timed
 from torch import Tensor
 
 from robench import evaluate
@@ -105,7 +105,7 @@ def _each(
 
 
 def main() -> None:
-    parser = options(str(__doc__).split("\n", 1)[0], samples=1000, rounds=3, batch=256)
+    parser = subject_options(str(__doc__).split("\n", 1)[0], samples=1000, rounds=3, batch=256)
     parser.add_argument("--memory", action="store_true", help="peak memory, a process each")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--eps", type=float, help="8/255 where a checkpoint is given, else 0.2")

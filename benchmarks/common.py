@@ -32,14 +32,21 @@ class Subject:
 
 
 def options(description: str, **defaults: int) -> argparse.ArgumentParser:
+    """Return the options of every benchmark, and numbers with their defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a small case, under 3 minutes")
     parser.add_argument("--json", type=Path, help="write the ratios here")
-    parser.add_argument("--checkpoint", type=Path, help="a network that robench trained")
-    parser.add_argument("--data", help="its data set, e.g. image_folder:DIR")
     parser.add_argument("--device", default="cpu")
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    return parser
+
+
+def subject_options(description: str, **defaults: int) -> argparse.ArgumentParser:
+    """Return these with the network that :func:`subject` is to load."""
+    parser = options(description, **defaults)
+    parser.add_argument("--checkpoint", type=Path, help="a network that robench trained")
+    parser.add_argument("--data", help="its data set, e.g. image_folder:DIR")
     return parser
 
 

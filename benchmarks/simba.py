@@ -11,7 +11,7 @@ version, where every image has to be the same.
 """
 
 import torch
-from common import Subject, options, paired, report, subject
+from common import Subject, paired, report, subject, subject_options
 from torch import Tensor
 
 from robench.attacks import SimBA
@@ -57,7 +57,9 @@ def plain(case: Subject, max_steps: int) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    parser = options(str(__doc__).split("\n", 1)[0], samples=256, rounds=3, steps=3072, batch=256)
+    parser = subject_options(
+        str(__doc__).split("\n", 1)[0], samples=256, rounds=3, steps=3072, batch=256
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.samples, arguments.steps, arguments.rounds = 64, 150, 3

@@ -100,8 +100,8 @@ def test_training_learns_and_repeats_itself_to_the_bit(defense: str, precision: 
     digits = load_dataset("digits")
     nets = [
         robench.train(
-            defense, digits, width=8, stem="cifar", epochs=2, lr=0.05, eps=0.1, step_size=0.1, device="cuda",
-            precision=precision,
+            defense, digits, width=8, stem="cifar", epochs=2, lr=0.05, eps=0.1, step_size=0.1,
+            device="cuda", precision=precision,
         )
         for _ in range(2)
     ]  # fmt: skip
