@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robench.layers.small_maps import is_small, tap_products
+
 Pair = tuple[int, int]
 
 
@@ -57,7 +59,9 @@ class _FullConv(torch.autograd.Function):
             if ctx.needs_input_grad[0]:
                 reach = _reach(weight, ctx.dilation)
                 dx = _derive(gradient, x, weight, reach, ctx.dilation, groups, image=True)
-            if ctx.needs_input_grad[1]:
+            if ctx.needs_input_grad[1] and groups == 1 and is_small(x):
+                dweight = _tapped(gradient, x, weight, ctx.dilation)
+            elif ctx.needs_input_grad[1]:
                 out, inputs, *kernel = weight.shape
                 like = weight.new_empty(groups * inputs, out // groups, *kernel)  # just its shape
                 swapped = _derive(x, gradient, like, (0, 0), ctx.dilation, groups, image=False)
@@ -82,6 +86,17 @@ def _derive(
     )  # fmt: skip
     result: Tensor = found[0 if image else 1]
     return result
+
+
+def _tapped(gradient: Tensor, x: Tensor, weight: Tensor, dilation: Pair) -> Tensor:
+    kernel, (r1, r2) = (weight.shape[2], weight.shape[3]), _reach(weight, dilation)
+    (d1, d2), (rows, columns) = dilation, x.shape[-2:]
+    g = gradient.permute(0, 2, 3, 1)
+    windows = [
+        g[:, r1 - i : r1 - i + rows, r2 - j : r2 - j + columns]
+        for i, j in product(range(0, d1 * kernel[0], d1), range(0, d2 * kernel[1], d2))
+    ]
+    return tap_products(windows, [x.permute(0, 2, 3, 1)] * len(windows), kernel)
 
 
 def _turned(swapped: Tensor, groups: int) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor
 LARGEST_PRODUCT = 64
 """Side of a plane from which the FFT is faster than matrix products."""
 
-PART = 2**21
+PART = 2**19
 """Numbers in the frequency domain that are computed at a time, some megabytes."""
 
 
