@@ -75,7 +75,7 @@ def run(
     """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
     from robench.execution.run import run_board
     from robench.leaderboard.publish import write_leaderboard
-    from robench.leaderboard.table import leaderboard
+    from robench.leaderboard.table import compare_rows, leaderboard
     from robench.screen import ScreenWatcher, leaderboard_table
     from robench.selection import open_board
 
@@ -83,8 +83,9 @@ def run(
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     with ScreenWatcher(console, len(spec.rows()) * len(spec.seeds)) as watcher:
         result = run_board(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
-    table = leaderboard(result)
-    path = write_leaderboard(result, table, out / name)
+    comparison = compare_rows(result)
+    table = leaderboard(result, comparison)
+    path = write_leaderboard(result, table, comparison, out / name)
     console.print(leaderboard_table(spec, table, spec.title))
     console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)
 
@@ -224,6 +225,28 @@ def spectra(
         console.print(ratios_table(result.ratios))
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def plan(
+    difference: Annotated[
+        float, typer.Option("--difference", help="Of two accuracies, in points: 0.5 is half a one.")
+    ],
+    board: Annotated[
+        Path | None,
+        typer.Option("--board", help="Folder of a leaderboard like the one that is planned."),
+    ] = None,
+    power: Annotated[
+        float, typer.Option("--power", min=0.5, max=0.99, help="Chance to find it.")
+    ] = 0.8,
+) -> None:
+    """Say how many test images and seeds it takes to tell two defenses apart."""
+    from robench.leaderboard.planning import planned
+    from robench.screen import plan_tables
+
+    console, _ = _prepare("cpu", [])
+    for table in plan_tables(*planned(difference / 100, power, board), difference, power):
+        console.print(table)
 
 
 @app.command(name="list")

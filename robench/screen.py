@@ -111,7 +111,7 @@ def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
     shown.add_column("s/epoch", justify="right")
     for row in table.to_dict("records"):
         shown.add_row(
-            str(row["rank"]),
+            f"{row['rank']}\n[dim]{row['group']}[/dim]",
             _plain(row["defense"]) + _remarks(row),
             *(_accuracy(row, column) for column in columns),
             *(_figure(row[f"{column}_queries"], "{:.0f}") for column in querying),
@@ -132,7 +132,8 @@ def caption(table: pd.DataFrame) -> str:
     return (
         f"{first['dataset']}, {first['backbone']} of width {first['width']}, "
         f"seeds {first['seeds']}, {first['samples']} test images; robust accuracy in % with 95% "
-        f"interval (Wilson); robench {first['version']}"
+        f"interval (Wilson); rows that share a letter are not distinguishable (Holm, 5%); "
+        f"robench {first['version']}"
     )
 
 
@@ -224,6 +225,25 @@ def ratios_table(ratios: pd.DataFrame) -> Table:
         figures = (f"{row['arithmetic']:.4g}", f"{geometric:.4g}", f"{logarithm:.2f}")
         shown.add_row(_plain(row["network"]), row["operator"], str(row["layers"]), *figures)
     return shown
+
+
+def plan_tables(
+    samples: pd.DataFrame, seeds: pd.DataFrame, difference: float, power: float
+) -> list[Table]:
+    """Return what ``robench plan`` says: images for two networks, and seeds for two defenses."""
+    style: dict[str, Any] = {"title_justify": "left", "box": box.SIMPLE_HEAD, "pad_edge": False}
+    goal = f"{difference:g} points, found with a chance of {100 * power:g}% at 5%"
+    images = Table(title=f"Two networks that differ by {goal}", **style)
+    for name in ("disagree on", "test images"):
+        images.add_column(name, justify="right")
+    for disagreement, count in zip(samples["disagreement"], samples["samples"], strict=True):
+        images.add_row(f"{100 * disagreement:.1f}% of them", f"{count:,}")
+    trainings = Table(title=f"Two defenses whose means differ by {goal}", **style)
+    for name in ("std over seeds", "seeds of each"):
+        trainings.add_column(name, justify="right")
+    for spread, count in zip(seeds["seed_std"], seeds["seeds"], strict=True):
+        trainings.add_row(f"{100 * spread:.2f} points", f"{count:,}")
+    return [images, trainings]
 
 
 def defenses_table(entries: Iterable[Entry[Defense]]) -> Table:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from robench.board import Board
@@ -12,6 +13,7 @@ from robench.calls import parse_call
 from robench.contracts import Attack
 from robench.evaluation.outcomes import Outcomes
 from robench.execution.run import BoardResult, RowResult
+from robench.leaderboard.comparison import Comparison, compare
 from robench.leaderboard.statistics import estimate
 from robench.recipes import differences
 from robench.registry import attacks
@@ -20,7 +22,21 @@ TIMING_COLUMNS = ("train_seconds_per_epoch", "train_cost")
 """Columns that differ between two runs of the same work."""
 
 
-def leaderboard(result: BoardResult) -> pd.DataFrame:
+def compare_rows(result: BoardResult) -> Comparison:
+    """Compare the rows by the board's ranking column; a row with a diverged seed is left out."""
+    column = result.board.evaluation.ranking_column
+    compared = compare(
+        {
+            row.arm.title: np.stack([cell.outcomes[column].robust for cell in row.cells])
+            for row in result.rows
+            if not any(cell.diverged for cell in row.cells)
+        }
+    )
+    compared.pairs.insert(0, "column", column)
+    return compared
+
+
+def leaderboard(result: BoardResult, comparison: Comparison) -> pd.DataFrame:
     """Build the table, best first by the board's ranking column.
 
     Accuracies and their intervals are fractions in [0, 1]. A row with a diverged seed has no
@@ -28,6 +44,7 @@ def leaderboard(result: BoardResult) -> pd.DataFrame:
 
     Args:
         result: the finished board.
+        comparison: of its rows.
     """
     board = result.board
     table = pd.DataFrame([_row(result, row) for row in result.rows])
@@ -37,6 +54,10 @@ def leaderboard(result: BoardResult) -> pd.DataFrame:
     key = f"{board.evaluation.ranking_column}_mean"
     rank = table[key].rank(method="min", ascending=False, na_option="bottom").astype(int)
     table.insert(0, "rank", rank)
+    ranks = comparison.ranks.reindex(table["defense"])
+    for place, name in enumerate(("rank_low", "rank_high"), start=1):
+        table.insert(place, name, ranks[name].astype("Int64").to_numpy())
+    table.insert(3, "group", ranks["group"].fillna("").to_numpy())
     return table.sort_values(["rank", "defense"], kind="stable", ignore_index=True)
 
 

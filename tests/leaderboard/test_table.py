@@ -12,7 +12,7 @@ from robench.costs import Costs
 from robench.evaluation import Outcomes
 from robench.execution.cell import CellResult
 from robench.execution.run import BoardResult, RowResult
-from robench.leaderboard.table import TIMING_COLUMNS, leaderboard, to_csv
+from robench.leaderboard.table import TIMING_COLUMNS, compare_rows, leaderboard, to_csv
 from robench.screen import leaderboard_table
 from robench.specs import EvaluationSpec, TrainingSpec
 
@@ -56,14 +56,18 @@ def result(*rows: RowResult) -> BoardResult:
     return BoardResult(board, "mnist5k", rows)
 
 
+def table_of(board: BoardResult) -> pd.DataFrame:
+    return leaderboard(board, compare_rows(board))
+
+
 def test_the_best_by_the_ranking_column_comes_first() -> None:
-    table = leaderboard(result(row("a", cell(20)), row("b", cell(40)), row("c", cell(30))))
+    table = table_of(result(row("a", cell(20)), row("b", cell(40)), row("c", cell(30))))
     assert list(table["defense"]) == ["b", "c", "a"]
     assert list(table["rank"]) == [1, 2, 3]
 
 
 def test_the_share_of_adversarial_images_that_survive_rounding_is_a_column() -> None:
-    table = leaderboard(result(row("a", cell(60))))
+    table = table_of(result(row("a", cell(60))))
     assert table.loc[0, "fgsm_rounded"] == 27 / 30
 
 
@@ -75,35 +79,35 @@ def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_ball() -> No
     evaluation = EvaluationSpec(attacks=tuple(figures)[1:], samples=100, rank_by="pgd-10")
     board = Board(title="t", defenses=("a",), evaluation=evaluation)
     cells = row("a", CellResult(0, figures, 1.0, "digest"))
-    table = leaderboard(BoardResult(board, "mnist5k", (cells,)))
+    table = table_of(BoardResult(board, "mnist5k", (cells,)))
     assert table.loc[0, "worst_case_mean"] == 0.3
-    alone = leaderboard(result(row("a", cell(60))))
+    alone = table_of(result(row("a", cell(60))))
     assert "worst_case_mean" not in alone  # simba keeps to no ball
 
 
 def test_a_row_says_what_its_recipe_changes() -> None:
     recipe = TrainingSpec(lr=0.01, method="standard")
     changed = RowResult(Arm(defense="vanilla", label="b"), recipe, COSTS, (cell(40),))
-    table = leaderboard(result(row("a", cell(20)), changed)).set_index("defense")
+    table = table_of(result(row("a", cell(20)), changed)).set_index("defense")
     assert table["recipe"].to_dict() == {"a": "", "b": "method=standard, lr=0.01"}
     assert (table["multiply_adds"] == 5678).all()
 
 
 def test_equal_rows_share_a_rank() -> None:
-    table = leaderboard(result(row("b", cell(20)), row("a", cell(20)), row("c", cell(10))))
+    table = table_of(result(row("b", cell(20)), row("a", cell(20)), row("c", cell(10))))
     assert list(table["defense"]) == ["a", "b", "c"]
     assert list(table["rank"]) == [1, 1, 3]
 
 
 def test_seeds_give_mean_and_std() -> None:
-    table = leaderboard(result(row("a", cell(20, seed=0), cell(30, seed=1))))
+    table = table_of(result(row("a", cell(20, seed=0), cell(30, seed=1))))
     assert table.loc[0, "seeds"] == "0 1"
     assert table.loc[0, "fgsm_mean"] == 0.25
     assert table.loc[0, "fgsm_std"] == np.std([0.2, 0.3], ddof=1)
 
 
 def test_attacks_that_report_queries_have_their_columns() -> None:
-    table = leaderboard(result(row("a", cell(20))))
+    table = table_of(result(row("a", cell(20))))
     assert table.loc[0, "simba(samples=10)_samples"] == 20
     assert table.loc[0, "simba(samples=10)_success"] == 1.0
     assert table.loc[0, "simba(samples=10)_queries"] == 7.0
@@ -112,13 +116,13 @@ def test_attacks_that_report_queries_have_their_columns() -> None:
 
 def test_training_time_is_relative_to_the_first_row() -> None:
     rows = (row("a", cell(20, seconds=2.0)), row("b", cell(30, seconds=5.0)))
-    table = leaderboard(result(*rows)).set_index("defense")
+    table = table_of(result(*rows)).set_index("defense")
     assert dict(table["train_cost"]) == {"a": 1.0, "b": 2.5}
 
 
 def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> None:
     diverged = CellResult(0, {}, math.nan, "d", diverged=True)
-    table = leaderboard(result(row("a", diverged), row("b", cell(0))))
+    table = table_of(result(row("a", diverged), row("b", cell(0))))
     assert list(table["defense"]) == ["b", "a"]
     assert table.loc[1, "flags"] == "diverged"
     assert math.isnan(table.loc[1, "fgsm_mean"])
@@ -126,7 +130,7 @@ def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> No
 
 def test_the_csv_reads_back_and_does_not_depend_on_time_but_in_its_timing_columns() -> None:
     texts = [
-        to_csv(leaderboard(result(row("a", cell(20, seconds=s)), row("b", cell(5)))))
+        to_csv(table_of(result(row("a", cell(20, seconds=s)), row("b", cell(5)))))
         for s in (1.0, 3.0)
     ]
     tables = [pd.read_csv(io.StringIO(text)) for text in texts]
@@ -136,7 +140,7 @@ def test_the_csv_reads_back_and_does_not_depend_on_time_but_in_its_timing_column
 
 
 def test_the_digest_changes_with_the_cells() -> None:
-    digests = {leaderboard(result(row("a", cell(robust)))).loc[0, "digest"] for robust in (20, 21)}
+    digests = {table_of(result(row("a", cell(robust)))).loc[0, "digest"] for robust in (20, 21)}
     assert len(digests) == 2
 
 
@@ -145,9 +149,9 @@ def test_markup_in_a_name_is_shown_as_it_is() -> None:
 
     board = result(row("[bold]x[/bold]", cell(20)))
     console = Console(record=True, width=200, file=io.StringIO())
-    console.print(leaderboard_table(board.board, leaderboard(board), "t"))
+    console.print(leaderboard_table(board.board, table_of(board), "t"))
     assert "[bold]x[/bold]" in console.export_text()
 
 
 def test_the_version_is_that_of_the_code_that_trained_the_cells() -> None:
-    assert leaderboard(result(row("a", cell(20), cell(30, seed=1)))).loc[0, "version"] == "abc"
+    assert table_of(result(row("a", cell(20), cell(30, seed=1)))).loc[0, "version"] == "abc"

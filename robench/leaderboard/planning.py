@@ -1,0 +1,100 @@
+"""How many samples and seeds it takes to tell two defenses apart."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+from statsmodels.stats.power import TTestIndPower, TTestPower
+
+from robench.errors import UserError
+
+DISAGREEMENTS = (0.02, 0.05, 0.1, 0.2)
+"""Shares of samples to plan for where no board says how much its networks disagree."""
+
+SPREADS = (0.002, 0.005, 0.01)
+"""Standard deviations over seeds to plan for where no board has several."""
+
+LEVEL = 0.05
+
+
+def samples_needed(difference: float, disagreement: float, power: float = 0.8) -> int:
+    """Return on how many images two networks have to be judged.
+
+    Samples are paired: only those on which the networks disagree speak. The difference of a sample
+    is +1, 0 or -1, with mean ``difference`` and variance ``disagreement - difference**2``; by
+    statsmodels' power of the paired t-test, two-sided.
+
+    Args:
+        difference: of the two accuracies, as a fraction: 0.005 is half a point.
+        disagreement: share of the samples on which just one of the two is right.
+        power: probability that a true difference of that size is found.
+
+    Raises:
+        ValueError: for a difference that is not in (0, 1), or larger than the disagreement.
+    """
+    if not 0 < difference < 1:
+        raise ValueError(f"a difference of {difference:g} is not between 0 and 1.")
+    if not difference <= disagreement <= 1:
+        raise ValueError(
+            f"networks that differ by {difference:g} disagree on at least that share of the "
+            f"samples, not on {disagreement:g}."
+        )
+    spread = math.sqrt(max(disagreement - difference**2, 1e-12))
+    return math.ceil(TTestPower().solve_power(difference / spread, alpha=LEVEL, power=power))
+
+
+def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
+    """Return how many trainings of each of two defenses show a difference of their means.
+
+    By statsmodels' power of the t-test of two independent groups, two-sided; at least 2.
+
+    Args:
+        difference: of the mean accuracies, as a fraction.
+        seed_std: standard deviation of the accuracy over seeds.
+        power: probability that a true difference of that size is found.
+    """
+    effect = difference / max(seed_std, 1e-9)
+    if TTestIndPower().power(effect, 2, LEVEL) >= power:
+        return 2  # where even this is more than enough, the solver finds no number
+    return math.ceil(TTestIndPower().solve_power(effect, alpha=LEVEL, power=power))
+
+
+def planned(
+    difference: float, power: float = 0.8, board: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the samples needed for each disagreement, and the seeds for each spread over seeds.
+
+    Args:
+        difference: of two accuracies, as a fraction.
+        power: probability that a true difference of that size is found.
+        board: folder of a leaderboard, whose networks' disagreement and spread are taken.
+
+    Raises:
+        UserError: where there is no such board, or the difference cannot be.
+    """
+    disagreements, spreads = (DISAGREEMENTS, SPREADS) if board is None else _measured(board)
+    possible = [d for d in disagreements if d >= difference] or [max(disagreements)]
+    try:
+        samples = [samples_needed(difference, d, power) for d in possible]
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    seeds = [seeds_needed(difference, spread, power) for spread in spreads]
+    return (
+        pd.DataFrame({"disagreement": possible, "samples": samples}),
+        pd.DataFrame({"seed_std": spreads, "seeds": seeds}),
+    )
+
+
+def _measured(board: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the median disagreement of a board's pairs, and the median spread of its rows."""
+    try:
+        pairs = pd.read_csv(board / "comparisons.csv")
+        table = pd.read_csv(board / "leaderboard.csv")
+        spreads = table[f"{pairs['column'].iloc[0]}_std"].dropna()
+    except (OSError, ValueError, LookupError) as error:
+        raise UserError(
+            f"{board} holds no leaderboard.csv with a comparisons.csv that compares its rows; name "
+            f"the folder that 'robench run' wrote."
+        ) from error
+    spread = (float(spreads.median()),) if len(spreads) else SPREADS  # one seed has none
+    return (float(pairs["disagreement"].median()),), spread

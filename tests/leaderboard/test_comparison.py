@@ -1,0 +1,112 @@
+"""Rows compared on the same images."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from robench.leaderboard import comparison
+from robench.leaderboard.comparison import Comparison, compare
+
+Robust = NDArray[np.bool_]
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "RESAMPLES", 1000)
+
+
+def network(accuracy: float, samples: int = 1000, seeds: int = 1, seed: int = 0) -> Robust:
+    """Right on random samples, each network on its own."""
+    rng = np.random.default_rng(seed)
+    return rng.random((seeds, samples)) < accuracy
+
+
+def pair(result: Comparison) -> dict[str, object]:
+    assert len(result.pairs) == 1
+    row: dict[str, object] = result.pairs.iloc[0].to_dict()
+    return row
+
+
+def test_one_seed_is_compared_by_mcnemar_s_exact_test() -> None:
+    one, other = network(0.6), network(0.55, seed=1)
+    found = pair(compare({"one": one, "other": other}))
+    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
+    assert found["method"] == "McNemar"
+    assert found["p"] == pytest.approx(binomtest(only_one, only_one + only_other).pvalue)
+    assert found["difference"] == pytest.approx(one.mean() - other.mean())
+
+
+def test_a_difference_that_is_in_every_sample_is_seen_where_intervals_overlap() -> None:
+    base = network(0.5)
+    better = base.copy()
+    better[0, np.flatnonzero(~base[0])[:20]] = True  # right on 20 more, wrong on none
+    found = pair(compare({"base": base, "better": better}))
+    assert found["first"] == "better"
+    assert found["distinguishable"]
+    assert 0 < float(str(found["low"])) <= 0.02 <= float(str(found["high"])) < 0.04
+
+
+def test_several_seeds_are_compared_over_samples_and_seeds() -> None:
+    found = pair(compare({"a": network(0.6, seeds=3), "b": network(0.4, seeds=3, seed=1)}))
+    assert found["method"] == "bootstrap"
+    assert found["distinguishable"]
+    # One lucky training of two tells nothing: another pair of seeds may come out the other way.
+    luck = np.concatenate([network(0.3), network(0.7, seed=1)])
+    found = pair(compare({"a": luck, "b": network(0.45, seeds=2, seed=2)}))
+    assert not found["distinguishable"]
+
+
+def test_networks_that_are_alike_are_not_distinguishable_and_share_ranks() -> None:
+    result = compare({str(i): network(0.5, seed=i) for i in range(4)})
+    assert not result.pairs["distinguishable"].any()
+    assert set(result.ranks["group"]) == {"a"}
+    assert (result.ranks["rank_low"] == 1).any()
+    assert (result.ranks["rank_high"] == 4).any()
+
+
+def test_groups_are_letters_that_neighbours_share() -> None:
+    rows = {"best": network(0.9), "worst": network(0.1, seed=2)}
+    rows["middle"], rows["like middle"] = network(0.5, seed=3), network(0.5, seed=4)
+    groups = compare(rows).ranks["group"].to_dict()
+    assert groups["best"] == "a"
+    assert groups["middle"] == groups["like middle"] == "b"
+    assert groups["worst"] == "c"
+
+
+def test_holm_s_correction_is_over_all_pairs() -> None:
+    rows = {str(i): network(0.5 + 0.02 * i, seed=i) for i in range(5)}
+    pairs = compare(rows).pairs
+    assert (pairs["p_holm"] >= pairs["p"]).all()
+    smallest = pairs["p"].min()
+    assert pairs.loc[pairs["p"].idxmin(), "p_holm"] == pytest.approx(min(1, 10 * smallest))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 999), st.integers(1, 3), st.integers(5, 60))
+def test_p_values_intervals_and_ranks_are_in_range(seed: int, seeds: int, samples: int) -> None:
+    rows = {str(i): network(0.5, samples, seeds, seed + i) for i in range(3)}
+    result = compare(rows)
+    assert result.pairs["p_holm"].between(0, 1).all()
+    assert (result.pairs["low"] <= result.pairs["high"]).all()
+    assert (result.pairs["difference"] >= 0).all()
+    assert (result.ranks["rank_low"] <= result.ranks["rank_high"]).all()
+    assert result.ranks[["rank_low", "rank_high"]].isin([1, 2, 3]).all().all()
+
+
+def test_the_same_outcomes_give_the_same_comparison() -> None:
+    rows = {str(i): network(0.5, seeds=2, seed=i) for i in range(3)}
+    assert compare(rows).pairs.equals(compare(rows).pairs)
+
+
+def test_rows_on_different_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[100, 200\] samples"):
+        compare({"a": network(0.5, 100), "b": network(0.5, 200)})
+
+
+def test_a_board_of_one_row_or_none_has_no_pairs() -> None:
+    assert compare({"a": network(0.5)}).pairs.empty
+    assert compare({"a": network(0.5)}).ranks.loc["a"].tolist() == [1, 1, "a"]
+    assert compare({}).ranks.empty

@@ -1,0 +1,63 @@
+"""How much a comparison needs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+from support import Command
+
+from robench.errors import UserError
+from robench.leaderboard.planning import planned, samples_needed, seeds_needed
+
+
+def test_the_planned_samples_find_the_difference_as_often_as_promised() -> None:
+    difference, disagreement = 0.03, 0.1
+    samples = samples_needed(difference, disagreement, power=0.8)
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(400):
+        draws = rng.random(samples)
+        better = int((draws < (disagreement + difference) / 2).sum())
+        worse = int((draws > 1 - (disagreement - difference) / 2).sum())
+        found += mcnemar([[0, better], [worse, 0]], exact=False, correction=False).pvalue < 0.05
+    assert found / 400 == pytest.approx(0.8, abs=0.06)
+
+
+def test_smaller_differences_need_more_and_so_does_more_noise() -> None:
+    assert samples_needed(0.01, 0.1) > 3 * samples_needed(0.02, 0.1)
+    assert samples_needed(0.02, 0.2) > samples_needed(0.02, 0.1)
+    assert seeds_needed(0.01, 0.01) > seeds_needed(0.02, 0.01)
+    assert seeds_needed(0.01, 0.02) > seeds_needed(0.01, 0.01)
+    assert seeds_needed(0.01, 0.0) == 2
+
+
+@pytest.mark.parametrize(
+    ("difference", "disagreement", "message"),
+    [(0.0, 0.1, "not between 0 and 1"), (0.2, 0.1, "disagree on at least that share")],
+)
+def test_what_cannot_be_is_refused(difference: float, disagreement: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        samples_needed(difference, disagreement)
+
+
+def test_a_board_says_how_much_its_networks_disagree(tmp_path: Path) -> None:
+    (tmp_path / "comparisons.csv").write_text("column,disagreement\npgd-20,0.1\npgd-20,0.3\n")
+    (tmp_path / "leaderboard.csv").write_text("pgd-20_std\n0.01\n\n0.03\n")
+    samples, seeds = planned(0.01, board=tmp_path)
+    assert samples["disagreement"].tolist() == [0.2]
+    assert seeds["seed_std"].tolist() == [0.02]
+
+
+def test_a_folder_without_a_board_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no leaderboard"):
+        planned(0.01, board=tmp_path)
+
+
+def test_the_command_prints_both(robench: Command) -> None:
+    done = robench("plan", "--difference", "0.5")
+    assert done.code == 0
+    assert "test images" in done.out
+    assert "seeds of each" in done.out
+    refused = robench("plan", "--difference", "0")
+    assert refused.code == 2
+    assert "a difference of 0 is not" in refused.err
