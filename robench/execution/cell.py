@@ -211,7 +211,9 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
     names = place.evaluation.columns
     outcomes = {name: Outcomes.load(folder.outcomes(outcome_key(name, place))) for name in names}
     manifest = read_json(folder.manifest)
-    hashes = [manifest["outcomes"][outcome_key(n, place)]["outcomes_hash"] for n in names]
+    # Outcomes of other boards and of earlier versions are stored too, but no part of this result.
+    own = {key: manifest["outcomes"][key] for key in (outcome_key(n, place) for n in names)}
+    hashes = [entry["outcomes_hash"] for entry in own.values()]
     identity = "".join([cell.key, manifest["weights_hash"], *hashes])
     result = CellResult(
         seed=cell.seed,
@@ -219,7 +221,7 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
         seconds_per_epoch=float(log["seconds"].median()),
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         version=manifest["version"],
-        evidence={"cell": read_json(folder.spec), "manifest": manifest},
+        evidence={"cell": read_json(folder.spec), "manifest": manifest | {"outcomes": own}},
     )
     accuracies = {name: o.accuracy for name, o in outcomes.items()}
     write_json(folder.result, {"accuracy": accuracies})

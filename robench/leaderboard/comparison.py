@@ -120,7 +120,8 @@ def _resampled(rows: list[Robust]) -> Floats:
         chosen = rng.integers(samples, size=(count, samples))
         chosen += samples * np.arange(count)[:, None]
         weights = np.bincount(chosen.ravel(), minlength=count * samples).reshape(count, samples)
-        accuracies[begin : begin + count] = weights.astype(np.float32) @ cells.T / samples
+        counts = weights.astype(np.float32) @ cells.T  # whole numbers, exact in float32
+        accuracies[begin : begin + count] = counts.astype(np.float64) / samples
     drawn = np.empty((RESAMPLES, len(rows)))
     for i, (start, end) in enumerate(itertools.pairwise(starts)):
         seeds = rng.multinomial(end - start, np.full(end - start, 1 / (end - start)), RESAMPLES)

@@ -114,3 +114,12 @@ def test_the_manifest_says_what_the_figures_stand_on(tmp_path: Path) -> None:
     assert manifest["data_hash"] == DATASET.fingerprint
     assert {"version", "environment", "weights_hash", "training_seconds"} <= set(manifest)
     assert len(manifest["outcomes"]) == 2
+
+
+def test_the_manifest_of_a_board_leaves_out_the_outcomes_of_others(tmp_path: Path) -> None:
+    run_cell(cell(), "a", place(tmp_path))
+    other = place(tmp_path, attacks=("noise",))
+    evidence = run_cell(cell(), "a", other).evidence
+    assert set(evidence["manifest"]["outcomes"]) == {
+        outcome_key("clean", other), outcome_key("noise", other)
+    }  # fmt: skip
