@@ -13,6 +13,7 @@ one layer.
 import argparse
 import statistics
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from robench.calls import parse_call
 from robench.contracts import Defense
 from robench.costs import count_costs
 from robench.files import write_text
+from robench.layers.small_maps import fast_on_small_maps
 from robench.memory import keep_freed_memory
 from robench.models import apply_defense, build_model
 from robench.registry import defenses
@@ -86,7 +88,8 @@ class Subject:
         self.upstream: Tensor | None = None
 
     def step(self, precision: str) -> None:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        half = precision == "bfloat16"
+        with self.as_trained(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             out = self.layer(self.x)
         penalty = self.defense.penalty(self.layer)
         if self.upstream is None or self.upstream.dtype != out.dtype:
@@ -95,6 +98,10 @@ class Subject:
         heads = [(out, self.upstream)] + ([] if penalty is None else [(penalty, None)])
         outputs, gradients = zip(*heads, strict=True)
         torch.autograd.grad(outputs, wanted, gradients, allow_unused=True)
+
+    def as_trained(self) -> AbstractContextManager[None]:
+        plain = isinstance(self.defense, PlainConvNorm)
+        return nullcontext() if plain else fast_on_small_maps(self.layer)
 
     def memory(self, precision: str) -> float:
         flat = nn.Sequential(self.layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
