@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support import Command
 
@@ -52,8 +53,8 @@ def test_register_a_new_defense(robench: Command, folder: Path) -> None:
     (_, code), (_, command) = story("Register a new defense")
     (folder / "my_norm.py").write_text(code)
     run_lines(command, robench, folder)
-    rows = (folder / "runs" / "quick" / "leaderboard.csv").read_text().splitlines()
-    assert {row.split(",")[1] for row in rows[1:]} == {"my_norm", "batchnorm"}
+    table = pd.read_csv(folder / "runs" / "quick" / "leaderboard.csv")
+    assert set(table["defense"]) == {"my_norm", "batchnorm"}
 
 
 def test_run_attacks(robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ def leaderboard(result: BoardResult, comparison: Comparison) -> pd.DataFrame:
     ranks = comparison.ranks.reindex(table["defense"])
     for place, name in enumerate(("rank_low", "rank_high"), start=1):
         table.insert(place, name, ranks[name].astype("Int64").to_numpy())
-    table.insert(3, "group", ranks["group"].fillna("").to_numpy())
+    table.insert(3, "group", ranks["group"].astype(object).fillna("").to_numpy())
     return table.sort_values(["rank", "defense"], kind="stable", ignore_index=True)
 
 
