@@ -19,7 +19,7 @@ from collections.abc import Callable
 import foolbox
 import torch
 import torchattacks
-from common import Subject, paired, report, subject, subject_options, timed
+from common import Case, Subject, case_of, paired, report, subject, subject_options, timed
 from torch import Tensor
 
 from robench import evaluate
@@ -63,9 +63,7 @@ def foolbox_(case: Subject, eps: float, step: float, batch_size: int) -> Accurac
     return _each(case, batch_size, attacks)
 
 
-def bare_loop(
-    case: Subject, eps: float, batch_size: int, rounds: int
-) -> tuple[float, float, float]:
+def bare_loop(case: Subject, eps: float, batch_size: int, rounds: int) -> Case:
     """Return what 20 steps of PGD cost beside 20 forwards and backwards of the same samples."""
     with under_attack(case.model), torch.no_grad():
         victim = Victim(case.model, case.images[:16], batch_size=batch_size)
@@ -141,12 +139,8 @@ def main() -> None:
     cases = {"engine/bare loop": bare_loop(case, eps, arguments.batch, arguments.rounds)}
     for judge, suffix in (("any", ""), ("last", ", last iterate")):
         for peer in ("torchattacks", "foolbox"):
-            pairs = list(zip(seconds[f"robench, {judge} iterate"], seconds[peer], strict=True))
-            cases[f"protocol{suffix}/{peer}"] = (
-                statistics.median(ours for ours, _ in pairs),
-                statistics.median(theirs for _, theirs in pairs),
-                statistics.median(theirs / ours for ours, theirs in pairs),
-            )
+            ours = seconds[f"robench, {judge} iterate"]
+            cases[f"protocol{suffix}/{peer}"] = case_of(ours, seconds[peer])
     report(cases, arguments.json)
 
 

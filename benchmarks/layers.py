@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from common import options, report, timed
+from common import Case, case_of, options, report, timed
 from plain import PlainConvNorm
 from torch import Tensor, nn
 
@@ -125,11 +125,15 @@ def compare(
 
 
 def measure(
-    name: str, peer: Defense, precision: str, arguments: argparse.Namespace
-) -> tuple[pd.DataFrame, tuple[float, float, float]]:
+    name: str,
+    peer: Defense,
+    precision: str,
+    layers: Counter[Shape],
+    arguments: argparse.Namespace,
+) -> tuple[pd.DataFrame, Case]:
     """Return a row a shape, and what the whole network takes: a benchmark's case."""
     rows, mine_of_all, others_of_all = [], [], []
-    for shape, count in shapes(arguments.width).items():
+    for shape, count in layers.items():
         defense = defenses.build(parse_call(name))
         ours, theirs = Subject(defense, shape, arguments), Subject(peer, shape, arguments)
         mine, others = compare(ours, theirs, precision, arguments.rounds)
@@ -150,9 +154,7 @@ def measure(
         )
     mine = [sum(seconds) for seconds in zip(*mine_of_all, strict=True)]
     others = [sum(seconds) for seconds in zip(*others_of_all, strict=True)]
-    ratios = [b / a for a, b in zip(mine, others, strict=True)]
-    case = (statistics.median(mine), statistics.median(others), statistics.median(ratios))
-    return pd.DataFrame(rows), case
+    return pd.DataFrame(rows), case_of(mine, others)
 
 
 def main() -> None:
@@ -164,7 +166,7 @@ def main() -> None:
         arguments.width, arguments.rounds, arguments.defenses = 16, 3, "convnorm,spectral_norm"
     keep_freed_memory()
     batchnorm = defenses.build(parse_call("batchnorm"))
-    rows, cases = [], {}
+    rows, cases, layers = [], {}, shapes(arguments.width)
     for name in arguments.defenses.split(","):
         peers: dict[str, tuple[str, Defense]] = {f"{name}/{{}}/conv+bn": (name, batchnorm)}
         if name == "convnorm":
@@ -172,7 +174,7 @@ def main() -> None:
             peers = {"convnorm/{}": alone, **peers}
         for precision in ("float32", "bfloat16"):
             for case, (ours, peer) in peers.items():
-                found, times = measure(ours, peer, precision, arguments)
+                found, times = measure(ours, peer, precision, layers, arguments)
                 cases[f"layers/{case.format(precision)}"] = times
                 rows.append(found)
     result = pd.concat(rows)

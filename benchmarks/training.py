@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from common import options, report, timed
+from common import case_of, options, report, timed
 from plain import PlainConvNorm, train_plainly
 from torch import nn
 
@@ -122,23 +122,16 @@ def main() -> None:
                 took = theirs(name, dataset, images, arguments)
                 seconds.setdefault((name, "plain"), []).append(took)
 
-    def case(mine: tuple[str, str], other: tuple[str, str]) -> tuple[float, float, float]:
-        pairs = list(zip(seconds[mine], seconds[other], strict=True))
-        return (
-            statistics.median(a for a, _ in pairs),
-            statistics.median(b for _, b in pairs),
-            statistics.median(b / a for a, b in pairs),
-        )
-
     cases = {}
     for name in names:
         for precision in precisions:
             suffix = "" if precision == precisions[0] else f"/{precision}"
+            mine = seconds[name, precision]
             if name in WITH_PEER:
-                cases[f"training/{name}{suffix}"] = case((name, precision), (name, "plain"))
+                cases[f"training/{name}{suffix}"] = case_of(mine, seconds[name, "plain"])
             if name != "batchnorm":
-                peer = ("batchnorm", precision)
-                cases[f"training/{name}{suffix}/batchnorm"] = case((name, precision), peer)
+                peer = seconds["batchnorm", precision]
+                cases[f"training/{name}{suffix}/batchnorm"] = case_of(mine, peer)
     table = pd.DataFrame(
         {
             "defense": name,

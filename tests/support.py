@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robench.data import Images
+
 TINY_BOARD = """
 title = "tiny"
 defenses = ["batchnorm", "convnorm"]
@@ -60,3 +62,13 @@ def dense(layer: nn.Module, channels: int, height: int, width: int | None = None
     with torch.no_grad():
         matrix: Tensor = (layer(images) - layer(torch.zeros_like(images[:1]))).flatten(1).T
     return matrix
+
+
+def stripes(count: int, seed: int = 0) -> Images:
+    """Noisy images with a bright left half (class 0) or a bright right half (class 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    images = torch.randint(0, 100, (count, 1, 8, 8), generator=generator)
+    for index, label in enumerate(labels):
+        images[index, :, :, 4 * label : 4 * label + 4] += 150
+    return Images(images.to(torch.uint8), labels)

@@ -7,14 +7,13 @@ import pandas as pd
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from robench.errors import UserError
+from robench.leaderboard.comparison import LEVEL
 
 DISAGREEMENTS = (0.02, 0.05, 0.1, 0.2)
 """Shares of samples to plan for where no board says how much its networks disagree."""
 
 SPREADS = (0.002, 0.005, 0.01)
 """Standard deviations over seeds to plan for where no board has several."""
-
-LEVEL = 0.05
 
 
 def samples_needed(difference: float, disagreement: float, power: float = 0.8) -> int:

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import torch
+from support import stripes
 from torch import nn
 
 from robench.calls import parse_call
-from robench.data import Augmentation, Images
+from robench.data import Augmentation
 from robench.models import apply_defense
 from robench.processes import this_part
 from robench.registry import defenses
@@ -23,16 +24,6 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
     "free": ("batchnorm", {}),
     "carried": ("batchnorm", {"carry_delta": True, "step_size": 0.01}),
 }
-
-
-def images(count: int, seed: int) -> Images:
-    """Noisy images with a bright left half (class 0) or a bright right half (class 1)."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 2
-    pixels = torch.randint(0, 100, (count, 1, 8, 8), generator=generator)
-    for index, label in enumerate(labels):
-        pixels[index, :, :, 4 * label : 4 * label + 4] += 100
-    return Images(pixels.to(torch.uint8), labels)
 
 
 def network(defense: str) -> nn.Module:
@@ -52,7 +43,7 @@ def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dic
     )  # fmt: skip
     model = network(name)
     rows = fit(
-        model, defenses.build(parse_call(name)), recipe, images(75, 0), images(21, 1),
+        model, defenses.build(parse_call(name)), recipe, stripes(75, 0), stripes(21, 1),
         augmentation=Augmentation(crop_padding=1), seed=5, device=torch.device("cpu"),
         files=files,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from support import stripes
 from torch import Tensor, nn
 
 from robench.contracts import Defense
@@ -23,16 +24,6 @@ from robench.training.loop import (
 from robench.training.resume import TrainingFiles
 
 CPU = torch.device("cpu")
-
-
-def stripes(count: int, seed: int = 0) -> Images:
-    """Noisy images with a bright left half (class 0) or a bright right half (class 1)."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 2
-    images = torch.randint(0, 100, (count, 1, 8, 8), generator=generator)
-    for index, label in enumerate(labels):
-        images[index, :, :, 4 * label : 4 * label + 4] += 150
-    return Images(images.to(torch.uint8), labels)
 
 
 def network(seed: int = 0) -> nn.Module:

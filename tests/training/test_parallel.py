@@ -25,7 +25,7 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command += ["--nproc-per-node", "2", str(SCRIPT), str(out)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=300,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     results: dict[str, Any] = torch.load(out / "results.pt", weights_only=True)
