@@ -1,6 +1,8 @@
 """How many samples and seeds it takes to tell two defenses apart."""
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -39,7 +41,8 @@ def samples_needed(difference: float, disagreement: float, power: float = 0.8) -
             f"samples, not on {disagreement:g}."
         )
     spread = math.sqrt(max(disagreement - difference**2, 1e-12))
-    return math.ceil(TTestPower().solve_power(difference / spread, alpha=LEVEL, power=power))
+    effect = difference / spread
+    return _smallest(lambda count: TTestPower().power(effect, count, LEVEL), power)
 
 
 def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
@@ -53,9 +56,23 @@ def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
         power: probability that a true difference of that size is found.
     """
     effect = difference / max(seed_std, 1e-9)
-    if TTestIndPower().power(effect, 2, LEVEL) >= power:
-        return 2  # where even this is more than enough, the solver finds no number
-    return math.ceil(TTestIndPower().solve_power(effect, alpha=LEVEL, power=power))
+    return _smallest(lambda count: TTestIndPower().power(effect, count, LEVEL), power)
+
+
+def _smallest(power_of: Callable[[int], float], power: float) -> int:
+    """Return the smallest count from 2 on that has the power; statsmodels' solver fails for some.
+
+    Far beyond any power that is asked for, SciPy's noncentral t gives NaN.
+    """
+
+    def reached(count: int) -> bool:
+        found = power_of(count)
+        return math.isnan(found) or found >= power
+
+    enough = 2
+    while not reached(enough):
+        enough *= 2
+    return bisect_left(range(enough), True, lo=2, key=reached) if enough > 2 else 2
 
 
 def planned(

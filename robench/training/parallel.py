@@ -1,6 +1,8 @@
 """Data parallel training: a part of every batch a process, as one training of the whole batch."""
 
+import warnings
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 import torch
@@ -8,11 +10,16 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from robench.errors import UserError
 from robench.processes import Part, processes_here, this_part
 
 PRECISION: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed"}
+
+_OPTIONS = signature(DistributedDataParallel).parameters
+_COPY_BUFFERS = next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in _OPTIONS)
+"""The option that copies buffers before each forward; newer versions of torch warn of the old."""
 
 _LONGEST_WAIT = timedelta(days=30)
 """The other processes wait while the first one attacks what they trained together."""
@@ -30,7 +37,7 @@ def launch(device: torch.device, precision: str) -> Fabric:
         devices = 1 if device.index is None else [device.index]
         return Fabric(accelerator=device.type, devices=devices, precision=PRECISION[precision])
     # Buffers follow from weights and synchronised statistics: they are alike everywhere.
-    strategy = DDPStrategy(timeout=_LONGEST_WAIT, broadcast_buffers=False)
+    strategy = DDPStrategy(timeout=_LONGEST_WAIT, **{_COPY_BUFFERS: False})
     fabric = Fabric(
         accelerator=device.type,
         strategy=strategy,
@@ -38,6 +45,8 @@ def launch(device: torch.device, precision: str) -> Fabric:
         num_nodes=count // processes_here(),
         precision=PRECISION[precision],
     )
+    # torch's remark on the speed of one-pixel kernels in channels_last; their gradients are copied.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     fabric.launch()
     return fabric
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.power import TTestIndPower
 from support import Command
 
 from robench.errors import UserError
@@ -29,6 +30,17 @@ def test_smaller_differences_need_more_and_so_does_more_noise() -> None:
     assert seeds_needed(0.01, 0.01) > seeds_needed(0.02, 0.01)
     assert seeds_needed(0.01, 0.02) > seeds_needed(0.01, 0.01)
     assert seeds_needed(0.01, 0.0) == 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("difference", [0.0001, 0.003, 0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("noise", [1e-9, 0.002, 0.01, 0.05])
+def test_any_difference_has_a_plan_that_is_just_enough(difference: float, noise: float) -> None:
+    seeds = seeds_needed(difference, noise)
+    power = TTestIndPower().power
+    assert power(min(difference / noise, 10), seeds, 0.05) >= 0.8  # beyond, SciPy gives NaN
+    assert seeds == 2 or power(difference / noise, seeds - 1, 0.05) < 0.8
+    assert samples_needed(difference, max(difference, noise)) >= 2
 
 
 @pytest.mark.parametrize(

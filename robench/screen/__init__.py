@@ -1,0 +1,24 @@
+"""What a person sees: progress bars and tables, by Rich."""
+
+from robench.screen.boards import leaderboard_table, plan_tables
+from robench.screen.entries import defenses_table, entries_table, facts
+from robench.screen.networks import (
+    cross_check_table,
+    evaluation_table,
+    ratios_table,
+    spectra_table,
+)
+from robench.screen.watcher import ScreenWatcher
+
+__all__ = [
+    "ScreenWatcher",
+    "cross_check_table",
+    "defenses_table",
+    "entries_table",
+    "evaluation_table",
+    "facts",
+    "leaderboard_table",
+    "plan_tables",
+    "ratios_table",
+    "spectra_table",
+]

@@ -1,0 +1,102 @@
+"""Leaderboards and plans as tables."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Group
+from rich.table import Table
+
+from robench.board import Board
+from robench.screen.words import figure, plain
+
+
+def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
+    """Return the leaderboard as a Rich table: percent, mean ± std, 95% interval below."""
+    shown = Table(
+        title=title,
+        title_style="bold",
+        title_justify="left",
+        caption=caption(table),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    shown.add_column("#", justify="right")
+    shown.add_column("defense", min_width=10, overflow="fold")
+    columns = board.evaluation.columns
+    for column in columns:
+        ranking = column == board.evaluation.ranking_column
+        name = _short(column, columns) + (" ▼" if ranking else "")
+        shown.add_column(name, justify="right", no_wrap=True)
+    querying = [c for c in columns if f"{c}_queries" in table]
+    for column in querying:
+        shown.add_column(f"{_short(column, columns)}\nqueries", justify="right")
+    shown.add_column("s/epoch", justify="right")
+    for row in table.to_dict("records"):
+        shown.add_row(
+            f"{row['rank']}\n[dim]{row['group']}[/dim]",
+            plain(row["defense"]) + _remarks(row),
+            *(_accuracy(row, column) for column in columns),
+            *(figure(row[f"{column}_queries"], "{:.0f}") for column in querying),
+            figure(row["train_seconds_per_epoch"], "{:.1f}"),
+        )
+    return shown
+
+
+def _remarks(row: dict[Any, Any]) -> str:
+    """Return what is special about a row, below its name: its recipe, its flags."""
+    recipe = f"\n[dim]{plain(row['recipe'])}[/dim]" if row["recipe"] else ""
+    return recipe + (f"\n[red]{row['flags']}[/red]" if row["flags"] else "")
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Say on what a table's figures stand."""
+    first = table.iloc[0]
+    return (
+        f"{first['dataset']}, {first['backbone']} of width {first['width']}, "
+        f"seeds {first['seeds']}, {first['samples']} test images; robust accuracy in % with 95% "
+        f"interval (Wilson); rows that share a letter are not distinguishable (Holm, 5%); "
+        f"robench {first['version']}"
+    )
+
+
+def plan_tables(
+    samples: pd.DataFrame, seeds: pd.DataFrame, difference: float, power: float
+) -> list[Group]:
+    """Return what ``robench plan`` says: images for two networks, and seeds for two defenses."""
+    style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
+    goal = f"{difference:g} points, found with a chance of {100 * power:g}% at 5%"
+    images = Table(**style)
+    for name in ("disagree on", "test images"):
+        images.add_column(name, justify="right")
+    for disagreement, count in zip(samples["disagreement"], samples["samples"], strict=True):
+        images.add_row(f"{100 * disagreement:.1f}% of them", f"{count:,}")
+    trainings = Table(**style)
+    for name in ("std over seeds", "seeds of each"):
+        trainings.add_column(name, justify="right")
+    for spread, count in zip(seeds["seed_std"], seeds["seeds"], strict=True):
+        trainings.add_row(f"{100 * spread:.2f} points", f"{count:,}")
+    # The titles stand apart: Rich breaks a title at the width of its table, and these are narrow.
+    return [
+        Group(f"Two networks that differ by {goal}", images),
+        Group(f"Two defenses whose means differ by {goal}", trainings),
+    ]
+
+
+def _accuracy(row: dict[Any, Any], column: str) -> str:
+    mean, std = row[f"{column}_mean"], row[f"{column}_std"]
+    if math.isnan(mean):
+        return "-"
+    spread = "" if math.isnan(std) else f" ± {100 * std:.1f}"
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    return f"{100 * mean:.1f}{spread}\n[dim]{100 * low:.0f}-{100 * high:.0f}[/dim]"
+
+
+def _short(column: str, columns: Sequence[str]) -> str:
+    """Return a column's name without its options, where that names no other column."""
+    name = column.partition("(")[0]
+    others = [other.partition("(")[0] for other in columns if other != column]
+    return column if name in others else name
