@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from robench.diagnostics import condition_ratios, spectra
     from robench.errors import UserError
     from robench.evaluation import Evaluation, Outcomes, evaluate
+    from robench.leaderboard.published import Leaderboard
     from robench.models import apply_defense, build_model
     from robench.registry import (
         register_attack,
@@ -29,6 +30,7 @@ _HOME = {
     "DataSet": "data",
     "Defense": "contracts",
     "Evaluation": "evaluation",
+    "Leaderboard": "leaderboard.published",
     "Outcomes": "evaluation",
     "UserError": "errors",
     "apply_defense": "models",
@@ -51,6 +53,7 @@ __all__ = [
     "DataSet",
     "Defense",
     "Evaluation",
+    "Leaderboard",
     "Outcomes",
     "UserError",
     "apply_defense",

@@ -48,7 +48,8 @@ class Board(Spec):
     evaluation: EvaluationSpec = EvaluationSpec()
     arms: tuple[Arm, ...] = ()
     baseline: str = ""
-    """The row whose training time is 1 in ``train_cost``; the first one if left out."""
+    """The row whose training time is 1 in ``train_cost``, and whose adversarial images the others
+    are tried on; the first one if left out."""
 
     def rows(self) -> list[tuple[Arm, TrainingSpec]]:
         """Return the rows of the table to be: every defense, then the arms with recipes.
@@ -57,8 +58,7 @@ class Board(Spec):
             UserError: where there is no row, two rows have one name, the baseline is no row,
                 or an arm's recipe is wrong.
         """
-        arms = [Arm(defense=defense) for defense in self.defenses] + list(self.arms)
-        titles = [arm.title for arm in arms]
+        arms, titles = self._arms, self.titles
         if not titles:
             raise UserError("the board names no defense; give it at least one.")
         for title in titles:
@@ -69,6 +69,20 @@ class Board(Spec):
                 f"baseline = '{self.baseline}' is no row; {did_you_mean(self.baseline, titles)}"
             )
         return [(arm, self._recipe(arm)) for arm in arms]
+
+    @property
+    def titles(self) -> list[str]:
+        """The names of the rows; nothing is looked up."""
+        return [arm.title for arm in self._arms]
+
+    @property
+    def baseline_row(self) -> str:
+        """The row that others are held against: ``baseline``, or the first."""
+        return self.baseline or self.titles[0]
+
+    @property
+    def _arms(self) -> list[Arm]:
+        return [Arm(defense=defense) for defense in self.defenses] + list(self.arms)
 
     def cells(
         self, arm: Arm, data_name: str, data_hash: str, plugin_hash: str | None = None

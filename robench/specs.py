@@ -88,13 +88,20 @@ class TrainingSpec(Spec):
 
 
 class EvaluationSpec(Spec):
-    """The attacks, the images they are given and the column that ranks."""
+    """The attacks, the images they are given and the column that ranks.
+
+    ``checks`` are of whether the figures are to be believed, with attacks of their own on the first
+    ``check_samples`` images; ``binarization`` adds a test that trains a little for each image.
+    """
 
     attacks: tuple[str, ...] = ("fgsm", "pgd-10", "pgd-20")
     samples: int = Field(1000, ge=1)
     batch_size: int = Field(256, ge=1)
     rank_by: str = ""
     without: tuple[Shortcut, ...] = ()
+    checks: bool = True
+    check_samples: int = Field(128, ge=10)
+    binarization: bool = False
     defaults: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

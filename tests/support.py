@@ -31,6 +31,7 @@ step_size = 0.1
 attacks = ["fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"]
 samples = 60
 rank_by = "pgd-4"
+checks = false
 
 [evaluation.defaults]
 eps = 0.1

@@ -21,6 +21,10 @@ from robench.randomness import generators
 Progress = Callable[[str, int, int], None]
 """Told the attack's name, the samples that are through, and all of them."""
 
+Observer = Callable[[str, Tensor, Tensor, Tensor], None]
+"""Told what was judged: the attack's name or "clean", which samples (B,), their images (B, C, H, W)
+float32 in [0, 1], and the float32 logits of the verdict (B, classes); all on the CPU."""
+
 POOL_BYTES = 2**26
 """Size of the images that are handed at once to an attack that keeps its own batches."""
 
@@ -41,6 +45,7 @@ class Job:
         device: where to work.
         pools: hand many batches at once to the attacks that take them.
         progress: told how the work goes.
+        observer: told what was judged, where somebody wants to see it.
     """
 
     victim: Victim
@@ -51,6 +56,7 @@ class Job:
     device: torch.device
     pools: bool
     progress: Progress
+    observer: Observer | None = None
 
 
 def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
@@ -87,30 +93,38 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
             mine = rows < counts[name]
             values = _costs(images, adversarial) | verdicts.of(adversarial.images)
             _fill(arrays[name], rows, mine, values)
+            if job.observer is not None:
+                seen = adversarial.images.detach().cpu()
+                job.observer(name, rows[mine], seen[mine], verdicts.logits[mine])
         done += len(rows)
         if not all(attack.pools for attack in present.values()):
             job.progress(label, done, len(todo))
     return {name: Outcomes(**{k: v.numpy() for k, v in a.items()}) for name, a in arrays.items()}
 
 
-def right(victim: Victim, images: Tensor, labels: Tensor) -> Tensor:
-    """Return where the model's float32 verdict is the true class, (B,) bool on the CPU.
+def judge(victim: Victim, images: Tensor) -> Tensor:
+    """Return the logits of the model's float32 verdict, (B, classes) on the CPU.
 
     Args:
         victim: the model.
         images: (B, C, H, W), on its device or on the CPU.
-        labels: (B,) int64, on the CPU.
     """
-    verdicts = torch.zeros(len(images), dtype=torch.bool)
+    logits = torch.empty(len(images), victim.num_classes)
 
     def advance(rows: Tensor) -> Tensor:
-        logits = victim.verdict(images[rows].to(victim.device)).cpu()
-        # A model that breaks down on an image is not right there.
-        verdicts[rows] = logits.isfinite().all(1) & (logits.argmax(1) == labels[rows])
+        logits[rows] = victim.verdict(images[rows].to(victim.device)).cpu()
         return torch.ones(len(rows), dtype=torch.bool)
 
     keep_busy(victim, torch.arange(len(images)), advance)
-    return verdicts
+    return logits
+
+
+def right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return where logits (B, classes) name the true classes (B,), bool.
+
+    A model that breaks down on an image is not right there.
+    """
+    return logits.isfinite().all(1) & (logits.argmax(1) == labels)
 
 
 def _report(progress: Progress, label: str, done: int, total: int, more: int) -> None:
@@ -168,8 +182,8 @@ class _Verdicts:
     def __init__(self, victim: Victim, labels: Tensor) -> None:
         self._victim, self._labels = victim, labels
         self._images: Tensor | None = None
-        self._robust = torch.zeros(len(labels), dtype=torch.bool)
-        self._rounded = self._robust.clone()
+        self._rounded = torch.zeros(len(labels), dtype=torch.bool)
+        self.logits = torch.zeros(len(labels), victim.num_classes)  # of the latest verdicts
 
     def of(self, images: Tensor) -> dict[str, Tensor]:
         """Return where the model is right, and where it is on images rounded to 8 bits."""
@@ -177,18 +191,18 @@ class _Verdicts:
         new = torch.ones(len(images), dtype=torch.bool)
         if before is not None:
             new = (images != before).flatten(1).any(1).cpu()
-        robust, rounded = self._robust.clone(), self._rounded.clone()
-        self._robust, self._rounded = robust, rounded
-        robust[new] = self._right(images, new)
+        self.logits, self._rounded = self.logits.clone(), self._rounded.clone()
+        self.logits[new] = self._judge(images, new)
+        robust, rounded = right(self.logits, self._labels), self._rounded
         rounded[new] = robust[new]
         pixels = images.mul(255).round().div(255)
         moved = (pixels - images).abs().flatten(1).amax(1).cpu() > _ON_THE_GRID
         asked = new & ~robust & moved
-        rounded[asked] = self._right(pixels, asked)
+        rounded[asked] = right(self._judge(pixels, asked), self._labels[asked])
         return {"robust": robust, "rounded": rounded}
 
-    def _right(self, images: Tensor, rows: Tensor) -> Tensor:
-        return right(self._victim, images[rows.to(images.device)], self._labels[rows])
+    def _judge(self, images: Tensor, rows: Tensor) -> Tensor:
+        return judge(self._victim, images[rows.to(images.device)])
 
 
 def _costs(images: Tensor, adversarial: Adversarial) -> dict[str, Tensor]:

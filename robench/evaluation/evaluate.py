@@ -12,7 +12,7 @@ from robench.calls import parse_call
 from robench.contracts import Attack
 from robench.devices import device_of
 from robench.errors import UserError
-from robench.evaluation.attacking import Job, Progress, attack_group, right
+from robench.evaluation.attacking import Job, Observer, Progress, attack_group, judge, right
 from robench.evaluation.checks import check_classes, check_images
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.queries import median_queries
@@ -96,6 +96,7 @@ def evaluate(
     without: Collection[str] = (),
     device: str | torch.device | None = None,
     progress: Progress | None = None,
+    observer: Observer | None = None,
 ) -> Evaluation:
     """Judge ``model`` on clean images and under attacks.
 
@@ -116,6 +117,7 @@ def evaluate(
         without: shortcuts to leave out, of :data:`robench.specs.Shortcut`.
         device: where to work; the model is moved there meanwhile. Its own by default.
         progress: told after each batch.
+        observer: told what was judged, images and logits; first ``clean`` on all samples.
 
     Raises:
         UserError: for bad images or labels, unknown attacks, or a model that returns no logits
@@ -144,7 +146,10 @@ def evaluate(
         labels = labels.long().cpu()
         with torch.no_grad():
             check_classes(victim(few[:1]), labels)
-        clean = right(victim, images, labels)
+        logits = judge(victim, images)
+        clean = right(logits, labels)
+        if observer is not None:
+            observer("clean", torch.arange(len(images)), images.cpu(), logits)
         job = Job(
             victim=victim,
             images=images.cpu(),
@@ -154,6 +159,7 @@ def evaluate(
             device=home,
             pools="pools" not in without,
             progress=progress or (lambda *_: None),
+            observer=observer,
         )
         results: dict[str, Outcomes] = {}
         for group in group_by_search(named):

@@ -28,11 +28,13 @@ class Subject:
         model: images in [0, 1] -> logits.
         sample: a class-balanced sample of the test images.
         title: the network and the images in words.
+        classes: their names by label; empty where the data set has none.
     """
 
     model: nn.Module
     sample: Images
     title: str
+    classes: tuple[str, ...] = ()
 
 
 def trained_subject(
@@ -172,4 +174,5 @@ def cross_check_subject(
 
 def _subject(model: nn.Module, dataset: DataSet, samples: int, title: str) -> Subject:
     sample = judged_images(dataset, min(samples, len(dataset.test)))
-    return Subject(model, sample, f"{title}; {dataset.name}, {len(sample.labels)} test images")
+    words = f"{title}; {dataset.name}, {len(sample.labels)} test images"
+    return Subject(model, sample, words, tuple(dataset.classes))

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 import torch
@@ -17,6 +15,13 @@ from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
 from robench.execution.fitting import fit_cell
 from robench.execution.helpers import Train, tell
+from robench.execution.results import (
+    CellResult,
+    Divergence,
+    Evidence,
+    Manifest,
+    OutcomeFiles,
+)
 from robench.execution.watcher import Watcher
 from robench.files import read_json, write_json
 from robench.provenance import code_version, environment, file_hash, peak_memory_mib
@@ -39,29 +44,6 @@ class Workplace:
     evaluation: EvaluationSpec
     device: torch.device
     watcher: Watcher
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """What a finished cell brings to its row.
-
-    Attributes:
-        seed: the cell's seed.
-        outcomes: column -> outcomes, ``clean`` among them; empty where training diverged.
-        seconds_per_epoch: median over the epochs.
-        digest: hash of specification, weights and outcomes.
-        version: the code that trained it.
-        evidence: the cell's specification and manifest, for publication.
-        diverged: training ended without finite weights.
-    """
-
-    seed: int
-    outcomes: dict[str, Outcomes]
-    seconds_per_epoch: float
-    digest: str
-    version: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    diverged: bool = False
 
 
 def run_cell(cell: Cell, title: str, place: Workplace) -> CellResult:
@@ -197,32 +179,19 @@ def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]
 
 def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
     if folder.diverged.exists():
-        note = read_json(folder.diverged)
-        return CellResult(
-            seed=cell.seed,
-            outcomes={},
-            seconds_per_epoch=math.nan,
-            digest=cell.key,
-            version=note["version"],
-            evidence={"cell": read_json(folder.spec), "diverged": note},
-            diverged=True,
-        )
-    log = pd.read_csv(folder.log)
-    names = place.evaluation.columns
-    outcomes = {name: Outcomes.load(folder.outcomes(outcome_key(name, place))) for name in names}
+        note = Divergence.model_validate(read_json(folder.diverged))
+        return CellResult(Evidence(cell=cell, diverged=note), {})
+    keys = {name: outcome_key(name, place) for name in place.evaluation.columns}
+    outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_json(folder.manifest)
     # Outcomes of other boards and of earlier versions are stored too, but no part of this result.
-    own = {key: manifest["outcomes"][key] for key in (outcome_key(n, place) for n in names)}
-    hashes = [entry["outcomes_hash"] for entry in own.values()]
-    identity = "".join([cell.key, manifest["weights_hash"], *hashes])
-    result = CellResult(
-        seed=cell.seed,
-        outcomes=outcomes,
-        seconds_per_epoch=float(log["seconds"].median()),
-        digest=hashlib.sha256(identity.encode()).hexdigest(),
-        version=manifest["version"],
-        evidence={"cell": read_json(folder.spec), "manifest": manifest | {"outcomes": own}},
+    own = {key: manifest["outcomes"][key] | {"column": name} for name, key in keys.items()}
+    log = pd.read_csv(folder.log)
+    evidence = Evidence(
+        cell=cell,
+        manifest=Manifest.model_validate(manifest | {"outcomes": own}),
+        training=tuple(log.astype(object).where(log.notna(), None).to_dict("records")),
     )
-    accuracies = {name: o.accuracy for name, o in outcomes.items()}
+    accuracies = {name: outcomes[name].accuracy for name in outcomes}
     write_json(folder.result, {"accuracy": accuracies})
-    return result
+    return CellResult(evidence, outcomes)

@@ -1,6 +1,5 @@
 """A whole board: its cells one after the other."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,31 +10,14 @@ from robench.checkpoint import Network
 from robench.costs import Costs, count_costs
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
-from robench.execution.cell import CellResult, Workplace, run_cell, train_cell
+from robench.execution.cell import Workplace, run_cell, train_cell
+from robench.execution.checking import check_rows
 from robench.execution.helpers import Load, tell
+from robench.execution.results import BoardResult, Column, RowResult
 from robench.execution.watcher import Silent, Watcher
 from robench.registry import attacks, backbones, defenses
-from robench.specs import Cell, TrainingSpec
+from robench.specs import Cell
 from robench.store import CellFolder, RunStore
-
-
-@dataclass(frozen=True)
-class RowResult:
-    """A row of the board with its finished cells, one a seed, and what its network costs."""
-
-    arm: Arm
-    recipe: TrainingSpec
-    costs: Costs
-    cells: tuple[CellResult, ...]
-
-
-@dataclass(frozen=True)
-class BoardResult:
-    """A finished board: everything that its table is made from."""
-
-    board: Board
-    dataset: str
-    rows: tuple[RowResult, ...]
 
 
 def run_board(
@@ -61,11 +43,19 @@ def run_board(
     """
     place = _workplace(board, out, data_dir, device, watcher)
     rows: list[RowResult] = []
-    for arm, recipe in board.rows():
+    for arm, _ in board.rows():
         cells = _cells(board, arm, place.dataset)
         results = tuple(run_cell(cell, arm.title, place) for cell in cells)
-        rows.append(RowResult(arm, recipe, _costs(cells[0], place), results))
-    return BoardResult(board, place.dataset.name, tuple(rows))
+        rows.append(RowResult(arm.title, _costs(cells[0], place), results))
+    checked = check_rows(board, tuple(rows), place)
+    return BoardResult(board, place.dataset.name, columns_of(board), checked)
+
+
+def columns_of(board: Board) -> dict[str, Column]:
+    """Return what a board judges: the clean images, then its attacks."""
+    evaluation = board.evaluation
+    built = {a: attacks.build(parse_call(a), evaluation.defaults) for a in evaluation.attacks}
+    return {"clean": Column(), **{name: Column.of(attack) for name, attack in built.items()}}
 
 
 def train_row(

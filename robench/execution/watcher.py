@@ -9,7 +9,7 @@ class Watcher(Protocol):
     """Told what a cell does."""
 
     def cell(self, title: str, seed: int, state: str) -> None:
-        """A cell's state: "training", "attacking", "stored" or "diverged"."""
+        """A cell's state: "training", "attacking", "stored", "diverged" or "checking"."""
 
     def training(self, progress: Progress) -> None:
         """Training goes on."""

@@ -15,8 +15,7 @@ from string import ascii_lowercase
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from statsmodels.stats.contingency_tables import mcnemar
+from scipy.stats import binom, rankdata
 from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.05
@@ -72,34 +71,54 @@ def compare(robust: Mapping[str, Robust]) -> Comparison:
 
 
 def _pairs(names: list[str], robust: Mapping[str, Robust], drawn: Floats) -> pd.DataFrame:
-    rows = []
-    for (i, first), (j, second) in itertools.combinations(enumerate(names), 2):
-        difference = drawn[:, i] - drawn[:, j]
-        low, high = np.percentile(difference, [2.5, 97.5])
-        one, other = robust[first], robust[second]
-        if len(one) == len(other) == 1:
-            method, p = "McNemar", _mcnemar(one[0], other[0])
-        else:
-            method, p = "bootstrap", _crossing(difference)
-        apart = (one[:, None] != other[None]).mean()
-        rows.append((first, second, one.mean() - other.mean(), low, high, apart, p, method))
-    columns = ["first", "second", "difference", "low", "high", "disagreement", "p", "method"]
-    table = pd.DataFrame(rows, columns=columns)
-    corrected = multipletests(table["p"], LEVEL, method="holm")[1] if rows else []
-    table.insert(7, "p_holm", corrected)
+    first, second = np.triu_indices(len(names), k=1)
+    means = np.array([robust[name].mean() for name in names])
+    shares = np.stack([robust[name].mean(0) for name in names]) if names else np.zeros((0, 1))
+    single = np.array([len(robust[name]) == 1 for name in names], dtype=bool)
+    exact = single[first] & single[second]
+    low, high, crossing = _differences(drawn)
+    wins = shares @ (1 - shares).T  # [i, j]: samples that only i gets right
+    won, lost = wins[first, second], wins[second, first]
+    label = np.array(names, dtype=object)
+    table = pd.DataFrame(
+        {
+            "first": label[first],
+            "second": label[second],
+            "difference": means[first] - means[second],
+            "low": low,
+            "high": high,
+            "disagreement": (won + lost) / shares.shape[1],
+            "p": np.where(exact, _mcnemar(won, lost), crossing),
+        }
+    )
+    table["p_holm"] = multipletests(table["p"], LEVEL, method="holm")[1] if len(table) else 0.0
+    table["method"] = np.where(exact, "McNemar", "bootstrap")
     table["distinguishable"] = table["p_holm"] < LEVEL
     return table
 
 
-def _mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    only_one, only_other = int((one & ~other).sum()), int((~one & other).sum())
-    return float(mcnemar([[0, only_one], [only_other, 0]], exact=True).pvalue)
+def _mcnemar(won: Floats, lost: Floats) -> Floats:
+    """Return exact two-sided p-values: either network is as likely to be the one that is right."""
+    few, all_of_them = np.rint(np.minimum(won, lost)), np.rint(won + lost)
+    return np.minimum(1.0, 2 * binom.cdf(few, all_of_them, 0.5))
 
 
-def _crossing(difference: Floats) -> float:
-    """Return the two-sided p-value of zero within bootstrapped differences."""
-    beyond = min((difference <= 0).sum(), (difference >= 0).sum())
-    return float(min(1.0, 2 * (1 + beyond) / (1 + len(difference))))
+def _differences(drawn: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return for each pair its difference's 95% interval, and the two-sided p-value of zero.
+
+    Pairs are in the order of ``np.triu_indices``; row by row, since all differences of a large
+    board do not fit memory.
+    """
+    lows, highs, values = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
+    columns = np.ascontiguousarray(drawn.T)
+    for i in range(len(columns) - 1):
+        difference = columns[i] - columns[i + 1 :]
+        low, high = np.percentile(difference, [2.5, 97.5], axis=1)
+        beyond = np.minimum((difference <= 0).sum(1), (difference >= 0).sum(1))
+        lows.append(low)
+        highs.append(high)
+        values.append(np.minimum(1.0, 2 * (1 + beyond) / (1 + len(drawn))))
+    return np.concatenate(lows), np.concatenate(highs), np.concatenate(values)
 
 
 def _resampled(rows: list[Robust]) -> Floats:

@@ -4,22 +4,37 @@ from pathlib import Path
 
 import pandas as pd
 
-from robench.execution.run import BoardResult
-from robench.files import write_json, write_text
+from robench.errors import UserError
+from robench.execution.results import BoardResult, CellResult, Evidence, OutcomeFiles
+from robench.files import write_bytes, write_json, write_text
 from robench.leaderboard.comparison import Comparison
+from robench.leaderboard.evidence import (
+    BOARD,
+    COMPARISONS,
+    SUMS,
+    TABLE,
+    BoardFile,
+    CellFile,
+    outcome_path,
+    read_sums,
+    write_sums,
+)
 from robench.leaderboard.table import to_csv
 
 
 def write_leaderboard(
     result: BoardResult, table: pd.DataFrame, comparison: Comparison, folder: Path
 ) -> Path:
-    """Write ``leaderboard.csv``, ``comparisons.csv`` and ``manifests/<row>-seed<n>.json``.
+    """Write the files that :mod:`robench.leaderboard.evidence` lists.
+
+    What an earlier run published there and this one does not is removed; all other files in the
+    folder are left alone.
 
     Args:
         result: the finished board.
         table: made from it.
         comparison: of its rows.
-        folder: where to write; other files in it are left alone.
+        folder: where to write; its name is that of the board.
 
     Returns:
         The path of ``leaderboard.csv``.
@@ -27,11 +42,51 @@ def write_leaderboard(
     Raises:
         UserError: where it cannot be written.
     """
+    before = set(read_sums(folder)) if (folder / SUMS).exists() else set()
+    head = BoardFile(
+        name=folder.name, dataset=result.dataset, columns=dict(result.columns), board=result.board
+    )
+    written = [folder / name for name in (BOARD, TABLE, COMPARISONS)]
+    write_json(written[0], head.model_dump(mode="json"))
+    write_text(written[1], to_csv(table))
+    write_text(written[2], to_csv(comparison.pairs))
+    names: set[str] = set()
     for row in result.rows:
-        slug = "".join(c if c.isalnum() else "_" for c in row.arm.title).strip("_")
         for cell in row.cells:
-            write_json(folder / "manifests" / f"{slug}-seed{cell.seed}.json", cell.evidence)
-    write_text(folder / "comparisons.csv", to_csv(comparison.pairs))
-    path = folder / "leaderboard.csv"
-    write_text(path, to_csv(table))
-    return path
+            path = folder / "manifests" / _unique(row.title, cell.seed, names)
+            known = {name: getattr(cell.evidence, name) for name in Evidence.model_fields}
+            file = CellFile(row=row.title, costs=row.costs, **known)
+            write_json(path, file.model_dump(mode="json"))
+            written += [path, *_copy_outcomes(cell, folder)]
+    write_sums(folder, written)
+    for name in before - {path.relative_to(folder).as_posix() for path in written}:
+        (folder / name).unlink(missing_ok=True)
+    return folder / TABLE
+
+
+def _copy_outcomes(cell: CellResult, folder: Path) -> list[Path]:
+    """Copy the files, not what is in them: their hashes are in the manifest."""
+    if cell.evidence.manifest is None:
+        return []
+    assert isinstance(cell.outcomes, OutcomeFiles)
+    keys = {entry.column: key for key, entry in cell.evidence.manifest.outcomes.items()}
+    copies = []
+    for column, source in cell.outcomes.paths.items():
+        target = outcome_path(folder, cell.evidence.cell.key, keys[column])
+        try:
+            write_bytes(target, source.read_bytes())
+        except OSError as error:
+            raise UserError(f"cannot read {source}: {error.strerror or error}.") from error
+        copies.append(target)
+    return copies
+
+
+def _unique(title: str, seed: int, names: set[str]) -> str:
+    """Return a file name for a cell; titles that differ in punctuation alone get a number."""
+    slug = "".join(c if c.isalnum() else "_" for c in title).strip("_")[:60] or "row"
+    number, name = 1, f"{slug}-seed{seed}.json"
+    while name.casefold() in names:
+        number += 1
+        name = f"{slug}-{number}-seed{seed}.json"
+    names.add(name.casefold())
+    return name

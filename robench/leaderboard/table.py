@@ -8,15 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robench.board import Board
-from robench.calls import parse_call
-from robench.contracts import Attack
 from robench.evaluation.outcomes import Outcomes
-from robench.execution.run import BoardResult, RowResult
+from robench.execution.results import BoardResult, Column, RowResult
 from robench.leaderboard.comparison import Comparison, compare
+from robench.leaderboard.sheets import read_sheet, to_sheet
 from robench.leaderboard.statistics import estimate
 from robench.recipes import differences
-from robench.registry import attacks
+
+SCHEMA = 1
+"""Version of the columns; raised when one is renamed, removed or comes to mean something else."""
+
+TEXT_COLUMNS = (
+    "group", "defense", "training", "recipe", "backbone", "dataset", "seeds", "flags", "version",
+    "digest", "column", "first", "second", "method",
+)  # fmt: skip
+"""Columns that hold text; all others hold numbers."""
 
 TIMING_COLUMNS = ("train_seconds_per_epoch", "train_cost")
 """Columns that differ between two runs of the same work."""
@@ -27,7 +33,7 @@ def compare_rows(result: BoardResult) -> Comparison:
     column = result.board.evaluation.ranking_column
     compared = compare(
         {
-            row.arm.title: np.stack([cell.outcomes[column].robust for cell in row.cells])
+            row.title: np.stack([cell.outcomes[column].robust for cell in row.cells])
             for row in result.rows
             if not any(cell.diverged for cell in row.cells)
         }
@@ -48,9 +54,8 @@ def leaderboard(result: BoardResult, comparison: Comparison) -> pd.DataFrame:
     """
     board = result.board
     table = pd.DataFrame([_row(result, row) for row in result.rows])
-    baseline = board.baseline or result.rows[0].arm.title
-    seconds = table.loc[table["defense"] == baseline, "train_seconds_per_epoch"]
-    table["train_cost"] = table["train_seconds_per_epoch"] / seconds.iloc[0]
+    seconds = table.loc[table["defense"] == board.baseline_row, "train_seconds_per_epoch"]
+    table["train_cost"] = table["train_seconds_per_epoch"] / (*seconds, math.nan)[0]
     key = f"{board.evaluation.ranking_column}_mean"
     rank = table[key].rank(method="min", ascending=False, na_option="bottom").astype(int)
     table.insert(0, "rank", rank)
@@ -62,24 +67,39 @@ def leaderboard(result: BoardResult, comparison: Comparison) -> pd.DataFrame:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Return the table as CSV text: figures to six digits, an empty field for no figure."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    """Return the table as CSV text: figures to six digits, an empty field for no figure.
+
+    Text that a spreadsheet would run as a formula begins with an apostrophe.
+    """
+    return to_sheet(table)
+
+
+def read_csv(text: str, where: str) -> pd.DataFrame:
+    """Read what :func:`to_csv` wrote, a leaderboard or its comparisons, with the types it had.
+
+    Raises:
+        UserError: where it is no such table; ``where`` names it.
+    """
+    return read_sheet(text, TEXT_COLUMNS, where)
 
 
 def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
     board, cells = result.board, row.cells
     diverged = any(cell.diverged for cell in cells)
+    outcomes = [] if diverged else [dict(cell.outcomes) for cell in cells]
     figures: dict[str, Any] = {}
-    for column in board.evaluation.columns:
-        figures |= _figures(board, column, [] if diverged else [c.outcomes[column] for c in cells])
-    figures |= _worst_case(board, [] if diverged else [c.outcomes for c in cells])
+    for name, column in result.columns.items():
+        figures |= _figures(name, column, [o[name] for o in outcomes])
+    figures |= _worst_case(result, outcomes)
     digests = "".join(cell.digest for cell in cells)
+    flags = dict.fromkeys(flag for cell in cells for flag in cell.flags)
+    network = cells[0].evidence.cell.model
     return {
-        "defense": row.arm.title,
+        "defense": row.title,
         "training": row.recipe.method,
         "recipe": differences(row.recipe, board.training),
-        "backbone": board.model.name,
-        "width": board.model.width,
+        "backbone": network.name,
+        "width": network.width,
         "dataset": result.dataset,
         "seeds": " ".join(str(cell.seed) for cell in cells),
         "samples": board.evaluation.samples,
@@ -89,33 +109,32 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
         "parameters": row.costs.parameters,
         "multiply_adds": row.costs.multiply_adds,
         "training_memory_mib": row.costs.training_memory_mib,
-        "flags": "diverged" if diverged else "",
+        "flags": " ".join((["diverged"] if diverged else []) + list(flags)),
         "version": " ".join(sorted({cell.version for cell in cells})),
         "digest": hashlib.sha256(digests.encode()).hexdigest()[:16],
+        "schema": SCHEMA,
     }
 
 
-def _figures(board: Board, column: str, outcomes: list[Outcomes]) -> dict[str, Any]:
-    figures = _accuracy(column, outcomes)
-    if column == "clean":
+def _figures(name: str, column: Column, outcomes: list[Outcomes]) -> dict[str, Any]:
+    figures = _accuracy(name, outcomes)
+    if name == "clean":
         return figures
-    figures[f"{column}_rounded"] = _mean([o.survive_rounding for o in outcomes])
-    if not _attack(board, column).reports_queries:
+    figures[f"{name}_rounded"] = _mean([o.survive_rounding for o in outcomes])
+    if not column.reports_queries:
         return figures
     return figures | {
-        f"{column}_samples": len(outcomes[0].robust) if outcomes else 0,
-        f"{column}_success": _mean([o.success_rate for o in outcomes]),
-        f"{column}_queries": _mean([o.mean_queries for o in outcomes]),
-        f"{column}_queries_of_successes": _mean([o.mean_queries_of_successes for o in outcomes]),
+        f"{name}_samples": len(outcomes[0].robust) if outcomes else 0,
+        f"{name}_success": _mean([o.success_rate for o in outcomes]),
+        f"{name}_queries": _mean([o.mean_queries for o in outcomes]),
+        f"{name}_queries_of_successes": _mean([o.mean_queries_of_successes for o in outcomes]),
     }
 
 
-def _worst_case(board: Board, outcomes: list[dict[str, Outcomes]]) -> dict[str, Any]:
+def _worst_case(result: BoardResult, outcomes: list[dict[str, Outcomes]]) -> dict[str, Any]:
     """Return the accuracy under all attacks of the ranking column's threat model together."""
-    columns = board.evaluation.attacks
-    ranking = board.evaluation.ranking_column
-    ball = _attack(board, ranking).threat_model if ranking != "clean" else None
-    own = [c for c in columns if ball and _attack(board, c).threat_model == ball]
+    ball = result.columns[result.board.evaluation.ranking_column].threat_model
+    own = [name for name, column in result.columns.items() if ball and column.threat_model == ball]
     if len(own) < 2:
         return {}
     return _accuracy("worst_case", [Outcomes.worst_of([o[c] for c in own]) for o in outcomes])
@@ -125,10 +144,6 @@ def _accuracy(column: str, outcomes: list[Outcomes]) -> dict[str, Any]:
     spread = estimate([o.accuracy for o in outcomes], len(outcomes[0].robust)) if outcomes else None
     names = ("mean", "std", "low", "high")
     return {f"{column}_{n}": getattr(spread, n) if spread else math.nan for n in names}
-
-
-def _attack(board: Board, column: str) -> Attack:
-    return attacks.build(parse_call(column), board.evaluation.defaults)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,6 +1,6 @@
 """What a person sees: progress bars and tables, by Rich."""
 
-from robench.screen.boards import leaderboard_table, plan_tables
+from robench.screen.boards import flag_lines, leaderboard_table, plan_tables, rerun_table
 from robench.screen.entries import defenses_table, entries_table, facts
 from robench.screen.networks import (
     cross_check_table,
@@ -17,8 +17,10 @@ __all__ = [
     "entries_table",
     "evaluation_table",
     "facts",
+    "flag_lines",
     "leaderboard_table",
     "plan_tables",
     "ratios_table",
+    "rerun_table",
     "spectra_table",
 ]

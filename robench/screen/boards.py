@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 
 from robench.board import Board
+from robench.execution.results import BoardResult
 from robench.screen.words import figure, plain
 
 
@@ -46,6 +47,16 @@ def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
     return shown
 
 
+def flag_lines(result: BoardResult) -> list[str]:
+    """Return what the checks that failed say, a line each."""
+    return [
+        f"{row.title}, seed {cell.seed}: {name}: {sentence}"
+        for row in result.rows
+        for cell in row.cells
+        for name, sentence in cell.flags.items()
+    ]
+
+
 def _remarks(row: dict[Any, Any]) -> str:
     """Return what is special about a row, below its name: its recipe, its flags."""
     recipe = f"\n[dim]{plain(row['recipe'])}[/dim]" if row["recipe"] else ""
@@ -61,6 +72,23 @@ def caption(table: pd.DataFrame) -> str:
         f"interval (Wilson); rows that share a letter are not distinguishable (Holm, 5%); "
         f"robench {first['version']}"
     )
+
+
+def rerun_table(figures: pd.DataFrame, how: str) -> Table:
+    """Return what ``robench verify`` made again, a row a cell and column."""
+    shown = Table(title=how, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
+    shown.add_column("defense", overflow="fold")
+    for name in ("seed", "column", "published", "found", "other verdicts"):
+        shown.add_column(name, justify="left" if name == "column" else "right")
+    shown.add_column("", no_wrap=True)
+    for row in figures.to_dict("records"):
+        shares = (f"{100 * row[name]:.1f}%" for name in ("published", "found"))
+        counts = f"{row['other_images']} images"
+        shown.add_row(
+            plain(row["defense"]), str(row["seed"]), plain(row["column"]), *shares, counts,
+            row["verdict"],
+        )  # fmt: skip
+    return shown
 
 
 def plan_tables(

@@ -13,7 +13,7 @@ class ScreenWatcher:
     def __init__(self, console: Console, cells: int) -> None:
         self._console = console
         self._cells = cells
-        self._count = 0
+        self._seen: list[str] = []
         self._title = ""
         self._task: TaskID | None = None
         self._attack = ""
@@ -38,11 +38,12 @@ class ScreenWatcher:
     def cell(self, title: str, seed: int, state: str) -> None:
         """Announce what is done with a cell; one line a cell where there is no terminal."""
         name = f"{title}, seed {seed}"
-        if name != self._title:
-            self._count += 1
-            self._title = name
+        if name not in self._seen:
+            self._seen.append(name)
+        self._title = name
         if state in ("stored", "diverged") or not self._console.is_terminal:
-            self._console.print(f"[{self._count}/{self._cells}] {name}: {state}", markup=False)
+            number = self._seen.index(name) + 1
+            self._console.print(f"[{number}/{self._cells}] {name}: {state}", markup=False)
         self._replace(f"{name}: {state}")
 
     def training(self, progress: TrainingProgress) -> None:

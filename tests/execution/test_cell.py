@@ -109,17 +109,18 @@ def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
 
 def test_the_manifest_says_what_the_figures_stand_on(tmp_path: Path) -> None:
     evidence = run_cell(cell(), "a", place(tmp_path)).evidence
-    assert evidence["cell"] == cell().model_dump(mode="json")
-    manifest = evidence["manifest"]
-    assert manifest["data_hash"] == DATASET.fingerprint
-    assert {"version", "environment", "weights_hash", "training_seconds"} <= set(manifest)
-    assert len(manifest["outcomes"]) == 2
+    manifest = evidence.manifest
+    assert evidence.cell == cell()
+    assert manifest is not None
+    assert manifest.data_hash == DATASET.fingerprint
+    assert manifest.specification == cell().key
+    assert {entry.column for entry in manifest.outcomes.values()} == {"clean", "fgsm"}
+    assert [row["epoch"] for row in evidence.training] == [1]
 
 
 def test_the_manifest_of_a_board_leaves_out_the_outcomes_of_others(tmp_path: Path) -> None:
     run_cell(cell(), "a", place(tmp_path))
     other = place(tmp_path, attacks=("noise",))
-    evidence = run_cell(cell(), "a", other).evidence
-    assert set(evidence["manifest"]["outcomes"]) == {
-        outcome_key("clean", other), outcome_key("noise", other)
-    }  # fmt: skip
+    manifest = run_cell(cell(), "a", other).evidence.manifest
+    assert manifest is not None
+    assert set(manifest.outcomes) == {outcome_key("clean", other), outcome_key("noise", other)}

@@ -1,20 +1,32 @@
 """From finished cells to tidy rows."""
 
+import hashlib
 import io
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from robench.board import Arm, Board
+from robench.board import Board
 from robench.costs import Costs
 from robench.evaluation import Outcomes
-from robench.execution.cell import CellResult
-from robench.execution.run import BoardResult, RowResult
+from robench.execution.results import (
+    BoardResult,
+    CellResult,
+    CheckReport,
+    Divergence,
+    Evidence,
+    FindingEntry,
+    Manifest,
+    OutcomeEntry,
+    RowResult,
+)
+from robench.execution.run import columns_of
 from robench.leaderboard.table import TIMING_COLUMNS, compare_rows, leaderboard, to_csv
 from robench.screen import leaderboard_table
-from robench.specs import EvaluationSpec, TrainingSpec
+from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 
 COSTS = Costs(parameters=1234, multiply_adds=5678, training_memory_mib=9.5)
 ATTACKS = ("fgsm", "simba(samples=10)")
@@ -34,17 +46,54 @@ def outcomes(robust: int, samples: int = 100, queries: int = 0) -> Outcomes:
     )
 
 
-def cell(robust: int, seed: int = 0, seconds: float = 1.0) -> CellResult:
+def evidence(
+    seed: int = 0,
+    seconds: float = 1.0,
+    recipe: TrainingSpec = TrainingSpec(),  # noqa: B008 - frozen
+    **more: Any,
+) -> Evidence:
+    cell = Cell(
+        defense="vanilla",
+        data=DataSpec(),
+        data_hash="abc",
+        model=ModelSpec(width=16),
+        training=recipe,
+        seed=seed,
+    )
+    return Evidence(cell=cell, training=({"epoch": 1, "seconds": seconds},), **more)
+
+
+def cell(robust: int, seed: int = 0, seconds: float = 1.0, **more: Any) -> CellResult:
     figures = {
         "clean": outcomes(90),
         "fgsm": outcomes(robust),
         "simba(samples=10)": outcomes(0, samples=20, queries=7),
     }
-    return CellResult(seed, figures, seconds, f"digest{robust}{seed}", version="abc")
+    entries = {
+        f"key-{i}": OutcomeEntry(
+            column=name,
+            outcomes_hash=hashlib.sha256(o.robust.tobytes()).hexdigest(),
+            seconds_of_group=1.0,
+            gradients="float32",
+            version="abc",
+        )
+        for i, (name, o) in enumerate(figures.items())
+    }
+    manifest = Manifest(
+        specification="s",
+        version="abc",
+        environment={},
+        data_hash="abc",
+        training_seconds=1.0,
+        peak_memory_mib=1,
+        weights_hash="0" * 64,
+        outcomes=entries,
+    )
+    return CellResult(evidence(seed, seconds, manifest=manifest, **more), figures)
 
 
 def row(title: str, *cells: CellResult) -> RowResult:
-    return RowResult(Arm(defense="vanilla", label=title), TrainingSpec(), COSTS, cells)
+    return RowResult(title, COSTS, cells)
 
 
 def result(*rows: RowResult) -> BoardResult:
@@ -53,7 +102,7 @@ def result(*rows: RowResult) -> BoardResult:
         defenses=("a", "b"),
         evaluation=EvaluationSpec(attacks=ATTACKS, samples=100, rank_by="fgsm"),
     )
-    return BoardResult(board, "mnist5k", rows)
+    return BoardResult(board, "mnist5k", columns_of(board), rows)
 
 
 def table_of(board: BoardResult) -> pd.DataFrame:
@@ -78,8 +127,8 @@ def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_ball() -> No
     figures["pgd-10"] = replace(other, robust=other.robust & even)
     evaluation = EvaluationSpec(attacks=tuple(figures)[1:], samples=100, rank_by="pgd-10")
     board = Board(title="t", defenses=("a",), evaluation=evaluation)
-    cells = row("a", CellResult(0, figures, 1.0, "digest"))
-    table = table_of(BoardResult(board, "mnist5k", (cells,)))
+    cells = row("a", CellResult(evidence(), figures))
+    table = table_of(BoardResult(board, "mnist5k", columns_of(board), (cells,)))
     assert table.loc[0, "worst_case_mean"] == 0.3
     alone = table_of(result(row("a", cell(60))))
     assert "worst_case_mean" not in alone  # simba keeps to no ball
@@ -87,7 +136,7 @@ def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_ball() -> No
 
 def test_a_row_says_what_its_recipe_changes() -> None:
     recipe = TrainingSpec(lr=0.01, method="standard")
-    changed = RowResult(Arm(defense="vanilla", label="b"), recipe, COSTS, (cell(40),))
+    changed = row("b", cell(40, recipe=recipe))
     table = table_of(result(row("a", cell(20)), changed)).set_index("defense")
     assert table["recipe"].to_dict() == {"a": "", "b": "method=standard, lr=0.01"}
     assert (table["multiply_adds"] == 5678).all()
@@ -121,7 +170,8 @@ def test_training_time_is_relative_to_the_first_row() -> None:
 
 
 def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> None:
-    diverged = CellResult(0, {}, math.nan, "d", diverged=True)
+    note = Divergence(reason="the loss is no longer finite", version="abc")
+    diverged = CellResult(evidence(diverged=note), {})
     table = table_of(result(row("a", diverged), row("b", cell(0))))
     assert list(table["defense"]) == ["b", "a"]
     assert table.loc[1, "flags"] == "diverged"
@@ -151,6 +201,17 @@ def test_markup_in_a_name_is_shown_as_it_is() -> None:
     console = Console(record=True, width=200, file=io.StringIO())
     console.print(leaderboard_table(board.board, table_of(board), "t"))
     assert "[bold]x[/bold]" in console.export_text()
+
+
+def test_checks_that_failed_for_any_seed_are_flags() -> None:
+    def checked(*failed: str) -> CheckReport:
+        names = ("more_steps", "noise", "curve")
+        found = (FindingEntry(check=n, passed=n not in failed, sentence="So.") for n in names)
+        return CheckReport(version=1, samples=9, findings=tuple(found), curve=())
+
+    cells = [cell(20, seed, checks=checked(*f)) for seed, f in enumerate([["noise"], ["curve"]])]
+    table = table_of(result(row("a", *cells), row("b", cell(30, checks=checked()))))
+    assert table.set_index("defense")["flags"].to_dict() == {"a": "noise curve", "b": ""}
 
 
 def test_the_version_is_that_of_the_code_that_trained_the_cells() -> None:

@@ -1,0 +1,65 @@
+"""Statistics of the batch against those that the network has kept.
+
+A network whose running statistics are not those of its data is, in eval mode, another network than
+the one that was trained: what its row says about the defense is then an effect of broken
+statistics, be it weakness or, where activations have shrunk, a robustness that vanishes as soon as
+the statistics are mended. The two need not agree exactly (free training gathers them on perturbed
+images, and a batch is small), so only a gross gap fails: more than 20 points of clean accuracy
+between the two, either way, that chance does not explain (exact sign test at 1%).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from robench.checks.report import Finding
+from robench.checks.significance import LEVEL, at_least
+from robench.checks.subject import Subject
+from robench.checks.wording import chance, percent
+
+GROSS = 0.2
+"""The gap in accuracy that fails."""
+
+LEAST = 32
+"""Images below which the statistics of a batch say too little."""
+
+
+def train_eval_gap(subject: Subject) -> Finding:
+    """Compare clean accuracy by running statistics and by those of the batch.
+
+    Only modules that have buffers are put in training mode, so that Dropout and its kin stay out
+    of it.
+    """
+    name = "train_eval_gap"
+    keeping = [
+        m for m in subject.model.modules() if any(b is not None for b in m._buffers.values())
+    ]
+    if not keeping:
+        return Finding(name, True, "The network keeps no statistics that could differ.")
+    if len(subject) < LEAST:
+        sentence = f"A batch of {len(subject)} images is too small to take statistics of it."
+        return Finding(name, None, sentence)
+    running, batch = subject.correct, _right_by_batch(subject, keeping)
+    gap = abs(running.float().mean().item() - batch.float().mean().item())
+    one, other = int((running & ~batch).sum()), int((~running & batch).sum())
+    p = min(1.0, 2 * at_least(max(one, other), one + other, 0.5))
+    figures = (
+        f"With running statistics {percent(running.float().mean().item())} of {len(subject)} clean "
+        f"images are right, with those of the batch {percent(batch.float().mean().item())}"
+    )
+    if gap > GROSS and p < LEVEL:
+        end = (
+            f"{100 * gap:.0f} points apart ({chance(p)}): its statistics are not those of the data"
+        )
+        return Finding(name, False, f"{figures}, {end}.")
+    return Finding(name, True, f"{figures}.")
+
+
+def _right_by_batch(subject: Subject, keeping: list[nn.Module]) -> Tensor:
+    parts = max(1, len(subject) // max(subject.batch_size, LEAST))  # none smaller than LEAST
+    verdicts = []
+    with subject.opened(), torch.no_grad():
+        for module in keeping:
+            module.training = True
+        for images in subject.images.chunk(parts):
+            verdicts.append(subject.model(images.to(subject.device)).argmax(1).cpu())
+    return torch.cat(verdicts) == subject.labels

@@ -1,0 +1,42 @@
+"""Perturbations stay inside the ball that the column names, and images inside [0, 1]."""
+
+from robench.checks.report import Finding
+from robench.checks.subject import Subject
+from robench.checks.wording import radius
+
+TOLERANCE = 1e-5
+"""Rounding of float32, relative to the radius."""
+
+
+def inside_ball(subject: Subject) -> Finding:
+    """Hold the sizes of all perturbations to the balls of their attacks.
+
+    The evaluator holds each image to [0, 1] as it is judged; of the sizes that are kept, a change
+    of a pixel by more than 1 shows that one was not.
+    """
+    seen = [*subject.board.items(), *((type(a).__name__, (a, o)) for a, o in subject.own)]
+    count, balls = 0, 0
+    for name, (attack, outcomes) in seen:
+        attacked = int(outcomes.correct.sum())
+        if not attacked:
+            continue
+        count += attacked
+        linf, l2 = float(outcomes.linf.max()), float(outcomes.l2.max())
+        if not linf <= 1 + TOLERANCE:
+            sentence = f"{name} changes a pixel by {linf:.4g}: its images are outside of [0, 1]."
+            return Finding("inside_ball", False, sentence)
+        ball = attack.threat_model
+        if ball is None or ball[0] not in ("linf", "l2"):
+            continue
+        balls += 1
+        size = linf if ball[0] == "linf" else l2
+        if not size <= ball[1] + TOLERANCE * max(1.0, ball[1]):
+            sentence = f"{name} claims {radius(*ball)} but moves an image by {size:.4g}."
+            return Finding("inside_ball", False, sentence)
+    if not count:
+        sentence = "No image was attacked: there is no perturbation to measure."
+        return Finding("inside_ball", None, sentence)
+    sentence = (
+        f"All {count} perturbations, of {balls} attacks with a ball, keep to it and to [0, 1]."
+    )
+    return Finding("inside_ball", True, sentence)

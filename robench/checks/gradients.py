@@ -1,0 +1,150 @@
+"""Do the gradients that attacks follow exist, and do they lead upwards? (Athalye et al. 2018)"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from robench.checks.report import Finding
+from robench.checks.significance import LEVEL, at_most
+from robench.checks.subject import Subject
+from robench.checks.wording import chance, percent, some
+from robench.errors import UserError
+from robench.geometry import ascent
+from robench.losses import input_gradient, log_odds, margin
+from robench.randomness import generators, in_ball
+
+FEW = 0.05
+"""Share of images without a gradient that is called too many: so many images at most can seem
+robust for that reason alone."""
+
+VANISHED = math.log(1e-30)
+"""Log-odds of all other classes below which float32 loses the cross-entropy's gradient."""
+
+STEPS = 10
+"""Of the trajectory that is watched."""
+
+RISE = 0.9
+"""Share of trajectories that must end higher than they began."""
+
+
+def gradients(subject: Subject) -> list[Finding]:
+    """Return ``finite_gradients``, ``zero_gradients`` and ``saturated_loss`` at the clean images.
+
+    The gradient is that of the margin, which does not saturate: where it is zero there is none to
+    follow, whatever the loss. Saturation is judged by the logits: the gradient of the cross-entropy
+    is the margin's times the probability of the other classes, and goes with it.
+    """
+    names = ("finite_gradients", "zero_gradients", "saturated_loss")
+    right = subject.correct
+    if not right.any():
+        reason = "The network gets none of the images right: there is no gradient to look at."
+        unknown = [Finding(name, None, reason) for name in names]
+        return [_finite(subject, torch.ones(0)), *unknown[1:]] if _broken(subject) else unknown
+    found, logits = _margin_gradients(subject)
+    flat = found.flatten(1)
+    count = len(flat)
+    zero = (flat == 0).all(1)
+    labels = subject.labels[right]
+    vanished = log_odds(logits, labels) < VANISHED
+    share = zero.float().mean().item()
+    none = (
+        f"On {int(zero.sum())} of {count} images ({percent(share)}) the gradient is zero or missing"
+    )
+    zeros = Finding(
+        names[1],
+        share <= FEW,
+        f"{none}." if share <= FEW else f"{none}: gradient attacks see a flat network there.",
+    )
+    lost = vanished.float().mean().item()
+    middle = (-margin(logits, labels)).median().item()
+    saturated = Finding(
+        names[2],
+        lost <= FEW,
+        f"On {int(vanished.sum())} of {count} images ({percent(lost)}) the gradient of the "
+        f"cross-entropy vanishes in float32 (median margin: {middle:.3g} logits)"
+        + ("." if lost <= FEW else ": an attack that climbs it stands still."),
+    )
+    return [_finite(subject, flat), zeros, saturated]
+
+
+def loss_rises(subject: Subject) -> Finding:
+    """The loss at the end of a PGD trajectory must be higher than at its start."""
+    right = subject.correct
+    if not right.any():
+        return Finding("loss_rises", None, "The network gets no image right: no loss can rise.")
+    losses = _trajectory(subject)
+    count = losses.shape[1]
+    rose = int((losses[-1] > losses[0]).sum())
+    steps = (losses[1:] > losses[:-1]).float().mean().item()
+    p = at_most(rose, count, RISE)
+    figures = (
+        f"Along {STEPS} steps of PGD the loss ends higher than it began on {rose} of "
+        f"{some(count, 'image')}, and rises in {percent(steps)} of the steps"
+    )
+    if p < LEVEL:
+        end = f"fewer than the {100 * RISE:.0f}% that are asked for ({chance(p)})"
+        return Finding("loss_rises", False, f"{figures}, {end}: its gradients do not lead upwards.")
+    return Finding("loss_rises", True, f"{figures}.")
+
+
+def _finite(subject: Subject, gradients: Tensor) -> Finding:
+    """Judge the gradients, (images that are right, pixels), and the logits of all images."""
+    name, rows = "finite_gradients", len(gradients)
+    if broken := _broken(subject):
+        sentence = f"The logits are not finite on {broken} of {len(subject)} images."
+        return Finding(name, False, sentence)
+    if bad := int((~gradients.isfinite()).any(1).sum()):
+        sentence = (
+            f"The gradient is not finite on {bad} of {rows} images: attacks break down there."
+        )
+        return Finding(name, False, sentence)
+    return Finding(name, True, f"The gradient is finite on all {some(rows, 'image')}.")
+
+
+def _broken(subject: Subject) -> int:
+    """Return on how many images the logits are not finite."""
+    return int((~subject.logits(subject.images).isfinite()).any(1).sum())
+
+
+def _margin_gradients(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Return gradients and logits at the images that are right; zeros where they are cut off."""
+    right = subject.correct
+    images, labels = subject.images[right], subject.labels[right]
+    found = []
+    with subject.opened():
+        for x, y in _batches(subject, images, labels):
+            try:
+                found.append(input_gradient(subject.model, x, y, "margin"))
+            except UserError:
+                return torch.zeros_like(images), subject.logits(images)
+    return torch.cat([g.cpu() for g, _ in found]), torch.cat([z.cpu() for _, z in found])
+
+
+def _trajectory(subject: Subject) -> Tensor:
+    """Return the log-odds against the true class, (STEPS + 1, samples that are right).
+
+    They rise as the cross-entropy does and do not saturate.
+    """
+    right = subject.correct
+    images, labels = subject.images[right], subject.labels[right]
+    rngs = generators(subject.seed, right.nonzero().squeeze(1).tolist())
+    start = images + in_ball(rngs, images.shape[1:], subject.norm, subject.eps)
+    columns = []
+    with subject.opened():
+        for x, y, begin in _batches(subject, images, labels, start.clamp(0, 1)):
+            climb = ascent(x, subject.norm, subject.eps, subject.step_size)
+            now, losses = begin, []
+            for _ in range(STEPS):
+                gradient, logits = input_gradient(subject.model, now, y, "ce")
+                losses.append(log_odds(logits, y))
+                now = climb(now, gradient, slice(None))
+            with torch.no_grad():
+                losses.append(log_odds(subject.model(now).float(), y))
+            columns.append(torch.stack(losses).cpu())
+    return torch.cat(columns, 1)
+
+
+def _batches(subject: Subject, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    parts = zip(*(t.split(subject.batch_size) for t in tensors), strict=True)
+    return [tuple(p.to(subject.device) for p in part) for part in parts]

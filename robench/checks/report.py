@@ -1,0 +1,99 @@
+"""What the checks of one network found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from robench.errors import UserError
+
+VERSION = 1
+"""Of the JSON form."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: its name, which is the flag of a row that fails it.
+        passed: None where it could not be judged on this network.
+        sentence: what was found, with figures, or why it could not be judged.
+    """
+
+    check: str
+    passed: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found about one network.
+
+    Attributes:
+        samples: images that the checks' own attacks were given.
+        findings: one a check, each name once.
+        curve: (eps, accuracy under the standard white-box attack of that radius), rising in eps
+            from 0; empty where it could not be taken.
+    """
+
+    samples: int
+    findings: tuple[Finding, ...]
+    curve: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the checks that failed."""
+        return [finding.check for finding in self.findings if finding.passed is False]
+
+    def __getitem__(self, check: str) -> Finding:
+        """Return the finding of a check.
+
+        Raises:
+            KeyError: where there is none of that name.
+        """
+        for finding in self.findings:
+            if finding.check == check:
+                return finding
+        raise KeyError(check)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "version": VERSION,
+            "samples": self.samples,
+            "findings": [
+                {"check": f.check, "passed": f.passed, "sentence": f.sentence}
+                for f in self.findings
+            ],
+            "curve": [{"eps": eps, "accuracy": accuracy} for eps, accuracy in self.curve],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Report":
+        """Read what :meth:`to_json` made.
+
+        Raises:
+            UserError: where something is missing or of another kind or version.
+        """
+        try:
+            if values["version"] != VERSION:
+                raise ValueError(f"version {values['version']!r} is not {VERSION}")
+            return cls(
+                samples=int(values["samples"]),
+                findings=tuple(_finding(entry) for entry in values["findings"]),
+                curve=tuple((float(p["eps"]), float(p["accuracy"])) for p in values["curve"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the checks of a cell are damaged ({type(error).__name__}: {error}); "
+                f"run them again."
+            ) from error
+
+
+def _finding(entry: Mapping[str, Any]) -> Finding:
+    check, passed, sentence = entry["check"], entry["passed"], entry["sentence"]
+    if not (isinstance(check, str) and isinstance(sentence, str)):
+        raise TypeError("a finding needs a name and a sentence")
+    if passed is not None and not isinstance(passed, bool):
+        raise TypeError(f"'{check}' is {passed!r}, not true, false or null")
+    return Finding(check, passed, sentence)

@@ -1,0 +1,82 @@
+"""What is done with leaderboards: plan and verify them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robench.cli.options import DataDir, Device, Plugin, app, prepare
+
+
+@app.command()
+def plan(
+    difference: Annotated[
+        float, typer.Option("--difference", help="Of two accuracies, in points: 0.5 is half a one.")
+    ],
+    board: Annotated[
+        Path | None,
+        typer.Option("--board", help="Folder of a leaderboard like the one that is planned."),
+    ] = None,
+    power: Annotated[
+        float, typer.Option("--power", min=0.5, max=0.99, help="Chance to find it.")
+    ] = 0.8,
+) -> None:
+    """Say how many test images and seeds it takes to tell two defenses apart."""
+    from robench.leaderboard.planning import planned
+    from robench.screen import plan_tables
+
+    console, _ = prepare("cpu", [])
+    for table in plan_tables(*planned(difference / 100, power, board), difference, power):
+        console.print(table)
+
+
+@app.command()
+def verify(
+    leaderboard: Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")],
+    rows: Annotated[
+        str, typer.Option("--rows", help="How many rows to make again, drawn by --seed; or 'all'.")
+    ] = "1",
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train them again, not only attack them.")
+    ] = False,
+    store: Annotated[
+        list[Path], typer.Option("--store", help="Folder of trained cells; repeatable.")
+    ] = [Path("runs")],  # noqa: B006
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the rows that are drawn.")] = 0,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Data set, if not by its name.")
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Check a leaderboard against its evidence, make rows again; exit code 1 if wrong."""
+    from robench.leaderboard.audit import audit
+    from robench.leaderboard.published import Leaderboard
+    from robench.leaderboard.rerun import draw_rows, rerun
+    from robench.screen import ScreenWatcher, rerun_table
+
+    console, chosen = prepare(device, plugin)
+    board = Leaderboard.read(leaderboard)
+    drawn = draw_rows(board, rows, seed)
+    problems = audit(board)
+    for problem in problems:
+        console.print(f"wrong: {problem}", markup=False, highlight=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+    console.print(
+        f"{board.name}: {len(board.table)} rows, {len(board.cells)} cells; checksums, "
+        f"specifications, hashes and every figure agree with the outcomes.",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    with ScreenWatcher(console, len(drawn)) as watcher:
+        again = rerun(
+            board, drawn, stores=store, retrain=retrain, data=data, data_dir=data_dir,
+            device=chosen, watcher=watcher,
+        )  # fmt: skip
+    for note in again.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    if len(again.figures):
+        console.print(rerun_table(again.figures, "retrained" if retrain else "attacked again"))
+    if not again.sound:
+        raise typer.Exit(1)

@@ -1,0 +1,73 @@
+"""What is registered: ``robench list`` and ``robench new``."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from robench.cli.options import Plugin, app, prepare
+
+new = typer.Typer(help="Write the files of a new entry.", no_args_is_help=True)
+app.add_typer(new, name="new")
+
+
+class Kind(StrEnum):
+    """What `robench list` lists."""
+
+    defenses = "defenses"
+    attacks = "attacks"
+    datasets = "datasets"
+    models = "models"
+    boards = "boards"
+
+
+@app.command(name="list")
+def list_entries(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """List what is registered, with one line on each."""
+    from robench import registry
+    from robench.board import read_board
+    from robench.registry import Entry
+    from robench.screen import defenses_table, entries_table
+    from robench.selection import shipped_boards
+
+    console, _ = prepare("cpu", plugin)
+    if kind is Kind.defenses:
+        console.print(defenses_table(registry.defenses.get(name) for name in registry.defenses))
+        return
+    if kind is Kind.boards:
+        boards = {name: read_board(path) for name, path in shipped_boards().items()}
+        entries = [Entry(name, Entry, board.title, "", "") for name, board in boards.items()]
+    else:
+        shelves: dict[Kind, registry.Registry[Any]] = {
+            Kind.attacks: registry.attacks,
+            Kind.datasets: registry.datasets,
+            Kind.models: registry.backbones,
+        }
+        shelf = shelves[kind]
+        entries = [shelf.get(name) for name in [*shelf, *shelf.library_names()]]
+    console.print(entries_table(entries, str(kind)))
+
+
+@new.command(name="defense")
+def new_defense(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")],
+) -> None:
+    """Write defenses/NAME.py, a commented working entry, and its test."""
+    from robench.scaffold import write_entry
+
+    for path in write_entry("defense", name):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"try it: robench run --plugin defenses/{name}.py --defenses {name}")
+
+
+@new.command(name="attack")
+def new_attack(name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")]) -> None:
+    """Write attacks/NAME.py, a commented working entry, and its test."""
+    from robench.scaffold import write_entry
+
+    for path in write_entry("attack", name):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"try it: robench attack CHECKPOINT --plugin attacks/{name}.py --attacks {name}")

@@ -1,0 +1,76 @@
+"""``robench run`` and ``robench train``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robench.cli.options import (
+    BoardName,
+    Changes,
+    DataDir,
+    Defenses,
+    Device,
+    Out,
+    Plugin,
+    Seeds,
+    app,
+    prepare,
+)
+from robench.errors import UserError
+
+
+@app.command()
+def run(
+    board: BoardName = "quick",
+    defenses: Defenses = None,
+    seeds: Seeds = None,
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
+    from robench.execution.run import run_board
+    from robench.leaderboard.publish import write_leaderboard
+    from robench.leaderboard.table import compare_rows, leaderboard
+    from robench.screen import ScreenWatcher, flag_lines, leaderboard_table
+    from robench.selection import open_board
+
+    console, chosen = prepare(device, plugin)
+    name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
+    with ScreenWatcher(console, len(spec.rows()) * len(spec.seeds)) as watcher:
+        result = run_board(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
+    comparison = compare_rows(result)
+    table = leaderboard(result, comparison)
+    path = write_leaderboard(result, table, comparison, out / name)
+    console.print(leaderboard_table(spec, table, spec.title))
+    for line in flag_lines(result):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    defense: Annotated[str, typer.Argument(help="A defense, e.g. 'convnorm(bn=false)'.")],
+    board: Annotated[str, typer.Option("--board", help="Whose recipe.")] = "quick",
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train one network by a board's recipe and print where its weights are."""
+    from robench.execution.run import train_row
+    from robench.screen import ScreenWatcher
+    from robench.selection import open_board
+
+    console, chosen = prepare(device, plugin)
+    _, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)
+    with ScreenWatcher(console, 1) as watcher:
+        folder = train_row(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
+    if folder.diverged.exists():
+        raise UserError(f"the training of '{defense}' diverged: its loss is no longer finite.")
+    console.print(f"Weights: {folder.weights}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,121 @@
+"""What is done to a trained network: ``robench attack`` and ``robench spectra``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from robench.cli.options import DataDir, Device, Plugin, app, prepare
+from robench.errors import UserError
+
+
+@app.command()
+def attack(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(help="weights.safetensors that robench trained, or its folder."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Your own instead: package.module:build, FILE.py:build, timm:NAME or "
+            "torchvision:NAME.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Weights of --model.")
+    ] = None,
+    attacks: Annotated[
+        str, typer.Option("--attacks", help="Attacks, separated by commas.")
+    ] = "fgsm,pgd-10,pgd-20",
+    eps: Annotated[str, typer.Option("--eps", help="Radius of the ball, e.g. 8/255.")] = "8/255",
+    step_size: Annotated[str, typer.Option("--step-size", help="e.g. 2/255.")] = "2/255",
+    norm: Annotated[str, typer.Option("--norm", help="linf or l2.")] = "linf",
+    data: Annotated[
+        str | None, typer.Option("--data", help="Data set; that of the training if left out.")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Test images.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
+    without: Annotated[
+        str, typer.Option("--without", help="Shortcuts of the engine to leave out, e.g. bf16.")
+    ] = "",
+    cross_check: Annotated[
+        bool, typer.Option("--cross-check", help="Compare with torchattacks and foolbox.")
+    ] = False,
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file for the table; others go beside it.")
+    ] = None,
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Attack a network, one of robench's or your own, and print its robust accuracies."""
+    from robench.calls import split_calls, typed_number
+    from robench.execution.attack import (
+        attack_subject,
+        cross_check_subject,
+        external_subject,
+        trained_subject,
+    )
+    from robench.execution.reports import write_attack, write_cross_check
+    from robench.screen import ScreenWatcher, cross_check_table, evaluation_table
+
+    console, chosen = prepare(device, plugin)
+    if (checkpoint is None) == (model is None):
+        raise UserError("name either a checkpoint that robench trained, or a --model of your own.")
+    if weights is not None and model is None:
+        raise UserError("--checkpoint holds the weights of --model; give robench's own by itself.")
+    where: dict[str, Any] = {"data_dir": data_dir, "samples": samples}
+    if model is not None:
+        subject = external_subject(model, data, weights=weights, **where)
+    else:
+        assert checkpoint is not None
+        subject = trained_subject(checkpoint, data=data, **where)
+    ball = {"eps": typed_number(eps), "step_size": typed_number(step_size), "norm": norm}
+    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": chosen}
+    with ScreenWatcher(console, 1) as watcher:
+        result = attack_subject(
+            subject, split_calls(attacks), defaults=ball, without=split_calls(without),
+            watcher=watcher, **how,
+        )  # fmt: skip
+    console.print(evaluation_table(result.table(), subject.title))
+    written = write_attack(result, subject.title, out) if out else []
+    if cross_check:
+        with ScreenWatcher(console, 1) as watcher:
+            compared = cross_check_subject(subject, defaults=ball, watcher=watcher, **how)
+        console.print(cross_check_table(compared, subject.title))
+        written += [write_cross_check(compared, out)] if out else []
+    for path in written:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def spectra(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="weights.safetensors or their folders.")
+    ],
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Checkpoint to compare with, e.g. one of vanilla."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for spectra.csv and spectra.svg.")
+    ] = Path("spectra"),
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Show norms and condition numbers of each layer of trained networks."""
+    from robench.execution.spectra import checkpoint_spectra
+    from robench.screen import ScreenWatcher, ratios_table, spectra_table
+
+    console, _ = prepare("cpu", plugin)
+    with ScreenWatcher(console, len(checkpoints)) as watcher:
+        result = checkpoint_spectra(checkpoints, against=against, watcher=watcher)
+    written = result.save(out)
+    for name, table in result.table.groupby("network", sort=False):
+        console.print(spectra_table(table, str(name), result.caption))
+    if not result.ratios.empty:
+        console.print(ratios_table(result.ratios))
+    for path in written:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)

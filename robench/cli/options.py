@@ -1,0 +1,65 @@
+"""What the commands share: the application, options, and what is done before each of them."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+app = typer.Typer(
+    name="robench",
+    help="Train, attack and rank normalization defenses of ConvNets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+BoardName = Annotated[
+    str, typer.Argument(metavar="BOARD", help="A shipped board, a folder or a TOML file.")
+]
+Defenses = Annotated[
+    str | None, typer.Option("--defenses", help="Rows, separated by commas, or 'all'.")
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds, separated by commas.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where the data set is or is downloaded to.")
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder of trained cells and leaderboards.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Plugin = Annotated[
+    list[Path], typer.Option("--plugin", help="Python file that registers entries; repeatable.")
+]
+Changes = Annotated[
+    list[str], typer.Option("--set", help="Change the board: table.key=value; repeatable.")
+]
+
+
+def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
+    """Load plugins, join the other processes, and return where to print and where to work."""
+    from rich.console import Console
+
+    from robench.devices import choose_device
+    from robench.memory import keep_freed_memory
+    from robench.processes import this_part
+    from robench.registry import load_plugin
+
+    keep_freed_memory()
+    for plugin in plugins:
+        load_plugin(plugin)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120  # a file has no width; Rich would take 80
+    chosen = choose_device(device)
+    if this_part().count > 1:
+        from robench.execution.helpers import help_out, join
+
+        if not join(chosen):
+            help_out(chosen)
+            raise typer.Exit
+    return console, chosen

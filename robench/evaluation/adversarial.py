@@ -1,0 +1,87 @@
+"""The adversarial images themselves: those that the evaluator judged, with the logits it judged by.
+
+Outcomes hold no images: a board would not fit on a disk. Whoever wants to look at some attacks
+again, and the evaluator hands over what it judges on the way.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robench.contracts import Attack
+from robench.evaluation.attacking import Progress
+from robench.evaluation.evaluate import Evaluation, evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What an attack made of n samples, and the verdict on it.
+
+    Attributes:
+        images: (n, C, H, W) float32 in [0, 1], on the CPU; the clean image of a sample that was
+            not attacked because it is a clean mistake.
+        logits: (n, classes) float32, on the CPU: those of the verdict.
+    """
+
+    images: Tensor
+    logits: Tensor
+
+
+def adversarial_images(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attacks: Sequence[str | Attack],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    without: Collection[str] = (),
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> tuple[Evaluation, dict[str, Judged]]:
+    """Attack a model and keep what the evaluator judged.
+
+    The evaluation is that of :func:`robench.evaluate` with the same arguments, which see, to the
+    bit; a sample is robust under an attack exactly where these logits name its class.
+
+    Returns:
+        The evaluation, and by ``clean`` and each attack's name what was judged. An attack with
+        ``samples`` of its own has only so many.
+    """
+    kept = _Kept()
+    evaluation = evaluate(
+        model,
+        images,
+        labels,
+        attacks,
+        defaults=defaults,
+        seed=seed,
+        batch_size=batch_size,
+        without=without,
+        device=device,
+        progress=progress,
+        observer=kept,
+    )
+    clean = kept.parts["clean"][0]
+    judged = {"clean": Judged(*clean[1:])}
+    for name, outcomes in evaluation.attacks.items():
+        count = len(outcomes)
+        mine = Judged(clean[1][:count].clone(), clean[2][:count].clone())
+        for rows, found, logits in kept.parts.get(name, []):
+            mine.images[rows], mine.logits[rows] = found, logits
+        judged[name] = mine
+    return evaluation, judged
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Keeps what an evaluation shows it."""
+
+    parts: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = field(default_factory=dict)
+
+    def __call__(self, name: str, rows: Tensor, images: Tensor, logits: Tensor) -> None:
+        self.parts.setdefault(name, []).append((rows, images, logits))

@@ -1,0 +1,149 @@
+"""The checks of a finished cell: made once, stored beside its outcomes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from robench.board import Board
+from robench.calls import parse_call
+from robench.checkpoint import Network, load_weights
+from robench.checks import check_model
+from robench.checks.report import VERSION
+from robench.contracts import Attack
+from robench.execution.cell import Workplace, judged_images
+from robench.execution.results import CellResult, CheckReport, RowResult
+from robench.files import read_json, write_json
+from robench.registry import attacks
+from robench.specs import Cell
+from robench.store import CellFolder
+
+
+@dataclass(frozen=True)
+class Ball:
+    """What the checks' own attacks search: norm and radius of a ball, and the step in it."""
+
+    norm: str
+    eps: float
+    step_size: float
+
+
+def check_rows(
+    board: Board, rows: tuple[RowResult, ...], place: Workplace
+) -> tuple[RowResult, ...]:
+    """Return the rows with the reports of their checks; those that are stored are not made again.
+
+    Transfer attacks come from the network of the board's baseline row with the same seed.
+    """
+    ball = ball_of(board)
+    if not board.evaluation.checks or ball is None:
+        return rows
+    sources = {c.seed: c for row in rows if row.title == board.baseline_row for c in row.cells}
+    return tuple(
+        replace(row, cells=tuple(_checked(row, cell, sources, ball, place) for cell in row.cells))
+        for row in rows
+    )
+
+
+def ball_of(board: Board) -> Ball | None:
+    """Return the ball of the ranking attack, else of the first attack with one; None without."""
+    names = [board.evaluation.ranking_column, *board.evaluation.attacks]
+    for name in names:
+        attack = None if name == "clean" else _build(name, board)
+        if attack is not None and attack.threat_model is not None:
+            norm, eps = attack.threat_model
+            return Ball(norm, eps, float(getattr(attack, "step_size", 0) or eps / 4))
+    return None
+
+
+def _build(name: str, board: Board) -> Attack:
+    return attacks.build(parse_call(name), board.evaluation.defaults)
+
+
+def _checked(
+    row: RowResult,
+    cell: CellResult,
+    sources: Mapping[int, CellResult],
+    ball: Ball,
+    place: Workplace,
+) -> CellResult:
+    if cell.evidence.manifest is None:
+        return cell
+    source = sources.get(cell.seed)
+    if source is cell or (source is not None and source.diverged):
+        source = None
+    report = CheckReport.model_validate(check_cell(row.title, cell, source, ball, place))
+    return replace(cell, evidence=cell.evidence.model_copy(update={"checks": report}))
+
+
+def check_cell(
+    title: str, cell: CellResult, source: CellResult | None, ball: Ball, place: Workplace
+) -> dict[str, Any]:
+    """Return the report of a cell's checks as JSON values.
+
+    Args:
+        title: of its row.
+        cell: with its outcomes.
+        source: the cell whose adversarial images are tried on it.
+        ball: that is searched.
+        place: the store holds the weights of both.
+    """
+    folder = place.store.open(cell.evidence.cell)
+    path = folder.path / "checks" / f"{_identity(cell, source, ball, place)}.json"
+    if path.exists():
+        stored: dict[str, Any] = read_json(path)
+        return stored
+    place.watcher.cell(title, cell.seed, "checking")
+    evaluation = place.evaluation
+    sample = judged_images(place.dataset, evaluation.samples)
+    named = [name for name in cell.outcomes if name != "clean"]
+    report = check_model(
+        _network(cell.evidence.cell, place),
+        sample.images,
+        sample.labels,
+        ball=(ball.norm, ball.eps),
+        step_size=ball.step_size,
+        outcomes=dict(cell.outcomes),
+        attacks={n: attacks.build(parse_call(n), evaluation.defaults) for n in named},
+        source=None if source is None else _network(source.evidence.cell, place),
+        seed=cell.seed,
+        samples=min(evaluation.check_samples, len(sample.labels)),
+        batch_size=evaluation.batch_size,
+        device=place.device,
+        without=evaluation.without,
+        binarization=evaluation.binarization,
+        progress=place.watcher.attacking,
+    ).to_json()
+    with place.store.lock(folder):
+        write_json(path, report)
+    return report
+
+
+def _network(cell: Cell, place: Workplace) -> nn.Module:
+    folder = CellFolder(place.store.root / cell.key)
+    with torch.random.fork_rng():
+        model = load_weights(folder.weights, Network.of(cell, place.dataset).build())
+    return model.to(place.device).to(memory_format=torch.channels_last)
+
+
+def _identity(cell: CellResult, source: CellResult | None, ball: Ball, place: Workplace) -> str:
+    """Return a name for all that the report depends on."""
+    text = json.dumps(
+        {
+            "version": VERSION,
+            "cell": cell.digest,
+            "source": source.evidence.manifest.weights_hash
+            if source and source.evidence.manifest
+            else None,
+            "ball": [ball.norm, ball.eps, ball.step_size],
+            "samples": place.evaluation.check_samples,
+            "without": sorted(place.evaluation.without),
+            "binarization": place.evaluation.binarization,
+        },
+        sort_keys=True,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,177 @@
+"""``robench show``: a network and attacks in, a picture of what the attacks do out."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robench.diagnostics.gallery import Column, Gallery, check_ending, draw_gallery
+from robench.errors import UserError
+from robench.evaluation import Evaluation
+from robench.evaluation.adversarial import Judged, adversarial_images
+from robench.execution.attack import Subject
+from robench.execution.watcher import Silent, Watcher
+from robench.provenance import code_version
+
+
+def show_attacks(
+    subject: Subject,
+    attacks: Sequence[str],
+    path: Path,
+    *,
+    classes: Sequence[str] = (),
+    images: int = 8,
+    defaults: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    without: Collection[str] = (),
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> Gallery:
+    """Attack a network and draw some of the images that were judged.
+
+    All of the subject's images are attacked, so that the caption says how many are fooled; the
+    verdicts are those of :func:`robench.execution.attack.attack_subject`. The images that are drawn
+    are chosen by :func:`choose`.
+
+    Args:
+        subject: the network and its images.
+        attacks: calls such as ``pgd-20(eps=4/255)``; a pair of columns each.
+        path: ``.svg``, ``.png`` or ``.pdf``.
+        classes: names of the classes, by label; left out, they are numbered.
+        images: how many are drawn; all of them where there are fewer.
+        defaults: options (eps, step_size, norm) of the attacks that do not set them.
+        seed: of random starts and orders.
+        batch_size: images in a forward pass.
+        without: shortcuts to leave out.
+        device: where to work; the CPU by default.
+        watcher: told how the work goes.
+
+    Returns:
+        What was drawn.
+
+    Raises:
+        UserError: for no attack, no image, another ending, or what the attacks refuse.
+    """
+    check_ending(path)
+    if not attacks:
+        raise UserError("name an attack to show, for instance --attack pgd-20.")
+    if images < 1:
+        raise UserError(f"{images} images are asked for; give 1 or more.")
+    labels = subject.sample.labels
+    evaluation, judged = adversarial_images(
+        subject.model,
+        subject.sample.images,
+        labels,
+        attacks,
+        defaults=defaults,
+        seed=seed,
+        batch_size=batch_size,
+        without=without,
+        device=device,
+        progress=(watcher or Silent()).attacking,
+    )
+    count = min(len(outcomes) for outcomes in evaluation.attacks.values())
+    fooled = torch.stack(
+        [torch.from_numpy(outcomes.fooled[:count]) for outcomes in evaluation.attacks.values()]
+    )
+    right = torch.from_numpy(evaluation.clean[:count])
+    rows = choose(labels[:count], right, fooled.sum(0), images)
+    seen = max(int(labels.max()) + 1, judged["clean"].logits.shape[1])
+    names = tuple(classes) if len(classes) >= seen else tuple(str(i) for i in range(seen))
+    gallery = Gallery(
+        labels=labels[rows],
+        clean=_column("clean", "linf", judged["clean"], rows),
+        attacks=tuple(
+            _column(name, _norm(evaluation, name), judged[name], rows) for name in attacks
+        ),
+        classes=names,
+        caption=f"{_caption(subject.title, evaluation, len(rows))} Seed {seed}; robench "
+        f"{code_version()}.",
+    )
+    draw_gallery(gallery, path)
+    return gallery
+
+
+def choose(labels: Tensor, right: Tensor, fooled: Tensor, count: int) -> Tensor:
+    """Choose what to show; the same every time.
+
+    Images that the network gets right come before those that it gets wrong. Of them, those that so
+    many attacks fooled are shown in proportion to how many they are, but at least one of each kind
+    that there is (places by the method of Huntington and Hill). Within a kind, the class that is
+    shown least comes next, and of a class the first image.
+
+    Args:
+        labels: (n,) int64, the true classes.
+        right: (n,) bool, right on the clean image.
+        fooled: (n,) whole numbers: how many attacks fooled it.
+        count: how many are wanted.
+
+    Returns:
+        At most ``count`` indices, by class.
+    """
+    kinds = {
+        int(kind): (right & (fooled == kind)).nonzero().squeeze(1).tolist()
+        for kind in fooled[right].unique()
+    }
+    chosen = _fill([], labels, kinds, count)
+    mistakes = {-1: (~right).nonzero().squeeze(1).tolist()}
+    chosen = _fill(chosen, labels, mistakes, count)
+    return torch.tensor(sorted(chosen, key=lambda i: (int(labels[i]), i)), dtype=torch.int64)
+
+
+def _fill(
+    chosen: list[int], labels: Tensor, kinds: Mapping[int, list[int]], count: int
+) -> list[int]:
+    """Choose further samples until there are ``count`` or none is left."""
+    chosen, given = list(chosen), dict.fromkeys(kinds, 0)
+    left = {kind: list(rows) for kind, rows in kinds.items()}
+    while len(chosen) < count and any(left.values()):
+        kind = max(
+            (kind for kind in kinds if left[kind]),
+            key=lambda kind: (_priority(len(kinds[kind]), given[kind]), kind),
+        )
+        shown = [int(labels[i]) for i in chosen]
+        best = min(left[kind], key=lambda i: (shown.count(int(labels[i])), i))
+        left[kind].remove(best)
+        given[kind] += 1
+        chosen.append(best)
+    return chosen
+
+
+def _priority(size: int, given: int) -> tuple[float, int]:
+    """Return the claim of a kind to the next place; the first place of each goes before all."""
+    return (size / math.sqrt(given * (given + 1)) if given else math.inf), size
+
+
+def _column(name: str, norm: str, judged: Judged, rows: Tensor) -> Column:
+    return Column(name, judged.images[rows], judged.logits[rows], "l2" if norm == "l2" else "linf")
+
+
+def _norm(evaluation: Evaluation, name: str) -> str:
+    """Return the norm to tell sizes in; Euclidean where an attack keeps to no ball."""
+    ball = evaluation.threat_models[name]
+    return ball[0] if ball else "l2"
+
+
+def _caption(title: str, evaluation: Evaluation, shown: int) -> str:
+    sentences = [f"{title}, {int(evaluation.clean.sum())} of them right."]
+    for name, outcomes in evaluation.attacks.items():
+        ball = evaluation.threat_models[name]
+        within = f" ({ball[0]}, eps {_pixels(ball[1])})" if ball else ""
+        attacked = int(outcomes.correct.sum())
+        sentences.append(f"{name}{within} fooled {int(outcomes.fooled.sum())} of {attacked}.")
+    sentences.append(
+        f"Shown: {shown}, right ones first, in turns of the classes, fooled ones and survivors in "
+        f"proportion but at least one of each."
+    )
+    return " ".join(sentences)
+
+
+def _pixels(eps: float) -> str:
+    """Return a radius as papers write it: 0.2, or 8/255 where it is that."""
+    levels = round(255 * eps)
+    return f"{levels}/255" if abs(eps - levels / 255) < 1e-9 and len(f"{eps:g}") > 4 else f"{eps:g}"

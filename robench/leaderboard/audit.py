@@ -1,0 +1,132 @@
+"""Does a published leaderboard agree with itself? No network is needed to tell."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from robench.board import Board
+from robench.calls import parse_call
+from robench.errors import UserError
+from robench.leaderboard.evidence import broken_sums, read_sums
+from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.leaderboard.table import compare_rows, leaderboard, read_csv, to_csv
+from robench.provenance import file_hash
+from robench.registry import defenses
+
+
+def audit(board: Leaderboard) -> list[str]:
+    """Return what is wrong with a published board, a sentence each; empty where all agrees.
+
+    Compared are the bytes of all files with their checksums; specifications with their hashes and
+    with the board's; outcomes with the hashes in the manifests; and every figure of
+    ``leaderboard.csv`` and ``comparisons.csv`` with that which the outcomes give.
+
+    Raises:
+        UserError: where outcomes or tables cannot be read at all.
+    """
+    found = [f"{name} is not what {board.folder.name} was published with (checksum differs)."
+             for name in broken_sums(board.folder, read_sums(board.folder))]  # fmt: skip
+    found += [problem for cell in board.cells for problem in _cell_problems(cell)]
+    found += _plan_problems(board)
+    if any("outcomes" in problem for problem in found):
+        return found  # figures of other outcomes would only be more of the same
+    comparison = compare_rows(board.result)
+    table = leaderboard(board.result, comparison)
+    found += _differences("leaderboard.csv", board.table, table, ["defense"])
+    pairs = ["column", "first", "second"]
+    found += _differences("comparisons.csv", board.comparisons, comparison.pairs, pairs)
+    return found
+
+
+def _cell_problems(cell: PublishedCell) -> Iterator[str]:
+    name = f"'{cell.row}', seed {cell.seed}"
+    manifest = cell.file.manifest
+    if (manifest is None) == (cell.file.diverged is None):
+        yield f"{name}: its manifest must say either how it was made or that it diverged."
+    if manifest is None:
+        return
+    if manifest.specification != cell.file.cell.key:
+        yield (
+            f"{name}: the specification has the hash {cell.file.cell.key}, but the manifest is of "
+            f"{manifest.specification}."
+        )
+    if manifest.data_hash != cell.file.cell.data_hash:
+        yield f"{name}: specification and manifest name different data."
+    for key, entry in manifest.outcomes.items():
+        path = cell.path_of(key)
+        if not path.is_file():
+            yield f"{name}: the outcomes of {entry.column} are missing."
+        elif file_hash(path) != entry.outcomes_hash:
+            yield f"{name}: the outcomes of {entry.column} are not those of the manifest."
+
+
+def _plan_problems(board: Leaderboard) -> Iterator[str]:
+    """Compare what was done with what the board says."""
+    there = {(cell.row, cell.seed) for cell in board.cells}
+    for title in board.board.titles:
+        for seed in board.board.seeds:
+            if (title, seed) not in there:
+                yield f"'{title}', seed {seed}, is on the board but has no manifest."
+    for cell in board.cells:
+        if cell.row not in board.board.titles or cell.seed not in board.board.seeds:
+            yield f"'{cell.row}', seed {cell.seed}, has a manifest but is not on the board."
+        elif (wrong := _deviation(board.board, board.dataset, cell)) is not None:
+            yield f"'{cell.row}', seed {cell.seed}: {wrong}"
+
+
+def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
+    """Return where a cell's specification is not the board's, or None; also for unknown entries."""
+    done = cell.file.cell
+    try:
+        arm = next(arm for arm, _ in board.rows() if arm.title == cell.row)
+        plugin = defenses.plugin_hash(parse_call(arm.defense))
+    except UserError:
+        return None  # of a plugin that is not loaded: what it does is not known here
+    planned = {c.seed: c for c in board.cells(arm, dataset, done.data_hash, plugin)}[cell.seed]
+    if planned.plugin_hash != done.plugin_hash:
+        return f"the file that '{arm.defense}' comes from is not the one that it was trained with."
+    for name, value in planned.model_dump().items():
+        if (other := done.model_dump()[name]) != value:
+            return f"its {name} is {other}, where the board says {value}."
+    return None
+
+
+def _differences(
+    file: str, published: pd.DataFrame, made: pd.DataFrame, key: list[str]
+) -> list[str]:
+    """Compare two tables as their files hold them: figures to six digits."""
+    made = read_csv(to_csv(made), file)
+    if list(published.columns) != list(made.columns):
+        odd = sorted(set(published.columns) ^ set(made.columns)) or ["their order"]
+        return [f"{file} has other columns than its outcomes give: {', '.join(odd[:5])}."]
+    one, other = _by(published, key), _by(made, key)
+    found = [
+        f"{file} has the row {_said(row)}, which no manifest is of." for row in one - other.keys()
+    ]
+    found += [f"{file} lacks the row {_said(row)}." for row in other.keys() - one.keys()]
+    for row in [row for row in one if row in other]:
+        for name, value in other[row].items():
+            if not _same(one[row][name], value):
+                found.append(
+                    f"{file}, row {_said(row)}, column {name}: it says {one[row][name]}, "
+                    f"but its outcomes give {value}."
+                )
+    return found
+
+
+def _by(table: pd.DataFrame, key: list[str]) -> dict[tuple[Any, ...], dict[Any, Any]]:
+    return {tuple(row[k] for k in key): row for row in table.to_dict("records")}
+
+
+def _said(row: tuple[Any, ...]) -> str:
+    return "'" + ", ".join(map(str, row)) + "'"
+
+
+def _same(one: Any, other: Any) -> bool:
+    if not (isinstance(one, float) and isinstance(other, float)):
+        return bool(one == other)
+    # Another machine may round the sixth digit otherwise.
+    close = math.isclose(one, other, rel_tol=2e-6, abs_tol=1e-9)
+    return close or (math.isnan(one) and math.isnan(other))

@@ -1,0 +1,193 @@
+"""Read a published leaderboard back: the table, and all that it was made from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+from pydantic import ValidationError
+
+from robench.board import Board
+from robench.errors import UserError
+from robench.evaluation import Outcomes
+from robench.execution.results import BoardResult, CellResult, Column, OutcomeFiles, RowResult
+from robench.files import read_json
+from robench.leaderboard.evidence import (
+    BOARD,
+    COMPARISONS,
+    SUMS,
+    TABLE,
+    BoardFile,
+    CellFile,
+    outcome_path,
+    read_sums,
+)
+from robench.leaderboard.table import SCHEMA, read_csv
+from robench.specs import Spec, explain
+
+Form = TypeVar("Form", bound=Spec)
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedCell:
+    """A cell of a published board."""
+
+    file: CellFile
+    result: CellResult
+    folder: Path
+
+    @property
+    def row(self) -> str:
+        """The title of its row."""
+        return self.file.row
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return self.file.cell.seed
+
+    def path_of(self, key: str) -> Path:
+        """Return where the outcomes with a key of the manifest are."""
+        return outcome_path(self.folder, self.file.cell.key, key)
+
+    @property
+    def specification(self) -> dict[str, Any]:
+        """What was trained."""
+        return self.file.cell.model_dump(mode="json")
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Versions, hashes, device, times; empty where training diverged."""
+        return self.file.manifest.model_dump(mode="json") if self.file.manifest else {}
+
+    @property
+    def training(self) -> list[dict[str, float | None]]:
+        """A row an epoch."""
+        return list(self.file.training)
+
+    @property
+    def checks(self) -> dict[str, Any] | None:
+        """The report of the checks, or None."""
+        return self.file.checks.model_dump(mode="json") if self.file.checks else None
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcomes]:
+        """Column -> outcomes, read at each use."""
+        return self.result.outcomes
+
+
+@dataclass(frozen=True, eq=False)
+class Leaderboard:
+    """A leaderboard as it was published.
+
+    Attributes:
+        name: of the board.
+        folder: where it lies.
+        board: the specification.
+        dataset: the data set's name.
+        columns: what is judged, ``clean`` first.
+        cells: in the order of the board's rows.
+    """
+
+    name: str
+    folder: Path
+    board: Board
+    dataset: str
+    columns: Mapping[str, Column]
+    cells: tuple[PublishedCell, ...]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Leaderboard":
+        """Read the folder that ``robench run`` published.
+
+        Nothing in it is executed. Its checksums are not compared: see ``robench verify``.
+
+        Raises:
+            UserError: where a file is missing or has another form; names file and key.
+        """
+        folder = Path(folder)
+        names = read_sums(folder)
+        head = _read(folder / BOARD, BoardFile)
+        files = [
+            _read(folder / name, CellFile) for name in sorted(names) if _MANIFEST.fullmatch(name)
+        ]
+        if not files:
+            raise UserError(f"{folder / SUMS} names no manifest; publish the board again.")
+        order = {title: i for i, title in enumerate(head.board.titles)}
+        last = len(order)
+        files.sort(key=lambda file: (order.get(file.row, last), file.row, file.cell.seed))
+        cells = tuple(PublishedCell(file, _result(file, folder, head), folder) for file in files)
+        return cls(head.name, folder, head.board, head.dataset, head.columns, cells)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """``leaderboard.csv``, best first.
+
+        Raises:
+            UserError: where it is missing, damaged or of another schema.
+        """
+        table = _table(self.folder / TABLE)
+        schema = set(table["schema"]) if "schema" in table else set()
+        if schema != {SCHEMA}:
+            raise UserError(
+                f"{self.folder / TABLE} has schema {sorted(schema) or 'none'}; this robench reads "
+                f"schema {SCHEMA}."
+            )
+        return table
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """``comparisons.csv``: a row a pair of defenses.
+
+        Raises:
+            UserError: where it is missing or damaged.
+        """
+        return _table(self.folder / COMPARISONS)
+
+    @cached_property
+    def result(self) -> BoardResult:
+        """What the table is made from, as a run would leave it."""
+        rows: dict[str, list[PublishedCell]] = {}
+        for cell in self.cells:
+            rows.setdefault(cell.row, []).append(cell)
+        made = tuple(
+            RowResult(title, cells[0].file.costs, tuple(cell.result for cell in cells))
+            for title, cells in rows.items()
+        )
+        return BoardResult(self.board, self.dataset, self.columns, made)
+
+
+_MANIFEST = re.compile(r"manifests/[^/]+\.json")
+_KEY = re.compile(r"[\w-]{1,80}")
+
+
+def _result(file: CellFile, folder: Path, head: BoardFile) -> CellResult:
+    if file.manifest is None:
+        return CellResult(file, {})
+    for key in file.manifest.outcomes:
+        if not _KEY.fullmatch(key):
+            raise UserError(f"the manifest of '{file.row}' has the key '{key[:80]}': no name.")
+    keys = {entry.column: key for key, entry in file.manifest.outcomes.items()}
+    missing = [column for column in head.columns if column not in keys]
+    if missing:
+        raise UserError(f"the manifest of '{file.row}' has no outcomes of '{missing[0]}'.")
+    paths = {name: outcome_path(folder, file.cell.key, keys[name]) for name in head.columns}
+    return CellResult(file, OutcomeFiles(paths))
+
+
+def _read(path: Path, form: type[Form]) -> Form:
+    try:
+        return form.model_validate(read_json(path))
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, form)}") from None
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        text = path.read_bytes().decode()  # read_text would change line breaks within fields
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}.") from error
+    return read_csv(text, str(path))

@@ -1,0 +1,181 @@
+"""Make rows of a published leaderboard again: attack their weights anew, or train them, too."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from robench.data import DataSet, load_dataset
+from robench.errors import UserError
+from robench.evaluation import Outcomes
+from robench.execution.cell import Workplace, run_cell
+from robench.execution.results import CellResult
+from robench.execution.watcher import Silent, Watcher
+from robench.files import write_bytes, write_json, write_text
+from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.leaderboard.statistics import estimate
+from robench.provenance import file_hash
+from robench.store import CellFolder, RunStore
+
+REPRODUCED, WITHIN, NOT = "reproduced", "within the interval", "not reproduced"
+"""What is said of a figure: the same on every image, within its 95% interval, or neither."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rerun:
+    """What came out.
+
+    Attributes:
+        figures: a line a cell and column: ``defense``, ``seed``, ``column``, ``published`` and
+            ``found`` accuracy, ``other_images`` on which the verdict is another, ``verdict``.
+        notes: what could not be made again, and weights that are not those of the manifest.
+        broken: one of the notes says that something is wrong.
+    """
+
+    figures: pd.DataFrame
+    notes: tuple[str, ...]
+    broken: bool
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong with what was made again."""
+        return not self.broken and not (self.figures["verdict"] == NOT).any()
+
+
+def rerun(
+    board: Leaderboard,
+    rows: Sequence[str],
+    *,
+    stores: Sequence[Path] = (),
+    retrain: bool = False,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    device: torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> Rerun:
+    """Attack the weights of rows again, and compare with what was published.
+
+    Args:
+        board: as read.
+        rows: their titles.
+        stores: run stores whose ``cells`` may hold the weights; also looked for in the board's own
+            ``weights`` folder.
+        retrain: train the networks again instead.
+        data: the data set; that of the board if left out.
+        data_dir: where the data set is, or is downloaded to.
+        device: where to work; the CPU by default.
+        watcher: told how the work goes.
+
+    Raises:
+        UserError: where the images are not those of the board, or an entry is not registered.
+    """
+    cells = [cell for cell in board.cells if cell.row in rows]
+    figures: list[dict[str, object]] = []
+    notes: list[str] = []
+    broken = False
+    dataset: DataSet | None = None
+    for cell in cells:
+        name = f"'{cell.row}', seed {cell.seed}"
+        if cell.file.manifest is None and not retrain:
+            notes.append(f"{name}: it diverged; only --retrain can make it again.")
+            continue
+        weights = None if retrain else find_weights(board.folder, cell, stores)
+        if weights is None and not retrain:
+            notes.append(f"{name}: its weights are not here; --store says where, or --retrain.")
+            continue
+        if weights and cell.file.manifest and file_hash(weights) != cell.file.manifest.weights_hash:
+            notes.append(f"{name}: {weights.name} is not the file that the manifest is of.")
+            broken = True
+            continue
+        dataset = dataset or _images(board, data, data_dir)
+        with tempfile.TemporaryDirectory() as scratch:
+            place = Workplace(
+                store=RunStore(Path(scratch)),
+                dataset=dataset,
+                evaluation=board.board.evaluation,
+                device=device or torch.device("cpu"),
+                watcher=watcher or Silent(),
+            )
+            if weights is not None:
+                _lay_out(cell, weights, place.store)
+            found = run_cell(cell.file.cell, cell.row, place)
+            if found.diverged != (cell.file.manifest is None):
+                notes.append(f"{name}: training {'diverged' if found.diverged else 'ended well'}.")
+                broken = True
+                continue
+            figures += _compared(cell, found)
+    columns = ["defense", "seed", "column", "published", "found", "other_images", "verdict"]
+    return Rerun(pd.DataFrame(figures, columns=columns), tuple(notes), broken)
+
+
+def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
+    """Return the titles of ``rows`` rows, drawn at random, in the order of the table.
+
+    Raises:
+        UserError: where ``rows`` is neither a number nor ``all``.
+    """
+    titles = list(dict.fromkeys(cell.row for cell in board.cells))
+    if rows == "all":
+        return titles
+    if not rows.isdigit():
+        raise UserError(f"--rows is '{rows}'; give a number of rows, or 'all'.")
+    count = min(int(rows), len(titles))
+    drawn = np.random.default_rng(seed).choice(len(titles), size=count, replace=False)
+    return [titles[i] for i in sorted(drawn)]
+
+
+def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[Path]) -> Path | None:
+    """Return the file of a cell's weights, or None where there is none."""
+    key = cell.file.cell.key
+    places = [folder / "weights" / f"{key}.safetensors"]
+    places += [CellFolder(store / "cells" / key).weights for store in stores]
+    return next((path for path in places if path.is_file()), None)
+
+
+def _images(board: Leaderboard, data: str | None, data_dir: Path | None) -> DataSet:
+    dataset = load_dataset(data or board.board.data.name, data_dir)
+    wanted = board.cells[0].file.cell.data_hash
+    if dataset.fingerprint != wanted:
+        raise UserError(
+            f"{dataset.name} has the fingerprint {dataset.fingerprint[:16]}, the board's have "
+            f"{wanted[:16]}; name the same ones with --data or --data-dir."
+        )
+    return dataset
+
+
+def _lay_out(cell: PublishedCell, weights: Path, store: RunStore) -> None:
+    """Put a cell into a store as it is after training, so that it is only attacked."""
+    folder = store.open(cell.file.cell)
+    write_bytes(folder.weights, weights.read_bytes())
+    write_text(folder.log, pd.DataFrame(cell.training).to_csv(index=False))
+    write_json(folder.manifest, cell.manifest | {"outcomes": {}})
+
+
+def _compared(cell: PublishedCell, found: CellResult) -> list[dict[str, object]]:
+    lines: list[dict[str, object]] = []
+    for column in found.outcomes:
+        before, now = cell.outcomes[column], found.outcomes[column]
+        others = int((before.robust != now.robust).sum()) if len(before) == len(now) else len(now)
+        lines.append(
+            {
+                "defense": cell.row,
+                "seed": cell.seed,
+                "column": column,
+                "published": before.accuracy,
+                "found": now.accuracy,
+                "other_images": others,
+                "verdict": _verdict(before, now),
+            }
+        )
+    return lines
+
+
+def _verdict(before: Outcomes, now: Outcomes) -> str:
+    if len(before) == len(now) and np.array_equal(before.robust, now.robust):
+        return REPRODUCED
+    interval = estimate([before.accuracy], len(before))
+    return WITHIN if interval.low <= now.accuracy <= interval.high else NOT

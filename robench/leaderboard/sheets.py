@@ -1,0 +1,157 @@
+"""Tables as CSV text that a spreadsheet only shows, never runs.
+
+A spreadsheet takes a cell that begins with one of ``= + - @`` or a tab or line break for a formula,
+and a formula can call programs (OWASP, "CSV Injection"). It also takes separators for its own that
+are not ours: where ``;`` is the list separator, ``a;=cmd()`` becomes two cells. So text gets an
+apostrophe before each place at which a cell could be made to begin with such a character, which
+spreadsheets read as "this is text". Reading takes just these apostrophes away again. Numbers are
+not text and are left alone.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robench.errors import UserError
+
+SIX_DIGITS = "%.6g"
+"""The figures of published tables."""
+
+_ENDING = "\r\n"
+
+_STARTS = r"(?:\A|(?<=[,;|\"\t\r\n]))"
+"""The places at which a cell may begin: of the text, and behind separators and quotes."""
+# Blanks and control characters are skipped by some spreadsheets; an apostrophe that stands there
+# already gets another, so that reading knows which one was ours.
+_FORMULA = r"(?=(?:'|[^\S\t\r\n]|[\x00-\x08\x0e-\x1f\ufeff\u200b])*[=+\-@\t\r\n＝＋－＠])"  # noqa: RUF001
+_UNSAFE = re.compile(_STARTS + _FORMULA)
+_MADE_SAFE = re.compile(_STARTS + "'" + _FORMULA)
+
+_OF_WHOLE = frozenset("+-0123456789")
+_OF_NUMBERS = _OF_WHOLE | frozenset(".eEinfa")
+_TRUTH = {"True": True, "False": False}
+
+
+def neutralise(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula; :func:`restore` undoes it."""
+    return _UNSAFE.sub("'", text)
+
+
+def restore(text: str) -> str:
+    """Return what :func:`neutralise` was given."""
+    return _MADE_SAFE.sub("", text)
+
+
+def to_sheet(table: pd.DataFrame, *, float_format: str | None = SIX_DIGITS) -> str:
+    """Return a table as CSV text: a header, lines that end in LF, an empty field for no value.
+
+    Args:
+        table: numbers, truth values and text; its index is left out.
+        float_format: of numbers with a fraction; None writes them so that they are read back to the
+            bit.
+    """
+    columns = [_fields(table.iloc[:, place], float_format) for place in range(table.shape[1])]
+    header = [neutralise(str(name)) for name in table.columns]
+    # With this ending CR and LF are quoted where they are text; rows end in LF all the same.
+    line = csv.writer(_Echo(), lineterminator=_ENDING)
+    written = [str(line.writerow(row)) for row in [header, *zip(*columns, strict=True)]]
+    return "".join(f"{row.removesuffix(_ENDING)}\n" for row in written)
+
+
+def read_sheet(text: str, text_columns: Collection[str], where: str = "the table") -> pd.DataFrame:
+    """Read what :func:`to_sheet` wrote.
+
+    Args:
+        text: CSV with a header.
+        text_columns: those that hold text; an empty field is "" there. All others hold numbers, or
+            True and False; an empty field is nan there, which makes whole numbers floats.
+        where: what is read, for the message.
+
+    Raises:
+        UserError: where it is no CSV, a line is too short or too long, two columns have one name,
+            or something other than a number is in a column of numbers.
+    """
+    rows = _rows(text, where)
+    if not rows:
+        raise UserError(f"{where} is empty; it needs a header.")
+    names = [restore(name) for name in rows[0]]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{where} has two columns named '{name}'; remove one.")
+    for number, row in enumerate(rows[1:], start=1):
+        if len(row) != len(names):
+            raise UserError(
+                f"row {number} of {where} has {len(row)} fields where the header has {len(names)}; "
+                f"it is damaged."
+            )
+    columns = {}
+    by_column = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(names)
+    for name, fields in zip(names, by_column, strict=True):
+        if name in text_columns:
+            safe = {field: restore(field) for field in set(fields)}
+            columns[name] = pd.Series([safe[field] for field in fields], dtype=object)
+        else:
+            columns[name] = _values(fields, f"the column '{name}' of {where}")
+    return pd.DataFrame(columns)
+
+
+class _Echo:
+    """A file that hands back what is written, which the CSV writer passes on."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _fields(column: pd.Series, float_format: str | None) -> list[str]:
+    values = column.astype(object).tolist()
+    texts = {value for value in values if isinstance(value, str)}
+    safe = {value: neutralise(value) for value in texts}
+    return [safe[v] if isinstance(v, str) else _field(v, float_format) for v in values]
+
+
+def _field(value: Any, float_format: str | None) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ""
+    if isinstance(value, float):
+        return repr(float(value)) if float_format is None else float_format % value
+    return str(value)
+
+
+def _rows(text: str, where: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise UserError(f"{where} is not CSV ({error}).") from None
+
+
+def _values(fields: Sequence[str], where: str) -> pd.Series:
+    kinds = set(fields)
+    if kinds and kinds <= set(_TRUTH):
+        return pd.Series([_TRUTH[field] for field in fields])
+    if kinds and "" not in kinds and _OF_WHOLE.issuperset("".join(kinds)):
+        with suppress(ValueError, OverflowError):  # beyond 64 bits: as exact as a float is
+            return pd.Series(np.array([int(field) for field in fields], dtype=np.int64))
+    values = [_number(field) for field in fields]
+    if None in values:
+        number = values.index(None)
+        raise UserError(
+            f"row {number + 1} of {where} holds '{fields[number]}', which is no number."
+        )
+    return pd.Series(values, dtype=np.float64)
+
+
+def _number(field: str) -> float | None:
+    """Return what a field holds, None where it is no number; Python itself would take 1_000."""
+    if not field:
+        return math.nan
+    try:
+        return float(field) if _OF_NUMBERS.issuperset(field) else None
+    except ValueError:
+        return None

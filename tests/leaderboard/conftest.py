@@ -1,0 +1,32 @@
+"""A small board that was really run, for the tests of what is done with published boards."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from published_board import BOARD, Published
+
+from robench.board import read_board
+from robench.execution.run import run_board
+from robench.leaderboard.evidence import SUMS
+from robench.leaderboard.publish import write_leaderboard
+from robench.leaderboard.table import compare_rows, leaderboard
+
+
+@pytest.fixture(scope="session")
+def finished_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``tiny``, the published folder, beside ``cells``."""
+    root = tmp_path_factory.mktemp("board")
+    (root / "tiny.toml").write_text(BOARD)
+    result = run_board(read_board(root / "tiny.toml"), out=root)
+    comparison = compare_rows(result)
+    write_leaderboard(result, leaderboard(result, comparison), comparison, root / "tiny")
+    assert (root / "tiny" / SUMS).exists()
+    return root
+
+
+@pytest.fixture
+def published(finished_board: Path, tmp_path: Path) -> Published:
+    """The board's folder, copied."""
+    shutil.copytree(finished_board / "tiny", tmp_path / "tiny")
+    return Published(tmp_path / "tiny", finished_board)

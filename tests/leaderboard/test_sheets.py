@@ -1,0 +1,161 @@
+"""CSV text that no spreadsheet runs, and that reads back as it was."""
+
+import csv
+import io
+import math
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from robench.errors import UserError
+from robench.leaderboard.sheets import neutralise, read_sheet, restore, to_sheet
+from robench.leaderboard.table import to_csv
+
+BOARDS = Path(__file__).parents[2] / "leaderboards"
+TABLES = [
+    *sorted(BOARDS.glob("*/leaderboard.csv")), *sorted(BOARDS.glob("*/comparisons.csv"))
+]  # fmt: skip
+TEXT = {
+    "group", "defense", "training", "recipe", "backbone", "dataset", "seeds", "flags", "version",
+    "digest", "column", "first", "second", "method",
+}  # fmt: skip
+
+RUN = tuple("=+-@＝＋－＠")  # noqa: RUF001
+BLANK = " \xa0\ufeff\x00\x0b\u2028"
+# Mostly of the characters that matter, so that they meet.
+texts = st.text(st.sampled_from("=+-@\t\r\n',;|\" a1\ufeff＝é\x00\x0b\u2028")) | st.text(  # noqa: RUF001
+    st.characters(exclude_categories=["Cs"])
+)
+names = st.lists(texts, min_size=1, max_size=4, unique=True)
+
+
+def tables(columns: list[str], data: st.DataObject, values: st.SearchStrategy) -> pd.DataFrame:
+    count = data.draw(st.integers(0, 4))
+    rows = {name: data.draw(st.lists(values, min_size=count, max_size=count)) for name in columns}
+    return pd.DataFrame(rows, columns=columns)
+
+
+def begins_a_formula(cell: str) -> bool:
+    return cell.lstrip(BLANK)[:1] in (*RUN, "\t", "\r", "\n")
+
+
+def runs(cell: str) -> bool:
+    return cell.lstrip(f"{BLANK}\t\r\n")[:1] in RUN
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=texts)
+@example("=cmd()")
+@example("'=cmd()")
+@example("''=1;'=2")
+@example("\t=1")
+@example('a","=1')
+def test_neutralised_text_is_restored_and_starts_no_formula(text: str) -> None:
+    safe = neutralise(text)
+    assert restore(safe) == text
+    assert restore(neutralise(safe)) == safe
+    for cell in [safe, *re.split(r"[,;|\"\t\r\n]", safe)]:
+        assert not cell or not begins_a_formula(cell)
+
+
+@pytest.mark.parametrize(
+    "text", ["batchnorm", "simba(samples=50)", "lr=0.01, method=standard", "0 1 2", "a-b", "pgd-20",
+             "it's", "", "8/255", "batchnorm, trained normally", "a = b - c"]
+)  # fmt: skip
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    assert neutralise(text) == text
+
+
+@pytest.mark.parametrize("text", ["=cmd()", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"])  # noqa: RUF001
+def test_formulas_become_text(text: str) -> None:
+    assert neutralise(text).startswith("'")
+
+
+@settings(max_examples=300, deadline=None)
+@given(columns=names, data=st.data())
+def test_text_reads_back_to_the_letter(columns: list[str], data: st.DataObject) -> None:
+    table = tables(columns, data, texts)
+    pd.testing.assert_frame_equal(
+        read_sheet(to_sheet(table), columns), table, check_index_type=False, check_dtype=False
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(columns=names, data=st.data())
+def test_a_cell_of_the_sheet_is_safe_for_every_reader(
+    columns: list[str], data: st.DataObject
+) -> None:
+    text = to_sheet(tables(columns, data, texts))
+    for separator in ",;\t|":
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            for cell in row:
+                assert not runs(cell.strip('"')), (separator, cell)
+
+
+@settings(max_examples=200, deadline=None)
+@given(values=st.lists(st.floats(allow_nan=True) | st.just(-0.0), min_size=1))
+def test_numbers_are_untouched_and_read_back_to_the_bit(values: list[float]) -> None:
+    text = to_sheet(pd.DataFrame({"a": values}), float_format=None)
+    assert "'" not in text
+    found = read_sheet(text, ())["a"]
+    bits = [struct.pack("<d", math.nan if math.isnan(v) else v) for v in values]
+    assert [struct.pack("<d", v) for v in found] == bits
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.booleans())
+def test_whole_numbers_and_truth_values_keep_their_kind(values: list[int], truth: bool) -> None:
+    table = pd.DataFrame({"n": np.array(values, dtype=np.int64), "t": truth})
+    pd.testing.assert_frame_equal(read_sheet(to_sheet(table), ()), table)
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_the_shipped_tables_are_sheets_as_they_are(path: Path) -> None:
+    text = path.read_text()
+    table = read_sheet(text, TEXT)
+    assert to_sheet(table) == text == to_csv(table)
+    pd.testing.assert_frame_equal(
+        table, pd.read_csv(path, dtype=dict.fromkeys(TEXT, object)).fillna(dict.fromkeys(TEXT, ""))
+    )
+
+
+def test_a_hostile_name_in_a_real_table_harms_nothing_and_comes_back() -> None:
+    table = read_sheet((BOARDS / "quick" / "leaderboard.csv").read_text(), TEXT)
+    names = ["=cmd()", "<script>alert(1)</script>", "-2+3|' /C calc'!A0", "a\r\n=b", '"=x"']
+    table["defense"] = names
+    text = to_sheet(table)
+    assert list(read_sheet(text, TEXT)["defense"]) == names
+    assert ",'=cmd()," in text
+    assert text.count("\n") > len(table)
+
+
+def test_missing_values_are_empty_and_windows_line_ends_are_read() -> None:
+    whole = pd.array([1, None], dtype="Int64")
+    table = pd.DataFrame({"n": whole, "x": [0.5, None], "s": ["", "b"]})
+    text = to_sheet(table)
+    assert text == "n,x,s\n1,0.5,\n,,b\n"
+    found = read_sheet(text.replace("\n", "\r\n"), {"s"})
+    assert found["s"].tolist() == ["", "b"]
+    assert math.isnan(found["n"][1])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "the table is empty"),
+        ("a,b\n1\n", "row 1 of the table has 1 fields where the header has 2"),
+        ("a,a\n1,2\n", "two columns named 'a'"),
+        ('a\n"1\n', "the table is not CSV"),
+        ("a\n1\n1_000\n", "row 2 of the column 'a' of the table holds '1_000'"),
+        ("a\n=1+1\n", "holds '=1\\+1', which is no number"),
+    ],
+)
+def test_what_is_damaged_is_told_in_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        read_sheet(text, ())
