@@ -41,6 +41,14 @@ def number(value: Any) -> Any:
     return value
 
 
+def radius_text(eps: float) -> str:
+    """Return a radius as papers write it: ``8/255`` or ``0.2``, whichever says it."""
+    levels = round(255 * eps)
+    if round(eps, 2) == eps or abs(eps - levels / 255) > 1e-6:
+        return f"{eps:.4g}"
+    return f"{levels}/255"
+
+
 def typed_number(text: str) -> Any:
     """Turn what somebody typed, ``0.1`` or ``8/255``, into a float; other text is left as it is."""
     value = number(text)

@@ -1,5 +1,7 @@
 """How figures are written in the sentences of findings."""
 
+from robench.calls import radius_text
+
 
 def percent(share: float) -> str:
     """Return 0.406 as ``40.6%``."""
@@ -8,10 +10,7 @@ def percent(share: float) -> str:
 
 def radius(norm: str, eps: float) -> str:
     """Return a ball's radius as papers write it: ``Linf 8/255``, ``L2 0.5``."""
-    grey = eps * 255
-    if norm == "linf" and abs(grey - round(grey)) < 1e-6 and round(grey) <= 32:
-        return f"Linf {round(grey)}/255"
-    return f"{norm.replace('l', 'L', 1)} {eps:.4g}"
+    return f"{norm.replace('l', 'L', 1)} {radius_text(eps)}"
 
 
 def chance(p: float) -> str:

@@ -1,11 +1,21 @@
-"""What is done with leaderboards: plan and verify them."""
+"""What is done with leaderboards: plan, verify, export and show them."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, app, prepare
+
+Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
+
+
+class Format(StrEnum):
+    """What `robench export` writes."""
+
+    markdown = "markdown"
+    latex = "latex"
 
 
 @app.command()
@@ -32,7 +42,7 @@ def plan(
 
 @app.command()
 def verify(
-    leaderboard: Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")],
+    leaderboard: Published,
     rows: Annotated[
         str, typer.Option("--rows", help="How many rows to make again, drawn by --seed; or 'all'.")
     ] = "1",
@@ -80,3 +90,44 @@ def verify(
         console.print(rerun_table(again.figures, "retrained" if retrain else "attacked again"))
     if not again.sound:
         raise typer.Exit(1)
+
+
+@app.command()
+def page(
+    leaderboard: Published,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file; page.html in the folder if left out.")
+    ] = None,
+) -> None:
+    """Write a leaderboard as one HTML file that opens from disk."""
+    from robench.leaderboard.page import write_page
+    from robench.leaderboard.published import Leaderboard
+
+    console, _ = prepare("cpu", [])
+    path = write_page(Leaderboard.read(leaderboard), out or leaderboard / "page.html")
+    console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    leaderboard: Published,
+    form: Annotated[Format, typer.Option("--format", help="Of the table.")] = Format.markdown,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file; printed if left out.")
+    ] = None,
+    plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
+) -> None:
+    """Print a leaderboard as papers do: Markdown, or LaTeX with booktabs."""
+    from robench.files import write_text
+    from robench.leaderboard.export import to_latex, to_markdown
+    from robench.leaderboard.published import Leaderboard
+
+    prepare("cpu", plugin)
+    board = Leaderboard.read(leaderboard)
+    write = to_markdown if form is Format.markdown else to_latex
+    text = write(board.table, board.board)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    typer.echo(f"wrote {out}")

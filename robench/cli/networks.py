@@ -1,42 +1,51 @@
-"""What is done to a trained network: ``robench attack`` and ``robench spectra``."""
+"""What is done to a trained network: ``robench attack``, ``show`` and ``spectra``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, app, prepare
 from robench.errors import UserError
 
+if TYPE_CHECKING:
+    from robench.execution.attack import Subject
+
+Checkpoint = Annotated[
+    Path | None, typer.Argument(help="weights.safetensors that robench trained, or its folder.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Your own: package.module:build, FILE.py:build, timm:NAME or torchvision:NAME.",
+    ),
+]
+Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of --model.")]
+Eps = Annotated[str, typer.Option("--eps", help="Radius of the ball, e.g. 8/255.")]
+StepSize = Annotated[str, typer.Option("--step-size", help="e.g. 2/255.")]
+Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
+Data = Annotated[
+    str | None, typer.Option("--data", help="Data set; that of the training if left out.")
+]
+Samples = Annotated[int, typer.Option("--samples", min=1, help="Test images.")]
+Seed = Annotated[int, typer.Option("--seed", min=0)]
+
 
 @app.command()
 def attack(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(help="weights.safetensors that robench trained, or its folder."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            help="Your own instead: package.module:build, FILE.py:build, timm:NAME or "
-            "torchvision:NAME.",
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Weights of --model.")
-    ] = None,
+    checkpoint: Checkpoint = None,
+    model: Model = None,
+    weights: Weights = None,
     attacks: Annotated[
         str, typer.Option("--attacks", help="Attacks, separated by commas.")
     ] = "fgsm,pgd-10,pgd-20",
-    eps: Annotated[str, typer.Option("--eps", help="Radius of the ball, e.g. 8/255.")] = "8/255",
-    step_size: Annotated[str, typer.Option("--step-size", help="e.g. 2/255.")] = "2/255",
-    norm: Annotated[str, typer.Option("--norm", help="linf or l2.")] = "linf",
-    data: Annotated[
-        str | None, typer.Option("--data", help="Data set; that of the training if left out.")
-    ] = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Test images.")] = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    eps: Eps = "8/255",
+    step_size: StepSize = "2/255",
+    norm: Norm = "linf",
+    data: Data = None,
+    samples: Samples = 1000,
+    seed: Seed = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
     without: Annotated[
         str, typer.Option("--without", help="Shortcuts of the engine to leave out, e.g. bf16.")
@@ -53,26 +62,12 @@ def attack(
 ) -> None:
     """Attack a network, one of robench's or your own, and print its robust accuracies."""
     from robench.calls import split_calls, typed_number
-    from robench.execution.attack import (
-        attack_subject,
-        cross_check_subject,
-        external_subject,
-        trained_subject,
-    )
+    from robench.execution.attack import attack_subject, cross_check_subject
     from robench.execution.reports import write_attack, write_cross_check
     from robench.screen import ScreenWatcher, cross_check_table, evaluation_table
 
     console, chosen = prepare(device, plugin)
-    if (checkpoint is None) == (model is None):
-        raise UserError("name either a checkpoint that robench trained, or a --model of your own.")
-    if weights is not None and model is None:
-        raise UserError("--checkpoint holds the weights of --model; give robench's own by itself.")
-    where: dict[str, Any] = {"data_dir": data_dir, "samples": samples}
-    if model is not None:
-        subject = external_subject(model, data, weights=weights, **where)
-    else:
-        assert checkpoint is not None
-        subject = trained_subject(checkpoint, data=data, **where)
+    subject = _subject(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
     ball = {"eps": typed_number(eps), "step_size": typed_number(step_size), "norm": norm}
     how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": chosen}
     with ScreenWatcher(console, 1) as watcher:
@@ -89,6 +84,45 @@ def attack(
         written += [write_cross_check(compared, out)] if out else []
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def show(
+    checkpoint: Checkpoint = None,
+    model: Model = None,
+    weights: Weights = None,
+    attack: Annotated[
+        list[str], typer.Option("--attack", help="An attack to show; repeatable.")
+    ] = ["pgd-20"],  # noqa: B006 - Typer copies defaults
+    images: Annotated[int, typer.Option("--images", min=1, help="How many are drawn.")] = 8,
+    eps: Eps = "8/255",
+    step_size: StepSize = "2/255",
+    norm: Norm = "linf",
+    data: Data = None,
+    samples: Samples = 100,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    out: Annotated[Path, typer.Option("--out", help="A .png, .svg or .pdf.")] = Path("show.png"),
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Draw clean and adversarial images, what was changed, and what the network says of them."""
+    from robench.calls import split_calls, typed_number
+    from robench.diagnostics.gallery import check_ending
+    from robench.execution.show import show_attacks
+    from robench.screen import ScreenWatcher
+
+    console, chosen = prepare(device, plugin)
+    check_ending(out)
+    subject = _subject(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
+    ball = {"eps": typed_number(eps), "step_size": typed_number(step_size), "norm": norm}
+    with ScreenWatcher(console, 1) as watcher:
+        gallery = show_attacks(
+            subject, split_calls(",".join(attack)), out, classes=subject.classes, images=images,
+            defaults=ball, seed=seed, device=chosen, watcher=watcher,
+        )  # fmt: skip
+    console.print(gallery.caption, markup=False, highlight=False)
+    console.print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -119,3 +153,18 @@ def spectra(
         console.print(ratios_table(result.ratios))
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _subject(
+    checkpoint: Path | None, model: str | None, weights: Path | None, **how: Any
+) -> "Subject":
+    from robench.execution.attack import external_subject, trained_subject
+
+    if (checkpoint is None) == (model is None):
+        raise UserError("name either a checkpoint that robench trained, or a --model of your own.")
+    if weights is not None and model is None:
+        raise UserError("--checkpoint holds the weights of --model; give robench's own by itself.")
+    if checkpoint is not None:
+        return trained_subject(checkpoint, **how)
+    assert model is not None
+    return external_subject(model, how.pop("data"), weights=weights, **how)

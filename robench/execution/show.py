@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from robench.calls import radius_text
 from robench.diagnostics.gallery import Column, Gallery, check_ending, draw_gallery
 from robench.errors import UserError
 from robench.evaluation import Evaluation
@@ -161,7 +162,7 @@ def _caption(title: str, evaluation: Evaluation, shown: int) -> str:
     sentences = [f"{title}, {int(evaluation.clean.sum())} of them right."]
     for name, outcomes in evaluation.attacks.items():
         ball = evaluation.threat_models[name]
-        within = f" ({ball[0]}, eps {_pixels(ball[1])})" if ball else ""
+        within = f" ({ball[0]}, eps {radius_text(ball[1])})" if ball else ""
         attacked = int(outcomes.correct.sum())
         sentences.append(f"{name}{within} fooled {int(outcomes.fooled.sum())} of {attacked}.")
     sentences.append(
@@ -169,9 +170,3 @@ def _caption(title: str, evaluation: Evaluation, shown: int) -> str:
         f"proportion but at least one of each."
     )
     return " ".join(sentences)
-
-
-def _pixels(eps: float) -> str:
-    """Return a radius as papers write it: 0.2, or 8/255 where it is that."""
-    levels = round(255 * eps)
-    return f"{levels}/255" if abs(eps - levels / 255) < 1e-9 and len(f"{eps:g}") > 4 else f"{eps:g}"

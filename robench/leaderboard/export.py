@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from robench.board import Board
-from robench.calls import parse_call
+from robench.calls import parse_call, radius_text
 from robench.contracts import Attack
 from robench.errors import UserError
 from robench.registry import attacks
@@ -163,7 +163,9 @@ def _threats(board: Board) -> list[str]:
     for name in board.evaluation.attacks:
         attack: Attack = attacks.build(parse_call(name), board.evaluation.defaults)
         ball = attack.threat_model
-        within = f"{_NORMS.get(ball[0], ball[0])}, eps = {_radius(ball[1])}" if ball else "no ball"
+        within = (
+            f"{_NORMS.get(ball[0], ball[0])}, eps = {radius_text(ball[1])}" if ball else "no ball"
+        )
         balls.setdefault(within, []).append(name)
         if attack.samples is not None and attack.samples < board.evaluation.samples:
             fewer.append(f"{name} on the first {attack.samples} images.")
@@ -172,12 +174,6 @@ def _threats(board: Board) -> list[str]:
 
 
 _NORMS = {"linf": "Linf", "l2": "L2"}
-
-
-def _radius(eps: float) -> str:
-    """Return a radius as papers write it: 0.2, or 8/255 where it is that."""
-    levels = round(255 * eps)
-    return f"{levels}/255" if abs(eps - levels / 255) < 1e-9 and len(f"{eps:g}") > 4 else f"{eps:g}"
 
 
 def _listed(values: Iterable[object]) -> str:

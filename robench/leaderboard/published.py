@@ -1,7 +1,7 @@
 """Read a published leaderboard back: the table, and all that it was made from."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,11 +116,15 @@ class Leaderboard:
         ]
         if not files:
             raise UserError(f"{folder / SUMS} names no manifest; publish the board again.")
+        columns = {name: head.columns.get(name) for name in head.board.evaluation.columns}
+        known = {name: column for name, column in columns.items() if column is not None}
+        if len(known) < len(columns) or len(known) < len(head.columns):
+            raise UserError(f"{folder / BOARD}: its columns are not those that its board judges.")
         order = {title: i for i, title in enumerate(head.board.titles)}
         last = len(order)
         files.sort(key=lambda file: (order.get(file.row, last), file.row, file.cell.seed))
-        cells = tuple(PublishedCell(file, _result(file, folder, head), folder) for file in files)
-        return cls(head.name, folder, head.board, head.dataset, head.columns, cells)
+        cells = tuple(PublishedCell(file, _result(file, folder, known), folder) for file in files)
+        return cls(head.name, folder, head.board, head.dataset, known, cells)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -164,17 +168,17 @@ _MANIFEST = re.compile(r"manifests/[^/]+\.json")
 _KEY = re.compile(r"[\w-]{1,80}")
 
 
-def _result(file: CellFile, folder: Path, head: BoardFile) -> CellResult:
+def _result(file: CellFile, folder: Path, columns: Iterable[str]) -> CellResult:
     if file.manifest is None:
         return CellResult(file, {})
     for key in file.manifest.outcomes:
         if not _KEY.fullmatch(key):
             raise UserError(f"the manifest of '{file.row}' has the key '{key[:80]}': no name.")
     keys = {entry.column: key for key, entry in file.manifest.outcomes.items()}
-    missing = [column for column in head.columns if column not in keys]
+    missing = [column for column in columns if column not in keys]
     if missing:
         raise UserError(f"the manifest of '{file.row}' has no outcomes of '{missing[0]}'.")
-    paths = {name: outcome_path(folder, file.cell.key, keys[name]) for name in head.columns}
+    paths = {name: outcome_path(folder, file.cell.key, keys[name]) for name in columns}
     return CellResult(file, OutcomeFiles(paths))
 
 

@@ -37,7 +37,8 @@ def launch(device: torch.device, precision: str) -> Fabric:
         devices = 1 if device.index is None else [device.index]
         return Fabric(accelerator=device.type, devices=devices, precision=PRECISION[precision])
     # Buffers follow from weights and synchronised statistics: they are alike everywhere.
-    strategy = DDPStrategy(timeout=_LONGEST_WAIT, **{_COPY_BUFFERS: False})
+    options: dict[str, Any] = {"timeout": _LONGEST_WAIT, _COPY_BUFFERS: False}
+    strategy = DDPStrategy(**options)
     fabric = Fabric(
         accelerator=device.type,
         strategy=strategy,

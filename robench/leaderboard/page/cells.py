@@ -1,0 +1,69 @@
+"""The cells of a published leaderboard, row by row, and what the page asks of them."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from robench.checks.report import Report
+
+if TYPE_CHECKING:
+    from robench.leaderboard.published import Leaderboard, PublishedCell
+
+DIVERGED = "diverged"
+
+
+def cells_of_rows(board: "Leaderboard") -> "dict[str, list[PublishedCell]]":
+    """Return the cells of each row of the table, best row first, by seed."""
+    rows: dict[str, list[PublishedCell]] = {str(name): [] for name in board.table["defense"]}
+    for cell in board.cells:
+        if cell.row in rows:
+            rows[cell.row].append(cell)
+    return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in rows.items()}
+
+
+def report_of(cell: "PublishedCell") -> Report | None:
+    """Return what the checks of a cell found; None where they were left out.
+
+    Raises:
+        UserError: where their report is damaged.
+    """
+    return Report.from_json(cell.checks) if cell.checks else None
+
+
+def counts_queries(board: "Leaderboard") -> list[str]:
+    """Return the columns of attacks that report queries, in the board's order."""
+    return [c for c in board.board.evaluation.columns if board.columns[c].reports_queries]
+
+
+def threat_model(board: "Leaderboard") -> tuple[str, float] | None:
+    """Return norm and radius of the column that ranks; None where it has no ball."""
+    return board.columns[board.board.evaluation.ranking_column].threat_model
+
+
+def accuracy_columns(board: "Leaderboard") -> list[str]:
+    """Return the columns of the table that are accuracies, clean first, the worst case last."""
+    names = [*board.board.evaluation.columns, "worst_case"]
+    return [name for name in names if f"{name}_mean" in board.table]
+
+
+def flags_of(row: "pd.Series[Any]") -> list[str]:
+    """Return the names of a row's flags."""
+    return str(row["flags"]).split()
+
+
+def sentences(flag: str, cells: "list[PublishedCell]") -> str:
+    """Return what a flag means on this row, with the seed where there are several."""
+    if flag == DIVERGED:
+        return "The training of a seed diverged, so the row has no figures."
+    told: dict[str, list[int]] = {}
+    for cell in cells:
+        report = report_of(cell)
+        if report and flag in report.failed:
+            told.setdefault(report[flag].sentence, []).append(cell.seed)
+    if not told:
+        return "A check failed; its sentence is not stored."
+    if len(cells) == 1:
+        return " ".join(told)
+    return " ".join(
+        f"Seed {', '.join(map(str, seeds))}: {sentence}" for sentence, seeds in told.items()
+    )

@@ -1,0 +1,177 @@
+"""The curves of the page, a row of the table each, small enough to be embedded."""
+
+from collections import defaultdict
+from dataclasses import fields
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from robench.diagnostics.figure import PANELS
+from robench.errors import UserError
+from robench.evaluation.outcomes import Outcomes
+from robench.evaluation.queries import success_curve
+from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
+from robench.leaderboard.page.sharing import thinned
+from robench.leaderboard.page.wording import ball, listed, percent, times
+
+if TYPE_CHECKING:
+    from robench.leaderboard.published import Leaderboard, PublishedCell
+
+Chart = dict[str, Any]
+"""JSON: ``summary`` is the chart in words; ``curves`` holds a list of points a row, by number."""
+
+Ball = tuple[str, float]
+"""Norm and radius."""
+
+STEPS = 60
+"""Steps of a success curve that are kept."""
+
+
+def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
+    """Return the checks' accuracy against the radius, mean over seeds; None where none is stored.
+
+    Points are ``[eps, accuracy]``.
+    """
+    curves: dict[int, list[list[float]]] = {}
+    samples: set[int] = set()
+    for index, cells in enumerate(cells_of_rows(board).values()):
+        reports = [report for cell in cells if (report := report_of(cell)) and report.curve]
+        accuracies: dict[float, list[float]] = defaultdict(list)
+        for report in reports:
+            samples.add(report.samples)
+            for eps, accuracy in report.curve:
+                accuracies[eps].append(accuracy)
+        if reports:
+            curves[index] = [[e, round(fmean(a), 4)] for e, a in sorted(accuracies.items())]
+    if not curves:
+        return None
+    model = threat_model(board)
+    return {
+        "norm": model[0].capitalize() if model else "",
+        "eps": model[1] if model else None,
+        "radius": ball(model).partition(" ")[2],
+        "samples": max(samples),
+        "curves": curves,
+        "summary": _eps_summary(board, curves, model),
+    }
+
+
+def success_against_queries(board: "Leaderboard") -> list[Chart]:
+    """Return a chart a query-counting attack: attacked images fooled against queries.
+
+    Points are ``[queries, share]``, all seeds of a row taken together.
+    """
+    return [chart for column in counts_queries(board) if (chart := _queries(board, column))]
+
+
+def accuracy_against_cost(board: "Leaderboard") -> Chart:
+    """Return ``[training cost, accuracy, low, high]`` of each row that has figures."""
+    column = board.board.evaluation.ranking_column
+    names = ["train_cost", *(f"{column}_{end}" for end in ("mean", "low", "high"))]
+    found = board.table[names].astype(float).round(4)
+    points = {
+        index: [float(v) for v in row]
+        for index, row in enumerate(found.to_numpy())
+        if np.isfinite(row).all()
+    }
+    summary = ""
+    if points:
+        titles = board.table["defense"]
+        cheap, dear = (pick(points, key=lambda i: points[i][0]) for pick in (min, max))
+        summary = " ".join(
+            f"{word}: {titles[i]}, {times(points[i][0])} at {percent(points[i][1])}%."
+            for word, i in (("Cheapest", cheap), ("Dearest", dear))
+        )
+    baseline = board.board.baseline or board.board.titles[0]
+    return {"column": column, "baseline": baseline, "curves": points, "summary": summary}
+
+
+def spectra(board: "Leaderboard") -> Chart | None:
+    """Return conditioning and norm of each network's layers; None where there are no spectra.
+
+    Raises:
+        UserError: where ``spectra.csv`` is not a table of spectra.
+    """
+    path = board.folder / "spectra.csv"
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_csv(path)
+        table = table[table["operator"] == "convolution"]
+        networks = {
+            str(name): {column: _figures(part[column]) for column, _ in PANELS}
+            for name, part in table.groupby("network", sort=False)
+        }
+        layers = [str(layer) for layer in table["layer"].unique()]
+        lengths = {len(v) for columns in networks.values() for v in columns.values()}
+        worst = table.groupby("network")["condition"].max()
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is no table of spectra ({error}); make it anew.") from error
+    if lengths != {len(layers)}:
+        return None  # networks of different layers have no common axis
+    return {
+        "panels": [list(panel) for panel in PANELS],
+        "layers": layers,
+        "networks": networks,
+        "summary": f"The largest condition number of a layer is {worst.min():,.0f} "
+        f"({worst.idxmin()}) at the least and {worst.max():,.0f} ({worst.idxmax()}) at the most.",
+    }
+
+
+def _queries(board: "Leaderboard", column: str) -> Chart | None:
+    curves: dict[int, list[list[float]]] = {}
+    samples = 0
+    for index, cells in enumerate(cells_of_rows(board).values()):
+        together = _together([cell for cell in cells if column in cell.outcomes], column)
+        if together is None or not together.correct.any():
+            continue
+        samples = len(together) // len(cells)
+        curve = success_curve(together)
+        steps = [[int(q), round(float(s), 4)] for q, s in curve.itertuples(index=False)]
+        end = int(together.queries[together.correct].max())
+        last = steps[-1][1] if steps else 0.0
+        curves[index] = [[0, 0.0], *thinned(steps, STEPS), [end, last]]
+    if not curves:
+        return None
+    return {
+        "column": column,
+        "samples": samples,
+        "curves": curves,
+        "summary": "In the end "
+        + _ends(board, {i: points[-1][1] for i, points in curves.items()}, "fooled"),
+    }
+
+
+def _together(cells: "list[PublishedCell]", column: str) -> Outcomes | None:
+    if not cells:
+        return None
+    several = [cell.outcomes[column] for cell in cells]
+    names = [field.name for field in fields(Outcomes)]
+    return Outcomes(**{name: np.concatenate([getattr(o, name) for o in several]) for name in names})
+
+
+def _eps_summary(board: "Leaderboard", curves: dict[int, Any], model: Ball | None) -> str:
+    at = {
+        index: accuracy
+        for index, points in curves.items()
+        for e, accuracy in points
+        if model and abs(e - model[1]) < 1e-9
+    }
+    return f"At {ball(model)}: {_ends(board, at, 'right')}" if at else ""
+
+
+def _ends(board: "Leaderboard", shares: dict[int, float], word: str) -> str:
+    """Return lowest and highest share with the names of their rows."""
+    titles = board.table["defense"]
+    told = []
+    for share in sorted({min(shares.values()), max(shares.values())}):
+        names = [str(titles[i]) for i, value in shares.items() if value == share]
+        who = listed(names) if len(names) <= 3 else f"{len(names)} rows"
+        told.append(f"{percent(share)}% ({who})")
+    return f"from {told[0]} to {told[1]} {word}." if len(told) == 2 else f"{told[0]} {word}."
+
+
+def _figures(column: "pd.Series[float]") -> list[float | None]:
+    return [float(f"{v:.4g}") if np.isfinite(v) else None for v in column]

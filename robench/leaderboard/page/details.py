@@ -1,0 +1,122 @@
+"""What a row stands on: the figures of each seed, the checks, the training, the manifests."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from robench.evaluation.outcomes import Outcomes
+from robench.leaderboard.page.cells import (
+    accuracy_columns,
+    cells_of_rows,
+    flags_of,
+    report_of,
+    sentences,
+    threat_model,
+)
+from robench.leaderboard.page.sharing import own, shared, thinned
+
+if TYPE_CHECKING:
+    from robench.leaderboard.published import Leaderboard, PublishedCell
+
+EPOCHS = 40
+"""Points of a training curve that are kept."""
+
+
+def details(board: "Leaderboard") -> list[dict[str, Any]]:
+    """Return the figures of each row, in the table's order, as JSON."""
+    rows = zip(board.table.iterrows(), cells_of_rows(board).values(), strict=True)
+    return [_row(board, row, cells) for (_, row), cells in rows]
+
+
+def evidence(board: "Leaderboard") -> dict[str, Any]:
+    """Return what the figures stand on, as JSON: the cells of each row, and the comparisons.
+
+    What the manifests of all cells share is told once, as ``shared``; a cell holds the rest.
+    """
+    manifests = {
+        cell_id(cell): {"cell": cell.specification, "manifest": cell.manifest}
+        for cell in board.cells
+    }
+    common = shared(list(manifests.values()))
+    return {
+        "shared": common,
+        "rows": [
+            [_seed(board, cell, own(manifests[cell_id(cell)], common)) for cell in cells]
+            for cells in cells_of_rows(board).values()
+        ],
+        "comparisons": comparisons(board),
+    }
+
+
+def cell_id(cell: "PublishedCell") -> tuple[str, int]:
+    """Return what tells a cell from the others of its board."""
+    return cell.row, cell.seed
+
+
+def comparisons(board: "Leaderboard") -> dict[str, list[Any]]:
+    """Return the pairs of rows column by column; rows by their number in the table."""
+    places = {str(name): index for index, name in enumerate(board.table["defense"])}
+    pairs = board.comparisons
+    known = pairs[pairs["first"].isin(places) & pairs["second"].isin(places)]
+    numbers = ["difference", "low", "high", "disagreement"]
+    return {
+        "first": [places[name] for name in known["first"]],
+        "second": [places[name] for name in known["second"]],
+        **{name: known[name].astype(float).round(4).tolist() for name in numbers},
+        "p": [float(f"{p:.2g}") for p in known["p_holm"].astype(float)],
+        "distinguishable": known["distinguishable"].astype(int).tolist(),
+        "methods": sorted(known["method"].astype(str).unique()),
+    }
+
+
+def _row(board: "Leaderboard", row: "pd.Series[Any]", cells: "list[PublishedCell]") -> Any:
+    figures = {}
+    for column in accuracy_columns(board):
+        ends = ("mean", "std", "low", "high", "rounded", "success", "queries")
+        names = [(end, f"{column}_{end}") for end in ends]
+        figures[column] = {end: row[name] for end, name in names if name in row}
+    plain = ("defense", "training", "recipe", "group", "version", "digest")
+    counts = ("rank", "rank_low", "rank_high", "parameters", "multiply_adds")
+    sizes = ("training_memory_mib", "train_seconds_per_epoch", "train_cost")
+    return {
+        **{name: str(row[name]) for name in plain},
+        **{name: None if pd.isna(row[name]) else row[name] for name in (*counts, *sizes)},
+        "flags": [[flag, sentences(flag, cells)] for flag in flags_of(row)],
+        "figures": figures,
+    }
+
+
+def _seed(board: "Leaderboard", cell: "PublishedCell", evidence: dict[str, Any]) -> Any:
+    report = report_of(cell)
+    return {
+        "seed": cell.seed,
+        "accuracy": _accuracies(board, cell),
+        "checked": report.samples if report else None,
+        "checks": [[f.check, f.passed, f.sentence] for f in report.findings] if report else [],
+        "training": _training(cell.training),
+        "evidence": evidence,
+    }
+
+
+def _accuracies(board: "Leaderboard", cell: "PublishedCell") -> dict[str, float]:
+    outcomes = dict(cell.outcomes)  # read once
+    if not outcomes:
+        return {}
+    ball = threat_model(board)
+    together = [outcomes[name] for name, c in board.columns.items() if c.threat_model == ball]
+    if ball and len(together) > 1:
+        outcomes["worst_case"] = Outcomes.worst_of(together)
+    return {name: round(o.accuracy, 6) for name, o in outcomes.items()}
+
+
+def _training(epochs: list[dict[str, float | None]]) -> dict[str, list[Any]]:
+    """Return loss and accuracies against the epoch, series by series."""
+    if not epochs:
+        return {}
+    names = [n for n in epochs[0] if n == "epoch" or n.endswith(("loss", "accuracy"))]
+    kept = thinned(epochs, EPOCHS)
+    return {name: [_short(epoch.get(name)) for epoch in kept] for name in names}
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -1,0 +1,66 @@
+"""Putting text into an HTML file so that it stays what it is: data are data, scripts are ours."""
+
+import base64
+import gzip
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+# None of these may appear in a <script>: they could end it, open a comment or a character
+# reference; the last two end a line in JavaScript but not in JSON.
+HARMLESS = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
+
+
+def json_for_html(value: Any) -> Markup:
+    """Return compact JSON that can stand in a ``<script type="application/json">``.
+
+    Whatever the strings hold, no tag and no end of the script is in it. A figure that is not
+    finite becomes null.
+    """
+    return Markup(_json(value).translate(HARMLESS))
+
+
+def packed(value: Any) -> str:
+    """Return JSON as base64 of gzip: a quarter of the size, and unpacked by every browser.
+
+    The same value gives the same text.
+    """
+    return base64.b64encode(gzip.compress(_json(value).encode(), mtime=0)).decode()
+
+
+def finite(value: Any) -> Any:
+    """Return plain JSON values: NumPy's scalars as Python's, NaN and infinities as None."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        return finite(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """Return a Content-Security-Policy under which only these scripts run and nothing is loaded.
+
+    Style may be inline: the charts and the positions in the table are styled by attributes.
+    """
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        f"base-uri 'none'; form-action 'none'"
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,115 @@
+"""The words around the table: what the figures stand on, how to reproduce and how to cite them."""
+
+import hashlib
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from robench.calls import radius_text
+from robench.leaderboard.page.cells import threat_model
+from robench.leaderboard.page.wording import ball, percent
+
+if TYPE_CHECKING:
+    from robench.leaderboard.published import Leaderboard
+
+LATEX = str.maketrans(
+    {
+        **{c: f"\\{c}" for c in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+)
+
+
+def facts(board: "Leaderboard") -> list[tuple[str, str]]:
+    """Return what the figures stand on: (term, value)."""
+    spec = board.board
+    data, model, training, seeds = spec.data, spec.model, spec.training, spec.seeds
+    part = f", {percent(data.subset)}% of the training images" if data.subset < 1 else ""
+    noise = f", {percent(data.label_noise)}% of the labels wrong" if data.label_noise else ""
+    how = f"{training.method}, {_counted(training.epochs, 'epoch')}"
+    if training.method == "free":
+        how += f", m = {training.replays}, ε = {radius_text(training.eps)}"
+    devices = {c.manifest.get("environment", {}).get("device", "") for c in board.cells} - {""}
+    alone = " (one: no spread over seeds)" if len(seeds) == 1 else ""
+    told = [
+        ("Data set", f"{board.dataset}{part}{noise}"),
+        ("Network", f"{model.name}, width {model.width}, stem {model.stem}"),
+        ("Training", how),
+        ("Ranked by", f"{spec.evaluation.ranking_column}, {ball(threat_model(board))}".strip(", ")),
+        ("Test images", f"{spec.evaluation.samples:,}"),
+        ("Seeds", ", ".join(map(str, seeds)) + alone),
+        ("Commit", ", ".join(commits(board))),
+        ("Made on", "; ".join(sorted(devices))),
+    ]
+    return [(term, value) for term, value in told if value]
+
+
+def commits(board: "Leaderboard") -> list[str]:
+    """Return the versions of the code that the rows were made with, the best row's first."""
+    versions = [v for text in board.table["version"].dropna().astype(str) for v in text.split()]
+    return list(dict.fromkeys(versions))
+
+
+def commands(board: "Leaderboard") -> str:
+    """Return the shell commands that make the board again, and verify it."""
+    found, name = commits(board), shlex.quote(board.name)
+    seeds = ",".join(map(str, board.board.seeds))
+    lines = []
+    if found:
+        commit, _, dirty = found[0].partition("+")
+        lines.append(f"git checkout {shlex.quote(commit)}")
+        if dirty:
+            lines.append("# the code had changes beside this commit that were not committed")
+    if len(found) > 1:
+        lines.append("# the detail of a row names its commit; in all: " + " ".join(found))
+    lines += [
+        "pip install -e .",
+        f"robench run {name} --seeds {seeds}{_data(board)}{_plugin(board)}",
+        f"robench verify {shlex.quote('leaderboards/' + board.name)}",
+    ]
+    return "\n".join(lines)
+
+
+def row_options(board: "Leaderboard") -> str:
+    """Return what the command that makes one row again ends with."""
+    return f"{_data(board)}{_plugin(board)}"
+
+
+def citation(board: "Leaderboard") -> str:
+    """Return a BibTeX entry that names the board, the commit and the table's hash."""
+    path = board.folder / "leaderboard.csv"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+    notes = [f"commit {commits(board)[0]}"] if commits(board) else []
+    notes += [f"SHA-256 of leaderboard.csv begins with {digest}"] if digest else []
+    return "\n".join(
+        [
+            f"@misc{{robench-{re.sub('[^A-Za-z0-9-]+', '-', board.name)},",
+            f"  title = {{{_latex(board.board.title)}}},",
+            "  author = {{The robench developers}},",
+            f"  howpublished = {{robench leaderboard \\texttt{{{_latex(board.name)}}}}},",
+            f"  note = {{{_latex(', '.join(notes))}}}",
+            "}",
+        ]
+    )
+
+
+def _latex(text: str) -> str:
+    return " ".join(text.translate(LATEX).split())
+
+
+def _data(board: "Leaderboard") -> str:
+    """Images in folders are not ours to name: whoever repeats the board says where they lie."""
+    return " --data-dir DIR" if board.board.data.name == "image_folder" else ""
+
+
+def _plugin(board: "Leaderboard") -> str:
+    own = any(cell.specification.get("plugin_hash") for cell in board.cells)
+    return " --plugin FILE" if own else ""
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")

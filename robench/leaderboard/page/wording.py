@@ -1,0 +1,40 @@
+"""Numbers as the page prints them."""
+
+import math
+
+from robench.calls import radius_text
+
+MISSING, RANGE, TIMES = "\N{EN DASH}", "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+"""What stands where there is no figure, between two ends, and after a ratio."""
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction as percent to one decimal, without the sign: 0.281 -> "28.1"."""
+    return MISSING if _missing(fraction) else f"{100 * float(fraction or 0):.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """Return two fractions as an interval in percent, joined by an en dash."""
+    return MISSING if _missing(low) or _missing(high) else percent(low) + RANGE + percent(high)
+
+
+def ball(threat_model: tuple[str, float] | None) -> str:
+    """Return a threat model in words: "Linf 8/255"; "" where there is none."""
+    if threat_model is None:
+        return ""
+    norm, eps = threat_model
+    return f"{norm.capitalize()} {radius_text(eps) if norm == 'linf' else f'{eps:.4g}'}"
+
+
+def times(factor: float) -> str:
+    """Return a ratio to two decimals, with the sign of multiplication."""
+    return MISSING if _missing(factor) else f"{factor:.2f}{TIMES}"
+
+
+def listed(words: list[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)

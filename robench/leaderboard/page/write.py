@@ -1,0 +1,92 @@
+"""Rendering: template, style, scripts and data become one file that asks for nothing else."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from robench.files import write_text
+from robench.leaderboard.page import charts, guide
+from robench.leaderboard.page.cells import accuracy_columns
+from robench.leaderboard.page.details import details, evidence
+from robench.leaderboard.page.embedding import json_for_html, packed, policy
+from robench.leaderboard.page.rows import table_rows
+
+if TYPE_CHECKING:
+    from robench.leaderboard.published import Leaderboard
+
+FOLDER = "templates/page"
+VENDORED = {"d3": "d3.min.js", "plot": "plot.umd.min.js", "dataTables": "dataTables.min.js"}
+SCRIPTS = ("elements.js", "plots.js", "detail.js", "page.js")
+
+
+def write_page(board: "Leaderboard", path: Path) -> Path:
+    """Write the page of a leaderboard: one HTML file, opened from disk, that loads nothing.
+
+    Args:
+        board: as published.
+        path: the file to write, e.g. ``leaderboards/quick/page.html``.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: where a file of the board is missing or damaged, or ``path`` cannot be written.
+    """
+    write_text(path, render(board))
+    return path
+
+
+def render(board: "Leaderboard") -> str:
+    """Return the page as HTML; every value of the board is escaped."""
+    environment = Environment(
+        loader=PackageLoader("robench", FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scripts = [_vendored(name) for name in VENDORED] + [_text(name) for name in SCRIPTS]
+    eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
+    cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
+    data = {
+        "name": board.name,
+        "ranking": board.board.evaluation.ranking_column,
+        "rowOptions": guide.row_options(board),
+        "charts": {"eps": eps, "queries": queries, "cost": cost, "spectra": layers},
+        "columns": accuracy_columns(board),
+        "rows": details(board),
+    }
+    return environment.get_template("page.html.j2").render(
+        policy=policy(scripts),
+        # Ours and the libraries', not the board's: they hold no "</script>", which a test checks.
+        scripts=[Markup(script) for script in scripts],
+        style=Markup(_text("page.css")),
+        data=json_for_html(data),
+        evidence=packed(evidence(board)),
+        board=board.board,
+        ranking=board.board.evaluation.ranking_column,
+        facts=guide.facts(board),
+        columns=accuracy_columns(board),
+        rows=table_rows(board),
+        eps=eps,
+        queries=queries,
+        cost=cost,
+        spectra=layers,
+        several_seeds=len(board.board.seeds) > 1,
+        methods=sorted(board.table["training"].astype(str).unique()),
+        commands=guide.commands(board),
+        citation=guide.citation(board),
+    )
+
+
+def _text(name: str) -> str:
+    return (files("robench") / FOLDER / name).read_text(encoding="utf-8")
+
+
+def _vendored(name: str) -> str:
+    """Return a library with its licence before it, as the licence asks of every copy."""
+    licence = _text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
+    return f"/*\n{licence}*/\n{_text(f'vendor/{VENDORED[name]}')}"

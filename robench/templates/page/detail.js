@@ -1,0 +1,94 @@
+"use strict";
+// The sheet of one row: all that its figures stand on.
+
+const STATES = new Map([[true, ["passed", "✓ passed"]], [false, ["failed", "✗ failed"]], [null, ["", "not judged"]]]);
+const sheet = document.querySelector("#detail .sheet");
+
+function facts(row) {
+  const rank = row.rank_low === null ? `${row.rank}` : `${row.rank} (95% interval ${row.rank_low} to ${row.rank_high})`;
+  const told = [["Rank", rank], ["Group", row.group], ["Training", [row.training, row.recipe].filter(Boolean).join(", ")],
+    ["Seconds an epoch", isNumber(row.train_seconds_per_epoch) ? row.train_seconds_per_epoch.toFixed(1) : null],
+    ["Training time", isNumber(row.train_cost) ? `${row.train_cost.toFixed(2)}× ${DATA.charts.cost.baseline}` : null],
+    ["Parameters", counted(row.parameters)], ["Multiply-adds an image", counted(row.multiply_adds)],
+    ["Training memory", isNumber(row.training_memory_mib) ? `${row.training_memory_mib.toFixed(1)} MiB` : null],
+    ["Commit", row.version], ["Digest", row.digest]];
+  return el("dl", { class: "facts" }, told.filter(([, value]) => value && value !== MISSING)
+    .map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
+}
+
+function figuresTable(row, seeds) {
+  const several = seeds.length > 1;
+  const figures = DATA.columns.map((name) => [name, row.figures[name]]);
+  const has = (key) => figures.some(([, f]) => isNumber(f[key]));
+  const optional = [["rounded", "still fools at 8 bits, %", percent], ["success", "attacked fooled, %", percent], ["queries", "mean queries", counted]]
+    .filter(([key]) => has(key));
+  const head = [["Accuracy, %"], ["mean", "number"], ...(several ? [["std", "number"]] : []), ["95% interval", "number"],
+    ...(several ? seeds.map((one) => [`seed ${one.seed}`, "number"]) : []), ...optional.map(([, text]) => [text, "number"])];
+  return table(`Figures of ${row.defense}`, head, figures.map(([name, f]) => [
+    name, percent(f.mean), ...(several ? [percent(f.std)] : []), span(f.low, f.high),
+    ...(several ? seeds.map((one) => percent(one.accuracy[name])) : []), ...optional.map(([key, , text]) => text(f[key]))]));
+}
+
+function checks(seeds) {
+  const checked = seeds.filter((one) => one.checks.length);
+  if (!checked.length) return [el("p", { class: "note" }, "The checks of this row were left out.")];
+  const order = [false, true, null];
+  return checked.flatMap((one) => [
+    el("h4", {}, `Seed ${one.seed}, on ${counted(one.checked)} images`),
+    el("ul", { class: "checks" }, one.checks
+      .toSorted((a, b) => order.indexOf(a[1]) - order.indexOf(b[1]))
+      .map(([check, passed, sentence]) => {
+        const [kind, word] = STATES.get(passed);
+        return el("li", {}, el("span", { class: kind }, word), el("strong", {}, check), el("span", {}, sentence));
+      }))]);
+}
+
+function comparisons(index, all) {
+  const rows = [];
+  all.first.forEach((first, i) => {
+    if (first !== index && all.second[i] !== index) return;
+    const sign = first === index ? 1 : -1;
+    const points = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(100 * value).toFixed(1)}`;
+    const ends = [sign * all.low[i], sign * all.high[i]].sort((a, b) => a - b).map(points);
+    const verdict = !all.distinguishable[i] ? "not distinguishable" : sign * all.difference[i] > 0 ? "better" : "worse";
+    rows.push([DATA.rows[sign > 0 ? all.second[i] : first].defense, points(sign * all.difference[i]), ends.join(" to "),
+      percent(all.disagreement[i]), all.p[i] < 1e-4 ? "< 0.0001" : String(all.p[i]), verdict]);
+  });
+  if (!rows.length) return el("p", { class: "note" }, "It is compared with no other row.");
+  const title = `${DATA.rows[index].defense} against the other rows, by ${DATA.ranking}`;
+  return table(title, [["Other row"], ["difference, points", "number"], ["95% interval", "number"],
+    ["disagree, % of images", "number"], ["p (Holm)", "number"], ["this row is", "state"]], rows);
+}
+
+function code(text, label) {
+  const block = el("code", {}, text);
+  return el("div", { class: "code" }, el("pre", { tabindex: "0", role: "region", "aria-label": label }, block), copyButton(block, label));
+}
+
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+
+async function showDetail(index) {
+  const row = DATA.rows[index], { rows, comparisons: pairs, shared } = await unpacked(), seeds = rows[index];
+  const close = el("button", { type: "button", class: "plain close" }, "Close");
+  close.addEventListener("click", () => document.getElementById("detail").close());
+  const training = el("div", { class: "plot" });
+  const command = `robench run ${quoted(DATA.name)} --defenses ${quoted(row.defense)} --seeds ${seeds.map((s) => s.seed).join(",")}${DATA.rowOptions}`;
+  sheet.replaceChildren(
+    el("header", {}, el("h2", { id: "detail-title" }, row.defense), close), facts(row),
+    ...row.flags.map(([flag, sentence]) => el("p", {}, el("span", { class: "failed" }, `Flag ${flag}: `), sentence)),
+    el("h3", {}, "Figures"), figuresTable(row, seeds),
+    el("h3", {}, `Against the other rows, by ${DATA.ranking}`), comparisons(index, pairs),
+    el("h3", {}, "Checks"), ...checks(seeds),
+    el("h3", {}, "Training"), training,
+    el("h3", {}, "Make this row again"), code(command, "the command"),
+    el("h3", {}, "Manifest"),
+    ...seeds.flatMap((one) => [el("h4", {}, `Seed ${one.seed}`),
+      code(JSON.stringify(merged(shared, one.evidence), null, 2), `the manifest of seed ${one.seed}`)]));
+  const dialog = document.getElementById("detail");
+  if (!dialog.open) dialog.showModal();
+  sheet.focus();
+  dialog.scrollTop = 0;
+  const trained = seeds.filter((one) => one.training.epoch?.length);
+  if (trained.length) drawTraining(training, trained);
+  if (!training.childElementCount) training.replaceWith(el("p", { class: "note" }, "No training curve is stored."));
+}

@@ -1,0 +1,69 @@
+"use strict";
+// Elements are made by el() alone: text from outside becomes text, never markup.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const MISSING = "–";
+
+function el(name, attributes, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const isNumber = (value) => typeof value === "number";
+const percent = (share, digits = 1) => (isNumber(share) ? (100 * share).toFixed(digits) : MISSING);
+const counted = (value) => (isNumber(value) ? Math.round(value).toLocaleString("en") : MISSING);
+const brief = (value) => (isNumber(value) ? Number(value.toPrecision(4)).toString() : MISSING);
+const span = (low, high) => (isNumber(low) && isNumber(high) ? `${percent(low)}–${percent(high)}` : MISSING);
+
+/** A table with a caption; the first cell of each row names it. `head` is [text, class] a column. */
+function table(caption, head, rows) {
+  const cell = (value, index) =>
+    el(index ? "td" : "th", { class: head[index][1], scope: index ? null : "row" }, value);
+  return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption },
+    el("table", {},
+      el("caption", { class: "unseen" }, caption),
+      el("thead", {}, el("tr", {}, head.map(([text, kind]) => el("th", { scope: "col", class: kind }, text)))),
+      el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell))))));
+}
+
+let evidence = null;
+/** The evidence of all rows, unpacked when it is first asked for. */
+function unpacked() {
+  evidence ??= (async () => {
+    const bytes = Uint8Array.from(atob(document.getElementById("evidence").textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(stream).text());
+  })();
+  return evidence;
+}
+
+/** What all cells share and what one has of its own, merged; keys sorted. */
+function merged(common, own) {
+  if (own === undefined) return merged(common, {});
+  if (common === undefined) return merged(own, {});
+  const plain = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+  if (!plain(common)) return common;
+  const keys = [...new Set([...Object.keys(common), ...Object.keys(own)])].sort();
+  return Object.fromEntries(keys.map((key) => [key, merged(common[key], own[key])]));
+}
+
+/** A button that copies the text of an element; absent where the browser does not allow it. */
+function copyButton(source, what) {
+  if (!navigator.clipboard) return null;
+  const button = el("button", { type: "button", class: "plain copy", "aria-label": `Copy ${what}` }, "Copy");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not allowed";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  return button;
+}

@@ -1,0 +1,198 @@
+"use strict";
+// Charts by Observable Plot: SVG whose colours are CSS variables, so that they follow the theme.
+
+const COLOURS = 8;
+const SYMBOLS = ["circle", "square", "triangle", "diamond", "cross", "star", "wye", "hexagon"];
+const OTHER = "var(--other)";
+const colour = (slot) => (slot < COLOURS ? `var(--c${slot})` : OTHER);
+const HEXAGON = { draw(context, size) {
+  const radius = Math.sqrt(size / Math.PI);
+  for (let i = 0; i < 6; i++) {
+    context[i ? "lineTo" : "moveTo"](radius * Math.sin(i * Math.PI / 3), radius * Math.cos(i * Math.PI / 3));
+  }
+  context.closePath();
+} };
+const SHAPES = { circle: d3.symbolCircle, square: d3.symbolSquare, triangle: d3.symbolTriangle,
+  diamond: d3.symbolDiamond, cross: d3.symbolCross, star: d3.symbolStar, wye: d3.symbolWye, hexagon: HEXAGON };
+
+/** Rows as series: `name`, `points`, and the slot that says colour and symbol. Grey ones first. */
+function series(curves, shown) {
+  return shown.map((row, slot) => ({ row, slot, name: DATA.rows[row].defense, points: curves[row] }))
+    .filter((one) => one.points).reverse();
+}
+
+function plot(container, options, marks) {
+  const width = options.width ?? container.clientWidth;
+  if (width < 40) return;
+  const chart = Plot.plot({
+    width, height: Math.max(220, Math.min(340, 0.62 * width)), marginLeft: 46, marginBottom: 40, marginTop: 24,
+    marginRight: 20, style: { fontSize: "12px", background: "none" }, ...options, marks,
+  });
+  // One picture with one description: what is in it has no roles of its own.
+  for (const part of chart.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
+  chart.setAttribute("role", "img");
+  chart.setAttribute("aria-label", options.label ?? container.dataset.label);
+  if (options.append) container.append(chart); else container.replaceChildren(chart);
+}
+
+/** A line a row; the grey ones are one mark, for there may be hundreds. */
+function lines(all, x, y, more = {}) {
+  const grey = flat(all.filter((one) => one.slot >= COLOURS));
+  return [
+    Plot.line(grey, { x: (d) => x(d.point), y: (d) => y(d.point), z: (d) => d.one.name, stroke: OTHER, strokeWidth: 0.75, ...more }),
+    ...all.filter((one) => one.slot < COLOURS)
+      .map((one) => Plot.line(one.points, { x, y, stroke: colour(one.slot), strokeWidth: 1.75, ...more })),
+  ];
+}
+
+const dots = (one, points, x, y) => (one.slot < COLOURS
+  ? Plot.dot(points, { x, y, fill: colour(one.slot), stroke: "var(--page)", strokeWidth: 0.75, r: 4.5, symbol: SHAPES[SYMBOLS[one.slot]] })
+  : null);
+
+const tip = (points, x, y, title) => Plot.tip(points, Plot.pointer({
+  x, y, title, fill: "var(--page)", stroke: "var(--soft)", fontSize: 12 }));
+
+const flat = (all) => all.flatMap((one) => one.points.map((point) => ({ one, point })));
+const PERCENT_AXIS = { domain: [0, 100], grid: true, ticks: 5, label: "accuracy, %" };
+
+function drawEps(container, chart, shown) {
+  const all = series(chart.curves, shown);
+  const eps = [...new Set(all.flatMap((one) => one.points.map((p) => p[0])))].sort((a, b) => a - b);
+  const grey = chart.radius.endsWith("/255");
+  const name = (e) => (grey ? brief(255 * e) : Number(e.toPrecision(3)).toString());
+  const x = (p) => p[0], y = (p) => 100 * p[1];
+  plot(container, {
+    x: { type: "symlog", constant: eps[1] ?? 1, ticks: eps, tickFormat: name,
+      label: `ε (${chart.norm})${grey ? ", grey levels of 255" : ""}` },
+    y: PERCENT_AXIS,
+  }, [
+    Plot.ruleY([0]),
+    chart.eps ? Plot.ruleX([chart.eps], { stroke: "var(--soft)", strokeDasharray: "4 3" }) : null,
+    ...lines(all, x, y), ...all.map((one) => dots(one, one.points, x, y)),
+    tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\nε ${name(d.point[0])}: ${percent(d.point[1])}%`),
+  ]);
+  return table("Accuracy in percent against ε", [["Defense"], ...eps.map((e) => [`ε ${name(e)}`, "number"])],
+    all.reverse().map((one) => [one.name, ...eps.map((e) => percent(one.points.find((p) => p[0] === e)?.[1]))]));
+}
+
+function drawCost(container, chart, shown) {
+  const all = series(Object.fromEntries(Object.entries(chart.curves).map(([row, point]) => [row, [point]])), shown);
+  const costs = all.map((one) => one.points[0][0]);
+  const wide = Math.max(...costs) > 12 * Math.min(...costs);
+  const x = (p) => p[0], y = (p) => 100 * p[1];
+  plot(container, {
+    x: { type: wide ? "log" : "linear", domain: wide ? undefined : [0, 1.08 * Math.max(...costs, 1)],
+      label: "training time an epoch, relative", ticks: 5, tickFormat: (v) => `${v}×` },
+    y: { grid: true, label: "accuracy, %", nice: true, ticks: 5, zero: false },
+  }, [
+    Plot.dot(all.filter((one) => one.slot >= COLOURS).map((one) => one.points[0]), { x, y, fill: OTHER, r: 2 }),
+    ...all.filter((one) => one.slot < COLOURS).map((one) => Plot.ruleX(one.points, {
+      x, y1: (p) => 100 * p[2], y2: (p) => 100 * p[3], stroke: colour(one.slot), strokeWidth: 1.5 })),
+    ...all.map((one) => dots(one, one.points, x, y)),
+    tip(flat(all), (d) => x(d.point), (d) => y(d.point),
+      (d) => `${d.one.name}\n${d.point[0].toFixed(2)}×, ${percent(d.point[1])}% (${span(d.point[2], d.point[3])})`),
+  ]);
+  return table(`Accuracy under ${chart.column} against training time`,
+    [["Defense"], ["training time", "number"], ["accuracy, %", "number"], ["95% interval", "number"]],
+    all.reverse().map((one) => [one.name, `${one.points[0][0].toFixed(2)}×`, percent(one.points[0][1]),
+      span(one.points[0][2], one.points[0][3])]));
+}
+
+function drawQueries(container, chart, shown) {
+  const all = series(chart.curves, shown);
+  const x = (p) => p[0], y = (p) => 100 * p[1];
+  const at = (one, share) => one.points.find((p) => p[1] >= share)?.[0];
+  plot(container, {
+    x: { label: "queries", ticks: 6 }, y: { ...PERCENT_AXIS, label: "attacked images fooled, %" },
+  }, [
+    Plot.ruleY([0]),
+    ...lines(all, x, y, { curve: "step-after" }),
+    ...all.map((one) => dots(one, one.points.slice(-1), x, y)),
+    tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\n${percent(d.point[1])}% within ${counted(d.point[0])} queries`),
+  ]);
+  return table("Queries within which a share of the attacked images is fooled",
+    [["Defense"], ...[25, 50, 75].map((s) => [`${s}% fooled`, "number"]), ["fooled at the end, %", "number"]],
+    all.reverse().map((one) => [one.name, ...[0.25, 0.5, 0.75].map((s) => counted(at(one, s))), percent(one.points.at(-1)[1])]));
+}
+
+function drawSpectra(container, chart, shown) {
+  const slots = new Map(shown.map((row, slot) => [DATA.rows[row].defense, slot]));
+  const rows = new Set(DATA.rows.map((row) => row.defense));
+  const networks = Object.entries(chart.networks)
+    .filter(([name]) => slots.has(name) || !rows.has(name))
+    .map(([name, columns]) => ({ name, columns, slot: slots.get(name) ?? COLOURS })).reverse();
+  container.replaceChildren();
+  const room = container.clientWidth, gap = 16;
+  const width = room >= 820 ? Math.floor((room - 2 * gap) / 3) : room;
+  for (const [column, label] of chart.panels) {
+    const all = networks.map((one) => ({ ...one, points: one.columns[column]
+      .map((value, i) => [i + 1, value]).filter((p) => p[1] > 0) }));
+    plot(container, {
+      append: true, width, height: 250, label: `${label} of each layer, one line a network`,
+      x: { label: "layer", ticks: 5, domain: [1, chart.layers.length] },
+      y: { type: "log", label, grid: true, tickFormat: "~s", ticks: 4 },
+    }, [
+      ...lines(all, (p) => p[0], (p) => p[1]),
+      ...all.map((one) => dots(one, one.points.filter((_, i) => i % 4 === 0), (p) => p[0], (p) => p[1])),
+      tip(flat(all), (d) => d.point[0], (d) => d.point[1],
+        (d) => `${d.one.name}\n${chart.layers[d.point[0] - 1]}: ${brief(d.point[1])}`),
+    ]);
+  }
+  const median = (values) => d3.median(values.filter(isNumber));
+  return table("Median and largest over the layers",
+    [["Network"], ...chart.panels.flatMap(([, label]) => [[`${label}: median`, "number"], ["largest", "number"]])],
+    networks.reverse().map((one) => [one.name, ...chart.panels.flatMap(([column]) =>
+      [brief(median(one.columns[column])), brief(d3.max(one.columns[column].filter(isNumber)))])]));
+}
+
+function drawTraining(container, seeds) {
+  container.replaceChildren();
+  const width = Math.min(container.clientWidth, 460);
+  const names = Object.keys(seeds[0]?.training ?? {}).filter((name) => name !== "epoch");
+  const panels = [["accuracy, %", names.filter((n) => n.endsWith("accuracy")), 100], ["loss", names.filter((n) => n.endsWith("loss")), 1]];
+  for (const [label, kinds, unit] of panels) {
+    const all = seeds.flatMap((one) => kinds.map((kind, slot) => ({ kind, slot, seed: one.seed,
+      points: (one.training.epoch ?? []).map((e, i) => [e, one.training[kind]?.[i]]).filter((p) => isNumber(p[1])) })));
+    if (!all.some((one) => one.points.length)) continue;
+    const ends = kinds.map((kind, slot) => ({ kind, slot, point: all.find((one) => one.kind === kind)?.points.at(-1) }))
+      .filter((end) => end.point).sort((a, b) => b.point[1] - a.point[1]);
+    plot(container, { append: true, width, height: 220, marginRight: 110, label: `${label} against the epoch: ${kinds.join(", ")}`,
+      x: { label: "epoch", ticks: 5, tickFormat: "d" }, y: { label, grid: true, ticks: 4, zero: unit === 100 } }, [
+      ...lines(all, (p) => p[0], (p) => unit * p[1]),
+      ...ends.map((end, i) => Plot.text([end], { x: (d) => d.point[0], y: (d) => unit * d.point[1],
+        text: (d) => d.kind.replace("_", " "), textAnchor: "start", dx: 8, dy: ends.length > 1 ? 12 * i - 6 : 0, fill: colour(end.slot) })),
+      tip(flat(all), (d) => d.point[0], (d) => unit * d.point[1], (d) => `${d.one.kind}, seed ${d.one.seed}\nepoch ${d.point[0]}: ${brief(unit * d.point[1])}`),
+    ]);
+  }
+}
+
+/** Legend: symbol and name of the rows with a colour, and how many are grey. */
+function drawLegend(list, shown) {
+  const entry = (slot, text) => {
+    const path = d3.symbol(slot < COLOURS ? SHAPES[SYMBOLS[slot]] : d3.symbolCircle, 64)();
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    for (const [key, value] of Object.entries({ width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" })) svg.setAttribute(key, value);
+    const shape = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+    shape.setAttribute("d", path);
+    shape.setAttribute("fill", colour(slot));
+    return el("li", {}, svg, text);
+  };
+  list.replaceChildren(
+    ...shown.slice(0, COLOURS).map((row, slot) => entry(slot, DATA.rows[row].defense)),
+    ...(shown.length > COLOURS ? [entry(COLOURS, `${shown.length - COLOURS} others`)] : []));
+}
+
+/** Draw all charts for the rows shown, and put the tables below those whose figures are open. */
+function drawCharts(shown) {
+  drawLegend(document.getElementById("legend"), shown);
+  const all = [["chart-eps", drawEps, DATA.charts.eps], ["chart-cost", drawCost, DATA.charts.cost],
+    ...DATA.charts.queries.map((chart, i) => [`chart-queries-${i}`, drawQueries, chart]),
+    ["chart-spectra", drawSpectra, DATA.charts.spectra]];
+  for (const [id, draw, chart] of all) {
+    const figure = document.getElementById(id);
+    if (!figure || !chart) continue;
+    const figures = draw(figure.querySelector(".plot"), chart, shown);
+    const details = figure.querySelector("details");
+    details.replaceChildren(details.querySelector("summary"), figures);
+  }
+}

@@ -1,0 +1,43 @@
+"""What the tests of checks share: attacks, outcomes made up for a fault, a wrapper."""
+
+from collections.abc import Callable
+
+import numpy as np
+from torch import Tensor, nn
+
+from robench.calls import parse_call
+from robench.checks.subject import Subject
+from robench.contracts import Attack
+from robench.evaluation import Outcomes
+from robench.registry import attacks
+
+EPS, STEP = 0.1, 0.025
+
+MakeSubject = Callable[..., Subject]
+
+
+def attack(name: str) -> Attack:
+    """An attack of the board."""
+    return attacks.build(parse_call(name), {"norm": "linf", "eps": EPS, "step_size": STEP})
+
+
+def forged(
+    fooled: range, count: int = 200, *, backwards: int = 1, forwards: int = 1, size: float = EPS
+) -> Outcomes:
+    """Outcomes of an attack that fooled these of ``count`` samples, all right on clean images."""
+    robust = np.ones(count, dtype=bool)
+    robust[list(fooled)] = False
+    sizes = np.full(count, size, dtype=np.float32)
+    costs = [np.full(count, n, dtype=np.int64) for n in (forwards, forwards, backwards)]
+    return Outcomes(np.ones(count, dtype=bool), robust, robust.copy(), *costs, sizes, sizes)
+
+
+class Wrapped(nn.Module):
+    """A network around another one."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)

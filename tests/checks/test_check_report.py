@@ -1,0 +1,44 @@
+"""What the checks found, as stored in a manifest."""
+
+import json
+
+import pytest
+
+from robench.checks import Finding, Report
+from robench.errors import UserError
+
+REPORT = Report(
+    128,
+    (Finding("more_steps", False, "It is weaker."), Finding("transfer", None, "None was given.")),
+    ((0.0, 0.9), (0.1, 0.25)),
+)
+
+
+def test_it_reads_back_from_json() -> None:
+    assert Report.from_json(json.loads(json.dumps(REPORT.to_json()))) == REPORT
+
+
+def test_its_json_is_that_of_the_contract() -> None:
+    assert REPORT.to_json() == {
+        "version": 1,
+        "samples": 128,
+        "findings": [
+            {"check": "more_steps", "passed": False, "sentence": "It is weaker."},
+            {"check": "transfer", "passed": None, "sentence": "None was given."},
+        ],
+        "curve": [{"eps": 0.0, "accuracy": 0.9}, {"eps": 0.1, "accuracy": 0.25}],
+    }
+
+
+def test_what_could_not_be_judged_has_not_failed() -> None:
+    assert REPORT.failed == ["more_steps"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 9}, {"findings": [{"check": "a"}]}, {"curve": [1]}, {"samples": None},
+     {"findings": [{"check": "a", "passed": "yes", "sentence": "b"}]}],
+)  # fmt: skip
+def test_damaged_json_is_told_in_a_sentence(change: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="checks of a cell are damaged"):
+        Report.from_json(REPORT.to_json() | change)

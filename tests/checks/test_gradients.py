@@ -1,0 +1,86 @@
+"""Gradients exist, are finite, and lead upwards."""
+
+import torch
+from faults import MakeSubject, Wrapped
+from torch import Tensor, nn
+
+from robench.checks.gradients import gradients, loss_rises
+from robench.checks.report import Finding
+
+
+def judged(subject_model: nn.Module, make_subject: MakeSubject) -> dict[str, Finding]:
+    return {finding.check: finding for finding in gradients(make_subject(subject_model))}
+
+
+def failed(found: dict[str, Finding]) -> list[str]:
+    return [name for name, finding in found.items() if finding.passed is False]
+
+
+class Lost(torch.autograd.Function):
+    """The identity, whose gradient is replaced."""
+
+    @staticmethod
+    def forward(ctx: object, images: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor  # type: ignore[attr-defined]
+        return images.clone()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * ctx.factor, None  # type: ignore[attr-defined]
+
+
+class Misled(Wrapped):
+    """A network whose gradients are multiplied."""
+
+    def __init__(self, net: nn.Module, factor: float) -> None:
+        super().__init__(net)
+        self.factor = factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(Lost.apply(images, self.factor))
+
+
+def test_honest_gradients_pass(make_subject: MakeSubject, digits_net: nn.Module) -> None:
+    found = judged(digits_net, make_subject)
+    assert all(finding.passed for finding in found.values()), found
+    assert loss_rises(make_subject(digits_net)).passed
+
+
+def test_zero_gradients_are_named(make_subject: MakeSubject, digits_net: nn.Module) -> None:
+    assert failed(judged(Misled(digits_net, 0.0), make_subject)) == ["zero_gradients"]
+
+
+def test_gradients_that_are_not_finite_are_named(
+    make_subject: MakeSubject, digits_net: nn.Module
+) -> None:
+    assert failed(judged(Misled(digits_net, float("nan")), make_subject)) == ["finite_gradients"]
+
+
+def test_logits_that_are_not_finite_are_named_though_nothing_is_right(
+    make_subject: MakeSubject, digits_net: nn.Module
+) -> None:
+    class Broken(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return self.net(images) * float("nan")
+
+    found = judged(Broken(digits_net), make_subject)
+    assert failed(found) == ["finite_gradients"]
+    assert "not finite on 50 of 50 images" in found["finite_gradients"].sentence
+
+
+def test_a_saturated_cross_entropy_is_named(
+    make_subject: MakeSubject, digits_net: nn.Module
+) -> None:
+    class Sure(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return 100 * self.net(images)
+
+    assert failed(judged(Sure(digits_net), make_subject)) == ["saturated_loss"]
+
+
+def test_a_loss_that_does_not_rise_is_named(
+    make_subject: MakeSubject, digits_net: nn.Module
+) -> None:
+    for factor in (0.0, -1.0):  # gradients of nothing, and gradients that lead down
+        finding = loss_rises(make_subject(Misled(digits_net, factor)))
+        assert finding.passed is False, finding.sentence

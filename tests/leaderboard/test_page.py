@@ -1,0 +1,285 @@
+"""The page in a real browser: it sorts, filters, tells, and asks nobody for anything."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import chromium, opened
+from page_boards import Invented, invent
+
+from robench.leaderboard.page import write_page
+
+SENTENCE = "PGD with 100 steps leaves 12.5% where the board's leaves 40.0%."
+ROWS = (
+    Invented("slow", {"clean": 0.8, "pgd-20": 0.6}, seconds=30.0),
+    Invented("quick", {"clean": 0.9, "pgd-20": 0.5}, seconds=5.0),
+    Invented("masked", {"clean": 0.7, "pgd-20": 0.4}, failed={"more_steps": SENTENCE}),
+    Invented("normal", {"clean": 0.95, "pgd-20": 0.02}, method="standard"),
+)
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)> &amp; &',
+    "</script><script>alert(3)</script>",
+    "=cmd()",
+    "{{ 7 * 7 }}'\\u003cb\u2028",
+)
+PHONE = {"viewport": {"width": 360, "height": 740}}
+SPECTRA = """network,layer,operator,channel_condition_median,condition,norm
+slow,net.conv1,convolution,5.4,17.6,5.3
+slow,net.conv2,convolution,1.6,951.8,2.8
+quick,net.conv1,convolution,1.0,12.5,3.1
+quick,net.conv2,convolution,1.0,88.0,1.9
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("board")
+    (folder / "spectra.csv").write_text(SPECTRA)
+    return write_page(invent(ROWS, folder=folder), folder / "page.html")
+
+
+def test_the_best_row_comes_first_and_nothing_is_asked_for_or_complained_of(
+    browser: Any, page_file: Path
+) -> None:
+    with opened(browser, page_file) as seen:
+        assert seen.titles() == ["slow", "quick", "masked", "normal"]
+        assert "a board of the tests (reduced)" in seen.page.inner_text("h1")
+        assert seen.page.title().startswith("a board of the tests (reduced)")
+        seen.page.wait_for_timeout(300)
+        assert (seen.complaints, seen.requests) == ([], [])
+
+
+def test_a_click_on_a_head_sorts_and_says_so(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file) as seen:
+        head = seen.page.locator("#board thead th", has_text="clean")
+        head.click()
+        assert seen.shows("normal", "quick", "slow", "masked")
+        assert head.get_attribute("aria-sort") == "descending"
+        head.click()
+        assert seen.shows("masked", "slow", "quick", "normal")
+        assert head.get_attribute("aria-sort") == "ascending"
+
+
+def test_the_keyboard_sorts_opens_and_closes(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file) as seen:
+        page = seen.page
+        page.locator("#board thead th", has_text="Training time").get_by_role("button").focus()
+        page.keyboard.press("Enter")
+        assert seen.comes(lambda: seen.titles()[0] == "quick")
+        page.locator(".open").first.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog[open]")
+        page.keyboard.press("Escape")
+        assert not page.locator("dialog").is_visible()
+        assert page.evaluate("document.activeElement.textContent") == "quick"
+
+
+def test_the_first_tab_leads_past_the_head_of_the_page(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file) as seen:
+        seen.page.keyboard.press("Tab")
+        assert seen.page.evaluate("document.activeElement.textContent") == "Skip to the table"
+        seen.page.keyboard.press("Enter")
+        assert seen.page.evaluate("document.activeElement.id") == "ranking"
+
+
+def test_filters_leave_the_rows_that_fit_in_table_and_charts(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file) as seen:
+        page = seen.page
+        page.fill("#filter", "qui")
+        assert seen.shows("quick")
+        assert page.inner_text("#count") == "1 of 4 rows"
+        assert seen.comes(lambda: page.locator("#legend li").count() == 1)
+        page.fill("#filter", "")
+        page.select_option("#method", "standard")
+        assert seen.shows("normal")
+        page.select_option("#method", "")
+        page.check("#unflagged")
+        assert seen.shows("slow", "quick", "normal")
+        page.fill("#filter", "no such row")
+        assert seen.shows()
+        assert "No row fits" in page.inner_text("#board tbody")
+        page.wait_for_timeout(200)
+        assert seen.complaints == []
+
+
+def test_a_flag_says_its_sentence_on_focus_on_hover_and_in_the_detail(
+    browser: Any, page_file: Path
+) -> None:
+    with opened(browser, page_file) as seen:
+        page, flag = seen.page, seen.page.locator(".flag")
+        assert SENTENCE in flag.text_content()  # what a screen reader says
+        flag.focus()
+        assert page.locator("#tip").is_visible()
+        assert SENTENCE in page.inner_text("#tip")
+        page.keyboard.press("Escape")
+        assert not page.locator("#tip").is_visible()
+        flag.hover()
+        assert page.locator("#tip").is_visible()
+        page.get_by_role("button", name="masked", exact=True).click()
+        page.wait_for_selector("dialog[open]")
+        assert SENTENCE in page.inner_text("dialog")
+
+
+def test_the_detail_holds_all_that_a_row_stands_on(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file, "#row=quick") as seen:
+        seen.page.wait_for_selector("dialog[open] .plot svg")
+        text = seen.page.inner_text("dialog")
+        assert seen.page.inner_text("#detail-title") == "quick"
+        assert "robench run tests --defenses quick --seeds 0,1" in text
+        for told in ("seed 0", "seed 1", "noise_floor", "not judged", "weights_hash", "p (Holm)"):
+            assert told.casefold() in text.casefold()
+        assert seen.page.locator("dialog .plot svg").count() == 2  # accuracy and loss
+        manifest = seen.page.locator("dialog pre").last.inner_text()
+        assert re.search(r'"outcomes_hash": "[0-9a-f]{64}"', manifest)
+        assert '"device": "cpu: a machine"' in manifest
+
+
+def test_a_manifest_in_the_page_is_the_one_in_the_folder(browser: Any, tmp_path: Path) -> None:
+    board = invent(ROWS)
+    cell = next(c for c in board.cells if (c.row, c.seed) == ("masked", 1))
+    with opened(browser, write_page(board, tmp_path / "page.html"), "#row=masked") as seen:
+        seen.page.wait_for_selector("dialog[open]")
+        shown = json.loads(seen.page.locator("dialog pre").last.inner_text())
+    assert shown == {"cell": cell.specification, "manifest": cell.manifest}
+
+
+def test_every_chart_is_drawn_with_words_and_figures(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file) as seen:
+        page = seen.page
+        for chart in ("eps", "cost", "queries-0", "spectra"):
+            svgs = page.locator(f"#chart-{chart} .plot > svg")
+            assert svgs.count() == (3 if chart == "spectra" else 1)
+            assert svgs.first.get_attribute("role") == "img"
+            assert len(svgs.first.get_attribute("aria-label")) > 30
+            page.click(f"#chart-{chart} summary")
+            assert page.locator(f"#chart-{chart} table").is_visible()
+        mean = page.inner_text("#board tbody tr:first-child td.ranking").split()[0]
+        assert mean in page.inner_text("#chart-cost table tbody tr:first-child")
+
+
+def test_what_is_not_stored_is_said(browser: Any, tmp_path: Path) -> None:
+    rows = (Invented("bare", checked=False), Invented("lost", diverged=True, checked=False))
+    with opened(browser, write_page(invent(rows), tmp_path / "page.html"), "#row=bare") as seen:
+        seen.page.wait_for_selector("dialog[open]")
+        assert "checks of this row were left out" in seen.page.inner_text("dialog")
+        seen.page.keyboard.press("Escape")
+        assert "checks of this board were left out" in seen.page.inner_text("#charts")
+        assert seen.titles() == ["bare", "lost"]
+        assert "diverged" in seen.page.inner_text("#board tbody tr:last-child")
+        seen.page.get_by_role("button", name="lost").click()
+        seen.page.wait_for_selector("dialog[open]")
+        assert "has no figures" in seen.page.inner_text("dialog")
+        assert seen.complaints == []
+
+
+def test_hostile_names_are_only_names(browser: Any, tmp_path: Path) -> None:
+    rows = [
+        Invented(name, failed={"more_steps": name}, method=("free", "standard")[i % 2])
+        for i, name in enumerate(HOSTILE)
+    ]
+    board = invent(rows, title=HOSTILE[2], name=HOSTILE[1])
+    with opened(browser, write_page(board, tmp_path / "page.html")) as seen:
+        page = seen.page
+        assert sorted(page.locator("#board .open").all_text_contents()) == sorted(HOSTILE)
+        assert page.inner_text("h1") == HOSTILE[2]
+        for name in HOSTILE:
+            page.fill("#filter", name[:6])
+            page.locator(".flag").first.hover()
+            page.get_by_role("button", name=name, exact=True).click()
+            page.wait_for_selector("dialog[open]")
+            assert page.text_content("#detail-title") == name
+            page.keyboard.press("Escape")
+        page.locator("#board thead th", has_text="Defense").click()
+        page.wait_for_timeout(200)
+        assert page.locator("#board img, #board script, dialog img, h1 *").count() == 0
+        assert (seen.complaints, seen.requests) == ([], [])
+
+
+def test_the_policy_forbids_scripts_that_are_not_ours(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file) as seen:
+        seen.page.evaluate(
+            "document.body.insertAdjacentHTML('beforeend', '<b onclick=\"window.ran = 1\">x</b>')"
+        )
+        seen.page.evaluate("document.querySelector('body > b').click()")
+        seen.page.evaluate("new Image().src = 'https://example.org/x.png'")
+        seen.page.wait_for_timeout(200)
+        assert seen.page.evaluate("window.ran") is None
+        assert len(seen.complaints) == 2  # refused, both
+
+
+def test_dark_mode_changes_the_colours_of_page_and_charts(browser: Any, page_file: Path) -> None:
+    def colours(scheme: str) -> tuple[str, str]:
+        with opened(browser, page_file, color_scheme=scheme) as seen:
+            back = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+            line = seen.page.evaluate(
+                "getComputedStyle(document.querySelector('#chart-eps [stroke^=var]')).stroke"
+            )
+        return back, line
+
+    light, dark = colours("light"), colours("dark")
+    assert light[0] == "rgb(255, 255, 255)"
+    assert max(map(int, re.findall(r"\d+", dark[0]))) < 50
+    assert light[1] != dark[1]
+
+
+@pytest.mark.parametrize("address", ["", "#row=masked"])
+def test_a_phone_scrolls_the_table_and_not_the_page(
+    browser: Any, page_file: Path, address: str
+) -> None:
+    with opened(browser, page_file, address, **PHONE) as seen:
+        if address:
+            seen.page.wait_for_selector("dialog[open] .plot svg")
+        assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
+        sheet = seen.page.evaluate("document.querySelector('dialog').scrollWidth")
+        assert sheet <= 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(browser: Any, page_file: Path, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+    with opened(browser, page_file, color_scheme=scheme) as seen:
+        found = axe.Axe().run(seen.page).response["violations"]
+        seen.page.locator(".open").nth(2).click()
+        seen.page.wait_for_selector("dialog[open] .plot svg")
+        found += axe.Axe().run(seen.page).response["violations"]
+    assert [(f["id"], [n["html"][:120] for n in f["nodes"]]) for f in found] == []
+
+
+def test_print_shows_the_whole_table_without_its_tools(browser: Any, page_file: Path) -> None:
+    with opened(browser, page_file, color_scheme="dark") as seen:
+        seen.page.emulate_media(media="print", color_scheme="dark")
+        assert not seen.page.locator(".tools").is_visible()
+        overflow = "getComputedStyle(document.querySelector('.scroll')).overflowX"
+        assert seen.page.evaluate(overflow) == "visible"
+        back = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert back == "rgb(255, 255, 255)"
+
+
+def test_a_thousand_cells_are_small_and_usable(browser: Any, tmp_path: Path) -> None:
+    rows = [Invented(f"defense {i}", {"clean": 0.9, "pgd-20": 0.8 - 0.005 * i}) for i in range(100)]
+    board = invent(rows, seeds=range(10), samples=100)
+    path = write_page(board, tmp_path / "page.html")
+    assert path.stat().st_size < 5_000_000
+    with opened(browser, path) as seen:
+        begin = time.perf_counter()
+        seen.page.fill("#filter", "defense 9")
+        assert seen.comes(lambda: seen.page.inner_text("#count") == "19 of 100 rows")
+        assert time.perf_counter() - begin < 2
+        assert len(seen.titles()) == 19  # all with a 9
+        seen.page.wait_for_timeout(300)  # the charts follow
+        begin = time.perf_counter()
+        seen.page.locator(".open").first.click()
+        seen.page.wait_for_selector("dialog[open] .plot svg")
+        assert time.perf_counter() - begin < 3
+        assert seen.complaints == []

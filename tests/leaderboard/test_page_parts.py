@@ -1,0 +1,198 @@
+"""What the page is put together from: words, embedded data, shared manifests, commands."""
+
+import base64
+import gzip
+import hashlib
+import json
+import math
+import re
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from page_boards import COLUMNS, Invented, invent
+
+from robench.errors import UserError
+from robench.leaderboard.page import charts, guide
+from robench.leaderboard.page.cells import accuracy_columns
+from robench.leaderboard.page.details import evidence
+from robench.leaderboard.page.embedding import json_for_html, packed, policy
+from robench.leaderboard.page.rows import table_rows
+from robench.leaderboard.page.sharing import own, shared, thinned
+from robench.leaderboard.page.wording import ball, interval, percent, radius
+from robench.leaderboard.page.write import render
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+TREES = st.dictionaries(
+    st.text(max_size=3),
+    LEAVES | st.dictionaries(st.text(max_size=2), LEAVES, max_size=3),
+    max_size=5,
+)
+ROWS = (Invented("first", {"clean": 0.8, "pgd-20": 0.6}), Invented("second"))
+
+
+@given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_embedded_json_is_the_value_and_holds_no_markup(value: object) -> None:
+    text = json_for_html({"value": value, "tag": "</script><!--"})
+    assert not re.search(r"[<>&\u2028\u2029]", text)
+    assert json.loads(text)["value"] == value
+    assert json.loads(gzip.decompress(base64.b64decode(packed(value)))) == value
+
+
+def test_what_is_not_finite_becomes_null() -> None:
+    text = json_for_html([math.nan, np.float64("inf"), np.int64(3), {"a": np.float32(0.5)}])
+    assert text == '[null,null,3,{"a":0.5}]'
+
+
+@given(st.lists(TREES, min_size=1, max_size=4))
+def test_what_is_shared_and_what_is_own_make_the_whole_again(trees: list[dict]) -> None:
+    def merged(common: dict, rest: dict) -> dict:
+        whole = dict(common)
+        for key, value in rest.items():
+            inner = isinstance(common.get(key), dict) and isinstance(value, dict)
+            whole[key] = merged(common[key], value) if inner else value
+        return whole
+
+    common = shared(trees)
+    assert [merged(common, own(tree, common)) for tree in trees] == trees
+
+
+@given(st.lists(st.integers(), max_size=50), st.integers(2, 20))
+def test_thinned_points_keep_their_order_and_their_ends(points: list[int], most: int) -> None:
+    numbered = list(enumerate(points))
+    kept = thinned(numbered, most)
+    assert len(kept) == min(len(points), most)
+    assert kept == sorted(set(kept))
+    assert kept[:1] + kept[-1:] == numbered[:1] + numbered[-1:]
+
+
+def test_figures_are_printed_as_percent_to_one_decimal() -> None:
+    assert percent(0.28149) == "28.1"
+    assert percent(math.nan) == percent(None) == "\N{EN DASH}"
+    assert interval(0.254, 0.31) == "25.4\N{EN DASH}31.0"
+    assert radius(8 / 255) == "8/255"
+    assert radius(0.2) == "0.2"
+    assert ball(("l2", 0.5)) == "L2 0.5"
+    assert ball(None) == ""
+
+
+def test_the_policy_names_every_script_that_is_on_the_page_and_no_other() -> None:
+    page = render(invent(ROWS))
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    allowed = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert allowed
+    assert allowed[1].replace("&#39;", "'") == policy(scripts)
+    assert len(scripts) == 7
+    assert "default-src 'none'" in policy(scripts)
+
+
+@pytest.mark.parametrize("name", ["d3.min.js", "plot.umd.min.js", "dataTables.min.js"])
+def test_the_libraries_are_the_released_files(name: str) -> None:
+    folder = files("robench") / "templates/page/vendor"
+    sums = dict(
+        reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines()
+    )
+    content = (folder / name).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == sums[name]
+    assert b"</script" not in content.lower()
+    assert b"<!--" not in content
+
+
+def test_the_licences_of_the_libraries_are_in_the_page() -> None:
+    page = render(invent(ROWS))
+    for holder in ("SpryMedia", "Mike Bostock", "Observable, Inc"):
+        assert re.search(rf"/\*[^/]*{holder}.*?(permission notice|WARRANTIES)", page, re.DOTALL)
+
+
+def test_the_page_is_the_same_for_the_same_board() -> None:
+    assert render(invent(ROWS)) == render(invent(ROWS))
+
+
+def test_whiskers_lie_on_one_scale_from_the_lowest_to_the_highest_end() -> None:
+    rows = table_rows(invent(ROWS))
+    whiskers = [f.whisker for row in rows for f in row.figures if f.whisker]
+    assert len(whiskers) == len(rows)
+    assert (min(w[0] for w in whiskers), max(w[2] for w in whiskers)) == (0, 100)
+    assert all(low < mean < high for low, mean, high in whiskers)
+
+
+def test_columns_keep_the_order_of_the_board_not_that_of_the_files() -> None:
+    board = invent(ROWS)
+    shuffled = replace(board, columns=dict(sorted(board.columns.items(), reverse=True)))
+    vars(shuffled)["table"] = board.table
+    assert accuracy_columns(shuffled) == [*COLUMNS, "worst_case"]
+
+
+def test_a_figure_of_a_seed_is_that_of_its_outcomes() -> None:
+    board = invent(ROWS)
+    told = evidence(board)["rows"][0][1]["accuracy"]
+    cell = next(c for c in board.cells if (c.row, c.seed) == ("first", 1))
+    assert told["pgd-20"] == pytest.approx(cell.outcomes["pgd-20"].accuracy)
+    assert told["worst_case"] <= told["pgd-20"]
+
+
+def test_the_curve_against_eps_is_the_mean_over_the_seeds() -> None:
+    board = invent(ROWS)
+    chart = charts.accuracy_against_eps(board)
+    assert chart is not None
+    for index, curve in chart["curves"].items():
+        title = board.table["defense"][index]
+        seeds = [cell.checks["curve"] for cell in board.cells if cell.row == title and cell.checks]
+        means = np.mean([[point["accuracy"] for point in seed] for seed in seeds], axis=0)
+        np.testing.assert_allclose([accuracy for _, accuracy in curve], means, atol=1e-4)
+        assert curve == sorted(curve)
+    assert chart["summary"] == "At Linf 8/255: 40.0% (first and second) right."
+
+
+def test_success_against_queries_starts_at_nothing_and_never_falls() -> None:
+    (chart,) = charts.success_against_queries(invent(ROWS))
+    for points in chart["curves"].values():
+        assert points[0] == [0, 0.0]
+        assert points == sorted(points)
+        assert len(points) <= charts.STEPS + 2
+
+
+def test_spectra_that_are_none_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "spectra.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="no table of spectra"):
+        charts.spectra(invent(ROWS, folder=tmp_path))
+    assert charts.spectra(invent(ROWS)) is None
+
+
+def test_the_commands_make_the_board_again_and_verify_it() -> None:
+    lines = guide.commands(invent(ROWS, name="my board; rm -rf x")).splitlines()
+    assert lines == [
+        "git checkout abcdef012345",
+        "pip install -e .",
+        "robench run 'my board; rm -rf x' --seeds 0,1",
+        "robench verify 'leaderboards/my board; rm -rf x'",
+    ]
+
+
+def test_the_citation_escapes_what_latex_would_run(tmp_path: Path) -> None:
+    (tmp_path / "leaderboard.csv").write_text("rank\n")
+    board = invent(ROWS, title=r"50% of \input{x} & _y_", name="a b", folder=tmp_path)
+    entry = guide.citation(board)
+    assert entry.startswith("@misc{robench-a-b,\n")
+    assert r"{50\% of \textbackslash{}input\{x\} \& \_y\_}" in entry
+    assert hashlib.sha256(b"rank\n").hexdigest()[:16] in entry
+
+
+def test_the_facts_say_what_the_figures_stand_on() -> None:
+    facts = dict(guide.facts(invent(ROWS, seeds=(3,))))
+    assert facts["Seeds"] == "3 (one: no spread over seeds)"
+    assert facts["Ranked by"] == "pgd-20, Linf 8/255"
+    assert facts["Test images"] == "200"
+    assert facts["Commit"] == "abcdef012345"
+
+
+def test_a_commit_with_changes_of_its_own_can_be_checked_out_and_says_so() -> None:
+    board = invent(ROWS)
+    board.table["version"] = "abcdef012345+dirty"
+    lines = guide.commands(board).splitlines()
+    assert lines[0] == "git checkout abcdef012345"
+    assert "not committed" in lines[1]
