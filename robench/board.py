@@ -23,11 +23,12 @@ from robench.specs import (
 
 
 class Arm(Spec):
-    """A row of the board: a defense and what its recipe changes."""
+    """A row of the board: a defense, what its recipe changes, and its network if it has its own."""
 
     defense: str
     label: str = ""
     training: dict[str, Any] = Field(default_factory=dict)
+    model: ModelSpec | None = None
 
     @property
     def title(self) -> str:
@@ -47,12 +48,14 @@ class Board(Spec):
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     arms: tuple[Arm, ...] = ()
+    external: tuple[str, ...] = ()
+    """Rows that are somebody's own networks; published, never trained."""
     baseline: str = ""
     """The row whose training time is 1 in ``train_cost``, and whose adversarial images the others
     are tried on; the first one if left out."""
 
     def rows(self) -> list[tuple[Arm, TrainingSpec]]:
-        """Return the rows of the table to be: every defense, then the arms with recipes.
+        """Return the rows that are trained: every defense, then the arms with recipes.
 
         Raises:
             UserError: where there is no row, two rows have one name, the baseline is no row,
@@ -73,7 +76,7 @@ class Board(Spec):
     @property
     def titles(self) -> list[str]:
         """The names of the rows; nothing is looked up."""
-        return [arm.title for arm in self._arms]
+        return [*(arm.title for arm in self._arms), *self.external]
 
     @property
     def baseline_row(self) -> str:
@@ -100,7 +103,7 @@ class Board(Spec):
                 defense=str(parse_call(arm.defense)),
                 data=self.data.model_copy(update={"name": data_name}),
                 data_hash=data_hash,
-                model=self.model,
+                model=arm.model or self.model,
                 training=self._recipe(arm),
                 seed=seed,
                 plugin_hash=plugin_hash,

@@ -24,11 +24,13 @@ class Costs:
             others are there already. torch counts convolutions and matrix products, not FFTs.
         training_memory_mib: peak of all tensors during forward and backward of a training batch
             (parameters, gradients, activations, temporaries; without the optimizer), MiB.
+
+    None stands for what torch cannot count of somebody's own network.
     """
 
     parameters: int
-    multiply_adds: int
-    training_memory_mib: float
+    multiply_adds: int | None
+    training_memory_mib: float | None
 
 
 def count_costs(

@@ -37,6 +37,21 @@ def load_external(name: str, weights: Path | None = None) -> nn.Module:
     Raises:
         UserError: where there is no such model, it cannot be built, or the weights do not fit.
     """
+    model, normalize = _built_parts(name, pretrained=weights is None)
+    if weights is not None:
+        load_foreign_weights(weights, model)
+    return _assembled(model, normalize)
+
+
+def build_external(name: str) -> nn.Module:
+    """Build the same model as :func:`load_external`, without weights: nothing is downloaded.
+
+    The arguments and errors are those of :func:`load_external`.
+    """
+    return _assembled(*_built_parts(name, pretrained=False))
+
+
+def _built_parts(name: str, *, pretrained: bool) -> tuple[nn.Module, Normalize | None]:
     where, colon, rest = name.partition(":")
     if not colon or not rest:
         raise UserError(
@@ -44,11 +59,13 @@ def load_external(name: str, weights: Path | None = None) -> nn.Module:
             f"FILE.py:function."
         )
     with torch.random.fork_rng(devices=[]):  # whatever their code draws or seeds
-        model, mean, std = _parts(where, rest, pretrained=weights is None)
-    if weights is not None:
-        load_foreign_weights(weights, model)
-    if mean is not None and std is not None:
-        model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), net=model))
+        model, mean, std = _parts(where, rest, pretrained=pretrained)
+    return model, Normalize(mean, std) if mean is not None and std is not None else None
+
+
+def _assembled(model: nn.Module, normalize: Normalize | None) -> nn.Module:
+    if normalize is not None:
+        model = nn.Sequential(OrderedDict(normalize=normalize, net=model))
     return model.eval()
 
 

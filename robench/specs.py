@@ -9,13 +9,25 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from robench.calls import number
 from robench.errors import did_you_mean
 
 SPEC_VERSION = 1
 """Part of every cell's identity; raised when the same specification comes to mean other work."""
+
+HASH = r"^[0-9a-f]{64}$"
+"""sha256 in hexadecimal."""
 
 
 def _pixel_units(value: Any) -> Any:
@@ -128,7 +140,17 @@ class EvaluationSpec(Spec):
         return "pgd-20" if "pgd-20" in self.attacks else self.attacks[-1]
 
 
-class Cell(Spec):
+class Hashed(Spec):
+    """A specification that is known by its hash."""
+
+    @cached_property
+    def key(self) -> str:
+        """The name of the cell's folder: a hash of the specification."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Cell(Hashed):
     """One network to be trained: all that its weights depend on, and nothing else."""
 
     defense: str
@@ -140,11 +162,48 @@ class Cell(Spec):
     plugin_hash: str | None = None
     version: int = SPEC_VERSION
 
-    @cached_property
-    def key(self) -> str:
-        """The name of the cell's folder: a hash of the specification."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+class ExternalCell(Hashed):
+    """Somebody's own network, which robench judges but did not train.
+
+    Attributes:
+        architecture: what builds it, as ``--model`` names it, without the folder of a file.
+        code_hash: sha256 of the ``.py`` file that builds it, where there is one.
+        weights_hash: sha256 of its safetensors file.
+        data: the images that it is judged on.
+        data_hash: their fingerprint.
+        seed: of the attacks.
+    """
+
+    architecture: str = Field(pattern=r"^[^/\\]{1,160}$")
+    code_hash: str | None = Field(None, pattern=HASH)
+    weights_hash: str = Field(pattern=HASH)
+    data: DataSpec
+    data_hash: str
+    seed: int
+    version: int = SPEC_VERSION
+
+    @property
+    def file(self) -> str | None:
+        """The name of the ``.py`` file that builds it, or None."""
+        where = self.architecture.partition(":")[0]
+        return where if where.endswith(".py") else None
+
+    @property
+    def of_library(self) -> bool:
+        """It is built by timm or torchvision, not by code of its author."""
+        return self.architecture.startswith(("timm:", "torchvision:"))
+
+
+def _kind(value: Any) -> str:
+    known = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return "external" if "architecture" in known else "trained"
+
+
+AnyCell = Annotated[
+    Annotated[Cell, Tag("trained")] | Annotated[ExternalCell, Tag("external")], Discriminator(_kind)
+]
+"""A network of a board; a wrong key is only told of the kind that is meant."""
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

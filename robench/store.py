@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from robench.errors import UserError
 from robench.files import write_json
-from robench.specs import Cell
+from robench.specs import Cell, ExternalCell
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RunStore:
 
     root: Path
 
-    def open(self, cell: Cell) -> CellFolder:
+    def open(self, cell: Cell | ExternalCell) -> CellFolder:
         """Return the folder of ``cell``, made where it is new.
 
         Raises:

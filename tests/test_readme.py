@@ -67,12 +67,22 @@ def test_run_attacks(robench: Command, folder: Path, capsys: pytest.CaptureFixtu
 def test_publish_a_leaderboard(
     robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (_, command), (_, code), (_, other) = story("Publish a leaderboard")
+    (_, command), (_, code), (_, reading), (_, using), (_, other) = story("Publish a leaderboard")
     run_lines(command, robench, folder)
     exec(compile(code, "README", "exec"), {})
     assert "pgd-20_low" in capsys.readouterr().out
+    exec(compile(reading, "README", "exec"), {})
+    assert "flags" in capsys.readouterr().out
+    run_lines(using, robench, folder)
+    assert (folder / "results" / "my_board" / "page.html").stat().st_size > 100_000
     assert "cifar10-linf-small" in shipped_boards()
     assert "cifar10-linf-small --data-dir" in other
+
+
+def test_see_what_an_attack_does(robench: Command, folder: Path) -> None:
+    ((_, commands),) = story("See what an attack does")
+    run_lines(commands, robench, folder)
+    assert (folder / "show.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_two_commands_are_at_the_top() -> None:

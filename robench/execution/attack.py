@@ -93,6 +93,16 @@ def external_subject(
         raise UserError("say which images --model is for: --data image_folder:DIR or --data NAME.")
     model = load_external(name, weights)
     dataset = load_dataset(data, data_dir)
+    check_fit(model, name, dataset)
+    return _subject(model, dataset, samples, name)
+
+
+def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
+    """Ask a network about one black image of a data set.
+
+    Raises:
+        UserError: where it cannot take it, or does not return a logit a class.
+    """
     shape = (dataset.in_channels, *dataset.image_size)
     try:
         with torch.no_grad():
@@ -110,7 +120,6 @@ def external_subject(
             f"classes: (1, {dataset.num_classes}) is needed; for a model of a library write "
             f"NAME(num_classes={dataset.num_classes}) and give its weights with --checkpoint."
         )
-    return _subject(model, dataset, samples, name)
 
 
 def attack_subject(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 import torch
+from torch import nn
 
 from robench.calls import parse_call
 from robench.checkpoint import Network, load_weights, save_weights
@@ -23,10 +24,10 @@ from robench.execution.results import (
     OutcomeFiles,
 )
 from robench.execution.watcher import Watcher
-from robench.files import read_json, write_json
+from robench.files import read_json, write_bytes, write_json
 from robench.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.registry import attacks
-from robench.specs import Cell, EvaluationSpec
+from robench.specs import Cell, EvaluationSpec, ExternalCell
 from robench.store import CellFolder, RunStore
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
@@ -65,7 +66,33 @@ def run_cell(cell: Cell, title: str, place: Workplace) -> CellResult:
         missing = [name for name in names if outcome_key(name, place) not in stored]
         place.watcher.cell(title, cell.seed, "attacking" if missing else "stored")
         if missing:
-            _attack(cell, folder, place, missing)
+            with torch.random.fork_rng():
+                model = load_weights(folder.weights, Network.of(cell, place.dataset).build())
+            attack_network(model, cell.seed, folder, place, missing)
+        return _result(cell, folder, place)
+
+
+def judge_network(
+    cell: ExternalCell, model: nn.Module, weights: bytes, title: str, place: Workplace
+) -> CellResult:
+    """Attack somebody's own network as the board's are, and return its result.
+
+    Args:
+        cell: its specification.
+        model: with its weights, in eval mode.
+        weights: its safetensors file.
+        title: of its row.
+        place: where to work and keep the outcomes.
+
+    Raises:
+        UserError: where the store cannot be written.
+    """
+    folder = place.store.open(cell)
+    with place.store.lock(folder):
+        place.watcher.cell(title, cell.seed, "attacking")
+        write_bytes(folder.weights, weights)
+        write_json(folder.manifest, _made_with(cell, folder, place, training_seconds=None))
+        attack_network(model, cell.seed, folder, place, place.evaluation.columns)
         return _result(cell, folder, place)
 
 
@@ -88,17 +115,23 @@ def train_cell(cell: Cell, folder: CellFolder, place: Workplace) -> None:
     network = Network.of(cell, place.dataset)
     facts = {"cell": cell.key, "dataset": place.dataset.name, "seed": cell.seed}
     save_weights(folder.weights, model, network, **facts)
-    manifest = {
+    seconds = sum(epoch.seconds for epoch in epochs)
+    write_json(folder.manifest, _made_with(cell, folder, place, training_seconds=seconds))
+    folder.checkpoint.unlink(missing_ok=True)
+
+
+def _made_with(
+    cell: Cell | ExternalCell, folder: CellFolder, place: Workplace, training_seconds: float | None
+) -> dict[str, object]:
+    return {
         "specification": cell.key,
         "version": code_version(),
         "environment": environment(place.device),
         "data_hash": cell.data_hash,
-        "training_seconds": sum(epoch.seconds for epoch in epochs),
+        "training_seconds": training_seconds,
         "peak_memory_mib": peak_memory_mib(place.device),
         "weights_hash": file_hash(folder.weights),
     }
-    write_json(folder.manifest, manifest)
-    folder.checkpoint.unlink(missing_ok=True)
 
 
 def judged_images(dataset: DataSet, samples: int) -> Images:
@@ -125,10 +158,18 @@ def outcome_key(name: str, place: Workplace) -> str:
     return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _attack(cell: Cell, folder: CellFolder, place: Workplace, missing: Sequence[str]) -> None:
-    network = Network.of(cell, place.dataset)
-    with torch.random.fork_rng():
-        model = load_weights(folder.weights, network.build())
+def attack_network(
+    model: nn.Module, seed: int, folder: CellFolder, place: Workplace, missing: Sequence[str]
+) -> None:
+    """Attack a network, and keep outcomes and what they were made with in its folder.
+
+    Args:
+        model: images in [0, 1] -> logits.
+        seed: of the attacks.
+        folder: holds a manifest.
+        place: where to work.
+        missing: the columns to make.
+    """
     model.to(place.device).to(memory_format=torch.channels_last)
     sample = judged_images(place.dataset, place.evaluation.samples)
     manifest = read_json(folder.manifest)
@@ -140,7 +181,7 @@ def _attack(cell: Cell, folder: CellFolder, place: Workplace, missing: Sequence[
             sample.labels,
             [name for name in group if name != "clean"],
             defaults=place.evaluation.defaults,
-            seed=cell.seed,
+            seed=seed,
             batch_size=place.evaluation.batch_size,
             without=place.evaluation.without,
             device=place.device,
@@ -177,7 +218,7 @@ def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]
     return [*clean, *(list(group) for group in group_by_search(attacking))]
 
 
-def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
+def _result(cell: Cell | ExternalCell, folder: CellFolder, place: Workplace) -> CellResult:
     if folder.diverged.exists():
         note = Divergence.model_validate(read_json(folder.diverged))
         return CellResult(Evidence(cell=cell, diverged=note), {})
@@ -186,7 +227,7 @@ def _result(cell: Cell, folder: CellFolder, place: Workplace) -> CellResult:
     manifest = read_json(folder.manifest)
     # Outcomes of other boards and of earlier versions are stored too, but no part of this result.
     own = {key: manifest["outcomes"][key] | {"column": name} for name, key in keys.items()}
-    log = pd.read_csv(folder.log)
+    log = pd.read_csv(folder.log) if folder.log.exists() else pd.DataFrame()
     evidence = Evidence(
         cell=cell,
         manifest=Manifest.model_validate(manifest | {"outcomes": own}),

@@ -19,7 +19,7 @@ from robench.execution.cell import Workplace, judged_images
 from robench.execution.results import CellResult, CheckReport, RowResult
 from robench.files import read_json, write_json
 from robench.registry import attacks
-from robench.specs import Cell
+from robench.specs import Cell, ExternalCell
 from robench.store import CellFolder
 
 
@@ -81,7 +81,12 @@ def _checked(
 
 
 def check_cell(
-    title: str, cell: CellResult, source: CellResult | None, ball: Ball, place: Workplace
+    title: str,
+    cell: CellResult,
+    source: CellResult | None,
+    ball: Ball,
+    place: Workplace,
+    model: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Return the report of a cell's checks as JSON values.
 
@@ -91,6 +96,7 @@ def check_cell(
         source: the cell whose adversarial images are tried on it.
         ball: that is searched.
         place: the store holds the weights of both.
+        model: the cell's network; built from its specification if left out.
     """
     folder = place.store.open(cell.evidence.cell)
     path = folder.path / "checks" / f"{_identity(cell, source, ball, place)}.json"
@@ -102,7 +108,7 @@ def check_cell(
     sample = judged_images(place.dataset, evaluation.samples)
     named = [name for name in cell.outcomes if name != "clean"]
     report = check_model(
-        _network(cell.evidence.cell, place),
+        _network(cell.evidence.cell, place) if model is None else model,
         sample.images,
         sample.labels,
         ball=(ball.norm, ball.eps),
@@ -123,7 +129,8 @@ def check_cell(
     return report
 
 
-def _network(cell: Cell, place: Workplace) -> nn.Module:
+def _network(cell: Cell | ExternalCell, place: Workplace) -> nn.Module:
+    assert isinstance(cell, Cell)
     folder = CellFolder(place.store.root / cell.key)
     with torch.random.fork_rng():
         model = load_weights(folder.weights, Network.of(cell, place.dataset).build())

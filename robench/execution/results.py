@@ -13,10 +13,7 @@ from robench.board import Board
 from robench.contracts import Attack
 from robench.costs import Costs
 from robench.evaluation import Outcomes
-from robench.specs import Cell, Spec, TrainingSpec
-
-HASH = r"^[0-9a-f]{64}$"
-"""sha256 in hexadecimal."""
+from robench.specs import HASH, AnyCell, Cell, Spec, TrainingSpec
 
 
 class OutcomeEntry(Spec):
@@ -30,13 +27,16 @@ class OutcomeEntry(Spec):
 
 
 class Manifest(Spec):
-    """What a cell was made with. Nothing private is in it."""
+    """What a cell was made with. Nothing private is in it.
+
+    ``training_seconds`` is None for somebody's own network.
+    """
 
     specification: str
     version: str
     environment: dict[str, str]
     data_hash: str
-    training_seconds: float
+    training_seconds: float | None
     peak_memory_mib: int
     weights_hash: str = Field(pattern=HASH)
     outcomes: dict[str, OutcomeEntry]
@@ -84,7 +84,7 @@ class Evidence(Spec):
         checks: the report of :mod:`robench.checks`, or None where they were left out.
     """
 
-    cell: Cell
+    cell: AnyCell
     manifest: Manifest | None = None
     diverged: Divergence | None = None
     training: tuple[dict[str, float | None], ...] = ()
@@ -185,9 +185,10 @@ class RowResult:
     cells: tuple[CellResult, ...]
 
     @property
-    def recipe(self) -> TrainingSpec:
-        """How its cells were trained."""
-        return self.cells[0].evidence.cell.training
+    def recipe(self) -> TrainingSpec | None:
+        """How its cells were trained; None for somebody's own network."""
+        cell = self.cells[0].evidence.cell
+        return cell.training if isinstance(cell, Cell) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,13 +122,20 @@ def check_names(board: Board) -> None:
     """Build every defense and attack that a board names, so that a wrong name costs no work.
 
     Raises:
-        UserError: for the first name or option that is not there.
+        UserError: for the first name or option that is not there, and for rows that no training
+            can make.
     """
+    if board.external:
+        raise UserError(
+            f"the row '{board.external[0]}' is somebody's own network, which is judged and not "
+            f"trained; take it out of 'external' and add it with 'robench submit --model'."
+        )
     for arm, _ in board.rows():
         defenses.build(parse_call(arm.defense))
     for attack in board.evaluation.attacks:
         attacks.build(parse_call(attack), board.evaluation.defaults)
-    backbones.get(board.model.name)
+    for model in {board.model, *(arm.model for arm, _ in board.rows() if arm.model)}:
+        backbones.get(model.name)
 
 
 def check_sizes(board: Board, dataset: DataSet) -> None:

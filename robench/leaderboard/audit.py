@@ -14,6 +14,7 @@ from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.table import compare_rows, leaderboard, read_csv, to_csv
 from robench.provenance import file_hash
 from robench.registry import defenses
+from robench.specs import ExternalCell
 
 
 def audit(board: Leaderboard) -> list[str]:
@@ -54,6 +55,9 @@ def _cell_problems(cell: PublishedCell) -> Iterator[str]:
         )
     if manifest.data_hash != cell.file.cell.data_hash:
         yield f"{name}: specification and manifest name different data."
+    spec = cell.file.cell
+    if isinstance(spec, ExternalCell) and spec.weights_hash != manifest.weights_hash:
+        yield f"{name}: specification and manifest name different weights."
     for key, entry in manifest.outcomes.items():
         path = cell.path_of(key)
         if not path.is_file():
@@ -66,9 +70,15 @@ def _plan_problems(board: Leaderboard) -> Iterator[str]:
     """Compare what was done with what the board says."""
     there = {(cell.row, cell.seed) for cell in board.cells}
     for title in board.board.titles:
+        if title in board.board.external:
+            if [cell.row for cell in board.cells].count(title) != 1:
+                yield f"'{title}' is somebody's own network and must have one manifest."
+            continue
         for seed in board.board.seeds:
             if (title, seed) not in there:
                 yield f"'{title}', seed {seed}, is on the board but has no manifest."
+    if len({cell.file.cell.data_hash for cell in board.cells}) > 1:
+        yield "its rows were judged on different data."
     for cell in board.cells:
         if cell.row not in board.board.titles or cell.seed not in board.board.seeds:
             yield f"'{cell.row}', seed {cell.seed}, has a manifest but is not on the board."
@@ -79,6 +89,11 @@ def _plan_problems(board: Leaderboard) -> Iterator[str]:
 def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
     """Return where a cell's specification is not the board's, or None; also for unknown entries."""
     done = cell.file.cell
+    if isinstance(done, ExternalCell) != (cell.row in board.external):
+        return "it must be somebody's own network in its manifest and on the board, or in neither."
+    if isinstance(done, ExternalCell):
+        planned_data = board.data.model_copy(update={"name": dataset})
+        return None if done.data == planned_data else "its data is not that of the board."
     try:
         arm = next(arm for arm, _ in board.rows() if arm.title == cell.row)
         plugin = defenses.plugin_hash(parse_call(arm.defense))

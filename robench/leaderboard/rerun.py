@@ -12,13 +12,15 @@ import torch
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.evaluation import Outcomes
-from robench.execution.cell import Workplace, run_cell
+from robench.execution.cell import Workplace, judge_network, run_cell
+from robench.execution.external import rebuild
 from robench.execution.results import CellResult
 from robench.execution.watcher import Silent, Watcher
 from robench.files import write_bytes, write_json, write_text
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.statistics import estimate
 from robench.provenance import file_hash
+from robench.specs import Cell, ExternalCell
 from robench.store import CellFolder, RunStore
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within the interval", "not reproduced"
@@ -56,6 +58,7 @@ def rerun(
     data_dir: Path | None = None,
     device: torch.device | None = None,
     watcher: Watcher | None = None,
+    trust_code: bool = False,
 ) -> Rerun:
     """Attack the weights of rows again, and compare with what was published.
 
@@ -69,6 +72,7 @@ def rerun(
         data_dir: where the data set is, or is downloaded to.
         device: where to work; the CPU by default.
         watcher: told how the work goes.
+        trust_code: execute the code that came with somebody's own network, where it needs it.
 
     Raises:
         UserError: where the images are not those of the board, or an entry is not registered.
@@ -82,6 +86,9 @@ def rerun(
         name = f"'{cell.row}', seed {cell.seed}"
         if cell.file.manifest is None and not retrain:
             notes.append(f"{name}: it diverged; only --retrain can make it again.")
+            continue
+        if (reason := _out_of_reach(cell, retrain, trust_code)) is not None:
+            notes.append(f"{name}: {reason}")
             continue
         weights = None if retrain else find_weights(board.folder, cell, stores)
         if weights is None and not retrain:
@@ -100,9 +107,7 @@ def rerun(
                 device=device or torch.device("cpu"),
                 watcher=watcher or Silent(),
             )
-            if weights is not None:
-                _lay_out(cell, weights, place.store)
-            found = run_cell(cell.file.cell, cell.row, place)
+            found = _made_again(cell, weights, place, board.folder)
             if found.diverged != (cell.file.manifest is None):
                 notes.append(f"{name}: training {'diverged' if found.diverged else 'ended well'}.")
                 broken = True
@@ -134,6 +139,32 @@ def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[Path]) -> P
     places = [folder / "weights" / f"{key}.safetensors"]
     places += [CellFolder(store / "cells" / key).weights for store in stores]
     return next((path for path in places if path.is_file()), None)
+
+
+def _out_of_reach(cell: PublishedCell, retrain: bool, trust_code: bool) -> str | None:
+    """Return why a network is not made again, whatever files there are; None where it can be."""
+    spec = cell.file.cell
+    if isinstance(spec, Cell):
+        return None
+    if retrain:
+        return "it is somebody's own network, which robench cannot train."
+    if spec.of_library or trust_code:
+        return None
+    code = f"model/{spec.file}" if spec.file else spec.architecture.partition(":")[0]
+    return f"the code of {code} was not run; read it, and --trust-code runs it."
+
+
+def _made_again(
+    cell: PublishedCell, weights: Path | None, place: Workplace, folder: Path
+) -> CellResult:
+    spec = cell.file.cell
+    if isinstance(spec, ExternalCell):
+        assert weights is not None
+        model = rebuild(spec, weights, folder / "model", place.dataset)
+        return judge_network(spec, model, weights.read_bytes(), cell.row, place)
+    if weights is not None:
+        _lay_out(cell, weights, place.store)
+    return run_cell(spec, cell.row, place)
 
 
 def _images(board: Leaderboard, data: str | None, data_dir: Path | None) -> DataSet:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from robench.board import Board
 from robench.evaluation.outcomes import Outcomes
 from robench.execution.results import BoardResult, Column, RowResult
 from robench.leaderboard.comparison import Comparison, compare
 from robench.leaderboard.sheets import read_sheet, to_sheet
 from robench.leaderboard.statistics import estimate
 from robench.recipes import differences
+from robench.specs import ExternalCell
 
 SCHEMA = 1
 """Version of the columns; raised when one is renamed, removed or comes to mean something else."""
@@ -93,13 +95,9 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
     figures |= _worst_case(result, outcomes)
     digests = "".join(cell.digest for cell in cells)
     flags = dict.fromkeys(flag for cell in cells for flag in cell.flags)
-    network = cells[0].evidence.cell.model
     return {
         "defense": row.title,
-        "training": row.recipe.method,
-        "recipe": differences(row.recipe, board.training),
-        "backbone": network.name,
-        "width": network.width,
+        **_made(row, board),
         "dataset": result.dataset,
         "seeds": " ".join(str(cell.seed) for cell in cells),
         "samples": board.evaluation.samples,
@@ -107,13 +105,31 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
         "train_seconds_per_epoch": sum(c.seconds_per_epoch for c in cells) / len(cells),
         "train_cost": math.nan,
         "parameters": row.costs.parameters,
-        "multiply_adds": row.costs.multiply_adds,
-        "training_memory_mib": row.costs.training_memory_mib,
+        "multiply_adds": _number(row.costs.multiply_adds),
+        "training_memory_mib": _number(row.costs.training_memory_mib),
         "flags": " ".join((["diverged"] if diverged else []) + list(flags)),
         "version": " ".join(sorted({cell.version for cell in cells})),
         "digest": hashlib.sha256(digests.encode()).hexdigest()[:16],
         "schema": SCHEMA,
     }
+
+
+def _made(row: RowResult, board: Board) -> dict[str, Any]:
+    """Return how the networks came about: trained here, or brought by their author."""
+    cell = row.cells[0].evidence.cell
+    if isinstance(cell, ExternalCell):
+        made = {"training": "external", "recipe": "", "backbone": cell.architecture}
+        return {**made, "width": math.nan}
+    return {
+        "training": cell.training.method,
+        "recipe": differences(cell.training, board.training),
+        "backbone": cell.model.name,
+        "width": cell.model.width,
+    }
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _figures(name: str, column: Column, outcomes: list[Outcomes]) -> dict[str, Any]:
