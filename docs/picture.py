@@ -4,10 +4,9 @@ import io
 import sys
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
-from robench.board import read_board
+from robench.leaderboard.published import Leaderboard
 from robench.screen import leaderboard_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,14 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main(name: str, target: str) -> None:
     """Draw ``leaderboards/<name>/leaderboard.csv`` into an SVG file."""
-    folder = ROOT / "leaderboards" / name
-    board = read_board(folder / "board.toml")
-    table = pd.read_csv(
-        folder / "leaderboard.csv", dtype={"flags": str, "recipe": str, "seeds": str}
-    )
-    table[["flags", "recipe"]] = table[["flags", "recipe"]].fillna("")
+    board = Leaderboard.read(ROOT / "leaderboards" / name)
     console = Console(record=True, width=104, file=io.StringIO())
-    console.print(leaderboard_table(board, table, board.title))
+    console.print(leaderboard_table(board.board, board.table, board.board.title))
     console.save_svg(target, title="robench run" if name == "quick" else f"robench run {name}")
 
 

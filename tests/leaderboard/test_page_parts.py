@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
+from robench.calls import radius_text
 from robench.errors import UserError
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.cells import accuracy_columns
@@ -23,7 +24,7 @@ from robench.leaderboard.page.details import evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.rows import table_rows
 from robench.leaderboard.page.sharing import own, shared, thinned
-from robench.leaderboard.page.wording import ball, interval, percent, radius
+from robench.leaderboard.page.wording import ball, interval, percent
 from robench.leaderboard.page.write import render
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
@@ -74,8 +75,8 @@ def test_figures_are_printed_as_percent_to_one_decimal() -> None:
     assert percent(0.28149) == "28.1"
     assert percent(math.nan) == percent(None) == "\N{EN DASH}"
     assert interval(0.254, 0.31) == "25.4\N{EN DASH}31.0"
-    assert radius(8 / 255) == "8/255"
-    assert radius(0.2) == "0.2"
+    assert radius_text(8 / 255) == "8/255"
+    assert radius_text(0.2) == "0.2"
     assert ball(("l2", 0.5)) == "L2 0.5"
     assert ball(None) == ""
 
