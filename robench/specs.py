@@ -195,21 +195,28 @@ class ExternalCell(Hashed):
         return self.architecture.startswith(("timm:", "torchvision:"))
 
 
+_TRAINED, _EXTERNAL = "<trained>", "<external>"
+
+
 def _kind(value: Any) -> str:
     known = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return "external" if "architecture" in known else "trained"
+    return _EXTERNAL if "architecture" in known else _TRAINED
 
 
 AnyCell = Annotated[
-    Annotated[Cell, Tag("trained")] | Annotated[ExternalCell, Tag("external")], Discriminator(_kind)
+    Annotated[Cell, Tag(_TRAINED)] | Annotated[ExternalCell, Tag(_EXTERNAL)], Discriminator(_kind)
 ]
 """A network of a board; a wrong key is only told of the kind that is meant."""
+
+
+_KINDS: dict[Any, type[BaseModel]] = {_TRAINED: Cell, _EXTERNAL: ExternalCell}
+"""What pydantic puts into the place of an error where a key has one of several forms."""
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Say what the first error of a validation is, naming the key and the nearest valid one."""
     first = worst(error)
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in first["loc"] if part not in _KINDS)
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; {did_you_mean(str(first['loc'][-1]), _keys(model, first))}"
     if first["type"] == "missing":
@@ -229,6 +236,9 @@ def worst(error: ValidationError) -> Any:
 
 def _keys(model: type[BaseModel], error: Any) -> list[str]:
     for part in error["loc"][:-1]:
+        if part in _KINDS:
+            model = _KINDS[part]
+            continue
         field = model.model_fields.get(str(part))
         inner = field.annotation if field else None
         for candidate in (inner, *get_args(inner)):  # the model itself, or tuple[model, ...]

@@ -4,17 +4,9 @@ import sys
 import warnings
 from typing import Any
 
-# isort: off - they register their commands, and help lists them in this order
-from robench.cli import (
-    boards,  # noqa: F401
-    entries,  # noqa: F401
-    making,  # noqa: F401
-    networks,  # noqa: F401
-)
+from robench.cli import boards, entries, making, networks, submissions  # noqa: F401 - commands
 from robench.cli.options import app
 from robench.errors import Notice, UserError
-
-# isort: on
 
 INTERRUPTED = 130
 """Exit code that Typer gives to Ctrl-C."""

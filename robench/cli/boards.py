@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, app, prepare
+from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare
 
 Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
 
@@ -57,6 +57,7 @@ def verify(
         str | None, typer.Option("--data", help="Data set, if not by its name.")
     ] = None,
     data_dir: DataDir = None,
+    trust_code: TrustCode = False,
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
@@ -82,7 +83,7 @@ def verify(
     with ScreenWatcher(console, len(drawn)) as watcher:
         again = rerun(
             board, drawn, stores=store, retrain=retrain, data=data, data_dir=data_dir,
-            device=chosen, watcher=watcher,
+            device=chosen, watcher=watcher, trust_code=trust_code,
         )  # fmt: skip
     for note in again.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)

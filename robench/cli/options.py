@@ -2,16 +2,33 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
+ORDER = (
+    "run", "train", "attack", "show", "spectra", "plan", "verify", "page", "export", "submit",
+    "check-submission", "merge", "list", "new",
+)  # fmt: skip
+"""Of the commands in the help: as a user comes to need them."""
+
+
+class InOrder(TyperGroup):
+    """Commands in that order, wherever they are written."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
     name="robench",
+    cls=InOrder,
     help="Train, attack and rank normalization defenses of ConvNets.",
     no_args_is_help=True,
     add_completion=False,
@@ -34,6 +51,9 @@ Out = Annotated[Path, typer.Option("--out", help="Folder of trained cells and le
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 Plugin = Annotated[
     list[Path], typer.Option("--plugin", help="Python file that registers entries; repeatable.")
+]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Run the Python files in it; read them first.")
 ]
 Changes = Annotated[
     list[str], typer.Option("--set", help="Change the board: table.key=value; repeatable.")

@@ -125,7 +125,7 @@ def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
     several = any(len(str(seeds).split()) > 1 for seeds in table["seeds"])
     spread = ", mean and standard deviation over seeds" if several else ""
     networks = _listed(
-        f"{backbone} of width {width}"
+        backbone if pd.isna(width) else f"{backbone} of width {width:g}"
         for backbone, width in zip(table["backbone"], table["width"], strict=True)
     )
     seeds = _listed(" ".join(str(seeds).split()) for seeds in table["seeds"])

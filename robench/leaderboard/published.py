@@ -122,7 +122,14 @@ class Leaderboard:
             raise UserError(f"{folder / BOARD}: its columns are not those that its board judges.")
         order = {title: i for i, title in enumerate(head.board.titles)}
         last = len(order)
-        files.sort(key=lambda file: (order.get(file.row, last), file.row, file.cell.seed))
+        seeds = {seed: i for i, seed in enumerate(head.board.seeds)}
+        files.sort(
+            key=lambda file: (
+                order.get(file.row, last),
+                file.row,
+                seeds.get(file.cell.seed, len(seeds)),
+            )
+        )
         cells = tuple(PublishedCell(file, _result(file, folder, known), folder) for file in files)
         return cls(head.name, folder, head.board, head.dataset, known, cells)
 

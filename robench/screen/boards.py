@@ -66,8 +66,12 @@ def _remarks(row: dict[Any, Any]) -> str:
 def caption(table: pd.DataFrame) -> str:
     """Say on what a table's figures stand."""
     first = table.iloc[0]
+    networks = dict.fromkeys(
+        backbone if pd.isna(width) else f"{backbone} of width {width:g}"
+        for backbone, width in zip(table["backbone"], table["width"], strict=True)
+    )
     return (
-        f"{first['dataset']}, {first['backbone']} of width {first['width']}, "
+        f"{first['dataset']}, {', '.join(networks)}, "
         f"seeds {first['seeds']}, {first['samples']} test images; robust accuracy in % with 95% "
         f"interval (Wilson); rows that share a letter are not distinguishable (Holm, 5%); "
         f"robench {first['version']}"

@@ -10,6 +10,8 @@ from robench.board import read_board
 from robench.execution.run import run_board
 from robench.leaderboard.evidence import SUMS
 from robench.leaderboard.publish import write_leaderboard
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.submission import write_submission
 from robench.leaderboard.table import compare_rows, leaderboard
 
 
@@ -30,3 +32,11 @@ def published(finished_board: Path, tmp_path: Path) -> Published:
     """The board's folder, copied."""
     shutil.copytree(finished_board / "tiny", tmp_path / "tiny")
     return Published(tmp_path / "tiny", finished_board)
+
+
+@pytest.fixture(scope="session")
+def submission(finished_board: Path) -> Path:
+    """A submission of the board's second row; tests copy it before they change it."""
+    board = Leaderboard.read(finished_board / "tiny")
+    write_submission(board, ["convnorm"], finished_board / "submission", [finished_board])
+    return finished_board / "submission"

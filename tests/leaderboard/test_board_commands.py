@@ -49,3 +49,28 @@ def test_a_folder_that_is_no_leaderboard_is_refused(
     assert done.code == 2
     assert "not a folder that 'robench run' published" in done.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_row_goes_from_one_board_to_another(
+    robench: Command, published: Published, tmp_path: Path
+) -> None:
+    out = tmp_path / "submission"
+    done = robench("submit", published.folder, "--rows", "convnorm", "--store", published.store,
+                   "--out", out)  # fmt: skip
+    assert done.code == 0, done.err
+    checked = robench("check-submission", out)
+    assert checked.code == 0, checked.out
+    assert "Nothing wrong was found" in checked.out
+    merged = robench("merge", published.folder, out, "--out", tmp_path / "merged")
+    assert merged.code == 0, merged.err
+    table = (tmp_path / "merged" / "leaderboard.csv").read_bytes()
+    assert table == (published.folder / "leaderboard.csv").read_bytes()
+    again = robench("submit", published.folder, "--store", published.store, "--out", out)
+    assert again.code == 2
+    assert "not empty" in again.err
+
+
+def test_a_network_of_one_s_own_needs_a_name(robench: Command) -> None:
+    done = robench("submit", "quick", "--model", "timm:resnet18")
+    assert done.code == 2
+    assert "--name" in done.err

@@ -1,0 +1,119 @@
+"""Rows that go from one leaderboard to another: submit them, check them, merge boards."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare
+from robench.errors import UserError
+
+Target = Annotated[Path, typer.Option("--out", help="A new folder.")]
+Data = Annotated[str | None, typer.Option("--data", help="Data set, if not by its name.")]
+
+
+@app.command()
+def submit(
+    leaderboard: Annotated[
+        str, typer.Argument(help="Folder of a published leaderboard; for --model: a board.")
+    ],
+    out: Target = Path("submission"),
+    rows: Annotated[
+        str | None, typer.Option("--rows", help="Its rows, separated by commas; all if left out.")
+    ] = None,
+    store: Annotated[
+        list[Path], typer.Option("--store", help="Folder of trained cells; repeatable.")
+    ] = [Path("runs")],  # noqa: B006 - Typer copies defaults
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Your own network instead; see 'robench attack --help'."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Weights of --model.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The row of --model.")] = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Write a folder that others can check and add: rows with weights and all their evidence."""
+    from robench.calls import split_calls
+    from robench.leaderboard.published import Leaderboard
+    from robench.leaderboard.submission import external_submission, write_submission
+    from robench.screen import ScreenWatcher
+    from robench.selection import open_board
+
+    console, chosen = prepare(device, plugin)
+    if model is None:
+        board = Leaderboard.read(leaderboard)
+        titles = [row.title for row in board.result.rows] if rows is None else split_calls(rows)
+        write_submission(board, titles, out, store)
+    elif name is None:
+        raise UserError("give the row of --model a name: --name 'my network'.")
+    else:
+        _, spec = open_board(leaderboard)
+        with ScreenWatcher(console, 1) as watcher:
+            external_submission(
+                name, model, weights, spec, out, data=data, data_dir=data_dir, device=chosen,
+                watcher=watcher,
+            )  # fmt: skip
+    console.print(f"wrote {out}; check it as others will: robench check-submission {out}",
+                  markup=False, highlight=False, soft_wrap=True)  # fmt: skip
+
+
+@app.command(name="check-submission")
+def check_submission(
+    folder: Annotated[Path, typer.Argument(help="What 'robench submit' wrote.")],
+    rows: Annotated[
+        str, typer.Option("--rows", help="How many rows to make again, or 'all'.")
+    ] = "all",
+    trust_code: TrustCode = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the rows that are drawn.")] = 0,
+    data: Data = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+) -> None:
+    """Check somebody's submission: its files, its figures, its weights; exit code 1 if wrong."""
+    from robench.leaderboard import submission
+    from robench.screen import ScreenWatcher, rerun_table
+
+    console, chosen = prepare(device, [])
+    how: dict[str, Any] = {"data": data, "data_dir": data_dir, "device": chosen}
+    with ScreenWatcher(console, 1) as watcher:
+        checked = submission.check_submission(
+            folder, trust_code=trust_code, rows=rows, seed=seed, watcher=watcher, **how
+        )
+    lines = [*(f"wrong: {problem}" for problem in checked.problems), *checked.notes]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if len(checked.figures):
+        console.print(rerun_table(checked.figures, "attacked again"))
+    if not checked.sound:
+        raise typer.Exit(1)
+    console.print("Nothing wrong was found.")
+
+
+@app.command()
+def merge(
+    leaderboards: Annotated[
+        list[Path], typer.Argument(help="Folders of published leaderboards and submissions.")
+    ],
+    out: Target = Path("merged"),
+) -> None:
+    """Make one leaderboard of several that were judged alike."""
+    from robench.leaderboard.merge import copy_networks, merge_boards
+    from robench.leaderboard.publish import write_leaderboard
+    from robench.leaderboard.published import Leaderboard
+    from robench.leaderboard.table import compare_rows, leaderboard
+    from robench.screen import leaderboard_table
+
+    console, _ = prepare("cpu", [])
+    boards = [Leaderboard.read(folder) for folder in leaderboards]
+    result = merge_boards(boards)
+    comparison = compare_rows(result)
+    table = leaderboard(result, comparison)
+    path = write_leaderboard(result, table, comparison, out)
+    copy_networks(boards, out)
+    console.print(leaderboard_table(result.board, table, result.board.title))
+    console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,91 @@
+"""The outcomes of a submission: archives of plain arrays, measured before they are unpacked."""
+
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from robench.errors import UserError
+from robench.evaluation import Outcomes
+from robench.leaderboard.submission import limits
+from robench.leaderboard.submission.limits import shown
+
+_DTYPES = {
+    f"{name}.npy": values.dtype
+    for name, values in vars(Outcomes.without_attack(np.zeros(0, dtype=np.bool_))).items()
+}
+_HEADER = 4096
+"""Bytes that a header takes at most; ours take 128."""
+
+
+def check_outcomes(path: Path, name: str) -> None:
+    """Check an ``.npz`` of outcomes; arrays are read only when their sizes are known to be small.
+
+    Args:
+        path: of the file.
+        name: below the submission's folder.
+
+    Raises:
+        UserError: where it holds anything but the eight arrays of outcomes, or they are no
+            possible outcomes.
+    """
+    where = shown(name)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            names = [member.filename for member in members]
+            if sorted(names) != sorted(_DTYPES):
+                odd = sorted(set(names) ^ set(_DTYPES)) or names
+                raise UserError(
+                    f"{where} has other members than outcomes have, such as {shown(odd[0])}; "
+                    f"write it with 'robench submit'."
+                )
+            lengths = {_check_member(archive, member, where) for member in members}
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and NumPy raise many kinds at damaged files
+        raise UserError(
+            f"{where} is not a whole archive of arrays ({type(error).__name__}); write it with "
+            f"'robench submit'."
+        ) from None
+    if len(lengths) != 1:
+        raise UserError(f"{where} is damaged: its arrays differ in length.")
+    _check_values(Outcomes.load(path), where)
+
+
+def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> int:
+    """Return the length of an array, of which the header alone is read."""
+    what, wanted = f"{shown(member.filename)} in {where}", _DTYPES[member.filename]
+    if member.file_size > limits.SAMPLES * wanted.itemsize + _HEADER:
+        raise UserError(
+            f"{what} unpacks to {member.file_size} bytes; outcomes of {limits.SAMPLES} images are "
+            f"allowed."
+        )
+    with archive.open(member) as file:
+        shape, dtype = _header(file)
+        if dtype != wanted or len(shape) != 1:
+            raise UserError(f"{what} is {len(shape)}-dimensional {dtype}; {wanted} is needed.")
+        if file.tell() + shape[0] * dtype.itemsize != member.file_size:
+            raise UserError(f"{what} is damaged: its size is not that of {shape[0]} values.")
+    return shape[0]
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError("another version of .npy than ours")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER)
+    return shape, dtype
+
+
+def _check_values(found: Outcomes, where: str) -> None:
+    for name in ("linf", "l2"):
+        values = getattr(found, name)
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            raise UserError(f"{where}: '{name}' has values that are no lengths.")
+    for name in ("queries", "forwards", "backwards"):
+        if (getattr(found, name) < 0).any():
+            raise UserError(f"{where}: '{name}' has counts below 0.")
+    if (found.robust & ~found.correct).any():
+        raise UserError(f"{where}: images that are wrong when clean are counted as robust.")

@@ -1,0 +1,143 @@
+"""The JSON files of a submission: read with care, before anything is built of them."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from robench.errors import UserError
+from robench.leaderboard.evidence import BOARD
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.submission import limits
+from robench.leaderboard.submission.limits import check_name, check_text, shown
+from robench.specs import ExternalCell
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+
+
+def check_document(path: Path, name: str) -> None:
+    """Check the form of a JSON file and every text in it.
+
+    Args:
+        path: of the file; its size has been checked.
+        name: below the submission's folder.
+
+    Raises:
+        UserError: where it is nested deeply or no JSON, names a key twice, or has a number that is
+            not finite or text that should not be shown.
+    """
+    try:
+        raw = path.read_bytes()
+        if depth_of(raw) > limits.JSON_DEPTH:
+            raise UserError(
+                f"{shown(name)} is nested more than {limits.JSON_DEPTH} levels deep; no file of "
+                f"robench is."
+            )
+        value = json.loads(
+            raw.decode(), parse_constant=_constant, object_pairs_hook=_pairs, parse_float=_float
+        )
+    except OSError as error:
+        raise UserError(f"cannot read {shown(name)}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise UserError(f"{shown(name)} is not JSON as robench writes it ({error}).") from None
+    for text in _texts(value):
+        check_text(text, f"the text {shown(text)} in {shown(name)}")
+
+
+def depth_of(raw: bytes) -> int:
+    """Return how deeply JSON text is nested, without parsing it: parsers recurse."""
+    deepest = depth = 0
+    for byte in _STRINGS.sub(b"", raw):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def check_contents(board: Leaderboard) -> None:
+    """Check names and numbers of a submission that was read.
+
+    Raises:
+        UserError: for the first name that should not be shown, or number that cannot be.
+    """
+    for name, what in _names(board):
+        check_name(name, f"{what} {shown(name)}")
+    for cell in board.cells:
+        where = f"the manifest of {shown(cell.row)}"
+        _in_range(cell.seed, f"the seed in {where}", high=2**63)
+        costs = cell.file.costs
+        counts = (costs.parameters, costs.multiply_adds, costs.training_memory_mib)
+        for value in counts:
+            _in_range(value, f"a cost in {where}")
+        for row in cell.training:
+            for key, value in row.items():
+                fraction = key.endswith("accuracy")
+                _in_range(value, f"{shown(key)} in {where}", high=1.0 if fraction else math.inf)
+        for point in cell.file.checks.curve if cell.file.checks else ():
+            _in_range(point.accuracy, f"an accuracy in {where}", high=1.0)
+            _in_range(point.eps, f"an eps in {where}")
+
+
+def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
+    spec = board.board
+    yield spec.title, f"the board's title in {BOARD}"
+    yield board.name, f"the board's name in {BOARD}"
+    yield board.dataset, f"the data set's name in {BOARD}"
+    yield spec.data.name, f"the data set's name in {BOARD}"
+    yield spec.model.name, f"the network's name in {BOARD}"
+    for arm in spec.arms:
+        yield arm.title, f"the label in {BOARD}"
+    for title in spec.titles:
+        yield title, f"the row's title in {BOARD}"
+    for cell in board.cells:
+        yield cell.row, "the row's title in a manifest"
+        done = cell.file.cell
+        yield done.data.name, "the data set's name in a manifest"
+        if not isinstance(done, ExternalCell):
+            yield done.model.name, "the network's name in a manifest"
+            continue
+        check_text(done.architecture, f"the architecture {shown(done.architecture)}", 160)
+        if done.file is not None and not re.fullmatch(r"\w{1,80}\.py", done.file):
+            raise UserError(
+                f"the architecture {shown(done.architecture)} names no file that a submission may "
+                f"have: letters, digits and _ before '.py'."
+            )
+
+
+def _in_range(value: float | None, what: str, high: float = math.inf) -> None:
+    if value is not None and not (0 <= value <= high and math.isfinite(value)):
+        span = f"between 0 and {high:g}" if math.isfinite(high) else "finite and not negative"
+        raise UserError(f"{what} is {str(value)[:20]}; it must be {span}.")
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is no finite number")
+
+
+def _float(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return value
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key is there twice")
+    return made
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, dict):
+        yield from value
+        for part in value.values():
+            yield from _texts(part)

@@ -1,0 +1,78 @@
+"""The look at a submission that opens nothing dangerous: is each file what it must be?"""
+
+from pathlib import Path
+
+from robench.errors import UserError
+from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE, read_sums
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.submission.arrays import check_outcomes
+from robench.leaderboard.submission.documents import check_contents, check_document
+from robench.leaderboard.submission.layout import README, check_layout
+from robench.leaderboard.submission.limits import check_text, check_visible, shown
+from robench.leaderboard.submission.tensors import check_weights
+from robench.specs import Cell, ExternalCell
+
+_TEXTS = (README, SUMS, TABLE, COMPARISONS)
+
+
+def inspect_submission(folder: Path) -> Leaderboard:
+    """Look at every file of a submission and return it as a leaderboard.
+
+    Nothing in it is executed, unpickled, or unpacked before its size is known. Whether its figures
+    are true is not asked here.
+
+    Raises:
+        UserError: for the first thing that is not as it must be.
+    """
+    found = check_layout(folder)
+    for name in sorted(found):
+        if name == BOARD or name.startswith("manifests/"):
+            check_document(folder / name, name)
+        elif name in _TEXTS or name.startswith("model/"):
+            _check_readable(folder / name, name)
+    summed = set(read_sums(folder)) | {SUMS}
+    if odd := sorted(found ^ summed):
+        where = f"is not in {SUMS}" if odd[0] in found else f"is in {SUMS} but not there"
+        raise UserError(f"{shown(odd[0])} {where}; write the folder with 'robench submit'.")
+    board = Leaderboard.read(folder)
+    check_contents(board)
+    wanted = _wanted(board)
+    for kind in ("outcomes/", "weights/", "model/"):
+        there = {name for name in found if name.startswith(kind)}
+        if odd := sorted(there ^ {name for name in wanted if name.startswith(kind)}):
+            where = "belongs to no cell" if odd[0] in found else "is missing"
+            raise UserError(f"{shown(odd[0])} {where}; write the folder with 'robench submit'.")
+    for name, cell in wanted.items():
+        if name.startswith("outcomes/"):
+            check_outcomes(folder / name, name)
+        elif name.startswith("weights/"):
+            check_weights(folder / name, name, cell)
+    return board
+
+
+def _wanted(board: Leaderboard) -> dict[str, Cell | ExternalCell]:
+    """Return the files that the manifests speak of, with the cell that each belongs to."""
+    wanted: dict[str, Cell | ExternalCell] = {}
+    for cell in board.cells:
+        spec, manifest = cell.file.cell, cell.file.manifest
+        if manifest is None:
+            continue
+        wanted |= {f"outcomes/{spec.key}/{key}.npz": spec for key in manifest.outcomes}
+        wanted[f"weights/{spec.key}.safetensors"] = spec
+        if isinstance(spec, ExternalCell) and spec.file:
+            wanted[f"model/{spec.file}"] = spec
+    return wanted
+
+
+def _check_readable(path: Path, name: str) -> None:
+    """Check text that a maintainer or a message shows: all of it can be seen."""
+    try:
+        lines = path.read_bytes().decode().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{shown(name)} is not UTF-8 text ({type(error).__name__}).") from None
+    for number, line in enumerate(lines, start=1):
+        text, what = line.expandtabs().removesuffix("\r"), f"line {number} of {shown(name)}"
+        if name == README:
+            check_text(text, what)
+        else:
+            check_visible(text, what)

@@ -1,0 +1,70 @@
+"""The files of a submission: which there are, before any of them is opened."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from robench.errors import UserError
+from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE
+from robench.leaderboard.submission import limits
+from robench.leaderboard.submission.limits import shown
+
+README = "README.md"
+
+_ALLOWED: Mapping[re.Pattern[str], int] = {
+    re.compile(rf"{re.escape(BOARD)}"): limits.JSON_BYTES,
+    re.compile(rf"{re.escape(TABLE)}|{re.escape(COMPARISONS)}"): limits.TEXT_BYTES,
+    re.compile(rf"{re.escape(SUMS)}"): limits.TEXT_BYTES,
+    re.compile(re.escape(README)): limits.CODE_BYTES,
+    re.compile(r"manifests/[\w-]{1,90}\.json"): limits.JSON_BYTES,
+    re.compile(r"outcomes/[0-9a-f]{16}/[\w-]{1,80}\.npz"): limits.SAMPLES * 64,
+    re.compile(r"weights/[0-9a-f]{16}\.safetensors"): limits.WEIGHTS_BYTES,
+    re.compile(r"model/\w{1,80}\.py"): limits.CODE_BYTES,
+}
+"""Paths that a submission may have, and their largest size in bytes."""
+
+
+def check_layout(folder: Path) -> set[str]:
+    """Return the relative paths of all files; only their names and sizes are looked at.
+
+    Raises:
+        UserError: for a link, a file that does not belong there, or too much of them.
+    """
+    if not folder.is_dir() or folder.is_symlink():
+        raise UserError(f"there is no folder {folder}; name the folder of a submission.")
+    found: set[str] = set()
+    total = 0
+    for name, size in _files(folder, ""):
+        limit = next((size for form, size in _ALLOWED.items() if form.fullmatch(name)), None)
+        if limit is None:
+            raise UserError(f"{shown(name)} does not belong into a submission; remove it.")
+        if size > limit:
+            raise UserError(f"{shown(name)} has {size} bytes; {limit} are allowed.")
+        found.add(name)
+        total += size
+        if len(found) > limits.FILES or total > limits.TOTAL_BYTES:
+            raise UserError(
+                f"{folder} holds more than {limits.FILES} files or {limits.TOTAL_BYTES} bytes; "
+                f"submit fewer rows at a time."
+            )
+    missing = [name for name in (BOARD, TABLE, COMPARISONS, SUMS) if name not in found]
+    if missing:
+        raise UserError(f"{folder} has no {missing[0]}; write it with 'robench submit'.")
+    return found
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name, status = f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode) and not prefix.count("/") > 1:
+                    yield from _files(Path(entry.path), f"{name}/")
+                elif stat.S_ISREG(status.st_mode):
+                    yield name, status.st_size
+                else:
+                    raise UserError(f"{shown(name)} is a link or no file; put files in its place.")
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error.strerror or error}.") from error

@@ -1,0 +1,117 @@
+"""The weights of a submission: safetensors files, and whether they fit their networks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import torch
+
+from robench.checkpoint import METADATA_KEY, Network, read_network
+from robench.errors import UserError
+from robench.execution.external import check_library_options
+from robench.external import build_external
+from robench.leaderboard.submission import limits
+from robench.leaderboard.submission.documents import depth_of
+from robench.leaderboard.submission.limits import shown
+from robench.registry import backbones
+from robench.specs import Cell, ExternalCell
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_OF_NETWORK = 4
+"""How many times the weights of a file a network may have: defenses never share so much."""
+
+_LARGEST = 100_000
+"""Classes, channels or width that a network may have."""
+
+
+def check_weights(path: Path, name: str, cell: Cell | ExternalCell) -> None:
+    """Check a safetensors file: names, sizes, finite values, and whether it is of this network.
+
+    Networks are only measured, not made: a small file cannot ask for a large one.
+
+    Args:
+        path: of the file.
+        name: below the submission's folder.
+        cell: the network that it is of.
+
+    Raises:
+        UserError: where it is damaged or no safetensors, has odd names or numbers, or is of another
+            network.
+    """
+    where = shown(name)
+    shapes = _shapes(path, where)
+    if isinstance(cell, ExternalCell):
+        _check_library(cell, shapes, where)
+    else:
+        _check_network(path, cell, shapes, where)
+
+
+def _shapes(path: Path, where: str) -> Shapes:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            keys = list(file.keys())
+            if len(keys) > limits.TENSORS:
+                raise UserError(f"{where} has {len(keys)} tensors; fewer are allowed.")
+            for text in metadata.values():
+                if len(text) > limits.PROSE or depth_of(text.encode()) > limits.JSON_DEPTH:
+                    raise UserError(f"{where} has a header that robench does not write.")
+            shapes = {}
+            for key in keys:
+                if not key.isascii() or not key.isprintable() or not 0 < len(key) <= 300:
+                    raise UserError(f"{where} has a tensor named {shown(key)}, which is no name.")
+                tensor = file.get_tensor(key)
+                if not tensor.isfinite().all():
+                    raise UserError(f"{where}: {shown(key)} holds values that are not finite.")
+                shapes[key] = tuple(tensor.shape)
+    except UserError:
+        raise
+    except Exception as error:  # the library's own, and those of dtypes that torch cannot judge
+        reason = str(error).split("\n", 1)[0][:120]
+        raise UserError(f"{where} is not a whole safetensors file ({reason}).") from None
+    return shapes
+
+
+def _check_library(cell: ExternalCell, shapes: Shapes, where: str) -> None:
+    if not cell.of_library:
+        return  # only its code could tell
+    check_library_options(cell.architecture)
+    try:
+        with torch.device("meta"):
+            model = build_external(cell.architecture)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{shown(cell.architecture)} cannot be measured ({type(error).__name__}); submit its "
+            f"code as a .py file."
+        ) from None
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    odd = sorted(key for key in wanted.keys() | shapes if wanted.get(key) != shapes.get(key))
+    if odd:
+        raise UserError(
+            f"{where} holds the weights of another network: {shown(odd[0])} is "
+            f"{shapes.get(odd[0], 'not there')} where {wanted.get(odd[0], 'nothing')} is needed."
+        )
+
+
+def _check_network(path: Path, cell: Cell, shapes: Shapes, where: str) -> None:
+    """Compare with the plain backbone, since a defense may need real weights to be built on."""
+    network, _ = read_network(path)
+    said = (network.backbone, network.width, network.stem, network.defense)
+    if said != (cell.model.name, cell.model.width, cell.model.stem, cell.defense):
+        raise UserError(f"{where}: its {METADATA_KEY} header names another network than its row.")
+    sizes = (network.num_classes, network.in_channels, network.width)
+    if not all(isinstance(size, int) and 0 < size <= _LARGEST for size in sizes):
+        raise UserError(f"{where}: its {METADATA_KEY} header has impossible sizes.")
+    held = sum(torch.Size(shape).numel() for shape in shapes.values())
+    if _plain_size(network) > _OF_NETWORK * held:
+        raise UserError(f"{where} holds far fewer weights than {shown(network.backbone)} has.")
+
+
+def _plain_size(network: Network) -> int:
+    entry = backbones.get(network.backbone)
+    with torch.device("meta"):
+        model = entry.build(network.num_classes, network.in_channels, network.width, network.stem)
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,151 @@
+"""Make the folder of a submission: a published leaderboard of a few rows, with their weights."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from robench.errors import UserError, did_you_mean
+from robench.execution.results import BoardResult
+from robench.files import write_bytes, write_text
+from robench.leaderboard.evidence import SUMS, read_sums, write_sums
+from robench.leaderboard.publish import write_leaderboard
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.rerun import find_weights
+from robench.leaderboard.submission.inspection import inspect_submission
+from robench.leaderboard.submission.layout import README
+from robench.leaderboard.submission.limits import check_name, shown
+from robench.leaderboard.table import compare_rows, leaderboard
+from robench.provenance import file_hash
+from robench.specs import ExternalCell
+
+
+def write_submission(
+    board: Leaderboard, rows: Sequence[str], folder: Path, stores: Sequence[Path]
+) -> list[Path]:
+    """Write rows of a published board as a folder that can be added by pull request.
+
+    It is a published leaderboard of these rows, with ``weights/CELL.safetensors`` and a README.
+
+    Args:
+        board: as read.
+        rows: their titles.
+        folder: to write; new or empty.
+        stores: run stores whose ``cells`` hold the weights.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: where a row or weights are not there, or are not those of the board; or where
+            ``robench check-submission`` would refuse the folder.
+    """
+    titles = board.board.titles
+    for row in rows:
+        if row not in titles:
+            raise UserError(f"{board.name} has no row '{row}'; {did_you_mean(row, titles)}")
+    if not rows:
+        raise UserError("name at least one row to submit.")
+    weights = {}
+    for cell in board.cells:
+        if cell.row not in rows or cell.file.manifest is None:
+            continue
+        path = find_weights(board.folder, cell, stores)
+        if path is None:
+            raise UserError(
+                f"the weights of '{cell.row}', seed {cell.seed}, are not here; name the folder of "
+                f"the run with --store."
+            )
+        if file_hash(path) != cell.file.manifest.weights_hash:
+            raise UserError(f"{path} does not hold the weights that {board.name} was made with.")
+        weights[cell.file.cell.key] = path
+    specs = [cell.file.cell for cell in board.cells if cell.row in rows]
+    files = [spec.file for spec in specs if isinstance(spec, ExternalCell) and spec.file]
+    codes = [board.folder / "model" / name for name in files]
+    return publish(_reduced(board.result, rows), weights, codes, folder)
+
+
+def publish(
+    result: BoardResult, weights: Mapping[str, Path], codes: Sequence[Path], folder: Path
+) -> list[Path]:
+    """Write a result as a submission, and look at it as ``robench check-submission`` does.
+
+    Args:
+        result: the rows that are submitted, and no others.
+        weights: cell key -> safetensors file.
+        codes: the ``.py`` files that build somebody's own networks.
+        folder: to write; new or empty.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: where the folder is not empty, cannot be written, or would be refused.
+    """
+    check_empty(folder)
+    for title in result.board.titles:
+        check_name(title, f"the row's title {shown(title)}")
+    comparison = compare_rows(result)
+    table = leaderboard(result, comparison)
+    write_leaderboard(result, table, comparison, folder)
+    written = [folder / name for name in read_sums(folder)]
+    copies = {f"weights/{key}.safetensors": path for key, path in weights.items()}
+    copies |= {f"model/{path.name}": path for path in codes}
+    for name, path in copies.items():
+        try:
+            write_bytes(folder / name, path.read_bytes())
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+        written.append(folder / name)
+    write_text(folder / README, _readme(result, table))
+    written.append(folder / README)
+    write_sums(folder, written)
+    inspect_submission(folder)
+    return sorted([*written, folder / SUMS])
+
+
+def check_empty(folder: Path) -> None:
+    """Check that a folder is free for a submission.
+
+    Raises:
+        UserError: where there is something in it.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; name a new folder with --out.")
+
+
+def _reduced(result: BoardResult, rows: Sequence[str]) -> BoardResult:
+    """Return the rows alone; the data are named as tables do, never by a path."""
+    board = result.board
+    kept = board.model_copy(
+        update={
+            "defenses": tuple(name for name in board.defenses if name in rows),
+            "arms": tuple(arm for arm in board.arms if arm.title in rows),
+            "external": tuple(title for title in board.external if title in rows),
+            "baseline": board.baseline if board.baseline in rows else "",
+            "data": board.data.model_copy(update={"name": result.dataset}),
+        }
+    )
+    own = tuple(row for row in result.rows if row.title in rows)
+    return BoardResult(kept, result.dataset, result.columns, own)
+
+
+def _readme(result: BoardResult, table: pd.DataFrame) -> str:
+    columns = list(result.columns)
+    lines = [
+        f"# Submission to {result.board.title}",
+        "",
+        f"Rows of a robench leaderboard on {result.dataset}, with their weights and the evidence "
+        f"for every figure. Accuracies in percent; nothing where training diverged.",
+        "",
+        f"| {' | '.join(['row', 'seeds', *columns])} |",
+        f"|{' --- |' * (2 + len(columns))}",
+    ]
+    for row in table.to_dict("records"):
+        means = [row[f"{name}_mean"] for name in columns]
+        shown_means = ["" if mean != mean else f"{100 * mean:.1f}" for mean in means]
+        cells = [str(row["defense"]).replace("|", "\\|"), str(row["seeds"]), *shown_means]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "To check it, files first and then every figure from the weights:", ""]
+    lines += ["    robench check-submission DIR", ""]
+    return "\n".join(lines)

@@ -1,0 +1,134 @@
+"""Boards that were judged alike become one; what does not fit is named."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from published_board import BOARD, Published
+
+from robench.board import read_board
+from robench.errors import UserError
+from robench.execution.results import BoardResult
+from robench.execution.run import run_board
+from robench.leaderboard.audit import audit
+from robench.leaderboard.merge import merge_boards
+from robench.leaderboard.publish import write_leaderboard
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.table import compare_rows, leaderboard
+
+QUICK = (
+    BOARD.replace("samples = 60", "samples = 20\nchecks = false")
+    .replace('"pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"', '"pgd-2"')
+    .replace("pgd-4", "pgd-2")
+    .replace('"batchnorm", "convnorm"', '"batchnorm"')
+    .replace("[data]", "[data]\nsubset = 0.2")
+)
+
+Make = Callable[..., Leaderboard]
+
+
+def publish(result: BoardResult, folder: Path) -> Leaderboard:
+    comparison = compare_rows(result)
+    write_leaderboard(result, leaderboard(result, comparison), comparison, folder)
+    return Leaderboard.read(folder)
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Return a board that differs from the first by replaced texts; each is run once."""
+    root = tmp_path_factory.mktemp("boards")
+    made: dict[tuple[str, ...], Leaderboard] = {}
+
+    def run(*changes: tuple[str, str]) -> Leaderboard:
+        text = QUICK
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        if (text,) not in made:
+            folder = root / f"board{len(made)}"
+            folder.with_suffix(".toml").write_text(text)
+            result = run_board(read_board(folder.with_suffix(".toml")), out=root)
+            made[text,] = publish(result, folder)
+        return made[text,]
+
+    return run
+
+
+NAME = ('"batchnorm"', '"vanilla"')
+SEEDS = ("seeds = [0]", "seeds = [1]")
+
+
+def test_rows_of_other_recipes_and_networks_become_arms_and_pass_the_audit(
+    make: Make, tmp_path: Path
+) -> None:
+    others = [
+        make(NAME, ("epochs = 1", "epochs = 2"), ("replays = 2", "replays = 1")),
+        make(NAME, ("width = 4", "width = 8"),
+             ('defenses = ["vanilla"]', 'arms = [{label = "wide", defense = "vanilla"}]')),
+    ]  # fmt: skip
+    merged = publish(merge_boards([make(), *others]), tmp_path / "merged")
+    assert audit(merged) == []
+    board = merged.board
+    assert board.titles == ["batchnorm", "vanilla", "wide"]
+    assert board.arms[0].training == {"epochs": 2, "replays": 1}
+    assert board.arms[1].model is not None
+    assert board.arms[1].model.width == 8
+    table = merged.table.set_index("defense")
+    assert table.loc["vanilla", "recipe"] == "epochs=2, replays=1"
+    assert table["width"].to_dict() == {"batchnorm": 4, "vanilla": 4, "wide": 8}
+    for one in [make(), *others]:
+        for row in one.table.to_dict("records"):
+            for name in ("pgd-2_mean", "digest", "parameters"):
+                assert table.loc[row["defense"], name] == row[name]
+
+
+def test_seeds_of_one_row_are_joined(make: Make, tmp_path: Path) -> None:
+    both = merge_boards([make(SEEDS), make()])
+    assert both.board.seeds == (1, 0)
+    merged = publish(both, tmp_path / "merged")
+    assert audit(merged) == []
+    assert list(merged.table["seeds"]) == ["1 0"]
+
+
+def test_a_row_that_lacks_seeds_is_named(make: Make) -> None:
+    with pytest.raises(UserError, match="'vanilla' lacks the seeds 1 that other rows have"):
+        merge_boards([make(), make(SEEDS), make(NAME)])
+
+
+def test_a_title_of_two_specifications_is_named(make: Make) -> None:
+    with pytest.raises(UserError, match=r"'batchnorm' is one thing in .* and another in"):
+        merge_boards([make(), make(("replays = 2", "replays = 1"))])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("samples = 20", "samples = 30"), "its evaluation.samples is 30, not 20"),
+        (('"pgd-2"]', '"pgd-2", "pgd-3"]'), "its evaluation.attacks is"),
+        (("step_size = 0.05", "step_size = 0.04"), "its evaluation.defaults is"),
+        (("subset = 0.2", "subset = 0.3"), "its data.subset is 0.3, not 0.2"),
+    ],
+)
+def test_boards_that_were_judged_otherwise_are_refused_by_the_first_difference(
+    make: Make, change: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        merge_boards([make(), make(change)])
+
+
+def test_equal_cells_count_once_and_must_have_equal_outcomes(make: Make, tmp_path: Path) -> None:
+    first = make()
+    assert len(merge_boards([first, first]).rows[0].cells) == 1
+    shutil.copytree(first.folder, tmp_path / "copy")
+    published = Published(tmp_path / "copy", tmp_path)
+    old = first.cells[0].file.manifest
+    assert old is not None
+    published.change("manifests/*", old.weights_hash, "0" * 64, sums=True)
+    with pytest.raises(UserError, match="has other weights or outcomes in"):
+        merge_boards([first, Leaderboard.read(tmp_path / "copy")])
+
+
+def test_nothing_cannot_be_merged() -> None:
+    with pytest.raises(UserError, match="at least one leaderboard"):
+        merge_boards([])
