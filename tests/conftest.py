@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import copy
 import sys
 from pathlib import Path
 
@@ -45,9 +46,14 @@ def robench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return command
 
 
+@pytest.fixture
+def digits_net(_trained_on_digits: nn.Module) -> nn.Module:
+    """A CNN with BatchNorm, trained on scikit-learn's digits; in eval mode, a copy for each test."""
+    return copy.deepcopy(_trained_on_digits)
+
+
 @pytest.fixture(scope="session")
-def digits_net() -> nn.Module:
-    """A CNN with BatchNorm, trained on scikit-learn's digits in seconds; in eval mode."""
+def _trained_on_digits() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = nn.Sequential(
@@ -71,9 +77,9 @@ def digits_net() -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def digits_test(digits_net: nn.Module) -> tuple[Tensor, Tensor]:
+def digits_test(_trained_on_digits: nn.Module) -> tuple[Tensor, Tensor]:
     """100 test digits that the network gets right."""
     images, labels = next(load_dataset("digits").test.batches(359))
-    right = digits_net(images).argmax(1) == labels
+    right = _trained_on_digits(images).argmax(1) == labels
     assert right.float().mean() > 0.9
     return images[right][:100], labels[right][:100]

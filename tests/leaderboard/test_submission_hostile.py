@@ -186,7 +186,7 @@ def test_a_network_that_is_far_larger_than_its_file(folder: Path) -> None:
         ("@SUM(A1)", "as formulas do"),
         ("-1+2", "as formulas do"),
         ("../../x", "which no name needs"),
-        ("a" * 81, "81 characters"),
+        ("a" * 161, "161 characters"),
         ("evil\u202egnp", "U[+]202E"),
         ("evil\x1b[2J", "U[+]001B"),
         ("", "is empty"),
@@ -202,6 +202,11 @@ def test_titles_with_markup_formulas_or_hidden_characters(
     text["board"]["title"] = title
     board.write_text(json.dumps(text))
     refused(folder, message)
+
+
+def test_a_name_is_shorter_than_a_boards_title() -> None:
+    with pytest.raises(UserError, match="81 characters; 80 are allowed"):
+        check_name("a" * 81, "the row's title")
 
 
 def test_a_row_with_a_hostile_label(folder: Path) -> None:

@@ -64,6 +64,8 @@ def check_contents(board: Leaderboard) -> None:
     Raises:
         UserError: for the first name that should not be shown, or number that cannot be.
     """
+    heading = board.board.title
+    check_name(heading, f"the board's title in {BOARD} {shown(heading)}", limits.HEADING)
     for name, what in _names(board):
         check_name(name, f"{what} {shown(name)}")
     for cell in board.cells:
@@ -84,7 +86,6 @@ def check_contents(board: Leaderboard) -> None:
 
 def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
     spec = board.board
-    yield spec.title, f"the board's title in {BOARD}"
     yield board.name, f"the board's name in {BOARD}"
     yield board.dataset, f"the data set's name in {BOARD}"
     yield spec.data.name, f"the data set's name in {BOARD}"

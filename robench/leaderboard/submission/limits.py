@@ -34,8 +34,11 @@ WEIGHTS_BYTES = 4096 * MIB
 TENSORS = 20_000
 """ResNet-152 has about 930."""
 
-TITLE = 80
+NAME = 80
 """Characters of a name; more does not fit a table."""
+
+HEADING = 160
+"""Characters of a board's title: what it is made on, and that it is reduced where it is."""
 
 PROSE = 1000
 """Characters of a description, a finding or a reason."""
@@ -44,17 +47,18 @@ _MARKUP = re.compile(r"<[\w/!?]")
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, bidi and format, unassigned
 
 
-def check_name(name: str, what: str) -> None:
+def check_name(name: str, what: str, longest: int = NAME) -> None:
     """Check a title, label or other name that tables and pages show.
 
     Args:
         name: to check.
         what: it is, and where, for the message.
+        longest: characters that are allowed.
 
     Raises:
         UserError: where it is empty, long or could do harm on a page, in a sheet or as a path.
     """
-    check_text(name, what, TITLE)
+    check_text(name, what, longest)
     if not name.strip() or name != name.strip():
         raise UserError(f"{what} is empty or has blanks around it; give a name.")
     if name[0] in "=+-@'＝＋－＠":  # noqa: RUF001 - spreadsheets take the wide ones, too
