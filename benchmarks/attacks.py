@@ -24,7 +24,7 @@ from torch import Tensor
 
 from robench import evaluate
 from robench.attacks import PGD
-from robench.evaluation.attacking import right
+from robench.evaluation.attacking import judge, right
 from robench.evaluation.victim import Victim
 from robench.losses import input_gradient
 from robench.randomness import generators
@@ -67,7 +67,7 @@ def bare_loop(case: Subject, eps: float, batch_size: int, rounds: int) -> Case:
     """Return what 20 steps of PGD cost beside 20 forwards and backwards of the same samples."""
     with under_attack(case.model), torch.no_grad():
         victim = Victim(case.model, case.images[:16], batch_size=batch_size)
-        kept = right(victim, case.images, case.labels.cpu())
+        kept = right(judge(victim, case.images), case.labels.cpu())
         images, labels = case.images[kept], case.labels[kept]
         attack, rngs = PGD(eps=eps, step_size=eps / 4), range(len(images))
 

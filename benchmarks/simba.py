@@ -15,7 +15,7 @@ from common import Subject, paired, report, subject, subject_options
 from torch import Tensor
 
 from robench.attacks import SimBA
-from robench.evaluation.attacking import right
+from robench.evaluation.attacking import judge, right
 from robench.evaluation.victim import Victim
 from robench.randomness import generators, permutations
 from robench.state import under_attack
@@ -66,7 +66,7 @@ def main() -> None:
     case = subject(arguments, arguments.samples)
     with under_attack(case.model):
         victim = Victim(case.model, case.images[:16], batch_size=arguments.batch)
-        wrong = ~right(victim, case.images, case.labels.cpu())
+        wrong = ~right(judge(victim, case.images), case.labels.cpu())
         print(f"{case.title}, {int(wrong.sum())} of them clean mistakes; step {STEP}, "
               f"at most {arguments.steps} pixels")  # fmt: skip
 
@@ -89,7 +89,7 @@ def main() -> None:
         )  # fmt: skip
         found["ours, kernels of plain"] = ours(same_kernels)
         for name, (images, queries) in found.items():
-            fooled = ~right(victim, images, case.labels.cpu())
+            fooled = ~right(judge(victim, images), case.labels.cpu())
             attacked, won = queries[~wrong].float(), (fooled & ~wrong).sum().item()
             same = (queries == found["plain"][1]) & (images == found["plain"][0]).flatten(1).all(1)
             print(f"{name:22} success {won}/{int((~wrong).sum())}, mean queries "
