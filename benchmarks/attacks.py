@@ -137,9 +137,9 @@ def main() -> None:
         shown = "  ".join(f"{100 * accuracy:6.1f}" for accuracy in found)
         print(f"{name:24}{statistics.median(seconds[name]):9.2f}  {shown}")
     cases = {"engine/bare loop": bare_loop(case, eps, arguments.batch, arguments.rounds)}
-    for judge, suffix in (("any", ""), ("last", ", last iterate")):
+    for judged, suffix in (("any", ""), ("last", ", last iterate")):
         for peer in ("torchattacks", "foolbox"):
-            ours = seconds[f"robench, {judge} iterate"]
+            ours = seconds[f"robench, {judged} iterate"]
             cases[f"protocol{suffix}/{peer}"] = case_of(ours, seconds[peer])
     report(cases, arguments.json)
 

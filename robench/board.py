@@ -1,13 +1,12 @@
 """The board: what is to be trained, attacked and ranked, as read from a TOML file."""
 
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from robench.calls import parse_call
 from robench.errors import UserError, did_you_mean
+from robench.paper import Paper
 from robench.recipes import recipe_for
 from robench.registry import defenses
 from robench.specs import (
@@ -18,16 +17,16 @@ from robench.specs import (
     Spec,
     TrainingSpec,
     explain,
-    worst,
 )
 
 
 class Arm(Spec):
-    """A row of the board: a defense, what its recipe changes, and its network if it has its own."""
+    """A row of the board: a defense, what it changes in recipe and data, its network if its own."""
 
     defense: str
     label: str = ""
     training: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
     model: ModelSpec | None = None
 
     @property
@@ -53,6 +52,8 @@ class Board(Spec):
     baseline: str = ""
     """The row whose training time is 1 in ``train_cost``, and whose adversarial images the others
     are tried on; the first one if left out."""
+    paper: Paper | None = None
+    """The published experiment that it makes again."""
 
     def rows(self) -> list[tuple[Arm, TrainingSpec]]:
         """Return the rows that are trained: every defense, then the arms with recipes.
@@ -71,7 +72,26 @@ class Board(Spec):
             raise UserError(
                 f"baseline = '{self.baseline}' is no row; {did_you_mean(self.baseline, titles)}"
             )
+        for arm in arms:
+            self.data_of(arm)
         return [(arm, self._recipe(arm)) for arm in arms]
+
+    def data_of(self, arm: Arm) -> DataSpec:
+        """Return the images of a row: the board's, with what the row changes.
+
+        Raises:
+            UserError: for an unknown key, a wrong value or another data set: all rows are judged
+                on the same images.
+        """
+        if "name" in arm.data:
+            raise UserError(
+                f"the data of '{arm.title}' name a set of their own; all rows of a board are "
+                f"judged on the same images, so make it another board."
+            )
+        try:
+            return DataSpec.model_validate({**self.data.model_dump(), **arm.data})
+        except ValidationError as error:
+            raise UserError(f"the data of '{arm.title}': {explain(error, DataSpec)}") from None
 
     @property
     def titles(self) -> list[str]:
@@ -101,7 +121,7 @@ class Board(Spec):
         return [
             Cell(
                 defense=str(parse_call(arm.defense)),
-                data=self.data.model_copy(update={"name": data_name}),
+                data=self.data_of(arm).model_copy(update={"name": data_name}),
                 data_hash=data_hash,
                 model=arm.model or self.model,
                 training=self._recipe(arm),
@@ -117,46 +137,3 @@ class Board(Spec):
             return recipe_for(self.training, defense, arm.training)
         except UserError as error:
             raise UserError(f"the recipe of '{arm.title}': {error}") from None
-
-
-def read_board(path: Path) -> Board:
-    """Read a board from its TOML file.
-
-    Raises:
-        UserError: where the file is missing or not TOML, or a key, type or value is wrong;
-            the sentence names the line and the key.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UserError(f"cannot read the board {path}: {reason}.") from error
-    try:
-        board = Board.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not TOML: {error}.") from None
-    except ValidationError as error:
-        line = line_of(text, worst(error)["loc"])
-        raise UserError(f"{path}{line}: {explain(error, Board)}") from None
-    try:
-        board.rows()
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return board
-
-
-def line_of(text: str, location: tuple[int | str, ...]) -> str:
-    """Return ", line N" for the key at ``location`` in a TOML text, or "" if it is not found."""
-    names = [part for part in location if isinstance(part, str)]
-    for depth in range(len(names), 0, -1):
-        table: list[str] = []
-        for count, line in enumerate(text.splitlines(), start=1):
-            bare = line.split("#", 1)[0].strip()
-            if bare.startswith("["):
-                table = [name.strip() for name in bare.strip("[]").split(".")]
-                path = table
-            else:
-                path = [*table, *(part.strip() for part in bare.split("=", 1)[0].split("."))]
-            if path == names[:depth]:
-                return f", line {count}"
-    return ""

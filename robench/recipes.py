@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from robench.contracts import Defense
 from robench.errors import UserError
-from robench.specs import TrainingSpec, explain
+from robench.specs import Spec, TrainingSpec, explain
 
 
 def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any]) -> TrainingSpec:
@@ -33,10 +33,10 @@ def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any])
     return recipe
 
 
-def differences(recipe: TrainingSpec, base: TrainingSpec) -> str:
-    """Return what a recipe changes in another, as ``lr=0.01, precision=float32``."""
+def differences(changed: Spec, base: Spec) -> str:
+    """Return what a specification changes in another, as ``lr=0.01, precision=float32``."""
     before = base.model_dump()
-    changed = {k: v for k, v in recipe.model_dump().items() if v != before[k]}
+    changes = {k: v for k, v in changed.model_dump().items() if v != before[k]}
     return ", ".join(
-        f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in changed.items()
+        f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in changes.items()
     )

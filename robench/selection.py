@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from robench.board import Board, read_board
+from robench.board import Board
+from robench.boardfile import read_board
 from robench.calls import split_calls
 from robench.errors import UserError, did_you_mean
 from robench.registry import defenses, missing_package

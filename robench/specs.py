@@ -104,6 +104,7 @@ class EvaluationSpec(Spec):
 
     ``checks`` are of whether the figures are to be believed, with attacks of their own on the first
     ``check_samples`` images; ``binarization`` adds a test that trains a little for each image.
+    ``spectra`` adds norms and condition numbers of each network's layers.
     """
 
     attacks: tuple[str, ...] = ("fgsm", "pgd-10", "pgd-20")
@@ -114,6 +115,7 @@ class EvaluationSpec(Spec):
     checks: bool = True
     check_samples: int = Field(128, ge=10)
     binarization: bool = False
+    spectra: bool = False
     defaults: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ def robench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def digits_net(_trained_on_digits: nn.Module) -> nn.Module:
-    """A CNN with BatchNorm, trained on scikit-learn's digits; in eval mode, a copy for each test."""
+    """A CNN with BatchNorm, trained on digits; in eval mode, a copy for each test."""
     return copy.deepcopy(_trained_on_digits)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from robench.board import Board, line_of, read_board
+from robench.board import Board
+from robench.boardfile import line_of, read_board
 from robench.errors import UserError
 from robench.selection import shipped_boards
 from robench.specs import Cell, DataSpec, ModelSpec, TrainingSpec
@@ -49,6 +50,18 @@ def test_a_row_has_a_cell_for_each_seed(tmp_path: Path) -> None:
     cells = board.cells(board.rows()[1][0], "mnist5k", "hash")
     assert [cell.seed for cell in cells] == [1, 2]
     assert len({cell.key for cell in cells}) == 2
+
+
+def test_an_arm_may_change_the_training_images_but_not_the_data_set(tmp_path: Path) -> None:
+    noisy = GOOD.replace("training = {", "data = { label_noise = 0.4 }\ntraining = {")
+    board = read(tmp_path, noisy)
+    first, *_, last = (board.cells(arm, "mnist5k", "hash")[0].data for arm, _ in board.rows())
+    assert (first.label_noise, last.label_noise) == (0.0, 0.4)
+    assert last.name == "mnist5k"
+    with pytest.raises(UserError, match="'normal' name a set of their own"):
+        read(tmp_path, noisy.replace("label_noise = 0.4", "name = 'digits'"))
+    with pytest.raises(UserError, match=r"data of 'normal': .*did you mean 'label_noise'"):
+        read(tmp_path, noisy.replace("label_noise", "labelnoise"))
 
 
 def test_the_ranking_column_is_pgd_20_or_else_the_last_attack(tmp_path: Path) -> None:

@@ -110,6 +110,20 @@ def page(
 
 
 @app.command()
+def reproduce(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of your own runs, where boards are looked for.")
+    ] = Path("runs"),
+) -> None:
+    """List the tables and figures of papers that boards make again, and the state of each."""
+    from robench.reproduction import states
+    from robench.screen import states_table
+
+    console, _ = prepare("cpu", [])
+    console.print(states_table(states(out)))
+
+
+@app.command()
 def export(
     leaderboard: Published,
     form: Annotated[Format, typer.Option("--format", help="Of the table.")] = Format.markdown,

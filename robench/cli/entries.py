@@ -28,7 +28,7 @@ def list_entries(
 ) -> None:
     """List what is registered, with one line on each."""
     from robench import registry
-    from robench.board import read_board
+    from robench.boardfile import read_board
     from robench.registry import Entry
     from robench.screen import defenses_table, entries_table
     from robench.selection import shipped_boards

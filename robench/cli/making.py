@@ -33,6 +33,7 @@ def run(
 ) -> None:
     """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
     from robench.execution.run import run_board
+    from robench.leaderboard.pictures import draw_pictures
     from robench.leaderboard.publish import write_leaderboard
     from robench.leaderboard.table import compare_rows, leaderboard
     from robench.screen import ScreenWatcher, flag_lines, leaderboard_table
@@ -45,6 +46,7 @@ def run(
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)
     path = write_leaderboard(result, table, comparison, out / name)
+    draw_pictures(result, table, out / name)
     console.print(leaderboard_table(spec, table, spec.title))
     for line in flag_lines(result):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

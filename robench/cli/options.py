@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ORDER = (
-    "run", "train", "attack", "show", "spectra", "plan", "verify", "page", "export", "submit",
-    "check-submission", "merge", "list", "new",
+    "run", "train", "attack", "show", "spectra", "plan", "verify", "page", "export", "reproduce",
+    "submit", "check-submission", "merge", "list", "new",
 )  # fmt: skip
 """Of the commands in the help: as a user comes to need them."""
 

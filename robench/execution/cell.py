@@ -134,6 +134,15 @@ def _made_with(
     }
 
 
+def network_of(cell: Cell | ExternalCell, place: Workplace) -> nn.Module:
+    """Return the trained network of a cell that robench trained, as it is attacked."""
+    assert isinstance(cell, Cell)
+    folder = CellFolder(place.store.root / cell.key)
+    with torch.random.fork_rng():
+        model = load_weights(folder.weights, Network.of(cell, place.dataset).build())
+    return model.to(place.device).to(memory_format=torch.channels_last)
+
+
 def judged_images(dataset: DataSet, samples: int) -> Images:
     """Return the class-balanced test images that every cell is judged on."""
     if isinstance(dataset.test, ImageStream):

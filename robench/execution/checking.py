@@ -6,21 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from robench.board import Board
 from robench.calls import parse_call
-from robench.checkpoint import Network, load_weights
 from robench.checks import check_model
 from robench.checks.report import VERSION
 from robench.contracts import Attack
-from robench.execution.cell import Workplace, judged_images
+from robench.execution.cell import Workplace, judged_images, network_of
 from robench.execution.results import CellResult, CheckReport, RowResult
 from robench.files import read_json, write_json
 from robench.registry import attacks
-from robench.specs import Cell, ExternalCell
-from robench.store import CellFolder
 
 
 @dataclass(frozen=True)
@@ -108,14 +104,14 @@ def check_cell(
     sample = judged_images(place.dataset, evaluation.samples)
     named = [name for name in cell.outcomes if name != "clean"]
     report = check_model(
-        _network(cell.evidence.cell, place) if model is None else model,
+        network_of(cell.evidence.cell, place) if model is None else model,
         sample.images,
         sample.labels,
         ball=(ball.norm, ball.eps),
         step_size=ball.step_size,
         outcomes=dict(cell.outcomes),
         attacks={n: attacks.build(parse_call(n), evaluation.defaults) for n in named},
-        source=None if source is None else _network(source.evidence.cell, place),
+        source=None if source is None else network_of(source.evidence.cell, place),
         seed=cell.seed,
         samples=min(evaluation.check_samples, len(sample.labels)),
         batch_size=evaluation.batch_size,
@@ -127,14 +123,6 @@ def check_cell(
     with place.store.lock(folder):
         write_json(path, report)
     return report
-
-
-def _network(cell: Cell | ExternalCell, place: Workplace) -> nn.Module:
-    assert isinstance(cell, Cell)
-    folder = CellFolder(place.store.root / cell.key)
-    with torch.random.fork_rng():
-        model = load_weights(folder.weights, Network.of(cell, place.dataset).build())
-    return model.to(place.device).to(memory_format=torch.channels_last)
 
 
 def _identity(cell: CellResult, source: CellResult | None, ball: Ball, place: Workplace) -> str:

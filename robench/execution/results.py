@@ -73,6 +73,22 @@ class CheckReport(Spec):
     curve: tuple[CurvePoint, ...]
 
 
+class LayerSpectrum(Spec):
+    """Norms and condition numbers of a layer's operator, see :func:`robench.spectra`.
+
+    None where an operator is singular, or not linear.
+    """
+
+    layer: str
+    operator: str
+    channel_condition_median: float | None = None
+    channel_condition_max: float | None = None
+    norm: float | None = None
+    condition: float | None = None
+    norm_bound: float | None = None
+    padded_norm: float | None = None
+
+
 class Evidence(Spec):
     """Everything about a finished cell but its weights and outcomes.
 
@@ -82,6 +98,7 @@ class Evidence(Spec):
         diverged: why there are no weights, or None.
         training: a row an epoch; None for what is not a number.
         checks: the report of :mod:`robench.checks`, or None where they were left out.
+        spectra: of the layers of the trained network; empty where they were not asked for.
     """
 
     cell: AnyCell
@@ -89,6 +106,7 @@ class Evidence(Spec):
     diverged: Divergence | None = None
     training: tuple[dict[str, float | None], ...] = ()
     checks: CheckReport | None = None
+    spectra: tuple[LayerSpectrum, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from robench.errors import UserError
 from robench.execution.cell import Workplace, run_cell, train_cell
 from robench.execution.checking import check_rows
 from robench.execution.helpers import Load, tell
+from robench.execution.measuring import measure_rows
 from robench.execution.results import BoardResult, Column, RowResult
 from robench.execution.watcher import Silent, Watcher
 from robench.registry import attacks, backbones, defenses
@@ -47,8 +48,8 @@ def run_board(
         cells = _cells(board, arm, place.dataset)
         results = tuple(run_cell(cell, arm.title, place) for cell in cells)
         rows.append(RowResult(arm.title, _costs(cells[0], place), results))
-    checked = check_rows(board, tuple(rows), place)
-    return BoardResult(board, place.dataset.name, columns_of(board), checked)
+    done = measure_rows(check_rows(board, tuple(rows), place), place)
+    return BoardResult(board, place.dataset.name, columns_of(board), done)
 
 
 def columns_of(board: Board) -> dict[str, Column]:

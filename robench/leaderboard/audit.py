@@ -9,6 +9,7 @@ import pandas as pd
 from robench.board import Board
 from robench.calls import parse_call
 from robench.errors import UserError
+from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.table import compare_rows, leaderboard, read_csv, to_csv
@@ -38,6 +39,15 @@ def audit(board: Leaderboard) -> list[str]:
     found += _differences("leaderboard.csv", board.table, table, ["defense"])
     pairs = ["column", "first", "second"]
     found += _differences("comparisons.csv", board.comparisons, comparison.pairs, pairs)
+    made = derived_tables(board.result, table)
+    for name, key in KEYS.items():
+        published = board.derived.get(name)
+        if published is not None and name in made:
+            found += _differences(name, published, made[name], key)
+        elif published is not None:
+            found.append(f"{name} is there, but the evidence gives no such table.")
+        elif name in made:
+            found.append(f"{name} is missing, though the evidence gives it.")
     return found
 
 

@@ -3,6 +3,8 @@
 board.json                    the specification as it was run
 leaderboard.csv               a row a defense
 comparisons.csv               a row a pair of defenses
+curves.csv, spectra.csv, paper.csv, paper_order.csv
+                              where there is such evidence, see robench.leaderboard.derived
 manifests/ROW-seedN.json      a file a cell: specification, versions, hashes, times, checks
 outcomes/CELL/KEY.npz         what happened to each sample, a file a cell and column
 SHA256SUMS                    of all of these; `sha256sum -c SHA256SUMS` reads it, too

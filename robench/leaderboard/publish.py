@@ -8,6 +8,7 @@ from robench.errors import UserError
 from robench.execution.results import BoardResult, CellResult, Evidence, OutcomeFiles
 from robench.files import write_bytes, write_json, write_text
 from robench.leaderboard.comparison import Comparison
+from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import (
     BOARD,
     COMPARISONS,
@@ -50,6 +51,9 @@ def write_leaderboard(
     write_json(written[0], head.model_dump(mode="json"))
     write_text(written[1], to_csv(table))
     write_text(written[2], to_csv(comparison.pairs))
+    for name, derived in derived_tables(result, table).items():
+        written.append(folder / name)
+        write_text(written[-1], to_csv(derived))
     names: set[str] = set()
     for row in result.rows:
         for cell in row.cells:

@@ -15,6 +15,7 @@ from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.execution.results import BoardResult, CellResult, Column, OutcomeFiles, RowResult
 from robench.files import read_json
+from robench.leaderboard.derived import KEYS
 from robench.leaderboard.evidence import (
     BOARD,
     COMPARISONS,
@@ -157,6 +158,16 @@ class Leaderboard:
             UserError: where it is missing or damaged.
         """
         return _table(self.folder / COMPARISONS)
+
+    @cached_property
+    def derived(self) -> dict[str, pd.DataFrame]:
+        """The other tables, by file name: see :mod:`robench.leaderboard.derived`.
+
+        Raises:
+            UserError: where one is damaged.
+        """
+        published = read_sums(self.folder)
+        return {name: _table(self.folder / name) for name in KEYS if name in published}
 
     @cached_property
     def result(self) -> BoardResult:

@@ -12,6 +12,7 @@ from robench.board import Board
 from robench.evaluation.outcomes import Outcomes
 from robench.execution.results import BoardResult, Column, RowResult
 from robench.leaderboard.comparison import Comparison, compare
+from robench.leaderboard.conditioning import ratios
 from robench.leaderboard.sheets import read_sheet, to_sheet
 from robench.leaderboard.statistics import estimate
 from robench.recipes import differences
@@ -22,7 +23,7 @@ SCHEMA = 1
 
 TEXT_COLUMNS = (
     "group", "defense", "training", "recipe", "backbone", "dataset", "seeds", "flags", "version",
-    "digest", "column", "first", "second", "method",
+    "digest", "column", "first", "second", "method", "layer", "operator",
 )  # fmt: skip
 """Columns that hold text; all others hold numbers."""
 
@@ -107,6 +108,7 @@ def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:
         "parameters": row.costs.parameters,
         "multiply_adds": _number(row.costs.multiply_adds),
         "training_memory_mib": _number(row.costs.training_memory_mib),
+        **ratios(result, row),
         "flags": " ".join((["diverged"] if diverged else []) + list(flags)),
         "version": " ".join(sorted({cell.version for cell in cells})),
         "digest": hashlib.sha256(digests.encode()).hexdigest()[:16],
@@ -120,9 +122,11 @@ def _made(row: RowResult, board: Board) -> dict[str, Any]:
     if isinstance(cell, ExternalCell):
         made = {"training": "external", "recipe": "", "backbone": cell.architecture}
         return {**made, "width": math.nan}
+    training = differences(cell.training, board.training)
+    data = differences(cell.data, board.data.model_copy(update={"name": cell.data.name}))
     return {
         "training": cell.training.method,
-        "recipe": differences(cell.training, board.training),
+        "recipe": ", ".join(filter(None, (training, data))),
         "backbone": cell.model.name,
         "width": cell.model.width,
     }
@@ -153,7 +157,9 @@ def _worst_case(result: BoardResult, outcomes: list[dict[str, Outcomes]]) -> dic
     own = [name for name, column in result.columns.items() if ball and column.threat_model == ball]
     if len(own) < 2:
         return {}
-    return _accuracy("worst_case", [Outcomes.worst_of([o[c] for c in own]) for o in outcomes])
+    together = [Outcomes.worst_of([o[c] for c in own]) for o in outcomes]
+    count = len(together[0]) if together else math.nan
+    return {**_accuracy("worst_case", together), "worst_case_samples": count}
 
 
 def _accuracy(column: str, outcomes: list[Outcomes]) -> dict[str, Any]:

@@ -1,6 +1,12 @@
 """What a person sees: progress bars and tables, by Rich."""
 
-from robench.screen.boards import flag_lines, leaderboard_table, plan_tables, rerun_table
+from robench.screen.boards import (
+    flag_lines,
+    leaderboard_table,
+    plan_tables,
+    rerun_table,
+    states_table,
+)
 from robench.screen.entries import defenses_table, entries_table, facts
 from robench.screen.networks import (
     cross_check_table,
@@ -23,4 +29,5 @@ __all__ = [
     "ratios_table",
     "rerun_table",
     "spectra_table",
+    "states_table",
 ]

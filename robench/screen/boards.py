@@ -11,6 +11,7 @@ from rich.table import Table
 
 from robench.board import Board
 from robench.execution.results import BoardResult
+from robench.reproduction import State
 from robench.screen.words import figure, plain
 
 
@@ -116,6 +117,32 @@ def plan_tables(
         Group(f"Two networks that differ by {goal}", images),
         Group(f"Two defenses whose means differ by {goal}", trainings),
     ]
+
+
+def states_table(states: Sequence[State]) -> Table:
+    """Return tables and figures of papers with the state of each."""
+    shown = Table(
+        title=", ".join(dict.fromkeys(state.source for state in states)),
+        title_style="bold",
+        title_justify="left",
+        caption="robench run BOARD makes a board; on a folder of images, and on ImageNet, with "
+        "--data-dir DIR.",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for name in ("paper", "board", "scale", "networks", "state"):
+        shown.add_column(name, justify="right" if name == "networks" else "left", overflow="fold")
+    for state in states:
+        stands_on = f"\n[dim]{plain(state.stands_on)}[/dim]" if state.stands_on else ""
+        shown.add_row(
+            plain(state.item),
+            plain(state.board or "-"),
+            state.scale,
+            str(state.cells) if state.board else "",
+            plain(state.state) + stands_on,
+        )
+    return shown
 
 
 def _accuracy(row: dict[Any, Any], column: str) -> str:

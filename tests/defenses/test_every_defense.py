@@ -46,11 +46,12 @@ def test_all_train_two_epochs_of_digits_for_free_and_are_listed_on_the_quick_boa
         "--set", "data.name=digits", "--set", "model.width=4", "--set", "model.stem=cifar",
         "--set", "training.epochs=2", "--set", "training.replays=2", "--set", "training.eps=0.1",
         "--set", "evaluation.samples=50", "--set", "evaluation.attacks=['pgd-20']",
+        "--set", "evaluation.checks=false",
     )  # fmt: skip
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "quick" / "leaderboard.csv").set_index("defense")
     assert sorted(table.index) == sorted(ALL)
-    assert not table["flags"].str.contains("diverged", na=False).any()
+    assert table["flags"].isna().all()
     assert (
         table.drop(columns=["recipe", "flags"]).filter(regex="_mean|cost|memory").notna().all(None)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from published_board import BOARD, Published
 
-from robench.board import read_board
+from robench.boardfile import read_board
 from robench.execution.run import run_board
 from robench.leaderboard.evidence import SUMS
 from robench.leaderboard.publish import write_leaderboard

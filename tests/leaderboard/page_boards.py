@@ -24,9 +24,11 @@ from robench.execution.results import (
     OutcomeEntry,
     RowResult,
 )
+from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import CellFile
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.table import compare_rows, leaderboard
+from robench.paper import Paper
 from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 
 EPS = 8 / 255
@@ -66,12 +68,14 @@ def invent(
     samples: int = 200,
     columns: dict[str, Column] | None = None,
     folder: Path = Path("/nonexistent"),
+    paper: Paper | None = None,
 ) -> Leaderboard:
     """Return a leaderboard of these rows, as if it had been read from ``folder``."""
     columns = columns or COLUMNS
     board = Board(
         title=title,
         description="Made by the tests.",
+        paper=paper,
         arms=tuple(Arm(defense="vanilla", label=row.title) for row in rows),
         seeds=tuple(seeds),
         data=DataSpec(name="digits"),
@@ -98,6 +102,7 @@ def invent(
     comparison = compare_rows(result)
     vars(made)["table"] = leaderboard(result, comparison)
     vars(made)["comparisons"] = comparison.pairs
+    vars(made)["derived"] = derived_tables(result, made.table)
     return made
 
 
@@ -173,6 +178,7 @@ def _epoch(epoch: int, row: Invented, rng: np.random.Generator) -> dict[str, flo
     return {
         "epoch": epoch,
         "seconds": row.seconds,
+        "images_per_second": 1000 / row.seconds,
         "train_loss": 2.3 - share,
         "train_accuracy": 0.9 * share,
         "val_accuracy": share,

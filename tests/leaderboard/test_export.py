@@ -1,4 +1,4 @@
-"""A leaderboard as papers print it, from the boards of this repository."""
+"""A leaderboard as papers print it, from two tables that were once published here."""
 
 import itertools
 import re
@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from robench.board import Board, read_board
+from robench.board import Board
+from robench.boardfile import read_board
 from robench.errors import UserError
 from robench.leaderboard import export
 from robench.leaderboard.export import to_latex, to_markdown
 from robench.leaderboard.sheets import read_sheet
 
-BOARDS = Path(__file__).parents[2] / "leaderboards"
+BOARDS = Path(__file__).parent / "tables"
 TEXT = ("group", "defense", "training", "recipe", "backbone", "dataset", "seeds", "flags",
         "version", "digest")  # fmt: skip
 ATTACKS = ["noise", "fgsm", "pgd-10", "pgd-20", "simba(samples=50)"]

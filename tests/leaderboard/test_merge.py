@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from published_board import BOARD, Published
 
-from robench.board import read_board
+from robench.boardfile import read_board
 from robench.errors import UserError
 from robench.execution.results import BoardResult
 from robench.execution.run import run_board

@@ -8,7 +8,8 @@ from published_board import Published
 from submitted import NETWORK, copied, only, sum_up
 from torch import nn
 
-from robench.board import Board, read_board
+from robench.board import Board
+from robench.boardfile import read_board
 from robench.errors import UserError
 from robench.execution.run import run_board
 from robench.leaderboard.audit import audit
@@ -58,8 +59,8 @@ def test_a_submission_of_a_row_is_sound_and_made_again_from_its_weights(
 ) -> None:
     names = {path.name for path in submission.iterdir()}
     assert names == {
-        "board.json", "leaderboard.csv", "comparisons.csv", "manifests", "outcomes", "weights",
-        "SHA256SUMS", "README.md",
+        "board.json", "leaderboard.csv", "comparisons.csv", "curves.csv", "manifests", "outcomes",
+        "weights", "SHA256SUMS", "README.md",
     }  # fmt: skip
     done = check_submission(submission)
     assert done.problems == ()

@@ -19,6 +19,7 @@ from robench.errors import UserError
 from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import check_submission
+from robench.leaderboard.submission.inspection import inspect_submission
 from robench.leaderboard.submission.limits import check_name
 
 TRACE = "trace-of-a-stranger.txt"
@@ -185,7 +186,7 @@ def test_a_network_that_is_far_larger_than_its_file(folder: Path) -> None:
         ("=cmd()", "as formulas do"),
         ("@SUM(A1)", "as formulas do"),
         ("-1+2", "as formulas do"),
-        ("../../x", "which no name needs"),
+        ("..\\..\\x", "which no name needs"),
         ("a" * 161, "161 characters"),
         ("evil\u202egnp", "U[+]202E"),
         ("evil\x1b[2J", "U[+]001B"),
@@ -207,6 +208,17 @@ def test_titles_with_markup_formulas_or_hidden_characters(
 def test_a_name_is_shorter_than_a_boards_title() -> None:
     with pytest.raises(UserError, match="81 characters; 80 are allowed"):
         check_name("a" * 81, "the row's title")
+
+
+def test_a_name_is_no_path_but_a_heading_may_have_a_radius(folder: Path) -> None:
+    with pytest.raises(UserError, match="has a '/'"):
+        check_name("../../x", "the row's title")
+    board = folder / "board.json"
+    text = json.loads(board.read_text())
+    text["board"]["title"] = "on digits, Linf 8/255"
+    board.write_text(json.dumps(text))
+    sum_up(folder)
+    assert inspect_submission(folder).board.title == "on digits, Linf 8/255"
 
 
 def test_a_row_with_a_hostile_label(folder: Path) -> None:

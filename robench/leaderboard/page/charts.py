@@ -12,6 +12,7 @@ from robench.diagnostics.figure import PANELS
 from robench.errors import UserError
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.queries import success_curve
+from robench.leaderboard.curves import training_curves
 from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
 from robench.leaderboard.page.sharing import thinned
 from robench.leaderboard.page.wording import ball, listed, percent, times
@@ -88,6 +89,25 @@ def accuracy_against_cost(board: "Leaderboard") -> Chart:
     return {"column": column, "baseline": baseline, "curves": points, "summary": summary}
 
 
+def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
+    """Return ``[iteration, validation accuracy]`` of each row, mean over seeds; None for too few.
+
+    A row of a single epoch has no curve.
+    """
+    found = training_curves(board.result).dropna(subset=["val_accuracy", "iteration"])
+    means = found.groupby(["defense", "epoch"])[["iteration", "val_accuracy"]].mean()
+    curves: dict[int, list[list[float]]] = {}
+    for index, title in enumerate(cells_of_rows(board)):
+        points = means.loc[title].to_numpy().tolist() if title in means.index else []
+        if len(points) > 1:
+            kept = thinned(points, STEPS)
+            curves[index] = [[int(steps), round(float(share), 4)] for steps, share in kept]
+    if not curves:
+        return None
+    ends = {index: points[-1][1] for index, points in curves.items()}
+    return {"curves": curves, "summary": "In the end " + _ends(board, ends, "right")}
+
+
 def spectra(board: "Leaderboard") -> Chart | None:
     """Return conditioning and norm of each network's layers; None where there are no spectra.
 
@@ -99,6 +119,9 @@ def spectra(board: "Leaderboard") -> Chart | None:
         return None
     try:
         table = pd.read_csv(path)
+        if "defense" in table:  # as a board publishes them: of each row's first seed
+            first = table.groupby("defense")["seed"].transform("first")
+            table = table[table["seed"] == first].rename(columns={"defense": "network"})
         table = table[table["operator"] == "convolution"]
         networks = {
             str(name): {column: _figures(part[column]) for column, _ in PANELS}

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from robench.files import write_text
 from robench.leaderboard.page import charts, guide
+from robench.leaderboard.page.beside_paper import beside_paper
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.details import details, evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
@@ -51,11 +52,18 @@ def render(board: "Leaderboard") -> str:
     scripts = [_vendored(name) for name in VENDORED] + [_text(name) for name in SCRIPTS]
     eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
+    curves = charts.accuracy_against_iterations(board)
     data = {
         "name": board.name,
         "ranking": board.board.evaluation.ranking_column,
         "rowOptions": guide.row_options(board),
-        "charts": {"eps": eps, "queries": queries, "cost": cost, "spectra": layers},
+        "charts": {
+            "eps": eps,
+            "queries": queries,
+            "cost": cost,
+            "curves": curves,
+            "spectra": layers,
+        },
         "columns": accuracy_columns(board),
         "rows": details(board),
     }
@@ -74,7 +82,9 @@ def render(board: "Leaderboard") -> str:
         eps=eps,
         queries=queries,
         cost=cost,
+        curves=curves,
         spectra=layers,
+        beside=beside_paper(board),
         several_seeds=len(board.board.seeds) > 1,
         methods=sorted(board.table["training"].astype(str).unique()),
         commands=guide.commands(board),

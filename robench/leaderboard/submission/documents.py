@@ -65,7 +65,8 @@ def check_contents(board: Leaderboard) -> None:
         UserError: for the first name that should not be shown, or number that cannot be.
     """
     heading = board.board.title
-    check_name(heading, f"the board's title in {BOARD} {shown(heading)}", limits.HEADING)
+    # "Linf 8/255" stands in headings, which name no files.
+    check_name(heading, f"the board's title in {BOARD} {shown(heading)}", limits.HEADING, "<>\\")
     for name, what in _names(board):
         check_name(name, f"{what} {shown(name)}")
     for cell in board.cells:

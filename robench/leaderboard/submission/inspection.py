@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from robench.errors import UserError
-from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE, read_sums
+from robench.leaderboard.evidence import BOARD, SUMS, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission.arrays import check_outcomes
 from robench.leaderboard.submission.documents import check_contents, check_document
-from robench.leaderboard.submission.layout import README, check_layout
+from robench.leaderboard.submission.layout import README, TABLES, check_layout
 from robench.leaderboard.submission.limits import check_text, check_visible, shown
 from robench.leaderboard.submission.tensors import check_weights
 from robench.specs import Cell, ExternalCell
 
-_TEXTS = (README, SUMS, TABLE, COMPARISONS)
+_TEXTS = (README, SUMS, *TABLES)
 
 
 def inspect_submission(folder: Path) -> Leaderboard:

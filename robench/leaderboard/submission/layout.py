@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from robench.errors import UserError
+from robench.leaderboard.derived import KEYS
 from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
 
 README = "README.md"
+TABLES = (TABLE, COMPARISONS, *KEYS)
 
 _ALLOWED: Mapping[re.Pattern[str], int] = {
     re.compile(rf"{re.escape(BOARD)}"): limits.JSON_BYTES,
-    re.compile(rf"{re.escape(TABLE)}|{re.escape(COMPARISONS)}"): limits.TEXT_BYTES,
+    re.compile("|".join(map(re.escape, TABLES))): limits.TEXT_BYTES,
     re.compile(rf"{re.escape(SUMS)}"): limits.TEXT_BYTES,
     re.compile(re.escape(README)): limits.CODE_BYTES,
     re.compile(r"manifests/[\w-]{1,90}\.json"): limits.JSON_BYTES,

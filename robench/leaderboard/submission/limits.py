@@ -47,13 +47,14 @@ _MARKUP = re.compile(r"<[\w/!?]")
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, bidi and format, unassigned
 
 
-def check_name(name: str, what: str, longest: int = NAME) -> None:
+def check_name(name: str, what: str, longest: int = NAME, forbidden: str = "<>/\\") -> None:
     """Check a title, label or other name that tables and pages show.
 
     Args:
         name: to check.
         what: it is, and where, for the message.
         longest: characters that are allowed.
+        forbidden: characters that are not.
 
     Raises:
         UserError: where it is empty, long or could do harm on a page, in a sheet or as a path.
@@ -63,7 +64,7 @@ def check_name(name: str, what: str, longest: int = NAME) -> None:
         raise UserError(f"{what} is empty or has blanks around it; give a name.")
     if name[0] in "=+-@'＝＋－＠":  # noqa: RUF001 - spreadsheets take the wide ones, too
         raise UserError(f"{what} begins with '{name[0]}' as formulas do; begin with a letter.")
-    for bad in "<>/\\":
+    for bad in forbidden:
         if bad in name:
             raise UserError(f"{what} has a '{bad}', which no name needs; take it out.")
 

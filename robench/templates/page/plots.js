@@ -98,6 +98,21 @@ function drawCost(container, chart, shown) {
       span(one.points[0][2], one.points[0][3])]));
 }
 
+function drawCurves(container, chart, shown) {
+  const all = series(chart.curves, shown);
+  const x = (p) => p[0], y = (p) => 100 * p[1];
+  plot(container, {
+    x: { label: "iterations", ticks: 5, tickFormat: "~s" }, y: { label: "validation accuracy, %", grid: true, nice: true, ticks: 5, zero: false },
+  }, [
+    ...lines(all, x, y), ...all.map((one) => dots(one, one.points.slice(-1), x, y)),
+    tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\n${counted(d.point[0])} iterations: ${percent(d.point[1])}%`),
+  ]);
+  const half = (one) => one.points[Math.floor((one.points.length - 1) / 2)];
+  return table("Validation accuracy in percent",
+    [["Defense"], ["first epoch", "number"], ["half way", "number"], ["last epoch", "number"]],
+    all.reverse().map((one) => [one.name, ...[one.points[0], half(one), one.points.at(-1)].map((p) => percent(p[1]))]));
+}
+
 function drawQueries(container, chart, shown) {
   const all = series(chart.curves, shown);
   const x = (p) => p[0], y = (p) => 100 * p[1];
@@ -186,6 +201,7 @@ function drawLegend(list, shown) {
 function drawCharts(shown) {
   drawLegend(document.getElementById("legend"), shown);
   const all = [["chart-eps", drawEps, DATA.charts.eps], ["chart-cost", drawCost, DATA.charts.cost],
+    ["chart-curves", drawCurves, DATA.charts.curves],
     ...DATA.charts.queries.map((chart, i) => [`chart-queries-${i}`, drawQueries, chart]),
     ["chart-spectra", drawSpectra, DATA.charts.spectra]];
   for (const [id, draw, chart] of all) {

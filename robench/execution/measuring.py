@@ -1,0 +1,51 @@
+"""The spectra of a finished cell's layers: computed once, stored beside its weights."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+from robench.diagnostics import spectra
+from robench.execution.cell import Workplace, network_of
+from robench.execution.results import CellResult, LayerSpectrum, RowResult
+from robench.files import read_json, write_json
+from robench.specs import ExternalCell
+
+VERSION = 1
+"""Raised when the same spectra come to mean other figures."""
+
+
+def measure_rows(rows: tuple[RowResult, ...], place: Workplace) -> tuple[RowResult, ...]:
+    """Return the rows with the spectra of their networks, where the board asks for them."""
+    if not place.evaluation.spectra:
+        return rows
+    return tuple(
+        replace(row, cells=tuple(_measured(row.title, cell, place) for cell in row.cells))
+        for row in rows
+    )
+
+
+def _measured(title: str, cell: CellResult, place: Workplace) -> CellResult:
+    spec = cell.evidence.cell
+    if cell.diverged or isinstance(spec, ExternalCell):
+        return cell
+    folder = place.store.open(spec)
+    path = folder.path / f"spectra-{VERSION}.json"
+    if not path.exists():
+        place.watcher.cell(title, cell.seed, "measuring")
+        size = (place.dataset.in_channels, *place.dataset.image_size)
+        table = spectra(
+            network_of(spec, place), size, progress=partial(place.watcher.measuring, title)
+        )
+        kept = list(LayerSpectrum.model_fields)
+        rows = [{k: _plain(v) for k, v in row.items()} for row in table[kept].to_dict("records")]
+        with place.store.lock(folder):
+            write_json(path, rows)
+    found = tuple(LayerSpectrum.model_validate(row) for row in read_json(path))
+    return replace(cell, evidence=cell.evidence.model_copy(update={"spectra": found}))
+
+
+def _plain(value: object) -> object:
+    """Return a figure to six digits, which JSON can hold: None where it is not finite."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,0 +1,52 @@
+"""Spectra of a board's networks as tables, and how much better conditioned than the baseline."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from robench.diagnostics.comparison import condition_ratios
+from robench.execution.results import BoardResult, CellResult, LayerSpectrum, RowResult
+
+FIGURES = tuple(name for name in LayerSpectrum.model_fields if name not in ("layer", "operator"))
+
+
+def spectra_table(result: BoardResult) -> pd.DataFrame:
+    """Return a line a row, seed, layer and operator; empty where no spectra are stored."""
+    parts = [
+        _table(cell).assign(defense=row.title, seed=cell.seed)
+        for row in result.rows
+        for cell in row.cells
+        if cell.evidence.spectra
+    ]
+    columns = ["defense", "seed", "layer", "operator", *FIGURES]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def ratios(result: BoardResult, row: RowResult) -> dict[str, Any]:
+    """Return the averages of cond(baseline) / cond(row) over layers, means over the seeds.
+
+    Each seed stands against the baseline's network of that seed (Table 9 of the ConvNorm paper).
+    Nothing where the board has no spectra; nan where a seed has none to stand against.
+    """
+    if not result.board.evaluation.spectra:
+        return {}
+    base = next((r for r in result.rows if r.title == result.board.baseline_row), None)
+    references = {c.seed: c for c in base.cells} if base else {}
+    found = []
+    for cell in row.cells:
+        reference = references.get(cell.seed)
+        if reference is None or not reference.evidence.spectra or not cell.evidence.spectra:
+            continue
+        table = condition_ratios(_table(reference), _table(cell))
+        found.append(table[table["operator"] == "convolution"])
+    names = {"condition_ratio": "arithmetic", "condition_ratio_geometric": "geometric"}
+    if len(found) < len(row.cells):
+        return dict.fromkeys(names, math.nan)
+    together = pd.concat(found)
+    return {name: float(together[kind].mean()) for name, kind in names.items()}
+
+
+def _table(cell: CellResult) -> pd.DataFrame:
+    rows = pd.DataFrame([line.model_dump() for line in cell.evidence.spectra])
+    return rows.astype(dict.fromkeys(FIGURES, float))

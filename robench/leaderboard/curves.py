@@ -1,0 +1,85 @@
+"""Training curves: accuracy and loss against iterations and against seconds."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from robench.execution.results import BoardResult
+from robench.figures import save_figure
+from robench.specs import Cell, TrainingSpec
+
+MEASURES = (("val_accuracy", "validation accuracy, %", 100), ("train_loss", "training loss", 1))
+AXES = (("iteration", "iterations"), ("seconds", "seconds of training"))
+DRAWN = 12
+"""Rows in one picture; more cannot be told apart."""
+COLUMNS = (
+    "defense", "seed", "epoch", "iteration", "seconds", "lr", "train_loss", "train_accuracy",
+    "val_accuracy",
+)  # fmt: skip
+
+
+def training_curves(result: BoardResult) -> pd.DataFrame:
+    """Return a line a row, seed and epoch; none for networks that were not trained here.
+
+    ``iteration`` counts optimizer steps from the beginning, free replays among them; ``seconds``
+    add up the epochs, without validation; ``val_accuracy`` is clean, of the held-out part.
+    """
+    lines = []
+    for row in result.rows:
+        for cell in row.cells:
+            spec = cell.evidence.cell
+            if not isinstance(spec, Cell):
+                continue
+            seconds = 0.0
+            for epoch in cell.evidence.training:
+                count, seconds = epoch.get("epoch") or 0, seconds + (epoch.get("seconds") or 0)
+                told = {name: epoch[name] for name in COLUMNS if name in epoch}
+                made = {"iteration": count * _steps(spec.training, epoch), "seconds": seconds}
+                lines.append({"defense": row.title, "seed": cell.seed, **told, **made})
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _steps(recipe: TrainingSpec, epoch: Mapping[str, float | None]) -> float:
+    """Return the optimizer steps of an epoch; nan where its log does not say how many images."""
+    images = (epoch.get("images_per_second") or math.nan) * (epoch.get("seconds") or math.nan)
+    if math.isnan(images):
+        return math.nan
+    replays = recipe.replays if recipe.method == "free" else 1
+    return replays * math.ceil(round(images) / recipe.batch_size)
+
+
+def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path) -> None:
+    """Draw accuracy and loss against iterations and seconds, a curve a row.
+
+    A curve is the mean over seeds, in its band all of them.
+
+    Args:
+        curves: of :func:`training_curves`.
+        rows: in the order of the legend; the first of them are drawn.
+        caption: what the curves stand on, printed below.
+        path: ``.svg``, ``.png`` or ``.pdf``.
+    """
+    shown = rows[:DRAWN]
+    figure = Figure(figsize=(9.5, 6.2), layout="constrained")
+    panels = figure.subplots(2, 2)
+    for across, (measure, label, unit) in enumerate(MEASURES):
+        for along, (axis, name) in enumerate(AXES):
+            axes = panels[across][along]
+            for row in shown:
+                epochs = curves[curves["defense"] == row].groupby("epoch")
+                x, y = epochs[axis].mean(), unit * epochs[measure].mean()
+                (line,) = axes.plot(x, y, marker="." if len(x) < 30 else "", label=row)
+                low, high = unit * epochs[measure].min(), unit * epochs[measure].max()
+                axes.fill_between(x, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+            axes.set_xlabel(name)
+            axes.set_ylabel(label)
+            axes.grid(alpha=0.3)
+    left = f"; the first {DRAWN} of {len(rows)} rows" if len(rows) > DRAWN else ""
+    figure.legend(
+        *panels[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small"
+    )
+    figure.supxlabel(caption + left, fontsize="x-small", x=0.0, ha="left")
+    save_figure(figure, path)

@@ -1,0 +1,35 @@
+"""The tables beside ``leaderboard.csv`` that are made from the evidence, too."""
+
+import pandas as pd
+
+from robench.execution.results import BoardResult
+from robench.leaderboard.conditioning import spectra_table
+from robench.leaderboard.curves import training_curves
+from robench.leaderboard.paper import paper_figures, paper_order
+
+CURVES, SPECTRA, PAPER, ORDER = "curves.csv", "spectra.csv", "paper.csv", "paper_order.csv"
+
+KEYS = {
+    CURVES: ["defense", "seed", "epoch"],
+    SPECTRA: ["defense", "seed", "layer", "operator"],
+    PAPER: ["defense", "column"],
+    ORDER: ["group", "column"],
+}
+"""File -> the columns that name its lines."""
+
+
+def derived_tables(result: BoardResult, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return file name -> table, for those that have anything in them.
+
+    Args:
+        result: the finished board.
+        table: its leaderboard.
+    """
+    figures = paper_figures(result, table)
+    made = {
+        CURVES: training_curves(result),
+        SPECTRA: spectra_table(result),
+        PAPER: figures,
+        ORDER: paper_order(result, figures),
+    }
+    return {name: found for name, found in made.items() if len(found)}

@@ -1,0 +1,47 @@
+"""The pictures of a leaderboard's folder: training curves, and the spectra of the layers."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from robench.diagnostics.figure import draw_spectra
+from robench.execution.results import BoardResult
+from robench.leaderboard.conditioning import spectra_table
+from robench.leaderboard.curves import draw_curves, training_curves
+
+
+def draw_pictures(result: BoardResult, table: pd.DataFrame, folder: Path) -> list[Path]:
+    """Draw ``curves.svg`` and ``spectra.svg``, those for which there is anything to draw.
+
+    Args:
+        result: the finished board.
+        table: its leaderboard, which gives the order of the rows.
+        folder: of the leaderboard.
+
+    Returns:
+        The files.
+    """
+    spec, titles = result.board, [str(title) for title in table["defense"]]
+    versions = " ".join(sorted({v for text in table["version"] for v in str(text).split()}))
+    part = f", {100 * spec.data.subset:g}% of the training images" if spec.data.subset < 1 else ""
+    stands_on = (
+        f"{result.dataset}{part}, {spec.model.name} of width {spec.model.width}, "
+        f"{{seeds}}; robench {versions}"
+    )
+    written = []
+    curves = training_curves(result)
+    if curves["epoch"].nunique() > 1:
+        seeds = f"seeds {', '.join(map(str, spec.seeds))}"
+        path = folder / "curves.svg"
+        there = [title for title in titles if (curves["defense"] == title).any()]
+        draw_curves(curves, there, stands_on.format(seeds=seeds), path)
+        written.append(path)
+    found = spectra_table(result)
+    if len(found):
+        first = found[found["seed"] == spec.seeds[0]]
+        networks = {title: first[first["defense"] == title] for title in titles}
+        path = folder / "spectra.svg"
+        caption = stands_on.format(seeds=f"seed {spec.seeds[0]}")
+        draw_spectra({k: v for k, v in networks.items() if len(v)}, caption, path)
+        written.append(path)
+    return written

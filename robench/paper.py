@@ -1,0 +1,60 @@
+"""What a paper reports of an experiment: shown beside our figures, never in their place."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from robench.errors import UserError, did_you_mean
+from robench.specs import Spec
+
+PaperFigure = Annotated[tuple[float, ...], Field(min_length=1, max_length=2)]
+"""A mean, and its standard deviation where the paper gives one."""
+
+OTHER_COLUMNS = ("train_seconds_per_epoch", "train_cost", "condition_ratio")
+"""Columns of a leaderboard beside those of its attacks that a paper may have figures for."""
+
+
+class Paper(Spec):
+    """Which experiment of a paper a board makes again, and what the paper found.
+
+    Attributes:
+        item: the table or figure, as the paper calls it.
+        source: of the paper.
+        scale: ``full`` is the paper's size; ``reduced`` says in the board's title what is smaller.
+        choices: what the paper leaves open, with the value chosen and why, a sentence each.
+        figures: row -> column -> mean and standard deviation, as printed: accuracies and success
+            rates in percent.
+    """
+
+    item: str
+    source: str = "arXiv:2103.00673"
+    scale: Literal["full", "reduced"] = "full"
+    choices: tuple[str, ...] = ()
+    figures: dict[str, dict[str, PaperFigure]] = Field(default_factory=dict)
+
+    def check(self, rows: list[str], columns: tuple[str, ...]) -> None:
+        """Check that the figures belong to rows and columns of the board.
+
+        Args:
+            rows: the titles of the board's rows.
+            columns: what it judges.
+
+        Raises:
+            UserError: for a figure of something that is not on the board; names the nearest.
+        """
+        known = [*columns, *OTHER_COLUMNS]
+        known += [f"{column}_{end}" for column in columns[1:] for end in ("queries", "success")]
+        for row, figures in self.figures.items():
+            if row not in rows:
+                raise UserError(f"paper.figures has '{row}', no row; {did_you_mean(row, rows)}")
+            for column in figures:
+                if column not in known:
+                    raise UserError(
+                        f"paper.figures.{row} has '{column}', no column; "
+                        f"{did_you_mean(column, known)}"
+                    )
+
+
+def is_share(column: str) -> bool:
+    """Whether a column holds accuracies or rates, which papers print in percent."""
+    return column not in OTHER_COLUMNS and not column.endswith("_queries")

@@ -1,0 +1,68 @@
+"""Spectra of a board's networks: computed once, published, made again from the evidence."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import TINY_BOARD, Command
+
+from robench.diagnostics.comparison import condition_ratios
+from robench.leaderboard.published import Leaderboard
+
+
+@pytest.fixture
+def measured(robench: Command, tmp_path: Path) -> Path:
+    """A published board that asks for spectra; its baseline is the first row."""
+    text = TINY_BOARD.replace("checks = false", "checks = false\nspectra = true")
+    (tmp_path / "tiny.toml").write_text(text.replace("epochs = 2", "epochs = 1"))
+    done = robench("run", tmp_path / "tiny.toml", "--out", tmp_path)
+    assert done.code == 0, done.err
+    return tmp_path / "tiny"
+
+
+def test_they_are_in_the_table_the_folder_and_the_picture(measured: Path, robench: Command) -> None:
+    board = Leaderboard.read(measured)
+    spectra = board.derived["spectra.csv"]
+    assert set(spectra["defense"]) == {"batchnorm", "convnorm"}
+    assert len(spectra["layer"].unique()) == 20
+    plain, normalized = (spectra[spectra["defense"] == name] for name in ("batchnorm", "convnorm"))
+    wanted = condition_ratios(plain, normalized).set_index("operator")
+    table = board.table.set_index("defense")
+    for column, kind in (
+        ("condition_ratio", "arithmetic"),
+        ("condition_ratio_geometric", "geometric"),
+    ):
+        assert table.loc["batchnorm", column] == pytest.approx(1, rel=1e-5)
+        found = table.loc["convnorm", column]
+        assert found == pytest.approx(wanted.loc["convolution", kind], rel=1e-4)
+    assert (measured / "spectra.svg").stat().st_size > 10_000
+    done = robench("verify", measured, "--rows", "0")
+    assert done.code == 0, done.out
+    done = robench("page", measured)
+    assert "chart-spectra" in (measured / "page.html").read_text(), done.err
+
+
+def test_they_are_not_computed_twice(measured: Path, robench: Command) -> None:
+    before = (measured / "spectra.csv").read_bytes()
+    files = sorted((measured.parent / "cells").glob("*/spectra-*.json"))
+    times = [file.stat().st_mtime_ns for file in files]
+    assert len(files) == 2
+    assert robench("run", measured.parent / "tiny.toml", "--out", measured.parent).code == 0
+    assert [file.stat().st_mtime_ns for file in files] == times
+    assert (measured / "spectra.csv").read_bytes() == before
+
+
+def test_a_changed_figure_is_found(measured: Path, robench: Command) -> None:
+    path = next(iter(sorted((measured / "manifests").glob("convnorm*"))))
+    told = json.loads(path.read_text())
+    told["spectra"][0]["condition"] = 1.0
+    path.write_text(json.dumps(told))
+    done = robench("verify", measured, "--rows", "0")
+    assert done.code == 1
+    assert "spectra.csv, row" in done.out
+
+
+def test_figures_that_are_not_finite_are_empty(measured: Path) -> None:
+    table = pd.read_csv(measured / "spectra.csv")
+    assert not table.isin([float("inf")]).any(axis=None)

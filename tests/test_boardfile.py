@@ -1,0 +1,119 @@
+"""A board that extends another holds what it changes."""
+
+from pathlib import Path
+
+import pytest
+
+from robench.board import Board
+from robench.boardfile import merged, read_board
+from robench.errors import UserError
+
+PARENT = """
+title = "the whole"
+defenses = ["vanilla", "batchnorm"]
+
+[data]
+name = "digits"
+label_noise = 0.1
+
+[training]
+epochs = 3
+milestones = [1, 2]
+
+[evaluation]
+attacks = ["fgsm"]
+
+[evaluation.defaults]
+eps = 0.1
+norm = "linf"
+
+[paper]
+item = "Table 0"
+
+[paper.figures]
+vanilla = { clean = [90.0, 0.1] }
+"""
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name / "board.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def extended(folder: Path, text: str) -> Board:
+    write(folder, "whole", PARENT)
+    return read_board(write(folder, "part", f'extends = "whole"\n{text}'))
+
+
+def test_tables_are_merged_and_lists_are_replaced(tmp_path: Path) -> None:
+    board = extended(
+        tmp_path,
+        'title = "a part"\ndefenses = ["vanilla"]\n[data]\nsubset = 0.5\n'
+        "[training]\nmilestones = []\n",
+    )
+    assert board.title == "a part"
+    assert board.titles == ["vanilla"]
+    assert (board.data.name, board.data.label_noise, board.data.subset) == ("digits", 0.1, 0.5)
+    assert (board.training.epochs, board.training.milestones) == (3, ())
+
+
+def test_defaults_of_attacks_and_figures_of_a_paper_are_replaced_as_a_whole(tmp_path: Path) -> None:
+    board = extended(
+        tmp_path,
+        "[evaluation.defaults]\neps = 0.2\n[paper]\nitem = 'Table 1'\n"
+        "[paper.figures]\nbatchnorm = { clean = [91.0] }\n",
+    )
+    assert board.evaluation.defaults == {"eps": 0.2}
+    assert board.paper is not None
+    assert board.paper.figures == {"batchnorm": {"clean": (91.0,)}}
+
+
+def test_nothing_changed_is_the_other_board(tmp_path: Path) -> None:
+    assert extended(tmp_path, "") == read_board(tmp_path / "whole" / "board.toml")
+
+
+def test_a_file_extends_one_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(PARENT)
+    (tmp_path / "b.toml").write_text('extends = "a.toml"\nseeds = [7]\n')
+    assert read_board(tmp_path / "b.toml").seeds == (7,)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('extends = "hole"', r"line 1: extends = 'hole': there is no .*hole"),
+        ("extends = 3", r"line 1: extends is no text"),
+        ('extends = "part"', "too many boards extend one another"),
+        ('extends = "whole"\n[training]\nepoch = 2', r"line 3: unknown key 'training.epoch'"),
+        ('extends = "whole"\n[training', "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    write(tmp_path, "whole", PARENT)
+    with pytest.raises(UserError, match=sentence):
+        read_board(write(tmp_path, "part", text))
+
+
+def test_merging_changes_neither_side() -> None:
+    base, changes = {"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3}, "d": [2]}
+    assert merged(base, changes) == {"a": {"b": 3, "c": 2}, "d": [2]}
+    assert (base, changes) == ({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3}, "d": [2]})
+
+
+@pytest.mark.parametrize(
+    ("figures", "sentence"),
+    [
+        ("vanila = { clean = [9.0] }", r"'vanila', no row; .*'vanilla'"),
+        ("vanilla = { cleam = [9.0] }", r"'cleam', no column; .*'clean'"),
+        ("vanilla = { fgsm_querys = [9.0] }", r"did you mean 'fgsm_queries'"),
+        ("vanilla = { clean = [] }", "paper.figures.vanilla.clean"),
+        ("vanilla = { clean = [1, 2, 3] }", "paper.figures.vanilla.clean"),
+    ],
+)
+def test_a_figure_of_a_paper_belongs_to_a_row_and_a_column(
+    tmp_path: Path, figures: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        extended(tmp_path, f"[paper.figures]\n{figures}\n")

@@ -1,0 +1,101 @@
+"""The paper's tables and figures: every one has a board, or a reason why not."""
+
+from pathlib import Path
+
+import pytest
+from support import Command
+
+from robench.board import Board
+from robench.boardfile import read_board
+from robench.reproduction import states
+from robench.selection import shipped_boards
+
+PAPER = {
+    name: board
+    for name, path in shipped_boards().items()
+    if (board := read_board(path)).paper is not None
+}
+REDUCED = [name for name in PAPER if name.endswith("-cpu")]
+
+
+def keys(board: Board) -> set[str]:
+    return {c.key for arm, _ in board.rows() for c in board.cells(arm, "cifar10-jpeg", "hash")}
+
+
+def test_every_table_and_figure_is_there_in_the_papers_order(tmp_path: Path) -> None:
+    found = states(tmp_path)
+    items = list(dict.fromkeys(state.item.split(",")[0] for state in found))
+    assert items == [*(f"Table {n}" for n in range(1, 10)), "Figure 4", "Figure 6"]
+    assert any("Figure 2" in state.item for state in found)
+    for state in found:
+        assert bool(state.board) == (state.state in ("published", "run", "not run"))
+
+
+def test_a_board_that_was_run_is_found_where_it_was_run(robench: Command, tmp_path: Path) -> None:
+    name = "paper-table5-cpu"
+    done = robench(
+        "run", name, "--out", tmp_path, "--seeds", "6", "--set", "data.name=digits",
+        "--set", "data.subset=0.2", "--set", "training.epochs=1", "--set", "model.width=4",
+        "--set", "evaluation.samples=30",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    state = next(state for state in states(tmp_path) if state.board == name)
+    if state.state != "published":
+        assert state.state == "run"
+        assert "seeds 6; 30 test images" in state.stands_on
+    shown = robench("reproduce", "--out", tmp_path)
+    assert shown.code == 0, shown.err
+    assert name in shown.out
+    assert "SNGAN" in shown.out
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_a_reduced_board_says_so_and_changes_only_the_scale(name: str) -> None:
+    small, full = PAPER[name], PAPER[name.removesuffix("-cpu")]
+    assert small.title.endswith("(a reduced CPU-scale board)")
+    assert small.paper is not None
+    assert full.paper is not None
+    assert (small.paper.scale, full.paper.scale) == ("reduced", "full")
+    assert small.paper.model_copy(update={"scale": "full"}) == full.paper
+    assert small.titles == full.titles
+    assert [arm.defense for arm in small.arms] == [arm.defense for arm in full.arms]
+    scale = {"epochs", "schedule", "precision", "milestones"}
+    one, other = (board.training.model_dump(exclude=scale) for board in (small, full))
+    assert one == other
+    assert small.evaluation.model_dump(exclude={"samples"}) == full.evaluation.model_dump(
+        exclude={"samples"}
+    )
+
+
+def test_full_boards_have_the_papers_recipe() -> None:
+    free = PAPER["paper-table1"].training
+    assert (free.method, free.epochs, free.milestones, free.replays) == ("free", 30, (10, 20), 4)
+    assert free.eps == free.step_size == 8 / 255
+    assert not free.carry_delta
+    for name in ("paper-table4-cifar10", "paper-table6", "paper-table7", "paper-figure6"):
+        clean = PAPER[name].training
+        assert (clean.method, clean.epochs, clean.milestones) == ("standard", 120, (40, 80))
+        assert (clean.lr, clean.weight_decay, clean.batch_size) == (0.1, 1e-4, 128)
+    figure = PAPER["paper-figure4"]
+    assert (figure.training.weight_decay, figure.training.milestones) == (0.0, ())
+    assert (figure.data.crop_padding, figure.data.flip) == (0, False)
+
+
+def test_boards_share_the_networks_that_both_need() -> None:
+    table4, table5 = keys(PAPER["paper-table4-cifar10-cpu"]), keys(PAPER["paper-table5-cpu"])
+    assert len(table4 & table5) == 2 * 3  # ConvNorm with and without BN, three seeds
+    assert len(keys(PAPER["paper-figure6-cpu"]) & table4) == 4
+    assert keys(PAPER["paper-table2-cpu"]) < keys(PAPER["paper-table9-cpu"])
+    small = read_board(shipped_boards()["cifar10-linf-small"])
+    assert len(keys(small) & keys(PAPER["paper-table1-cpu"])) >= 3
+
+
+def test_noise_and_subsets_are_the_papers_shares() -> None:
+    for name, key, shares in (
+        ("paper-table6", "label_noise", [0.2, 0.4, 0.6, 0.8]),
+        ("paper-table7", "subset", [0.1, 0.3, 0.5, 0.7]),
+    ):
+        for board in (PAPER[name], PAPER[f"{name}-cpu"]):
+            found = [getattr(board.data_of(arm), key) for arm, _ in board.rows()]
+            assert sorted(set(found)) == shares
+            assert len(found) == 16
