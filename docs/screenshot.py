@@ -1,4 +1,4 @@
-"""Picture a leaderboard's page: python docs/screenshot.py leaderboards/quick/page.html docs/page.png.
+"""Picture a page: python docs/screenshot.py leaderboards/quick/page.html docs/page.png.
 
 Needs Playwright (``pip install -e '.[test]'``) and the system's Chromium.
 """

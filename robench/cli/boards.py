@@ -127,6 +127,9 @@ def reproduce(
 def export(
     leaderboard: Published,
     form: Annotated[Format, typer.Option("--format", help="Of the table.")] = Format.markdown,
+    beside: Annotated[
+        bool, typer.Option("--beside-paper", help="The paper's figures and ours, side by side.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="The file; printed if left out.")
     ] = None,
@@ -135,12 +138,16 @@ def export(
     """Print a leaderboard as papers do: Markdown, or LaTeX with booktabs."""
     from robench.files import write_text
     from robench.leaderboard.export import to_latex, to_markdown
+    from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
     from robench.leaderboard.published import Leaderboard
 
     prepare("cpu", plugin)
     board = Leaderboard.read(leaderboard)
-    write = to_markdown if form is Format.markdown else to_latex
-    text = write(board.table, board.board)
+    if beside:
+        text = (paper_to_markdown if form is Format.markdown else paper_to_latex)(board)
+    else:
+        write = to_markdown if form is Format.markdown else to_latex
+        text = write(board.table, board.board)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -53,10 +53,7 @@ def to_markdown(table: pd.DataFrame, board: Board) -> str:
         UserError: where the table has no column that the board names, or an attack of the board is
             not registered.
     """
-    cells = _cells(table, board, _MARKDOWN)
-    lines = [list(cells.columns), ["---", *["---:"] * (cells.shape[1] - 1)], *cells.values.tolist()]
-    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{rows}\n\nTable: {_caption(table, board, _MARKDOWN)}\n"
+    return markdown_table(_cells(table, board, _MARKDOWN), _caption(table, board, _MARKDOWN))
 
 
 def to_latex(table: pd.DataFrame, board: Board) -> str:
@@ -65,14 +62,25 @@ def to_latex(table: pd.DataFrame, board: Board) -> str:
     See :func:`to_markdown` for rows, columns, arguments and errors. Letters beyond the Latin ones
     are left as they are and need LuaLaTeX or XeLaTeX.
     """
-    cells = _cells(table, board, _LATEX)
+    return latex_table(_cells(table, board, _LATEX), _caption(table, board, _LATEX))
+
+
+def markdown_table(cells: pd.DataFrame, caption: str) -> str:
+    """Return cells, heads and caption, all escaped, as Markdown; the first column is text."""
+    lines = [list(cells.columns), ["---", *["---:"] * (cells.shape[1] - 1)], *cells.values.tolist()]
+    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{rows}\n\nTable: {caption}\n"
+
+
+def latex_table(cells: pd.DataFrame, caption: str) -> str:
+    """Return cells, heads and caption, all escaped, as LaTeX; the first column is text."""
     return str(
         cells.style.hide(axis="index").to_latex(
             hrules=True,
             column_format="l" + "r" * (cells.shape[1] - 1),
             position="t",
             position_float="centering",
-            caption=_caption(table, board, _LATEX),
+            caption=caption,
             label="tab:robench",
         )
     )
@@ -185,7 +193,7 @@ def _one_line(text: str) -> str:
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
 
 
-def _markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Escape what Markdown or HTML would read; the rest stays as readable as it was."""
     text = re.sub(r"[\\`<>&|$~#@]", lambda found: f"&#{ord(found[0])};", _one_line(text))
     text = re.sub(r"[*_\[\]]", r"\\\g<0>", text)
@@ -216,13 +224,13 @@ _LATEX_SPECIAL = {
 }
 
 
-def _latex(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Escape what LaTeX would read; two hyphens stay two."""
     safe = "".join(_LATEX_SPECIAL.get(char, char) for char in _one_line(text))
     return re.sub(r"-(?=-)", "-{}", safe)
 
 
-_MARKDOWN = _Markup(_markdown, "**%s**", " ± ", " †", " ‡", _NONE)
+_MARKDOWN = _Markup(escape_markdown, "**%s**", " ± ", " †", " ‡", _NONE)
 _LATEX = _Markup(
-    _latex, r"\textbf{%s}", r" $\pm$ ", r" $^\dagger$", r" $^\ddagger$", _LATEX_NONE
+    escape_latex, r"\textbf{%s}", r" $\pm$ ", r" $^\dagger$", r" $^\ddagger$", _LATEX_NONE
 )  # fmt: skip

@@ -2,12 +2,15 @@
 
 import math
 import re
+from collections.abc import Callable
 from html import unescape
 
 import pytest
 from page_boards import Invented, invent
 
+from robench.errors import UserError
 from robench.leaderboard.derived import ORDER, PAPER
+from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
 from robench.leaderboard.page.beside_paper import beside_paper
 from robench.leaderboard.page.write import render
 from robench.leaderboard.paper import told
@@ -76,6 +79,17 @@ def test_rows_that_are_not_there_and_boards_without_a_paper_have_nothing() -> No
     assert PAPER not in board({"gone": {"clean": (90.0,)}}, a=0.5).derived
     assert PAPER not in invent(rows(a=0.5)).derived
     assert beside_paper(invent(rows(a=0.5))) is None
+
+
+@pytest.mark.parametrize("write", [paper_to_markdown, paper_to_latex])
+def test_it_is_exported_with_the_papers_columns_named(write: Callable[[Leaderboard], str]) -> None:
+    text = write(CLEAR)
+    assert "pgd-20, paper" in text
+    assert "Table 7 of arXiv:2103.00673" in text
+    assert re.search(r"good.*60\.00 (±|\$\\pm\$) 0\.50", text)
+    assert "2 reversed" in text
+    with pytest.raises(UserError, match="has no figures of a paper"):
+        write(invent(rows(a=0.5)))
 
 
 def test_the_page_shows_the_papers_figures_in_columns_of_that_name() -> None:

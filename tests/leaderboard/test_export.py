@@ -195,10 +195,10 @@ def test_hostile_names_are_shown_as_they_are(write: Write, read: Read, name: str
 @example(name="-" * 9)
 def test_any_text_survives_escaping(name: str) -> None:
     head = "| a |\n| --- |\n| "
-    (_, (cell,)), _ = read_markdown(f"{head}{export._markdown(name)} |\n\nTable")
+    (_, (cell,)), _ = read_markdown(f"{head}{export.escape_markdown(name)} |\n\nTable")
     assert cell == one_line(name)
-    assert plain(export._latex(name)) == one_line(name)
-    assert not re.search("--|``", export._latex(name))
+    assert plain(export.escape_latex(name)) == one_line(name)
+    assert not re.search("--|``", export.escape_latex(name))
 
 
 def test_a_table_of_another_board_is_refused() -> None:
