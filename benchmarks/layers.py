@@ -11,6 +11,7 @@ one layer.
 """
 
 import argparse
+import math
 import statistics
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
@@ -106,7 +107,7 @@ class Subject:
     def memory(self, precision: str) -> float:
         flat = nn.Sequential(self.layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         name = "bf16" if precision == "bfloat16" else "float32"
-        return count_costs(flat, self.defense, self.x.detach(), precision=name).training_memory_mib
+        return count_costs(flat, self.defense, self.x.detach(), precision=name).training_memory_mib or math.nan
 
 
 def compare(

@@ -30,7 +30,7 @@ class PlainConvNorm2d(nn.Module):
         self.affine = nn.Conv2d(channels, channels, k, padding="same", groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        k, s, p = self.conv.kernel_size[0], self.conv.stride[0], self.conv.padding[0]
+        k, s, p = self.conv.kernel_size[0], self.conv.stride[0], int(self.conv.padding[0])
         y = F.conv2d(x, self.conv.weight, padding=k - 1)
         size = (y.shape[-2], y.shape[-1])
         with torch.autocast(x.device.type, enabled=False):

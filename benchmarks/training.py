@@ -10,6 +10,7 @@ same images and takes the time of the second. Other defenses are compared with o
 """
 
 import argparse
+import math
 import statistics
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def memory(name: str, precision: str, dataset: DataSet, arguments: argparse.Name
     defense = defenses.build(parse_call(name))
     model = network(defense, dataset, arguments.width).to(memory_format=torch.channels_last)
     images = torch.rand(arguments.batch, dataset.in_channels, *dataset.image_size)
-    return count_costs(model, defense, images, precision=precision).training_memory_mib
+    return count_costs(model, defense, images, precision=precision).training_memory_mib or math.nan
 
 
 def data_seconds(images: Images, arguments: argparse.Namespace) -> float:
