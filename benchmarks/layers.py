@@ -107,7 +107,8 @@ class Subject:
     def memory(self, precision: str) -> float:
         flat = nn.Sequential(self.layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         name = "bf16" if precision == "bfloat16" else "float32"
-        return count_costs(flat, self.defense, self.x.detach(), precision=name).training_memory_mib or math.nan
+        costs = count_costs(flat, self.defense, self.x.detach(), precision=name)
+        return costs.training_memory_mib or math.nan
 
 
 def compare(
