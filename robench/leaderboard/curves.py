@@ -13,7 +13,7 @@ from robench.specs import Cell, TrainingSpec
 
 MEASURES = (("val_accuracy", "validation accuracy, %", 100), ("train_loss", "training loss", 1))
 AXES = (("iteration", "iterations"), ("seconds", "seconds of training"))
-DRAWN = 12
+DRAWN = 10
 """Rows in one picture; more cannot be told apart."""
 COLUMNS = (
     "defense", "seed", "epoch", "iteration", "seconds", "lr", "train_loss", "train_accuracy",

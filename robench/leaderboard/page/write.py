@@ -79,6 +79,7 @@ def render(board: "Leaderboard") -> str:
         facts=guide.facts(board),
         columns=accuracy_columns(board),
         rows=table_rows(board),
+        attacked=board.board.evaluation.ranking_column != "clean",
         eps=eps,
         queries=queries,
         cost=cost,
