@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from robench.layers.adopt import adopt
 from robench.layers.circular import dilation_of, laid_out
+from robench.layers.depthwise import Depthwise
 from robench.layers.fourier_conv import filtered_conv
 from robench.layers.kept import Kept
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
@@ -212,7 +213,7 @@ class ConvNorm2d(nn.Conv2d):
 
 
 def _depthwise(channels: int, kernel: tuple[int, int], init: AffineInit) -> nn.Conv2d:
-    layer = nn.Conv2d(channels, channels, kernel, padding="same", groups=channels)
+    layer = Depthwise(channels, kernel)
     if init == "delta":
         with torch.no_grad():
             layer.weight.zero_()[:, :, (kernel[0] - 1) // 2, (kernel[1] - 1) // 2] = 1
