@@ -22,8 +22,11 @@ Pair = tuple[int, int]
 LEAST_BATCH = 16
 """Images from which it pays to transform the weight, once a batch."""
 
-HALF_PRECISION = 6
-"""How many times as fast a convolution is in half precision, which has matrix units for it."""
+KERNELS = 3 * 2**18
+"""Numbers of transformed weights that there are at a time, some megabytes."""
+
+FEW_ROWS = 12
+"""Rows of (re, im) up to which those of a plane are made one f1 at a time."""
 
 
 def filtered_conv(
@@ -49,46 +52,34 @@ def filtered_conv(
     Returns:
         (B, out, len(rows), len(columns)), in the dtype that ``torch.autocast`` asks for.
     """
-    dtype = _result_dtype(x, weight)
-    if groups == 1 and dtype is not None and _pays(x, weight, gain, dtype):
-        z: Tensor = _FourierConv.apply(x, weight, gain, dtype, dilation, rows, columns)
+    if groups == 1 and _pays(x, weight, gain):
+        z: Tensor = _FourierConv.apply(x, weight, gain, dilation, rows, columns)
         return z
     return filter_planes(full_conv(x, weight, dilation, groups), gain, rows, columns)
 
 
-def _result_dtype(x: Tensor, weight: Tensor) -> torch.dtype | None:
-    """Return what a convolution results in; None where it is torch's to refuse it."""
-    if torch.is_autocast_enabled(x.device.type) and torch.float64 not in (x.dtype, weight.dtype):
-        return torch.get_autocast_dtype(x.device.type)
-    return x.dtype if x.dtype == weight.dtype else None
+def _pays(x: Tensor, weight: Tensor, gain: PlaneGain) -> bool:
+    """Return whether the way by frequencies is the shorter one.
 
-
-def _pays(x: Tensor, weight: Tensor, gain: PlaneGain, dtype: torch.dtype) -> bool:
-    """Return whether the way by frequencies, in float32 or better, is the shorter one.
-
-    Compared are multiplications an image and pixel; those of transforms count more, since they are
-    small and done twice.
+    Half precision has matrix units for the convolution itself. Compared are multiplications an
+    image and pixel; those of transforms count more, since they are small and done twice.
     """
-    if x.device.type != "cpu" or len(x) < LEAST_BATCH or gain.upper is None:
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or gain.upper is None:
+        return False
+    if x.dtype not in (torch.float32, torch.float64) or weight.dtype != x.dtype:
         return False
     out, inputs, k1, k2 = weight.shape
     transform = 2 * (gain.size[0] + 2 * gain.size[1])
-    products, taps, again = 1.5 * inputs * out, float(k1 * k2), 1.25
-    if dtype.itemsize == 2:
-        taps, again = taps / HALF_PRECISION, 1.5
-    return products + again * (inputs + out) * transform < out * (inputs * taps + 2 * transform)
+    by_frequencies = 1.5 * inputs * out + 1.8 * (inputs + out) * transform
+    return len(x) >= LEAST_BATCH and by_frequencies < out * (inputs * k1 * k2 + 2 * transform)
 
 
 class _FourierConv(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, gain: PlaneGain, dtype: torch.dtype, *window: Any
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, gain: PlaneGain, *window: Any) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.gain, ctx.dtype, ctx.window = gain, dtype, window
-        plan = _plan(x, weight, dtype, *window)
-        with torch.autocast(x.device.type, enabled=False):
-            return _result(x, weight, gain, plan).to(dtype)
+        ctx.gain, ctx.window = gain, window
+        return _result(x, weight, gain, _plan(x, weight, *window))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -97,33 +88,30 @@ class _FourierConv(torch.autograd.Function):
         with torch.autocast(x.device.type, enabled=False):
             if torch.is_grad_enabled():  # a gradient of this gradient goes the long way
                 dilation, *window = ctx.window
-                y = full_conv(x.to(ctx.dtype), weight.to(ctx.dtype), dilation, 1)
-                z = filter_planes(y, ctx.gain, *window)
+                z = filter_planes(full_conv(x, weight, dilation, 1), ctx.gain, *window)
                 sources = [leaf for leaf, want in zip((x, weight), wanted, strict=True) if want]
                 found = torch.autograd.grad(z, sources, gradients, create_graph=True)
                 dx, dweight = found[0] if wanted[0] else None, found[-1] if wanted[1] else None
             else:
-                plan = _plan(x, weight, ctx.dtype, *ctx.window)
+                plan = _plan(x, weight, *ctx.window)
                 dx, dweight = _gradients(gradients[0], x, weight, ctx.gain, plan, *wanted)
-        return dx, dweight, *[None] * 5
+        return dx, dweight, *[None] * 4
 
 
-def _plan(
-    x: Tensor, weight: Tensor, dtype: torch.dtype, dilation: Pair, rows: range, columns: range
-) -> FourierPlan:
+def _plan(x: Tensor, weight: Tensor, dilation: Pair, rows: range, columns: range) -> FourierPlan:
     image, kernel = (x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3])
-    exact = torch.promote_types(dtype, torch.float32)
-    return fourier_plan(image, kernel, dilation, rows, columns, exact, x.device)
+    return fourier_plan(image, kernel, dilation, rows, columns, x.dtype, x.device)
 
 
 def _result(x: Tensor, weight: Tensor, gain: PlaneGain, plan: FourierPlan) -> Tensor:
-    """Return the filtered convolution in the plan's dtype."""
-    taps, images = _taps(weight, plan), _to_rows(plan.into, x)
-    found = _no_rows(plan.back.T, images, plan.columns, len(weight))
+    taps, images = _taps(weight), _Rows(plan.into, x)
+    found = _no_rows(plan.back.T, taps, len(x), plan.columns, len(weight))
     for f1, part in enumerate(plan.parts):
-        factors = _to_products(part.into, images, f1)
-        products = factors @ _kernels(part, taps, weight).transpose(1, 2)
-        products.mul_(_gains(gain, f1, part))
+        factors = _to_products(part.into, images.of(f1))
+        products = factors.new_empty(*factors.shape[:2], len(weight))
+        for some in _shares(part, weight):
+            kernels = _tables(part, gain, f1, some) @ taps
+            torch.bmm(factors[some], kernels.permute(1, 2, 0), out=products[some])
         _to_columns(part.back, products, found, f1)
     return _to_planes(plan.back, found)
 
@@ -138,57 +126,80 @@ def _gradients(
     own: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return those of the image and of the weight, where they are wanted."""
-    taps, upstream = _taps(weight, plan), _to_rows(plan.back.T, gradient)
-    images = _to_rows(plan.into, x) if own else None
-    found = _no_rows(plan.into, upstream, x.shape[3], x.shape[1]) if image else None
+    taps = _taps(weight)
+    upstream, images = _Rows(plan.back.T, gradient), _Rows(plan.into, x) if own else None
+    found = _no_rows(plan.into, taps, len(x), x.shape[3], x.shape[1]) if image else None
     dtaps = torch.zeros_like(taps)
     for f1, part in enumerate(plan.parts):
-        products = _to_products(part.back.T, upstream, f1)
-        products.mul_(_gains(gain, f1, part))
+        products = _to_products(part.back.T, upstream.of(f1))
         if images is not None:
-            kernels = products.transpose(1, 2) @ _to_products(part.into, images, f1)
-            dtaps.addmm_(part.kernel.T, kernels.view(len(kernels), -1))
+            factors = _to_products(part.into, images.of(f1))
+            for some in _shares(part, weight):
+                kernels = products[some].transpose(1, 2) @ factors[some]
+                tables = _tables(part, gain, f1, some)
+                dtaps.baddbmm_(tables.transpose(1, 2), kernels.transpose(0, 1))
+            del factors, kernels
         if found is not None:
-            _to_columns(part.into.T, products @ _kernels(part, taps, weight), found, f1)
-    dx = None if found is None else _to_planes(plan.into.T, found).to(x.dtype)
+            dfactors = products.new_empty(*products.shape[:2], x.shape[1])
+            for some in _shares(part, weight):
+                kernels = _tables(part, gain, f1, some) @ taps
+                torch.bmm(products[some], kernels.transpose(0, 1), out=dfactors[some])
+            del kernels
+            _to_columns(part.into.T, dfactors, found, f1)
+    dx = None if found is None else _to_planes(plan.into.T, found)
     out, inputs, k1, k2 = weight.shape
-    dweight = dtaps.view(k1, k2, out, inputs).permute(2, 3, 0, 1).to(weight.dtype)
+    dweight = dtaps.view(out, k1, k2, inputs).permute(0, 3, 1, 2)
     return dx, dweight if own else None
 
 
-def _taps(weight: Tensor, plan: FourierPlan) -> Tensor:
-    """Return (k1 k2, out * in)."""
-    return weight.permute(2, 3, 0, 1).reshape(weight[0, 0].numel(), -1).to(plan.into.dtype)
+def _taps(weight: Tensor) -> Tensor:
+    """Return (out, k1 k2, in)."""
+    return weight.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def _kernels(part: Part, taps: Tensor, weight: Tensor) -> Tensor:
-    """Return the factors of the kernel, (p, out, in)."""
-    return (part.kernel @ taps).view(-1, *weight.shape[:2])
+def _shares(part: Part, weight: Tensor) -> list[slice]:
+    """Return which products are computed at a time."""
+    size = max(1, KERNELS // weight[:, :, 0, 0].numel())
+    return [slice(start, start + size) for start in range(0, len(part.kernel), size)]
 
 
-def _gains(gain: PlaneGain, f1: int, part: Part) -> Tensor:
-    """Return the gain of each product, (p, 1, out)."""
+def _tables(part: Part, gain: PlaneGain, f1: int, some: slice) -> Tensor:
+    """Return for some products what makes the other factors of taps, with the gain.
+
+    (out, p, k1 k2), to be multiplied with :func:`_taps`.
+    """
     assert gain.upper is not None
-    gains = gain.upper[f1, 0].index_select(0, part.frequencies)
-    return gains.unsqueeze(1).to(part.into.dtype)
+    gains = gain.upper[f1, 0].index_select(0, part.frequencies[some]).to(part.kernel.dtype)
+    return gains.T.unsqueeze(2) * part.kernel[some]
 
 
-def _to_rows(matrix: Tensor, planes: Tensor) -> Tensor:
-    """(2 H, h) times (B, C, h, w) -> (B, 2 H, w, C), by rows."""
-    batch, channels, height, width = planes.shape
-    flat = planes.permute(0, 2, 3, 1).reshape(batch, height, width * channels).to(matrix.dtype)
-    return torch.bmm(matrix.expand(batch, -1, -1), flat).view(batch, -1, width, channels)
+class _Rows:
+    """(2 H, h) times (B, C, h, w), by rows: all at once, or on small planes one f1 at a time."""
+
+    def __init__(self, matrix: Tensor, planes: Tensor) -> None:
+        batch, self.channels, height, self.width = planes.shape
+        flat = planes.permute(0, 2, 3, 1).reshape(batch, height, self.width * self.channels)
+        self.matrix, self.flat = matrix, flat
+        self.rows = None if len(matrix) <= FEW_ROWS else self._times(matrix)
+
+    def of(self, f1: int) -> Tensor:
+        """Return (B, 2, w, C)."""
+        pair = slice(2 * f1, 2 * f1 + 2)
+        return self._times(self.matrix[pair]) if self.rows is None else self.rows[:, pair]
+
+    def _times(self, matrix: Tensor) -> Tensor:
+        rows = torch.bmm(matrix.expand(len(self.flat), -1, -1), self.flat)
+        return rows.view(len(rows), -1, self.width, self.channels)
 
 
-def _to_products(matrix: Tensor, rows: Tensor, f1: int) -> Tensor:
-    """(p, 2 w) times one f1 of (B, 2 H, w, C) -> (p, B, C)."""
-    columns = rows[:, 2 * f1 : 2 * f1 + 2].flatten(1, 2)
-    return torch.bmm(matrix.expand(len(rows), -1, -1), columns).transpose(0, 1)
+def _to_products(matrix: Tensor, rows: Tensor) -> Tensor:
+    """(p, 2 w) times (B, 2, w, C) -> (p, B, C)."""
+    return torch.bmm(matrix.expand(len(rows), -1, -1), rows.flatten(1, 2)).transpose(0, 1)
 
 
-def _no_rows(matrix: Tensor, like: Tensor, width: int, channels: int) -> Tensor:
+def _no_rows(matrix: Tensor, like: Tensor, batch: int, width: int, channels: int) -> Tensor:
     """Return (2 H, B, w, C), to be filled."""
-    return like.new_empty(len(matrix), len(like), width, channels)
+    return like.new_empty(len(matrix), batch, width, channels)
 
 
 def _to_columns(matrix: Tensor, products: Tensor, rows: Tensor, f1: int) -> None:

@@ -27,8 +27,8 @@ from torch import Tensor
 LARGEST_PRODUCT = 64
 """Side of a plane from which the FFT is faster than matrix products."""
 
-PART = 2**19
-"""Numbers in the frequency domain that are computed at a time, some megabytes."""
+PART = 2**18
+"""Numbers in the frequency domain that are computed at a time, a megabyte of float32."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,19 @@ class _Work:
         half, _, n2, _ = gain.shape
         m1, m2 = target.shape[1:3]
         count, columns = self.images, self.images * half
-        self.source = gain.new_empty(count, p1, p2 * channels)
-        self.rows = gain.new_empty(count, 2 * half, p2 * channels)
-        self.columns = gain.new_empty(columns, 2 * n2, channels)
-        self.back = gain.new_empty(columns, 2 * m2, channels)
-        self.target = gain.new_empty(count, m1, m2 * channels)
+        sizes = [
+            (count, p1, p2 * channels),
+            (count, 2 * half, p2 * channels),
+            (columns, 2 * n2, channels),
+            (columns, 2 * m2, channels),
+            (count, m1, m2 * channels),
+        ]
+        # Each product leads from one of two places to the other.
+        largest = max(map(math.prod, sizes))
+        places = (gain.new_empty(largest), gain.new_empty(largest))
+        self.source, self.rows, self.columns, self.back, self.target = (
+            places[at % 2][: math.prod(size)].view(size) for at, size in enumerate(sizes)
+        )
         self.gain, batches = gain, (count, columns, columns, count)
         self.matrices = [
             matrix.expand(batch, -1, -1) for matrix, batch in zip(matrices, batches, strict=True)

@@ -24,6 +24,10 @@ MOST_PIXELS_OF_A_WEIGHT = 64
 """Likewise for the gradient of the weight."""
 
 
+GATHERED = 2**22
+"""Numbers of windows that are copied at a time, some megabytes."""
+
+
 def is_small(map_: Tensor, most: int = MOST_PIXELS) -> bool:
     """Return whether a map (B, C, H, W) is small enough, in bf16 on a CPU."""
     pixels = map_.shape[-2] * map_.shape[-1]
@@ -50,9 +54,9 @@ def windows(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pa
 
 def multiply(seen: Tensor, matrix: Tensor) -> Tensor:
     """Return the result, (B, h, w, kh, kw, in) times (kh kw in, out) -> (B, out, h, w)."""
-    batch, rows, columns = seen.shape[:3]
-    y = seen.reshape(batch * rows * columns, -1) @ matrix
-    return y.view(batch, rows, columns, -1).permute(0, 3, 1, 2)
+    images = max(1, GATHERED // seen[0].numel())
+    found = [part.flatten(3).flatten(0, 2) @ matrix for part in seen.split(images)]
+    return torch.cat(found).view(*seen.shape[:3], -1).permute(0, 3, 1, 2)
 
 
 def as_it_is(weight: Tensor) -> Tensor:
@@ -66,7 +70,7 @@ def turned(weight: Tensor) -> Tensor:
 
 
 def correlate(gradient: Tensor, seen: Tensor) -> Tensor:
-    """Return the weight's gradient, (out, in, kh, kw) in channels_last; a row of taps at a time.
+    """Return the weight's gradient, (out, in, kh, kw) in channels_last; some taps at a time.
 
     Args:
         gradient: of the result, (B, out, h, w).
@@ -75,5 +79,8 @@ def correlate(gradient: Tensor, seen: Tensor) -> Tensor:
     pixels = gradient.permute(0, 2, 3, 1).reshape(-1, gradient.shape[1])
     # oneDNN is faster on the copy than on the transpose.
     by_channel = pixels.T.contiguous()
-    rows = [by_channel @ row.reshape(len(pixels), -1) for row in seen.unbind(3)]
-    return torch.stack(rows, 1).unflatten(2, seen.shape[4:]).permute(0, 3, 1, 2)
+    taps = seen.unbind(3)
+    if taps[0].numel() > GATHERED:
+        taps = tuple(tap for row in taps for tap in row.split(1, 3))
+    found = [by_channel @ tap.reshape(len(pixels), -1) for tap in taps]
+    return torch.cat(found, 1).view(-1, *seen.shape[3:]).permute(0, 3, 1, 2)
