@@ -28,7 +28,7 @@ from robench.calls import parse_call
 from robench.contracts import Defense
 from robench.costs import count_costs
 from robench.files import write_text
-from robench.layers.small_maps import fast_on_small_maps
+from robench.layers.fast_convs import fast_convolutions
 from robench.memory import keep_freed_memory
 from robench.models import apply_defense, build_model
 from robench.registry import defenses
@@ -102,7 +102,7 @@ class Subject:
 
     def as_trained(self) -> AbstractContextManager[None]:
         plain = isinstance(self.defense, PlainConvNorm)
-        return nullcontext() if plain else fast_on_small_maps(self.layer)
+        return nullcontext() if plain else fast_convolutions(self.layer)
 
     def memory(self, precision: str) -> float:
         flat = nn.Sequential(self.layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -9,21 +9,24 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from robench.devices import device_of
+from robench.evaluation.convnorms import CONVOLUTIONS, last_convolution, plain_conv, pointwise
 from robench.evaluation.fusion import FusedConv, can_fuse, fuse_activations
+from robench.layers.convnorm import ConvNorm2d
 
-PLAIN = (nn.Conv2d, nn.Linear, FusedConv)
+PLAIN = (*CONVOLUTIONS, nn.Linear, FusedConv)
 """Layers that compute nothing from their weights, and so may have them in bf16."""
 
 
 def folded(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode with weights computed once, norms folded, activations fused.
 
-    Parametrized weights become plain ones, and a BatchNorm2d that alone uses the output of a plain
-    convolution goes into its weight and bias. What torch.fx cannot trace keeps its batch norms.
+    Parametrized weights become plain ones, as does ConvNorm of a 1x1 kernel. A BatchNorm2d that
+    alone uses the output of a plain convolution goes into its weight and bias; after ConvNorm, into
+    its affine. What torch.fx cannot trace keeps its batch norms.
     """
     plain = copy.deepcopy(model).eval().requires_grad_(False)
     for path, module in list(plain.named_modules()):
-        if path and parametrize.is_parametrized(module) and (layer := _computed(module)):
+        if path and (layer := _plain(module)):
             _set(plain, path, layer)
     try:
         graph = _Tracer().trace(plain)
@@ -38,6 +41,14 @@ def folded(model: nn.Module) -> nn.Module:
     return network
 
 
+def _plain(module: nn.Module) -> nn.Module | None:
+    """Return a plain layer that does what ``module`` does in evaluation, or None."""
+    if parametrize.is_parametrized(module):
+        return _computed(module)
+    watched = any(_hooked(layer) for layer in module.modules())
+    return pointwise(module) if type(module) is ConvNorm2d and not watched else None
+
+
 def _computed(module: nn.Module) -> nn.Module | None:
     """Return a plain layer with the weights that a parametrized one computes, or None.
 
@@ -46,17 +57,14 @@ def _computed(module: nn.Module) -> nn.Module | None:
     if _hooked(module) or set(module.parametrizations) - {"weight"}:  # type: ignore[arg-type]
         return None
     base = type(module).__mro__[1]
-    if base is nn.Linear:
-        layer: Any = nn.Linear(1, 1, bias=False)
-    elif base is nn.Conv2d:
-        layer = nn.Conv2d(1, 1, 1, bias=False)
-        for name in (*nn.Conv2d.__constants__, "_reversed_padding_repeated_twice"):
-            setattr(layer, name, getattr(module, name))
-    else:
-        return None
     with torch.no_grad():
-        layer.weight = nn.Parameter(module.weight.detach().clone(), requires_grad=False)  # type: ignore[operator]
-    layer.bias = module.bias
+        weight = module.weight.detach().clone()  # type: ignore[operator]
+    if base is nn.Conv2d:
+        return plain_conv(module, weight, module.bias)  # type: ignore[arg-type]
+    if base is not nn.Linear:
+        return None
+    layer: Any = nn.Linear(1, 1, bias=False)
+    layer.weight, layer.bias = nn.Parameter(weight, requires_grad=False), module.bias
     return layer.eval()
 
 
@@ -64,9 +72,8 @@ class _Tracer(fx.Tracer):
     """Looks into containers only: a layer is what its own code does."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return not any(True for _ in m.children()) or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        alone = isinstance(m, ConvNorm2d) or not any(True for _ in m.children())
+        return alone or super().is_leaf_module(m, module_qualified_name)
 
 
 def _fold(network: fx.GraphModule, norm: fx.Node) -> None:
@@ -74,15 +81,16 @@ def _fold(network: fx.GraphModule, norm: fx.Node) -> None:
     before: Any = norm.args[0] if norm.args else None
     if norm.op != "call_module" or not isinstance(before, fx.Node) or before.op != "call_module":
         return
-    bn, conv = (network.get_submodule(str(node.target)) for node in (norm, before))
-    if type(bn) is not nn.BatchNorm2d or type(conv) is not nn.Conv2d or len(before.users) > 1:
+    bn, layer = (network.get_submodule(str(node.target)) for node in (norm, before))
+    path, conv = last_convolution(str(before.target), layer)
+    if type(bn) is not nn.BatchNorm2d or type(conv) not in CONVOLUTIONS or len(before.users) > 1:
         return
     # A convolution that is used twice cannot take the norm of one of its uses.
     if sum(node.target == before.target for node in network.graph.nodes) > 1:
         return
-    if bn.running_mean is None or _hooked(bn) or _hooked(conv):
+    if bn.running_mean is None or any(_hooked(module) for module in (bn, layer, conv)):
         return
-    _set(network, str(before.target), fuse_conv_bn_eval(conv, bn))
+    _set(network, path, fuse_conv_bn_eval(conv, bn))  # type: ignore[type-var]
     norm.replace_all_uses_with(before)
     network.graph.erase_node(norm)
 

@@ -10,6 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from robench.evaluation.convnorms import CONVOLUTIONS, ConvNormThen, last_convolution
+from robench.layers.convnorm import ConvNorm2d
+from robench.layers.depthwise import image_gradient
+
 _ADDITIONS = (operator.add, operator.iadd, torch.add)
 _RELUS = (torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_)
 
@@ -44,7 +48,9 @@ class FusedConv(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
-        self.sizes = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
+        padding = _padding(conv)
+        assert padding is not None
+        self.sizes = (padding, list(conv.stride), list(conv.dilation), conv.groups)
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Apply it to (B, C, H, W)."""
@@ -66,10 +72,15 @@ class _Fused(torch.autograd.Function):
         sizes: Any,
     ) -> Tensor:
         fused = torch.ops.mkldnn._convolution_pointwise
+        padding, stride, dilation, groups = sizes
         if shortcut is None:
             y = fused(x, weight, bias, *sizes, "relu", [], "")
-        else:
+        elif groups == 1 and _is_channels_last(x):
             y = fused.binary(x, shortcut, weight, bias, *sizes, "add", 1.0, "relu", [], "")
+        else:  # oneDNN adds a shortcut in channels_last only, and not to groups
+            with torch.autocast("cpu", enabled=False):
+                y = nn.functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
+            y = y.add_(shortcut).relu_()
         ctx.save_for_backward(x, weight, y)
         ctx.sizes, ctx.shortcut = sizes, shortcut is not None
         return y
@@ -79,11 +90,26 @@ class _Fused(torch.autograd.Function):
         x, weight, y = ctx.saved_tensors
         padding, stride, dilation, groups = ctx.sizes
         gradient = torch.ops.aten.threshold_backward(gradients[0], y, 0)
-        dx = torch.ops.aten.convolution_backward(
-            gradient, x, weight, None, stride, padding, dilation, False, [0, 0], groups,
-            [True, False, False],
-        )[0]  # fmt: skip
+        kernel = weight.shape[2:]
+        same = [stride, dilation, padding] == [[1, 1], [1, 1], [k // 2 for k in kernel]]
+        if same and kernel.numel() % 2 and weight.shape[1] == 1 and len(weight) == groups:
+            dx = image_gradient(gradient, weight)
+        else:
+            dx = torch.ops.aten.convolution_backward(
+                gradient, x, weight, None, stride, padding, dilation, False, [0, 0], groups,
+                [True, False, False],
+            )[0]  # fmt: skip
         return dx, gradient if ctx.shortcut else None, None, None, None
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def _padding(conv: nn.Conv2d) -> list[int] | None:
+    """Return the padding on either side of rows and columns; None where the two sides differ."""
+    left, right, top, bottom = conv._reversed_padding_repeated_twice
+    return [top, left] if (left, top) == (right, bottom) else None
 
 
 def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
@@ -98,11 +124,16 @@ def _is_plain(node: Any, modules: dict[str, nn.Module], network: fx.GraphModule)
     """Return whether a node is a convolution that nothing else uses and zeros surround."""
     if not isinstance(node, fx.Node) or node.op != "call_module" or len(node.users) > 1:
         return False
-    conv = modules[str(node.target)]
-    if type(conv) is not nn.Conv2d or isinstance(conv.padding, str):
+    layer = modules[str(node.target)]
+    conv = last_convolution("", layer)[1]
+    if type(conv) not in CONVOLUTIONS:
+        return False
+    assert isinstance(conv, nn.Conv2d)
+    if _padding(conv) is None:
         return False
     alone = sum(other.target == node.target for other in network.graph.nodes) == 1
-    return alone and conv.padding_mode == "zeros" and not conv._forward_hooks
+    watched = layer._forward_hooks or conv._forward_hooks
+    return alone and conv.padding_mode == "zeros" and not watched
 
 
 def _fuse_addition(
@@ -128,8 +159,12 @@ def _replace(
     path = str(conv.target)
     parent, _, name = path.rpartition(".")
     layer = network.get_submodule(path)
-    assert isinstance(layer, nn.Conv2d)
-    setattr(network.get_submodule(parent), name, FusedConv(layer))
+    convolution = last_convolution(path, layer)[1]
+    assert isinstance(convolution, nn.Conv2d)
+    fused_layer: nn.Module = FusedConv(convolution)
+    if isinstance(layer, ConvNorm2d):
+        fused_layer = ConvNormThen(layer, fused_layer)
+    setattr(network.get_submodule(parent), name, fused_layer)
     inputs = (conv.args[0],) if shortcut is None else (conv.args[0], shortcut)
     with network.graph.inserting_before(relu):
         fused = network.graph.call_module(path, inputs)

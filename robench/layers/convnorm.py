@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from robench.layers.adopt import adopt
 from robench.layers.circular import dilation_of, laid_out
-from robench.layers.full_conv import full_conv
+from robench.layers.depthwise import Depthwise
+from robench.layers.fourier_conv import filtered_conv
 from robench.layers.kept import Kept
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
-from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
+from robench.layers.plane_filter import PlaneGain, plane_gain
 
 EvalStats = Literal["running_autocorr", "exact", "running_v"]
 AffineInit = Literal["default", "delta"]
@@ -101,16 +102,18 @@ class ConvNorm2d(nn.Conv2d):
         """Map (B, in, H, W), or (in, H, W), to what has the shape of the convolution's result."""
         if input.ndim == 3:
             return self.forward(input.unsqueeze(0)).squeeze(0)
-        out = self._pointwise(input) if self.kernel_size == (1, 1) else self._filtered(input)
+        if self.kernel_size == (1, 1):
+            out = self._conv_forward(input, self.pointwise_weight(), None)
+        else:
+            out = self._filtered(input)
         if self.bias is not None:
             out = out + self.bias.to(out.dtype).view(-1, 1, 1)
         result: Tensor = self.affine(out)
         return result
 
-    def _pointwise(self, x: Tensor) -> Tensor:
-        # V does not depend on the frequency, so it goes into the weight.
-        weight = self.weight * self._gain((1, 1)).gain.to(self.weight.dtype).unsqueeze(1)
-        return self._conv_forward(x, weight, None)
+    def pointwise_weight(self) -> Tensor:
+        """Return the normalized weight of a 1x1 kernel, whose V does not depend on frequency."""
+        return self.weight * self._gain((1, 1)).gain.to(self.weight.dtype).unsqueeze(1)
 
     def _filtered(self, x: Tensor) -> Tensor:
         left, right, top, bottom = self._reversed_padding_repeated_twice
@@ -130,12 +133,12 @@ class ConvNorm2d(nn.Conv2d):
         extra += [max(p - reach[0], 0) for p in (top, bottom)]
         if any(extra):
             x = F.pad(x, extra)
-        y = full_conv(x, self.weight, dilation_of(self), self.groups)
         start = (reach[0] - (top - extra[2]), reach[1] - (left - extra[0]))
         rows = range(start[0], start[0] + height, self.stride[0])
         columns = range(start[1], start[1] + width, self.stride[1])
-        gain = self._gain((y.shape[-2], y.shape[-1]))
-        return filter_planes(y, gain, rows, columns)
+        gain = self._gain((x.shape[-2] + reach[0], x.shape[-1] + reach[1]))
+        dilation = dilation_of(self)
+        return filtered_conv(x, self.weight, gain, dilation, self.groups, rows, columns)
 
     def _gain(self, size: tuple[int, int]) -> PlaneGain:
         weight = self.weight.detach() if self.detach else self.weight
@@ -210,7 +213,7 @@ class ConvNorm2d(nn.Conv2d):
 
 
 def _depthwise(channels: int, kernel: tuple[int, int], init: AffineInit) -> nn.Conv2d:
-    layer = nn.Conv2d(channels, channels, kernel, padding="same", groups=channels)
+    layer = Depthwise(channels, kernel)
     if init == "delta":
         with torch.no_grad():
             layer.weight.zero_()[:, :, (kernel[0] - 1) // 2, (kernel[1] - 1) // 2] = 1

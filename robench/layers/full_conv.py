@@ -16,7 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robench.layers.small_maps import is_small, tap_products
+from robench.layers.small_maps import (
+    MOST_PIXELS_OF_A_WEIGHT,
+    correlate,
+    is_small,
+    multiply,
+    reach,
+    turned,
+    windows,
+)
 
 Pair = tuple[int, int]
 
@@ -34,7 +42,7 @@ def full_conv(x: Tensor, weight: Tensor, dilation: Pair, groups: int) -> Tensor:
         (B, out, H + d (kh - 1), W + d (kw - 1)), in the dtype that ``torch.autocast`` asks for.
     """
     if x.device.type != "cpu" or not weight.requires_grad or not torch.is_grad_enabled():
-        return F.conv2d(x, weight, None, 1, _reach(weight, dilation), dilation, groups)
+        return F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, weight = x.to(dtype), weight.to(dtype)
@@ -48,7 +56,7 @@ class _FullConv(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.dilation, ctx.groups = dilation, groups
         with torch.autocast("cpu", enabled=False):
-            return F.conv2d(x, weight, None, 1, _reach(weight, dilation), dilation, groups)
+            return F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -56,12 +64,17 @@ class _FullConv(torch.autograd.Function):
         (gradient,), groups = gradients, ctx.groups
         dx = dweight = None
         with torch.autocast("cpu", enabled=False):
-            if ctx.needs_input_grad[0]:
-                reach = _reach(weight, ctx.dilation)
-                dx = _derive(gradient, x, weight, reach, ctx.dilation, groups, image=True)
-            if ctx.needs_input_grad[1] and groups == 1 and is_small(x):
-                dweight = _tapped(gradient, x, weight, ctx.dilation)
-            elif ctx.needs_input_grad[1]:
+            image, own = ctx.needs_input_grad[:2]
+            if image and groups == 1 and is_small(x):
+                seen = windows(gradient, weight, (1, 1), (0, 0), ctx.dilation)
+                dx = multiply(seen, turned(weight))
+            elif image:
+                padding = reach(weight, ctx.dilation)
+                dx = _derive(gradient, x, weight, padding, ctx.dilation, groups, image=True)
+            if own and groups == 1 and is_small(x, MOST_PIXELS_OF_A_WEIGHT):
+                seen = windows(gradient, weight, (1, 1), (0, 0), ctx.dilation)
+                dweight = _turned(correlate(x, seen), groups)
+            elif own:
                 out, inputs, *kernel = weight.shape
                 like = weight.new_empty(groups * inputs, out // groups, *kernel)  # just its shape
                 swapped = _derive(x, gradient, like, (0, 0), ctx.dilation, groups, image=False)
@@ -88,17 +101,6 @@ def _derive(
     return result
 
 
-def _tapped(gradient: Tensor, x: Tensor, weight: Tensor, dilation: Pair) -> Tensor:
-    kernel, (r1, r2) = (weight.shape[2], weight.shape[3]), _reach(weight, dilation)
-    (d1, d2), (rows, columns) = dilation, x.shape[-2:]
-    g = gradient.permute(0, 2, 3, 1)
-    windows = [
-        g[:, r1 - i : r1 - i + rows, r2 - j : r2 - j + columns]
-        for i, j in product(range(0, d1 * kernel[0], d1), range(0, d2 * kernel[1], d2))
-    ]
-    return tap_products(windows, [x.permute(0, 2, 3, 1)] * len(windows), kernel)
-
-
 def _turned(swapped: Tensor, groups: int) -> Tensor:
     """Exchange inputs and outputs and turn the kernel: (in, out / groups, kh, kw) -> a weight's.
 
@@ -106,11 +108,7 @@ def _turned(swapped: Tensor, groups: int) -> Tensor:
     """
     inputs, out, kh, kw = swapped.shape
     taps = swapped.permute(2, 3, 0, 1).reshape(kh * kw, groups, inputs // groups, out)
-    turned = taps.new_empty(kh * kw, groups, out, inputs // groups)
+    found = taps.new_empty(kh * kw, groups, out, inputs // groups)
     for tap, group in product(range(kh * kw), range(groups)):
-        turned[tap, group].copy_(taps[-1 - tap, group].T)
-    return turned.view(kh, kw, groups * out, inputs // groups).permute(2, 3, 0, 1)
-
-
-def _reach(weight: Tensor, dilation: Pair) -> Pair:
-    return dilation[0] * (weight.shape[2] - 1), dilation[1] * (weight.shape[3] - 1)
+        found[tap, group].copy_(taps[-1 - tap, group].T)
+    return found.view(kh, kw, groups * out, inputs // groups).permute(2, 3, 0, 1)

@@ -16,6 +16,7 @@ is kept for it.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -26,8 +27,8 @@ from torch import Tensor
 LARGEST_PRODUCT = 64
 """Side of a plane from which the FFT is faster than matrix products."""
 
-PART = 2**19
-"""Numbers in the frequency domain that are computed at a time, some megabytes."""
+PART = 2**18
+"""Numbers in the frequency domain that are computed at a time, a megabyte of float32."""
 
 
 @dataclass(frozen=True)
@@ -107,24 +108,62 @@ def _chained(
     Written into a tensor of its own, not returned as a view: what follows may change it in place,
     as activations do, and autograd forbids that for a view made in a function.
     """
-    batch, channels, p1, p2 = y.shape
+    batch, channels = y.shape[:2]
     half, _, n2, _ = gain.shape
-    m1, m2 = len(back1), len(back2) // 2
-    size = (batch, channels, m1, m2)
+    size = (batch, channels, len(back1), len(back2) // 2)
     z = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
-    rows = z.permute(0, 2, 3, 1).view(batch, m1, m2 * channels)
+    images, found = y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
     part = max(1, PART // (2 * half * n2 * channels))
-    for source, target in zip(y.permute(0, 2, 3, 1).split(part), rows.split(part), strict=True):
-        count = len(source)
-        t = into1 @ source.reshape(count, p1, p2 * channels).to(gain.dtype)
-        t = into2 @ t.view(count * half, 2 * p2, channels)
-        t.view(count, half, 2, n2, channels).mul_(gain)
-        u = (back2 @ t.view(count * half, 2 * n2, channels)).view(count, 2 * half, -1)
-        if z.dtype == u.dtype:
-            torch.matmul(back1, u, out=target)
-        else:
-            target.copy_(back1 @ u)
+    work: _Work | None = None
+    for source, target in zip(images.split(part), found.split(part), strict=True):
+        if work is None or work.images != len(source):
+            work = _Work(source, target, gain, into1, into2, back2, back1)
+        work(source, target)
     return z
+
+
+class _Work:
+    """The products for some images, in memory that every part of the batch uses again."""
+
+    def __init__(self, source: Tensor, target: Tensor, gain: Tensor, *matrices: Tensor) -> None:
+        self.images, p1, p2, channels = source.shape
+        half, _, n2, _ = gain.shape
+        m1, m2 = target.shape[1:3]
+        count, columns = self.images, self.images * half
+        sizes = [
+            (count, p1, p2 * channels),
+            (count, 2 * half, p2 * channels),
+            (columns, 2 * n2, channels),
+            (columns, 2 * m2, channels),
+            (count, m1, m2 * channels),
+        ]
+        # Each product leads from one of two places to the other.
+        largest = max(map(math.prod, sizes))
+        places = (gain.new_empty(largest), gain.new_empty(largest))
+        self.source, self.rows, self.columns, self.back, self.target = (
+            places[at % 2][: math.prod(size)].view(size) for at, size in enumerate(sizes)
+        )
+        self.gain, batches = gain, (count, columns, columns, count)
+        self.matrices = [
+            matrix.expand(batch, -1, -1) for matrix, batch in zip(matrices, batches, strict=True)
+        ]
+
+    def __call__(self, source: Tensor, target: Tensor) -> None:
+        """Filter (images, p1, p2, C) into (images, m1, m2, C), of any dtype."""
+        into1, into2, back2, back1 = self.matrices
+        half, _, n2, channels = self.gain.shape
+        planes = source.reshape(self.source.shape)
+        if planes.dtype != self.gain.dtype:
+            planes = self.source.copy_(planes)
+        torch.bmm(into1, planes, out=self.rows)
+        torch.bmm(into2, self.rows.view(len(into2), -1, channels), out=self.columns)
+        self.columns.view(-1, half, 2, n2, channels).mul_(self.gain)
+        torch.bmm(back2, self.columns, out=self.back)
+        back = self.back.view(len(back1), 2 * half, -1)
+        if target.dtype == self.gain.dtype:
+            torch.bmm(back1, back, out=target.view(self.target.shape))
+        else:
+            target.view(self.target.shape).copy_(torch.bmm(back1, back, out=self.target))
 
 
 def _upper(gain: Tensor, size: tuple[int, int]) -> Tensor:
@@ -147,25 +186,25 @@ def _matrices(
     """
     with torch.inference_mode(False):
         half, (n1, n2) = size[0] // 2 + 1, size
-        cos1, sin1 = _circle(range(half), range(n1), n1)
+        cos1, sin1 = circle(range(half), range(n1), n1)
         into1 = torch.stack([cos1, -sin1], 1).flatten(0, 1)
-        cos2, sin2 = _circle(range(n2), range(n2), n2)
+        cos2, sin2 = circle(range(n2), range(n2), n2)
         into2 = torch.cat([torch.cat([cos2, sin2], 1), torch.cat([-sin2, cos2], 1)])
-        cos2, sin2 = _circle(columns, range(n2), n2)
+        cos2, sin2 = circle(columns, range(n2), n2)
         back2 = torch.cat([torch.cat([cos2, -sin2], 1), torch.cat([sin2, cos2], 1)])
         # Frequencies below N1 / 2 stand for their mirror images too.
         weights = torch.full((half,), 2.0, dtype=torch.float64)
         weights[0] = 1
         if n1 % 2 == 0:
             weights[-1] = 1
-        cos1, sin1 = (weights * table for table in _circle(rows, range(half), n1))
+        cos1, sin1 = (weights * table for table in circle(rows, range(half), n1))
         back1 = torch.stack([cos1, -sin1], 2).flatten(1)
         factors = (into1, into2, back2, back1)
         first, second, third, fourth = (m.to(device=device, dtype=dtype) for m in factors)
         return first, second, third, fourth
 
 
-def _circle(rows: range, columns: range, n: int) -> tuple[Tensor, Tensor]:
+def circle(rows: Sequence[int], columns: Sequence[int], n: int) -> tuple[Tensor, Tensor]:
     """Return cos and sin of 2 pi r c / n over sqrt(n), in float64; phases are reduced exactly."""
     phase = torch.outer(torch.tensor(list(rows)), torch.tensor(list(columns))) % n
     angle = 2 * math.pi * phase.double() / n

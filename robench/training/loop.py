@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from robench.contracts import Defense
 from robench.data import Augmentation, Images, ImageStream
-from robench.layers.small_maps import fast_on_small_maps
+from robench.layers.fast_convs import fast_convolutions
 from robench.processes import Part, this_part
 from robench.specs import TrainingSpec
 from robench.training.free import free_replays, starting_delta
@@ -92,7 +92,7 @@ def fit(
     check_parts(len(train), recipe.batch_size, batches, part)
     with (
         synced_norms(model, fabric.device) if part.count > 1 else nullcontext(),
-        fast_on_small_maps(model),
+        fast_convolutions(model),
     ):
         return _fit(
             fabric, part, model, defense, recipe, train, val, augmentation, seed, files, progress

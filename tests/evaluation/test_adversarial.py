@@ -68,6 +68,7 @@ def test_a_random_network_is_shown_with_the_logits_that_it_was_judged_by() -> No
         def forward(self, images: Tensor) -> Tensor:
             return torch.randn(len(images), 4)
 
+    torch.manual_seed(0)  # once in a hundred times, no guess is right
     images, labels = torch.rand(64, 1, 4, 4), torch.arange(64) % 4
     evaluation, judged = adversarial_images(Noisy(), images, labels, ["noise(eps=0.1)"])
     (outcomes,) = evaluation.attacks.values()

@@ -43,7 +43,7 @@ def test_the_logits_are_the_same_and_norms_of_plain_convolutions_are_gone(
         torch.testing.assert_close(copy(images), wanted, rtol=1e-3, atol=1e-4)
     before = batch_norms(model)
     assert before > 0
-    if defense in ("batchnorm", "spectral_norm"):
+    if defense in ("batchnorm", "spectral_norm", "convnorm"):
         used = [n for n in copy.graph.nodes if n.op == "call_module"]  # type: ignore[union-attr]
         kinds = [type(copy.get_submodule(node.target)) for node in used]
         assert nn.BatchNorm2d not in kinds

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -70,9 +71,10 @@ def test_whole_networks(backbone: str, fused: int, layout: torch.memory_format) 
 
 @pytest.mark.parametrize("options", [
     {"stride": 2}, {"groups": 3}, {"dilation": 2}, {"bias": False}, {"padding": (0, 2)},
+    {"padding": "same"}, {"padding": "valid"},
 ])  # fmt: skip
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_convolutions_of_every_kind(options: dict[str, int], dtype: torch.dtype) -> None:
+def test_convolutions_of_every_kind(options: dict[str, Any], dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 6, 3, **options), nn.ReLU()).eval().requires_grad_(False)  # type: ignore[arg-type]
     x = torch.randn(2, 3, 9, 9)
@@ -102,7 +104,7 @@ class Used(nn.Module):
     [
         Used(),
         nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), nn.ReLU()),
-        nn.Sequential(nn.Conv2d(3, 3, 3, padding="same"), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(3, 3, 2, padding="same"), nn.ReLU()),  # more on one side
         nn.Sequential(nn.Conv2d(3, 3, 3), nn.GELU()),
     ],
 )

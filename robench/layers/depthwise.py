@@ -1,0 +1,73 @@
+"""Depthwise convolutions whose image gradient is a convolution.
+
+On a CPU in bf16, torch's gradient of a depthwise convolution's image takes twice as long as the
+convolution with the kernel turned that it is, where the padding is the same on all sides (torch
+2.14).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Pair = tuple[int, int]
+
+
+class Depthwise(nn.Conv2d):
+    """A convolution of every channel by itself, of stride 1, whose result has the image's size."""
+
+    def __init__(self, channels: int, kernel_size: Pair) -> None:
+        super().__init__(channels, channels, kernel_size, padding="same", groups=channels)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        odd = all(k % 2 for k in self.kernel_size)
+        autocast = torch.is_autocast_enabled("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if autocast else input.dtype
+        half = input.device.type == "cpu" and dtype == torch.bfloat16
+        if not half or not odd or not torch.is_grad_enabled() or input.ndim != 4:
+            return super()._conv_forward(input, weight, bias)
+        y: Tensor = _Depthwise.apply(
+            input.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+        )
+        return y
+
+
+class _Depthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _convolve(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        (gradient,), (image, *own) = gradients, ctx.needs_input_grad
+        dx = image_gradient(gradient, weight) if image else None
+        dweight = dbias = None
+        if any(own):
+            with torch.autocast("cpu", enabled=False):
+                _, dweight, dbias = torch.ops.aten.convolution_backward(
+                    gradient, x, weight, [len(weight)], (1, 1), _padding(weight), (1, 1), False,
+                    (0, 0), len(weight), [False, *own],
+                )  # fmt: skip
+        return dx, dweight, dbias
+
+
+def image_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Return that of the image, (B, C, H, W), from the result's of the same size.
+
+    Args:
+        gradient: (B, C, H, W).
+        weight: (C, 1, kh, kw), with odd sides.
+    """
+    return _convolve(gradient, weight.flip(2, 3), None)
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        return F.conv2d(x, weight, bias, 1, _padding(weight), 1, len(weight))
+
+
+def _padding(weight: Tensor) -> Pair:
+    return weight.shape[2] // 2, weight.shape[3] // 2

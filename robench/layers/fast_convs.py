@@ -1,0 +1,126 @@
+"""Convolutions of a network in training, on a CPU in bf16: where torch's are slow, otherwise.
+
+See ``small_maps`` and ``strided_pointwise`` for what is slow and what stands in its place.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from robench.layers import strided_pointwise
+from robench.layers.small_maps import (
+    MOST_PIXELS_OF_A_WEIGHT,
+    as_it_is,
+    correlate,
+    is_small,
+    multiply,
+    reach,
+    turned,
+    windows,
+)
+
+Pair = tuple[int, int]
+
+
+@contextmanager
+def fast_convolutions(model: nn.Module) -> Iterator[None]:
+    """Let the convolutions of ``model`` be the faster ones.
+
+    Only those with zero padding, one group and no bias; the others stay as they are, and so does
+    everything outside ``torch.autocast``.
+    """
+    changed = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d) and _is_plain(module) and not _is_overridden(module)
+    ]
+    for conv in changed:
+        conv.__dict__["_conv_forward"] = partial(_conv_forward, conv)
+    try:
+        yield
+    finally:
+        for conv in changed:
+            del conv.__dict__["_conv_forward"]
+
+
+def _is_plain(conv: nn.Conv2d) -> bool:
+    zeros = conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+    return zeros and conv.groups == 1 and conv.bias is None
+
+
+def _is_overridden(conv: nn.Conv2d) -> bool:
+    return type(conv)._conv_forward is not nn.Conv2d._conv_forward
+
+
+def _conv_forward(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    half = torch.is_autocast_enabled("cpu") and x.device.type == "cpu"
+    half = half and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    if x.ndim != 4 or not half or not weight.requires_grad or not torch.is_grad_enabled():
+        return nn.Conv2d._conv_forward(conv, x, weight, bias)
+    geometry = (conv.stride, conv.padding, conv.dilation)
+    y: Tensor = _Conv.apply(x.bfloat16(), weight.bfloat16(), *geometry)
+    return y
+
+
+class _Conv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, *geometry: Pair) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.geometry = geometry
+        with torch.autocast("cpu", enabled=False):
+            if is_small(x) and _fits(x, weight, *geometry):
+                # A tensor of its own, which what follows may change in place.
+                return multiply(windows(x, weight, *geometry), as_it_is(weight)).clone()
+            stride, padding, dilation = geometry
+            return F.conv2d(x, weight, None, stride, padding, dilation)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        (gradient,), (stride, padding, dilation) = gradients, ctx.geometry
+        image, own = ctx.needs_input_grad[:2]
+        with torch.autocast("cpu", enabled=False):
+            dx = _image_gradient(gradient, x, weight, *ctx.geometry) if image else None
+            dweight = _weight_gradient(gradient, x, weight, *ctx.geometry) if own else None
+            left = [image and dx is None, own and dweight is None, False]
+            if any(left):
+                found = torch.ops.aten.convolution_backward(
+                    gradient, x, weight, None, stride, padding, dilation, False, (0, 0), 1, left
+                )
+                dx = found[0] if left[0] else dx
+                dweight = found[1] if left[1] else dweight
+        return dx, dweight, None, None, None
+
+
+def _image_gradient(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair
+) -> Tensor | None:
+    """Return it where torch's is slow."""
+    if strided_pointwise.applies(weight, stride, padding):
+        return strided_pointwise.image_gradient(gradient, x, weight, stride)
+    rows, columns = reach(weight, dilation)
+    beyond = (rows - padding[0], columns - padding[1])
+    if not is_small(x) or stride != (1, 1) or min(beyond) < 0:
+        return None
+    return multiply(windows(gradient, weight, (1, 1), beyond, dilation), turned(weight))
+
+
+def _weight_gradient(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair
+) -> Tensor | None:
+    """Return it where torch's is slow."""
+    if strided_pointwise.applies(weight, stride, padding):
+        return strided_pointwise.weight_gradient(gradient, x, stride)
+    if not is_small(gradient, MOST_PIXELS_OF_A_WEIGHT):
+        return None
+    return correlate(gradient, windows(x, weight, stride, padding, dilation))
+
+
+def _fits(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair) -> bool:
+    sides = zip(x.shape[2:], padding, reach(weight, dilation), strict=True)
+    return all(n + 2 * p > r for n, p, r in sides)
