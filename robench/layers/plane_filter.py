@@ -28,7 +28,7 @@ LARGEST_PRODUCT = 64
 """Side of a plane from which the FFT is faster than matrix products."""
 
 PART = 2**18
-"""Numbers in the frequency domain that are computed at a time, a megabyte of float32."""
+"""Numbers in the frequency domain that are computed at a time, one to two megabytes of float32."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ def _chained(
     size = (batch, channels, len(back1), len(back2) // 2)
     z = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
     images, found = y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
-    part = max(1, PART // (2 * half * n2 * channels))
+    # A power of two: the products of a part are shared among threads, and batches split evenly.
+    part = 1 << math.ceil(math.log2(max(1, PART / (2 * half * n2 * channels))))
     work: _Work | None = None
     for source, target in zip(images.split(part), found.split(part), strict=True):
         if work is None or work.images != len(source):
