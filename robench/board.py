@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from robench.calls import parse_call
 from robench.errors import UserError, did_you_mean
@@ -18,6 +18,9 @@ from robench.specs import (
     TrainingSpec,
     explain,
 )
+
+LARGEST_SEED = 2**32
+"""Seeds are below it: torch takes 64 bits, into which a seed and an epoch go."""
 
 
 class Arm(Spec):
@@ -41,7 +44,7 @@ class Board(Spec):
     title: str
     description: str = ""
     defenses: tuple[str, ...] = ()
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=LARGEST_SEED)], ...] = Field((0,), min_length=1)
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
@@ -54,6 +57,13 @@ class Board(Spec):
     are tried on; the first one if left out."""
     paper: Paper | None = None
     """The published experiment that it makes again."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed is there twice; the same network is no second sample.")
+        return seeds
 
     def rows(self) -> list[tuple[Arm, TrainingSpec]]:
         """Return the rows that are trained: every defense, then the arms with recipes.

@@ -6,7 +6,7 @@ are numbers, so that an eps can be written as papers write it; nothing is ever e
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,22 @@ def split_calls(text: str) -> list[str]:
         else:
             parts[-1] += char
     return [part.strip() for part in parts if part.strip()]
+
+
+def split_titles(text: str, titles: Iterable[str]) -> list[str]:
+    """Split at commas as :func:`split_calls`, but not inside one of ``titles``.
+
+    Titles of rows may have commas of their own: ``vanilla, 20% noise,batchnorm``.
+    """
+    known = {", ".join(split_calls(title)): title for title in titles}
+    parts, found = split_calls(text), []
+    while parts:
+        ends = (n for n in range(len(parts), 0, -1) if ", ".join(parts[:n]) in known)
+        length = next(ends, 1)
+        name = ", ".join(parts[:length])
+        found.append(known.get(name, name))
+        parts = parts[length:]
+    return found
 
 
 def _literal(node: ast.expr, text: str) -> Any:

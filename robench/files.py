@@ -26,6 +26,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
         temporary = None
+    except IsADirectoryError:
+        raise UserError(f"cannot write {path}: it is a folder; name a file in it.") from None
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; "

@@ -7,7 +7,8 @@ from pydantic import Field
 from robench.errors import UserError, did_you_mean
 from robench.specs import Spec
 
-PaperFigure = Annotated[tuple[float, ...], Field(min_length=1, max_length=2)]
+Printed = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+PaperFigure = Annotated[tuple[Printed, ...], Field(min_length=1, max_length=2)]
 """A mean, and its standard deviation where the paper gives one."""
 
 OTHER_COLUMNS = ("train_seconds_per_epoch", "train_cost", "condition_ratio")
@@ -47,11 +48,16 @@ class Paper(Spec):
         for row, figures in self.figures.items():
             if row not in rows:
                 raise UserError(f"paper.figures has '{row}', no row; {did_you_mean(row, rows)}")
-            for column in figures:
+            for column, printed in figures.items():
                 if column not in known:
                     raise UserError(
                         f"paper.figures.{row} has '{column}', no column; "
                         f"{did_you_mean(column, known)}"
+                    )
+                if is_share(column) and max(printed) > 100:
+                    raise UserError(
+                        f"paper.figures.{row}.{column} has {max(printed):g}: write a percentage, "
+                        f"from 0 to 100."
                     )
 
 

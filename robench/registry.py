@@ -135,6 +135,18 @@ class Registry(Generic[T]):
         code = ast.dump(ast.parse(Path(file).read_text(encoding="utf-8")))
         return hashlib.sha256(code.encode()).hexdigest()[:16]
 
+    def options(self, call: Call | None = None) -> set[str]:
+        """Return the names of the options of one entry, or of all.
+
+        Raises:
+            UserError: for an unknown name.
+        """
+        if call is None:
+            entries = [self.get(name) for name in self]
+        else:
+            entries = [self.get(self._resolve(call).name)]
+        return {name for entry in entries for name in inspect.signature(entry.build).parameters}
+
     def build(self, call: Call, defaults: Mapping[str, Any] | None = None) -> T:
         """Build the entry that ``call`` names, its options checked against its signature.
 

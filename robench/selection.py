@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from robench.board import Board
 from robench.boardfile import read_board
-from robench.calls import split_calls
+from robench.calls import split_titles
 from robench.errors import UserError, did_you_mean
 from robench.registry import defenses, missing_package
 from robench.specs import explain
@@ -32,9 +32,9 @@ def find_board(name: str) -> tuple[str, Path]:
         UserError: where there is no such board; names the nearest.
     """
     path = Path(name)
-    if path.is_file():
+    if _exists(path):
         return (path.parent.resolve().name if path.name == "board.toml" else path.stem), path
-    if (path / "board.toml").is_file():
+    if _exists(path / "board.toml"):
         return path.resolve().name, path / "board.toml"
     boards = shipped_boards()
     if name not in boards:
@@ -43,6 +43,13 @@ def find_board(name: str) -> tuple[str, Path]:
             f"{did_you_mean(name, boards)}"
         )
     return name, boards[name]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the system allows
+        return False
 
 
 def open_board(
@@ -81,12 +88,14 @@ def open_board(
     except ValidationError as error:
         raise UserError(f"the board with the changes asked for: {explain(error, Board)}") from None
     changed.rows()
+    if changes and changed.paper is not None:
+        changed.paper.check(board.titles, changed.evaluation.columns)
     return short, changed
 
 
 def _rows(board: Board, text: str) -> dict[str, Any]:
-    wanted = _installed() if text == "all" else split_calls(text)
     arms = {arm.title: arm for arm in board.arms}
+    wanted = _installed() if text == "all" else split_titles(text, arms)
     chosen = [name for name in wanted if name not in arms]
     kept = [arms[name] for name in wanted if name in arms]
     baseline = board.baseline if board.baseline in wanted else ""
@@ -98,7 +107,7 @@ def _installed() -> list[str]:
 
 
 def _seed(text: str) -> int:
-    if not text.strip().isdigit():
+    if not text.strip().isdecimal():
         raise UserError(f"--seeds: '{text}' is not a seed; write whole numbers such as 0,1,2.")
     return int(text)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.calls import Call, number, parse_call, split_calls, typed_number
+from robench.calls import Call, number, parse_call, split_calls, split_titles, typed_number
 from robench.errors import UserError
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}(-\d{1,2})?", fullmatch=True)
@@ -72,3 +72,11 @@ def test_a_fraction_with_zero_below_is_refused() -> None:
 )
 def test_what_somebody_types_is_a_number_where_it_looks_like_one(text: str, value: object) -> None:
     assert typed_number(text) == value
+
+
+def test_titles_with_commas_stay_whole() -> None:
+    titles = ["vanilla, 20% noise", "vanilla, 20% noise, wide", "batchnorm"]
+    text = "vanilla, 20% noise,batchnorm,convnorm(bn=false, affine=false),vanilla,20% noise, wide"
+    assert split_titles(text, titles) == [
+        titles[0], "batchnorm", "convnorm(bn=false, affine=false)", titles[1],
+    ]  # fmt: skip

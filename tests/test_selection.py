@@ -50,3 +50,21 @@ def test_the_baseline_goes_with_its_row(tiny_board: Path) -> None:
 def test_no_rows_at_all_are_refused(tiny_board: Path) -> None:
     with pytest.raises(UserError, match="names no defense"):
         open_board(str(tiny_board), rows=" , ")
+
+
+def test_a_row_whose_label_has_a_comma_is_chosen() -> None:
+    _, board = open_board("quick", rows="batchnorm, trained normally,convnorm")
+    assert board.titles == ["convnorm", "batchnorm, trained normally"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"), [("0,0", "twice"), ("²", "no|not a seed"), ("4294967296", "less than")]
+)
+def test_seeds_are_whole_numbers_each_once(tiny_board: Path, seeds: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        open_board(str(tiny_board), seeds=seeds)
+
+
+def test_a_name_longer_than_the_system_allows_is_no_board() -> None:
+    with pytest.raises(UserError, match="there is no board"):
+        open_board("x" * 5000)

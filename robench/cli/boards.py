@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare
+from robench.errors import UserError
 
 Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
 
@@ -70,6 +71,9 @@ def verify(
     console, chosen = prepare(device, plugin)
     board = Leaderboard.read(leaderboard)
     drawn = draw_rows(board, rows, seed)
+    for place in store:
+        if place != Path("runs") and not place.is_dir():
+            raise UserError(f"--store {place}: there is no such folder.")
     problems = audit(board)
     for problem in problems:
         console.print(f"wrong: {problem}", markup=False, highlight=False, soft_wrap=True)
@@ -87,6 +91,8 @@ def verify(
         )  # fmt: skip
     for note in again.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
+    if drawn and not len(again.figures):
+        console.print(f"0 of {len(drawn)} rows made again.", markup=False, highlight=False)
     if len(again.figures):
         console.print(rerun_table(again.figures, "retrained" if retrain else "attacked again"))
     if not again.sound:

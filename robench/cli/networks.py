@@ -29,7 +29,7 @@ Data = Annotated[
     str | None, typer.Option("--data", help="Data set; that of the training if left out.")
 ]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Test images.")]
-Seed = Annotated[int, typer.Option("--seed", min=0)]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1)]
 
 
 @app.command()

@@ -38,7 +38,7 @@ def submit(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write a folder that others can check and add: rows with weights and all their evidence."""
-    from robench.calls import split_calls
+    from robench.calls import split_titles
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.submission import external_submission, write_submission
     from robench.screen import ScreenWatcher
@@ -47,7 +47,9 @@ def submit(
     console, chosen = prepare(device, plugin)
     if model is None:
         board = Leaderboard.read(leaderboard)
-        titles = [row.title for row in board.result.rows] if rows is None else split_calls(rows)
+        titles = [row.title for row in board.result.rows]
+        if rows is not None:
+            titles = split_titles(rows, titles)
         write_submission(board, titles, out, store)
     elif name is None:
         raise UserError("give the row of --model a name: --name 'my network'.")

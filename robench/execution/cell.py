@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -63,13 +63,21 @@ def run_cell(cell: Cell, title: str, place: Workplace) -> CellResult:
             return _result(cell, folder, place)
         names = place.evaluation.columns
         stored = read_json(folder.manifest).get("outcomes", {})
-        missing = [name for name in names if outcome_key(name, place) not in stored]
+        missing = [name for name in names if not _is_stored(name, stored, folder, place)]
         place.watcher.cell(title, cell.seed, "attacking" if missing else "stored")
         if missing:
             with torch.random.fork_rng():
                 model = load_weights(folder.weights, Network.of(cell, place.dataset).build())
             attack_network(model, cell.seed, folder, place, missing)
         return _result(cell, folder, place)
+
+
+def _is_stored(
+    name: str, stored: Mapping[str, object], folder: CellFolder, place: Workplace
+) -> bool:
+    """Return whether a column's outcomes are there; a file that was removed is made again."""
+    key = outcome_key(name, place)
+    return key in stored and folder.outcomes(key).exists()
 
 
 def judge_network(
@@ -161,7 +169,8 @@ def outcome_key(name: str, place: Workplace) -> str:
         attack = attacks.build(parse_call(name), place.evaluation.defaults)
         identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
         identity["plugin"] = attacks.plugin_hash(parse_call(name))
-        identity["samples"] = attack.samples or place.evaluation.samples
+        asked = place.evaluation.samples
+        identity["samples"] = min(attack.samples or asked, asked)
     text = json.dumps(identity, sort_keys=True, default=str)
     slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
     return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -120,8 +120,7 @@ def check_cell(
         binarization=evaluation.binarization,
         progress=place.watcher.attacking,
     ).to_json()
-    with place.store.lock(folder):
-        write_json(path, report)
+    write_json(path, report)
     return report
 
 

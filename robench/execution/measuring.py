@@ -38,8 +38,7 @@ def _measured(title: str, cell: CellResult, place: Workplace) -> CellResult:
         )
         kept = list(LayerSpectrum.model_fields)
         rows = [{k: _plain(v) for k, v in row.items()} for row in table[kept].to_dict("records")]
-        with place.store.lock(folder):
-            write_json(path, rows)
+        write_json(path, rows)
     found = tuple(LayerSpectrum.model_validate(row) for row in read_json(path))
     return replace(cell, evidence=cell.evidence.model_copy(update={"spectra": found}))
 

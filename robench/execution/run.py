@@ -9,7 +9,7 @@ from robench.calls import parse_call
 from robench.checkpoint import Network
 from robench.costs import Costs, count_costs
 from robench.data import DataSet, load_dataset
-from robench.errors import UserError
+from robench.errors import UserError, did_you_mean
 from robench.execution.cell import Workplace, run_cell, train_cell
 from robench.execution.checking import check_rows
 from robench.execution.helpers import Load, tell
@@ -133,10 +133,24 @@ def check_names(board: Board) -> None:
         )
     for arm, _ in board.rows():
         defenses.build(parse_call(arm.defense))
+    _check_defaults(board)
     for attack in board.evaluation.attacks:
         attacks.build(parse_call(attack), board.evaluation.defaults)
     for model in {board.model, *(arm.model for arm, _ in board.rows() if arm.model)}:
         backbones.get(model.name)
+
+
+def _check_defaults(board: Board) -> None:
+    """Check that some attack has each default: misspelt, it would leave another radius in force."""
+    known = attacks.options()
+    for attack in board.evaluation.attacks:
+        known |= attacks.options(parse_call(attack))
+    for name in board.evaluation.defaults:
+        if name not in known:
+            raise UserError(
+                f"evaluation.defaults has '{name}', an option of no attack; "
+                f"{did_you_mean(name, known)}"
+            )
 
 
 def check_sizes(board: Board, dataset: DataSet) -> None:

@@ -60,6 +60,7 @@ def _is_overridden(conv: nn.Conv2d) -> bool:
 def _conv_forward(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     half = torch.is_autocast_enabled("cpu") and x.device.type == "cpu"
     half = half and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    half = half and x.dtype != torch.float64  # which autocast leaves alone
     if x.ndim != 4 or not half or not weight.requires_grad or not torch.is_grad_enabled():
         return nn.Conv2d._conv_forward(conv, x, weight, bias)
     geometry = (conv.stride, conv.padding, conv.dilation)

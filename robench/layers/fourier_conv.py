@@ -88,6 +88,9 @@ class _FourierConv(torch.autograd.Function):
         with torch.autocast(x.device.type, enabled=False):
             if torch.is_grad_enabled():  # a gradient of this gradient goes the long way
                 dilation, *window = ctx.window
+                # Of tensors of their own: where the image was made from the weight, too, the
+                # gradient must not go on along that path here.
+                x, weight = x.view_as(x), weight.view_as(weight)
                 z = filter_planes(full_conv(x, weight, dilation, 1), ctx.gain, *window)
                 sources = [leaf for leaf, want in zip((x, weight), wanted, strict=True) if want]
                 found = torch.autograd.grad(z, sources, gradients, create_graph=True)

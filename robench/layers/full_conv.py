@@ -43,7 +43,7 @@ def full_conv(x: Tensor, weight: Tensor, dilation: Pair, groups: int) -> Tensor:
     """
     if x.device.type != "cpu" or not weight.requires_grad or not torch.is_grad_enabled():
         return F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
-    if torch.is_autocast_enabled("cpu"):
+    if torch.is_autocast_enabled("cpu") and x.dtype != torch.float64:  # as autocast itself
         dtype = torch.get_autocast_dtype("cpu")
         x, weight = x.to(dtype), weight.to(dtype)
     y: Tensor = _FullConv.apply(x, weight, dilation, groups)

@@ -72,6 +72,8 @@ def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Te
         (B, C, len(rows), len(columns)).
     """
     dtype = torch.promote_types(y.dtype, torch.float32)
+    if not len(y):
+        return y[..., _slice(rows), _slice(columns)]
     with torch.autocast(y.device.type, enabled=False):
         if gain.upper is None:
             spectrum = torch.fft.rfft2(y.to(dtype)) * gain.gain.to(dtype)

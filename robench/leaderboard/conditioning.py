@@ -14,7 +14,7 @@ FIGURES = tuple(name for name in LayerSpectrum.model_fields if name not in ("lay
 def spectra_table(result: BoardResult) -> pd.DataFrame:
     """Return a line a row, seed, layer and operator; empty where no spectra are stored."""
     parts = [
-        _table(cell).assign(defense=row.title, seed=cell.seed)
+        _table(cell).replace(math.inf, math.nan).assign(defense=row.title, seed=cell.seed)
         for row in result.rows
         for cell in row.cells
         if cell.evidence.spectra
@@ -48,5 +48,8 @@ def ratios(result: BoardResult, row: RowResult) -> dict[str, Any]:
 
 
 def _table(cell: CellResult) -> pd.DataFrame:
+    """Return the spectra as :func:`robench.spectra` gives them: singular operators have inf."""
     rows = pd.DataFrame([line.model_dump() for line in cell.evidence.spectra])
-    return rows.astype(dict.fromkeys(FIGURES, float))
+    table = rows.astype(dict.fromkeys(FIGURES, float))
+    singular = table["condition"].isna() & table["norm"].notna()
+    return table.assign(condition=table["condition"].mask(singular, math.inf))

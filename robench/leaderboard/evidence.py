@@ -49,8 +49,17 @@ def outcome_path(folder: Path, cell_key: str, key: str) -> Path:
 
 
 def write_sums(folder: Path, files: Iterable[Path]) -> None:
-    """Write ``SHA256SUMS`` of files below ``folder``."""
+    """Write ``SHA256SUMS`` of files below ``folder``.
+
+    Raises:
+        UserError: where one of them is gone, as when two runs publish into one folder.
+    """
     lines = sorted((path.relative_to(folder).as_posix(), _sum(path)) for path in files)
+    for name, digest in lines:
+        if not digest:
+            raise UserError(
+                f"{folder / name} is gone: another robench publishes there; run it again alone."
+            )
     write_text(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in lines))
 
 
@@ -63,6 +72,14 @@ def read_sums(folder: Path) -> dict[str, str]:
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
+        if not folder.is_dir():
+            raise UserError(
+                f"there is no folder {folder}; name that of a leaderboard, as leaderboards/quick."
+            ) from error
+        if (folder / "board.toml").is_file():
+            raise UserError(
+                f"the board {folder} was not run; the leaderboard of a run is where its --out is."
+            ) from error
         raise UserError(
             f"{folder} has no {SUMS}: it is not a folder that 'robench run' published."
         ) from error

@@ -211,7 +211,7 @@ def _board(first: Board, rows: dict[str, _Row], seeds: tuple[int, ...]) -> Board
 
 
 def _arm(first: Board, title: str, row: _Row) -> Arm:
-    """Return the arm that makes a row's cells on a board with another recipe or network."""
+    """Return the arm that makes a row's cells on a board of other recipe, images or network."""
     cell = next(iter(row.cells.values())).file.cell
     assert isinstance(cell, Cell)
     label = "" if title == cell.defense else title
@@ -219,7 +219,9 @@ def _arm(first: Board, title: str, row: _Row) -> Arm:
     done = cell.training.model_dump()
     changed = {k: v for k, v in done.items() if plain is None or getattr(plain, k) != v}
     model = None if cell.model == first.model else cell.model
-    return Arm(defense=cell.defense, label=label, training=changed, model=model)
+    images = cell.data.model_dump(exclude={"name"})
+    data = {k: v for k, v in images.items() if getattr(first.data, k) != v}
+    return Arm(defense=cell.defense, label=label, training=changed, data=data, model=model)
 
 
 def _plain(first: Board, defense: str) -> TrainingSpec | None:

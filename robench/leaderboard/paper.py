@@ -73,7 +73,8 @@ def paper_order(result: BoardResult, figures: pd.DataFrame) -> pd.DataFrame:
             if not theirs:
                 continue
             counts["pairs"] += 1
-            agree = theirs * np.sign(one["ours"] - other["ours"])
+            # Rounded: means of the same counts may differ in their last bit.
+            agree = theirs * np.sign(round(one["ours"] - other["ours"], 9))
             word = {1: "same", -1: "reversed"}.get(int(agree))
             if word is None:
                 continue

@@ -12,7 +12,6 @@ from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import (
     BOARD,
     COMPARISONS,
-    SUMS,
     TABLE,
     BoardFile,
     CellFile,
@@ -43,7 +42,9 @@ def write_leaderboard(
     Raises:
         UserError: where it cannot be written.
     """
-    before = set(read_sums(folder)) if (folder / SUMS).exists() else set()
+    # All tables are made before anything is written: half a leaderboard would be left otherwise.
+    derived = derived_tables(result, table)
+    before = _published_before(folder)
     head = BoardFile(
         name=folder.name, dataset=result.dataset, columns=dict(result.columns), board=result.board
     )
@@ -51,9 +52,9 @@ def write_leaderboard(
     write_json(written[0], head.model_dump(mode="json"))
     write_text(written[1], to_csv(table))
     write_text(written[2], to_csv(comparison.pairs))
-    for name, derived in derived_tables(result, table).items():
+    for name, part in derived.items():
         written.append(folder / name)
-        write_text(written[-1], to_csv(derived))
+        write_text(written[-1], to_csv(part))
     names: set[str] = set()
     for row in result.rows:
         for cell in row.cells:
@@ -66,6 +67,14 @@ def write_leaderboard(
     for name in before - {path.relative_to(folder).as_posix() for path in written}:
         (folder / name).unlink(missing_ok=True)
     return folder / TABLE
+
+
+def _published_before(folder: Path) -> set[str]:
+    """Return the files of an earlier run; none where its checksums are damaged."""
+    try:
+        return set(read_sums(folder))
+    except UserError:
+        return set()
 
 
 def _copy_outcomes(cell: CellResult, folder: Path) -> list[Path]:

@@ -126,7 +126,7 @@ def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
     titles = list(dict.fromkeys(cell.row for cell in board.cells))
     if rows == "all":
         return titles
-    if not rows.isdigit():
+    if not rows.isdecimal():
         raise UserError(f"--rows is '{rows}'; give a number of rows, or 'all'.")
     count = min(int(rows), len(titles))
     drawn = np.random.default_rng(seed).choice(len(titles), size=count, replace=False)

@@ -21,7 +21,7 @@ from robench.training.free import free_replays, starting_delta
 from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.parallel import check_parts, gather, launch, total, whole_batch
-from robench.training.resume import Epoch, TrainingFiles, load_state, save_state
+from robench.training.resume import Epoch, TrainingFiles, load_state, save_state, write_log
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
 
@@ -137,6 +137,8 @@ def _fit(
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
         rows = [Epoch(**row) for row in state["rows"]]
+        if fabric.is_global_zero:  # the log may have missed the last epoch
+            write_log(files, rows)
         carried = state["delta"]
     network, stepper = fabric.setup(model, optimizer)
     meter = Meter(device)

@@ -61,6 +61,15 @@ def save_state(
     }
     torch.save(state, buffer)
     write_bytes(files.checkpoint, buffer.getvalue())
+    write_log(files, rows)
+
+
+def write_log(files: TrainingFiles, rows: list[Epoch]) -> None:
+    """Write ``training.csv``.
+
+    Raises:
+        UserError: where it cannot be written.
+    """
     write_text(files.log, pd.DataFrame(rows).to_csv(index=False))
 
 

@@ -124,3 +124,18 @@ def test_the_manifest_of_a_board_leaves_out_the_outcomes_of_others(tmp_path: Pat
     manifest = run_cell(cell(), "a", other).evidence.manifest
     assert manifest is not None
     assert set(manifest.outcomes) == {outcome_key("clean", other), outcome_key("noise", other)}
+
+
+def test_more_images_of_an_attack_with_a_count_of_its_own_are_attacked(tmp_path: Path) -> None:
+    named = ("fgsm(samples=20)",)
+    few = run_cell(cell(), "a", place(tmp_path, attacks=named, samples=10))
+    more = run_cell(cell(), "a", place(tmp_path, attacks=named, samples=30))
+    assert len(few.outcomes[named[0]]) == 10
+    assert len(more.outcomes[named[0]]) == 20
+
+
+def test_outcomes_whose_file_was_removed_are_made_again(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    before = run_cell(cell(), "a", where)
+    where.store.open(cell()).outcomes(outcome_key("fgsm", where)).unlink()
+    assert run_cell(cell(), "a", where).digest == before.digest

@@ -216,3 +216,18 @@ class TestTheChoice:
             module(torch.randn(16, 16, 8, 8))
         with pytest.raises(RuntimeError):
             nn.Conv2d(16, 16, 3).double()(torch.randn(16, 16, 8, 8))
+
+
+def test_a_weight_that_made_the_image_too_gets_each_gradient_once() -> None:
+    def twice(function: Any, create_graph: bool) -> Tensor:
+        weight = normal(4, 4, 3, 3, seed=1).requires_grad_()
+        gain = gain_of(weight, normal(2, 4, 6, 6), (1, 1))
+        window = (range(1, 7), range(1, 7))
+        once = function(normal(2, 4, 6, 6), weight, gain, (1, 1), *window)
+        loss = function(once, weight, gain, (1, 1), *window).square().sum()
+        (found,) = torch.autograd.grad(loss, weight, create_graph=create_graph)
+        return found.detach()
+
+    expected = twice(by_definition, False)
+    torch.testing.assert_close(twice(by_frequencies, False), expected)
+    torch.testing.assert_close(twice(by_frequencies, True), expected)

@@ -7,13 +7,14 @@ from html import unescape
 
 import pytest
 from page_boards import Invented, invent
+from pydantic import ValidationError
 
 from robench.errors import UserError
 from robench.leaderboard.derived import ORDER, PAPER
 from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
 from robench.leaderboard.page.beside_paper import beside_paper
 from robench.leaderboard.page.write import render
-from robench.leaderboard.paper import told
+from robench.leaderboard.paper import paper_order, told
 from robench.leaderboard.published import Leaderboard
 from robench.paper import Paper
 
@@ -100,3 +101,18 @@ def test_the_page_shows_the_papers_figures_in_columns_of_that_name() -> None:
     assert "2 reversed" in text
     assert "the seeds: ours" in text
     assert 'id="paper"' not in render(invent(rows(a=0.5)))
+
+
+@pytest.mark.parametrize(
+    "printed", [(math.nan,), (math.inf,), (-5.0, 1.0), (8323.0,), (True,), (1.0, 2.0, 3.0)]
+)
+def test_a_figure_that_no_paper_prints_is_refused(printed: tuple[float, ...]) -> None:
+    with pytest.raises((UserError, ValidationError)):
+        Paper(item="Table 7", figures={"good": {"clean": printed}}).check(["good"], ("clean",))
+
+
+def test_means_that_differ_in_their_last_bit_are_no_order() -> None:
+    figures = CLEAR.derived[PAPER].copy()
+    figures["ours"] = [0.3, 0.1 + 0.2, 0.3]
+    (line,) = paper_order(CLEAR.result, figures).to_dict("records")
+    assert (line["pairs"], line["same"], line["reversed"]) == (3, 0, 0)

@@ -110,3 +110,11 @@ def test_a_board_of_one_row_or_none_has_no_pairs() -> None:
     assert compare({"a": network(0.5)}).pairs.empty
     assert compare({"a": network(0.5)}).ranks.loc["a"].tolist() == [1, 1, "a"]
     assert compare({}).ranks.empty
+
+
+def test_many_rows_of_several_seeds_can_be_told_apart() -> None:
+    """Holm's correction multiplies by 435 pairs, more than the resamples alone can carry."""
+    rows = {f"row {i}": network(0.02 + 0.03 * i, seeds=2, seed=i) for i in range(30)}
+    pairs = compare(rows).pairs.set_index(["first", "second"])
+    assert bool(pairs.loc[("row 29", "row 0"), "distinguishable"])
+    assert not bool(pairs.loc[("row 11", "row 10"), "p"] == 0)

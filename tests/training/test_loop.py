@@ -205,3 +205,12 @@ def test_a_malicious_checkpoint_is_not_executed(tmp_path: Path) -> None:
 def test_no_validation_images_give_no_validation_accuracy() -> None:
     empty = Images(torch.zeros(0, 1, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
     assert math.isnan(accuracy(network(), empty, CPU))
+
+
+def test_a_log_that_missed_the_last_epoch_is_written_on_resuming(tmp_path: Path) -> None:
+    files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
+    run(spec(), files=files)
+    lines = files.log.read_text().splitlines()
+    files.log.write_text("\n".join(lines[:-1]) + "\n")
+    run(spec(), files=files)
+    assert files.log.read_text().splitlines() == lines

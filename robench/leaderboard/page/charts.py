@@ -13,6 +13,7 @@ from robench.errors import UserError
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.queries import success_curve
 from robench.leaderboard.curves import training_curves
+from robench.leaderboard.derived import SPECTRA
 from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
 from robench.leaderboard.page.sharing import thinned
 from robench.leaderboard.page.wording import ball, listed, percent, times
@@ -118,7 +119,7 @@ def spectra(board: "Leaderboard") -> Chart | None:
     if not path.is_file():
         return None
     try:
-        table = pd.read_csv(path)
+        table = board.derived[SPECTRA] if SPECTRA in board.derived else pd.read_csv(path)
         if "defense" in table:  # as a board publishes them: of each row's first seed
             first = table.groupby("defense")["seed"].transform("first")
             table = table[table["seed"] == first].rename(columns={"defense": "network"})
@@ -132,7 +133,7 @@ def spectra(board: "Leaderboard") -> Chart | None:
         worst = table.groupby("network")["condition"].max()
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is no table of spectra ({error}); make it anew.") from error
-    if lengths != {len(layers)}:
+    if lengths != {len(layers)} or worst.isna().all():
         return None  # networks of different layers have no common axis
     return {
         "panels": [list(panel) for panel in PANELS],
@@ -150,7 +151,7 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
         together = _together([cell for cell in cells if column in cell.outcomes], column)
         if together is None or not together.correct.any():
             continue
-        samples = len(together) // len(cells)
+        samples = max(len(cell.outcomes[column]) for cell in cells if column in cell.outcomes)
         curve = success_curve(together)
         steps = [[int(q), round(float(s), 4)] for q, s in curve.itertuples(index=False)]
         end = int(together.queries[together.correct].max())
