@@ -25,7 +25,8 @@ class State:
         board: name of the board; "" where there is none.
         scale: ``full`` or ``reduced``.
         cells: networks that it trains.
-        state: ``published``, ``run`` or ``not run``; or why there is no board.
+        state: ``published``, ``run`` or ``not run``; ``run, changed`` with other rows, seeds or
+            settings than the board's; or why there is no board.
         stands_on: seeds, test images and commit of what was run.
     """
 
@@ -62,7 +63,9 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
     state, stands_on = "not run", ""
     for folder, word in ((home, "published"), (own, "run")):
         if (folder / SUMS).is_file():
-            state, stands_on = word, _stands_on(Leaderboard.read(folder))
+            found = Leaderboard.read(folder)
+            whole = _judged_alike(found.board, board)
+            state, stands_on = word if whole else f"{word}, changed", _stands_on(found)
             break
     return State(
         board.paper.source,
@@ -73,6 +76,16 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
         state,
         stands_on,
     )
+
+
+def _judged_alike(done: Board, asked: Board) -> bool:
+    """Return whether a leaderboard is of all rows and settings of a board, whatever its texts.
+
+    Its data set has another name: that of a folder, not the way to it.
+    """
+    kept = {"seeds", "model", "training", "evaluation"}
+    one, other = (board.model_dump(include=kept) for board in (done, asked))
+    return one == other and done.titles == asked.titles
 
 
 def _stands_on(board: Leaderboard) -> str:

@@ -170,7 +170,8 @@ def test_the_commands_make_the_board_again_and_verify_it() -> None:
         "git checkout abcdef012345",
         "pip install -e .",
         "robench run 'my board; rm -rf x' --seeds 0,1",
-        "robench verify 'leaderboards/my board; rm -rf x'",
+        "git checkout -  # to where the leaderboard is",
+        "robench verify 'leaderboards/my board; rm -rf x' --store runs",
     ]
 
 

@@ -69,7 +69,9 @@ def commands(board: "Leaderboard") -> str:
     lines += [
         "pip install -e .",
         f"robench run {name} --seeds {seeds}{_data(board)}{_plugin(board)}",
-        f"robench verify {shlex.quote('leaderboards/' + board.name)}",
+        *(["git checkout -  # to where the leaderboard is"] if found else []),
+        f"robench verify {shlex.quote('leaderboards/' + board.name)} --store runs{_data(board)}"
+        f"{_plugin(board)}",
     ]
     return "\n".join(lines)
 
