@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from robench.calls import parse_call
+from robench.calls import LARGEST_SEED, parse_call
 from robench.errors import UserError, did_you_mean
 from robench.paper import Paper
 from robench.recipes import recipe_for
@@ -18,9 +18,6 @@ from robench.specs import (
     TrainingSpec,
     explain,
 )
-
-LARGEST_SEED = 2**32
-"""Seeds are below it: torch takes 64 bits, into which a seed and an epoch go."""
 
 
 class Arm(Spec):
@@ -44,7 +41,7 @@ class Board(Spec):
     title: str
     description: str = ""
     defenses: tuple[str, ...] = ()
-    seeds: tuple[Annotated[int, Field(ge=0, lt=LARGEST_SEED)], ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field((0,), min_length=1)
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from robench.board import Board
 from robench.errors import UserError
+from robench.files import is_file
 from robench.specs import explain, worst
 
 DEEPEST = 4
@@ -59,7 +60,7 @@ def _values(path: Path, text: str, deeper: int) -> dict[str, Any]:
     # Beside the folder of this board is where its siblings are.
     home = path.resolve().parent
     parent = home.parent / other / "board.toml" if path.name == "board.toml" else home / other
-    if not parent.is_file():
+    if not is_file(parent):
         raise UserError(
             f"{path}{line_of(text, ('extends',))}: extends = '{other}': there is no {parent}."
         )

@@ -94,6 +94,10 @@ def split_calls(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+LARGEST_SEED = 2**32 - 1
+"""Of a board: torch takes 64 bits, into which a seed and an epoch go."""
+
+
 def split_titles(text: str, titles: Iterable[str]) -> list[str]:
     """Split at commas as :func:`split_calls`, but not inside one of ``titles``.
 

@@ -38,6 +38,14 @@ def write_bytes(path: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file; none has a name longer than the system allows."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def write_text(path: Path, content: str) -> None:
     """Write text as UTF-8; see :func:`write_bytes`."""
     write_bytes(path, content.encode())

@@ -141,11 +141,8 @@ class Registry(Generic[T]):
         Raises:
             UserError: for an unknown name.
         """
-        if call is None:
-            entries = [self.get(name) for name in self]
-        else:
-            entries = [self.get(self._resolve(call).name)]
-        return {name for entry in entries for name in inspect.signature(entry.build).parameters}
+        names = list(self) if call is None else [self._resolve(call).name]
+        return {option for name in names for option in _options(self.get(name))}
 
     def build(self, call: Call, defaults: Mapping[str, Any] | None = None) -> T:
         """Build the entry that ``call`` names, its options checked against its signature.
@@ -163,7 +160,7 @@ class Registry(Generic[T]):
         resolved = self._resolve(call)
         options = resolved.options
         entry = self.get(resolved.name)
-        valid = list(inspect.signature(entry.build).parameters)
+        valid = _options(entry)
         for option in options:
             if option not in valid:
                 raise UserError(
@@ -276,6 +273,10 @@ def missing_package(entry: Entry[Any]) -> str | None:
     except PackageNotFoundError:
         return package
     return None
+
+
+def _options(entry: Entry[Any]) -> list[str]:
+    return list(inspect.signature(entry.build).parameters)
 
 
 def _build(entry: Entry[T], options: dict[str, Any], what: str) -> T:

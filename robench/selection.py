@@ -12,6 +12,7 @@ from robench.board import Board
 from robench.boardfile import read_board
 from robench.calls import split_titles
 from robench.errors import UserError, did_you_mean
+from robench.files import is_file
 from robench.registry import defenses, missing_package
 from robench.specs import explain
 
@@ -32,9 +33,9 @@ def find_board(name: str) -> tuple[str, Path]:
         UserError: where there is no such board; names the nearest.
     """
     path = Path(name)
-    if _exists(path):
+    if is_file(path):
         return (path.parent.resolve().name if path.name == "board.toml" else path.stem), path
-    if _exists(path / "board.toml"):
+    if is_file(path / "board.toml"):
         return path.resolve().name, path / "board.toml"
     boards = shipped_boards()
     if name not in boards:
@@ -43,13 +44,6 @@ def find_board(name: str) -> tuple[str, Path]:
             f"{did_you_mean(name, boards)}"
         )
     return name, boards[name]
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than the system allows
-        return False
 
 
 def open_board(

@@ -13,6 +13,7 @@ from robench.cli.options import (
     Device,
     Out,
     Plugin,
+    Seed,
     Seeds,
     app,
     prepare,
@@ -57,7 +58,7 @@ def run(
 def train(
     defense: Annotated[str, typer.Argument(help="A defense, e.g. 'convnorm(bn=false)'.")],
     board: Annotated[str, typer.Option("--board", help="Whose recipe.")] = "quick",
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1)] = 0,
+    seed: Seed = 0,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     device: Device = "auto",

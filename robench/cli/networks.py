@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, app, prepare
+from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare
 from robench.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ Data = Annotated[
     str | None, typer.Option("--data", help="Data set; that of the training if left out.")
 ]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Test images.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1)]
 
 
 @app.command()

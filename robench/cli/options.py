@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from robench.calls import LARGEST_SEED
+
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
@@ -44,6 +46,7 @@ Defenses = Annotated[
     str | None, typer.Option("--defenses", help="Rows, separated by commas, or 'all'.")
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds, separated by commas.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED)]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where the data set is or is downloaded to.")
 ]

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.layers.autocast import autocast_dtype
+
 Pair = tuple[int, int]
 
 
@@ -22,8 +24,7 @@ class Depthwise(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         odd = all(k % 2 for k in self.kernel_size)
-        autocast = torch.is_autocast_enabled("cpu") and input.dtype != torch.float64
-        dtype = torch.get_autocast_dtype("cpu") if autocast else input.dtype
+        dtype = autocast_dtype(input) or input.dtype
         half = input.device.type == "cpu" and dtype == torch.bfloat16
         if not half or not odd or not torch.is_grad_enabled() or input.ndim != 4:
             return super()._conv_forward(input, weight, bias)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.layers import strided_pointwise
+from robench.layers.autocast import autocast_dtype
 from robench.layers.small_maps import (
     MOST_PIXELS_OF_A_WEIGHT,
     as_it_is,
@@ -58,9 +59,7 @@ def _is_overridden(conv: nn.Conv2d) -> bool:
 
 
 def _conv_forward(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    half = torch.is_autocast_enabled("cpu") and x.device.type == "cpu"
-    half = half and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    half = half and x.dtype != torch.float64  # which autocast leaves alone
+    half = autocast_dtype(x) == torch.bfloat16
     if x.ndim != 4 or not half or not weight.requires_grad or not torch.is_grad_enabled():
         return nn.Conv2d._conv_forward(conv, x, weight, bias)
     geometry = (conv.stride, conv.padding, conv.dilation)

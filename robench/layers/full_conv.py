@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robench.layers.autocast import autocast_dtype
 from robench.layers.small_maps import (
     MOST_PIXELS_OF_A_WEIGHT,
     correlate,
@@ -43,8 +44,7 @@ def full_conv(x: Tensor, weight: Tensor, dilation: Pair, groups: int) -> Tensor:
     """
     if x.device.type != "cpu" or not weight.requires_grad or not torch.is_grad_enabled():
         return F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
-    if torch.is_autocast_enabled("cpu") and x.dtype != torch.float64:  # as autocast itself
-        dtype = torch.get_autocast_dtype("cpu")
+    if (dtype := autocast_dtype(x)) is not None:
         x, weight = x.to(dtype), weight.to(dtype)
     y: Tensor = _FullConv.apply(x, weight, dilation, groups)
     return y

@@ -14,7 +14,7 @@ FIGURES = tuple(name for name in LayerSpectrum.model_fields if name not in ("lay
 def spectra_table(result: BoardResult) -> pd.DataFrame:
     """Return a line a row, seed, layer and operator; empty where no spectra are stored."""
     parts = [
-        _table(cell).replace(math.inf, math.nan).assign(defense=row.title, seed=cell.seed)
+        _table(cell).assign(defense=row.title, seed=cell.seed)
         for row in result.rows
         for cell in row.cells
         if cell.evidence.spectra
@@ -38,7 +38,7 @@ def ratios(result: BoardResult, row: RowResult) -> dict[str, Any]:
         reference = references.get(cell.seed)
         if reference is None or not reference.evidence.spectra or not cell.evidence.spectra:
             continue
-        table = condition_ratios(_table(reference), _table(cell))
+        table = condition_ratios(_as_measured(reference), _as_measured(cell))
         found.append(table[table["operator"] == "convolution"])
     names = {"condition_ratio": "arithmetic", "condition_ratio_geometric": "geometric"}
     if len(found) < len(row.cells):
@@ -48,8 +48,12 @@ def ratios(result: BoardResult, row: RowResult) -> dict[str, Any]:
 
 
 def _table(cell: CellResult) -> pd.DataFrame:
-    """Return the spectra as :func:`robench.spectra` gives them: singular operators have inf."""
     rows = pd.DataFrame([line.model_dump() for line in cell.evidence.spectra])
-    table = rows.astype(dict.fromkeys(FIGURES, float))
+    return rows.astype(dict.fromkeys(FIGURES, float))
+
+
+def _as_measured(cell: CellResult) -> pd.DataFrame:
+    """Return the spectra as :func:`robench.spectra` gives them: singular operators have inf."""
+    table = _table(cell)
     singular = table["condition"].isna() & table["norm"].notna()
     return table.assign(condition=table["condition"].mask(singular, math.inf))

@@ -148,10 +148,11 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
     curves: dict[int, list[list[float]]] = {}
     samples = 0
     for index, cells in enumerate(cells_of_rows(board).values()):
-        together = _together([cell for cell in cells if column in cell.outcomes], column)
+        judged = [cell for cell in cells if column in cell.outcomes]
+        together = _together(judged, column)
         if together is None or not together.correct.any():
             continue
-        samples = max(len(cell.outcomes[column]) for cell in cells if column in cell.outcomes)
+        samples = len(together) // len(judged)
         curve = success_curve(together)
         steps = [[int(q), round(float(s), 4)] for q, s in curve.itertuples(index=False)]
         end = int(together.queries[together.correct].max())
