@@ -8,7 +8,7 @@ from robench.calls import LARGEST_SEED, parse_call
 from robench.errors import UserError, did_you_mean
 from robench.paper import Paper
 from robench.recipes import recipe_for
-from robench.registry import defenses
+from robench.registry import attacks, defenses
 from robench.specs import (
     Cell,
     DataSpec,
@@ -110,6 +110,25 @@ class Board(Spec):
         """The row that others are held against: ``baseline``, or the first."""
         return self.baseline or self.titles[0]
 
+    def check_paper(self, titles: list[str] | None = None) -> None:
+        """Check that each figure of the paper has a row and a column of ours beside it.
+
+        Args:
+            titles: the board's rows, where ``self`` has only some of them.
+
+        Raises:
+            UserError: for a figure of a row or column that the leaderboard will not have.
+        """
+        if self.paper is None:
+            return
+        columns = [*self.evaluation.columns, "train_seconds_per_epoch", "train_cost"]
+        if self.evaluation.spectra:
+            columns.append("condition_ratio")
+        for attack in self.evaluation.attacks:
+            if _counts_queries(attack):
+                columns += [f"{attack}_queries", f"{attack}_success"]
+        self.paper.check(self.titles if titles is None else titles, columns)
+
     @property
     def _arms(self) -> list[Arm]:
         return [Arm(defense=defense) for defense in self.defenses] + list(self.arms)
@@ -144,3 +163,10 @@ class Board(Spec):
             return recipe_for(self.training, defense, arm.training)
         except UserError as error:
             raise UserError(f"the recipe of '{arm.title}': {error}") from None
+
+
+def _counts_queries(attack: str) -> bool:
+    try:
+        return attacks.build(parse_call(attack)).reports_queries
+    except UserError:
+        return True  # it cannot be built here, so there is nothing to hold against the board

@@ -1,5 +1,6 @@
 """What a paper reports of an experiment: shown beside our figures, never in their place."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -33,26 +34,24 @@ class Paper(Spec):
     choices: tuple[str, ...] = ()
     figures: dict[str, dict[str, PaperFigure]] = Field(default_factory=dict)
 
-    def check(self, rows: list[str], columns: tuple[str, ...]) -> None:
+    def check(self, rows: list[str], columns: Sequence[str]) -> None:
         """Check that the figures belong to rows and columns of the board.
 
         Args:
             rows: the titles of the board's rows.
-            columns: what it judges.
+            columns: of its leaderboard: see :meth:`robench.board.Board.check_paper`.
 
         Raises:
             UserError: for a figure of something that is not on the board; names the nearest.
         """
-        known = [*columns, *OTHER_COLUMNS]
-        known += [f"{column}_{end}" for column in columns[1:] for end in ("queries", "success")]
         for row, figures in self.figures.items():
             if row not in rows:
                 raise UserError(f"paper.figures has '{row}', no row; {did_you_mean(row, rows)}")
             for column, printed in figures.items():
-                if column not in known:
+                if column not in columns:
                     raise UserError(
                         f"paper.figures.{row} has '{column}', no column; "
-                        f"{did_you_mean(column, known)}"
+                        f"{did_you_mean(column, columns)}"
                     )
                 if is_share(column) and max(printed) > 100:
                     raise UserError(

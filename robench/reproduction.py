@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.board import Board
-from robench.boardfile import read_board
+from robench.boardfile import read_board, shipped_boards
+from robench.errors import UserError
 from robench.leaderboard.evidence import SUMS
 from robench.leaderboard.published import Leaderboard
-from robench.selection import shipped_boards
 
 NOT_COVERED = (
     ("arXiv:2103.00673", "Table 3", "SNGAN: image generation; robench trains classifiers"),
@@ -26,8 +26,9 @@ class State:
         scale: ``full`` or ``reduced``.
         cells: networks that it trains.
         state: ``published``, ``run`` or ``not run``; ``run, changed`` with other rows, seeds or
-            settings than the board's; or why there is no board.
-        stands_on: seeds, test images and commit of what was run.
+            settings than the board's; ``published, damaged`` where it cannot be read; or why
+            there is no board.
+        stands_on: seeds, test images and commit of what was run, or what is wrong with it.
     """
 
     source: str
@@ -47,7 +48,7 @@ def states(out: Path) -> list[State]:
             for.
 
     Raises:
-        UserError: where a board or a published leaderboard is damaged.
+        UserError: where a board is damaged.
     """
     found = [
         _state(name, board, path.parent, out / name)
@@ -63,7 +64,12 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
     state, stands_on = "not run", ""
     for folder, word in ((home, "published"), (own, "run")):
         if (folder / SUMS).is_file():
-            found = Leaderboard.read(folder)
+            try:
+                found = Leaderboard.read(folder)
+            except UserError as error:
+                # One folder that a run left half-written must not hide the state of the others.
+                state, stands_on = f"{word}, damaged", str(error)
+                break
             whole = _judged_alike(found.board, board)
             state, stands_on = word if whole else f"{word}, changed", _stands_on(found)
             break

@@ -2,25 +2,18 @@
 
 import tomllib
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from robench.board import Board
-from robench.boardfile import read_board
+from robench.boardfile import read_board, shipped_boards
 from robench.calls import split_titles
 from robench.errors import UserError, did_you_mean
 from robench.files import is_file
 from robench.registry import defenses, missing_package
 from robench.specs import explain
-
-
-def shipped_boards() -> dict[str, Path]:
-    """Return the boards that come with robench: name -> ``board.toml``."""
-    root = Path(str(files("robench.boards")))
-    return {path.parent.name: path for path in sorted(root.glob("*/board.toml"))}
 
 
 def find_board(name: str) -> tuple[str, Path]:
@@ -82,8 +75,8 @@ def open_board(
     except ValidationError as error:
         raise UserError(f"the board with the changes asked for: {explain(error, Board)}") from None
     changed.rows()
-    if changes and changed.paper is not None:
-        changed.paper.check(board.titles, changed.evaluation.columns)
+    if changes:
+        changed.check_paper(board.titles)
     return short, changed
 
 

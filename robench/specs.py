@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from robench.calls import number
-from robench.errors import did_you_mean
+from robench.errors import UserError, did_you_mean
 
 SPEC_VERSION = 1
 """Part of every cell's identity; raised when the same specification comes to mean other work."""
@@ -31,7 +31,10 @@ HASH = r"^[0-9a-f]{64}$"
 
 
 def _pixel_units(value: Any) -> Any:
-    value = number(value)
+    try:
+        value = number(value)
+    except UserError as error:  # as a value error, so that pydantic adds the key
+        raise ValueError(str(error)) from None
     if isinstance(value, (int, float)) and not 0 <= value <= 1:
         raise ValueError(
             f'images are in [0, 1], so write "{value:g}/255" for {value:g} grey levels'

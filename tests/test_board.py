@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from robench.board import Board
-from robench.boardfile import line_of, read_board
+from robench.boardfile import line_of, read_board, shipped_boards
 from robench.errors import UserError
-from robench.selection import shipped_boards
 from robench.specs import Cell, DataSpec, ModelSpec, TrainingSpec
 
 GOOD = """
@@ -77,6 +76,7 @@ def test_the_ranking_column_is_pgd_20_or_else_the_last_attack(tmp_path: Path) ->
         ("epochs = 2", 'epochs = "two"', r"line 8: training.epochs = 'two'"),
         ("epochs = 2", "epochs = 0", r"line 8: training.epochs = 0: .*greater"),
         ('"8/255"', "8", r'line 9: training.eps = 8: .*"8/255"'),
+        ('"8/255"', '"8/0"', r"line 9: training.eps = '8/0': '8/0' divides by zero"),
         ("[1, 2]", "[1, -2]", r"line 4: seeds.1 = -2"),
         ("title =", "titel =", r"line 2: unknown key 'titel'; did you mean 'title'"),
         ('title = "a board"', "", r"the key 'title' is missing"),

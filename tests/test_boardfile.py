@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from robench.board import Board
-from robench.boardfile import merged, read_board
+from robench.boardfile import merged, read_board, shipped_boards
 from robench.errors import UserError
 
 PARENT = """
@@ -85,7 +85,8 @@ def test_a_file_extends_one_beside_it(tmp_path: Path) -> None:
     [
         ('extends = "hole"', r"line 1: extends = 'hole': there is no .*hole"),
         ("extends = 3", r"line 1: extends is no text"),
-        ('extends = "part"', "too many boards extend one another"),
+        ('extends = "part"', "in a circle: .*part.* extends .*part"),
+        ('extends = "paper-table0"', "no such board comes with robench; did you mean 'paper-table"),
         ('extends = "whole"\n[training]\nepoch = 2', r"line 3: unknown key 'training.epoch'"),
         ('extends = "whole"\n[training', "is not TOML"),
     ],
@@ -94,6 +95,29 @@ def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, text: str, sentence
     write(tmp_path, "whole", PARENT)
     with pytest.raises(UserError, match=sentence):
         read_board(write(tmp_path, "part", text))
+
+
+def test_a_shipped_board_is_extended_by_its_name(tmp_path: Path) -> None:
+    board = read_board(write(tmp_path, "mine", 'extends = "paper-table1"\nseeds = [3]'))
+    shipped = read_board(shipped_boards()["paper-table1"])
+    assert board == shipped.model_copy(update={"seeds": (3,)})
+
+
+def test_a_board_of_a_circle_longer_than_one_is_named(tmp_path: Path) -> None:
+    one = write(tmp_path, "a", 'extends = "b"')
+    write(tmp_path, "b", 'extends = "a"')
+    with pytest.raises(UserError, match=rf"in a circle: {one} extends .*b.board.toml extends"):
+        read_board(one)
+
+
+def test_a_mistake_is_blamed_on_the_file_it_is_in(tmp_path: Path) -> None:
+    whole = write(tmp_path, "whole", PARENT.replace("[training]", "[training]\nepoch = 3"))
+    part = write(tmp_path, "part", 'extends = "whole"\nseeds = [2]\n[training]\nlr = 0.2\n')
+    with pytest.raises(UserError, match=rf"^{whole}, line \d+: unknown key 'training.epoch'"):
+        read_board(part)
+    part.write_text('extends = "whole"\nseeds = [2]\n[training]\nepoch = 4\n')
+    with pytest.raises(UserError, match=rf"^{part}, line 4: unknown key 'training.epoch'"):
+        read_board(part)
 
 
 def test_merging_changes_neither_side() -> None:
@@ -107,7 +131,8 @@ def test_merging_changes_neither_side() -> None:
     [
         ("vanila = { clean = [9.0] }", r"'vanila', no row; .*'vanilla'"),
         ("vanilla = { cleam = [9.0] }", r"'cleam', no column; .*'clean'"),
-        ("vanilla = { fgsm_querys = [9.0] }", r"did you mean 'fgsm_queries'"),
+        ("vanilla = { fgsm_queries = [9.0] }", r"'fgsm_queries', no column"),
+        ("vanilla = { condition_ratio = [9.0] }", r"'condition_ratio', no column"),
         ("vanilla = { clean = [] }", "paper.figures.vanilla.clean"),
         ("vanilla = { clean = [1, 2, 3] }", "paper.figures.vanilla.clean"),
     ],
@@ -117,3 +142,11 @@ def test_a_figure_of_a_paper_belongs_to_a_row_and_a_column(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         extended(tmp_path, f"[paper.figures]\n{figures}\n")
+
+
+def test_a_paper_may_have_queries_of_attacks_that_count_them(tmp_path: Path) -> None:
+    attacks = "[evaluation]\nattacks = ['simba']\n[paper.figures]\n"
+    board = extended(tmp_path, attacks + "vanilla = { simba_queries = [300] }\n")
+    assert board.paper is not None
+    with pytest.raises(UserError, match="did you mean 'simba_queries'"):
+        extended(tmp_path, attacks + "vanilla = { simba_querys = [300] }\n")

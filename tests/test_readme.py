@@ -10,8 +10,8 @@ import pytest
 from support import Command
 
 import robench as package
+from robench.boardfile import shipped_boards
 from robench.registry import defenses
-from robench.selection import shipped_boards
 
 README = Path(package.__file__).resolve().parents[1] / "README.md"
 SMALL = [

@@ -6,9 +6,8 @@ import pytest
 from support import Command
 
 from robench.board import Board
-from robench.boardfile import read_board
+from robench.boardfile import read_board, shipped_boards
 from robench.reproduction import states
-from robench.selection import shipped_boards
 
 PAPER = {
     name: board
@@ -52,6 +51,18 @@ def test_a_board_that_was_run_is_found_where_it_was_run(robench: Command, tmp_pa
     assert shown.code == 0, shown.err
     assert name in shown.out
     assert "SNGAN" in shown.out
+
+
+def test_a_damaged_folder_does_not_hide_the_state_of_the_others(
+    tmp_path: Path,
+) -> None:
+    name = "paper-table4-imagenet"  # nobody has published it
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "SHA256SUMS").write_text("no sum at all\n")
+    found = {state.board: state for state in states(tmp_path)}
+    assert found[name].state == "run, damaged"
+    assert name in found[name].stands_on
+    assert len(found) == len(states(Path("nowhere")))
 
 
 @pytest.mark.parametrize("name", REDUCED)

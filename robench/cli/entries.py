@@ -28,10 +28,9 @@ def list_entries(
 ) -> None:
     """List what is registered, with one line on each."""
     from robench import registry
-    from robench.boardfile import read_board
+    from robench.boardfile import read_board, shipped_boards
     from robench.registry import Entry
     from robench.screen import defenses_table, entries_table
-    from robench.selection import shipped_boards
 
     console, _ = prepare("cpu", plugin)
     if kind is Kind.defenses:

@@ -194,7 +194,9 @@ class ConvNorm2d(nn.Conv2d):
 
     def _average(self, name: str, value: Tensor, rate: Tensor) -> None:
         if name not in self._buffers:
-            self.register_buffer(name, value.detach().to(self.weight.dtype))
+            with torch.inference_mode(False):  # whose tensors could not be averaged into later
+                self.register_buffer(name, torch.empty_like(value, dtype=self.weight.dtype))
+            getattr(self, name).copy_(value)
             return
         buffer = getattr(self, name)
         buffer.lerp_(value.to(buffer.dtype), rate.to(buffer.dtype))

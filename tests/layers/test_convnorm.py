@@ -442,6 +442,14 @@ def test_writes_to_the_data_of_a_weight_in_training_are_seen_in_evaluation() -> 
     torch.testing.assert_close(module(x), before)
 
 
+def test_a_running_v_begun_in_inference_mode_is_averaged_on() -> None:
+    module = ConvNorm2d(2, 3, 3, eval_stats="running_v").train()
+    with torch.inference_mode():
+        module(torch.rand(2, 2, 6, 6))
+    module(torch.rand(2, 2, 6, 6)).sum().backward()
+    assert module.num_forwards == 2
+
+
 def test_a_running_v_that_was_never_averaged_is_an_error() -> None:
     module = ConvNorm2d(2, 3, 3, eval_stats="running_v")
     assert module.eval()(torch.randn(1, 2, 5, 5)).isfinite().all()  # never trained: current kernel

@@ -83,6 +83,14 @@ def test_rows_of_other_recipes_and_networks_become_arms_and_pass_the_audit(
                 assert table.loc[row["defense"], name] == row[name]
 
 
+def test_a_row_of_other_training_images_stays_one(make: Make, tmp_path: Path) -> None:
+    noisy = '{label = "noisy", defense = "vanilla", data = {label_noise = 0.4}}'
+    other = make(NAME, ('defenses = ["vanilla"]', f"arms = [{noisy}]"))
+    merged = publish(merge_boards([make(), other]), tmp_path / "merged")
+    assert merged.board.arms[0].data == {"label_noise": 0.4}
+    assert audit(merged) == []
+
+
 def test_seeds_of_one_row_are_joined(make: Make, tmp_path: Path) -> None:
     both = merge_boards([make(SEEDS), make()])
     assert both.board.seeds == (1, 0)

@@ -18,7 +18,7 @@ from page_boards import COLUMNS, Invented, invent
 
 from robench.calls import radius_text
 from robench.errors import UserError
-from robench.leaderboard.page import charts, guide
+from robench.leaderboard.page import charts, guide, sharing
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.details import evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
@@ -113,6 +113,12 @@ def test_the_page_is_the_same_for_the_same_board() -> None:
     assert render(invent(ROWS)) == render(invent(ROWS))
 
 
+def test_what_is_shared_keeps_its_order_whatever_the_process() -> None:
+    names = [f"key{number}" for number in range(40)]
+    trees = [{name: {"a": 1, "b": other} for name in names} for other in range(2)]
+    assert list(sharing.shared(trees)) == names
+
+
 def test_whiskers_lie_on_one_scale_from_the_lowest_to_the_highest_end() -> None:
     rows = table_rows(invent(ROWS))
     whiskers = [f.whisker for row in rows for f in row.figures if f.whisker]
@@ -165,11 +171,23 @@ def test_spectra_that_are_none_are_refused_in_a_sentence(tmp_path: Path) -> None
 
 
 def test_the_commands_make_the_board_again_and_verify_it() -> None:
-    lines = guide.commands(invent(ROWS, name="my board; rm -rf x")).splitlines()
+    lines = guide.commands(invent(ROWS, name="quick")).splitlines()
     assert lines == [
         "git checkout abcdef012345",
         "pip install -e .",
-        "robench run 'my board; rm -rf x' --seeds 0,1",
+        "robench run quick --seeds 0,1",
+        "git checkout -  # to where the leaderboard is",
+        "robench verify leaderboards/quick --store runs",
+    ]
+
+
+def test_a_board_that_is_not_shipped_is_run_from_its_file() -> None:
+    lines = guide.commands(invent(ROWS, name="my board; rm -rf x")).splitlines()
+    assert lines == [
+        "git checkout abcdef012345",
+        "# 'my board; rm -rf x.toml' is its author's board file; board.json has the same settings",
+        "pip install -e .",
+        "robench run 'my board; rm -rf x.toml' --seeds 0,1",
         "git checkout -  # to where the leaderboard is",
         "robench verify 'leaderboards/my board; rm -rf x' --store runs",
     ]

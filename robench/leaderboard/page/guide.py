@@ -5,6 +5,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from robench.boardfile import shipped_boards
 from robench.calls import radius_text
 from robench.leaderboard.page.cells import threat_model
 from robench.leaderboard.page.wording import ball, percent
@@ -56,7 +57,8 @@ def commits(board: "Leaderboard") -> list[str]:
 
 def commands(board: "Leaderboard") -> str:
     """Return the shell commands that make the board again, and verify it."""
-    found, name = commits(board), shlex.quote(board.name)
+    found, shipped = commits(board), board.name in shipped_boards()
+    name = shlex.quote(board.name if shipped else f"{board.name}.toml")
     seeds = ",".join(map(str, board.board.seeds))
     lines = []
     if found:
@@ -66,6 +68,8 @@ def commands(board: "Leaderboard") -> str:
             lines.append("# the code had changes beside this commit that were not committed")
     if len(found) > 1:
         lines.append("# the detail of a row names its commit; in all: " + " ".join(found))
+    if not shipped:
+        lines.append(f"# {name} is its author's board file; board.json has the same settings")
     lines += [
         "pip install -e .",
         f"robench run {name} --seeds {seeds}{_data(board)}{_plugin(board)}",

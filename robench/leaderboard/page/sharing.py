@@ -33,7 +33,9 @@ def thinned(points: Sequence[Any], most: int) -> list[Any]:
 
 def _common(one: Tree, other: Tree) -> Tree:
     both: Tree = {}
-    for key in one.keys() & other.keys():
+    for key in one:  # not a set of keys: its order is another in every process
+        if key not in other:
+            continue
         first, second = one[key], other[key]
         if first == second:
             both[key] = first
