@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from robench.calls import LARGEST_SEED, parse_call
 from robench.errors import UserError, did_you_mean
-from robench.paper import Paper
+from robench.paper import OTHER_COLUMNS, Paper
 from robench.recipes import recipe_for
 from robench.registry import attacks, defenses
 from robench.specs import (
@@ -121,9 +121,9 @@ class Board(Spec):
         """
         if self.paper is None:
             return
-        columns = [*self.evaluation.columns, "train_seconds_per_epoch", "train_cost"]
-        if self.evaluation.spectra:
-            columns.append("condition_ratio")
+        columns = [*self.evaluation.columns, *OTHER_COLUMNS]
+        if not self.evaluation.spectra:
+            columns.remove("condition_ratio")
         for attack in self.evaluation.attacks:
             if _counts_queries(attack):
                 columns += [f"{attack}_queries", f"{attack}_success"]

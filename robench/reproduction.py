@@ -89,9 +89,13 @@ def _judged_alike(done: Board, asked: Board) -> bool:
 
     Its data set has another name: that of a folder, not the way to it.
     """
-    kept = {"seeds", "model", "training", "evaluation"}
-    one, other = (board.model_dump(include=kept) for board in (done, asked))
-    return one == other and done.titles == asked.titles
+    one, other = (
+        board.model_dump(
+            exclude={"title": True, "description": True, "paper": True, "data": {"name"}}
+        )
+        for board in (done, asked)
+    )
+    return one == other
 
 
 def _stands_on(board: Leaderboard) -> str:

@@ -7,7 +7,7 @@ from support import Command
 
 from robench.board import Board
 from robench.boardfile import read_board, shipped_boards
-from robench.reproduction import states
+from robench.reproduction import _judged_alike, states
 
 PAPER = {
     name: board
@@ -51,6 +51,15 @@ def test_a_board_that_was_run_is_found_where_it_was_run(robench: Command, tmp_pa
     assert shown.code == 0, shown.err
     assert name in shown.out
     assert "SNGAN" in shown.out
+
+
+def test_a_board_of_other_images_or_arms_is_another() -> None:
+    board = PAPER["paper-table6-cpu"]
+    assert _judged_alike(board.model_copy(update={"title": "another text"}), board)
+    fewer = board.data.model_copy(update={"subset": 0.01})
+    assert not _judged_alike(board.model_copy(update={"data": fewer}), board)
+    arms = tuple(arm.model_copy(update={"data": {"label_noise": 0.9}}) for arm in board.arms)
+    assert not _judged_alike(board.model_copy(update={"arms": arms}), board)
 
 
 def test_a_damaged_folder_does_not_hide_the_state_of_the_others(

@@ -43,7 +43,13 @@ def plan(
 
 @app.command()
 def verify(
-    leaderboard: Published,
+    leaderboards: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LEADERBOARD...",
+            help="Folders of published leaderboards; others among several are left out.",
+        ),
+    ],
     rows: Annotated[
         str, typer.Option("--rows", help="How many rows to make again, drawn by --seed; or 'all'.")
     ] = "1",
@@ -62,40 +68,52 @@ def verify(
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Check a leaderboard against its evidence, make rows again; exit code 1 if wrong."""
+    """Check leaderboards against their evidence, make rows again; exit code 1 if one is wrong."""
     from robench.leaderboard.audit import audit
+    from robench.leaderboard.evidence import was_run
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.rerun import draw_rows, rerun
     from robench.screen import ScreenWatcher, rerun_table
 
     console, chosen = prepare(device, plugin)
-    board = Leaderboard.read(leaderboard)
-    drawn = draw_rows(board, rows, seed)
     for place in store:
         if place != Path("runs") and not place.is_dir():
             raise UserError(f"--store {place}: there is no such folder.")
-    problems = audit(board)
-    for problem in problems:
-        console.print(f"wrong: {problem}", markup=False, highlight=False, soft_wrap=True)
-    if problems:
-        raise typer.Exit(1)
-    console.print(
-        f"{board.name}: {len(board.table)} rows, {len(board.cells)} cells; checksums, "
-        f"specifications, hashes and every figure agree with the outcomes.",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    with ScreenWatcher(console, len(drawn)) as watcher:
-        again = rerun(
-            board, drawn, stores=store, retrain=retrain, data=data, data_dir=data_dir,
-            device=chosen, watcher=watcher, trust_code=trust_code,
-        )  # fmt: skip
-    for note in again.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-    if drawn and not len(again.figures):
-        console.print(f"0 of {len(drawn)} rows made again.", markup=False, highlight=False)
-    if len(again.figures):
-        console.print(rerun_table(again.figures, "retrained" if retrain else "attacked again"))
-    if not again.sound:
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def is_sound(board: Leaderboard) -> bool:
+        drawn = draw_rows(board, rows, seed)
+        problems = audit(board)
+        for problem in problems:
+            say(f"wrong: {problem}")
+        if problems:
+            return False
+        say(
+            f"{board.name}: {len(board.table)} rows, {len(board.cells)} cells; checksums, "
+            f"specifications, hashes and every figure agree with the outcomes."
+        )
+        with ScreenWatcher(console, len(drawn)) as watcher:
+            again = rerun(
+                board, drawn, stores=store, retrain=retrain, data=data, data_dir=data_dir,
+                device=chosen, watcher=watcher, trust_code=trust_code,
+            )  # fmt: skip
+        for note in again.notes:
+            say(note)
+        if drawn and not len(again.figures):
+            say(f"0 of {len(drawn)} rows made again.")
+        if len(again.figures):
+            console.print(rerun_table(again.figures, "retrained" if retrain else "attacked again"))
+        return again.sound
+
+    sound = True
+    for folder in leaderboards:
+        if len(leaderboards) > 1 and not was_run(folder):
+            say(f"{folder} holds no leaderboard.")
+            continue
+        sound = is_sound(Leaderboard.read(folder)) and sound
+    if not sound:
         raise typer.Exit(1)
 
 

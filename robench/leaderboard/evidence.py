@@ -63,6 +63,11 @@ def write_sums(folder: Path, files: Iterable[Path]) -> None:
     write_text(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in lines))
 
 
+def was_run(folder: Path) -> bool:
+    """Return whether something was published into a folder, be it damaged since."""
+    return any((folder / name).exists() for name in (BOARD, TABLE, COMPARISONS, SUMS))
+
+
 def read_sums(folder: Path) -> dict[str, str]:
     """Return relative path -> sha256 as ``SHA256SUMS`` has them.
 

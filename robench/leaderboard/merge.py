@@ -118,8 +118,9 @@ def _judged_by(first: Leaderboard, other: Leaderboard) -> Iterator[tuple[str, ob
         )
     yield "attacks' threat models", dict(first.columns), dict(other.columns)
     here, there = _versions(first), _versions(other)
-    for column in [column for column in here if column in there]:
-        yield f"version of '{column}'", here[column], there[column]
+    for column, version in here.items():
+        if column in there:
+            yield f"version of '{column}'", version, there[column]
 
 
 def _versions(board: Leaderboard) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """``robench verify`` on the boards of this repository; ``robench page`` and ``robench export``."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,23 @@ BOARDS = sorted(
 def test_every_published_board_agrees_with_its_evidence(robench: Command, board: Path) -> None:
     done = robench("verify", board, "--rows", "0")
     assert done.code == 0, done.out
+
+
+def test_several_boards_are_verified_and_one_that_is_wrong_is_told(
+    robench: Command, published: Published, tmp_path: Path
+) -> None:
+    wrong, empty = tmp_path / "wrong", tmp_path / "not-run"
+    shutil.copytree(published.folder, wrong)
+    (wrong / SUMS).write_text("0" * 64 + (wrong / SUMS).read_text()[64:])
+    empty.mkdir()
+    (tmp_path / "README.md").write_text("# Boards")
+    both = robench("verify", *sorted(tmp_path.iterdir()), published.folder, "--rows", "0")
+    assert both.code == 1
+    assert f"{empty} holds no leaderboard" in both.out
+    assert "README.md holds no leaderboard" in both.out
+    assert "wrong: " in both.out
+    assert "every figure agree" in both.out  # of the other, although one is wrong
+    assert robench("verify", empty, published.folder, "--rows", "0").code == 0
 
 
 def test_the_page_of_a_published_board_is_written(robench: Command, published: Published) -> None:
