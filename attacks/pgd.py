@@ -23,7 +23,7 @@ class PGD(Attack):
     Attributes:
         norm: the ball's norm.
         eps: its radius, for images in [0, 1].
-        step_size: the length of a step, in the same norm.
+        step_size: the length of a step, in the same norm; a quarter of ``eps`` if left out.
         steps: how many of them.
         restarts: searches from new starts; a sample's first that fools is kept, else its last.
         random_start: start uniformly in the ball, not at the image.
@@ -39,7 +39,7 @@ class PGD(Attack):
 
     norm: Norm = "linf"
     eps: float = 8 / 255
-    step_size: float = 2 / 255
+    step_size: float | None = None
     steps: int = 20
     restarts: int = 1
     random_start: bool = True
@@ -48,7 +48,10 @@ class PGD(Attack):
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
-        check_radius("step_size", self.step_size, self.norm)
+        if self.step_size is None:  # a fixed one would not reach the border of a larger ball
+            object.__setattr__(self, "step_size", self.eps / 4)
+        else:
+            check_radius("step_size", self.step_size, self.norm)
         for name in ("steps", "restarts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
@@ -103,6 +106,7 @@ class _Search:
     ) -> None:
         self.attack = max(attacks, key=lambda attack: attack.steps)
         self.model, self.images, self.labels, self.rngs = model, images, labels, rngs
+        assert self.attack.step_size is not None  # PGD has put a quarter of eps there
         self.climb = ascent(images, self.attack.norm, self.attack.eps, self.attack.step_size)
         self.x = images.clone()
         count = len(images)

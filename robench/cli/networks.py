@@ -23,7 +23,9 @@ Model = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of --model.")]
 Eps = Annotated[str, typer.Option("--eps", help="Radius of the ball, e.g. 8/255.")]
-StepSize = Annotated[str, typer.Option("--step-size", help="e.g. 2/255.")]
+StepSize = Annotated[
+    str | None, typer.Option("--step-size", help="e.g. 2/255; a quarter of eps if left out.")
+]
 Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
 Data = Annotated[
     str | None, typer.Option("--data", help="Data set; that of the training if left out.")
@@ -40,7 +42,7 @@ def attack(
         str, typer.Option("--attacks", help="Attacks, separated by commas.")
     ] = "fgsm,pgd-10,pgd-20",
     eps: Eps = "8/255",
-    step_size: StepSize = "2/255",
+    step_size: StepSize = None,
     norm: Norm = "linf",
     data: Data = None,
     samples: Samples = 1000,
@@ -60,14 +62,14 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack a network, one of robench's or your own, and print its robust accuracies."""
-    from robench.calls import split_calls, typed_number
+    from robench.calls import split_calls
     from robench.execution.attack import attack_subject, cross_check_subject
     from robench.execution.reports import write_attack, write_cross_check
     from robench.screen import ScreenWatcher, cross_check_table, evaluation_table
 
     console, chosen = prepare(device, plugin)
     subject = _subject(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
-    ball = {"eps": typed_number(eps), "step_size": typed_number(step_size), "norm": norm}
+    ball = _ball(eps, step_size, norm)
     how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": chosen}
     with ScreenWatcher(console, 1) as watcher:
         result = attack_subject(
@@ -95,7 +97,7 @@ def show(
     ] = ["pgd-20"],  # noqa: B006 - Typer copies defaults
     images: Annotated[int, typer.Option("--images", min=1, help="How many are drawn.")] = 8,
     eps: Eps = "8/255",
-    step_size: StepSize = "2/255",
+    step_size: StepSize = None,
     norm: Norm = "linf",
     data: Data = None,
     samples: Samples = 100,
@@ -106,7 +108,7 @@ def show(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Draw clean and adversarial images, what was changed, and what the network says of them."""
-    from robench.calls import split_calls, typed_number
+    from robench.calls import split_calls
     from robench.diagnostics.gallery import check_ending
     from robench.execution.show import show_attacks
     from robench.screen import ScreenWatcher
@@ -114,7 +116,7 @@ def show(
     console, chosen = prepare(device, plugin)
     check_ending(out)
     subject = _subject(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
-    ball = {"eps": typed_number(eps), "step_size": typed_number(step_size), "norm": norm}
+    ball = _ball(eps, step_size, norm)
     with ScreenWatcher(console, 1) as watcher:
         gallery = show_attacks(
             subject, split_calls(",".join(attack)), out, classes=subject.classes, images=images,
@@ -152,6 +154,13 @@ def spectra(
         console.print(ratios_table(result.ratios))
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _ball(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
+    from robench.calls import typed_number
+
+    ball = {"eps": typed_number(eps), "norm": norm}
+    return ball if step_size is None else {**ball, "step_size": typed_number(step_size)}
 
 
 def _subject(

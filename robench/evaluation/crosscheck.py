@@ -35,7 +35,7 @@ def cross_check(
     *,
     norm: str = "linf",
     eps: float,
-    step_size: float,
+    step_size: float | None = None,
     steps: int = 20,
     seed: int = 0,
     **options: Any,
@@ -54,7 +54,7 @@ def cross_check(
         labels: (N,).
         norm: "linf" or "l2".
         eps: the ball's radius.
-        step_size: of PGD.
+        step_size: of PGD; a quarter of ``eps`` if left out.
         steps: of PGD.
         seed: of the random starts.
         options: of :func:`robench.evaluate`, such as ``batch_size`` or ``device``.
@@ -70,7 +70,7 @@ def cross_check(
         x, y = (images, labels) if rows is None else (images[rows], labels[rows])
         return evaluate(model, x, y, attacks, seed=start, **plain)
 
-    cases = _cases(norm, eps, step_size, steps)
+    cases = _cases(norm, eps, eps / 4 if step_size is None else step_size, steps)
     named = [name for case in cases for name in (case.ours, *case.theirs.values())]
     first = run(named, seed)
     reruns = [

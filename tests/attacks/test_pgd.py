@@ -299,6 +299,15 @@ def test_a_sample_that_only_seems_fooled_goes_on(
     assert (result.backwards[robust] > 6).all()  # asked again after each refuted suspicion
 
 
+def test_the_step_is_a_quarter_of_the_radius_unless_it_is_given() -> None:
+    assert PGD().step_size == 2 / 255
+    assert PGD(eps=0.4) == PGD(eps=0.4, step_size=0.1)
+    assert PGD(norm="l2", eps=2.0).step_size == 0.5
+    inherited = attacks.build(parse_call("pgd-10"), {"eps": 0.4})
+    assert inherited == PGD(eps=0.4, step_size=0.1, steps=10)
+    assert PGD(eps=0.4, step_size=0.01).step_size == 0.01
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [

@@ -82,6 +82,19 @@ def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
         assert words.replace("more than chance", "chance") in done.out
 
 
+def test_a_radius_alone_sets_the_step_of_every_attack(robench: Command, folder: Path) -> None:
+    names = ("pgd-3", "torchattacks:PGD(steps=3)", "foolbox:LinfPGD(steps=3)")
+    arguments = ("attack", "--model", "net.py:build", "--checkpoint", "net.pt", "--data", "digits",
+                 "--samples", 100, "--eps", "0.4", "--attacks", ",".join(names))  # fmt: skip
+    assert robench(*arguments, "--out", "radius.csv").code == 0
+    assert robench(*arguments, "--step-size", "0.1", "--out", "both.csv").code == 0
+    assert Path("radius.csv").read_text() == Path("both.csv").read_text()
+    assert robench(*arguments, "--step-size", "2/255", "--out", "small.csv").code == 0
+    tables = [pd.read_csv(file).set_index("attack") for file in ("both.csv", "small.csv")]
+    strong, weak = (table["accuracy"] for table in tables)
+    assert (strong[list(names)] < weak[list(names)]).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
