@@ -107,9 +107,15 @@ def verify(
             console.print(rerun_table(again.figures, "retrained" if retrain else "attacked again"))
         return again.sound
 
+    for folder in leaderboards:
+        if not folder.exists():
+            raise UserError(f"there is no folder {folder}.")
+    published = [folder for folder in leaderboards if was_run(folder)]
+    if len(leaderboards) > 1 and not published:
+        raise UserError("none of these folders holds a leaderboard.")
     sound = True
     for folder in leaderboards:
-        if len(leaderboards) > 1 and not was_run(folder):
+        if len(leaderboards) > 1 and folder not in published:
             say(f"{folder} holds no leaderboard.")
             continue
         sound = is_sound(Leaderboard.read(folder)) and sound

@@ -37,6 +37,12 @@ def test_several_boards_are_verified_and_one_that_is_wrong_is_told(
     assert "wrong: " in both.out
     assert "every figure agree" in both.out  # of the other, although one is wrong
     assert robench("verify", empty, published.folder, "--rows", "0").code == 0
+    nothing = robench("verify", empty, empty, "--rows", "0")
+    assert nothing.code == 2
+    assert "none of these folders holds a leaderboard" in nothing.err
+    mistyped = robench("verify", published.folder, tmp_path / "quikc", "--rows", "0")
+    assert mistyped.code == 2
+    assert "there is no folder" in mistyped.err
 
 
 def test_the_page_of_a_published_board_is_written(robench: Command, published: Published) -> None:
