@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from robench.calls import Call
-from robench.contracts import Adversarial, Attack, LogitsModel
+from robench.attack_tools.libraries import class_count
+from robench.attack_tools.losses import fooled
+from robench.attack_tools.threat_models import Norm, check_radius
+from robench.base import Adversarial, Attack, LogitsModel
 from robench.errors import UserError
-from robench.foreign import class_count
-from robench.geometry import Norm, check_radius
-from robench.losses import fooled
+from robench.expressions import Call
 from robench.registry import attacks, register_attack
 
 TARGETS = 9

@@ -7,10 +7,10 @@ from typing import ClassVar, Self
 import torch
 from torch import Generator, Tensor
 
-from robench.contracts import Adversarial, Attack, LogitsModel
-from robench.conveyor import keep_busy
-from robench.geometry import Norm, check_radius, project, steepest
-from robench.losses import input_gradient
+from robench.attack_tools.batching import keep_busy
+from robench.attack_tools.losses import input_gradient
+from robench.attack_tools.threat_models import Norm, check_radius, project, steepest
+from robench.base import Adversarial, Attack, LogitsModel
 from robench.registry import register_attack
 
 

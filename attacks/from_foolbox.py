@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robench.contracts import Attack
-from robench.errors import UserError, did_you_mean
-from robench.foreign import (
+from robench.attack_tools.libraries import (
     Ball,
     LibraryAttack,
     checked,
@@ -18,6 +16,8 @@ from robench.foreign import (
     parameters_of,
     with_signature,
 )
+from robench.base import Attack
+from robench.errors import UserError, did_you_mean
 from robench.registry import Entry, register_attack_library
 
 NEED_MORE = {

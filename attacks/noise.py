@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from robench.contracts import Adversarial, Attack, LogitsModel
-from robench.geometry import Norm, check_radius, project
-from robench.randomness import in_ball, normal
+from robench.attack_tools.randomness import in_ball, normal
+from robench.attack_tools.threat_models import Norm, check_radius, project
+from robench.base import Adversarial, Attack, LogitsModel
 from robench.registry import register_attack
 
 

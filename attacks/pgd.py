@@ -7,11 +7,11 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Generator, Tensor
 
-from robench.contracts import Adversarial, Attack, LogitsModel
-from robench.conveyor import keep_busy
-from robench.geometry import Norm, ascent, check_radius, per_sample
-from robench.losses import Loss, fooled, input_gradient
-from robench.randomness import in_ball
+from robench.attack_tools.batching import keep_busy
+from robench.attack_tools.losses import Loss, fooled, input_gradient
+from robench.attack_tools.randomness import in_ball
+from robench.attack_tools.threat_models import Norm, ascent, check_radius, per_sample
+from robench.base import Adversarial, Attack, LogitsModel
 from robench.registry import register_attack
 
 

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Generator, Tensor
 
-from robench.bases import BASES, Basis, BasisName
-from robench.contracts import Adversarial, Attack, LogitsModel
-from robench.conveyor import keep_busy
-from robench.geometry import per_sample
-from robench.losses import log_odds, verdict
-from robench.randomness import permutations, uniform
+from robench.attack_tools.batching import keep_busy
+from robench.attack_tools.directions import BASES, Basis, BasisName
+from robench.attack_tools.losses import log_odds, verdict
+from robench.attack_tools.randomness import permutations, uniform
+from robench.attack_tools.threat_models import per_sample
+from robench.base import Adversarial, Attack, LogitsModel
 from robench.registry import register_attack
 
 

@@ -23,12 +23,12 @@ from common import Case, Subject, case_of, paired, report, subject, subject_opti
 from torch import Tensor
 
 from robench import evaluate
+from robench.attack_tools.losses import input_gradient
+from robench.attack_tools.randomness import generators
 from robench.attacks import PGD
-from robench.evaluation.attacking import judge, right
+from robench.evaluation.run_attacks import judge, right
 from robench.evaluation.victim import Victim
-from robench.losses import input_gradient
-from robench.randomness import generators
-from robench.state import under_attack
+from robench.models.frozen import under_attack
 
 Accuracies = list[float]
 

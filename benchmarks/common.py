@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from robench.api import train
-from robench.checkpoint import load_checkpoint
+from robench.commands.train import train
 from robench.data import load_dataset
-from robench.execution.cell import judged_images
-from robench.files import write_json
-from robench.memory import keep_freed_memory
-from robench.provenance import code_version
+from robench.models.checkpoint import load_checkpoint
+from robench.runs.cell import judged_images
+from robench.system.files import write_json
+from robench.system.memory import keep_freed_memory
+from robench.system.provenance import code_version
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ from common import Case, case_of, options, report, timed
 from plain import PlainConvNorm
 from torch import Tensor, nn
 
-from robench.calls import parse_call
-from robench.contracts import Defense
-from robench.costs import count_costs
-from robench.files import write_text
-from robench.layers.fast_convs import fast_convolutions
-from robench.memory import keep_freed_memory
-from robench.models import apply_defense, build_model
+from robench.base import Defense
+from robench.expressions import parse_call
+from robench.kernels.fast_convs import fast_convolutions
+from robench.models.build import apply_defense, build_model
+from robench.models.complexity import count_costs
 from robench.registry import defenses
+from robench.system.files import write_text
+from robench.system.memory import keep_freed_memory
 
 DEFENSES = "convnorm,spectral_norm,oni,ocnn,cayley,weight_standardization,groupnorm"
 

@@ -20,10 +20,18 @@ from common import options, paired, report
 from numpy.typing import NDArray
 from statsmodels.stats.contingency_tables import mcnemar
 
-from robench.board import Arm, Board
-from robench.costs import Costs
+from robench.board.board import Arm, Board
+from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
-from robench.execution.results import (
+from robench.leaderboard import comparison
+from robench.leaderboard.audit import audit
+from robench.leaderboard.comparison import compare
+from robench.leaderboard.page import write_page
+from robench.leaderboard.publish import write_leaderboard
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.table import compare_rows, leaderboard
+from robench.models.complexity import Costs
+from robench.runs.records import (
     BoardResult,
     CellResult,
     Column,
@@ -33,15 +41,7 @@ from robench.execution.results import (
     OutcomeFiles,
     RowResult,
 )
-from robench.leaderboard import comparison
-from robench.leaderboard.audit import audit
-from robench.leaderboard.comparison import compare
-from robench.leaderboard.page import write_page
-from robench.leaderboard.publish import write_leaderboard
-from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.table import compare_rows, leaderboard
-from robench.provenance import file_hash
-from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.system.provenance import file_hash
 
 ATTACKS = ("noise", "fgsm", "pgd-10", "pgd-20", "pgd-50", "simba")
 BALL = ("linf", 8 / 255)

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from robench.contracts import ConvDefense, Kind
+from robench.base import ConvDefense, Kind
+from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images
-from robench.specs import TrainingSpec
 
 
 class PlainConvNorm2d(nn.Module):

@@ -14,11 +14,11 @@ import torch
 from common import Subject, paired, report, subject, subject_options
 from torch import Tensor
 
+from robench.attack_tools.randomness import generators, permutations
 from robench.attacks import SimBA
-from robench.evaluation.attacking import judge, right
+from robench.evaluation.run_attacks import judge, right
 from robench.evaluation.victim import Victim
-from robench.randomness import generators, permutations
-from robench.state import under_attack
+from robench.models.frozen import under_attack
 
 STEP = 0.2
 

@@ -20,16 +20,16 @@ from common import case_of, options, report, timed
 from plain import PlainConvNorm, train_plainly
 from torch import nn
 
-from robench.calls import parse_call
-from robench.contracts import Defense
-from robench.costs import count_costs
+from robench.base import Defense
+from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, DataSet, Images, load_dataset
-from robench.devices import has_bf16
-from robench.files import write_text
-from robench.memory import keep_freed_memory
-from robench.models import build_model
+from robench.expressions import parse_call
+from robench.models.build import build_model
+from robench.models.complexity import count_costs
 from robench.registry import defenses
-from robench.specs import TrainingSpec
+from robench.system.devices import has_bf16
+from robench.system.files import write_text
+from robench.system.memory import keep_freed_memory
 from robench.training.loop import fit
 
 AUGMENTATION = Augmentation(crop_padding=4, flip=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from robench.contracts import FLOAT32, ConvDefense, Supports
+from robench.base import FLOAT32, ConvDefense, Supports
 from robench.layers.circular import repeats_pixels
 from robench.registry import register_defense
 

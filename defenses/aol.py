@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import ConvDefense
+from robench.base import ConvDefense
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.circular import repeats_pixels
 from robench.layers.reparametrize import reparametrize

@@ -9,7 +9,7 @@ gamma / sqrt(var) multiplies a layer's Lipschitz constant and is not bounded.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from robench.contracts import Defense, Kind
+from robench.base import Defense, Kind
 from robench.registry import register_defense
 
 

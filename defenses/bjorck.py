@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from robench.contracts import ConvDefense
+from robench.base import ConvDefense
 from robench.layers.orthogonalize import bjorck
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import ConvDefense, Kind
+from robench.base import ConvDefense, Kind
 from robench.layers.cayley import CayleyConv2d
 from robench.registry import register_defense
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from robench.contracts import ConvDefense, Kind
+from robench.base import ConvDefense, Kind
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, gram_bound, laid_out, repeats_pixels, symbol
-from robench.layers.kept import Kept
+from robench.layers.weight_cache import Kept
 from robench.registry import register_defense
 
 Norm = Literal["gram", "svd"]

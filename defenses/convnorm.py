@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import ConvDefense, Kind
+from robench.base import ConvDefense, Kind
 from robench.layers.convnorm import AffineInit, ConvNorm2d, EvalStats
 from robench.registry import register_defense
 

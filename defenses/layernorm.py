@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import Defense, Kind
+from robench.base import Defense, Kind
 from robench.layers.norms import group_norm_like
 from robench.registry import register_defense
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from robench.contracts import ConvDefense, Kind
+from robench.base import ConvDefense, Kind
 from robench.layers.overlaps import orthogonality_gap
 from robench.layers.selected import selected_convs
 from robench.registry import register_defense

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.contracts import ConvDefense, Kind
+from robench.base import ConvDefense, Kind
 from robench.layers.selected import selected_convs
 from robench.registry import register_defense
 

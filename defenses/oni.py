@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robench.contracts import ConvDefense
+from robench.base import ConvDefense
 from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from robench.contracts import ConvDefense, Supports
+from robench.base import ConvDefense, Supports
 from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from robench.contracts import ConvDefense
+from robench.base import ConvDefense
 from robench.layers.reparametrize import matrices, reparametrize
 from robench.registry import register_defense
 

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import Defense, Kind
+from robench.base import Defense, Kind
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.circular import repeats_pixels
 from robench.layers.reparametrize import reparametrize

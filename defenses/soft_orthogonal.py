@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from robench.contracts import ConvDefense, Kind
+from robench.base import ConvDefense, Kind
 from robench.layers.reparametrize import matrices
 from robench.layers.selected import selected_convs
 from robench.registry import register_defense

@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from robench.contracts import ConvDefense
+from robench.base import ConvDefense
 from robench.registry import register_defense
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from robench.contracts import FLOAT32, ConvDefense, Supports
+from robench.base import FLOAT32, ConvDefense, Supports
 from robench.layers.circular import repeats_pixels
 from robench.registry import register_defense
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.contracts import Defense, Kind
+from robench.base import Defense, Kind
 from robench.registry import register_defense
 
 

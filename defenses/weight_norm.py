@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from robench.contracts import ConvDefense
+from robench.base import ConvDefense
 from robench.registry import register_defense
 
 

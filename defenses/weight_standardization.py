@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from robench.contracts import Defense, Kind
+from robench.base import Defense, Kind
 from robench.layers.norms import fitting_groups, group_norm_like
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from robench.cli.tables import leaderboard_table
 from robench.leaderboard.published import Leaderboard
-from robench.screen import leaderboard_table
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -24,9 +24,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
-from robench.calls import Call, number
-from robench.contracts import Attack, Defense
+from robench.base import Attack, Defense
 from robench.errors import UserError, did_you_mean
+from robench.expressions import Call, number
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -220,7 +220,7 @@ class Registry(Generic[T]):
 defenses: Registry[Defense] = Registry("defense", "robench.defenses", "robench.defenses")
 attacks: Registry[Attack] = Registry("attack", "robench.attacks", "robench.attacks")
 datasets: Registry[Any] = Registry("data set", "robench.data", "robench.datasets")
-backbones: Registry[nn.Module] = Registry("backbone", "robench.models", "robench.backbones")
+backbones: Registry[nn.Module] = Registry("backbone", "robench.models.build", "robench.backbones")
 
 register_defense = defenses.register
 register_attack = attacks.register

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 import robench
 from robench.data import load_dataset
-from robench.devices import has_bf16
 from robench.errors import Notice
 from robench.evaluation.victim import Victim
+from robench.kernels.plane_filter import LARGEST_PRODUCT
 from robench.layers.convnorm import ConvNorm2d
-from robench.layers.plane_filter import LARGEST_PRODUCT
-from robench.state import under_attack
+from robench.models.frozen import under_attack
+from robench.system.devices import has_bf16
 
 pytestmark = [
     pytest.mark.cuda,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.calls import Call, number, parse_call, split_calls, split_titles, typed_number
 from robench.errors import UserError
+from robench.expressions import Call, number, parse_call, split_calls, split_titles, typed_number
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}(-\d{1,2})?", fullmatch=True)
 values = st.one_of(

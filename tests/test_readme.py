@@ -10,7 +10,7 @@ import pytest
 from support import Command
 
 import robench as package
-from robench.boardfile import shipped_boards
+from robench.board.loading import shipped_boards
 from robench.registry import defenses
 
 README = Path(package.__file__).resolve().parents[1] / "README.md"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import robench.registry as module
-from robench.calls import parse_call
-from robench.contracts import Defense
+from robench.base import Defense
 from robench.errors import UserError
+from robench.expressions import parse_call
 from robench.registry import Registry, attacks, defenses, load_plugin
 
 PLUGIN = '''
@@ -200,8 +200,8 @@ def test_an_installed_package_that_does_not_load_is_named(
 def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from robench.screen import facts
-    from robench.selection import open_board
+    from robench.board.overrides import open_board
+    from robench.cli.tables import facts
 
     def none_installed(name: str) -> None:
         raise PackageNotFoundError(name)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robench.contracts import LogitsModel
+from robench.base import LogitsModel
 from robench.errors import Notice, UserError
-from robench.memory import is_out_of_memory
+from robench.system.memory import is_out_of_memory
 
 
 def keep_busy(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor], Tensor]) -> None:

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from robench.contracts import Adversarial, Attack, LogitsModel
+from robench.attack_tools.threat_models import norms, project
+from robench.base import Adversarial, Attack, LogitsModel
 from robench.errors import UserError
-from robench.geometry import norms, project
-from robench.memory import is_out_of_memory
+from robench.system.memory import is_out_of_memory
 
 _ROUNDING = 1e-4
 """How far outside [0, 1] or its ball an image may be to be taken for rounded and put back."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robench.contracts import LogitsModel
+from robench.base import LogitsModel
 from robench.errors import UserError
 
 Loss = Literal["ce", "margin"]

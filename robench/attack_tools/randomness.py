@@ -7,7 +7,7 @@ import torch
 from numpy.random import SeedSequence
 from torch import Generator, Tensor
 
-from robench.geometry import Norm
+from robench.attack_tools.threat_models import Norm
 
 
 def generators(seed: int, samples: Iterable[int]) -> list[Generator]:

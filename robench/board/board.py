@@ -4,12 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from robench.calls import LARGEST_SEED, parse_call
-from robench.errors import UserError, did_you_mean
-from robench.paper import OTHER_COLUMNS, Paper
-from robench.recipes import recipe_for
-from robench.registry import attacks, defenses
-from robench.specs import (
+from robench.board.paper import OTHER_COLUMNS, Paper
+from robench.board.recipes import recipe_for
+from robench.board.specs import (
     Cell,
     DataSpec,
     EvaluationSpec,
@@ -18,6 +15,9 @@ from robench.specs import (
     TrainingSpec,
     explain,
 )
+from robench.errors import UserError, did_you_mean
+from robench.expressions import LARGEST_SEED, parse_call
+from robench.registry import attacks, defenses
 
 
 class Arm(Spec):

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from robench.board import Board
+from robench.board.board import Board
+from robench.board.specs import explain, worst
 from robench.errors import UserError, did_you_mean
-from robench.files import is_file
-from robench.specs import explain, worst
+from robench.system.files import is_file
 
 WHOLE = ("figures", "defaults")
 """Tables that are replaced as a whole: what is in them belongs together."""

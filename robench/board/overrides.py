@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from robench.board import Board
-from robench.boardfile import read_board, shipped_boards
-from robench.calls import split_titles
+from robench.board.board import Board
+from robench.board.loading import read_board, shipped_boards
+from robench.board.specs import explain
 from robench.errors import UserError, did_you_mean
-from robench.files import is_file
+from robench.expressions import split_titles
 from robench.registry import defenses, missing_package
-from robench.specs import explain
+from robench.system.files import is_file
 
 
 def find_board(name: str) -> tuple[str, Path]:
@@ -59,7 +59,7 @@ def open_board(
         The board's short name and the board.
 
     Raises:
-        UserError: see :func:`find_board` and :func:`robench.board.read_board`.
+        UserError: see :func:`find_board` and :func:`robench.board.board.read_board`.
     """
     short, path = find_board(name)
     board = read_board(path)

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from robench.board.specs import Spec
 from robench.errors import UserError, did_you_mean
-from robench.specs import Spec
 
 Printed = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 PaperFigure = Annotated[tuple[Printed, ...], Field(min_length=1, max_length=2)]
@@ -39,7 +39,7 @@ class Paper(Spec):
 
         Args:
             rows: the titles of the board's rows.
-            columns: of its leaderboard: see :meth:`robench.board.Board.check_paper`.
+            columns: of its leaderboard: see :meth:`robench.board.board.Board.check_paper`.
 
         Raises:
             UserError: for a figure of something that is not on the board; names the nearest.

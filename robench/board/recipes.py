@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from robench.contracts import Defense
+from robench.base import Defense
+from robench.board.specs import Spec, TrainingSpec, explain
 from robench.errors import UserError
-from robench.specs import Spec, TrainingSpec, explain
 
 
 def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any]) -> TrainingSpec:

@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from robench.calls import number
 from robench.errors import UserError, did_you_mean
+from robench.expressions import number
 
 SPEC_VERSION = 1
 """Part of every cell's identity; raised when the same specification comes to mean other work."""

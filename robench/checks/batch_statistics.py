@@ -11,9 +11,9 @@ between the two, either way, that chance does not explain (exact sign test at 1%
 import torch
 from torch import Tensor, nn
 
+from robench.checks.context import Subject
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_least
-from robench.checks.subject import Subject
 from robench.checks.wording import chance, percent
 
 GROSS = 0.2

@@ -12,12 +12,12 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Generator, Tensor, nn
 
+from robench.attack_tools.randomness import generators, in_ball, normal, uniform
+from robench.attack_tools.threat_models import norms, per_sample
+from robench.checks.context import Subject
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_most
-from robench.checks.subject import Subject
 from robench.checks.wording import chance, percent, some
-from robench.geometry import norms, per_sample
-from robench.randomness import generators, in_ball, normal, uniform
 
 IMAGES = 32
 """On which the test is made."""

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from robench.base import Adversarial, Attack, LogitsModel
+from robench.checks.context import Subject, fooled_inside
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_least
-from robench.checks.subject import Subject, fooled_inside
 from robench.checks.wording import chance, radius, some
-from robench.contracts import Adversarial, Attack, LogitsModel
 from robench.errors import UserError
 from robench.evaluation import Outcomes
-from robench.state import frozen_stats, placed, under_attack
+from robench.models.frozen import frozen_stats, placed, under_attack
 
 QUERIES = 300
 """Of the checks' own search without gradients."""

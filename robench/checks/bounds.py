@@ -1,7 +1,7 @@
 """Perturbations stay inside the ball that the column names, and images inside [0, 1]."""
 
+from robench.checks.context import Subject
 from robench.checks.report import Finding
-from robench.checks.subject import Subject
 from robench.checks.wording import radius
 
 TOLERANCE = 1e-5

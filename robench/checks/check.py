@@ -5,23 +5,23 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 from torch import Tensor, nn
 
+from robench.attack_tools.threat_models import check_radius
+from robench.base import Attack
 from robench.checks.batch_statistics import train_eval_gap
 from robench.checks.binarization import binarization as binarization_test
 from robench.checks.black_box import black_box, transfer
 from robench.checks.bounds import inside_ball
+from robench.checks.context import Subject
 from robench.checks.determinism import any_batch, same_logits
+from robench.checks.eps_sweep import ladder
 from robench.checks.gradients import gradients, loss_rises
-from robench.checks.ladder import ladder
 from robench.checks.report import Finding, Report
 from robench.checks.strength import more_restarts, more_steps, noise_floor, single_step
-from robench.checks.subject import Subject
-from robench.contracts import Attack
-from robench.devices import device_of
 from robench.errors import UserError
 from robench.evaluation import Outcomes
-from robench.evaluation.checks import check_images
+from robench.evaluation.validation import check_images
 from robench.evaluation.victim import check_shortcuts
-from robench.geometry import check_radius
+from robench.system.devices import device_of
 
 Progress = Callable[[str, int, int], None]
 """Told what is being checked, the checks that are done, and all of them."""
@@ -64,7 +64,7 @@ def check_model(
         samples: attack this many of the images; what the board has counts in full.
         batch_size: images in a forward.
         device: where to work; the model's own by default.
-        without: shortcuts to leave out, of :data:`robench.specs.Shortcut`.
+        without: shortcuts to leave out, of :data:`robench.board.specs.Shortcut`.
         binarization: run the binarization test too.
         progress: told after each check.
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robench.calls import Call
-from robench.contracts import Attack
+from robench.attack_tools.threat_models import Norm
+from robench.base import Attack
 from robench.evaluation import Outcomes, evaluate
-from robench.evaluation.checks import check_classes, check_logits
-from robench.geometry import Norm
+from robench.evaluation.validation import check_classes, check_logits
+from robench.expressions import Call
+from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
-from robench.state import frozen_stats, placed, under_attack
 
 
 @dataclass(eq=False)

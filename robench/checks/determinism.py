@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from robench.checks.context import Subject
 from robench.checks.report import Finding
-from robench.checks.subject import Subject
 from robench.checks.wording import percent
 
 AGAIN = 1e-5

@@ -8,11 +8,11 @@ one that does not look at the image hides its gradients from the attack (Athalye
 import itertools
 import math
 
+from robench.base import Attack
+from robench.checks.context import Subject, first
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_least, paired
-from robench.checks.subject import Subject, first
 from robench.checks.wording import chance, percent, radius
-from robench.contracts import Attack
 
 MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Radii of the curve, in units of the board's."""

@@ -5,14 +5,14 @@ import math
 import torch
 from torch import Tensor
 
+from robench.attack_tools.losses import input_gradient, log_odds, margin
+from robench.attack_tools.randomness import generators, in_ball
+from robench.attack_tools.threat_models import ascent
+from robench.checks.context import Subject
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_most
-from robench.checks.subject import Subject
 from robench.checks.wording import chance, percent, some
 from robench.errors import UserError
-from robench.geometry import ascent
-from robench.losses import input_gradient, log_odds, margin
-from robench.randomness import generators, in_ball
 
 FEW = 0.05
 """Share of images without a gradient that is called too many: so many images at most can seem

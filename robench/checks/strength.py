@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from itertools import permutations
 
+from robench.base import Attack
+from robench.checks.context import Subject
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, Paired, paired
-from robench.checks.subject import Subject
 from robench.checks.wording import chance, percent
-from robench.contracts import Attack
 
 STEPS = 100
 """Steps of the longer search."""

@@ -1,6 +1,6 @@
 """How figures are written in the sentences of findings."""
 
-from robench.calls import radius_text
+from robench.expressions import radius_text
 
 
 def percent(share: float) -> str:

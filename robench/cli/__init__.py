@@ -38,7 +38,7 @@ def main() -> None:
 
 def _let_go() -> None:
     """Tell the processes that help this one, where there are any, that nothing more is to do."""
-    if "robench.execution.helpers" in sys.modules:
-        from robench.execution.helpers import let_go
+    if "robench.runs.workers" in sys.modules:
+        from robench.runs.workers import let_go
 
         let_go()

@@ -33,8 +33,8 @@ def plan(
     ] = 0.8,
 ) -> None:
     """Say how many test images and seeds it takes to tell two defenses apart."""
-    from robench.leaderboard.planning import planned
-    from robench.screen import plan_tables
+    from robench.cli.tables import plan_tables
+    from robench.leaderboard.power import planned
 
     console, _ = prepare("cpu", [])
     for table in plan_tables(*planned(difference / 100, power, board), difference, power):
@@ -69,11 +69,11 @@ def verify(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Check leaderboards against their evidence, make rows again; exit code 1 if one is wrong."""
+    from robench.cli.tables import ScreenWatcher, rerun_table
     from robench.leaderboard.audit import audit
     from robench.leaderboard.evidence import was_run
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.rerun import draw_rows, rerun
-    from robench.screen import ScreenWatcher, rerun_table
 
     console, chosen = prepare(device, plugin)
     for place in store:
@@ -146,8 +146,8 @@ def reproduce(
     ] = Path("runs"),
 ) -> None:
     """List the tables and figures of papers that boards make again, and the state of each."""
-    from robench.reproduction import states
-    from robench.screen import states_table
+    from robench.cli.tables import states_table
+    from robench.commands.reproduce import states
 
     console, _ = prepare("cpu", [])
     console.print(states_table(states(out)))
@@ -166,10 +166,10 @@ def export(
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
 ) -> None:
     """Print a leaderboard as papers do: Markdown, or LaTeX with booktabs."""
-    from robench.files import write_text
     from robench.leaderboard.export import to_latex, to_markdown
     from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
     from robench.leaderboard.published import Leaderboard
+    from robench.system.files import write_text
 
     prepare("cpu", plugin)
     board = Leaderboard.read(leaderboard)

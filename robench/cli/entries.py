@@ -28,9 +28,9 @@ def list_entries(
 ) -> None:
     """List what is registered, with one line on each."""
     from robench import registry
-    from robench.boardfile import read_board, shipped_boards
+    from robench.board.loading import read_board, shipped_boards
+    from robench.cli.tables import defenses_table, entries_table
     from robench.registry import Entry
-    from robench.screen import defenses_table, entries_table
 
     console, _ = prepare("cpu", plugin)
     if kind is Kind.defenses:
@@ -55,7 +55,7 @@ def new_defense(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")],
 ) -> None:
     """Write defenses/NAME.py, a commented working entry, and its test."""
-    from robench.scaffold import write_entry
+    from robench.commands.new import write_entry
 
     for path in write_entry("defense", name):
         typer.echo(f"wrote {path}")
@@ -65,7 +65,7 @@ def new_defense(
 @new.command(name="attack")
 def new_attack(name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")]) -> None:
     """Write attacks/NAME.py, a commented working entry, and its test."""
-    from robench.scaffold import write_entry
+    from robench.commands.new import write_entry
 
     for path in write_entry("attack", name):
         typer.echo(f"wrote {path}")

@@ -33,12 +33,12 @@ def run(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
-    from robench.execution.run import run_board
+    from robench.board.overrides import open_board
+    from robench.cli.tables import ScreenWatcher, flag_lines, leaderboard_table
     from robench.leaderboard.pictures import draw_pictures
     from robench.leaderboard.publish import write_leaderboard
     from robench.leaderboard.table import compare_rows, leaderboard
-    from robench.screen import ScreenWatcher, flag_lines, leaderboard_table
-    from robench.selection import open_board
+    from robench.runs.run import run_board
 
     console, chosen = prepare(device, plugin)
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
@@ -66,9 +66,9 @@ def train(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train one network by a board's recipe and print where its weights are."""
-    from robench.execution.run import train_row
-    from robench.screen import ScreenWatcher
-    from robench.selection import open_board
+    from robench.board.overrides import open_board
+    from robench.cli.tables import ScreenWatcher
+    from robench.runs.run import train_row
 
     console, chosen = prepare(device, plugin)
     _, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)

@@ -9,7 +9,7 @@ from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare
 from robench.errors import UserError
 
 if TYPE_CHECKING:
-    from robench.execution.attack import Subject
+    from robench.commands.attack import Subject
 
 Checkpoint = Annotated[
     Path | None, typer.Argument(help="weights.safetensors that robench trained, or its folder.")
@@ -62,10 +62,10 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack a network, one of robench's or your own, and print its robust accuracies."""
-    from robench.calls import split_calls
-    from robench.execution.attack import attack_subject, cross_check_subject
-    from robench.execution.reports import write_attack, write_cross_check
-    from robench.screen import ScreenWatcher, cross_check_table, evaluation_table
+    from robench.cli.tables import ScreenWatcher, cross_check_table, evaluation_table
+    from robench.commands.attack import attack_subject, cross_check_subject
+    from robench.commands.reports import write_attack, write_cross_check
+    from robench.expressions import split_calls
 
     console, chosen = prepare(device, plugin)
     subject = _subject(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
@@ -108,10 +108,10 @@ def show(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Draw clean and adversarial images, what was changed, and what the network says of them."""
-    from robench.calls import split_calls
+    from robench.cli.tables import ScreenWatcher
+    from robench.commands.show import show_attacks
     from robench.diagnostics.gallery import check_ending
-    from robench.execution.show import show_attacks
-    from robench.screen import ScreenWatcher
+    from robench.expressions import split_calls
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
@@ -141,8 +141,8 @@ def spectra(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Show norms and condition numbers of each layer of trained networks."""
-    from robench.execution.spectra import checkpoint_spectra
-    from robench.screen import ScreenWatcher, ratios_table, spectra_table
+    from robench.cli.tables import ScreenWatcher, ratios_table, spectra_table
+    from robench.commands.spectra import checkpoint_spectra
 
     console, _ = prepare("cpu", plugin)
     with ScreenWatcher(console, len(checkpoints)) as watcher:
@@ -157,7 +157,7 @@ def spectra(
 
 
 def _ball(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
-    from robench.calls import typed_number
+    from robench.expressions import typed_number
 
     ball = {"eps": typed_number(eps), "norm": norm}
     return ball if step_size is None else {**ball, "step_size": typed_number(step_size)}
@@ -166,7 +166,7 @@ def _ball(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
 def _subject(
     checkpoint: Path | None, model: str | None, weights: Path | None, **how: Any
 ) -> "Subject":
-    from robench.execution.attack import external_subject, trained_subject
+    from robench.commands.attack import external_subject, trained_subject
 
     if (checkpoint is None) == (model is None):
         raise UserError("name either a checkpoint that robench trained, or a --model of your own.")

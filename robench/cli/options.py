@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from robench.calls import LARGEST_SEED
+from robench.expressions import LARGEST_SEED
 
 if TYPE_CHECKING:
     import torch
@@ -67,10 +67,10 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
     """Load plugins, join the other processes, and return where to print and where to work."""
     from rich.console import Console
 
-    from robench.devices import choose_device
-    from robench.memory import keep_freed_memory
-    from robench.processes import this_part
     from robench.registry import load_plugin
+    from robench.system.devices import choose_device
+    from robench.system.memory import keep_freed_memory
+    from robench.system.processes import this_part
 
     keep_freed_memory()
     for plugin in plugins:
@@ -80,7 +80,7 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
         console.width = 120  # a file has no width; Rich would take 80
     chosen = choose_device(device)
     if this_part().count > 1:
-        from robench.execution.helpers import help_out, join
+        from robench.runs.workers import help_out, join
 
         if not join(chosen):
             help_out(chosen)

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from robench.screen.words import plain
+from robench.cli.tables.words import plain
 from robench.training.loop import Progress as TrainingProgress
 
 

@@ -38,11 +38,11 @@ def submit(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write a folder that others can check and add: rows with weights and all their evidence."""
-    from robench.calls import split_titles
+    from robench.board.overrides import open_board
+    from robench.cli.tables import ScreenWatcher
+    from robench.expressions import split_titles
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.submission import external_submission, write_submission
-    from robench.screen import ScreenWatcher
-    from robench.selection import open_board
 
     console, chosen = prepare(device, plugin)
     if model is None:
@@ -77,8 +77,8 @@ def check_submission(
     device: Device = "auto",
 ) -> None:
     """Check somebody's submission: its files, its figures, its weights; exit code 1 if wrong."""
+    from robench.cli.tables import ScreenWatcher, rerun_table
     from robench.leaderboard import submission
-    from robench.screen import ScreenWatcher, rerun_table
 
     console, chosen = prepare(device, [])
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "device": chosen}
@@ -104,11 +104,11 @@ def merge(
     out: Target = Path("merged"),
 ) -> None:
     """Make one leaderboard of several that were judged alike."""
+    from robench.cli.tables import leaderboard_table
     from robench.leaderboard.merge import copy_networks, merge_boards
     from robench.leaderboard.publish import write_leaderboard
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.table import compare_rows, leaderboard
-    from robench.screen import leaderboard_table
 
     console, _ = prepare("cpu", [])
     boards = [Leaderboard.read(folder) for folder in leaderboards]

@@ -9,15 +9,15 @@ import pandas as pd
 import torch
 from torch import nn
 
-from robench.checkpoint import load_checkpoint
 from robench.data import DataSet, Images, load_dataset
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
-from robench.evaluation.crosscheck import cross_check
-from robench.execution.cell import judged_images
-from robench.execution.watcher import Silent, Watcher
-from robench.external import load_external
+from robench.evaluation.cross_check import cross_check
+from robench.models.checkpoint import load_checkpoint
+from robench.models.external import check_fit, load_external
 from robench.registry import datasets
+from robench.runs.cell import judged_images
+from robench.runs.progress import Silent, Watcher
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def external_subject(
     """Return somebody else's network.
 
     Args:
-        name: see :func:`robench.external.load_external`.
+        name: see :func:`robench.models.external.load_external`.
         data: the data set.
         weights: file of its weights.
         data_dir: where the data set is, or is downloaded to.
@@ -95,31 +95,6 @@ def external_subject(
     dataset = load_dataset(data, data_dir)
     check_fit(model, name, dataset)
     return _subject(model, dataset, samples, name)
-
-
-def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
-    """Ask a network about one black image of a data set.
-
-    Raises:
-        UserError: where it cannot take it, or does not return a logit a class.
-    """
-    shape = (dataset.in_channels, *dataset.image_size)
-    try:
-        with torch.no_grad():
-            logits = model(torch.zeros(1, *shape))
-    except Exception as error:
-        reason = str(error).split("\n", 1)[0]
-        raise UserError(
-            f"{name} cannot take images of {'x'.join(map(str, shape))} from {dataset.name} "
-            f"({type(error).__name__}: {reason})."
-        ) from error
-    if not isinstance(logits, torch.Tensor) or logits.shape != (1, dataset.num_classes):
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise UserError(
-            f"{name} returns {got} for one image, but {dataset.name} has {dataset.num_classes} "
-            f"classes: (1, {dataset.num_classes}) is needed; for a model of a library write "
-            f"NAME(num_classes={dataset.num_classes}) and give its weights with --checkpoint."
-        )
 
 
 def attack_subject(
@@ -168,7 +143,7 @@ def cross_check_subject(
     device: torch.device | None = None,
     watcher: Watcher | None = None,
 ) -> pd.DataFrame:
-    """Compare libraries on a network; see :func:`robench.evaluation.crosscheck.cross_check`."""
+    """Compare libraries on a network; see :func:`robench.evaluation.cross_check.cross_check`."""
     return cross_check(
         subject.model,
         subject.sample.images,

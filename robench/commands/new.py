@@ -6,8 +6,8 @@ from string import Template
 from typing import Any
 
 from robench.errors import UserError
-from robench.files import write_text
 from robench.registry import Registry, attacks, defenses
+from robench.system.files import write_text
 
 
 def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from robench.evaluation import Evaluation
 from robench.evaluation.queries import draw_success, success_curve
-from robench.files import write_text
+from robench.system.files import write_text
 
 
 def write_attack(result: Evaluation, title: str, path: Path) -> list[Path]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.board import Board
-from robench.boardfile import read_board, shipped_boards
+from robench.board.board import Board
+from robench.board.loading import read_board, shipped_boards
 from robench.errors import UserError
 from robench.leaderboard.evidence import SUMS
 from robench.leaderboard.published import Leaderboard

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robench.calls import radius_text
+from robench.commands.attack import Subject
 from robench.diagnostics.gallery import Column, Gallery, check_ending, draw_gallery
 from robench.errors import UserError
 from robench.evaluation import Evaluation
 from robench.evaluation.adversarial import Judged, adversarial_images
-from robench.execution.attack import Subject
-from robench.execution.watcher import Silent, Watcher
-from robench.provenance import code_version
+from robench.expressions import radius_text
+from robench.runs.progress import Silent, Watcher
+from robench.system.provenance import code_version
 
 
 def show_attacks(
@@ -35,7 +35,7 @@ def show_attacks(
     """Attack a network and draw some of the images that were judged.
 
     All of the subject's images are attacked, so that the caption says how many are fooled; the
-    verdicts are those of :func:`robench.execution.attack.attack_subject`. The images that are drawn
+    verdicts are those of :func:`robench.commands.attack.attack_subject`. The images that are drawn
     are chosen by :func:`choose`.
 
     Args:

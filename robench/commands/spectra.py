@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from robench.checkpoint import load_checkpoint
 from robench.diagnostics import condition_ratios, spectra
 from robench.diagnostics.figure import draw_spectra
 from robench.errors import UserError
-from robench.execution.watcher import Silent, Watcher
-from robench.files import write_text
-from robench.provenance import code_version
+from robench.models.checkpoint import load_checkpoint
+from robench.runs.progress import Silent, Watcher
+from robench.system.files import write_text
+from robench.system.provenance import code_version
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from robench.calls import parse_call
-from robench.contracts import Defense
+from robench.base import Defense
+from robench.board.recipes import recipe_for
+from robench.board.specs import TrainingSpec
 from robench.data import DataSet, held_out, load_dataset
-from robench.devices import choose_device
-from robench.models import apply_defense, build_model
-from robench.recipes import recipe_for
+from robench.expressions import parse_call
+from robench.models.build import apply_defense, build_model
 from robench.registry import defenses
-from robench.specs import TrainingSpec
+from robench.system.devices import choose_device
 from robench.training.loop import fit
 
 
@@ -42,7 +42,7 @@ def train(
         validation: fraction of the training images held out.
         seed: of weights, split, order and augmentation.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        recipe: fields of :class:`robench.board.TrainingSpec`, e.g. ``epochs=10``,
+        recipe: fields of :class:`robench.board.board.TrainingSpec`, e.g. ``epochs=10``,
             ``eps="8/255"``, ``method="standard"``.
 
     Returns:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robench.data.augment import Augmentation, augment
-from robench.processes import Part
+from robench.system.processes import Part
 
 
 @dataclass(frozen=True)

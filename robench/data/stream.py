@@ -18,7 +18,7 @@ from robench.data.decode import decode
 from robench.data.images import Images
 from robench.data.sampling import balanced_order
 from robench.errors import UserError
-from robench.processes import Part
+from robench.system.processes import Part
 
 
 @dataclass(frozen=True)

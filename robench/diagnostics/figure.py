@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from robench.figures import save_figure
+from robench.system.figures import save_figure
 
 PANELS = (
     ("channel_condition_median", "channel-wise condition number (median)"),

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from robench.errors import UserError
-from robench.figures import save_figure
+from robench.system.figures import save_figure
 
 ENDINGS = (".svg", ".png", ".pdf")
 

@@ -26,7 +26,7 @@ from robench.diagnostics.probing import (
     linear_part,
 )
 from robench.layers.circular import circular_operator, on_torus, symbol
-from robench.state import frozen_stats, under_attack
+from robench.models.frozen import frozen_stats, under_attack
 
 ROUNDING = 1e-13
 """Share of the largest value below which there is nothing but the rounding of float64."""

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robench.contracts import Attack
-from robench.evaluation.attacking import Progress
+from robench.base import Attack
 from robench.evaluation.evaluate import Evaluation, evaluate
+from robench.evaluation.run_attacks import Progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ follows, and a shortcut and a ReLU on the way.
 import torch
 from torch import Tensor, nn
 
+from robench.kernels.depthwise import Depthwise
 from robench.layers.convnorm import ConvNorm2d
-from robench.layers.depthwise import Depthwise
 
 CONVOLUTIONS = (nn.Conv2d, Depthwise)
 """Layers that convolve with their weight and do nothing else."""

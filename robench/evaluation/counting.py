@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from robench.attack_tools.threat_models import Norm
 from robench.evaluation.victim import Victim
-from robench.geometry import Norm
 
 NEAR = 8
 """Candidates, nearest in L2, among which the nearest in Linf is looked for."""

@@ -8,17 +8,17 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from robench.calls import parse_call
-from robench.contracts import Attack
-from robench.devices import device_of
+from robench.base import Attack
 from robench.errors import UserError
-from robench.evaluation.attacking import Job, Observer, Progress, attack_group, judge, right
-from robench.evaluation.checks import check_classes, check_images
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.queries import median_queries
+from robench.evaluation.run_attacks import Job, Observer, Progress, attack_group, judge, right
+from robench.evaluation.validation import check_classes, check_images
 from robench.evaluation.victim import QUANTUM, Victim, check_shortcuts
+from robench.expressions import parse_call
+from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
-from robench.state import frozen_stats, placed, under_attack
+from robench.system.devices import device_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def evaluate(
         defaults: options for those attacks that have them and do not set them.
         seed: of random starts and orders.
         batch_size: samples attacked at a time; halved where memory runs out.
-        without: shortcuts to leave out, of :data:`robench.specs.Shortcut`.
+        without: shortcuts to leave out, of :data:`robench.board.specs.Shortcut`.
         device: where to work; the model is moved there meanwhile. Its own by default.
         progress: told after each batch.
         observer: told what was judged, images and logits; first ``clean`` on all samples.

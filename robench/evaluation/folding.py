@@ -8,10 +8,10 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from robench.devices import device_of
 from robench.evaluation.convnorms import CONVOLUTIONS, last_convolution, plain_conv, pointwise
 from robench.evaluation.fusion import FusedConv, can_fuse, fuse_activations
 from robench.layers.convnorm import ConvNorm2d
+from robench.system.devices import device_of
 
 PLAIN = (*CONVOLUTIONS, nn.Linear, FusedConv)
 """Layers that compute nothing from their weights, and so may have them in bf16."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from robench.evaluation.convnorms import CONVOLUTIONS, ConvNormThen, last_convolution
+from robench.kernels.depthwise import image_gradient
 from robench.layers.convnorm import ConvNorm2d
-from robench.layers.depthwise import image_gradient
 
 _ADDITIONS = (operator.add, operator.iadd, torch.add)
 _RELUS = (torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_)

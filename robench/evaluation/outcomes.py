@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import UserError
-from robench.files import write_bytes
+from robench.system.files import write_bytes
 
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import CensoredData, ecdf
 
 from robench.evaluation.outcomes import Outcomes
-from robench.figures import save_figure
+from robench.system.figures import save_figure
 
 
 def success_curve(outcomes: Outcomes) -> pd.DataFrame:

@@ -8,15 +8,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robench.contracts import Adversarial, Attack
-from robench.conveyor import halve, keep_busy
-from robench.evaluation.checks import check_perturbation, sizes
+from robench.attack_tools.batching import halve, keep_busy
+from robench.attack_tools.randomness import generators
+from robench.attack_tools.threat_models import Norm
+from robench.base import Adversarial, Attack
 from robench.evaluation.counting import Counted
 from robench.evaluation.outcomes import Outcomes
+from robench.evaluation.validation import check_perturbation, sizes
 from robench.evaluation.victim import Victim
-from robench.geometry import Norm
-from robench.memory import is_out_of_memory
-from robench.randomness import generators
+from robench.system.memory import is_out_of_memory
 
 Progress = Callable[[str, int, int], None]
 """Told the attack's name, the samples that are through, and all of them."""

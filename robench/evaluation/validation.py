@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robench.contracts import Attack
+from robench.attack_tools.threat_models import norms
+from robench.base import Attack
 from robench.errors import UserError
-from robench.geometry import norms
 
 TOLERANCE = 1e-6
 

@@ -6,11 +6,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from robench.devices import has_bf16
+from robench.board.specs import Shortcut
 from robench.errors import UserError, did_you_mean
-from robench.evaluation.checks import check_logits
 from robench.evaluation.folding import folded, half_precision
-from robench.specs import Shortcut
+from robench.evaluation.validation import check_logits
+from robench.system.devices import has_bf16
 
 Precision = Literal["bf16", "float32"]
 

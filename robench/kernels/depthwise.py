@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.layers.autocast import autocast_dtype
+from robench.kernels.autocast import autocast_dtype
 
 Pair = tuple[int, int]
 

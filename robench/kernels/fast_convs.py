@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.layers import strided_pointwise
-from robench.layers.autocast import autocast_dtype
-from robench.layers.small_maps import (
+from robench.kernels import strided_pointwise
+from robench.kernels.autocast import autocast_dtype
+from robench.kernels.small_maps import (
     MOST_PIXELS_OF_A_WEIGHT,
     as_it_is,
     correlate,

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robench.layers.fourier_plan import FourierPlan, Part, fourier_plan
-from robench.layers.full_conv import full_conv
-from robench.layers.plane_filter import PlaneGain, filter_planes
+from robench.kernels.fourier_plan import FourierPlan, Part, fourier_plan
+from robench.kernels.full_conv import full_conv
+from robench.kernels.plane_filter import PlaneGain, filter_planes
 
 Pair = tuple[int, int]
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robench.layers.autocast import autocast_dtype
-from robench.layers.small_maps import (
+from robench.kernels.autocast import autocast_dtype
+from robench.kernels.small_maps import (
     MOST_PIXELS_OF_A_WEIGHT,
     correlate,
     is_small,

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, dilation_of, kernel_of, on_torus, symbol
-from robench.layers.kept import Kept
+from robench.layers.weight_cache import Kept
 
 
 def cayley(matrices: Tensor) -> Tensor:

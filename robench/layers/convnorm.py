@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.kernels.depthwise import Depthwise
+from robench.kernels.fourier_conv import filtered_conv
+from robench.kernels.plane_filter import PlaneGain, plane_gain
 from robench.layers.adopt import adopt
 from robench.layers.circular import dilation_of, laid_out
-from robench.layers.depthwise import Depthwise
-from robench.layers.fourier_conv import filtered_conv
-from robench.layers.kept import Kept
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
-from robench.layers.plane_filter import PlaneGain, plane_gain
+from robench.layers.weight_cache import Kept
 
 EvalStats = Literal["running_autocorr", "exact", "running_v"]
 AffineInit = Literal["default", "delta"]

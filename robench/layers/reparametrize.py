@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from robench.layers.kept import Kept
+from robench.layers.weight_cache import Kept
 
 
 def reparametrize(conv: nn.Conv2d, change: nn.Module, *, as_matrix: bool = False) -> nn.Conv2d:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.layers.circular import gram_bound, laid_out, symbol
-from robench.layers.kept import Kept
 from robench.layers.overlaps import overlaps
+from robench.layers.weight_cache import Kept
 
 Smoothness = Literal["diagonal", "norm"]
 """D is SLL's diagonal, or CPL's squared norm."""

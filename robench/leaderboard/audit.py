@@ -6,16 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from robench.board import Board
-from robench.calls import parse_call
+from robench.board.board import Board
+from robench.board.specs import ExternalCell
 from robench.errors import UserError
+from robench.expressions import parse_call
 from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.table import compare_rows, leaderboard, read_csv, to_csv
-from robench.provenance import file_hash
 from robench.registry import defenses
-from robench.specs import ExternalCell
+from robench.system.provenance import file_hash
 
 
 def audit(board: Leaderboard) -> list[str]:

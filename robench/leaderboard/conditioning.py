@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from robench.diagnostics.comparison import condition_ratios
-from robench.execution.results import BoardResult, CellResult, LayerSpectrum, RowResult
+from robench.runs.records import BoardResult, CellResult, LayerSpectrum, RowResult
 
 FIGURES = tuple(name for name in LayerSpectrum.model_fields if name not in ("layer", "operator"))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from robench.execution.results import BoardResult
-from robench.figures import save_figure
-from robench.specs import Cell, TrainingSpec
+from robench.board.specs import Cell, TrainingSpec
+from robench.runs.records import BoardResult
+from robench.system.figures import save_figure
 
 MEASURES = (("val_accuracy", "validation accuracy, %", 100), ("train_loss", "training loss", 1))
 AXES = (("iteration", "iterations"), ("seconds", "seconds of training"))

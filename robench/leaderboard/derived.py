@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from robench.execution.results import BoardResult
 from robench.leaderboard.conditioning import spectra_table
 from robench.leaderboard.curves import training_curves
 from robench.leaderboard.paper import paper_figures, paper_order
+from robench.runs.records import BoardResult
 
 CURVES, SPECTRA, PAPER, ORDER = "curves.csv", "spectra.csv", "paper.csv", "paper_order.csv"
 

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from robench.board import Board
-from robench.costs import Costs
+from robench.board.board import Board
+from robench.board.specs import Spec
 from robench.errors import UserError
-from robench.execution.results import Column, Evidence
-from robench.files import write_text
-from robench.specs import Spec
+from robench.models.complexity import Costs
+from robench.runs.records import Column, Evidence
+from robench.system.files import write_text
 
 BOARD, TABLE, COMPARISONS, SUMS = "board.json", "leaderboard.csv", "comparisons.csv", "SHA256SUMS"
 

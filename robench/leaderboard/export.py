@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from robench.board import Board
-from robench.calls import parse_call, radius_text
-from robench.contracts import Attack
+from robench.base import Attack
+from robench.board.board import Board
 from robench.errors import UserError
+from robench.expressions import parse_call, radius_text
 from robench.registry import attacks
 
 _NONE = "–"  # noqa: RUF001

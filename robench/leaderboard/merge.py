@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.board import Arm, Board
-from robench.calls import parse_call
+from robench.board.board import Arm, Board
+from robench.board.recipes import recipe_for
+from robench.board.specs import Cell, ExternalCell, TrainingSpec
 from robench.errors import UserError
-from robench.execution.results import BoardResult, RowResult
-from robench.files import write_bytes
+from robench.expressions import parse_call
 from robench.leaderboard.published import Leaderboard, PublishedCell
-from robench.provenance import file_hash
-from robench.recipes import recipe_for
 from robench.registry import defenses
-from robench.specs import Cell, ExternalCell, TrainingSpec
+from robench.runs.records import BoardResult, RowResult
+from robench.system.files import write_bytes
+from robench.system.provenance import file_hash
 
 
 @dataclass(frozen=True, eq=False)

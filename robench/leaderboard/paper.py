@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robench.execution.results import BoardResult
+from robench.board.paper import is_share
+from robench.board.recipes import differences
 from robench.leaderboard.comparison import compare
-from robench.paper import is_share
-from robench.recipes import differences
+from robench.runs.records import BoardResult
 
 FIGURES = (
     "defense", "group", "column", "paper", "paper_std", "ours", "ours_std", "ours_low", "ours_high",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from robench.diagnostics.figure import draw_spectra
-from robench.execution.results import BoardResult
 from robench.leaderboard.conditioning import spectra_table
 from robench.leaderboard.curves import draw_curves, training_curves
+from robench.runs.records import BoardResult
 
 
 def draw_pictures(result: BoardResult, table: pd.DataFrame, folder: Path) -> list[Path]:

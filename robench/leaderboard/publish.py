@@ -5,8 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from robench.errors import UserError
-from robench.execution.results import BoardResult, CellResult, Evidence, OutcomeFiles
-from robench.files import write_bytes, write_json, write_text
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import (
@@ -20,6 +18,8 @@ from robench.leaderboard.evidence import (
     write_sums,
 )
 from robench.leaderboard.table import to_csv
+from robench.runs.records import BoardResult, CellResult, Evidence, OutcomeFiles
+from robench.system.files import write_bytes, write_json, write_text
 
 
 def write_leaderboard(

@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 import pandas as pd
 from pydantic import ValidationError
 
-from robench.board import Board
+from robench.board.board import Board
+from robench.board.specs import Spec, explain
 from robench.errors import UserError
 from robench.evaluation import Outcomes
-from robench.execution.results import BoardResult, CellResult, Column, OutcomeFiles, RowResult
-from robench.files import read_json
 from robench.leaderboard.derived import KEYS
 from robench.leaderboard.evidence import (
     BOARD,
@@ -27,7 +26,8 @@ from robench.leaderboard.evidence import (
     read_sums,
 )
 from robench.leaderboard.table import SCHEMA, read_csv
-from robench.specs import Spec, explain
+from robench.runs.records import BoardResult, CellResult, Column, OutcomeFiles, RowResult
+from robench.system.files import read_json
 
 Form = TypeVar("Form", bound=Spec)
 

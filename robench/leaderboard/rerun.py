@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+from robench.board.specs import Cell, ExternalCell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.evaluation import Outcomes
-from robench.execution.cell import Workplace, judge_network, run_cell
-from robench.execution.external import rebuild
-from robench.execution.results import CellResult
-from robench.execution.watcher import Silent, Watcher
-from robench.files import write_bytes, write_json, write_text
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.statistics import estimate
-from robench.provenance import file_hash
-from robench.specs import Cell, ExternalCell
-from robench.store import CellFolder, RunStore
+from robench.runs.cell import Workplace, judge_network, run_cell
+from robench.runs.external_row import rebuild
+from robench.runs.progress import Silent, Watcher
+from robench.runs.records import CellResult
+from robench.runs.store import CellFolder, RunStore
+from robench.system.files import write_bytes, write_json, write_text
+from robench.system.provenance import file_hash
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within the interval", "not reproduced"
 """What is said of a figure: the same on every image, within its 95% interval, or neither."""

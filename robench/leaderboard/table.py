@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robench.board import Board
+from robench.board.board import Board
+from robench.board.recipes import differences
+from robench.board.specs import ExternalCell
 from robench.evaluation.outcomes import Outcomes
-from robench.execution.results import BoardResult, Column, RowResult
 from robench.leaderboard.comparison import Comparison, compare
 from robench.leaderboard.conditioning import ratios
-from robench.leaderboard.sheets import read_sheet, to_sheet
+from robench.leaderboard.safe_csv import read_sheet, to_sheet
 from robench.leaderboard.statistics import estimate
-from robench.recipes import differences
-from robench.specs import ExternalCell
+from robench.runs.records import BoardResult, Column, RowResult
 
 SCHEMA = 1
 """Version of the columns; raised when one is renamed, removed or comes to mean something else."""

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.models.vgg import VGG, make_layers
 
-from robench.apply import apply_defense
-from robench.contracts import Defense
+from robench.base import Defense
 from robench.errors import UserError, did_you_mean
+from robench.models.defend import apply_defense
 from robench.registry import backbones, register_backbone
 
 __all__ = ["Normalize", "apply_defense", "build_model"]

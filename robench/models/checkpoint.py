@@ -10,11 +10,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from robench.board.specs import Cell
 from robench.data import DataSet
 from robench.errors import UserError
-from robench.files import write_bytes
-from robench.models import build_model
-from robench.specs import Cell
+from robench.models.build import build_model
+from robench.system.files import write_bytes
 
 METADATA_KEY = "robench"
 

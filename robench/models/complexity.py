@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
-from robench.contracts import Defense
-from robench.devices import device_of
-from robench.state import frozen_stats, under_attack
+from robench.base import Defense
+from robench.models.frozen import frozen_stats, under_attack
+from robench.system.devices import device_of
 
 
 @dataclass(frozen=True)

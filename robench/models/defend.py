@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from robench.calls import parse_call
-from robench.contracts import Defense
+from robench.base import Defense
 from robench.errors import UserError
+from robench.expressions import parse_call
 from robench.registry import defenses
 
 REPLACES_CONV = "replaces_conv"

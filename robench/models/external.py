@@ -13,10 +13,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from robench.calls import Call, parse_call
-from robench.checkpoint import first_difference
+from robench.data import DataSet
 from robench.errors import UserError, did_you_mean
-from robench.models import Normalize
+from robench.expressions import Call, parse_call
+from robench.models.build import Normalize
+from robench.models.checkpoint import first_difference
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Keys under which checkpoints keep their state dict among other things."""
@@ -226,3 +227,28 @@ def _built(name: str, build: Callable[[], Any]) -> Any:
             if "weights" in reason.lower() or isinstance(error, OSError)
             else f"{name} cannot be built ({type(error).__name__}: {reason})."
         ) from error
+
+
+def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
+    """Ask a network about one black image of a data set.
+
+    Raises:
+        UserError: where it cannot take it, or does not return a logit a class.
+    """
+    shape = (dataset.in_channels, *dataset.image_size)
+    try:
+        with torch.no_grad():
+            logits = model(torch.zeros(1, *shape))
+    except Exception as error:
+        reason = str(error).split("\n", 1)[0]
+        raise UserError(
+            f"{name} cannot take images of {'x'.join(map(str, shape))} from {dataset.name} "
+            f"({type(error).__name__}: {reason})."
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (1, dataset.num_classes):
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise UserError(
+            f"{name} returns {got} for one image, but {dataset.name} has {dataset.num_classes} "
+            f"classes: (1, {dataset.num_classes}) is needed; for a model of a library write "
+            f"NAME(num_classes={dataset.num_classes}) and give its weights with --checkpoint."
+        )

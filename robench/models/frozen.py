@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from robench.devices import device_of
+from robench.system.devices import device_of
 
 
 @contextmanager

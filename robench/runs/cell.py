@@ -10,25 +10,25 @@ import pandas as pd
 import torch
 from torch import nn
 
-from robench.calls import parse_call
-from robench.checkpoint import Network, load_weights, save_weights
+from robench.board.specs import Cell, EvaluationSpec, ExternalCell
 from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
-from robench.execution.fitting import fit_cell
-from robench.execution.helpers import Train, tell
-from robench.execution.results import (
+from robench.expressions import parse_call
+from robench.models.checkpoint import Network, load_weights, save_weights
+from robench.registry import attacks
+from robench.runs.progress import Watcher
+from robench.runs.records import (
     CellResult,
     Divergence,
     Evidence,
     Manifest,
     OutcomeFiles,
 )
-from robench.execution.watcher import Watcher
-from robench.files import read_json, write_bytes, write_json
-from robench.provenance import code_version, environment, file_hash, peak_memory_mib
-from robench.registry import attacks
-from robench.specs import Cell, EvaluationSpec, ExternalCell
-from robench.store import CellFolder, RunStore
+from robench.runs.store import CellFolder, RunStore
+from robench.runs.train_cell import fit_cell
+from robench.runs.workers import Train, tell
+from robench.system.files import read_json, write_bytes, write_json
+from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 

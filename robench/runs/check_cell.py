@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import nn
 
-from robench.board import Board
-from robench.calls import parse_call
+from robench.base import Attack
+from robench.board.board import Board
 from robench.checks import check_model
 from robench.checks.report import VERSION
-from robench.contracts import Attack
-from robench.execution.cell import Workplace, judged_images, network_of
-from robench.execution.results import CellResult, CheckReport, RowResult
-from robench.files import read_json, write_json
+from robench.expressions import parse_call
 from robench.registry import attacks
+from robench.runs.cell import Workplace, judged_images, network_of
+from robench.runs.records import CellResult, CheckReport, RowResult
+from robench.system.files import read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,19 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from robench.board import Board
-from robench.calls import parse_call
-from robench.checkpoint import load_weights
-from robench.contracts import Defense
-from robench.costs import Costs, count_costs
+from robench.base import Defense
+from robench.board.board import Board
+from robench.board.specs import ExternalCell
 from robench.data import DataSet
 from robench.errors import UserError
-from robench.execution.attack import check_fit
-from robench.execution.cell import Workplace, judge_network
-from robench.execution.checking import ball_of, check_cell
-from robench.execution.results import CheckReport, RowResult
-from robench.external import build_external, load_external
-from robench.provenance import file_hash
-from robench.specs import ExternalCell
+from robench.expressions import parse_call
+from robench.models.checkpoint import load_weights
+from robench.models.complexity import Costs, count_costs
+from robench.models.external import build_external, check_fit, load_external
+from robench.runs.cell import Workplace, judge_network
+from robench.runs.check_cell import ball_of, check_cell
+from robench.runs.records import CheckReport, RowResult
+from robench.system.provenance import file_hash
 
 LARGEST_OPTION = 30_000
 """Of a library's architecture that a stranger names; ImageNet-21k has 21,841 classes."""
@@ -33,7 +32,7 @@ def load_own(
     """Load somebody's network; return its specification, the model and its safetensors file.
 
     Args:
-        architecture: see :func:`robench.external.load_external`; its code is executed.
+        architecture: see :func:`robench.models.external.load_external`; its code is executed.
         weights: ``.safetensors``, or a file of ``torch.save`` with tensors only.
         board: whose data and seed it is judged with.
         dataset: loaded.

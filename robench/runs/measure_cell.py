@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 from functools import partial
 
+from robench.board.specs import ExternalCell
 from robench.diagnostics import spectra
-from robench.execution.cell import Workplace, network_of
-from robench.execution.results import CellResult, LayerSpectrum, RowResult
-from robench.files import read_json, write_json
-from robench.specs import ExternalCell
+from robench.runs.cell import Workplace, network_of
+from robench.runs.records import CellResult, LayerSpectrum, RowResult
+from robench.system.files import read_json, write_json
 
 VERSION = 1
 """Raised when the same spectra come to mean other figures."""

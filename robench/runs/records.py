@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from robench.board import Board
-from robench.contracts import Attack
-from robench.costs import Costs
+from robench.base import Attack
+from robench.board.board import Board
+from robench.board.specs import HASH, AnyCell, Cell, Spec, TrainingSpec
 from robench.evaluation import Outcomes
-from robench.specs import HASH, AnyCell, Cell, Spec, TrainingSpec
+from robench.models.complexity import Costs
 
 
 class OutcomeEntry(Spec):

@@ -4,21 +4,21 @@ from pathlib import Path
 
 import torch
 
-from robench.board import Arm, Board
-from robench.calls import parse_call
-from robench.checkpoint import Network
-from robench.costs import Costs, count_costs
+from robench.board.board import Arm, Board
+from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError, did_you_mean
-from robench.execution.cell import Workplace, run_cell, train_cell
-from robench.execution.checking import check_rows
-from robench.execution.helpers import Load, tell
-from robench.execution.measuring import measure_rows
-from robench.execution.results import BoardResult, Column, RowResult
-from robench.execution.watcher import Silent, Watcher
+from robench.expressions import parse_call
+from robench.models.checkpoint import Network
+from robench.models.complexity import Costs, count_costs
 from robench.registry import attacks, backbones, defenses
-from robench.specs import Cell
-from robench.store import CellFolder, RunStore
+from robench.runs.cell import Workplace, run_cell, train_cell
+from robench.runs.check_cell import check_rows
+from robench.runs.measure_cell import measure_rows
+from robench.runs.progress import Silent, Watcher
+from robench.runs.records import BoardResult, Column, RowResult
+from robench.runs.store import CellFolder, RunStore
+from robench.runs.workers import Load, tell
 
 
 def run_board(

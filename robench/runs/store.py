@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError
-from robench.files import write_json
-from robench.specs import Cell, ExternalCell
+from robench.system.files import write_json
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from robench.calls import parse_call
-from robench.checkpoint import Network
+from robench.board.specs import Cell
 from robench.data import (
     Augmentation,
     DataSet,
@@ -17,8 +16,9 @@ from robench.data import (
     subset,
 )
 from robench.errors import UserError
+from robench.expressions import parse_call
+from robench.models.checkpoint import Network
 from robench.registry import defenses
-from robench.specs import Cell
 from robench.training.loop import Progress, fit
 from robench.training.resume import Epoch, TrainingFiles
 

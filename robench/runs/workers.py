@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
-from robench.execution.fitting import fit_cell
-from robench.processes import this_part
-from robench.specs import Cell
+from robench.runs.train_cell import fit_cell
+from robench.system.processes import this_part
 from robench.training.loop import TrainingDivergedError
 from robench.training.parallel import launch
 from robench.training.resume import TrainingFiles

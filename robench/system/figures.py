@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from robench.files import write_bytes
+from robench.system.files import write_bytes
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robench.processes import Part
+from robench.system.processes import Part
 
 Update = Callable[[Tensor, Tensor], None]
 """Images and labels -> one backward pass and one step of the weights."""

@@ -12,11 +12,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.contracts import Defense
+from robench.base import Defense
+from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images, ImageStream
-from robench.layers.fast_convs import fast_convolutions
-from robench.processes import Part, this_part
-from robench.specs import TrainingSpec
+from robench.kernels.fast_convs import fast_convolutions
+from robench.system.processes import Part, this_part
 from robench.training.free import free_replays, starting_delta
 from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import UserError
-from robench.state import frozen_stats, under_attack
+from robench.models.frozen import frozen_stats, under_attack
 
 
 def refuse_one_pixel_strides(model: nn.Module, images: Tensor) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from robench.errors import UserError
-from robench.processes import Part, processes_here, this_part
+from robench.system.processes import Part, processes_here, this_part
 
 PRECISION: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed"}
 

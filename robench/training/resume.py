@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import UserError
-from robench.files import write_bytes, write_text
+from robench.system.files import write_bytes, write_text
 
 
 @dataclass(frozen=True)

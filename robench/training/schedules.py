@@ -3,7 +3,7 @@
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
-from robench.specs import TrainingSpec
+from robench.board.specs import TrainingSpec
 
 
 def schedule(optimizer: Optimizer, recipe: TrainingSpec, steps_per_epoch: int) -> LRScheduler:

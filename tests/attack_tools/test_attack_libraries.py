@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robench.attack_tools.libraries import contained, put_back
+from robench.attack_tools.threat_models import norms
 from robench.errors import UserError
-from robench.foreign import contained, put_back
-from robench.geometry import norms
 
 
 @given(

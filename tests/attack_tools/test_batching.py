@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.conveyor import keep_busy
+from robench.attack_tools.batching import keep_busy
 from robench.errors import UserError
 
 

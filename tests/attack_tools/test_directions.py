@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.fft import dctn
 
-from robench.bases import BASES, DCTBasis
+from robench.attack_tools.directions import BASES, DCTBasis
 
 
 @pytest.mark.parametrize("name", ["pixel", "dct"])

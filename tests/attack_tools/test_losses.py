@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robench.attack_tools.losses import input_gradient, log_odds, margin
 from robench.errors import UserError
-from robench.losses import input_gradient, log_odds, margin
 
 
 def logits(scale: float = 1.0) -> Tensor:

@@ -2,7 +2,7 @@
 
 import torch
 
-from robench.randomness import generators, in_ball, permutations, uniform
+from robench.attack_tools.randomness import generators, in_ball, permutations, uniform
 
 
 def test_a_sample_s_numbers_depend_on_seed_and_index_alone() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.geometry import Norm, ascent, check_radius, norms, project, steepest
+from robench.attack_tools.threat_models import Norm, ascent, check_radius, norms, project, steepest
 
 NORMS: list[Norm] = ["linf", "l2"]
 radii = st.floats(1e-3, 2)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from robench.attack_tools.libraries import LibraryAttack
 from robench.attacks import AutoAttack
 from robench.errors import UserError
 from robench.evaluation import evaluate
-from robench.foreign import LibraryAttack
 
 Digits = tuple[Tensor, Tensor]
 CALL = "autoattack(eps=0.12, steps=10, queries=50)"

@@ -6,10 +6,10 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
+from robench.attack_tools.randomness import generators
 from robench.attacks import FGSM
-from robench.calls import parse_call
 from robench.errors import UserError
-from robench.randomness import generators
+from robench.expressions import parse_call
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]

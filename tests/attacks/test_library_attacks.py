@@ -11,9 +11,9 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
-from robench.calls import parse_call
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
+from robench.expressions import parse_call
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]

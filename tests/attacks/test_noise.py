@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from robench.attack_tools.randomness import generators
+from robench.attack_tools.threat_models import norms
 from robench.attacks import Noise
-from robench.geometry import norms
-from robench.randomness import generators
 
 
 def perturbation(attack: Noise, seed: int = 0, count: int = 50) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
+from robench.attack_tools.randomness import generators, in_ball
+from robench.attack_tools.threat_models import norms
 from robench.attacks import PGD
-from robench.calls import parse_call
 from robench.errors import UserError
-from robench.geometry import norms
-from robench.randomness import generators, in_ball
+from robench.expressions import parse_call
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]

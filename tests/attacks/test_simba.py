@@ -6,10 +6,10 @@ import torch
 from scipy.fft import dctn
 from torch import Tensor, nn
 
+from robench.attack_tools.randomness import generators, permutations
 from robench.attacks import SimBA
-from robench.calls import parse_call
 from robench.errors import UserError
-from robench.randomness import generators, permutations
+from robench.expressions import parse_call
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]

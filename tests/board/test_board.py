@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from robench.board import Board
-from robench.boardfile import line_of, read_board, shipped_boards
+from robench.board.board import Board
+from robench.board.loading import line_of, read_board, shipped_boards
+from robench.board.specs import Cell, DataSpec, ModelSpec, TrainingSpec
 from robench.errors import UserError
-from robench.specs import Cell, DataSpec, ModelSpec, TrainingSpec
 
 GOOD = """
 title = "a board"

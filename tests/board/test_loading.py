@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from robench.board import Board
-from robench.boardfile import merged, read_board, shipped_boards
+from robench.board.board import Board
+from robench.board.loading import merged, read_board, shipped_boards
 from robench.errors import UserError
 
 PARENT = """

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from robench.boardfile import shipped_boards
+from robench.board.loading import shipped_boards
+from robench.board.overrides import find_board, open_board
 from robench.errors import UserError
-from robench.selection import find_board, open_board
 
 
 def test_a_board_is_found_by_name_folder_or_file(tiny_board: Path) -> None:

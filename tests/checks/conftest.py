@@ -7,7 +7,7 @@ import torch
 from faults import EPS, STEP, MakeSubject, attack
 from torch import Tensor, nn
 
-from robench.checks.subject import Subject
+from robench.checks.context import Subject
 from robench.data import balanced_sample, load_dataset
 from robench.evaluation import Outcomes
 

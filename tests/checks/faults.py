@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor, nn
 
-from robench.calls import parse_call
-from robench.checks.subject import Subject
-from robench.contracts import Attack
+from robench.base import Attack
+from robench.checks.context import Subject
 from robench.evaluation import Outcomes
+from robench.expressions import parse_call
 from robench.registry import attacks
 
 EPS, STEP = 0.1, 0.025

@@ -4,7 +4,7 @@ import torch
 from faults import EPS, STEP, MakeSubject, Wrapped, forged
 from torch import Tensor, nn
 
-from robench.checks.ladder import ladder, radii
+from robench.checks.eps_sweep import ladder, radii
 
 
 def test_accuracy_falls_to_zero_on_an_honest_network(

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from support import TINY_BOARD, Command, Finished
 
-from robench.checkpoint import save_weights
-from robench.files import write_bytes
+from robench.models.checkpoint import save_weights
+from robench.system.files import write_bytes
 
 
 def refused(done: Finished, *parts: str) -> None:
@@ -99,7 +99,7 @@ def test_a_checkpoint_that_is_missing_truncated_or_not_one(
 def test_a_checkpoint_of_another_architecture(
     robench: Command, tiny_board: Path, tmp_path: Path
 ) -> None:
-    from robench.checkpoint import Network
+    from robench.models.checkpoint import Network
 
     network = Network("resnet18", 4, "cifar", "batchnorm", 10, 1, (8, 8), (0.5,), (0.5,))
     other = Network("resnet18", 8, "cifar", "batchnorm", 10, 1, (8, 8), (0.5,), (0.5,))
@@ -111,7 +111,7 @@ def test_a_checkpoint_of_another_architecture(
 
 
 def test_a_data_set_that_does_not_fit_the_checkpoint(robench: Command, tmp_path: Path) -> None:
-    from robench.checkpoint import Network
+    from robench.models.checkpoint import Network
 
     network = Network("resnet18", 4, "cifar", "batchnorm", 3, 3, (8, 8), (0.5,) * 3, (0.5,) * 3)
     path = tmp_path / "w.safetensors"

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from support import TINY_BOARD, Command
 
 from robench.leaderboard.table import TIMING_COLUMNS
-from robench.store import CellFolder
+from robench.runs.store import CellFolder
 
 
 def cells(out: Path) -> list[CellFolder]:

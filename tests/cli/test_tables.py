@@ -7,8 +7,8 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from robench.cli.tables import evaluation_table
 from robench.evaluation import evaluate
-from robench.screen import evaluation_table
 
 
 def test_shares_are_in_percent_and_sizes_and_queries_are_not() -> None:

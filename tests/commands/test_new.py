@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from robench.commands.new import write_entry
 from robench.errors import UserError
-from robench.scaffold import write_entry
 
 
 @pytest.mark.parametrize("kind", ["defense", "attack"])

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from support import Command
 
-from robench.board import Board
-from robench.boardfile import read_board, shipped_boards
-from robench.reproduction import _judged_alike, states
+from robench.board.board import Board
+from robench.board.loading import read_board, shipped_boards
+from robench.commands.reproduce import _judged_alike, states
 
 PAPER = {
     name: board

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from robench.commands.attack import Subject, attack_subject
+from robench.commands.show import choose, show_attacks
 from robench.data import balanced_sample, load_dataset
 from robench.errors import UserError
-from robench.execution.attack import Subject, attack_subject
-from robench.execution.show import choose, show_attacks
 
 BALL = {"eps": "30/255", "step_size": "10/255"}
 ATTACKS = ["pgd-4", "simba(max_steps=30, samples=40)"]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench import apply_defense
-from robench.calls import parse_call
 from robench.defenses import ConvNorm, ConvNorm2d
 from robench.errors import UserError
+from robench.expressions import parse_call
 from robench.registry import defenses
 
 

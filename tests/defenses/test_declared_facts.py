@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import UserError, apply_defense
-from robench.contracts import ConvDefense, Supports
+from robench.base import ConvDefense, Supports
 from robench.registry import defenses, missing_package
 
 ALL = [name for name in defenses if not missing_package(defenses.get(name))]
@@ -142,8 +142,8 @@ def test_states_fit_whatever_the_size_of_the_images_was(name: str) -> None:
 
 
 def test_bf16_is_refused_by_those_that_do_not_bear_it() -> None:
-    from robench.recipes import recipe_for
-    from robench.specs import TrainingSpec
+    from robench.board.recipes import recipe_for
+    from robench.board.specs import TrainingSpec
 
     bf16 = TrainingSpec(precision="bf16")
     for name in ALL:

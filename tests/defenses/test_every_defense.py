@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from support import Command
 from torch import Tensor, nn
 
-from robench.contracts import ConvDefense
-from robench.models import build_model
+from robench.base import ConvDefense
+from robench.models.build import build_model
+from robench.models.frozen import frozen_stats
 from robench.registry import defenses, missing_package
-from robench.state import frozen_stats
 
 ALL = [
     name

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import UserError, apply_defense, build_model
-from robench.contracts import Defense
+from robench.base import Defense
 from robench.defenses.ocnn import Ocnn
 from robench.defenses.ocnn_paper import OcnnPaper
 

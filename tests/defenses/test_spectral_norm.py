@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from robench import apply_defense
-from robench.calls import parse_call
 from robench.errors import UserError
+from robench.expressions import parse_call
 from robench.registry import defenses
 
 

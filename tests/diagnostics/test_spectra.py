@@ -11,7 +11,7 @@ from torch import nn
 
 import robench
 from robench import apply_defense, build_model
-from robench.contracts import Defense
+from robench.base import Defense
 from robench.diagnostics.spectra import singular_range
 from robench.errors import UserError
 from robench.layers.circular import gram_bound, on_torus, symbol

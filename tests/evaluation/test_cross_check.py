@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.evaluation.crosscheck import _compared, cross_check
+from robench.evaluation.cross_check import _compared, cross_check
 
 Digits = tuple[Tensor, Tensor]
 

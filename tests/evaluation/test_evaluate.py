@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from robench.contracts import Adversarial, Attack
+from robench.base import Adversarial, Attack
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.victim import Victim

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from robench.evaluation.folding import folded, half_precision
-from robench.models import build_model
+from robench.models.build import build_model
 
 
 def with_statistics(model: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from robench.evaluation.folding import folded
 from robench.evaluation.fusion import FusedConv, can_fuse, fuse_activations
-from robench.models import build_model
+from robench.models.build import build_model
 
 pytestmark = pytest.mark.skipif(
     not can_fuse(torch.device("cpu")), reason="this torch has no fused convolutions"

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import apply_defense
-from robench.state import frozen_stats, under_attack
+from robench.models.frozen import frozen_stats, under_attack
 
 
 class Rebinding(nn.Module):

@@ -9,15 +9,15 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
-from robench.calls import parse_call
+from robench.attack_tools.losses import input_gradient
+from robench.attack_tools.randomness import generators
+from robench.board.specs import Shortcut
 from robench.errors import UserError
 from robench.evaluation import evaluate
 from robench.evaluation.victim import Victim
-from robench.losses import input_gradient
-from robench.models import build_model
-from robench.randomness import generators
+from robench.expressions import parse_call
+from robench.models.build import build_model
 from robench.registry import attacks as registry
-from robench.specs import Shortcut
 
 Digits = tuple[Tensor, Tensor]
 NAMES = ["fgsm", "pgd-5", "pgd-10", "pgd-10(judge='any')", "pgd-5(restarts=3)"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.layers.depthwise import Depthwise, _Depthwise
+from robench.kernels.depthwise import Depthwise, _Depthwise
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

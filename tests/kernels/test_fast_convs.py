@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from robench.layers.fast_convs import fast_convolutions
+from robench.kernels.fast_convs import fast_convolutions
 
 GEOMETRIES = list(product([(3, 3), (1, 1), (2, 3)], [1, 2], [0, 1], [1, 2]))
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robench.layers import fourier_conv
+from robench.kernels import fourier_conv
+from robench.kernels.fourier_conv import LEAST_BATCH, filtered_conv
+from robench.kernels.full_conv import full_conv
+from robench.kernels.plane_filter import PlaneGain, filter_planes, plane_gain
 from robench.layers.convnorm import ConvNorm2d, gain
-from robench.layers.fourier_conv import LEAST_BATCH, filtered_conv
-from robench.layers.full_conv import full_conv
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
-from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
 
 Pair = tuple[int, int]
 GEOMETRIES = list(product([(3, 3), (2, 3), (1, 4), (5, 1)], [(1, 1), (2, 1)]))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from robench.layers.fourier_plan import FourierPlan, fourier_plan
+from robench.kernels.fourier_plan import FourierPlan, fourier_plan
 
 Pair = tuple[int, int]
 

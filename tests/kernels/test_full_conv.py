@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robench.layers.full_conv import full_conv
+from robench.kernels.full_conv import full_conv
 
 CASES = list(product([(3, 3), (2, 3), (1, 4)], [(1, 1), (2, 1)], [1, 2]))
 

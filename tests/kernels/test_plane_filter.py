@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.layers.plane_filter import LARGEST_PRODUCT, plane_gain
-from robench.layers.plane_filter import filter_planes as filter_prepared
+from robench.kernels.plane_filter import LARGEST_PRODUCT, plane_gain
+from robench.kernels.plane_filter import filter_planes as filter_prepared
 
 sides = st.tuples(st.integers(1, 12), st.integers(1, 12))
 

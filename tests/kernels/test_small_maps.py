@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robench.layers.full_conv import full_conv
-from robench.layers.small_maps import as_it_is, correlate, is_small, multiply, turned, windows
+from robench.kernels.full_conv import full_conv
+from robench.kernels.small_maps import as_it_is, correlate, is_small, multiply, turned, windows
 
 Pair = tuple[int, int]
 GEOMETRIES = list(product([(3, 3), (1, 1), (2, 3)], [(1, 1), (2, 1)], [(0, 0), (1, 2)], [1, 2]))

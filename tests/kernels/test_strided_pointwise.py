@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from robench.layers.strided_pointwise import applies, image_gradient, weight_gradient
+from robench.kernels.strided_pointwise import applies, image_gradient, weight_gradient
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.defenses import ConvNorm2d
+from robench.kernels.plane_filter import PlaneGain, filter_planes, plane_gain
 from robench.layers.convnorm import averaging_rate, gain
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
-from robench.layers.plane_filter import PlaneGain, filter_planes, plane_gain
 
 N = 6
 shapes = st.tuples(

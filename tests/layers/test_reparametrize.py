@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import UserError
-from robench.layers.kept import Kept
 from robench.layers.norms import fitting_groups, group_norm_like
 from robench.layers.reparametrize import reparametrize
 from robench.layers.selected import selected_convs
+from robench.layers.weight_cache import Kept
 
 
 class Recorder(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import apply_defense
-from robench.layers.kept import Kept
+from robench.layers.weight_cache import Kept
 
 COMPUTED = ["cayley", "conv_sn", "aol", "bjorck", "oni", "orthogonal", "sll", "convnorm",
             "weight_standardization"]  # fmt: skip

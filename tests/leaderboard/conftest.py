@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from published_board import BOARD, Published
 
-from robench.boardfile import read_board
-from robench.execution.run import run_board
+from robench.board.loading import read_board
 from robench.leaderboard.evidence import SUMS
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import write_submission
 from robench.leaderboard.table import compare_rows, leaderboard
+from robench.runs.run import run_board
 
 
 @pytest.fixture(scope="session")

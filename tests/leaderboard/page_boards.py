@@ -11,10 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from robench.board import Arm, Board
-from robench.costs import Costs
+from robench.board.board import Arm, Board
+from robench.board.paper import Paper
+from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
-from robench.execution.results import (
+from robench.leaderboard.derived import derived_tables
+from robench.leaderboard.evidence import CellFile
+from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.leaderboard.table import compare_rows, leaderboard
+from robench.models.complexity import Costs
+from robench.runs.records import (
     BoardResult,
     CellResult,
     Column,
@@ -24,12 +30,6 @@ from robench.execution.results import (
     OutcomeEntry,
     RowResult,
 )
-from robench.leaderboard.derived import derived_tables
-from robench.leaderboard.evidence import CellFile
-from robench.leaderboard.published import Leaderboard, PublishedCell
-from robench.leaderboard.table import compare_rows, leaderboard
-from robench.paper import Paper
-from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 
 EPS = 8 / 255
 BALL = ("linf", EPS)

@@ -10,7 +10,7 @@ from support import Command
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit
 from robench.leaderboard.published import Leaderboard
-from robench.provenance import file_hash
+from robench.system.provenance import file_hash
 
 
 def problems(published: Published) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from page_boards import Invented, invent
 from pydantic import ValidationError
 
+from robench.board.paper import Paper
 from robench.errors import UserError
 from robench.leaderboard.derived import ORDER, PAPER
 from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
@@ -16,7 +17,6 @@ from robench.leaderboard.page.beside_paper import beside_paper
 from robench.leaderboard.page.write import render
 from robench.leaderboard.paper import paper_order, told
 from robench.leaderboard.published import Leaderboard
-from robench.paper import Paper
 
 
 def rows(**pgd: float) -> list[Invented]:

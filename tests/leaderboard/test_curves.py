@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from page_boards import Invented, invent
 
-from robench.execution.results import BoardResult, CellResult, RowResult
+from robench.board.specs import TrainingSpec
 from robench.leaderboard.curves import DRAWN, draw_curves, training_curves
 from robench.leaderboard.pictures import draw_pictures
-from robench.specs import TrainingSpec
+from robench.runs.records import BoardResult, CellResult, RowResult
 
 TWO = invent([Invented("one", seconds=10.0), Invented("other", seconds=4.0, method="standard")])
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from robench.board import Board
-from robench.boardfile import read_board
+from robench.board.board import Board
+from robench.board.loading import read_board
 from robench.errors import UserError
 from robench.leaderboard import export
 from robench.leaderboard.export import to_latex, to_markdown
-from robench.leaderboard.sheets import read_sheet
+from robench.leaderboard.safe_csv import read_sheet
 
 BOARDS = Path(__file__).parent / "tables"
 TEXT = ("group", "defense", "training", "recipe", "backbone", "dataset", "seeds", "flags",

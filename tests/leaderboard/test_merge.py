@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from published_board import BOARD, Published
 
-from robench.boardfile import read_board
+from robench.board.loading import read_board
 from robench.errors import UserError
-from robench.execution.results import BoardResult
-from robench.execution.run import run_board
 from robench.leaderboard.audit import audit
 from robench.leaderboard.merge import merge_boards
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard
+from robench.runs.records import BoardResult
+from robench.runs.run import run_board
 
 QUICK = (
     BOARD.replace("samples = 60", "samples = 20\nchecks = false")

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
-from robench.calls import radius_text
 from robench.errors import UserError
+from robench.expressions import radius_text
 from robench.leaderboard.page import charts, guide, sharing
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.details import evidence

@@ -9,7 +9,7 @@ from statsmodels.stats.power import TTestIndPower
 from support import Command
 
 from robench.errors import UserError
-from robench.leaderboard.planning import planned, samples_needed, seeds_needed
+from robench.leaderboard.power import planned, samples_needed, seeds_needed
 
 
 def test_the_planned_samples_find_the_difference_as_often_as_promised() -> None:

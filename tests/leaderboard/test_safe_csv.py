@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from robench.errors import UserError
-from robench.leaderboard.sheets import neutralise, read_sheet, restore, to_sheet
+from robench.leaderboard.safe_csv import neutralise, read_sheet, restore, to_sheet
 from robench.leaderboard.table import to_csv
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"

@@ -8,10 +8,9 @@ from published_board import Published
 from submitted import NETWORK, copied, only, sum_up
 from torch import nn
 
-from robench.board import Board
-from robench.boardfile import read_board
+from robench.board.board import Board
+from robench.board.loading import read_board
 from robench.errors import UserError
-from robench.execution.run import run_board
 from robench.leaderboard.audit import audit
 from robench.leaderboard.export import to_latex, to_markdown
 from robench.leaderboard.merge import copy_networks, merge_boards
@@ -25,6 +24,7 @@ from robench.leaderboard.submission import (
     write_submission,
 )
 from robench.leaderboard.table import compare_rows, leaderboard
+from robench.runs.run import run_board
 
 
 @pytest.fixture(scope="module")

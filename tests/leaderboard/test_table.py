@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robench.board import Board
-from robench.costs import Costs
+from robench.board.board import Board
+from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.cli.tables import leaderboard_table
 from robench.evaluation import Outcomes
-from robench.execution.results import (
+from robench.leaderboard.table import TIMING_COLUMNS, compare_rows, leaderboard, to_csv
+from robench.models.complexity import Costs
+from robench.runs.records import (
     BoardResult,
     CellResult,
     CheckReport,
@@ -23,10 +26,7 @@ from robench.execution.results import (
     OutcomeEntry,
     RowResult,
 )
-from robench.execution.run import columns_of
-from robench.leaderboard.table import TIMING_COLUMNS, compare_rows, leaderboard, to_csv
-from robench.screen import leaderboard_table
-from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.runs.run import columns_of
 
 COSTS = Costs(parameters=1234, multiply_adds=5678, training_memory_mib=9.5)
 ATTACKS = ("fgsm", "simba(samples=10)")

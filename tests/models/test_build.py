@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from robench.errors import UserError
-from robench.models import Normalize, build_model
+from robench.models.build import Normalize, build_model
 from robench.registry import backbones
 
 

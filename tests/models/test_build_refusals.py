@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from robench.errors import UserError
-from robench.models import build_model
+from robench.models.build import build_model
 
 
 def build(**changes: Any) -> nn.Module:

@@ -6,8 +6,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from robench.checkpoint import Network, load_checkpoint, load_weights, read_network, save_weights
 from robench.errors import UserError
+from robench.models.checkpoint import (
+    Network,
+    load_checkpoint,
+    load_weights,
+    read_network,
+    save_weights,
+)
 
 NETWORK = Network("resnet18", 4, "cifar", "convnorm(bn=False)", 3, 1, (8, 8), (0.5,), (0.25,))
 

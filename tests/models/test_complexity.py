@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from robench import apply_defense
-from robench.contracts import Defense
-from robench.costs import Costs, count_costs
+from robench.base import Defense
+from robench.models.complexity import Costs, count_costs
 from robench.registry import defenses
 
 IMAGES = torch.zeros(8, 3, 16, 16)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from robench import apply_defense
-from robench.contracts import Defense
+from robench.base import Defense
 from robench.defenses import ConvNorm2d
 from robench.errors import UserError
 

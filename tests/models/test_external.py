@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from robench.errors import UserError
-from robench.external import load_external, load_foreign_weights
+from robench.models.external import load_external, load_foreign_weights
 
 SOURCE = """
 import torch

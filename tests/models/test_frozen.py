@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from robench import apply_defense
-from robench.state import frozen_stats, under_attack
+from robench.models.frozen import frozen_stats, under_attack
 
 
 @pytest.mark.parametrize("defense", ["batchnorm", "spectral_norm", "convnorm", "vanilla"])

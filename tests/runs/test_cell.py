@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import Images, load_dataset
-from robench.execution.cell import Workplace, judged_images, outcome_key, run_cell
-from robench.execution.fitting import training_data
-from robench.execution.watcher import Silent
-from robench.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
-from robench.store import RunStore
+from robench.runs.cell import Workplace, judged_images, outcome_key, run_cell
+from robench.runs.progress import Silent
+from robench.runs.store import RunStore
+from robench.runs.train_cell import training_data
 
 DATASET = load_dataset("digits")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robench.errors import UserError
-from robench.files import read_json, write_bytes, write_json, write_text
+from robench.system.files import read_json, write_bytes, write_json, write_text
 
 
 def test_writing_makes_the_folders_and_leaves_no_other_file(tmp_path: Path) -> None:

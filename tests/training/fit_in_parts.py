@@ -7,12 +7,12 @@ import torch
 from support import stripes
 from torch import nn
 
-from robench.calls import parse_call
+from robench.board.specs import TrainingSpec
 from robench.data import Augmentation
-from robench.models import apply_defense
-from robench.processes import this_part
+from robench.expressions import parse_call
+from robench.models.build import apply_defense
 from robench.registry import defenses
-from robench.specs import TrainingSpec
+from robench.system.processes import this_part
 from robench.training.loop import fit
 from robench.training.resume import TrainingFiles
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.processes import Part
+from robench.system.processes import Part
 from robench.training.free import free_replays, starting_delta
 
 

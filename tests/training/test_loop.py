@@ -11,10 +11,10 @@ import torch
 from support import stripes
 from torch import Tensor, nn
 
-from robench.contracts import Defense
+from robench.base import Defense
+from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images
 from robench.errors import UserError
-from robench.specs import TrainingSpec
 from robench.training.loop import (
     Progress,
     TrainingDivergedError,

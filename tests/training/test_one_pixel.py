@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.api import train
+from robench.commands.train import train
 from robench.errors import UserError
 from robench.training.one_pixel import refuse_one_pixel_strides
 

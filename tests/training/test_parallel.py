@@ -11,7 +11,7 @@ import torch
 from fit_in_parts import CASES, train
 
 from robench.errors import UserError
-from robench.processes import Part
+from robench.system.processes import Part
 from robench.training.parallel import check_parts, whole_batch
 
 SCRIPT = Path(__file__).parent / "fit_in_parts.py"

@@ -1,20 +1,20 @@
 """What a person sees: progress bars and tables, by Rich."""
 
-from robench.screen.boards import (
+from robench.cli.progress_bar import ScreenWatcher
+from robench.cli.tables.boards import (
     flag_lines,
     leaderboard_table,
     plan_tables,
     rerun_table,
     states_table,
 )
-from robench.screen.entries import defenses_table, entries_table, facts
-from robench.screen.networks import (
+from robench.cli.tables.entries import defenses_table, entries_table, facts
+from robench.cli.tables.networks import (
     cross_check_table,
     evaluation_table,
     ratios_table,
     spectra_table,
 )
-from robench.screen.watcher import ScreenWatcher
 
 __all__ = [
     "ScreenWatcher",

@@ -9,10 +9,10 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from robench.board import Board
-from robench.execution.results import BoardResult
-from robench.reproduction import State
-from robench.screen.words import figure, plain
+from robench.board.board import Board
+from robench.cli.tables.words import figure, plain
+from robench.commands.reproduce import State
+from robench.runs.records import BoardResult
 
 
 def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:

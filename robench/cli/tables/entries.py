@@ -7,9 +7,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from robench.contracts import Defense
+from robench.base import Defense
+from robench.cli.tables.words import plain
 from robench.registry import Entry, missing_package
-from robench.screen.words import plain
 
 
 def defenses_table(entries: Iterable[Entry[Defense]]) -> Table:

@@ -6,7 +6,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from robench.screen.words import figure, plain
+from robench.cli.tables.words import figure, plain
 
 
 def evaluation_table(table: pd.DataFrame, title: str) -> Table:

@@ -5,10 +5,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robench.board.paper import Paper, is_share
 from robench.leaderboard.derived import ORDER, PAPER
 from robench.leaderboard.page.wording import MISSING
 from robench.leaderboard.paper import told
-from robench.paper import Paper, is_share
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard

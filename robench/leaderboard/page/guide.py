@@ -5,8 +5,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from robench.boardfile import shipped_boards
-from robench.calls import radius_text
+from robench.board.loading import shipped_boards
+from robench.expressions import radius_text
 from robench.leaderboard.page.cells import threat_model
 from robench.leaderboard.page.wording import ball, percent
 

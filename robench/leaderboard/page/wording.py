@@ -2,7 +2,7 @@
 
 import math
 
-from robench.calls import radius_text
+from robench.expressions import radius_text
 
 MISSING, RANGE, TIMES = "\N{EN DASH}", "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 """What stands where there is no figure, between two ends, and after a ratio."""

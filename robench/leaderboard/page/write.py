@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from robench.files import write_text
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.beside_paper import beside_paper
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.details import details, evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.rows import table_rows
+from robench.system.files import write_text
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard

@@ -7,7 +7,7 @@ anything, before any of them is loaded.
 """
 
 from robench.leaderboard.submission.check import Checked, check_submission
-from robench.leaderboard.submission.external import external_submission
+from robench.leaderboard.submission.external_network import external_submission
 from robench.leaderboard.submission.write import write_submission
 
 __all__ = ["Checked", "check_submission", "external_submission", "write_submission"]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from robench.execution.watcher import Watcher
 from robench.leaderboard.audit import audit
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import NOT, draw_rows, rerun
 from robench.leaderboard.submission.inspection import inspect_submission
+from robench.runs.progress import Watcher
 
 
 @dataclass(frozen=True, eq=False)

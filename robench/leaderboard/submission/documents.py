@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from robench.board.specs import ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.evidence import BOARD
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import check_name, check_text, shown
-from robench.specs import ExternalCell
 
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import torch
 
-from robench.board import Board
+from robench.board.board import Board
 from robench.data import load_dataset
 from robench.errors import UserError
-from robench.execution.cell import Workplace
-from robench.execution.external import check_library_options, judge_row, load_own
-from robench.execution.results import BoardResult
-from robench.execution.run import columns_of
-from robench.execution.watcher import Silent, Watcher
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
-from robench.store import CellFolder, RunStore
+from robench.runs.cell import Workplace
+from robench.runs.external_row import check_library_options, judge_row, load_own
+from robench.runs.progress import Silent, Watcher
+from robench.runs.records import BoardResult
+from robench.runs.run import columns_of
+from robench.runs.store import CellFolder, RunStore
 
 
 def external_submission(

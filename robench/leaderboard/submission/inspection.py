@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.evidence import BOARD, SUMS, read_sums
 from robench.leaderboard.published import Leaderboard
@@ -10,7 +11,6 @@ from robench.leaderboard.submission.documents import check_contents, check_docum
 from robench.leaderboard.submission.layout import README, TABLES, check_layout
 from robench.leaderboard.submission.limits import check_text, check_visible, shown
 from robench.leaderboard.submission.tensors import check_weights
-from robench.specs import Cell, ExternalCell
 
 _TEXTS = (README, SUMS, *TABLES)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import safetensors
 import torch
 
-from robench.checkpoint import METADATA_KEY, Network, read_network
+from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError
-from robench.execution.external import check_library_options
-from robench.external import build_external
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.documents import depth_of
 from robench.leaderboard.submission.limits import shown
+from robench.models.checkpoint import METADATA_KEY, Network, read_network
+from robench.models.external import build_external
 from robench.registry import backbones
-from robench.specs import Cell, ExternalCell
+from robench.runs.external_row import check_library_options
 
 Shapes = Mapping[str, tuple[int, ...]]
 

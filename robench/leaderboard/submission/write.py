@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from robench.board.specs import ExternalCell
 from robench.errors import UserError, did_you_mean
-from robench.execution.results import BoardResult
-from robench.files import write_bytes, write_text
 from robench.leaderboard.evidence import SUMS, read_sums, write_sums
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
@@ -16,8 +15,9 @@ from robench.leaderboard.submission.inspection import inspect_submission
 from robench.leaderboard.submission.layout import README
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.table import compare_rows, leaderboard
-from robench.provenance import file_hash
-from robench.specs import ExternalCell
+from robench.runs.records import BoardResult
+from robench.system.files import write_bytes, write_text
+from robench.system.provenance import file_hash
 
 
 def write_submission(

@@ -1,0 +1,1 @@
+"""What an attack is built from: losses, threat models, random numbers, continuous batching."""
