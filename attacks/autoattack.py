@@ -12,7 +12,7 @@ from robench.attack_tools.losses import fooled
 from robench.attack_tools.threat_models import Norm, check_radius
 from robench.base import Adversarial, Attack, LogitsModel
 from robench.errors import UserError
-from robench.expressions import Call
+from robench.expressions import Expression
 from robench.registry import attacks, register_attack
 
 TARGETS = 9
@@ -99,4 +99,4 @@ class AutoAttack(Attack):
 
 
 def _part(name: str, **options: object) -> Attack:
-    return attacks.build(Call(f"torchattacks:{name}", options))
+    return attacks.build(Expression(f"torchattacks:{name}", options))

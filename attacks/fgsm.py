@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Generator, Tensor
 
-from robench.attack_tools.batching import keep_busy
+from robench.attack_tools.batching import run_batched
 from robench.attack_tools.losses import input_gradient
 from robench.attack_tools.threat_models import Norm, check_radius, project, steepest
 from robench.base import Adversarial, Attack, LogitsModel
@@ -67,7 +67,7 @@ class FGSM(Attack):
             direction[rows] = steepest(gradient, norm)
             return torch.ones(len(rows), dtype=torch.bool)
 
-        keep_busy(model, torch.arange(len(images)), advance)
+        run_batched(model, torch.arange(len(images)), advance)
         one = torch.ones(len(images), dtype=torch.int64)
         return [
             Adversarial((images + project(a.eps * direction, norm, a.eps)).clamp(0, 1), *[one] * 3)

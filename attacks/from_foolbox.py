@@ -1,4 +1,4 @@
-"""``foolbox:NAME(options)``: the attacks of foolbox, contained."""
+"""``foolbox:NAME(options)``: the attacks of foolbox, isolated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

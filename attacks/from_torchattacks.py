@@ -1,4 +1,4 @@
-"""``torchattacks:NAME(options)``: the attacks of torchattacks, contained."""
+"""``torchattacks:NAME(options)``: the attacks of torchattacks, isolated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Generator, Tensor
 
-from robench.attack_tools.batching import keep_busy
+from robench.attack_tools.batching import run_batched
 from robench.attack_tools.losses import Loss, fooled, input_gradient
 from robench.attack_tools.randomness import in_ball
 from robench.attack_tools.threat_models import Norm, ascent, check_radius, per_sample
@@ -123,7 +123,7 @@ class _Search:
         """Search until every sample is through; what looks fooled on the way is judged at once."""
         left = torch.arange(len(self.images))
         while len(left):
-            keep_busy(self.model, left, self.advance)
+            run_batched(self.model, left, self.advance)
             left = self._mistaken()
 
     def advance(self, rows: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class _Search:
             self.forwards[rows] += 1
             return torch.ones(len(rows), dtype=torch.bool)
 
-        keep_busy(self.model, parked, judge)
+        run_batched(self.model, parked, judge)
         self._keep(parked[:0], parked[lost[parked]])
         self.parked[:] = False
         mistaken = parked[~lost[parked]]

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Generator, Tensor
 
-from robench.attack_tools.batching import keep_busy
+from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
 from robench.attack_tools.losses import log_odds, verdict
 from robench.attack_tools.randomness import permutations, uniform
@@ -74,7 +74,7 @@ class SimBA(Attack):
         is tried and charged like any other, and never kept.
         """
         search = _Search(self, model, images.float(), labels, rngs)
-        keep_busy(model, torch.arange(len(images)), search.advance)
+        run_batched(model, torch.arange(len(images)), search.advance)
         none = torch.zeros_like(search.queries)
         return Adversarial(search.current(), search.queries, search.forwards, none)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from robench.commands.train import train
 from robench.data import load_dataset
 from robench.models.checkpoint import load_checkpoint
-from robench.runs.cell import judged_images
+from robench.runs.cell import evaluation_images
 from robench.system.files import write_json
 from robench.system.memory import keep_freed_memory
 from robench.system.provenance import code_version
@@ -63,7 +63,7 @@ def subject(arguments: argparse.Namespace, samples: int) -> Subject:
         model, network, facts = load_checkpoint(arguments.checkpoint)
         dataset = load_dataset(arguments.data or str(facts["dataset"]))
         title = f"{network.defense}, {network.backbone} of width {network.width}"
-    sample = judged_images(dataset, min(samples, len(dataset.test)))
+    sample = evaluation_images(dataset, min(samples, len(dataset.test)))
     count = len(sample.labels)
     return Subject(
         model=model.eval().to(arguments.device),

@@ -25,10 +25,10 @@ from plain import PlainConvNorm
 from torch import Tensor, nn
 
 from robench.base import Defense
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.kernels.fast_convs import fast_convolutions
 from robench.models.build import apply_defense, build_model
-from robench.models.complexity import count_costs
+from robench.models.complexity import measure_complexity
 from robench.registry import defenses
 from robench.system.files import write_text
 from robench.system.memory import keep_freed_memory
@@ -107,7 +107,7 @@ class Subject:
     def memory(self, precision: str) -> float:
         flat = nn.Sequential(self.layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         name = "bf16" if precision == "bfloat16" else "float32"
-        costs = count_costs(flat, self.defense, self.x.detach(), precision=name)
+        costs = measure_complexity(flat, self.defense, self.x.detach(), precision=name)
         return costs.training_memory_mib or math.nan
 
 
@@ -136,7 +136,7 @@ def measure(
     """Return a row a shape, and what the whole network takes: a benchmark's case."""
     rows, mine_of_all, others_of_all = [], [], []
     for shape, count in layers.items():
-        defense = defenses.build(parse_call(name))
+        defense = defenses.build(parse_expression(name))
         ours, theirs = Subject(defense, shape, arguments), Subject(peer, shape, arguments)
         mine, others = compare(ours, theirs, precision, arguments.rounds)
         mine_of_all.append([count * seconds for seconds in mine])
@@ -167,7 +167,7 @@ def main() -> None:
     if arguments.quick:
         arguments.width, arguments.rounds, arguments.defenses = 16, 3, "convnorm,spectral_norm"
     keep_freed_memory()
-    batchnorm = defenses.build(parse_call("batchnorm"))
+    batchnorm = defenses.build(parse_expression("batchnorm"))
     rows, cases, layers = [], {}, shapes(arguments.width)
     for name in arguments.defenses.split(","):
         peers: dict[str, tuple[str, Defense]] = {f"{name}/{{}}/conv+bn": (name, batchnorm)}

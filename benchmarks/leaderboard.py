@@ -20,7 +20,7 @@ from common import options, paired, report
 from numpy.typing import NDArray
 from statsmodels.stats.contingency_tables import mcnemar
 
-from robench.board.board import Arm, Board
+from robench.board.board import Board, RowSpec
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
 from robench.leaderboard import comparison
@@ -30,7 +30,7 @@ from robench.leaderboard.page import write_page
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard
-from robench.models.complexity import Costs
+from robench.models.complexity import Complexity
 from robench.runs.records import (
     BoardResult,
     CellResult,
@@ -83,12 +83,12 @@ def cell(title: str, seed: int, strength: float, samples: int, folder: Path) -> 
 def board(rows: int, seeds: int, samples: int, folder: Path) -> BoardResult:
     titles = [f"defense_{i}" for i in range(rows)]
     spec = Board(
-        title="invented outcomes", arms=tuple(Arm(defense=title) for title in titles),
+        title="invented outcomes", arms=tuple(RowSpec(defense=title) for title in titles),
         seeds=tuple(range(seeds)), model=ModelSpec(width=16),
         evaluation=EvaluationSpec(attacks=ATTACKS, samples=samples, rank_by="pgd-20"),
     )  # fmt: skip
     columns = {"clean": Column(), **{name: Column(BALL, name == "simba") for name in ATTACKS}}
-    costs = Costs(parameters=1, multiply_adds=1, training_memory_mib=1.0)
+    costs = Complexity(parameters=1, multiply_adds=1, training_memory_mib=1.0)
     made = tuple(
         RowResult(
             title, costs,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from robench.base import ConvDefense, Kind
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, gram_bound, laid_out, repeats_pixels, symbol
-from robench.layers.weight_cache import Kept
+from robench.layers.weight_cache import WeightCache
 from robench.registry import register_defense
 
 Norm = Literal["gram", "svd"]
@@ -29,7 +29,7 @@ class ConvSN2d(nn.Conv2d):
     def __init__(self, *args: Any, norm: Norm = "gram", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.norm = norm
-        self._kept: Kept[Tensor] = Kept()
+        self._kept: WeightCache[Tensor] = WeightCache()
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, in, H, W), or (in, H, W), as the convolution does."""

@@ -140,7 +140,7 @@ class Attack:
     """Its cost in queries is a result, shown in tables (black-box attacks)."""
     pools: ClassVar[bool] = False
     """It takes many more samples than fit into a batch and keeps to ``model.batch_size`` itself,
-    as with :func:`robench.attack_tools.batching.keep_busy`."""
+    as with :func:`robench.attack_tools.batching.run_batched`."""
 
     samples: int | None = field(default=None, kw_only=True)
     """Attack only the first so many of the evaluation's images (None: all)."""

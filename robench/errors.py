@@ -11,7 +11,7 @@ class UserError(Exception):
     """
 
 
-class Notice(UserWarning):
+class RobenchWarning(UserWarning):
     """Something that the user should know and that stops nothing."""
 
 

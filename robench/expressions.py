@@ -17,7 +17,7 @@ _CALL = re.compile(r"(?P<name>[^\s()]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Call:
+class Expression:
     """A name with options, as written in ``name(option=value, ...)``."""
 
     name: str
@@ -60,7 +60,7 @@ def typed_number(text: str) -> Any:
         return text
 
 
-def parse_call(text: str) -> Call:
+def parse_expression(text: str) -> Expression:
     """Parse ``name`` or ``name(option=value, ...)``.
 
     Raises:
@@ -79,10 +79,10 @@ def parse_call(text: str) -> Call:
     for keyword in tree.keywords:
         assert keyword.arg is not None
         options[keyword.arg] = _literal(keyword.value, text)
-    return Call(match["name"], options)
+    return Expression(match["name"], options)
 
 
-def split_calls(text: str) -> list[str]:
+def split_expressions(text: str) -> list[str]:
     """Split ``a,b(x=1,y=2)`` at the commas that are outside parentheses."""
     parts, depth = [""], 0
     for char in text:
@@ -99,12 +99,12 @@ LARGEST_SEED = 2**32 - 1
 
 
 def split_titles(text: str, titles: Iterable[str]) -> list[str]:
-    """Split at commas as :func:`split_calls`, but not inside one of ``titles``.
+    """Split at commas as :func:`split_expressions`, but not inside one of ``titles``.
 
     Titles of rows may have commas of their own: ``vanilla, 20% noise,batchnorm``.
     """
-    known = {", ".join(split_calls(title)): title for title in titles}
-    parts, found = split_calls(text), []
+    known = {", ".join(split_expressions(title)): title for title in titles}
+    parts, found = split_expressions(text), []
     while parts:
         ends = (n for n in range(len(parts), 0, -1) if ", ".join(parts[:n]) in known)
         length = next(ends, 1)

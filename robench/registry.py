@@ -26,7 +26,7 @@ from torch import nn
 
 from robench.base import Attack, Defense
 from robench.errors import UserError, did_you_mean
-from robench.expressions import Call, number
+from robench.expressions import Expression, number
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -123,7 +123,7 @@ class Registry(Generic[T]):
             raise UserError(f"no {self.kind} is named '{name}'; {near}")
         return self._entries[name]
 
-    def plugin_hash(self, call: Call) -> str | None:
+    def plugin_hash(self, call: Expression) -> str | None:
         """Return the hash of the user's file that an entry comes from; None for other entries.
 
         What a plugin computes changes while its author works on it, so results are kept apart
@@ -135,7 +135,7 @@ class Registry(Generic[T]):
         code = ast.dump(ast.parse(Path(file).read_text(encoding="utf-8")))
         return hashlib.sha256(code.encode()).hexdigest()[:16]
 
-    def options(self, call: Call | None = None) -> set[str]:
+    def options(self, call: Expression | None = None) -> set[str]:
         """Return the names of the options of one entry, or of all.
 
         Raises:
@@ -144,7 +144,7 @@ class Registry(Generic[T]):
         names = list(self) if call is None else [self._resolve(call).name]
         return {option for name in names for option in _options(self.get(name))}
 
-    def build(self, call: Call, defaults: Mapping[str, Any] | None = None) -> T:
+    def build(self, call: Expression, defaults: Mapping[str, Any] | None = None) -> T:
         """Build the entry that ``call`` names, its options checked against its signature.
 
         ``pgd-20`` is short for ``pgd(steps=20)`` where the entry has the option ``steps``.
@@ -192,12 +192,12 @@ class Registry(Generic[T]):
         self.discover()
         return name in self._entries
 
-    def _resolve(self, call: Call) -> Call:
+    def _resolve(self, call: Expression) -> Expression:
         self.discover()
         short = re.fullmatch(r"(.+)-(\d+)", call.name)
         if call.name in self._entries or not short or short[1] not in self._entries:
             return call
-        return Call(short[1], {"steps": int(short[2]), **call.options})
+        return Expression(short[1], {"steps": int(short[2]), **call.options})
 
     def discover(self) -> None:
         """Import the entries of the suite and of installed packages, once."""

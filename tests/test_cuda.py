@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 import robench
 from robench.data import load_dataset
-from robench.errors import Notice
+from robench.errors import RobenchWarning
 from robench.evaluation.victim import Victim
 from robench.kernels.plane_filter import LARGEST_PRODUCT
 from robench.layers.convnorm import ConvNorm2d
@@ -128,7 +128,7 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
             return result
 
     images, labels = digits_test[0][:64], digits_test[1][:64]
-    with pytest.warns(Notice, match="memory"):
+    with pytest.warns(RobenchWarning, match="memory"):
         result = robench.evaluate(
             Hungry(digits_net), images, labels, ["pgd-10"], device="cuda", batch_size=64
         )

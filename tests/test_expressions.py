@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robench.errors import UserError
-from robench.expressions import Call, number, parse_call, split_calls, split_titles, typed_number
+from robench.expressions import (
+    Expression,
+    number,
+    parse_expression,
+    split_expressions,
+    split_titles,
+    typed_number,
+)
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}(-\d{1,2})?", fullmatch=True)
 values = st.one_of(
@@ -14,11 +21,11 @@ values = st.one_of(
 
 
 def test_a_bare_name_is_a_call_without_options() -> None:
-    assert parse_call(" pgd-20 ") == Call("pgd-20", {})
+    assert parse_expression(" pgd-20 ") == Expression("pgd-20", {})
 
 
 def test_fractions_are_numbers() -> None:
-    call = parse_call('pgd(eps=8/255, step_size="2/255", norm="linf", random_start=true)')
+    call = parse_expression('pgd(eps=8/255, step_size="2/255", norm="linf", random_start=true)')
     assert call.options == {
         "eps": 8 / 255,
         "step_size": 2 / 255,
@@ -31,12 +38,14 @@ def test_fractions_are_numbers() -> None:
 def test_the_canonical_spelling_reads_back_as_the_same_call(
     name: str, options: dict[str, object]
 ) -> None:
-    call = Call(name, {key: number(value) for key, value in options.items()})
-    assert parse_call(str(call)) == call
+    call = Expression(name, {key: number(value) for key, value in options.items()})
+    assert parse_expression(str(call)) == call
 
 
 def test_the_order_of_options_does_not_matter() -> None:
-    assert str(parse_call("pgd(steps=3, eps=0.1)")) == str(parse_call("pgd(eps=0.1,steps=3)"))
+    assert str(parse_expression("pgd(steps=3, eps=0.1)")) == str(
+        parse_expression("pgd(eps=0.1,steps=3)")
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,11 +64,11 @@ def test_the_order_of_options_does_not_matter() -> None:
 )
 def test_what_is_not_a_call_is_refused_in_a_sentence_and_never_executed(text: str) -> None:
     with pytest.raises(UserError, match=r"form|options|not a number"):
-        parse_call(text)
+        parse_expression(text)
 
 
 def test_lists_are_split_outside_parentheses_only() -> None:
-    assert split_calls("a, b(x=1, y=2) ,c,") == ["a", "b(x=1, y=2)", "c"]
+    assert split_expressions("a, b(x=1, y=2) ,c,") == ["a", "b(x=1, y=2)", "c"]
 
 
 def test_a_fraction_with_zero_below_is_refused() -> None:

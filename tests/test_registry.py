@@ -10,7 +10,7 @@ import pytest
 import robench.registry as module
 from robench.base import Defense
 from robench.errors import UserError
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.registry import Registry, attacks, defenses, load_plugin
 
 PLUGIN = '''
@@ -82,17 +82,17 @@ def test_an_entry_knows_its_first_line_and_reference(registry: Registry[Defense]
 
 
 def test_options_are_checked_and_converted(registry: Registry[Defense]) -> None:
-    built = registry.build(parse_call('gain(factor="1/4")'))
+    built = registry.build(parse_expression('gain(factor="1/4")'))
     assert built.factor == 0.25  # type: ignore[attr-defined]
 
 
 def test_defaults_fill_only_options_that_the_entry_has(registry: Registry[Defense]) -> None:
-    built = registry.build(parse_call("gain(factor=3)"), {"factor": 2, "mode": "b", "eps": 1})
+    built = registry.build(parse_expression("gain(factor=3)"), {"factor": 2, "mode": "b", "eps": 1})
     assert (built.factor, built.mode) == (3.0, "b")  # type: ignore[attr-defined]
 
 
 def test_a_number_after_a_dash_is_the_number_of_steps(registry: Registry[Defense]) -> None:
-    assert registry.build(parse_call("gain-7")).steps == 7  # type: ignore[attr-defined]
+    assert registry.build(parse_expression("gain-7")).steps == 7  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_mistake_names_the_nearest_right_one(
     registry: Registry[Defense], call: str, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        registry.build(parse_call(call))
+        registry.build(parse_expression(call))
 
 
 @pytest.mark.parametrize("name", ["", "Conv", "a-b", "1st", "a b", "../x"])
@@ -166,13 +166,13 @@ def test_a_plugin_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> Non
 def test_the_identity_of_a_plugin_is_its_code_not_its_comments(tmp_path: Path) -> None:
     path = write_plugin(tmp_path / "mine.py", "plugged")
     load_plugin(path)
-    call = parse_call("plugged")
+    call = parse_expression("plugged")
     first = defenses.plugin_hash(call)
     path.write_text("# a comment\n" + path.read_text())
     assert defenses.plugin_hash(call) == first
     path.write_text(path.read_text().replace("1.0", "2.0"))
     assert defenses.plugin_hash(call) != first
-    assert defenses.plugin_hash(parse_call("vanilla")) is None
+    assert defenses.plugin_hash(parse_expression("vanilla")) is None
 
 
 def test_entry_points_of_installed_packages_are_found(
@@ -210,7 +210,7 @@ def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
     assert "aoc" in defenses
     assert "needs orthogonium (not installed)" in facts(defenses.get("aoc"))
     with pytest.raises(UserError, match=r"needs the package orthogonium, .* pip install"):
-        defenses.build(parse_call("aoc"))
+        defenses.build(parse_expression("aoc"))
     _, board = open_board("quick", rows="all")
     assert "aoc" not in board.defenses
     assert "cayley" in board.defenses

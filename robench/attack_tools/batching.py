@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from robench.base import LogitsModel
-from robench.errors import Notice, UserError
+from robench.errors import RobenchWarning, UserError
 from robench.system.memory import is_out_of_memory
 
 
-def keep_busy(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor], Tensor]) -> None:
+def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor], Tensor]) -> None:
     """Advance samples, a batch of them at a time, until each is finished.
 
     Every call of ``advance`` gets as many samples as a batch holds, however far each of them is,
@@ -63,4 +63,4 @@ def halve(model: Any, size: int) -> None:
         raise UserError(f"out of memory with {size} image(s) at a time; use a smaller network.")
     model.batch_size = size // 2
     told = f"out of memory with {size} images at a time: going on with {size // 2}"
-    warnings.warn(told, Notice, stacklevel=2)
+    warnings.warn(told, RobenchWarning, stacklevel=2)

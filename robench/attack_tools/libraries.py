@@ -63,9 +63,9 @@ class LibraryAttack(Attack):
         assert isinstance(model, nn.Module)
         # Channels-last or sliced images crash some attacks and change the starts of others.
         images = images.detach().float().clone(memory_format=torch.contiguous_format)
-        with contained(self.name, rngs[0], images.device) as seed:
+        with isolated(self.name, rngs[0], images.device) as seed:
             found = self.run(model, images, labels.long(), seed)
-        return Adversarial(put_back(found.detach().float().contiguous(), images, self.ball))
+        return Adversarial(undo_rounding(found.detach().float().contiguous(), images, self.ball))
 
     def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
         """Return the adversarial images of the library."""
@@ -73,7 +73,7 @@ class LibraryAttack(Attack):
 
 
 @contextlib.contextmanager
-def contained(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
+def isolated(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
     """Run a library's code with gradients on, seeded, silent, and without a trace.
 
     Losses that it would average over the batch are summed, so that the gradient of a sample does
@@ -121,7 +121,7 @@ def contained(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
         np.random.set_state(states[1])
 
 
-def put_back(found: Tensor, images: Tensor, ball: Ball | None) -> Tensor:
+def undo_rounding(found: Tensor, images: Tensor, ball: Ball | None) -> Tensor:
     """Return what is outside of [0, 1] or the ball by rounding to it; leave what is far outside.
 
     A NaN, where an attack broke down on an image, becomes the clean image.

@@ -16,11 +16,11 @@ from robench.board.specs import (
     explain,
 )
 from robench.errors import UserError, did_you_mean
-from robench.expressions import LARGEST_SEED, parse_call
+from robench.expressions import LARGEST_SEED, parse_expression
 from robench.registry import attacks, defenses
 
 
-class Arm(Spec):
+class RowSpec(Spec):
     """A row of the board: a defense, what it changes in recipe and data, its network if its own."""
 
     defense: str
@@ -46,7 +46,7 @@ class Board(Spec):
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
-    arms: tuple[Arm, ...] = ()
+    arms: tuple[RowSpec, ...] = ()
     external: tuple[str, ...] = ()
     """Rows that are somebody's own networks; published, never trained."""
     baseline: str = ""
@@ -62,14 +62,14 @@ class Board(Spec):
             raise ValueError("a seed is there twice; the same network is no second sample.")
         return seeds
 
-    def rows(self) -> list[tuple[Arm, TrainingSpec]]:
+    def rows(self) -> list[tuple[RowSpec, TrainingSpec]]:
         """Return the rows that are trained: every defense, then the arms with recipes.
 
         Raises:
             UserError: where there is no row, two rows have one name, the baseline is no row,
                 or an arm's recipe is wrong.
         """
-        arms, titles = self._arms, self.titles
+        arms, titles = self._row_specs, self.titles
         if not titles:
             raise UserError("the board names no defense; give it at least one.")
         for title in titles:
@@ -83,7 +83,7 @@ class Board(Spec):
             self.data_of(arm)
         return [(arm, self._recipe(arm)) for arm in arms]
 
-    def data_of(self, arm: Arm) -> DataSpec:
+    def data_of(self, arm: RowSpec) -> DataSpec:
         """Return the images of a row: the board's, with what the row changes.
 
         Raises:
@@ -103,7 +103,7 @@ class Board(Spec):
     @property
     def titles(self) -> list[str]:
         """The names of the rows; nothing is looked up."""
-        return [*(arm.title for arm in self._arms), *self.external]
+        return [*(arm.title for arm in self._row_specs), *self.external]
 
     @property
     def baseline_row(self) -> str:
@@ -130,11 +130,11 @@ class Board(Spec):
         self.paper.check(self.titles if titles is None else titles, columns)
 
     @property
-    def _arms(self) -> list[Arm]:
-        return [Arm(defense=defense) for defense in self.defenses] + list(self.arms)
+    def _row_specs(self) -> list[RowSpec]:
+        return [RowSpec(defense=defense) for defense in self.defenses] + list(self.arms)
 
     def cells(
-        self, arm: Arm, data_name: str, data_hash: str, plugin_hash: str | None = None
+        self, arm: RowSpec, data_name: str, data_hash: str, plugin_hash: str | None = None
     ) -> list[Cell]:
         """Return the cells of a row, one a seed.
 
@@ -146,7 +146,7 @@ class Board(Spec):
         """
         return [
             Cell(
-                defense=str(parse_call(arm.defense)),
+                defense=str(parse_expression(arm.defense)),
                 data=self.data_of(arm).model_copy(update={"name": data_name}),
                 data_hash=data_hash,
                 model=arm.model or self.model,
@@ -157,8 +157,8 @@ class Board(Spec):
             for seed in self.seeds
         ]
 
-    def _recipe(self, arm: Arm) -> TrainingSpec:
-        defense = defenses.build(parse_call(arm.defense))
+    def _recipe(self, arm: RowSpec) -> TrainingSpec:
+        defense = defenses.build(parse_expression(arm.defense))
         try:
             return recipe_for(self.training, defense, arm.training)
         except UserError as error:
@@ -167,6 +167,6 @@ class Board(Spec):
 
 def _counts_queries(attack: str) -> bool:
     try:
-        return attacks.build(parse_call(attack)).reports_queries
+        return attacks.build(parse_expression(attack)).reports_queries
     except UserError:
         return True  # it cannot be built here, so there is nothing to hold against the board

@@ -11,7 +11,7 @@ between the two, either way, that chance does not explain (exact sign test at 1%
 import torch
 from torch import Tensor, nn
 
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, percent
@@ -23,7 +23,7 @@ LEAST = 32
 """Images below which the statistics of a batch say too little."""
 
 
-def train_eval_gap(subject: Subject) -> Finding:
+def train_eval_gap(context: CheckContext) -> Finding:
     """Compare clean accuracy by running statistics and by those of the batch.
 
     Only modules that have buffers are put in training mode, so that Dropout and its kin stay out
@@ -31,19 +31,19 @@ def train_eval_gap(subject: Subject) -> Finding:
     """
     name = "train_eval_gap"
     keeping = [
-        m for m in subject.model.modules() if any(b is not None for b in m._buffers.values())
+        m for m in context.model.modules() if any(b is not None for b in m._buffers.values())
     ]
     if not keeping:
         return Finding(name, True, "The network keeps no statistics that could differ.")
-    if len(subject) < LEAST:
-        sentence = f"A batch of {len(subject)} images is too small to take statistics of it."
+    if len(context) < LEAST:
+        sentence = f"A batch of {len(context)} images is too small to take statistics of it."
         return Finding(name, None, sentence)
-    running, batch = subject.correct, _right_by_batch(subject, keeping)
+    running, batch = context.correct, _right_by_batch(context, keeping)
     gap = abs(running.float().mean().item() - batch.float().mean().item())
     one, other = int((running & ~batch).sum()), int((~running & batch).sum())
     p = min(1.0, 2 * at_least(max(one, other), one + other, 0.5))
     figures = (
-        f"With running statistics {percent(running.float().mean().item())} of {len(subject)} clean "
+        f"With running statistics {percent(running.float().mean().item())} of {len(context)} clean "
         f"images are right, with those of the batch {percent(batch.float().mean().item())}"
     )
     if gap > GROSS and p < LEVEL:
@@ -54,12 +54,12 @@ def train_eval_gap(subject: Subject) -> Finding:
     return Finding(name, True, f"{figures}.")
 
 
-def _right_by_batch(subject: Subject, keeping: list[nn.Module]) -> Tensor:
-    parts = max(1, len(subject) // max(subject.batch_size, LEAST))  # none smaller than LEAST
+def _right_by_batch(context: CheckContext, keeping: list[nn.Module]) -> Tensor:
+    parts = max(1, len(context) // max(context.batch_size, LEAST))  # none smaller than LEAST
     verdicts = []
-    with subject.opened(), torch.no_grad():
+    with context.opened(), torch.no_grad():
         for module in keeping:
             module.training = True
-        for images in subject.images.chunk(parts):
-            verdicts.append(subject.model(images.to(subject.device)).argmax(1).cpu())
-    return torch.cat(verdicts) == subject.labels
+        for images in context.images.chunk(parts):
+            verdicts.append(context.model(images.to(context.device)).argmax(1).cpu())
+    return torch.cat(verdicts) == context.labels

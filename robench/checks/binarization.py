@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 
 from robench.attack_tools.randomness import generators, in_ball, normal, uniform
 from robench.attack_tools.threat_models import norms, per_sample
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_most
 from robench.checks.wording import chance, percent, some
@@ -35,29 +35,29 @@ TRIES = 200
 """Random points of the ball that must not do as well."""
 
 
-def binarization(subject: Subject) -> Finding:
+def binarization(context: CheckContext) -> Finding:
     """Attack networks in which an adversarial image is known to exist."""
-    last = _last_linear(subject)
+    last = _last_linear(context)
     if last is None:
         sentence = "The network does not end in a linear layer that could be exchanged."
         return Finding("binarization", None, sentence)
-    right = subject.correct.nonzero().squeeze(1)[:IMAGES]
+    right = context.correct.nonzero().squeeze(1)[:IMAGES]
     found = lucky = fitted = 0
-    with subject.opened():
-        features = _Features(subject.model, last)
+    with context.opened():
+        features = _Features(context.model, last)
         for row in right.tolist():
-            rng = generators(subject.seed + 1, [row])[0]
-            image = subject.images[row : row + 1].to(subject.device)
-            head = _head(features, subject, image, rng)
+            rng = generators(context.seed + 1, [row])[0]
+            image = context.images[row : row + 1].to(context.device)
+            head = _head(features, context, image, rng)
             if head is None:
                 continue
             fitted += 1
             network = _Binary(features, *head)
-            zero = torch.zeros(1, dtype=torch.int64, device=subject.device)
-            adversarial = subject.standard().perturb(network, image, zero, [rng]).images
+            zero = torch.zeros(1, dtype=torch.int64, device=context.device)
+            adversarial = context.standard().perturb(network, image, zero, [rng]).images
             with torch.no_grad():
                 found += int(network(adversarial).argmax(1).item())
-                lucky += int(network(_inside(subject, image, rng, TRIES)).argmax(1).any())
+                lucky += int(network(_inside(context, image, rng, TRIES)).argmax(1).any())
     if not fitted:
         sentence = "No linear layer tells points inside of the ball from points on its surface."
         return Finding("binarization", None, sentence)
@@ -102,14 +102,14 @@ class _Binary(nn.Module):
         return torch.stack([torch.zeros_like(score), score], 1)
 
 
-def _last_linear(subject: Subject) -> nn.Linear | None:
+def _last_linear(context: CheckContext) -> nn.Linear | None:
     """Return the linear layer whose output is the logits, or None."""
     seen: list[tuple[nn.Linear, Tensor]] = []
-    linear = [m for m in subject.model.modules() if isinstance(m, nn.Linear)]
-    with subject.opened(), torch.no_grad():
+    linear = [m for m in context.model.modules() if isinstance(m, nn.Linear)]
+    with context.opened(), torch.no_grad():
         hooks = [m.register_forward_hook(lambda m, _, out: seen.append((m, out))) for m in linear]
         try:
-            logits = subject.model(subject.images[:2].to(subject.device))
+            logits = context.model(context.images[:2].to(context.device))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -120,16 +120,16 @@ def _last_linear(subject: Subject) -> nn.Linear | None:
 
 @torch.no_grad()
 def _head(
-    features: _Features, subject: Subject, image: Tensor, rng: Generator
+    features: _Features, context: CheckContext, image: Tensor, rng: Generator
 ) -> tuple[Tensor, Tensor] | None:
     """Fit the layer; None where the two kinds of points cannot be told apart.
 
     The threshold lies halfway between the planted point and the inner point nearest to it, and
     scores are scaled so that these two are at 1 and -1.
     """
-    inner = torch.cat([image, _inside(subject, image, rng, INNER, WITHIN)])
-    planted = _on_surface(subject, image, rng)
-    values = torch.cat([_split(features, inner, subject), features(planted)]).double().cpu()
+    inner = torch.cat([image, _inside(context, image, rng, INNER, WITHIN)])
+    planted = _on_surface(context, image, rng)
+    values = torch.cat([_split(features, inner, context), features(planted)]).double().cpu()
     centre, scale = values.mean(0), values.std(0).clamp_min(1e-8)
     standard = ((values - centre) / scale).numpy()
     classes = np.r_[np.zeros(len(inner)), 1]
@@ -141,26 +141,26 @@ def _head(
         return None
     stretch = 2 / (reached - nearest)
     bias = -stretch * (centre @ weight + (reached + nearest) / 2)
-    device = subject.device
+    device = context.device
     return (stretch * weight).float().to(device), bias.float().to(device)
 
 
-def _split(features: _Features, images: Tensor, subject: Subject) -> Tensor:
-    return torch.cat([features(part) for part in images.split(subject.batch_size)])
+def _split(features: _Features, images: Tensor, context: CheckContext) -> Tensor:
+    return torch.cat([features(part) for part in images.split(context.batch_size)])
 
 
 def _inside(
-    subject: Subject, image: Tensor, rng: Generator, count: int, part: float = 1.0
+    context: CheckContext, image: Tensor, rng: Generator, count: int, part: float = 1.0
 ) -> Tensor:
-    points = in_ball([rng] * count, image.shape[1:], subject.norm, part * subject.eps)
+    points = in_ball([rng] * count, image.shape[1:], context.norm, part * context.eps)
     return (image + points.to(image.device)).clamp(0, 1)
 
 
-def _on_surface(subject: Subject, image: Tensor, rng: Generator) -> Tensor:
+def _on_surface(context: CheckContext, image: Tensor, rng: Generator) -> Tensor:
     """Return a random corner of the Linf ball or a random point of the L2 sphere."""
-    if subject.norm == "linf":
-        delta = (uniform([rng], image.shape[1:]) < 0.5).float().mul(2).sub(1) * subject.eps
+    if context.norm == "linf":
+        delta = (uniform([rng], image.shape[1:]) < 0.5).float().mul(2).sub(1) * context.eps
     else:
         delta = normal([rng], image.shape[1:])
-        delta = delta * per_sample(subject.eps / norms(delta, "l2"), delta)
+        delta = delta * per_sample(context.eps / norms(delta, "l2"), delta)
     return (image + delta.to(image.device)).clamp(0, 1)

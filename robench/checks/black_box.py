@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from robench.base import Adversarial, Attack, LogitsModel
-from robench.checks.context import Subject, fooled_inside
+from robench.checks.context import CheckContext, fooled_inside
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, radius, some
@@ -25,40 +25,40 @@ MISSED = 0.02
 ends at its last iterate and starts at a few points is not perfect either."""
 
 
-def black_box(subject: Subject) -> Finding:
+def black_box(context: CheckContext) -> Finding:
     """Searches by queries alone: the board's own, and Square where none keeps to the ball."""
     columns = {
         name: (attack, outcomes)
-        for name, (attack, outcomes) in subject.board.items()
+        for name, (attack, outcomes) in context.board.items()
         if outcomes.forwards.any() and not outcomes.backwards.any()
     }
     found = {name: outcomes for name, (_, outcomes) in columns.items()}
-    if not any(subject.in_ball(attack) for attack, _ in columns.values()):
-        norm = "Linf" if subject.norm == "linf" else "L2"
-        square = subject.attack("torchattacks:Square", norm=norm, n_queries=QUERIES)
-        found[f"Square with {QUERIES} queries"] = subject.run(square)[0]
+    if not any(context.in_ball(attack) for attack, _ in columns.values()):
+        norm = "Linf" if context.norm == "linf" else "L2"
+        square = context.attack("torchattacks:Square", norm=norm, n_queries=QUERIES)
+        found[f"Square with {QUERIES} queries"] = context.run(square)[0]
     inside = {
-        name: fooled_inside(outcomes, subject.norm, subject.eps, len(subject))
+        name: fooled_inside(outcomes, context.norm, context.eps, len(context))
         for name, outcomes in found.items()
     }
     # A column that keeps to no ball, or to another, is told only where it came inside this one.
     told = [
-        n for n in inside if inside[n].any() or n not in columns or subject.in_ball(columns[n][0])
+        n for n in inside if inside[n].any() or n not in columns or context.in_ball(columns[n][0])
     ]
     fooled = np.logical_or.reduce(list(inside.values()))
-    return _not_stronger("black_box", subject, " and ".join(told), fooled)
+    return _not_stronger("black_box", context, " and ".join(told), fooled)
 
 
-def transfer(subject: Subject, source: nn.Module | None) -> Finding:
+def transfer(context: CheckContext, source: nn.Module | None) -> Finding:
     """Perturbations made on another network, by the standard attack, tried on this one."""
-    if source is None or source is subject.model:
+    if source is None or source is context.model:
         why = (
             "No other network was given" if source is None else "It is the reference network itself"
         )
         return Finding("transfer", None, f"{why}: nothing could be transferred to it.")
-    outcomes = subject.run(Transferred(source, subject.standard()))[0]
-    fooled = fooled_inside(outcomes, subject.norm, subject.eps, len(subject))
-    return _not_stronger("transfer", subject, "PGD on another network", fooled)
+    outcomes = context.run(Transferred(source, context.standard()))[0]
+    fooled = fooled_inside(outcomes, context.norm, context.eps, len(context))
+    return _not_stronger("transfer", context, "PGD on another network", fooled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Transferred(Attack):
         return Adversarial(found, none, none, none)
 
 
-def _white_box(subject: Subject) -> list[Outcomes]:
+def _white_box(context: CheckContext) -> list[Outcomes]:
     """Return all gradient attacks in the ball; none where the network has no gradient.
 
     The margin is climbed too, since searches by queries do: what only the loss makes is no sign of
@@ -97,17 +97,20 @@ def _white_box(subject: Subject) -> list[Outcomes]:
     images that PGD-20 on the cross-entropy left, and none of those that it left on the margin.)
     """
     with suppress(UserError):
-        subject.run(subject.standard(), subject.standard(loss="margin"))
-    return subject.white_box
+        context.run(context.standard(), context.standard(loss="margin"))
+    return context.white_box
 
 
 def _not_stronger(
-    check: str, subject: Subject, name: str, fooled: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+    check: str,
+    context: CheckContext,
+    name: str,
+    fooled: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
 ) -> Finding:
     """Judge what was fooled without gradients on the samples that no gradient attack fooled."""
-    left = subject.correct.numpy().copy()
-    for outcomes in _white_box(subject):
-        left &= outcomes.robust[: len(subject)]
+    left = context.correct.numpy().copy()
+    for outcomes in _white_box(context):
+        left &= outcomes.robust[: len(context)]
     missed, trials = int((fooled & left).sum()), int(left.sum())
     if not trials:
         sentence = f"The white-box attacks fool every image: there is nothing left for {name}."
@@ -115,7 +118,7 @@ def _not_stronger(
     p = at_least(missed, trials, MISSED)
     figures = (
         f"{name} fools {missed} of the {some(trials, 'image')} that no white-box attack fooled "
-        f"({radius(subject.norm, subject.eps)})"
+        f"({radius(context.norm, context.eps)})"
     )
     if p < LEVEL:
         end = f"more than the {100 * MISSED:.0f}% that bad luck explains ({chance(p)})"

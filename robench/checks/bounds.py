@@ -1,6 +1,6 @@
 """Perturbations stay inside the ball that the column names, and images inside [0, 1]."""
 
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.checks.report import Finding
 from robench.checks.wording import radius
 
@@ -8,13 +8,13 @@ TOLERANCE = 1e-5
 """Rounding of float32, relative to the radius."""
 
 
-def inside_ball(subject: Subject) -> Finding:
+def inside_ball(context: CheckContext) -> Finding:
     """Hold the sizes of all perturbations to the balls of their attacks.
 
     The evaluator holds each image to [0, 1] as it is judged; of the sizes that are kept, a change
     of a pixel by more than 1 shows that one was not.
     """
-    seen = [*subject.board.items(), *((type(a).__name__, (a, o)) for a, o in subject.own)]
+    seen = [*context.board.items(), *((type(a).__name__, (a, o)) for a, o in context.own)]
     count, balls = 0, 0
     for name, (attack, outcomes) in seen:
         attacked = int(outcomes.correct.sum())

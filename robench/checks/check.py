@@ -11,9 +11,9 @@ from robench.checks.batch_statistics import train_eval_gap
 from robench.checks.binarization import binarization as binarization_test
 from robench.checks.black_box import black_box, transfer
 from robench.checks.bounds import inside_ball
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.checks.determinism import any_batch, same_logits
-from robench.checks.eps_sweep import ladder
+from robench.checks.eps_sweep import eps_sweep
 from robench.checks.gradients import gradients, loss_rises
 from robench.checks.report import Finding, Report
 from robench.checks.strength import more_restarts, more_steps, noise_floor, single_step
@@ -75,36 +75,36 @@ def check_model(
         UserError: for bad images or labels, a ball or step out of range, or outcomes that are of
             other images.
     """
-    subject = _subject(
+    context = _context(
         model, images, labels, ball, step_size, outcomes or {}, attacks or {}, seed, samples,
         batch_size, device, without,
     )  # fmt: skip
     curve: list[tuple[float, float]] = []
 
-    def eps_ladder() -> list[Finding]:
-        found, points = ladder(subject)
+    def run_eps_sweep() -> list[Finding]:
+        found, points = eps_sweep(context)
         curve.extend(points)
         return found
 
     checks: dict[tuple[str, ...], Callable[[], Finding | list[Finding]]] = {
-        ("eps_curve", "large_eps"): eps_ladder,
-        ("single_step",): lambda: single_step(subject),
-        ("noise_floor",): lambda: noise_floor(subject),
-        ("more_steps",): lambda: more_steps(subject),
-        ("more_restarts",): lambda: more_restarts(subject),
-        ("black_box",): lambda: black_box(subject),
-        ("transfer",): lambda: transfer(subject, source),
-        ("finite_gradients", "zero_gradients", "saturated_loss"): lambda: gradients(subject),
-        ("loss_rises",): lambda: loss_rises(subject),
-        ("same_logits",): lambda: same_logits(subject),
-        ("any_batch",): lambda: any_batch(subject),
-        ("inside_ball",): lambda: inside_ball(subject),
-        ("train_eval_gap",): lambda: train_eval_gap(subject),
+        ("eps_curve", "large_eps"): run_eps_sweep,
+        ("single_step",): lambda: single_step(context),
+        ("noise_floor",): lambda: noise_floor(context),
+        ("more_steps",): lambda: more_steps(context),
+        ("more_restarts",): lambda: more_restarts(context),
+        ("black_box",): lambda: black_box(context),
+        ("transfer",): lambda: transfer(context, source),
+        ("finite_gradients", "zero_gradients", "saturated_loss"): lambda: gradients(context),
+        ("loss_rises",): lambda: loss_rises(context),
+        ("same_logits",): lambda: same_logits(context),
+        ("any_batch",): lambda: any_batch(context),
+        ("inside_ball",): lambda: inside_ball(context),
+        ("train_eval_gap",): lambda: train_eval_gap(context),
     }
     if binarization:
-        checks["binarization",] = lambda: binarization_test(subject)
+        checks["binarization",] = lambda: binarization_test(context)
     findings: list[Finding] = []
-    forked = [subject.device] if subject.device.type == "cuda" else []
+    forked = [context.device] if context.device.type == "cuda" else []
     with torch.inference_mode(False), torch.random.fork_rng(devices=forked):
         for done, (names, check) in enumerate(checks.items()):
             if progress:
@@ -113,7 +113,7 @@ def check_model(
             findings += _judged(names, check)
     if progress:
         progress("checks", len(checks), len(checks))
-    return Report(len(subject), tuple(findings), tuple(curve))
+    return Report(len(context), tuple(findings), tuple(curve))
 
 
 def _judged(names: tuple[str, ...], check: Callable[[], Finding | list[Finding]]) -> list[Finding]:
@@ -129,7 +129,7 @@ def _judged(names: tuple[str, ...], check: Callable[[], Finding | list[Finding]]
     return [Finding(name, None, f"It could not be judged: {reason}") for name in names]
 
 
-def _subject(
+def _context(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
@@ -142,7 +142,7 @@ def _subject(
     batch_size: int,
     device: str | torch.device | None,
     without: Collection[str],
-) -> Subject:
+) -> CheckContext:
     norm, eps = ball
     if norm not in ("linf", "l2") or not eps > 0:
         raise UserError(f"the ball is {norm} {eps:g}; checks need linf or l2 and a radius above 0.")
@@ -165,7 +165,7 @@ def _subject(
     few = images[:samples].clone()
     few = few.float() / 255 if few.dtype == torch.uint8 else few.float()
     check_images(few, labels[:samples])
-    return Subject(
+    return CheckContext(
         model=model,
         images=few.cpu(),
         labels=labels[:samples].clone().long().cpu(),

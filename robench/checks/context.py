@@ -14,13 +14,13 @@ from robench.attack_tools.threat_models import Norm
 from robench.base import Attack
 from robench.evaluation import Outcomes, evaluate
 from robench.evaluation.validation import check_classes, check_logits
-from robench.expressions import Call
+from robench.expressions import Expression
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
 
 
 @dataclass(eq=False)
-class Subject:
+class CheckContext:
     """A network, the images that it is checked on, and the outcomes that are there.
 
     Attributes:
@@ -57,7 +57,7 @@ class Subject:
     def attack(self, name: str, **options: object) -> Attack:
         """Return an attack in the ball of the board, unless ``options`` say otherwise."""
         ball = {"norm": self.norm, "eps": self.eps, "step_size": self.step_size}
-        return registry.build(Call(name, options), ball)
+        return registry.build(Expression(name, options), ball)
 
     def standard(self, **options: object) -> Attack:
         """Return the standard white-box attack: PGD-20 on the cross-entropy."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.checks.report import Finding
 from robench.checks.wording import percent
 
@@ -20,9 +20,9 @@ ODD = 7
 """One of these sizes; the other is one image."""
 
 
-def same_logits(subject: Subject) -> Finding:
+def same_logits(context: CheckContext) -> Finding:
     """Two forwards in eval mode must agree: attacks on a random network need averages."""
-    one, two = subject.logits(subject.images), subject.logits(subject.images)
+    one, two = context.logits(context.images), context.logits(context.images)
     moved = distance(one, two)
     if moved <= AGAIN:
         return Finding("same_logits", True, "Two forwards in eval mode give the same logits.")
@@ -36,14 +36,14 @@ def same_logits(subject: Subject) -> Finding:
     )
 
 
-def any_batch(subject: Subject) -> Finding:
+def any_batch(context: CheckContext) -> Finding:
     """An image must get the same logits alone and in company."""
-    if distance(subject.logits(subject.images), subject.logits(subject.images)) > AGAIN:
+    if distance(context.logits(context.images), context.logits(context.images)) > AGAIN:
         sentence = "The network is random, so that batches cannot be compared."
         return Finding("any_batch", None, sentence)
-    few = subject.images[:FEW]
-    together = subject.logits(few, len(few))
-    moved = max(distance(together, subject.logits(few, size)) for size in (1, ODD))
+    few = context.images[:FEW]
+    together = context.logits(few, len(few))
+    moved = max(distance(together, context.logits(few, size)) for size in (1, ODD))
     if moved <= OTHER_BATCH:
         sentence = f"In batches of 1, {ODD} and {len(few)} images the logits are the same."
         return Finding("any_batch", True, sentence)

@@ -9,7 +9,7 @@ import itertools
 import math
 
 from robench.base import Attack
-from robench.checks.context import Subject, first
+from robench.checks.context import CheckContext, first
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_least, paired
 from robench.checks.wording import chance, percent, radius
@@ -18,18 +18,18 @@ MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Radii of the curve, in units of the board's."""
 
 
-def radii(subject: Subject) -> list[float]:
+def radii(context: CheckContext) -> list[float]:
     """Return the radii above 0, rising; the last holds everything."""
-    pixels = math.prod(subject.images.shape[1:])
-    whole = 1.0 if subject.norm == "linf" else math.sqrt(pixels)
-    return [*(m * subject.eps for m in MULTIPLES if m * subject.eps < whole), whole]
+    pixels = math.prod(context.images.shape[1:])
+    whole = 1.0 if context.norm == "linf" else math.sqrt(pixels)
+    return [*(m * context.eps for m in MULTIPLES if m * context.eps < whole), whole]
 
 
-def ladder(subject: Subject) -> tuple[list[Finding], tuple[tuple[float, float], ...]]:
+def eps_sweep(context: CheckContext) -> tuple[list[Finding], tuple[tuple[float, float], ...]]:
     """Return the findings ``eps_curve`` and ``large_eps``, and the curve itself."""
-    sizes = radii(subject)
-    found = [first(o, len(subject)) for o in subject.run(*(_rung(subject, e) for e in sizes))]
-    correct = subject.correct.float().mean().item()
+    sizes = radii(context)
+    found = [first(o, len(context)) for o in context.run(*(_attack_at(context, e) for e in sizes))]
+    correct = context.correct.float().mean().item()
     curve = ((0.0, correct), *((e, o.accuracy) for e, o in zip(sizes, found, strict=True)))
     if not correct:
         reason = "The network gets none of the images right: there is nothing to fool."
@@ -39,20 +39,20 @@ def ladder(subject: Subject) -> tuple[list[Finding], tuple[tuple[float, float], 
     at = min(range(len(steps)), key=lambda i: steps[i].p) if steps else 0
     p = min(1.0, steps[at].p * len(steps)) if steps else 1.0
     if p < LEVEL:
-        smaller, larger = (radius(subject.norm, eps) for eps in sizes[at : at + 2])
+        smaller, larger = (radius(context.norm, eps) for eps in sizes[at : at + 2])
         sentence = (
             f"PGD leaves {percent(steps[at].weak)} at {smaller} but {percent(steps[at].strong)} in "
             f"the larger ball of {larger} ({chance(p)}): the attack loses its way."
         )
     else:
-        points = ", ".join(f"{percent(a)} at {radius(subject.norm, e)}" for e, a in curve[1:-1])
+        points = ", ".join(f"{percent(a)} at {radius(context.norm, e)}" for e, a in curve[1:-1])
         sentence = f"Accuracy falls with the radius: {percent(correct)} clean, {points}."
     falls = Finding("eps_curve", not p < LEVEL, sentence)
 
-    last, share = found[-1], 1 / subject.classes
+    last, share = found[-1], 1 / context.classes
     left, asked = int(last.robust.sum()), int(last.correct.sum())
     p = at_least(left, asked, share)
-    whole = radius(subject.norm, sizes[-1])
+    whole = radius(context.norm, sizes[-1])
     figures = (
         f"In a ball that holds every image ({whole}) PGD leaves {left} of {asked} images right"
     )
@@ -65,8 +65,8 @@ def ladder(subject: Subject) -> tuple[list[Finding], tuple[tuple[float, float], 
     return [falls, Finding("large_eps", not p < LEVEL, f"{figures}: {end}.")], curve
 
 
-def _rung(subject: Subject, eps: float) -> Attack:
-    if eps == subject.eps:
-        return subject.standard()
-    step = subject.step_size * eps / subject.eps
-    return subject.standard(eps=eps, step_size=min(step, 1.0) if subject.norm == "linf" else step)
+def _attack_at(context: CheckContext, eps: float) -> Attack:
+    if eps == context.eps:
+        return context.standard()
+    step = context.step_size * eps / context.eps
+    return context.standard(eps=eps, step_size=min(step, 1.0) if context.norm == "linf" else step)

@@ -8,7 +8,7 @@ from torch import Tensor
 from robench.attack_tools.losses import input_gradient, log_odds, margin
 from robench.attack_tools.randomness import generators, in_ball
 from robench.attack_tools.threat_models import ascent
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_most
 from robench.checks.wording import chance, percent, some
@@ -28,7 +28,7 @@ RISE = 0.9
 """Share of trajectories that must end higher than they began."""
 
 
-def gradients(subject: Subject) -> list[Finding]:
+def gradients(context: CheckContext) -> list[Finding]:
     """Return ``finite_gradients``, ``zero_gradients`` and ``saturated_loss`` at the clean images.
 
     The gradient is that of the margin, which does not saturate: where it is zero there is none to
@@ -36,16 +36,16 @@ def gradients(subject: Subject) -> list[Finding]:
     is the margin's times the probability of the other classes, and goes with it.
     """
     names = ("finite_gradients", "zero_gradients", "saturated_loss")
-    right = subject.correct
+    right = context.correct
     if not right.any():
         reason = "The network gets none of the images right: there is no gradient to look at."
         unknown = [Finding(name, None, reason) for name in names]
-        return [_finite(subject, torch.ones(0)), *unknown[1:]] if _broken(subject) else unknown
-    found, logits = _margin_gradients(subject)
+        return [_finite(context, torch.ones(0)), *unknown[1:]] if _broken(context) else unknown
+    found, logits = _margin_gradients(context)
     flat = found.flatten(1)
     count = len(flat)
     zero = (flat == 0).all(1)
-    labels = subject.labels[right]
+    labels = context.labels[right]
     vanished = log_odds(logits, labels) < VANISHED
     share = zero.float().mean().item()
     none = (
@@ -65,15 +65,15 @@ def gradients(subject: Subject) -> list[Finding]:
         f"cross-entropy vanishes in float32 (median margin: {middle:.3g} logits)"
         + ("." if lost <= FEW else ": an attack that climbs it stands still."),
     )
-    return [_finite(subject, flat), zeros, saturated]
+    return [_finite(context, flat), zeros, saturated]
 
 
-def loss_rises(subject: Subject) -> Finding:
+def loss_rises(context: CheckContext) -> Finding:
     """The loss at the end of a PGD trajectory must be higher than at its start."""
-    right = subject.correct
+    right = context.correct
     if not right.any():
         return Finding("loss_rises", None, "The network gets no image right: no loss can rise.")
-    losses = _trajectory(subject)
+    losses = _trajectory(context)
     count = losses.shape[1]
     rose = int((losses[-1] > losses[0]).sum())
     steps = (losses[1:] > losses[:-1]).float().mean().item()
@@ -88,11 +88,11 @@ def loss_rises(subject: Subject) -> Finding:
     return Finding("loss_rises", True, f"{figures}.")
 
 
-def _finite(subject: Subject, gradients: Tensor) -> Finding:
+def _finite(context: CheckContext, gradients: Tensor) -> Finding:
     """Judge the gradients, (images that are right, pixels), and the logits of all images."""
     name, rows = "finite_gradients", len(gradients)
-    if broken := _broken(subject):
-        sentence = f"The logits are not finite on {broken} of {len(subject)} images."
+    if broken := _broken(context):
+        sentence = f"The logits are not finite on {broken} of {len(context)} images."
         return Finding(name, False, sentence)
     if bad := int((~gradients.isfinite()).any(1).sum()):
         sentence = (
@@ -102,49 +102,49 @@ def _finite(subject: Subject, gradients: Tensor) -> Finding:
     return Finding(name, True, f"The gradient is finite on all {some(rows, 'image')}.")
 
 
-def _broken(subject: Subject) -> int:
+def _broken(context: CheckContext) -> int:
     """Return on how many images the logits are not finite."""
-    return int((~subject.logits(subject.images).isfinite()).any(1).sum())
+    return int((~context.logits(context.images).isfinite()).any(1).sum())
 
 
-def _margin_gradients(subject: Subject) -> tuple[Tensor, Tensor]:
+def _margin_gradients(context: CheckContext) -> tuple[Tensor, Tensor]:
     """Return gradients and logits at the images that are right; zeros where they are cut off."""
-    right = subject.correct
-    images, labels = subject.images[right], subject.labels[right]
+    right = context.correct
+    images, labels = context.images[right], context.labels[right]
     found = []
-    with subject.opened():
-        for x, y in _batches(subject, images, labels):
+    with context.opened():
+        for x, y in _batches(context, images, labels):
             try:
-                found.append(input_gradient(subject.model, x, y, "margin"))
+                found.append(input_gradient(context.model, x, y, "margin"))
             except UserError:
-                return torch.zeros_like(images), subject.logits(images)
+                return torch.zeros_like(images), context.logits(images)
     return torch.cat([g.cpu() for g, _ in found]), torch.cat([z.cpu() for _, z in found])
 
 
-def _trajectory(subject: Subject) -> Tensor:
+def _trajectory(context: CheckContext) -> Tensor:
     """Return the log-odds against the true class, (STEPS + 1, samples that are right).
 
     They rise as the cross-entropy does and do not saturate.
     """
-    right = subject.correct
-    images, labels = subject.images[right], subject.labels[right]
-    rngs = generators(subject.seed, right.nonzero().squeeze(1).tolist())
-    start = images + in_ball(rngs, images.shape[1:], subject.norm, subject.eps)
+    right = context.correct
+    images, labels = context.images[right], context.labels[right]
+    rngs = generators(context.seed, right.nonzero().squeeze(1).tolist())
+    start = images + in_ball(rngs, images.shape[1:], context.norm, context.eps)
     columns = []
-    with subject.opened():
-        for x, y, begin in _batches(subject, images, labels, start.clamp(0, 1)):
-            climb = ascent(x, subject.norm, subject.eps, subject.step_size)
+    with context.opened():
+        for x, y, begin in _batches(context, images, labels, start.clamp(0, 1)):
+            climb = ascent(x, context.norm, context.eps, context.step_size)
             now, losses = begin, []
             for _ in range(STEPS):
-                gradient, logits = input_gradient(subject.model, now, y, "ce")
+                gradient, logits = input_gradient(context.model, now, y, "ce")
                 losses.append(log_odds(logits, y))
                 now = climb(now, gradient, slice(None))
             with torch.no_grad():
-                losses.append(log_odds(subject.model(now).float(), y))
+                losses.append(log_odds(context.model(now).float(), y))
             columns.append(torch.stack(losses).cpu())
     return torch.cat(columns, 1)
 
 
-def _batches(subject: Subject, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    parts = zip(*(t.split(subject.batch_size) for t in tensors), strict=True)
-    return [tuple(p.to(subject.device) for p in part) for part in parts]
+def _batches(context: CheckContext, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    parts = zip(*(t.split(context.batch_size) for t in tensors), strict=True)
+    return [tuple(p.to(context.device) for p in part) for part in parts]

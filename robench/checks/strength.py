@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from itertools import permutations
 
 from robench.base import Attack
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, Paired, paired
 from robench.checks.wording import chance, percent
@@ -17,37 +17,37 @@ RESTARTS = 5
 """Searches of the repeated one."""
 
 
-def single_step(subject: Subject) -> Finding:
+def single_step(context: CheckContext) -> Finding:
     """PGD must not be weaker than the one step of FGSM in the same ball."""
-    strong, weak = subject.run(subject.standard(), subject.attack("fgsm"))
+    strong, weak = context.run(context.standard(), context.attack("fgsm"))
     found = [("PGD with 20 steps", "one step of FGSM", paired(strong, weak))]
     return _not_weaker("single_step", found, "many small steps do worse than a large one")
 
 
-def noise_floor(subject: Subject) -> Finding:
+def noise_floor(context: CheckContext) -> Finding:
     """Random noise of the same size must not be stronger than PGD."""
-    strong, weak = subject.run(subject.standard(), subject.attack("noise"))
+    strong, weak = context.run(context.standard(), context.attack("noise"))
     found = [("PGD with 20 steps", "random noise of the same size", paired(strong, weak))]
     return _not_weaker("noise_floor", found, "its gradients say less than chance does")
 
 
-def more_steps(subject: Subject) -> Finding:
+def more_steps(context: CheckContext) -> Finding:
     """More steps must not be weaker: those of the board's own columns, and many more."""
-    few, many = subject.standard(), subject.standard(steps=STEPS)
-    strong, weak = subject.run(many, few)
+    few, many = context.standard(), context.standard(steps=STEPS)
+    strong, weak = context.run(many, few)
     found = [
-        *_own_pairs(subject, "steps", lambda n: f"{n} steps"),
+        *_own_pairs(context, "steps", lambda n: f"{n} steps"),
         (f"PGD with {STEPS} steps", "20 steps", paired(strong, weak)),
     ]
     return _not_weaker("more_steps", found, "more steps harm it")
 
 
-def more_restarts(subject: Subject) -> Finding:
+def more_restarts(context: CheckContext) -> Finding:
     """Searches from several starts must not be weaker than from one."""
-    several, one = subject.standard(restarts=RESTARTS), subject.standard()
-    strong, weak = subject.run(several, one)
+    several, one = context.standard(restarts=RESTARTS), context.standard()
+    strong, weak = context.run(several, one)
     found = [
-        *_own_pairs(subject, "restarts", lambda n: f"{n} starts"),
+        *_own_pairs(context, "restarts", lambda n: f"{n} starts"),
         (f"PGD from {RESTARTS} random starts", "one start", paired(strong, weak)),
     ]
     return _not_weaker("more_restarts", found, "more starts harm it")
@@ -57,9 +57,9 @@ _Named = tuple[str, str, Paired]
 """The attack that must not be weaker, the other one, and the comparison."""
 
 
-def _own_pairs(subject: Subject, option: str, words: Callable[[int], str]) -> Iterable[_Named]:
+def _own_pairs(context: CheckContext, option: str, words: Callable[[int], str]) -> Iterable[_Named]:
     """Compare columns of the board that differ in one option only; the larger value is first."""
-    columns = subject.board.items()
+    columns = context.board.items()
     for (name, (attack, outcomes)), (_, (other, others)) in permutations(columns, 2):
         value, less = _option(attack, option), _option(other, option)
         if value is None or less is None or value <= less or type(attack) is not type(other):

@@ -6,7 +6,7 @@ from typing import Any
 
 from robench.cli import boards, entries, making, networks, submissions  # noqa: F401 - commands
 from robench.cli.options import app
-from robench.errors import Notice, UserError
+from robench.errors import RobenchWarning, UserError
 
 INTERRUPTED = 130
 """Exit code that Typer gives to Ctrl-C."""
@@ -17,7 +17,7 @@ def main() -> None:
     shown = warnings.showwarning
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        if isinstance(message, Notice):
+        if isinstance(message, RobenchWarning):
             print(f"robench: {message}", file=sys.stderr)
         else:
             shown(message, *where, **more)
@@ -33,12 +33,12 @@ def main() -> None:
             print("robench: interrupted; the same command goes on where it stood.", file=sys.stderr)
         raise
     finally:
-        _let_go()
+        _shutdown_workers()
 
 
-def _let_go() -> None:
+def _shutdown_workers() -> None:
     """Tell the processes that help this one, where there are any, that nothing more is to do."""
     if "robench.runs.workers" in sys.modules:
-        from robench.runs.workers import let_go
+        from robench.runs.workers import shutdown
 
-        let_go()
+        shutdown()

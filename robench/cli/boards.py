@@ -69,7 +69,8 @@ def verify(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Check leaderboards against their evidence, make rows again; exit code 1 if one is wrong."""
-    from robench.cli.tables import ScreenWatcher, rerun_table
+    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.tables import rerun_table
     from robench.leaderboard.audit import audit
     from robench.leaderboard.evidence import was_run
     from robench.leaderboard.published import Leaderboard
@@ -94,10 +95,10 @@ def verify(
             f"{board.name}: {len(board.table)} rows, {len(board.cells)} cells; checksums, "
             f"specifications, hashes and every figure agree with the outcomes."
         )
-        with ScreenWatcher(console, len(drawn)) as watcher:
+        with ProgressBar(console, len(drawn)) as reporter:
             again = rerun(
                 board, drawn, stores=store, retrain=retrain, data=data, data_dir=data_dir,
-                device=chosen, watcher=watcher, trust_code=trust_code,
+                device=chosen, reporter=reporter, trust_code=trust_code,
             )  # fmt: skip
         for note in again.notes:
             say(note)

@@ -34,7 +34,8 @@ def run(
 ) -> None:
     """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
     from robench.board.overrides import open_board
-    from robench.cli.tables import ScreenWatcher, flag_lines, leaderboard_table
+    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.tables import flag_lines, leaderboard_table
     from robench.leaderboard.pictures import draw_pictures
     from robench.leaderboard.publish import write_leaderboard
     from robench.leaderboard.table import compare_rows, leaderboard
@@ -42,8 +43,8 @@ def run(
 
     console, chosen = prepare(device, plugin)
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
-    with ScreenWatcher(console, len(spec.rows()) * len(spec.seeds)) as watcher:
-        result = run_board(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
+    with ProgressBar(console, len(spec.rows()) * len(spec.seeds)) as reporter:
+        result = run_board(spec, out=out, data_dir=data_dir, device=chosen, reporter=reporter)
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)
     path = write_leaderboard(result, table, comparison, out / name)
@@ -67,13 +68,13 @@ def train(
 ) -> None:
     """Train one network by a board's recipe and print where its weights are."""
     from robench.board.overrides import open_board
-    from robench.cli.tables import ScreenWatcher
+    from robench.cli.progress_bar import ProgressBar
     from robench.runs.run import train_row
 
     console, chosen = prepare(device, plugin)
     _, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)
-    with ScreenWatcher(console, 1) as watcher:
-        folder = train_row(spec, out=out, data_dir=data_dir, device=chosen, watcher=watcher)
+    with ProgressBar(console, 1) as reporter:
+        folder = train_row(spec, out=out, data_dir=data_dir, device=chosen, reporter=reporter)
     if folder.diverged.exists():
         raise UserError(f"the training of '{defense}' diverged: its loss is no longer finite.")
     console.print(f"Weights: {folder.weights}", markup=False, highlight=False, soft_wrap=True)

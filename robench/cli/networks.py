@@ -9,7 +9,7 @@ from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare
 from robench.errors import UserError
 
 if TYPE_CHECKING:
-    from robench.commands.attack import Subject
+    from robench.commands.attack import Target
 
 Checkpoint = Annotated[
     Path | None, typer.Argument(help="weights.safetensors that robench trained, or its folder.")
@@ -62,26 +62,27 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack a network, one of robench's or your own, and print its robust accuracies."""
-    from robench.cli.tables import ScreenWatcher, cross_check_table, evaluation_table
-    from robench.commands.attack import attack_subject, cross_check_subject
+    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.tables import cross_check_table, evaluation_table
+    from robench.commands.attack import attack_target, cross_check_target
     from robench.commands.reports import write_attack, write_cross_check
-    from robench.expressions import split_calls
+    from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
-    subject = _subject(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
+    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
     ball = _ball(eps, step_size, norm)
     how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": chosen}
-    with ScreenWatcher(console, 1) as watcher:
-        result = attack_subject(
-            subject, split_calls(attacks), defaults=ball, without=split_calls(without),
-            watcher=watcher, **how,
+    with ProgressBar(console, 1) as reporter:
+        result = attack_target(
+            target, split_expressions(attacks), defaults=ball, without=split_expressions(without),
+            reporter=reporter, **how,
         )  # fmt: skip
-    console.print(evaluation_table(result.table(), subject.title))
-    written = write_attack(result, subject.title, out) if out else []
+    console.print(evaluation_table(result.table(), target.title))
+    written = write_attack(result, target.title, out) if out else []
     if cross_check:
-        with ScreenWatcher(console, 1) as watcher:
-            compared = cross_check_subject(subject, defaults=ball, watcher=watcher, **how)
-        console.print(cross_check_table(compared, subject.title))
+        with ProgressBar(console, 1) as reporter:
+            compared = cross_check_target(target, defaults=ball, reporter=reporter, **how)
+        console.print(cross_check_table(compared, target.title))
         written += [write_cross_check(compared, out)] if out else []
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
@@ -108,19 +109,19 @@ def show(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Draw clean and adversarial images, what was changed, and what the network says of them."""
-    from robench.cli.tables import ScreenWatcher
+    from robench.cli.progress_bar import ProgressBar
     from robench.commands.show import show_attacks
     from robench.diagnostics.gallery import check_ending
-    from robench.expressions import split_calls
+    from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
-    subject = _subject(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
+    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
     ball = _ball(eps, step_size, norm)
-    with ScreenWatcher(console, 1) as watcher:
+    with ProgressBar(console, 1) as reporter:
         gallery = show_attacks(
-            subject, split_calls(",".join(attack)), out, classes=subject.classes, images=images,
-            defaults=ball, seed=seed, device=chosen, watcher=watcher,
+            target, split_expressions(",".join(attack)), out, classes=target.classes, images=images,
+            defaults=ball, seed=seed, device=chosen, reporter=reporter,
         )  # fmt: skip
     console.print(gallery.caption, markup=False, highlight=False)
     console.print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
@@ -141,12 +142,13 @@ def spectra(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Show norms and condition numbers of each layer of trained networks."""
-    from robench.cli.tables import ScreenWatcher, ratios_table, spectra_table
+    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.tables import ratios_table, spectra_table
     from robench.commands.spectra import checkpoint_spectra
 
     console, _ = prepare("cpu", plugin)
-    with ScreenWatcher(console, len(checkpoints)) as watcher:
-        result = checkpoint_spectra(checkpoints, against=against, watcher=watcher)
+    with ProgressBar(console, len(checkpoints)) as reporter:
+        result = checkpoint_spectra(checkpoints, against=against, reporter=reporter)
     written = result.save(out)
     for name, table in result.table.groupby("network", sort=False):
         console.print(spectra_table(table, str(name), result.caption))
@@ -163,16 +165,16 @@ def _ball(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
     return ball if step_size is None else {**ball, "step_size": typed_number(step_size)}
 
 
-def _subject(
+def _target(
     checkpoint: Path | None, model: str | None, weights: Path | None, **how: Any
-) -> "Subject":
-    from robench.commands.attack import external_subject, trained_subject
+) -> "Target":
+    from robench.commands.attack import external_target, trained_target
 
     if (checkpoint is None) == (model is None):
         raise UserError("name either a checkpoint that robench trained, or a --model of your own.")
     if weights is not None and model is None:
         raise UserError("--checkpoint holds the weights of --model; give robench's own by itself.")
     if checkpoint is not None:
-        return trained_subject(checkpoint, **how)
+        return trained_target(checkpoint, **how)
     assert model is not None
-    return external_subject(model, how.pop("data"), weights=weights, **how)
+    return external_target(model, how.pop("data"), weights=weights, **how)

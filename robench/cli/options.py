@@ -70,7 +70,7 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
     from robench.registry import load_plugin
     from robench.system.devices import choose_device
     from robench.system.memory import keep_freed_memory
-    from robench.system.processes import this_part
+    from robench.system.processes import this_shard
 
     keep_freed_memory()
     for plugin in plugins:
@@ -79,10 +79,10 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120  # a file has no width; Rich would take 80
     chosen = choose_device(device)
-    if this_part().count > 1:
-        from robench.runs.workers import help_out, join
+    if this_shard().count > 1:
+        from robench.runs.workers import join, worker_loop
 
         if not join(chosen):
-            help_out(chosen)
+            worker_loop(chosen)
             raise typer.Exit
     return console, chosen

@@ -7,7 +7,7 @@ from robench.cli.tables.words import plain
 from robench.training.loop import Progress as TrainingProgress
 
 
-class ScreenWatcher:
+class ProgressBar:
     """Shows the cell under way as one bar with accuracy and time left; a context manager."""
 
     def __init__(self, console: Console, cells: int) -> None:
@@ -28,7 +28,7 @@ class ScreenWatcher:
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> "ScreenWatcher":
+    def __enter__(self) -> "ProgressBar":
         self._bar.start()
         return self
 

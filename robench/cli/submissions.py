@@ -39,7 +39,7 @@ def submit(
 ) -> None:
     """Write a folder that others can check and add: rows with weights and all their evidence."""
     from robench.board.overrides import open_board
-    from robench.cli.tables import ScreenWatcher
+    from robench.cli.progress_bar import ProgressBar
     from robench.expressions import split_titles
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.submission import external_submission, write_submission
@@ -55,10 +55,10 @@ def submit(
         raise UserError("give the row of --model a name: --name 'my network'.")
     else:
         _, spec = open_board(leaderboard)
-        with ScreenWatcher(console, 1) as watcher:
+        with ProgressBar(console, 1) as reporter:
             external_submission(
                 name, model, weights, spec, out, data=data, data_dir=data_dir, device=chosen,
-                watcher=watcher,
+                reporter=reporter,
             )  # fmt: skip
     console.print(f"wrote {out}; check it as others will: robench check-submission {out}",
                   markup=False, highlight=False, soft_wrap=True)  # fmt: skip
@@ -77,14 +77,15 @@ def check_submission(
     device: Device = "auto",
 ) -> None:
     """Check somebody's submission: its files, its figures, its weights; exit code 1 if wrong."""
-    from robench.cli.tables import ScreenWatcher, rerun_table
+    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.tables import rerun_table
     from robench.leaderboard import submission
 
     console, chosen = prepare(device, [])
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "device": chosen}
-    with ScreenWatcher(console, 1) as watcher:
+    with ProgressBar(console, 1) as reporter:
         checked = submission.check_submission(
-            folder, trust_code=trust_code, rows=rows, seed=seed, watcher=watcher, **how
+            folder, trust_code=trust_code, rows=rows, seed=seed, reporter=reporter, **how
         )
     lines = [*(f"wrong: {problem}" for problem in checked.problems), *checked.notes]
     for line in lines:

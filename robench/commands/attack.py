@@ -16,12 +16,12 @@ from robench.evaluation.cross_check import cross_check
 from robench.models.checkpoint import load_checkpoint
 from robench.models.external import check_fit, load_external
 from robench.registry import datasets
-from robench.runs.cell import judged_images
-from robench.runs.progress import Silent, Watcher
+from robench.runs.cell import evaluation_images
+from robench.runs.progress import NullReporter, ProgressReporter
 
 
 @dataclass(frozen=True)
-class Subject:
+class Target:
     """What is attacked.
 
     Attributes:
@@ -37,9 +37,9 @@ class Subject:
     classes: tuple[str, ...] = ()
 
 
-def trained_subject(
+def trained_target(
     checkpoint: Path, *, data: str | None = None, data_dir: Path | None = None, samples: int = 1000
-) -> Subject:
+) -> Target:
     """Return a network that robench trained.
 
     Args:
@@ -66,17 +66,17 @@ def trained_subject(
             f"{dataset.num_classes} classes; name its data set with --data."
         )
     title = f"{network.defense}, {network.backbone} of width {network.width}"
-    return _subject(model, dataset, samples, title)
+    return _target(model, dataset, samples, title)
 
 
-def external_subject(
+def external_target(
     name: str,
     data: str | None,
     *,
     weights: Path | None = None,
     data_dir: Path | None = None,
     samples: int = 1000,
-) -> Subject:
+) -> Target:
     """Return somebody else's network.
 
     Args:
@@ -94,11 +94,11 @@ def external_subject(
     model = load_external(name, weights)
     dataset = load_dataset(data, data_dir)
     check_fit(model, name, dataset)
-    return _subject(model, dataset, samples, name)
+    return _target(model, dataset, samples, name)
 
 
-def attack_subject(
-    subject: Subject,
+def attack_target(
+    target: Target,
     attacks: Sequence[str],
     *,
     defaults: Mapping[str, Any] | None = None,
@@ -106,57 +106,57 @@ def attack_subject(
     batch_size: int = 256,
     without: Collection[str] = (),
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Evaluation:
     """Attack a network.
 
     Args:
-        subject: the network and its images.
+        target: the network and its images.
         attacks: calls such as ``pgd-20(eps=4/255)``.
         defaults: options (eps, step_size, norm) of the attacks that do not set them.
         seed: of random starts and orders.
         batch_size: images in a forward pass.
         without: shortcuts to leave out.
         device: where to work; the CPU by default.
-        watcher: told how the work goes.
+        reporter: told how the work goes.
     """
     return evaluate(
-        subject.model,
-        subject.sample.images,
-        subject.sample.labels,
+        target.model,
+        target.sample.images,
+        target.sample.labels,
         attacks,
         defaults=defaults,
         seed=seed,
         batch_size=batch_size,
         without=without,
         device=device,
-        progress=(watcher or Silent()).attacking,
+        progress=(reporter or NullReporter()).attacking,
     )
 
 
-def cross_check_subject(
-    subject: Subject,
+def cross_check_target(
+    target: Target,
     *,
     defaults: Mapping[str, Any],
     seed: int = 0,
     batch_size: int = 256,
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> pd.DataFrame:
     """Compare libraries on a network; see :func:`robench.evaluation.cross_check.cross_check`."""
     return cross_check(
-        subject.model,
-        subject.sample.images,
-        subject.sample.labels,
+        target.model,
+        target.sample.images,
+        target.sample.labels,
         **defaults,
         seed=seed,
         batch_size=batch_size,
         device=device,
-        progress=(watcher or Silent()).attacking,
+        progress=(reporter or NullReporter()).attacking,
     )
 
 
-def _subject(model: nn.Module, dataset: DataSet, samples: int, title: str) -> Subject:
-    sample = judged_images(dataset, min(samples, len(dataset.test)))
+def _target(model: nn.Module, dataset: DataSet, samples: int, title: str) -> Target:
+    sample = evaluation_images(dataset, min(samples, len(dataset.test)))
     words = f"{title}; {dataset.name}, {len(sample.labels)} test images"
-    return Subject(model, sample, words, tuple(dataset.classes))
+    return Target(model, sample, words, tuple(dataset.classes))

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robench.commands.attack import Subject
+from robench.commands.attack import Target
 from robench.diagnostics.gallery import Column, Gallery, check_ending, draw_gallery
 from robench.errors import UserError
 from robench.evaluation import Evaluation
 from robench.evaluation.adversarial import Judged, adversarial_images
 from robench.expressions import radius_text
-from robench.runs.progress import Silent, Watcher
+from robench.runs.progress import NullReporter, ProgressReporter
 from robench.system.provenance import code_version
 
 
 def show_attacks(
-    subject: Subject,
+    target: Target,
     attacks: Sequence[str],
     path: Path,
     *,
@@ -30,16 +30,16 @@ def show_attacks(
     batch_size: int = 256,
     without: Collection[str] = (),
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Gallery:
     """Attack a network and draw some of the images that were judged.
 
     All of the subject's images are attacked, so that the caption says how many are fooled; the
-    verdicts are those of :func:`robench.commands.attack.attack_subject`. The images that are drawn
+    verdicts are those of :func:`robench.commands.attack.attack_target`. The images that are drawn
     are chosen by :func:`choose`.
 
     Args:
-        subject: the network and its images.
+        target: the network and its images.
         attacks: calls such as ``pgd-20(eps=4/255)``; a pair of columns each.
         path: ``.svg``, ``.png`` or ``.pdf``.
         classes: names of the classes, by label; left out, they are numbered.
@@ -49,7 +49,7 @@ def show_attacks(
         batch_size: images in a forward pass.
         without: shortcuts to leave out.
         device: where to work; the CPU by default.
-        watcher: told how the work goes.
+        reporter: told how the work goes.
 
     Returns:
         What was drawn.
@@ -62,10 +62,10 @@ def show_attacks(
         raise UserError("name an attack to show, for instance --attack pgd-20.")
     if images < 1:
         raise UserError(f"{images} images are asked for; give 1 or more.")
-    labels = subject.sample.labels
+    labels = target.sample.labels
     evaluation, judged = adversarial_images(
-        subject.model,
-        subject.sample.images,
+        target.model,
+        target.sample.images,
         labels,
         attacks,
         defaults=defaults,
@@ -73,7 +73,7 @@ def show_attacks(
         batch_size=batch_size,
         without=without,
         device=device,
-        progress=(watcher or Silent()).attacking,
+        progress=(reporter or NullReporter()).attacking,
     )
     count = min(len(outcomes) for outcomes in evaluation.attacks.values())
     fooled = torch.stack(
@@ -90,7 +90,7 @@ def show_attacks(
             _column(name, _norm(evaluation, name), judged[name], rows) for name in attacks
         ),
         classes=names,
-        caption=f"{_caption(subject.title, evaluation, len(rows))} Seed {seed}; robench "
+        caption=f"{_caption(target.title, evaluation, len(rows))} Seed {seed}; robench "
         f"{code_version()}.",
     )
     draw_gallery(gallery, path)

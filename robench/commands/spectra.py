@@ -11,7 +11,7 @@ from robench.diagnostics import condition_ratios, spectra
 from robench.diagnostics.figure import draw_spectra
 from robench.errors import UserError
 from robench.models.checkpoint import load_checkpoint
-from robench.runs.progress import Silent, Watcher
+from robench.runs.progress import NullReporter, ProgressReporter
 from robench.system.files import write_text
 from robench.system.provenance import code_version
 
@@ -43,14 +43,17 @@ class Spectra:
 
 
 def checkpoint_spectra(
-    checkpoints: Sequence[Path], *, against: Path | None = None, watcher: Watcher | None = None
+    checkpoints: Sequence[Path],
+    *,
+    against: Path | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Spectra:
     """Compute the spectra of networks that robench trained.
 
     Args:
         checkpoints: each a ``weights.safetensors``, or the folder that holds one.
         against: the reference of the ratios, in the paper the network without normalization.
-        watcher: told how the work goes.
+        reporter: told how the work goes.
 
     Raises:
         UserError: for a damaged checkpoint.
@@ -67,7 +70,7 @@ def checkpoint_spectra(
         tables[name] = spectra(
             model,
             (network.in_channels, height, width),
-            progress=partial((watcher or Silent()).measuring, name),
+            progress=partial((reporter or NullReporter()).measuring, name),
         )
         stands_on = f"{facts.get('dataset', '?')}, {network.backbone} of width {network.width}"
         captions.append(f"{stands_on}, seed {facts.get('seed', '?')}")

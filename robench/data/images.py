@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robench.data.augment import Augmentation, augment
-from robench.system.processes import Part
+from robench.system.processes import Shard
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Images:
         generator: torch.Generator | None = None,
         augmentation: Augmentation | None = None,
         device: torch.device | str = "cpu",
-        part: Part = Part(),  # noqa: B008 - it is frozen
+        shard: Shard = Shard(),  # noqa: B008 - it is frozen
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
 
@@ -64,7 +64,7 @@ class Images:
             generator: on the CPU, source of order and augmentation; None: in order, as they are.
             augmentation: what is done to each image of a shuffled pass.
             device: where the batches are wanted.
-            part: yield only this part of each batch.
+            shard: yield only this part of each batch.
         """
         device = torch.device(device)
         order = None if generator is None else torch.randperm(len(self), generator=generator)
@@ -77,7 +77,7 @@ class Images:
             if augmentation is not None and generator is not None:
                 images = augment(images, augmentation, generator)
             labels = labels.to(device, non_blocking=True)
-            yield part.of(images).float().div_(255), part.of(labels)
+            yield shard.of(images).float().div_(255), shard.of(labels)
 
     def hash(self) -> str:
         """Return the sha256 of shape, images and labels, in hexadecimal."""

@@ -18,7 +18,7 @@ from robench.data.decode import decode
 from robench.data.images import Images
 from robench.data.sampling import balanced_order
 from robench.errors import UserError
-from robench.system.processes import Part
+from robench.system.processes import Shard
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class ImageStream:
         generator: torch.Generator | None = None,
         augmentation: Augmentation | None = None,
         device: torch.device | str = "cpu",
-        part: Part = Part(),  # noqa: B008 - it is frozen
+        shard: Shard = Shard(),  # noqa: B008 - it is frozen
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, 3, size, size) float32 in [0, 1] and labels (B,) int64.
 
         With a generator: shuffled, random resized crops, flipped where ``augmentation`` says so.
         Each image's crop depends on the generator and the image alone, not on the workers.
         Without: in order, the shorter side resized to 8/7 of ``size``, centre crop.
-        Of each batch only ``part`` is read and yielded.
+        Of each batch only ``shard`` is read and yielded.
 
         Raises:
             UserError: naming a file that is not a whole image.
@@ -79,7 +79,7 @@ class ImageStream:
         positions = torch.arange(len(order))
         loader: DataLoader[Any] = DataLoader(
             _Decoded(self, order.tolist(), seed, flip),
-            batch_sampler=[part.of(rows).tolist() for rows in positions.split(batch_size)],
+            batch_sampler=[shard.of(rows).tolist() for rows in positions.split(batch_size)],
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
             collate_fn=_collate,

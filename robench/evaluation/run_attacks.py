@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robench.attack_tools.batching import halve, keep_busy
+from robench.attack_tools.batching import halve, run_batched
 from robench.attack_tools.randomness import generators
 from robench.attack_tools.threat_models import Norm
 from robench.base import Adversarial, Attack
@@ -115,7 +115,7 @@ def judge(victim: Victim, images: Tensor) -> Tensor:
         logits[rows] = victim.verdict(images[rows].to(victim.device)).cpu()
         return torch.ones(len(rows), dtype=torch.bool)
 
-    keep_busy(victim, torch.arange(len(images)), advance)
+    run_batched(victim, torch.arange(len(images)), advance)
     return logits
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, dilation_of, kernel_of, on_torus, symbol
-from robench.layers.weight_cache import Kept
+from robench.layers.weight_cache import WeightCache
 
 
 def cayley(matrices: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class CayleyConv2d(nn.Conv2d):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gain = nn.Parameter(torch.linalg.vector_norm(self.weight.detach()))
-        self._kept: Kept[Tensor] = Kept()
+        self._kept: WeightCache[Tensor] = WeightCache()
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d) -> Self:

@@ -24,7 +24,7 @@ from robench.kernels.plane_filter import PlaneGain, plane_gain
 from robench.layers.adopt import adopt
 from robench.layers.circular import dilation_of, laid_out
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
-from robench.layers.weight_cache import Kept
+from robench.layers.weight_cache import WeightCache
 
 EvalStats = Literal["running_autocorr", "exact", "running_v"]
 AffineInit = Literal["default", "delta"]
@@ -84,7 +84,7 @@ class ConvNorm2d(nn.Conv2d):
         self.eval_stats = eval_stats
         self.detach = detach
         self.total_forwards = total_forwards
-        self._kept: Kept[PlaneGain] = Kept()
+        self._kept: WeightCache[PlaneGain] = WeightCache()
         channels, (kh, kw) = self.out_channels, self.kernel_size
         lags = self.weight.new_zeros(channels, 2 * kh - 1, 2 * kw - 1)
         self.register_buffer("running_autocorr", lags.detach())
@@ -163,7 +163,7 @@ class ConvNorm2d(nn.Conv2d):
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode and forget the gain kept for evaluation."""
-        self._kept.forget()
+        self._kept.clear()
         return super().train(mode)
 
     def _statistics(self, lags: Tensor, size: tuple[int, int]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from robench.layers.weight_cache import Kept
+from robench.layers.weight_cache import WeightCache
 
 
 def reparametrize(conv: nn.Conv2d, change: nn.Module, *, as_matrix: bool = False) -> nn.Conv2d:
@@ -39,7 +39,7 @@ class _Change(nn.Module):
         super().__init__()
         self.change = change
         self.groups = groups
-        self._kept: Kept[Tensor] = Kept()
+        self._kept: WeightCache[Tensor] = WeightCache()
 
     def forward(self, weight: Tensor) -> Tensor:
         sources = (weight, *self.change.parameters(), *self.change.buffers())

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from robench.layers.circular import gram_bound, laid_out, symbol
 from robench.layers.overlaps import overlaps
-from robench.layers.weight_cache import Kept
+from robench.layers.weight_cache import WeightCache
 
 Smoothness = Literal["diagonal", "norm"]
 """D is SLL's diagonal, or CPL's squared norm."""
@@ -40,7 +40,7 @@ class LipschitzResidual2d(nn.Module):
             conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels))
         if smoothness == "diagonal":
             self.log_q = nn.Parameter(torch.zeros_like(conv.bias))
-        self._kept: Kept[Tensor] = Kept()
+        self._kept: WeightCache[Tensor] = WeightCache()
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""

@@ -17,7 +17,7 @@ class _Held(Generic[T]):
     marks: tuple[object, ...]
 
 
-class Kept(Generic[T]):
+class WeightCache(Generic[T]):
     """One value, valid for as long as the tensors that it comes from stay what they are.
 
     Nothing is kept while a gradient could be asked for: the value would hold the graph, and writes
@@ -33,7 +33,7 @@ class Kept(Generic[T]):
         if torch.is_inference_mode_enabled() or any(
             source.requires_grad or source.is_inference() for source in sources
         ):
-            self.forget()
+            self.clear()
             return make()
         marks = (facts, *((t.data_ptr(), t._version, t.dtype, t.device) for t in sources))
         held = self._held
@@ -41,7 +41,7 @@ class Kept(Generic[T]):
             held = self._held = _Held(make(), tuple(sources), marks)
         return held.value
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Keep nothing."""
         self._held = None
 

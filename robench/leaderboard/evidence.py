@@ -18,7 +18,7 @@ from typing import Literal
 from robench.board.board import Board
 from robench.board.specs import Spec
 from robench.errors import UserError
-from robench.models.complexity import Costs
+from robench.models.complexity import Complexity
 from robench.runs.records import Column, Evidence
 from robench.system.files import write_text
 
@@ -40,7 +40,7 @@ class CellFile(Evidence):
 
     schema_version: Literal[1] = 1
     row: str
-    costs: Costs
+    costs: Complexity
 
 
 def outcome_path(folder: Path, cell_key: str, key: str) -> Path:

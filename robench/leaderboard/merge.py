@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.board.board import Arm, Board
+from robench.board.board import Board, RowSpec
 from robench.board.recipes import recipe_for
 from robench.board.specs import Cell, ExternalCell, TrainingSpec
 from robench.errors import UserError
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import defenses
 from robench.runs.records import BoardResult, RowResult
@@ -211,7 +211,7 @@ def _board(first: Board, rows: dict[str, _Row], seeds: tuple[int, ...]) -> Board
     )
 
 
-def _arm(first: Board, title: str, row: _Row) -> Arm:
+def _arm(first: Board, title: str, row: _Row) -> RowSpec:
     """Return the arm that makes a row's cells on a board of other recipe, images or network."""
     cell = next(iter(row.cells.values())).file.cell
     assert isinstance(cell, Cell)
@@ -222,13 +222,13 @@ def _arm(first: Board, title: str, row: _Row) -> Arm:
     model = None if cell.model == first.model else cell.model
     images = cell.data.model_dump(exclude={"name"})
     data = {k: v for k, v in images.items() if getattr(first.data, k) != v}
-    return Arm(defense=cell.defense, label=label, training=changed, data=data, model=model)
+    return RowSpec(defense=cell.defense, label=label, training=changed, data=data, model=model)
 
 
 def _plain(first: Board, defense: str) -> TrainingSpec | None:
     """Return the recipe of a defense that sets nothing; None where it is not known here."""
     try:
-        return recipe_for(first.training, defenses.build(parse_call(defense)), {})
+        return recipe_for(first.training, defenses.build(parse_expression(defense)), {})
     except UserError:
         return None
 

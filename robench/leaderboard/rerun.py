@@ -15,9 +15,9 @@ from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.statistics import estimate
-from robench.runs.cell import Workplace, judge_network, run_cell
+from robench.runs.cell import RunContext, evaluate_external, run_cell
 from robench.runs.external_row import rebuild
-from robench.runs.progress import Silent, Watcher
+from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import CellResult
 from robench.runs.store import CellFolder, RunStore
 from robench.system.files import write_bytes, write_json, write_text
@@ -57,7 +57,7 @@ def rerun(
     data: str | None = None,
     data_dir: Path | None = None,
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
     trust_code: bool = False,
 ) -> Rerun:
     """Attack the weights of rows again, and compare with what was published.
@@ -71,7 +71,7 @@ def rerun(
         data: the data set; that of the board if left out.
         data_dir: where the data set is, or is downloaded to.
         device: where to work; the CPU by default.
-        watcher: told how the work goes.
+        reporter: told how the work goes.
         trust_code: execute the code that came with somebody's own network, where it needs it.
 
     Raises:
@@ -100,14 +100,14 @@ def rerun(
             continue
         dataset = dataset or _images(board, data, data_dir)
         with tempfile.TemporaryDirectory() as scratch:
-            place = Workplace(
+            ctx = RunContext(
                 store=RunStore(Path(scratch)),
                 dataset=dataset,
                 evaluation=board.board.evaluation,
                 device=device or torch.device("cpu"),
-                watcher=watcher or Silent(),
+                reporter=reporter or NullReporter(),
             )
-            found = _made_again(cell, weights, place, board.folder)
+            found = _made_again(cell, weights, ctx, board.folder)
             if found.diverged != (cell.file.manifest is None):
                 notes.append(f"{name}: training {'diverged' if found.diverged else 'ended well'}.")
                 broken = True
@@ -155,16 +155,16 @@ def _out_of_reach(cell: PublishedCell, retrain: bool, trust_code: bool) -> str |
 
 
 def _made_again(
-    cell: PublishedCell, weights: Path | None, place: Workplace, folder: Path
+    cell: PublishedCell, weights: Path | None, ctx: RunContext, folder: Path
 ) -> CellResult:
     spec = cell.file.cell
     if isinstance(spec, ExternalCell):
         assert weights is not None
-        model = rebuild(spec, weights, folder / "model", place.dataset)
-        return judge_network(spec, model, weights.read_bytes(), cell.row, place)
+        model = rebuild(spec, weights, folder / "model", ctx.dataset)
+        return evaluate_external(spec, model, weights.read_bytes(), cell.row, ctx)
     if weights is not None:
-        _lay_out(cell, weights, place.store)
-    return run_cell(spec, cell.row, place)
+        _lay_out(cell, weights, ctx.store)
+    return run_cell(spec, cell.row, ctx)
 
 
 def _images(board: Leaderboard, data: str | None, data_dir: Path | None) -> DataSet:

@@ -39,17 +39,17 @@ _OF_NUMBERS = _OF_WHOLE | frozenset(".eEinfa")
 _TRUTH = {"True": True, "False": False}
 
 
-def neutralise(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula; :func:`restore` undoes it."""
+def escape(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula; :func:`unescape` undoes it."""
     return _UNSAFE.sub("'", text)
 
 
-def restore(text: str) -> str:
-    """Return what :func:`neutralise` was given."""
+def unescape(text: str) -> str:
+    """Return what :func:`escape` was given."""
     return _MADE_SAFE.sub("", text)
 
 
-def to_sheet(table: pd.DataFrame, *, float_format: str | None = SIX_DIGITS) -> str:
+def to_safe_csv(table: pd.DataFrame, *, float_format: str | None = SIX_DIGITS) -> str:
     """Return a table as CSV text: a header, lines that end in LF, an empty field for no value.
 
     Args:
@@ -58,15 +58,17 @@ def to_sheet(table: pd.DataFrame, *, float_format: str | None = SIX_DIGITS) -> s
             bit.
     """
     columns = [_fields(table.iloc[:, place], float_format) for place in range(table.shape[1])]
-    header = [neutralise(str(name)) for name in table.columns]
+    header = [escape(str(name)) for name in table.columns]
     # With this ending CR and LF are quoted where they are text; rows end in LF all the same.
     line = csv.writer(_Echo(), lineterminator=_ENDING)
     written = [str(line.writerow(row)) for row in [header, *zip(*columns, strict=True)]]
     return "".join(f"{row.removesuffix(_ENDING)}\n" for row in written)
 
 
-def read_sheet(text: str, text_columns: Collection[str], where: str = "the table") -> pd.DataFrame:
-    """Read what :func:`to_sheet` wrote.
+def read_safe_csv(
+    text: str, text_columns: Collection[str], where: str = "the table"
+) -> pd.DataFrame:
+    """Read what :func:`to_safe_csv` wrote.
 
     Args:
         text: CSV with a header.
@@ -81,7 +83,7 @@ def read_sheet(text: str, text_columns: Collection[str], where: str = "the table
     rows = _rows(text, where)
     if not rows:
         raise UserError(f"{where} is empty; it needs a header.")
-    names = [restore(name) for name in rows[0]]
+    names = [unescape(name) for name in rows[0]]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"{where} has two columns named '{name}'; remove one.")
@@ -95,7 +97,7 @@ def read_sheet(text: str, text_columns: Collection[str], where: str = "the table
     by_column = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(names)
     for name, fields in zip(names, by_column, strict=True):
         if name in text_columns:
-            safe = {field: restore(field) for field in set(fields)}
+            safe = {field: unescape(field) for field in set(fields)}
             columns[name] = pd.Series([safe[field] for field in fields], dtype=object)
         else:
             columns[name] = _values(fields, f"the column '{name}' of {where}")
@@ -112,7 +114,7 @@ class _Echo:
 def _fields(column: pd.Series, float_format: str | None) -> list[str]:
     values = column.astype(object).tolist()
     texts = {value for value in values if isinstance(value, str)}
-    safe = {value: neutralise(value) for value in texts}
+    safe = {value: escape(value) for value in texts}
     return [safe[v] if isinstance(v, str) else _field(v, float_format) for v in values]
 
 

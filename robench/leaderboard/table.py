@@ -14,7 +14,7 @@ from robench.board.specs import ExternalCell
 from robench.evaluation.outcomes import Outcomes
 from robench.leaderboard.comparison import Comparison, compare
 from robench.leaderboard.conditioning import ratios
-from robench.leaderboard.safe_csv import read_sheet, to_sheet
+from robench.leaderboard.safe_csv import read_safe_csv, to_safe_csv
 from robench.leaderboard.statistics import estimate
 from robench.runs.records import BoardResult, Column, RowResult
 
@@ -74,7 +74,7 @@ def to_csv(table: pd.DataFrame) -> str:
 
     Text that a spreadsheet would run as a formula begins with an apostrophe.
     """
-    return to_sheet(table)
+    return to_safe_csv(table)
 
 
 def read_csv(text: str, where: str) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def read_csv(text: str, where: str) -> pd.DataFrame:
     Raises:
         UserError: where it is no such table; ``where`` names it.
     """
-    return read_sheet(text, TEXT_COLUMNS, where)
+    return read_safe_csv(text, TEXT_COLUMNS, where)
 
 
 def _row(result: BoardResult, row: RowResult) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from robench.system.devices import device_of
 
 
 @dataclass(frozen=True)
-class Costs:
+class Complexity:
     """Costs that do not depend on how fast or busy the machine is.
 
     Attributes:
@@ -33,9 +33,9 @@ class Costs:
     training_memory_mib: float | None
 
 
-def count_costs(
+def measure_complexity(
     model: nn.Module, defense: Defense, images: Tensor, *, precision: str = "float32"
-) -> Costs:
+) -> Complexity:
     """Count the costs of a network, on its device; it is left as it was, without gradients.
 
     Args:
@@ -44,7 +44,7 @@ def count_costs(
         images: a training batch, (B, C, H, W).
         precision: ``float32`` or ``bf16``, of the training step.
     """
-    return Costs(
+    return Complexity(
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         multiply_adds=_multiply_adds(model, images[:1]),
         training_memory_mib=_training_memory(model, defense, images, precision) / 2**20,

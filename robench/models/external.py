@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from robench.data import DataSet
 from robench.errors import UserError, did_you_mean
-from robench.expressions import Call, parse_call
+from robench.expressions import Expression, parse_expression
 from robench.models.build import Normalize
 from robench.models.checkpoint import first_difference
 
@@ -40,7 +40,7 @@ def load_external(name: str, weights: Path | None = None) -> nn.Module:
     """
     model, normalize = _built_parts(name, pretrained=weights is None)
     if weights is not None:
-        load_foreign_weights(weights, model)
+        load_third_party_weights(weights, model)
     return _assembled(model, normalize)
 
 
@@ -70,7 +70,7 @@ def _assembled(model: nn.Module, normalize: Normalize | None) -> nn.Module:
     return model.eval()
 
 
-def load_foreign_weights(path: Path, model: nn.Module) -> None:
+def load_third_party_weights(path: Path, model: nn.Module) -> None:
     """Load a state dict into ``model``, every tensor of it; nothing in the file is executed.
 
     Prefixes that wrappers leave (``module.``) are taken off, and a state dict among other things
@@ -137,13 +137,13 @@ Parts = tuple[nn.Module, tuple[float, ...] | None, tuple[float, ...] | None]
 
 def _parts(where: str, name: str, pretrained: bool) -> Parts:
     if where == "timm":
-        return _timm(parse_call(name), pretrained)
+        return _timm(parse_expression(name), pretrained)
     if where == "torchvision":
-        return _torchvision(parse_call(name), pretrained)
+        return _torchvision(parse_expression(name), pretrained)
     return _own(where, name), None, None
 
 
-def _timm(call: Call, pretrained: bool) -> Parts:
+def _timm(call: Expression, pretrained: bool) -> Parts:
     try:
         import timm
         from timm.data import resolve_model_data_config
@@ -159,7 +159,7 @@ def _timm(call: Call, pretrained: bool) -> Parts:
     return model, tuple(config["mean"]), tuple(config["std"])
 
 
-def _torchvision(call: Call, pretrained: bool) -> Parts:
+def _torchvision(call: Expression, pretrained: bool) -> Parts:
     from torchvision import models
 
     names = models.list_models(module=models)

@@ -13,10 +13,10 @@ from torch import nn
 from robench.board.specs import Cell, EvaluationSpec, ExternalCell
 from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.registry import attacks
-from robench.runs.progress import Watcher
+from robench.runs.progress import ProgressReporter
 from robench.runs.records import (
     CellResult,
     Divergence,
@@ -37,51 +37,51 @@ ENGINE_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Workplace:
+class RunContext:
     """What the cells of a run share."""
 
     store: RunStore
     dataset: DataSet
     evaluation: EvaluationSpec
     device: torch.device
-    watcher: Watcher
+    reporter: ProgressReporter
 
 
-def run_cell(cell: Cell, title: str, place: Workplace) -> CellResult:
+def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
     """Bring a cell to its end and return its result; what is stored is not computed again.
 
     Raises:
         UserError: where the store cannot be written or another process is at the cell.
     """
-    folder = place.store.open(cell)
-    with place.store.lock(folder):
+    folder = ctx.store.open(cell)
+    with ctx.store.lock(folder):
         if not folder.finished_training:
-            place.watcher.cell(title, cell.seed, "training")
-            train_cell(cell, folder, place)
+            ctx.reporter.cell(title, cell.seed, "training")
+            train_cell(cell, folder, ctx)
         if folder.diverged.exists():
-            place.watcher.cell(title, cell.seed, "diverged")
-            return _result(cell, folder, place)
-        names = place.evaluation.columns
+            ctx.reporter.cell(title, cell.seed, "diverged")
+            return _result(cell, folder, ctx)
+        names = ctx.evaluation.columns
         stored = read_json(folder.manifest).get("outcomes", {})
-        missing = [name for name in names if not _is_stored(name, stored, folder, place)]
-        place.watcher.cell(title, cell.seed, "attacking" if missing else "stored")
+        missing = [name for name in names if not _is_stored(name, stored, folder, ctx)]
+        ctx.reporter.cell(title, cell.seed, "attacking" if missing else "stored")
         if missing:
             with torch.random.fork_rng():
-                model = load_weights(folder.weights, Network.of(cell, place.dataset).build())
-            attack_network(model, cell.seed, folder, place, missing)
-        return _result(cell, folder, place)
+                model = load_weights(folder.weights, Network.of(cell, ctx.dataset).build())
+            attack_network(model, cell.seed, folder, ctx, missing)
+        return _result(cell, folder, ctx)
 
 
 def _is_stored(
-    name: str, stored: Mapping[str, object], folder: CellFolder, place: Workplace
+    name: str, stored: Mapping[str, object], folder: CellFolder, ctx: RunContext
 ) -> bool:
     """Return whether a column's outcomes are there; a file that was removed is made again."""
-    key = outcome_key(name, place)
+    key = outcome_key(name, ctx)
     return key in stored and folder.outcomes(key).exists()
 
 
-def judge_network(
-    cell: ExternalCell, model: nn.Module, weights: bytes, title: str, place: Workplace
+def evaluate_external(
+    cell: ExternalCell, model: nn.Module, weights: bytes, title: str, ctx: RunContext
 ) -> CellResult:
     """Attack somebody's own network as the board's are, and return its result.
 
@@ -90,21 +90,21 @@ def judge_network(
         model: with its weights, in eval mode.
         weights: its safetensors file.
         title: of its row.
-        place: where to work and keep the outcomes.
+        ctx: where to work and keep the outcomes.
 
     Raises:
         UserError: where the store cannot be written.
     """
-    folder = place.store.open(cell)
-    with place.store.lock(folder):
-        place.watcher.cell(title, cell.seed, "attacking")
+    folder = ctx.store.open(cell)
+    with ctx.store.lock(folder):
+        ctx.reporter.cell(title, cell.seed, "attacking")
         write_bytes(folder.weights, weights)
-        write_json(folder.manifest, _made_with(cell, folder, place, training_seconds=None))
-        attack_network(model, cell.seed, folder, place, place.evaluation.columns)
-        return _result(cell, folder, place)
+        write_json(folder.manifest, _made_with(cell, folder, ctx, training_seconds=None))
+        attack_network(model, cell.seed, folder, ctx, ctx.evaluation.columns)
+        return _result(cell, folder, ctx)
 
 
-def train_cell(cell: Cell, folder: CellFolder, place: Workplace) -> None:
+def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     """Train a cell from where its checkpoint stands and store the weights.
 
     A training that diverges leaves a note of it in the place of weights.
@@ -113,63 +113,63 @@ def train_cell(cell: Cell, folder: CellFolder, place: Workplace) -> None:
     tell(Train(cell, files))
     try:
         model, epochs = fit_cell(
-            cell, place.dataset, place.device, files=files, progress=place.watcher.training
+            cell, ctx.dataset, ctx.device, files=files, progress=ctx.reporter.training
         )
     except TrainingDivergedError as diverged:
         note = {"reason": str(diverged), "version": code_version()}
         write_json(folder.diverged, note)
         folder.checkpoint.unlink(missing_ok=True)
         return
-    network = Network.of(cell, place.dataset)
-    facts = {"cell": cell.key, "dataset": place.dataset.name, "seed": cell.seed}
+    network = Network.of(cell, ctx.dataset)
+    facts = {"cell": cell.key, "dataset": ctx.dataset.name, "seed": cell.seed}
     save_weights(folder.weights, model, network, **facts)
     seconds = sum(epoch.seconds for epoch in epochs)
-    write_json(folder.manifest, _made_with(cell, folder, place, training_seconds=seconds))
+    write_json(folder.manifest, _made_with(cell, folder, ctx, training_seconds=seconds))
     folder.checkpoint.unlink(missing_ok=True)
 
 
 def _made_with(
-    cell: Cell | ExternalCell, folder: CellFolder, place: Workplace, training_seconds: float | None
+    cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext, training_seconds: float | None
 ) -> dict[str, object]:
     return {
         "specification": cell.key,
         "version": code_version(),
-        "environment": environment(place.device),
+        "environment": environment(ctx.device),
         "data_hash": cell.data_hash,
         "training_seconds": training_seconds,
-        "peak_memory_mib": peak_memory_mib(place.device),
+        "peak_memory_mib": peak_memory_mib(ctx.device),
         "weights_hash": file_hash(folder.weights),
     }
 
 
-def network_of(cell: Cell | ExternalCell, place: Workplace) -> nn.Module:
+def network_of(cell: Cell | ExternalCell, ctx: RunContext) -> nn.Module:
     """Return the trained network of a cell that robench trained, as it is attacked."""
     assert isinstance(cell, Cell)
-    folder = CellFolder(place.store.root / cell.key)
+    folder = CellFolder(ctx.store.root / cell.key)
     with torch.random.fork_rng():
-        model = load_weights(folder.weights, Network.of(cell, place.dataset).build())
-    return model.to(place.device).to(memory_format=torch.channels_last)
+        model = load_weights(folder.weights, Network.of(cell, ctx.dataset).build())
+    return model.to(ctx.device).to(memory_format=torch.channels_last)
 
 
-def judged_images(dataset: DataSet, samples: int) -> Images:
+def evaluation_images(dataset: DataSet, samples: int) -> Images:
     """Return the class-balanced test images that every cell is judged on."""
     if isinstance(dataset.test, ImageStream):
         return dataset.test.to_images(samples, 0)
     return balanced_sample(dataset.test, samples)
 
 
-def outcome_key(name: str, place: Workplace) -> str:
+def outcome_key(name: str, ctx: RunContext) -> str:
     """Return the file name of a column's outcomes: all that they depend on besides the cell."""
     identity: dict[str, object] = {
         "engine": ENGINE_VERSION,
-        "samples": place.evaluation.samples,
-        "without": sorted(place.evaluation.without),
+        "samples": ctx.evaluation.samples,
+        "without": sorted(ctx.evaluation.without),
     }
     if name != "clean":
-        attack = attacks.build(parse_call(name), place.evaluation.defaults)
+        attack = attacks.build(parse_expression(name), ctx.evaluation.defaults)
         identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
-        identity["plugin"] = attacks.plugin_hash(parse_call(name))
-        asked = place.evaluation.samples
+        identity["plugin"] = attacks.plugin_hash(parse_expression(name))
+        asked = ctx.evaluation.samples
         identity["samples"] = min(attack.samples or asked, asked)
     text = json.dumps(identity, sort_keys=True, default=str)
     slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
@@ -177,7 +177,7 @@ def outcome_key(name: str, place: Workplace) -> str:
 
 
 def attack_network(
-    model: nn.Module, seed: int, folder: CellFolder, place: Workplace, missing: Sequence[str]
+    model: nn.Module, seed: int, folder: CellFolder, ctx: RunContext, missing: Sequence[str]
 ) -> None:
     """Attack a network, and keep outcomes and what they were made with in its folder.
 
@@ -185,25 +185,25 @@ def attack_network(
         model: images in [0, 1] -> logits.
         seed: of the attacks.
         folder: holds a manifest.
-        place: where to work.
+        ctx: where to work.
         missing: the columns to make.
     """
-    model.to(place.device).to(memory_format=torch.channels_last)
-    sample = judged_images(place.dataset, place.evaluation.samples)
+    model.to(ctx.device).to(memory_format=torch.channels_last)
+    sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
     manifest = read_json(folder.manifest)
-    for group in _shared(missing, place.evaluation):
+    for group in _shared(missing, ctx.evaluation):
         start = time.perf_counter()
         evaluation = evaluate(
             model,
             sample.images,
             sample.labels,
             [name for name in group if name != "clean"],
-            defaults=place.evaluation.defaults,
+            defaults=ctx.evaluation.defaults,
             seed=seed,
-            batch_size=place.evaluation.batch_size,
-            without=place.evaluation.without,
-            device=place.device,
-            progress=place.watcher.attacking,
+            batch_size=ctx.evaluation.batch_size,
+            without=ctx.evaluation.without,
+            device=ctx.device,
+            progress=ctx.reporter.attacking,
         )
         seconds = time.perf_counter() - start
         for name in group:
@@ -211,7 +211,7 @@ def attack_network(
                 outcomes = Outcomes.without_attack(evaluation.clean)
             else:
                 outcomes = evaluation.attacks[name]
-            path = folder.outcomes(outcome_key(name, place))
+            path = folder.outcomes(outcome_key(name, ctx))
             outcomes.save(path)
             manifest.setdefault("outcomes", {})[path.stem] = {
                 "outcomes_hash": file_hash(path),
@@ -219,9 +219,7 @@ def attack_network(
                 "gradients": evaluation.gradients,
                 "version": code_version(),
             }
-        manifest["peak_memory_mib"] = max(
-            manifest["peak_memory_mib"], peak_memory_mib(place.device)
-        )
+        manifest["peak_memory_mib"] = max(manifest["peak_memory_mib"], peak_memory_mib(ctx.device))
         write_json(folder.manifest, manifest)
 
 
@@ -229,18 +227,18 @@ def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]
     """Group the columns that come from one search; each group is stored when it is done."""
     clean = [[name] for name in names if name == "clean"]
     attacking = {
-        name: attacks.build(parse_call(name), evaluation.defaults)
+        name: attacks.build(parse_expression(name), evaluation.defaults)
         for name in names
         if name != "clean"
     }
     return [*clean, *(list(group) for group in group_by_search(attacking))]
 
 
-def _result(cell: Cell | ExternalCell, folder: CellFolder, place: Workplace) -> CellResult:
+def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> CellResult:
     if folder.diverged.exists():
         note = Divergence.model_validate(read_json(folder.diverged))
         return CellResult(Evidence(cell=cell, diverged=note), {})
-    keys = {name: outcome_key(name, place) for name in place.evaluation.columns}
+    keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_json(folder.manifest)
     # Outcomes of other boards and of earlier versions are stored too, but no part of this result.

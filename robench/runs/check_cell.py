@@ -12,9 +12,9 @@ from robench.base import Attack
 from robench.board.board import Board
 from robench.checks import check_model
 from robench.checks.report import VERSION
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.registry import attacks
-from robench.runs.cell import Workplace, judged_images, network_of
+from robench.runs.cell import RunContext, evaluation_images, network_of
 from robench.runs.records import CellResult, CheckReport, RowResult
 from robench.system.files import read_json, write_json
 
@@ -28,9 +28,7 @@ class Ball:
     step_size: float
 
 
-def check_rows(
-    board: Board, rows: tuple[RowResult, ...], place: Workplace
-) -> tuple[RowResult, ...]:
+def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
     """Return the rows with the reports of their checks; those that are stored are not made again.
 
     Transfer attacks come from the network of the board's baseline row with the same seed.
@@ -40,7 +38,7 @@ def check_rows(
         return rows
     sources = {c.seed: c for row in rows if row.title == board.baseline_row for c in row.cells}
     return tuple(
-        replace(row, cells=tuple(_checked(row, cell, sources, ball, place) for cell in row.cells))
+        replace(row, cells=tuple(_checked(row, cell, sources, ball, ctx) for cell in row.cells))
         for row in rows
     )
 
@@ -57,7 +55,7 @@ def ball_of(board: Board) -> Ball | None:
 
 
 def _build(name: str, board: Board) -> Attack:
-    return attacks.build(parse_call(name), board.evaluation.defaults)
+    return attacks.build(parse_expression(name), board.evaluation.defaults)
 
 
 def _checked(
@@ -65,14 +63,14 @@ def _checked(
     cell: CellResult,
     sources: Mapping[int, CellResult],
     ball: Ball,
-    place: Workplace,
+    ctx: RunContext,
 ) -> CellResult:
     if cell.evidence.manifest is None:
         return cell
     source = sources.get(cell.seed)
     if source is cell or (source is not None and source.diverged):
         source = None
-    report = CheckReport.model_validate(check_cell(row.title, cell, source, ball, place))
+    report = CheckReport.model_validate(check_cell(row.title, cell, source, ball, ctx))
     return replace(cell, evidence=cell.evidence.model_copy(update={"checks": report}))
 
 
@@ -81,7 +79,7 @@ def check_cell(
     cell: CellResult,
     source: CellResult | None,
     ball: Ball,
-    place: Workplace,
+    ctx: RunContext,
     model: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Return the report of a cell's checks as JSON values.
@@ -91,40 +89,40 @@ def check_cell(
         cell: with its outcomes.
         source: the cell whose adversarial images are tried on it.
         ball: that is searched.
-        place: the store holds the weights of both.
+        ctx: the store holds the weights of both.
         model: the cell's network; built from its specification if left out.
     """
-    folder = place.store.open(cell.evidence.cell)
-    path = folder.path / "checks" / f"{_identity(cell, source, ball, place)}.json"
+    folder = ctx.store.open(cell.evidence.cell)
+    path = folder.path / "checks" / f"{_identity(cell, source, ball, ctx)}.json"
     if path.exists():
         stored: dict[str, Any] = read_json(path)
         return stored
-    place.watcher.cell(title, cell.seed, "checking")
-    evaluation = place.evaluation
-    sample = judged_images(place.dataset, evaluation.samples)
+    ctx.reporter.cell(title, cell.seed, "checking")
+    evaluation = ctx.evaluation
+    sample = evaluation_images(ctx.dataset, evaluation.samples)
     named = [name for name in cell.outcomes if name != "clean"]
     report = check_model(
-        network_of(cell.evidence.cell, place) if model is None else model,
+        network_of(cell.evidence.cell, ctx) if model is None else model,
         sample.images,
         sample.labels,
         ball=(ball.norm, ball.eps),
         step_size=ball.step_size,
         outcomes=dict(cell.outcomes),
-        attacks={n: attacks.build(parse_call(n), evaluation.defaults) for n in named},
-        source=None if source is None else network_of(source.evidence.cell, place),
+        attacks={n: attacks.build(parse_expression(n), evaluation.defaults) for n in named},
+        source=None if source is None else network_of(source.evidence.cell, ctx),
         seed=cell.seed,
         samples=min(evaluation.check_samples, len(sample.labels)),
         batch_size=evaluation.batch_size,
-        device=place.device,
+        device=ctx.device,
         without=evaluation.without,
         binarization=evaluation.binarization,
-        progress=place.watcher.attacking,
+        progress=ctx.reporter.attacking,
     ).to_json()
     write_json(path, report)
     return report
 
 
-def _identity(cell: CellResult, source: CellResult | None, ball: Ball, place: Workplace) -> str:
+def _identity(cell: CellResult, source: CellResult | None, ball: Ball, ctx: RunContext) -> str:
     """Return a name for all that the report depends on."""
     text = json.dumps(
         {
@@ -134,9 +132,9 @@ def _identity(cell: CellResult, source: CellResult | None, ball: Ball, place: Wo
             if source and source.evidence.manifest
             else None,
             "ball": [ball.norm, ball.eps, ball.step_size],
-            "samples": place.evaluation.check_samples,
-            "without": sorted(place.evaluation.without),
-            "binarization": place.evaluation.binarization,
+            "samples": ctx.evaluation.check_samples,
+            "without": sorted(ctx.evaluation.without),
+            "binarization": ctx.evaluation.binarization,
         },
         sort_keys=True,
     )

@@ -13,11 +13,11 @@ from robench.board.board import Board
 from robench.board.specs import ExternalCell
 from robench.data import DataSet
 from robench.errors import UserError
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.models.checkpoint import load_weights
-from robench.models.complexity import Costs, count_costs
+from robench.models.complexity import Complexity, measure_complexity
 from robench.models.external import build_external, check_fit, load_external
-from robench.runs.cell import Workplace, judge_network
+from robench.runs.cell import RunContext, evaluate_external
 from robench.runs.check_cell import ball_of, check_cell
 from robench.runs.records import CheckReport, RowResult
 from robench.system.provenance import file_hash
@@ -99,7 +99,7 @@ def check_library_options(architecture: str) -> None:
     Raises:
         UserError: names the option.
     """
-    call = parse_call(architecture.partition(":")[2])
+    call = parse_expression(architecture.partition(":")[2])
     for name, value in call.options.items():
         loads = any(word in name for word in ("pretrained", "weights", "checkpoint", "cache"))
         plain = value is None or isinstance(value, (bool, int, float))
@@ -111,7 +111,7 @@ def check_library_options(architecture: str) -> None:
 
 
 def judge_row(
-    title: str, cell: ExternalCell, model: nn.Module, weights: bytes, board: Board, place: Workplace
+    title: str, cell: ExternalCell, model: nn.Module, weights: bytes, board: Board, ctx: RunContext
 ) -> RowResult:
     """Return the row of somebody's network: attacked, checked, its costs counted.
 
@@ -121,24 +121,24 @@ def judge_row(
         model: with its weights.
         weights: its safetensors file.
         board: that it is judged by.
-        place: where to work and keep the outcomes.
+        ctx: where to work and keep the outcomes.
     """
-    result = judge_network(cell, model, weights, title, place)
+    result = evaluate_external(cell, model, weights, title, ctx)
     ball = ball_of(board)
     if board.evaluation.checks and ball is not None:
-        report = CheckReport.model_validate(check_cell(title, result, None, ball, place, model))
+        report = CheckReport.model_validate(check_cell(title, result, None, ball, ctx, model))
         evidence = result.evidence.model_copy(update={"checks": report})
         result = type(result)(evidence, result.outcomes)
-    return RowResult(title, _costs(model, board, place), (result,))
+    return RowResult(title, _costs(model, board, ctx), (result,))
 
 
-def _costs(model: nn.Module, board: Board, place: Workplace) -> Costs:
+def _costs(model: nn.Module, board: Board, ctx: RunContext) -> Complexity:
     """Count what torch can count of a network that was not made for it."""
-    shape = (place.dataset.in_channels, *place.dataset.image_size)
-    batch = torch.zeros(board.training.batch_size, *shape, device=place.device)
+    shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
+    batch = torch.zeros(board.training.batch_size, *shape, device=ctx.device)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return count_costs(model.to(place.device), Defense(), batch)
+            return measure_complexity(model.to(ctx.device), Defense(), batch)
     except Exception:  # their layers may be beyond torch's counters
-        return Costs(sum(p.numel() for p in model.parameters()), None, None)
+        return Complexity(sum(p.numel() for p in model.parameters()), None, None)

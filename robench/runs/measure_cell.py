@@ -6,7 +6,7 @@ from functools import partial
 
 from robench.board.specs import ExternalCell
 from robench.diagnostics import spectra
-from robench.runs.cell import Workplace, network_of
+from robench.runs.cell import RunContext, network_of
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
 from robench.system.files import read_json, write_json
 
@@ -14,27 +14,27 @@ VERSION = 1
 """Raised when the same spectra come to mean other figures."""
 
 
-def measure_rows(rows: tuple[RowResult, ...], place: Workplace) -> tuple[RowResult, ...]:
+def measure_rows(rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
     """Return the rows with the spectra of their networks, where the board asks for them."""
-    if not place.evaluation.spectra:
+    if not ctx.evaluation.spectra:
         return rows
     return tuple(
-        replace(row, cells=tuple(_measured(row.title, cell, place) for cell in row.cells))
+        replace(row, cells=tuple(_measured(row.title, cell, ctx) for cell in row.cells))
         for row in rows
     )
 
 
-def _measured(title: str, cell: CellResult, place: Workplace) -> CellResult:
+def _measured(title: str, cell: CellResult, ctx: RunContext) -> CellResult:
     spec = cell.evidence.cell
     if cell.diverged or isinstance(spec, ExternalCell):
         return cell
-    folder = place.store.open(spec)
+    folder = ctx.store.open(spec)
     path = folder.path / f"spectra-{VERSION}.json"
     if not path.exists():
-        place.watcher.cell(title, cell.seed, "measuring")
-        size = (place.dataset.in_channels, *place.dataset.image_size)
+        ctx.reporter.cell(title, cell.seed, "measuring")
+        size = (ctx.dataset.in_channels, *ctx.dataset.image_size)
         table = spectra(
-            network_of(spec, place), size, progress=partial(place.watcher.measuring, title)
+            network_of(spec, ctx), size, progress=partial(ctx.reporter.measuring, title)
         )
         kept = list(LayerSpectrum.model_fields)
         rows = [{k: _plain(v) for k, v in row.items()} for row in table[kept].to_dict("records")]

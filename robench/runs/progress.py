@@ -1,12 +1,12 @@
-"""Who is told how the work goes: nobody, a progress bar, a test."""
+"""Progress reporters: what a run calls while it works."""
 
 from typing import Protocol
 
 from robench.training.loop import Progress
 
 
-class Watcher(Protocol):
-    """Told what a cell does."""
+class ProgressReporter(Protocol):
+    """Called with what a run is doing."""
 
     def cell(self, title: str, seed: int, state: str) -> None:
         """A cell's state: "training", "attacking", "stored", "diverged" or "checking"."""
@@ -21,17 +21,17 @@ class Watcher(Protocol):
         """So many of a network's layers are measured; ``layer`` is next."""
 
 
-class Silent:
-    """A watcher that says nothing."""
+class NullReporter:
+    """Report nothing."""
 
     def cell(self, title: str, seed: int, state: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def training(self, progress: Progress) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def attacking(self, attack: str, done: int, total: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def measuring(self, network: str, layer: str, done: int, total: int) -> None:
-        """Say nothing."""
+        """Do nothing."""

@@ -13,7 +13,7 @@ from robench.base import Attack
 from robench.board.board import Board
 from robench.board.specs import HASH, AnyCell, Cell, Spec, TrainingSpec
 from robench.evaluation import Outcomes
-from robench.models.complexity import Costs
+from robench.models.complexity import Complexity
 
 
 class OutcomeEntry(Spec):
@@ -199,7 +199,7 @@ class RowResult:
     """A row of the board with its finished cells, one a seed, and what its network costs."""
 
     title: str
-    costs: Costs
+    costs: Complexity
     cells: tuple[CellResult, ...]
 
     @property

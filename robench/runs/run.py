@@ -4,18 +4,18 @@ from pathlib import Path
 
 import torch
 
-from robench.board.board import Arm, Board
+from robench.board.board import Board, RowSpec
 from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError, did_you_mean
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.models.checkpoint import Network
-from robench.models.complexity import Costs, count_costs
+from robench.models.complexity import Complexity, measure_complexity
 from robench.registry import attacks, backbones, defenses
-from robench.runs.cell import Workplace, run_cell, train_cell
+from robench.runs.cell import RunContext, run_cell, train_cell
 from robench.runs.check_cell import check_rows
 from robench.runs.measure_cell import measure_rows
-from robench.runs.progress import Silent, Watcher
+from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, Column, RowResult
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.workers import Load, tell
@@ -27,7 +27,7 @@ def run_board(
     out: Path,
     data_dir: Path | None = None,
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> BoardResult:
     """Train and attack what a board names; finished cells are taken from ``out/cells``.
 
@@ -36,26 +36,26 @@ def run_board(
         out: folder of the run store; a finished cell in it is not computed again.
         data_dir: where the data set is, or is downloaded to.
         device: where to work; the CPU by default.
-        watcher: told how the work goes.
+        reporter: told how the work goes.
 
     Raises:
         UserError: where the board names what is not there, before any work is done; or the
             data cannot be read or the results not written.
     """
-    place = _workplace(board, out, data_dir, device, watcher)
+    ctx = _context(board, out, data_dir, device, reporter)
     rows: list[RowResult] = []
     for arm, _ in board.rows():
-        cells = _cells(board, arm, place.dataset)
-        results = tuple(run_cell(cell, arm.title, place) for cell in cells)
-        rows.append(RowResult(arm.title, _costs(cells[0], place), results))
-    done = measure_rows(check_rows(board, tuple(rows), place), place)
-    return BoardResult(board, place.dataset.name, columns_of(board), done)
+        cells = _cells(board, arm, ctx.dataset)
+        results = tuple(run_cell(cell, arm.title, ctx) for cell in cells)
+        rows.append(RowResult(arm.title, _costs(cells[0], ctx), results))
+    done = measure_rows(check_rows(board, tuple(rows), ctx), ctx)
+    return BoardResult(board, ctx.dataset.name, columns_of(board), done)
 
 
 def columns_of(board: Board) -> dict[str, Column]:
     """Return what a board judges: the clean images, then its attacks."""
     evaluation = board.evaluation
-    built = {a: attacks.build(parse_call(a), evaluation.defaults) for a in evaluation.attacks}
+    built = {a: attacks.build(parse_expression(a), evaluation.defaults) for a in evaluation.attacks}
     return {"clean": Column(), **{name: Column.of(attack) for name, attack in built.items()}}
 
 
@@ -65,56 +65,56 @@ def train_row(
     out: Path,
     data_dir: Path | None = None,
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> CellFolder:
     """Train the first cell of a board without attacking it, and return its folder.
 
     The arguments and errors are those of :func:`run_board`.
     """
-    place = _workplace(board, out, data_dir, device, watcher)
+    ctx = _context(board, out, data_dir, device, reporter)
     arm, _ = board.rows()[0]
-    cell = _cells(board, arm, place.dataset)[0]
-    folder = place.store.open(cell)
-    with place.store.lock(folder):
+    cell = _cells(board, arm, ctx.dataset)[0]
+    folder = ctx.store.open(cell)
+    with ctx.store.lock(folder):
         if not folder.finished_training:
-            place.watcher.cell(arm.title, cell.seed, "training")
-            train_cell(cell, folder, place)
+            ctx.reporter.cell(arm.title, cell.seed, "training")
+            train_cell(cell, folder, ctx)
     return folder
 
 
-def _workplace(
+def _context(
     board: Board,
     out: Path,
     data_dir: Path | None,
     device: torch.device | None,
-    watcher: Watcher | None,
-) -> Workplace:
+    reporter: ProgressReporter | None,
+) -> RunContext:
     check_names(board)
     dataset = load_dataset(board.data.name, data_dir)
     tell(Load(board.data.name, data_dir))
     check_sizes(board, dataset)
-    return Workplace(
+    return RunContext(
         store=RunStore(out / "cells"),
         dataset=dataset,
         evaluation=board.evaluation,
         device=device or torch.device("cpu"),
-        watcher=watcher or Silent(),
+        reporter=reporter or NullReporter(),
     )
 
 
-def _cells(board: Board, arm: Arm, dataset: DataSet) -> list[Cell]:
-    plugin = defenses.plugin_hash(parse_call(arm.defense))
+def _cells(board: Board, arm: RowSpec, dataset: DataSet) -> list[Cell]:
+    plugin = defenses.plugin_hash(parse_expression(arm.defense))
     return board.cells(arm, dataset.name, dataset.fingerprint, plugin)
 
 
-def _costs(cell: Cell, place: Workplace) -> Costs:
+def _costs(cell: Cell, ctx: RunContext) -> Complexity:
     with torch.random.fork_rng():
-        model = Network.of(cell, place.dataset).build()
-    shape = (place.dataset.in_channels, *place.dataset.image_size)
-    return count_costs(
-        model.to(place.device).to(memory_format=torch.channels_last),
-        defenses.build(parse_call(cell.defense)),
-        torch.zeros(cell.training.batch_size, *shape, device=place.device),
+        model = Network.of(cell, ctx.dataset).build()
+    shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
+    return measure_complexity(
+        model.to(ctx.device).to(memory_format=torch.channels_last),
+        defenses.build(parse_expression(cell.defense)),
+        torch.zeros(cell.training.batch_size, *shape, device=ctx.device),
         precision=cell.training.precision,
     )
 
@@ -132,10 +132,10 @@ def check_names(board: Board) -> None:
             f"trained; take it out of 'external' and add it with 'robench submit --model'."
         )
     for arm, _ in board.rows():
-        defenses.build(parse_call(arm.defense))
+        defenses.build(parse_expression(arm.defense))
     _check_defaults(board)
     for attack in board.evaluation.attacks:
-        attacks.build(parse_call(attack), board.evaluation.defaults)
+        attacks.build(parse_expression(attack), board.evaluation.defaults)
     for model in {board.model, *(arm.model for arm, _ in board.rows() if arm.model)}:
         backbones.get(model.name)
 
@@ -144,7 +144,7 @@ def _check_defaults(board: Board) -> None:
     """Check that some attack has each default: misspelt, it would leave another radius in force."""
     known = attacks.options()
     for attack in board.evaluation.attacks:
-        known |= attacks.options(parse_call(attack))
+        known |= attacks.options(parse_expression(attack))
     for name in board.evaluation.defaults:
         if name not in known:
             raise UserError(
@@ -169,7 +169,7 @@ def check_sizes(board: Board, dataset: DataSet) -> None:
         cell = _cells(board, arm, dataset)[0]
         with torch.random.fork_rng():
             network = Network.of(cell, dataset).build()
-        defense = defenses.build(parse_call(arm.defense))
+        defense = defenses.build(parse_expression(arm.defense))
         with torch.no_grad():  # a penalty may be for layers that the network does not have
             defense.penalty(network)
             defense.after_step(network)

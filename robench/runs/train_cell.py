@@ -16,7 +16,7 @@ from robench.data import (
     subset,
 )
 from robench.errors import UserError
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.models.checkpoint import Network
 from robench.registry import defenses
 from robench.training.loop import Progress, fit
@@ -46,7 +46,7 @@ def fit_cell(
         model = Network.of(cell, dataset).build()
         epochs = fit(
             model,
-            defenses.build(parse_call(cell.defense)),
+            defenses.build(parse_expression(cell.defense)),
             cell.training,
             train,
             val,

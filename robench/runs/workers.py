@@ -17,7 +17,7 @@ from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.runs.train_cell import fit_cell
-from robench.system.processes import this_part
+from robench.system.processes import this_shard
 from robench.training.loop import TrainingDivergedError
 from robench.training.parallel import launch
 from robench.training.resume import TrainingFiles
@@ -45,7 +45,7 @@ def join(device: torch.device) -> bool:
     Args:
         device: the type of device to train on.
     """
-    part = this_part()
+    part = this_shard()
     if part.count > 1:
         launch(device, "float32")
     return part.rank == 0
@@ -57,14 +57,14 @@ def tell(order: Load | Train) -> None:
         distributed.broadcast_object_list([order])
 
 
-def let_go() -> None:
+def shutdown() -> None:
     """Tell the other processes that there is nothing more to do."""
-    if _connected() and this_part().rank == 0:
+    if _connected() and this_shard().rank == 0:
         distributed.broadcast_object_list([None])
         distributed.destroy_process_group()
 
 
-def help_out(device: torch.device) -> None:
+def worker_loop(device: torch.device) -> None:
     """Do what the leading process says, until it lets this one go."""
     dataset: DataSet | None = None
     while (order := _next_order()) is not None:

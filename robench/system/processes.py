@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """One process among ``count``."""
 
     rank: int = 0
@@ -23,9 +23,9 @@ class Part:
         return whole if self.count == 1 else whole.tensor_split(self.count)[self.rank]
 
 
-def this_part() -> Part:
+def this_shard() -> Shard:
     """Return which of ``torchrun``'s processes this is; the only one where it started none."""
-    return Part(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+    return Shard(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 
 def processes_here() -> int:

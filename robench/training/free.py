@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robench.system.processes import Part
+from robench.system.processes import Shard
 
 Update = Callable[[Tensor, Tensor], None]
 """Images and labels -> one backward pass and one step of the weights."""
@@ -47,15 +47,15 @@ def free_replays(
     return delta
 
 
-def starting_delta(carried: Tensor | None, images: Tensor, whole: int, part: Part) -> Tensor:
+def starting_delta(carried: Tensor | None, images: Tensor, whole: int, shard: Shard) -> Tensor:
     """Return zeros, or this process's part of what the last minibatch left.
 
     Args:
         carried: the perturbation of the last whole minibatch, of all processes.
         images: those of this process.
         whole: images of the minibatch in all processes; a short last one takes the first of them.
-        part: which process this is.
+        shard: which process this is.
     """
     if carried is None:
         return torch.zeros_like(images)
-    return part.of(carried[:whole])
+    return shard.of(carried[:whole])

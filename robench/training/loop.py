@@ -16,11 +16,11 @@ from robench.base import Defense
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images, ImageStream
 from robench.kernels.fast_convs import fast_convolutions
-from robench.system.processes import Part, this_part
+from robench.system.processes import Shard, this_shard
 from robench.training.free import free_replays, starting_delta
 from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides
-from robench.training.parallel import check_parts, gather, launch, total, whole_batch
+from robench.training.parallel import check_shards, gather, launch, total, whole_batch
 from robench.training.resume import Epoch, TrainingFiles, load_state, save_state, write_log
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
@@ -64,7 +64,7 @@ def fit(
     The state after an epoch and the seed fix everything that follows, so an interrupted
     training ends, after any number of resumes, with the same weights to the bit.
 
-    Where ``torchrun`` started several processes, each calls this and takes its part of every
+    Where ``torchrun`` started several processes, each calls this and takes its shard of every
     batch. Batch norms and gradients are those of the whole batch, so that the weights are, but for
     rounding, what one process would have trained; the first process writes the files. Dropout
     masks are alike in all processes, and differ from those of a single one.
@@ -86,22 +86,22 @@ def fit(
         UserError: where the checkpoint cannot be read or the files not written, or a batch has
             fewer images than there are processes.
     """
-    part = this_part()
+    shard = this_shard()
     fabric = launch(device, recipe.precision)
     batches = train.batch_count(recipe.batch_size)
-    check_parts(len(train), recipe.batch_size, batches, part)
+    check_shards(len(train), recipe.batch_size, batches, shard)
     with (
-        synced_norms(model, fabric.device) if part.count > 1 else nullcontext(),
+        synced_norms(model, fabric.device) if shard.count > 1 else nullcontext(),
         fast_convolutions(model),
     ):
         return _fit(
-            fabric, part, model, defense, recipe, train, val, augmentation, seed, files, progress
+            fabric, shard, model, defense, recipe, train, val, augmentation, seed, files, progress
         )
 
 
 def _fit(
     fabric: Fabric,
-    part: Part,
+    shard: Shard,
     model: nn.Module,
     defense: Defense,
     recipe: TrainingSpec,
@@ -166,12 +166,12 @@ def _fit(
             generator=generator,
             augmentation=augmentation,
             device=device,
-            part=part,
+            shard=shard,
         )
         for count, (images, labels) in enumerate(pairs, start=1):
             images = images.contiguous(memory_format=torch.channels_last)
             whole = whole_batch(len(train), recipe.batch_size, count - 1)
-            share = len(labels) * part.count / whole
+            share = len(labels) * shard.count / whole
             if recipe.method == "standard":
                 update(images, labels)
             else:
@@ -179,13 +179,13 @@ def _fit(
                     update,
                     images,
                     labels,
-                    starting_delta(carried, images, whole, part),
+                    starting_delta(carried, images, whole, shard),
                     replays=recipe.replays,
                     eps=recipe.eps,
                     step_size=recipe.step_size,
                 )
                 if recipe.carry_delta and whole == recipe.batch_size:
-                    carried = gather(fabric, delta, part)
+                    carried = gather(fabric, delta, shard)
             if time.perf_counter() - last_told > 0.2 or count == batches:
                 last_told = time.perf_counter()
                 progress(Progress(epoch, recipe.epochs, count, batches, meter.accuracy()))
@@ -199,7 +199,7 @@ def _fit(
                 lr,
                 meter.loss(),
                 meter.accuracy(),
-                _val_accuracy(fabric, part, model, val),
+                _val_accuracy(fabric, shard, model, val),
                 seconds,
                 meter.seen / replays / seconds,
             )
@@ -215,10 +215,10 @@ def accuracy(model: nn.Module, images: Images, device: torch.device) -> float:
     return _right(model, images, device) / len(images) if len(images) else math.nan
 
 
-def _val_accuracy(fabric: Fabric, part: Part, model: nn.Module, val: Images) -> float:
-    if part.count == 1 or not len(val):
+def _val_accuracy(fabric: Fabric, shard: Shard, model: nn.Module, val: Images) -> float:
+    if shard.count == 1 or not len(val):
         return accuracy(model, val, fabric.device)
-    mine = val.take(part.of(torch.arange(len(val))))
+    mine = val.take(shard.of(torch.arange(len(val))))
     right = torch.tensor(_right(model, mine, fabric.device), device=fabric.device)
     return int(total(fabric, right)) / len(val)
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from robench.errors import UserError
-from robench.system.processes import Part, processes_here, this_part
+from robench.system.processes import Shard, processes_here, this_shard
 
 PRECISION: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed"}
 
@@ -32,7 +32,7 @@ def launch(device: torch.device, precision: str) -> Fabric:
         device: where to train; of several processes, each takes its own of that type.
         precision: ``float32`` or ``bf16``.
     """
-    count = this_part().count
+    count = this_shard().count
     if count == 1:
         devices = 1 if device.index is None else [device.index]
         return Fabric(accelerator=device.type, devices=devices, precision=PRECISION[precision])
@@ -59,12 +59,12 @@ def total(fabric: Fabric, value: Tensor) -> Tensor:
     return summed
 
 
-def gather(fabric: Fabric, rows: Tensor, part: Part) -> Tensor:
+def gather(fabric: Fabric, rows: Tensor, shard: Shard) -> Tensor:
     """Return the rows of all processes, in their order; each has as many, or one more."""
-    if part.count == 1:
+    if shard.count == 1:
         return rows
-    sizes = torch.zeros(part.count, dtype=torch.int64, device=rows.device)
-    sizes[part.rank] = len(rows)
+    sizes = torch.zeros(shard.count, dtype=torch.int64, device=rows.device)
+    sizes[shard.rank] = len(rows)
     counts = total(fabric, sizes).tolist()
     padded = F.pad(rows, [0, 0] * (rows.ndim - 1) + [0, max(counts) - len(rows)])
     parts = fabric.all_gather(padded.contiguous())
@@ -77,15 +77,15 @@ def whole_batch(images: int, batch_size: int, index: int) -> int:
     return min(batch_size, images - index * batch_size)
 
 
-def check_parts(images: int, batch_size: int, batches: int, part: Part) -> None:
+def check_shards(images: int, batch_size: int, batches: int, shard: Shard) -> None:
     """Refuse batches that leave a process without an image.
 
     Raises:
         UserError: with the smallest batch.
     """
     smallest = whole_batch(images, batch_size, batches - 1)
-    if smallest < part.count:
+    if smallest < shard.count:
         raise UserError(
-            f"the last of the batches has {smallest} image(s) for {part.count} processes; "
+            f"the last of the batches has {smallest} image(s) for {shard.count} processes; "
             f"change training.batch_size, which is {batch_size}."
         )

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robench.attack_tools.libraries import contained, put_back
+from robench.attack_tools.libraries import isolated, undo_rounding
 from robench.attack_tools.threat_models import norms
 from robench.errors import UserError
 
@@ -26,7 +26,7 @@ def test_what_rounding_left_outside_is_put_back(
     images = torch.rand(4, 3, 5, 5, generator=generator)
     delta = torch.randn(4, 3, 5, 5, generator=generator)
     lengths = norms(delta, norm).view(-1, 1, 1, 1)  # type: ignore[arg-type]
-    found = put_back(images + delta / lengths * (eps + overshoot), images, (norm, eps))
+    found = undo_rounding(images + delta / lengths * (eps + overshoot), images, (norm, eps))
     sizes = norms(found.clamp(0, 1) - images, norm)  # type: ignore[arg-type]
     assert sizes.max() <= eps + 1e-6
 
@@ -34,13 +34,13 @@ def test_what_rounding_left_outside_is_put_back(
 def test_what_is_far_outside_is_left_for_the_check_to_tell() -> None:
     images = torch.full((2, 1, 2, 2), 0.5)
     far = images + 0.3
-    assert torch.equal(put_back(far, images, ("linf", 0.1)), far)
-    assert put_back(images + 0.7, images, None).max() > 1.1
+    assert torch.equal(undo_rounding(far, images, ("linf", 0.1)), far)
+    assert undo_rounding(images + 0.7, images, None).max() > 1.1
 
 
 def test_a_hair_outside_of_0_and_1_is_put_back() -> None:
     images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
-    found = put_back(torch.tensor([-5e-5, 1 + 5e-5]).view(2, 1, 1, 1), images, None)
+    found = undo_rounding(torch.tensor([-5e-5, 1 + 5e-5]).view(2, 1, 1, 1), images, None)
     assert found.flatten().tolist() == [0, 1]
 
 
@@ -48,7 +48,7 @@ def test_where_an_attack_broke_down_stands_the_clean_image() -> None:
     images = torch.rand(2, 1, 2, 2)
     found = images + 0.01
     found[0, 0, 0, 0] = torch.nan
-    assert torch.equal(put_back(found, images, None)[0], images[0])
+    assert torch.equal(undo_rounding(found, images, None)[0], images[0])
 
 
 def test_random_numbers_are_seeded_inside_and_put_back_outside() -> None:
@@ -56,7 +56,7 @@ def test_random_numbers_are_seeded_inside_and_put_back_outside() -> None:
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
     drawn = []
     for _ in range(2):
-        with contained("x", torch.Generator().manual_seed(3), device):
+        with isolated("x", torch.Generator().manual_seed(3), device):
             drawn.append((torch.rand(1).item(), np.random.rand(), random.random()))
     assert drawn[0] == drawn[1]
     assert torch.equal(torch.get_rng_state(), before[0])
@@ -67,7 +67,7 @@ def test_random_numbers_are_seeded_inside_and_put_back_outside() -> None:
 def test_a_bare_assertion_is_told_with_the_attack_s_name() -> None:
     with (
         pytest.raises(UserError, match=r"lib:X failed .*\(AssertionError: no reason given\)"),
-        contained("lib:X", torch.Generator(), torch.device("cpu")),
+        isolated("lib:X", torch.Generator(), torch.device("cpu")),
     ):
         raise AssertionError
 
@@ -75,6 +75,6 @@ def test_a_bare_assertion_is_told_with_the_attack_s_name() -> None:
 def test_out_of_memory_is_not_taken_for_a_failure() -> None:
     with (
         pytest.raises(MemoryError),
-        contained("lib:X", torch.Generator(), torch.device("cpu")),
+        isolated("lib:X", torch.Generator(), torch.device("cpu")),
     ):
         raise MemoryError

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robench.attack_tools.batching import keep_busy
+from robench.attack_tools.batching import run_batched
 from robench.errors import UserError
 
 
@@ -36,7 +36,7 @@ def test_every_sample_gets_the_steps_it_needs_in_full_batches(need: list[int], s
         return left[rows] == 0
 
     model = Model(size)
-    keep_busy(model, torch.arange(len(need)), advance)
+    run_batched(model, torch.arange(len(need)), advance)
     assert (left == 0).all()
     assert sum(batches) == sum(need)
     # A batch is only less than full when all that is left is in it.
@@ -64,7 +64,7 @@ def test_out_of_memory_halves_the_batch_says_so_and_loses_nothing(error: Excepti
 
     model = Model(8)
     with pytest.warns(UserWarning, match="out of memory with 4 images at a time: going on with 2"):
-        keep_busy(model, torch.arange(10), advance)
+        run_batched(model, torch.arange(10), advance)
     assert model.batch_size == 2
     assert (steps == 2).all()
 
@@ -77,7 +77,7 @@ def test_no_memory_for_one_image_is_told_in_a_sentence() -> None:
         pytest.warns(UserWarning, match="going on with 1"),
         pytest.raises(UserError, match=r"out of memory with 1 image\(s\) at a time"),
     ):
-        keep_busy(Model(2), torch.arange(3), advance)
+        run_batched(Model(2), torch.arange(3), advance)
 
 
 def test_other_errors_pass() -> None:
@@ -85,7 +85,7 @@ def test_other_errors_pass() -> None:
         raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes differ"):
-        keep_busy(Model(2), torch.arange(3), advance)
+        run_batched(Model(2), torch.arange(3), advance)
 
 
 def test_a_plain_function_is_given_all_at_once() -> None:
@@ -95,5 +95,5 @@ def test_a_plain_function_is_given_all_at_once() -> None:
         seen.append(len(rows))
         return torch.ones(len(rows), dtype=torch.bool)
 
-    keep_busy(lambda x: x, torch.arange(7), advance)
+    run_batched(lambda x: x, torch.arange(7), advance)
     assert seen == [7]

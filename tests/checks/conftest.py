@@ -7,7 +7,7 @@ import torch
 from faults import EPS, STEP, MakeSubject, attack
 from torch import Tensor, nn
 
-from robench.checks.context import Subject
+from robench.checks.context import CheckContext
 from robench.data import balanced_sample, load_dataset
 from robench.evaluation import Outcomes
 
@@ -29,8 +29,8 @@ def make_subject(digits: tuple[Tensor, Tensor]) -> MakeSubject:
         *,
         samples: int = 50,
         images: Tensor | None = None,
-    ) -> Subject:
-        return Subject(
+    ) -> CheckContext:
+        return CheckContext(
             model=model,
             images=digits[0][:samples] if images is None else images,
             labels=digits[1][:samples],

@@ -57,10 +57,10 @@ def test_a_few_samples_lost_to_the_last_iterate_are_no_failure(
 def test_what_the_board_has_is_not_attacked_again(
     make_subject: MakeSubject, digits_net: nn.Module
 ) -> None:
-    subject = make_subject(digits_net, BOARD)
+    context = make_subject(digits_net, BOARD)
     for check, _ in CHECKS.values():
-        check(subject)
-    assert subject.own == []
+        check(context)
+    assert context.own == []
 
 
 def test_columns_of_the_board_that_differ_in_steps_alone_are_compared(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from robench.commands.attack import Subject, attack_subject
+from robench.commands.attack import Target, attack_target
 from robench.commands.show import choose, show_attacks
 from robench.data import balanced_sample, load_dataset
 from robench.errors import UserError
@@ -19,16 +19,16 @@ ATTACKS = ["pgd-4", "simba(max_steps=30, samples=40)"]
 
 
 @pytest.fixture
-def subject(digits_net: nn.Module) -> Subject:
-    return Subject(digits_net, balanced_sample(load_dataset("digits").test, 60), "a net; digits")
+def target(digits_net: nn.Module) -> Target:
+    return Target(digits_net, balanced_sample(load_dataset("digits").test, 60), "a net; digits")
 
 
-def test_what_is_shown_is_what_the_evaluator_judged(subject: Subject, tmp_path: Path) -> None:
+def test_what_is_shown_is_what_the_evaluator_judged(target: Target, tmp_path: Path) -> None:
     gallery = show_attacks(
-        subject, ATTACKS, tmp_path / "a.png", classes="abcdefghij", defaults=BALL, images=7
+        target, ATTACKS, tmp_path / "a.png", classes="abcdefghij", defaults=BALL, images=7
     )
-    result = attack_subject(subject, ATTACKS, defaults=BALL)
-    clean, labels = subject.sample.images.float() / 255, subject.sample.labels
+    result = attack_target(target, ATTACKS, defaults=BALL)
+    clean, labels = target.sample.images.float() / 255, target.sample.labels
     for number, image in enumerate(gallery.clean.images):
         row = int((clean == image).flatten(1).all(1).nonzero()[0])
         assert row < 40  # seen by both attacks
@@ -49,17 +49,17 @@ def test_what_is_shown_is_what_the_evaluator_judged(subject: Subject, tmp_path: 
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-def test_the_same_call_gives_the_same_file(subject: Subject, tmp_path: Path) -> None:
+def test_the_same_call_gives_the_same_file(target: Target, tmp_path: Path) -> None:
     files = [tmp_path / "a.svg", tmp_path / "b.svg"]
     for path in files:
-        show_attacks(subject, ["pgd-2"], path, defaults=BALL, images=3)
+        show_attacks(target, ["pgd-2"], path, defaults=BALL, images=3)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_classes_without_names_are_numbered_and_all_are_shown_where_there_are_few(
     digits_net: nn.Module, tmp_path: Path
 ) -> None:
-    few = Subject(digits_net, balanced_sample(load_dataset("digits").test, 3), "t")
+    few = Target(digits_net, balanced_sample(load_dataset("digits").test, 3), "t")
     gallery = show_attacks(few, ["noise"], tmp_path / "a.png", defaults=BALL, images=8)
     assert len(gallery) == 3
     assert gallery.classes == tuple("0123456789")
@@ -75,10 +75,10 @@ def test_classes_without_names_are_numbered_and_all_are_shown_where_there_are_fe
     ],
 )
 def test_mistakes_are_told(
-    attacks: list[str], name: str, images: int, sentence: str, subject: Subject, tmp_path: Path
+    attacks: list[str], name: str, images: int, sentence: str, target: Target, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        show_attacks(subject, attacks, tmp_path / name, images=images)
+        show_attacks(target, attacks, tmp_path / name, images=images)
     assert not list(tmp_path.iterdir())
 
 

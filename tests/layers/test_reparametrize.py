@@ -8,7 +8,7 @@ from robench.errors import UserError
 from robench.layers.norms import fitting_groups, group_norm_like
 from robench.layers.reparametrize import reparametrize
 from robench.layers.selected import selected_convs
-from robench.layers.weight_cache import Kept
+from robench.layers.weight_cache import WeightCache
 
 
 class Recorder(nn.Module):
@@ -62,7 +62,7 @@ def test_frozen_weights_are_made_once_until_they_change() -> None:
 
 
 def test_what_is_kept_belongs_to_its_facts() -> None:
-    kept: Kept[int] = Kept()
+    kept: WeightCache[int] = WeightCache()
     weight = torch.zeros(3)
     counts = iter(range(10))
     assert kept.get(lambda: next(counts), [weight], "a") == 0
@@ -70,7 +70,7 @@ def test_what_is_kept_belongs_to_its_facts() -> None:
     assert kept.get(lambda: next(counts), [weight], "b") == 1
     weight.add_(1)
     assert kept.get(lambda: next(counts), [weight], "b") == 2
-    kept.forget()
+    kept.clear()
     assert kept.get(lambda: next(counts), [weight], "b") == 3
     weight.requires_grad_()
     assert kept.get(lambda: next(counts), [weight], "b") == 4

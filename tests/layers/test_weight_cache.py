@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import apply_defense
-from robench.layers.weight_cache import Kept
+from robench.layers.weight_cache import WeightCache
 
 COMPUTED = ["cayley", "conv_sn", "aol", "bjorck", "oni", "orthogonal", "sll", "convnorm",
             "weight_standardization"]  # fmt: skip
@@ -22,14 +22,14 @@ def made() -> Callable[[], int]:
 
 
 def test_a_value_is_made_once_for_frozen_sources(made: Callable[[], int]) -> None:
-    kept: Kept[int] = Kept()
+    kept: WeightCache[int] = WeightCache()
     weight, gain = torch.zeros(3), torch.zeros(1)
     assert len({kept.get(made, [weight, gain], (4, 4)) for _ in range(5)}) == 1
 
 
 @pytest.mark.parametrize("what", ["weight", "gain"])
 def test_a_change_in_place_of_any_source_makes_it_anew(what: str, made: Callable[[], int]) -> None:
-    kept: Kept[int] = Kept()
+    kept: WeightCache[int] = WeightCache()
     sources = {"weight": torch.zeros(3), "gain": torch.zeros(1)}
     first = kept.get(made, list(sources.values()))
     sources[what].add_(1)
@@ -37,7 +37,7 @@ def test_a_change_in_place_of_any_source_makes_it_anew(what: str, made: Callable
 
 
 def test_other_facts_dtypes_and_tensors_make_it_anew(made: Callable[[], int]) -> None:
-    kept: Kept[int] = Kept()
+    kept: WeightCache[int] = WeightCache()
     weight = torch.zeros(3)
     for number, (source, fact) in enumerate(
         [(weight, 1), (weight, 2), (weight, 1), (weight.double(), 1), (weight.clone(), 1)]
@@ -46,7 +46,7 @@ def test_other_facts_dtypes_and_tensors_make_it_anew(made: Callable[[], int]) ->
 
 
 def test_nothing_is_kept_while_a_gradient_could_be_asked_for(made: Callable[[], int]) -> None:
-    kept: Kept[int] = Kept()
+    kept: WeightCache[int] = WeightCache()
     weight = torch.zeros(3, requires_grad=True)
     assert [kept.get(made, [weight]) for _ in range(3)] == [0, 1, 2]
     with torch.no_grad():
@@ -56,16 +56,16 @@ def test_nothing_is_kept_while_a_gradient_could_be_asked_for(made: Callable[[], 
 
 
 def test_forgetting_makes_it_anew(made: Callable[[], int]) -> None:
-    kept: Kept[int] = Kept()
+    kept: WeightCache[int] = WeightCache()
     weight = torch.zeros(3)
     kept.get(made, [weight])
-    kept.forget()
+    kept.clear()
     assert kept.get(made, [weight]) == 1
 
 
 def test_a_value_of_a_tensor_that_is_gone_is_not_taken_for_that_of_a_new_one() -> None:
     for size in range(1, 200):  # the allocator soon gives the memory of the old to the new
-        kept: Kept[str] = Kept()
+        kept: WeightCache[str] = WeightCache()
         old = torch.zeros(size)
         kept.get(lambda: "old", [old])
         del old

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from robench.board.board import Arm, Board
+from robench.board.board import Board, RowSpec
 from robench.board.paper import Paper
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
@@ -19,7 +19,7 @@ from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import CellFile
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.table import compare_rows, leaderboard
-from robench.models.complexity import Costs
+from robench.models.complexity import Complexity
 from robench.runs.records import (
     BoardResult,
     CellResult,
@@ -39,7 +39,7 @@ COLUMNS = {
     "pgd-20": Column(BALL),
     "simba(samples=50)": Column(None, reports_queries=True),
 }
-COSTS = Costs(parameters=701_466, multiply_adds=35_046_656, training_memory_mib=79.3)
+COSTS = Complexity(parameters=701_466, multiply_adds=35_046_656, training_memory_mib=79.3)
 RADII = (0.0, EPS / 4, EPS / 2, EPS, 2 * EPS, 4 * EPS, 1.0)
 HONEST = ("more_steps", "more_restarts", "noise_floor", "eps_curve", "large_eps", "inside_ball")
 
@@ -76,7 +76,7 @@ def invent(
         title=title,
         description="Made by the tests.",
         paper=paper,
-        arms=tuple(Arm(defense="vanilla", label=row.title) for row in rows),
+        arms=tuple(RowSpec(defense="vanilla", label=row.title) for row in rows),
         seeds=tuple(seeds),
         data=DataSpec(name="digits"),
         model=ModelSpec(width=16),

@@ -17,7 +17,7 @@ from robench.board.loading import read_board
 from robench.errors import UserError
 from robench.leaderboard import export
 from robench.leaderboard.export import to_latex, to_markdown
-from robench.leaderboard.safe_csv import read_sheet
+from robench.leaderboard.safe_csv import read_safe_csv
 
 BOARDS = Path(__file__).parent / "tables"
 TEXT = ("group", "defense", "training", "recipe", "backbone", "dataset", "seeds", "flags",
@@ -33,7 +33,7 @@ HOSTILE = [
 def shipped(name: str) -> tuple[pd.DataFrame, Board]:
     folder = BOARDS / name
     text = (folder / "leaderboard.csv").read_bytes().decode()
-    return read_sheet(text, TEXT), read_board(folder / "board.toml")
+    return read_safe_csv(text, TEXT), read_board(folder / "board.toml")
 
 
 def named(name: str) -> tuple[pd.DataFrame, Board]:

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from robench.errors import UserError
-from robench.leaderboard.safe_csv import neutralise, read_sheet, restore, to_sheet
+from robench.leaderboard.safe_csv import escape, read_safe_csv, to_safe_csv, unescape
 from robench.leaderboard.table import to_csv
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"
@@ -57,9 +57,9 @@ def runs(cell: str) -> bool:
 @example("\t=1")
 @example('a","=1')
 def test_neutralised_text_is_restored_and_starts_no_formula(text: str) -> None:
-    safe = neutralise(text)
-    assert restore(safe) == text
-    assert restore(neutralise(safe)) == safe
+    safe = escape(text)
+    assert unescape(safe) == text
+    assert unescape(escape(safe)) == safe
     for cell in [safe, *re.split(r"[,;|\"\t\r\n]", safe)]:
         assert not cell or not begins_a_formula(cell)
 
@@ -69,12 +69,12 @@ def test_neutralised_text_is_restored_and_starts_no_formula(text: str) -> None:
              "it's", "", "8/255", "batchnorm, trained normally", "a = b - c"]
 )  # fmt: skip
 def test_ordinary_text_is_left_alone(text: str) -> None:
-    assert neutralise(text) == text
+    assert escape(text) == text
 
 
 @pytest.mark.parametrize("text", ["=cmd()", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"])  # noqa: RUF001
 def test_formulas_become_text(text: str) -> None:
-    assert neutralise(text).startswith("'")
+    assert escape(text).startswith("'")
 
 
 @settings(max_examples=300, deadline=None)
@@ -82,7 +82,7 @@ def test_formulas_become_text(text: str) -> None:
 def test_text_reads_back_to_the_letter(columns: list[str], data: st.DataObject) -> None:
     table = tables(columns, data, texts)
     pd.testing.assert_frame_equal(
-        read_sheet(to_sheet(table), columns), table, check_index_type=False, check_dtype=False
+        read_safe_csv(to_safe_csv(table), columns), table, check_index_type=False, check_dtype=False
     )
 
 
@@ -91,7 +91,7 @@ def test_text_reads_back_to_the_letter(columns: list[str], data: st.DataObject) 
 def test_a_cell_of_the_sheet_is_safe_for_every_reader(
     columns: list[str], data: st.DataObject
 ) -> None:
-    text = to_sheet(tables(columns, data, texts))
+    text = to_safe_csv(tables(columns, data, texts))
     for separator in ",;\t|":
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
             for cell in row:
@@ -101,9 +101,9 @@ def test_a_cell_of_the_sheet_is_safe_for_every_reader(
 @settings(max_examples=200, deadline=None)
 @given(values=st.lists(st.floats(allow_nan=True) | st.just(-0.0), min_size=1))
 def test_numbers_are_untouched_and_read_back_to_the_bit(values: list[float]) -> None:
-    text = to_sheet(pd.DataFrame({"a": values}), float_format=None)
+    text = to_safe_csv(pd.DataFrame({"a": values}), float_format=None)
     assert "'" not in text
-    found = read_sheet(text, ())["a"]
+    found = read_safe_csv(text, ())["a"]
     bits = [struct.pack("<d", math.nan if math.isnan(v) else v) for v in values]
     assert [struct.pack("<d", v) for v in found] == bits
 
@@ -112,25 +112,25 @@ def test_numbers_are_untouched_and_read_back_to_the_bit(values: list[float]) -> 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.booleans())
 def test_whole_numbers_and_truth_values_keep_their_kind(values: list[int], truth: bool) -> None:
     table = pd.DataFrame({"n": np.array(values, dtype=np.int64), "t": truth})
-    pd.testing.assert_frame_equal(read_sheet(to_sheet(table), ()), table)
+    pd.testing.assert_frame_equal(read_safe_csv(to_safe_csv(table), ()), table)
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_shipped_tables_are_sheets_as_they_are(path: Path) -> None:
     text = path.read_text()
-    table = read_sheet(text, TEXT)
-    assert to_sheet(table) == text == to_csv(table)
+    table = read_safe_csv(text, TEXT)
+    assert to_safe_csv(table) == text == to_csv(table)
     pd.testing.assert_frame_equal(
         table, pd.read_csv(path, dtype=dict.fromkeys(TEXT, object)).fillna(dict.fromkeys(TEXT, ""))
     )
 
 
 def test_a_hostile_name_in_a_real_table_harms_nothing_and_comes_back() -> None:
-    table = read_sheet((BOARDS / "quick" / "leaderboard.csv").read_text(), TEXT)
+    table = read_safe_csv((BOARDS / "quick" / "leaderboard.csv").read_text(), TEXT)
     names = ["=cmd()", "<script>alert(1)</script>", "-2+3|' /C calc'!A0", "a\r\n=b", '"=x"']
     table["defense"] = names
-    text = to_sheet(table)
-    assert list(read_sheet(text, TEXT)["defense"]) == names
+    text = to_safe_csv(table)
+    assert list(read_safe_csv(text, TEXT)["defense"]) == names
     assert ",'=cmd()," in text
     assert text.count("\n") > len(table)
 
@@ -138,9 +138,9 @@ def test_a_hostile_name_in_a_real_table_harms_nothing_and_comes_back() -> None:
 def test_missing_values_are_empty_and_windows_line_ends_are_read() -> None:
     whole = pd.array([1, None], dtype="Int64")
     table = pd.DataFrame({"n": whole, "x": [0.5, None], "s": ["", "b"]})
-    text = to_sheet(table)
+    text = to_safe_csv(table)
     assert text == "n,x,s\n1,0.5,\n,,b\n"
-    found = read_sheet(text.replace("\n", "\r\n"), {"s"})
+    found = read_safe_csv(text.replace("\n", "\r\n"), {"s"})
     assert found["s"].tolist() == ["", "b"]
     assert math.isnan(found["n"][1])
 
@@ -158,4 +158,4 @@ def test_missing_values_are_empty_and_windows_line_ends_are_read() -> None:
 )
 def test_what_is_damaged_is_told_in_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        read_sheet(text, ())
+        read_safe_csv(text, ())

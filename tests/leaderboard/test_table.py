@@ -14,7 +14,7 @@ from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, Train
 from robench.cli.tables import leaderboard_table
 from robench.evaluation import Outcomes
 from robench.leaderboard.table import TIMING_COLUMNS, compare_rows, leaderboard, to_csv
-from robench.models.complexity import Costs
+from robench.models.complexity import Complexity
 from robench.runs.records import (
     BoardResult,
     CellResult,
@@ -28,7 +28,7 @@ from robench.runs.records import (
 )
 from robench.runs.run import columns_of
 
-COSTS = Costs(parameters=1234, multiply_adds=5678, training_memory_mib=9.5)
+COSTS = Complexity(parameters=1234, multiply_adds=5678, training_memory_mib=9.5)
 ATTACKS = ("fgsm", "simba(samples=10)")
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robench import apply_defense
 from robench.base import Defense
-from robench.models.complexity import Costs, count_costs
+from robench.models.complexity import Complexity, measure_complexity
 from robench.registry import defenses
 
 IMAGES = torch.zeros(8, 3, 16, 16)
@@ -22,8 +22,8 @@ def network(defense: str = "batchnorm", width: int = 8) -> nn.Module:
     return apply_defense(nn.Sequential(*layers, *head), defense)
 
 
-def costs(defense: str = "batchnorm", width: int = 8, images: Tensor = IMAGES) -> Costs:
-    return count_costs(network(defense, width), Defense(), images)
+def costs(defense: str = "batchnorm", width: int = 8, images: Tensor = IMAGES) -> Complexity:
+    return measure_complexity(network(defense, width), Defense(), images)
 
 
 def test_multiply_adds_are_those_of_the_convolutions_and_the_head() -> None:
@@ -45,7 +45,7 @@ def test_parameters_are_those_that_are_trained() -> None:
     assert costs().parameters == 9 * (3 * 8 + 8 * 8) + 4 * 8 + 8 * 10 + 10
     model = network()
     next(model.parameters()).requires_grad_(False)
-    assert count_costs(model, Defense(), IMAGES).parameters == costs().parameters - 9 * 3 * 8
+    assert measure_complexity(model, Defense(), IMAGES).parameters == costs().parameters - 9 * 3 * 8
     assert not next(model.parameters()).requires_grad
 
 
@@ -59,7 +59,7 @@ def test_memory_grows_with_the_batch_and_the_activations() -> None:
 
 def test_bf16_takes_less_memory() -> None:
     full, half = (
-        count_costs(network(), Defense(), IMAGES, precision=p) for p in ("float32", "bf16")
+        measure_complexity(network(), Defense(), IMAGES, precision=p) for p in ("float32", "bf16")
     )
     assert half.training_memory_mib < full.training_memory_mib
 
@@ -68,8 +68,8 @@ def test_counting_twice_gives_the_same_and_changes_nothing() -> None:
     model = network("convnorm").train()
     before = copy.deepcopy(model.state_dict())
     entry = defenses.get("convnorm").build()
-    first = count_costs(model, entry, IMAGES)
-    assert count_costs(model, entry, IMAGES) == first
+    first = measure_complexity(model, entry, IMAGES)
+    assert measure_complexity(model, entry, IMAGES) == first
     assert model.training
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in model.parameters())

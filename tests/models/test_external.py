@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from robench.errors import UserError
-from robench.models.external import load_external, load_foreign_weights
+from robench.models.external import load_external, load_third_party_weights
 
 SOURCE = """
 import torch
@@ -76,7 +76,7 @@ def test_weights_in_every_usual_wrapping(
 def test_old_checkpoints_lack_the_counters_of_batch_norms(folder: Path) -> None:
     state = {k: v for k, v in theirs().state_dict().items() if "num_batches" not in k}
     torch.save(state, folder / "old.pt")
-    load_foreign_weights(folder / "old.pt", theirs())
+    load_third_party_weights(folder / "old.pt", theirs())
 
 
 class Harmful:
@@ -92,22 +92,22 @@ def test_a_pickle_is_refused_and_not_executed(folder: Path) -> None:
     torch.save(theirs(), folder / "whole.pt")
     for name in ("evil.pt", "plain.pt", "whole.pt"):
         with pytest.raises(UserError, match=r"\.pt (holds Python objects|is not a whole file)"):
-            load_foreign_weights(folder / name, theirs())
+            load_third_party_weights(folder / name, theirs())
     assert not (folder / "harm").exists()
 
 
 def test_whose_weights_do_not_fit_is_told_by_a_tensor(folder: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), folder / "other.pt")
     with pytest.raises(UserError, match=r"weights of another model: '0.weight' is missing"):
-        load_foreign_weights(folder / "other.pt", theirs())
+        load_third_party_weights(folder / "other.pt", theirs())
     torch.save([1, 2], folder / "list.pt")
     with pytest.raises(UserError, match="holds a list, not a state dict of tensors"):
-        load_foreign_weights(folder / "list.pt", theirs())
+        load_third_party_weights(folder / "list.pt", theirs())
     (folder / "cut.pt").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(UserError, match=r"cut.pt is not a whole file of torch.save"):
-        load_foreign_weights(folder / "cut.pt", theirs())
+        load_third_party_weights(folder / "cut.pt", theirs())
     with pytest.raises(UserError, match="there is no file"):
-        load_foreign_weights(folder / "none.pt", theirs())
+        load_third_party_weights(folder / "none.pt", theirs())
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import torch
 
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import Images, load_dataset
-from robench.runs.cell import Workplace, judged_images, outcome_key, run_cell
-from robench.runs.progress import Silent
+from robench.runs.cell import RunContext, evaluation_images, outcome_key, run_cell
+from robench.runs.progress import NullReporter
 from robench.runs.store import RunStore
 from robench.runs.train_cell import training_data
 
@@ -28,14 +28,14 @@ def cell(**changes: Any) -> Cell:
     return Cell.model_validate(values | changes)
 
 
-def place(root: Path, watcher: Any = None, **evaluation: Any) -> Workplace:
+def ctx(root: Path, reporter: Any = None, **evaluation: Any) -> RunContext:
     settings = {"attacks": ("fgsm",), "samples": 30} | evaluation
-    return Workplace(
+    return RunContext(
         store=RunStore(root),
         dataset=DATASET,
         evaluation=EvaluationSpec.model_validate(settings),
         device=torch.device("cpu"),
-        watcher=watcher or Silent(),
+        reporter=reporter or NullReporter(),
     )
 
 
@@ -67,26 +67,28 @@ def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() ->
 
 
 def test_every_cell_is_judged_on_the_same_images() -> None:
-    assert torch.equal(judged_images(DATASET, 20).images, judged_images(DATASET, 50).images[:20])
+    assert torch.equal(
+        evaluation_images(DATASET, 20).images, evaluation_images(DATASET, 50).images[:20]
+    )
 
 
 def test_outcomes_are_named_after_all_that_they_depend_on(tmp_path: Path) -> None:
     keys = [
-        outcome_key("fgsm", place(tmp_path)),
-        outcome_key("fgsm(eps=0.1)", place(tmp_path)),
-        outcome_key("fgsm(samples=5)", place(tmp_path)),
-        outcome_key("fgsm", place(tmp_path, samples=40)),
-        outcome_key("fgsm", place(tmp_path, defaults={"eps": 0.2})),
-        outcome_key("clean", place(tmp_path)),
+        outcome_key("fgsm", ctx(tmp_path)),
+        outcome_key("fgsm(eps=0.1)", ctx(tmp_path)),
+        outcome_key("fgsm(samples=5)", ctx(tmp_path)),
+        outcome_key("fgsm", ctx(tmp_path, samples=40)),
+        outcome_key("fgsm", ctx(tmp_path, defaults={"eps": 0.2})),
+        outcome_key("clean", ctx(tmp_path)),
     ]
     assert len(set(keys)) == 6
     assert (
-        outcome_key("fgsm(eps=0.1)", place(tmp_path)).split("-")[-1]
-        == (outcome_key("fgsm", place(tmp_path, defaults={"eps": 0.1})).split("-")[-1])
+        outcome_key("fgsm(eps=0.1)", ctx(tmp_path)).split("-")[-1]
+        == (outcome_key("fgsm", ctx(tmp_path, defaults={"eps": 0.1})).split("-")[-1])
     )
 
 
-class Telling(Silent):
+class Telling(NullReporter):
     """Remembers the states that it is told."""
 
     def __init__(self) -> None:
@@ -98,9 +100,9 @@ class Telling(Silent):
 
 def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
     first, second, third = Telling(), Telling(), Telling()
-    before = run_cell(cell(), "a", place(tmp_path, first))
-    after = run_cell(cell(), "a", place(tmp_path, second))
-    run_cell(cell(), "a", place(tmp_path, third, attacks=("fgsm", "noise")))
+    before = run_cell(cell(), "a", ctx(tmp_path, first))
+    after = run_cell(cell(), "a", ctx(tmp_path, second))
+    run_cell(cell(), "a", ctx(tmp_path, third, attacks=("fgsm", "noise")))
     assert first.states == ["training", "attacking"]
     assert second.states == ["stored"]
     assert third.states == ["attacking"]
@@ -108,7 +110,7 @@ def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
 
 
 def test_the_manifest_says_what_the_figures_stand_on(tmp_path: Path) -> None:
-    evidence = run_cell(cell(), "a", place(tmp_path)).evidence
+    evidence = run_cell(cell(), "a", ctx(tmp_path)).evidence
     manifest = evidence.manifest
     assert evidence.cell == cell()
     assert manifest is not None
@@ -119,8 +121,8 @@ def test_the_manifest_says_what_the_figures_stand_on(tmp_path: Path) -> None:
 
 
 def test_the_manifest_of_a_board_leaves_out_the_outcomes_of_others(tmp_path: Path) -> None:
-    run_cell(cell(), "a", place(tmp_path))
-    other = place(tmp_path, attacks=("noise",))
+    run_cell(cell(), "a", ctx(tmp_path))
+    other = ctx(tmp_path, attacks=("noise",))
     manifest = run_cell(cell(), "a", other).evidence.manifest
     assert manifest is not None
     assert set(manifest.outcomes) == {outcome_key("clean", other), outcome_key("noise", other)}
@@ -128,14 +130,14 @@ def test_the_manifest_of_a_board_leaves_out_the_outcomes_of_others(tmp_path: Pat
 
 def test_more_images_of_an_attack_with_a_count_of_its_own_are_attacked(tmp_path: Path) -> None:
     named = ("fgsm(samples=20)",)
-    few = run_cell(cell(), "a", place(tmp_path, attacks=named, samples=10))
-    more = run_cell(cell(), "a", place(tmp_path, attacks=named, samples=30))
+    few = run_cell(cell(), "a", ctx(tmp_path, attacks=named, samples=10))
+    more = run_cell(cell(), "a", ctx(tmp_path, attacks=named, samples=30))
     assert len(few.outcomes[named[0]]) == 10
     assert len(more.outcomes[named[0]]) == 20
 
 
 def test_outcomes_whose_file_was_removed_are_made_again(tmp_path: Path) -> None:
-    where = place(tmp_path)
+    where = ctx(tmp_path)
     before = run_cell(cell(), "a", where)
     where.store.open(cell()).outcomes(outcome_key("fgsm", where)).unlink()
     assert run_cell(cell(), "a", where).digest == before.digest

@@ -9,10 +9,10 @@ from torch import nn
 
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation
-from robench.expressions import parse_call
+from robench.expressions import parse_expression
 from robench.models.build import apply_defense
 from robench.registry import defenses
-from robench.system.processes import this_part
+from robench.system.processes import this_shard
 from robench.training.loop import fit
 from robench.training.resume import TrainingFiles
 
@@ -31,7 +31,7 @@ def network(defense: str) -> nn.Module:
     layers = [nn.Conv2d(1, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU()]
     layers += [nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
     plain = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 16, 2))
-    return apply_defense(plain, defenses.build(parse_call(defense)))
+    return apply_defense(plain, defenses.build(parse_expression(defense)))
 
 
 def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dict[str, object]:
@@ -43,7 +43,7 @@ def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dic
     )  # fmt: skip
     model = network(name)
     rows = fit(
-        model, defenses.build(parse_call(name)), recipe, stripes(75, 0), stripes(21, 1),
+        model, defenses.build(parse_expression(name)), recipe, stripes(75, 0), stripes(21, 1),
         augmentation=Augmentation(crop_padding=1), seed=5, device=torch.device("cpu"),
         files=files,
     )  # fmt: skip
@@ -61,7 +61,7 @@ def main(out: Path) -> None:
     files = TrainingFiles(log=out / "training.csv", checkpoint=out / "checkpoint.pt")
     train("carried", epochs=1, files=files)
     results["resumed"] = train("carried", files=files)
-    if this_part().rank == 0:
+    if this_shard().rank == 0:
         torch.save(results, out / "results.pt")
 
 

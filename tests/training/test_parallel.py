@@ -11,8 +11,8 @@ import torch
 from fit_in_parts import CASES, train
 
 from robench.errors import UserError
-from robench.system.processes import Part
-from robench.training.parallel import check_parts, whole_batch
+from robench.system.processes import Shard
+from robench.training.parallel import check_shards, whole_batch
 
 SCRIPT = Path(__file__).parent / "fit_in_parts.py"
 
@@ -68,13 +68,13 @@ def test_an_interrupted_training_of_two_goes_on_to_the_same_weights(
 
 def test_parts_follow_one_another_and_make_up_the_batch() -> None:
     rows = torch.arange(11)
-    parts = [Part(rank, 3).of(rows) for rank in range(3)]
+    parts = [Shard(rank, 3).of(rows) for rank in range(3)]
     assert torch.equal(torch.cat(parts), rows)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_a_batch_with_an_image_too_few_is_refused() -> None:
     assert [whole_batch(20, 8, i) for i in range(3)] == [8, 8, 4]
-    check_parts(20, 8, 3, Part(0, 4))
+    check_shards(20, 8, 3, Shard(0, 4))
     with pytest.raises(UserError, match=r"4 image\(s\) for 5 processes"):
-        check_parts(20, 8, 3, Part(0, 5))
+        check_shards(20, 8, 3, Shard(0, 5))

@@ -1,6 +1,5 @@
-"""What a person sees: progress bars and tables, by Rich."""
+"""Tables on the console, by Rich."""
 
-from robench.cli.progress_bar import ScreenWatcher
 from robench.cli.tables.boards import (
     flag_lines,
     leaderboard_table,
@@ -17,7 +16,6 @@ from robench.cli.tables.networks import (
 )
 
 __all__ = [
-    "ScreenWatcher",
     "cross_check_table",
     "defenses_table",
     "entries_table",

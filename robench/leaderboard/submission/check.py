@@ -10,7 +10,7 @@ from robench.leaderboard.audit import audit
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import NOT, draw_rows, rerun
 from robench.leaderboard.submission.inspection import inspect_submission
-from robench.runs.progress import Watcher
+from robench.runs.progress import ProgressReporter
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ def check_submission(
     data: str | None = None,
     data_dir: Path | None = None,
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
     rows: str = "all",
     seed: int = 0,
 ) -> Checked:
@@ -55,7 +55,7 @@ def check_submission(
         data: the data set; that of the board if left out.
         data_dir: where the data set is, or is downloaded to.
         device: where to work; the CPU by default.
-        watcher: told how the work goes.
+        reporter: told how the work goes.
         rows: how many of the rows to attack again, or ``all``.
         seed: of the rows that are drawn.
 
@@ -73,7 +73,7 @@ def check_submission(
         data=data,
         data_dir=data_dir,
         device=device,
-        watcher=watcher,
+        reporter=reporter,
         trust_code=trust_code,
     )
     missed = [

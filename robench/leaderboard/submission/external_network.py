@@ -10,9 +10,9 @@ from robench.data import load_dataset
 from robench.errors import UserError
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
-from robench.runs.cell import Workplace
+from robench.runs.cell import RunContext
 from robench.runs.external_row import check_library_options, judge_row, load_own
-from robench.runs.progress import Silent, Watcher
+from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult
 from robench.runs.run import columns_of
 from robench.runs.store import CellFolder, RunStore
@@ -28,7 +28,7 @@ def external_submission(
     data: str | None = None,
     data_dir: Path | None = None,
     device: torch.device | None = None,
-    watcher: Watcher | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> list[Path]:
     """Judge somebody's own network as the cells of a board are, and write it as a submission.
 
@@ -46,7 +46,7 @@ def external_submission(
         data: the data set; that of the board if left out.
         data_dir: where the data set is, or is downloaded to.
         device: where to work; the CPU by default.
-        watcher: told how the work goes.
+        reporter: told how the work goes.
 
     Returns:
         The files.
@@ -78,15 +78,15 @@ def external_submission(
         }
     )
     with tempfile.TemporaryDirectory() as scratch:
-        place = Workplace(
+        ctx = RunContext(
             store=RunStore(Path(scratch)),
             dataset=dataset,
             evaluation=board.evaluation,
             device=device or torch.device("cpu"),
-            watcher=watcher or Silent(),
+            reporter=reporter or NullReporter(),
         )
-        row = judge_row(title, cell, model, content, own, place)
+        row = judge_row(title, cell, model, content, own, ctx)
         result = BoardResult(own, dataset.name, columns, (row,))
-        stored = CellFolder(place.store.root / cell.key).weights
+        stored = CellFolder(ctx.store.root / cell.key).weights
         codes = [Path(architecture.partition(":")[0])] if cell.file else []
         return publish(result, {cell.key: stored}, codes, folder)
