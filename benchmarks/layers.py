@@ -25,7 +25,6 @@ from plain import PlainConvNorm
 from torch import Tensor, nn
 
 from robench.base import Defense
-from robench.expressions import parse_expression
 from robench.kernels.fast_convs import fast_convolutions
 from robench.models.build import apply_defense, build_model
 from robench.models.complexity import measure_complexity
@@ -136,7 +135,7 @@ def measure(
     """Return a row a shape, and what the whole network takes: a benchmark's case."""
     rows, mine_of_all, others_of_all = [], [], []
     for shape, count in layers.items():
-        defense = defenses.build(parse_expression(name))
+        defense = defenses.build(name)
         ours, theirs = Subject(defense, shape, arguments), Subject(peer, shape, arguments)
         mine, others = compare(ours, theirs, precision, arguments.rounds)
         mine_of_all.append([count * seconds for seconds in mine])
@@ -167,7 +166,7 @@ def main() -> None:
     if arguments.quick:
         arguments.width, arguments.rounds, arguments.defenses = 16, 3, "convnorm,spectral_norm"
     keep_freed_memory()
-    batchnorm = defenses.build(parse_expression("batchnorm"))
+    batchnorm = defenses.build("batchnorm")
     rows, cases, layers = [], {}, shapes(arguments.width)
     for name in arguments.defenses.split(","):
         peers: dict[str, tuple[str, Defense]] = {f"{name}/{{}}/conv+bn": (name, batchnorm)}

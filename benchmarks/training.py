@@ -23,7 +23,6 @@ from torch import nn
 from robench.base import Defense
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, DataSet, Images, load_dataset
-from robench.expressions import parse_expression
 from robench.models.build import build_model
 from robench.models.complexity import measure_complexity
 from robench.registry import defenses
@@ -49,7 +48,7 @@ def ours(
     name: str, precision: str, dataset: DataSet, images: Images, arguments: argparse.Namespace
 ) -> float:
     """Return the seconds of the second epoch of two."""
-    defense = defenses.build(parse_expression(name))
+    defense = defenses.build(name)
     rows = fit(
         network(defense, dataset, arguments.width), defense, recipe(precision, arguments), images,
         images.take(torch.arange(0)), augmentation=AUGMENTATION, seed=0,
@@ -59,7 +58,7 @@ def ours(
 
 
 def theirs(name: str, dataset: DataSet, images: Images, arguments: argparse.Namespace) -> float:
-    defense = PlainConvNorm() if name == "convnorm" else defenses.build(parse_expression(name))
+    defense = PlainConvNorm() if name == "convnorm" else defenses.build(name)
     return train_plainly(
         network(defense, dataset, arguments.width), recipe("float32", arguments), images,
         AUGMENTATION, torch.device(arguments.device),
@@ -73,7 +72,7 @@ def recipe(precision: str, arguments: argparse.Namespace) -> TrainingSpec:
 
 
 def memory(name: str, precision: str, dataset: DataSet, arguments: argparse.Namespace) -> float:
-    defense = defenses.build(parse_expression(name))
+    defense = defenses.build(name)
     model = network(defense, dataset, arguments.width).to(memory_format=torch.channels_last)
     images = torch.rand(arguments.batch, dataset.in_channels, *dataset.image_size)
     return (

@@ -1,6 +1,7 @@
 from .base import Adversarial as Adversarial
 from .base import Attack as Attack
 from .base import Defense as Defense
+from .base import LogitsModel as LogitsModel
 from .commands.train import train as train
 from .data import DataSet as DataSet
 from .data import load_dataset as load_dataset
@@ -14,6 +15,7 @@ from .leaderboard.published import Leaderboard as Leaderboard
 from .models.build import build_model as build_model
 from .models.defend import apply_defense as apply_defense
 from .models.frozen import frozen_stats as frozen_stats
+from .plugins import load_plugin as load_plugin
 from .registry import register_attack as register_attack
 from .registry import register_backbone as register_backbone
 from .registry import register_dataset as register_dataset

@@ -2,14 +2,13 @@
 
 Entries come from three places: the suite's own files (``defenses/``, ``attacks/``, ...), the entry
 points ``robench.defenses``, ``robench.attacks``, ``robench.datasets`` and ``robench.backbones`` of
-installed packages, and a user's own file (``--plugin FILE``). The first look-up imports the first
-two.
+installed packages, and a user's own file (:mod:`robench.plugins`). The first look-up imports the
+first two.
 """
 
 import ast
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import re
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
-from traceback import extract_tb
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -26,7 +24,7 @@ from torch import nn
 
 from robench.base import Attack, Defense
 from robench.errors import UserError, did_you_mean
-from robench.expressions import Expression, number
+from robench.expressions import Expression, number, parse_expression
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -87,7 +85,7 @@ class Registry(Generic[T]):
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UserError(
                 f"'{name}' cannot name a {self.kind}: use lower-case letters, digits and _, "
-                f"starting with a letter, e.g. '{_as_name(name)}'."
+                f"starting with a letter, e.g. '{as_name(name)}'."
             )
 
         def decorate(target: Target) -> Target:
@@ -123,40 +121,41 @@ class Registry(Generic[T]):
             raise UserError(f"no {self.kind} is named '{name}'; {near}")
         return self._entries[name]
 
-    def plugin_hash(self, call: Expression) -> str | None:
+    def plugin_hash(self, expression: str) -> str | None:
         """Return the hash of the user's file that an entry comes from; None for other entries.
 
         What a plugin computes changes while its author works on it, so results are kept apart
         by its text; comments and layout do not count.
         """
-        file = self.get(self._resolve(call).name).file
-        if file not in _plugins:
+        file = self.get(self._resolve(expression).name).file
+        if file not in plugin_files:
             return None
         code = ast.dump(ast.parse(Path(file).read_text(encoding="utf-8")))
         return hashlib.sha256(code.encode()).hexdigest()[:16]
 
-    def options(self, call: Expression | None = None) -> set[str]:
+    def options(self, expression: str | None = None) -> set[str]:
         """Return the names of the options of one entry, or of all.
 
         Raises:
             UserError: for an unknown name.
         """
-        names = list(self) if call is None else [self._resolve(call).name]
+        names = list(self) if expression is None else [self._resolve(expression).name]
         return {option for name in names for option in _options(self.get(name))}
 
-    def build(self, call: Expression, defaults: Mapping[str, Any] | None = None) -> T:
-        """Build the entry that ``call`` names, its options checked against its signature.
+    def build(self, expression: str | Expression, defaults: Mapping[str, Any] | None = None) -> T:
+        """Build the entry that an expression names, its options checked against its signature.
 
         ``pgd-20`` is short for ``pgd(steps=20)`` where the entry has the option ``steps``.
 
         Args:
-            call: the entry's name and options.
-            defaults: values for those options of the entry that ``call`` leaves out; names
+            expression: the entry's name and options, as text or parsed.
+            defaults: values for those options of the entry that the expression leaves out; names
                 that the entry does not have are passed over.
 
         Raises:
             UserError: for an unknown name or option, or a value of the wrong type or range.
         """
+        call = parse_expression(expression) if isinstance(expression, str) else expression
         resolved = self._resolve(call)
         options = resolved.options
         entry = self.get(resolved.name)
@@ -192,8 +191,10 @@ class Registry(Generic[T]):
         self.discover()
         return name in self._entries
 
-    def _resolve(self, call: Expression) -> Expression:
+    def _resolve(self, expression: str | Expression) -> Expression:
+        """Return the expression with a shorthand such as ``pgd-20`` spelled out."""
         self.discover()
+        call = parse_expression(expression) if isinstance(expression, str) else expression
         short = re.fullmatch(r"(.+)-(\d+)", call.name)
         if call.name in self._entries or not short or short[1] not in self._entries:
             return call
@@ -222,45 +223,17 @@ attacks: Registry[Attack] = Registry("attack", "robench.attacks", "robench.attac
 datasets: Registry[Any] = Registry("data set", "robench.data", "robench.datasets")
 backbones: Registry[nn.Module] = Registry("backbone", "robench.models.build", "robench.backbones")
 
+REGISTRIES: tuple[Registry[Any], ...] = (defenses, attacks, datasets, backbones)
+"""All of them."""
+
+plugin_files: set[str] = set()
+"""Users' own files that were loaded by :func:`robench.plugins.load_plugin`."""
+
 register_defense = defenses.register
 register_attack = attacks.register
 register_attack_library = attacks.register_library
 register_dataset = datasets.register
 register_backbone = backbones.register
-
-
-_plugins: set[str] = set()
-
-
-def load_plugin(path: str | Path) -> None:
-    """Import a user's file, so that what it registers can be named.
-
-    Raises:
-        UserError: where there is no such Python file or it raises.
-    """
-    file = Path(path).resolve()
-    if not file.is_file() or file.suffix != ".py":
-        raise UserError(f"plugin '{path}' is not a Python file that exists.")
-    for registry in (defenses, attacks, datasets, backbones):
-        registry.discover()
-    _plugins.add(str(file))
-    if any(_same_file(module, file) for module in list(sys.modules.values())):
-        return
-    name = f"robench_plugin_{_as_name(file.stem)}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while it is executed
-    try:
-        spec.loader.exec_module(module)
-    except UserError:
-        del sys.modules[name]
-        raise
-    except Exception as error:
-        del sys.modules[name]
-        line = _line_in(error, file)
-        raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
 
 
 def missing_package(entry: Entry[Any]) -> str | None:
@@ -309,16 +282,7 @@ def _file_of(target: Any) -> str:
     return str(Path(str(file)).resolve()) if file else f"<{target.__module__}>"  # <...>: a notebook
 
 
-def _as_name(text: str) -> str:
+def as_name(text: str) -> str:
+    """Return the name that is nearest to ``text`` and valid for an entry."""
     name = re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")
     return name if name[:1].isalpha() else f"my_{name}".rstrip("_")
-
-
-def _same_file(module: Any, file: Path) -> bool:
-    other = getattr(module, "__file__", None)
-    return bool(other) and Path(str(other)).resolve() == file
-
-
-def _line_in(error: BaseException, file: Path) -> str:
-    lines = [f.lineno for f in extract_tb(error.__traceback__) if Path(f.filename) == file]
-    return f" in line {lines[-1]}" if lines else ""

@@ -10,8 +10,8 @@ import pytest
 import robench.registry as module
 from robench.base import Defense
 from robench.errors import UserError
-from robench.expressions import parse_expression
-from robench.registry import Registry, attacks, defenses, load_plugin
+from robench.plugins import load_plugin
+from robench.registry import Registry, attacks, defenses
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -52,12 +52,12 @@ def registry() -> Registry[Defense]:
 @pytest.fixture(autouse=True)
 def _forget_what_tests_register() -> Iterator[None]:
     defenses.discover()
-    before, plugins = dict(defenses._entries), set(module._plugins)
+    before, plugins = dict(defenses._entries), set(module.plugin_files)
     yield
     defenses._entries.clear()
     defenses._entries.update(before)
-    module._plugins.clear()
-    module._plugins.update(plugins)
+    module.plugin_files.clear()
+    module.plugin_files.update(plugins)
 
 
 def write_plugin(path: Path, name: str) -> Path:
@@ -82,17 +82,17 @@ def test_an_entry_knows_its_first_line_and_reference(registry: Registry[Defense]
 
 
 def test_options_are_checked_and_converted(registry: Registry[Defense]) -> None:
-    built = registry.build(parse_expression('gain(factor="1/4")'))
+    built = registry.build('gain(factor="1/4")')
     assert built.factor == 0.25  # type: ignore[attr-defined]
 
 
 def test_defaults_fill_only_options_that_the_entry_has(registry: Registry[Defense]) -> None:
-    built = registry.build(parse_expression("gain(factor=3)"), {"factor": 2, "mode": "b", "eps": 1})
+    built = registry.build("gain(factor=3)", {"factor": 2, "mode": "b", "eps": 1})
     assert (built.factor, built.mode) == (3.0, "b")  # type: ignore[attr-defined]
 
 
 def test_a_number_after_a_dash_is_the_number_of_steps(registry: Registry[Defense]) -> None:
-    assert registry.build(parse_expression("gain-7")).steps == 7  # type: ignore[attr-defined]
+    assert registry.build("gain-7").steps == 7  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_mistake_names_the_nearest_right_one(
     registry: Registry[Defense], call: str, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        registry.build(parse_expression(call))
+        registry.build(call)
 
 
 @pytest.mark.parametrize("name", ["", "Conv", "a-b", "1st", "a b", "../x"])
@@ -166,13 +166,13 @@ def test_a_plugin_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> Non
 def test_the_identity_of_a_plugin_is_its_code_not_its_comments(tmp_path: Path) -> None:
     path = write_plugin(tmp_path / "mine.py", "plugged")
     load_plugin(path)
-    call = parse_expression("plugged")
+    call = "plugged"
     first = defenses.plugin_hash(call)
     path.write_text("# a comment\n" + path.read_text())
     assert defenses.plugin_hash(call) == first
     path.write_text(path.read_text().replace("1.0", "2.0"))
     assert defenses.plugin_hash(call) != first
-    assert defenses.plugin_hash(parse_expression("vanilla")) is None
+    assert defenses.plugin_hash("vanilla") is None
 
 
 def test_entry_points_of_installed_packages_are_found(
@@ -210,7 +210,7 @@ def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
     assert "aoc" in defenses
     assert "needs orthogonium (not installed)" in facts(defenses.get("aoc"))
     with pytest.raises(UserError, match=r"needs the package orthogonium, .* pip install"):
-        defenses.build(parse_expression("aoc"))
+        defenses.build("aoc")
     _, board = open_board("quick", rows="all")
     assert "aoc" not in board.defenses
     assert "cayley" in board.defenses

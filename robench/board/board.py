@@ -158,7 +158,7 @@ class Board(Spec):
         ]
 
     def _recipe(self, arm: RowSpec) -> TrainingSpec:
-        defense = defenses.build(parse_expression(arm.defense))
+        defense = defenses.build(arm.defense)
         try:
             return recipe_for(self.training, defense, arm.training)
         except UserError as error:
@@ -167,6 +167,6 @@ class Board(Spec):
 
 def _counts_queries(attack: str) -> bool:
     try:
-        return attacks.build(parse_expression(attack)).reports_queries
+        return attacks.build(attack).reports_queries
     except UserError:
         return True  # it cannot be built here, so there is nothing to hold against the board

@@ -67,7 +67,7 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
     """Load plugins, join the other processes, and return where to print and where to work."""
     from rich.console import Console
 
-    from robench.registry import load_plugin
+    from robench.plugins import load_plugin
     from robench.system.devices import choose_device
     from robench.system.memory import keep_freed_memory
     from robench.system.processes import this_shard

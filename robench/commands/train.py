@@ -9,7 +9,6 @@ from robench.base import Defense
 from robench.board.recipes import recipe_for
 from robench.board.specs import TrainingSpec
 from robench.data import DataSet, held_out, load_dataset
-from robench.expressions import parse_expression
 from robench.models.build import apply_defense, build_model
 from robench.registry import defenses
 from robench.system.devices import choose_device
@@ -53,7 +52,7 @@ def train(
         TrainingDivergedError: where the loss ceases to be finite.
     """
     dataset = load_dataset(data) if isinstance(data, str) else data
-    arm = defenses.build(parse_expression(defense)) if isinstance(defense, str) else defense
+    arm = defenses.build(defense) if isinstance(defense, str) else defense
     spec = recipe_for(TrainingSpec(), arm, recipe)
     chosen = choose_device(device)
     train_images, val = held_out(dataset, validation, seed)

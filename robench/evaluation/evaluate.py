@@ -15,7 +15,6 @@ from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, Observer, Progress, attack_group, judge, right
 from robench.evaluation.validation import check_classes, check_images
 from robench.evaluation.victim import QUANTUM, Victim, check_shortcuts
-from robench.expressions import parse_expression
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
@@ -179,11 +178,7 @@ def _named(attacks: Sequence[str | Attack], defaults: Mapping[str, Any]) -> dict
         name = attack if isinstance(attack, str) else repr(attack)
         if name in named or name == "clean":
             raise UserError(f"two columns would be named '{name}'; name each attack once.")
-        built = (
-            registry.build(parse_expression(attack), defaults)
-            if isinstance(attack, str)
-            else attack
-        )
+        built = registry.build(attack, defaults) if isinstance(attack, str) else attack
         if built.samples is not None and built.samples < 1:
             raise UserError(f"{name} has samples={built.samples}; give 1 or more, or leave it out.")
         named[name] = built

@@ -9,7 +9,6 @@ import pandas as pd
 from robench.board.board import Board
 from robench.board.specs import ExternalCell
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -106,7 +105,7 @@ def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
         return None if done.data == planned_data else "its data is not that of the board."
     try:
         arm = next(arm for arm, _ in board.rows() if arm.title == cell.row)
-        plugin = defenses.plugin_hash(parse_expression(arm.defense))
+        plugin = defenses.plugin_hash(arm.defense)
     except UserError:
         return None  # of a plugin that is not loaded: what it does is not known here
     planned = {c.seed: c for c in board.cells(arm, dataset, done.data_hash, plugin)}[cell.seed]

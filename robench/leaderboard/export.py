@@ -9,7 +9,7 @@ import pandas as pd
 from robench.base import Attack
 from robench.board.board import Board
 from robench.errors import UserError
-from robench.expressions import parse_expression, radius_text
+from robench.expressions import radius_text
 from robench.registry import attacks
 
 _NONE = "–"  # noqa: RUF001
@@ -169,7 +169,7 @@ def _threats(board: Board) -> list[str]:
     balls: dict[str, list[str]] = {}
     fewer = []
     for name in board.evaluation.attacks:
-        attack: Attack = attacks.build(parse_expression(name), board.evaluation.defaults)
+        attack: Attack = attacks.build(name, board.evaluation.defaults)
         ball = attack.threat_model
         within = (
             f"{_NORMS.get(ball[0], ball[0])}, eps = {radius_text(ball[1])}" if ball else "no ball"

@@ -8,7 +8,6 @@ from robench.board.board import Board, RowSpec
 from robench.board.recipes import recipe_for
 from robench.board.specs import Cell, ExternalCell, TrainingSpec
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import defenses
 from robench.runs.records import BoardResult, RowResult
@@ -228,7 +227,7 @@ def _arm(first: Board, title: str, row: _Row) -> RowSpec:
 def _plain(first: Board, defense: str) -> TrainingSpec | None:
     """Return the recipe of a defense that sets nothing; None where it is not known here."""
     try:
-        return recipe_for(first.training, defenses.build(parse_expression(defense)), {})
+        return recipe_for(first.training, defenses.build(defense), {})
     except UserError:
         return None
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from robench.base import Defense
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.registry import defenses
 
 REPLACES_CONV = "replaces_conv"
@@ -35,7 +34,7 @@ def apply_defense(
             the layer and the reason, before anything is changed.
     """
     if isinstance(defense, str):
-        defense = defenses.build(parse_expression(defense))
+        defense = defenses.build(defense)
     layers = _without(skip, model)
     convs = {name: m for name, m in layers.items() if isinstance(m, nn.Conv2d)}
     if not convs:

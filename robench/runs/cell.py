@@ -13,7 +13,6 @@ from torch import nn
 from robench.board.specs import Cell, EvaluationSpec, ExternalCell
 from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
-from robench.expressions import parse_expression
 from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.registry import attacks
 from robench.runs.progress import ProgressReporter
@@ -166,9 +165,9 @@ def outcome_key(name: str, ctx: RunContext) -> str:
         "without": sorted(ctx.evaluation.without),
     }
     if name != "clean":
-        attack = attacks.build(parse_expression(name), ctx.evaluation.defaults)
+        attack = attacks.build(name, ctx.evaluation.defaults)
         identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
-        identity["plugin"] = attacks.plugin_hash(parse_expression(name))
+        identity["plugin"] = attacks.plugin_hash(name)
         asked = ctx.evaluation.samples
         identity["samples"] = min(attack.samples or asked, asked)
     text = json.dumps(identity, sort_keys=True, default=str)
@@ -227,9 +226,7 @@ def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]
     """Group the columns that come from one search; each group is stored when it is done."""
     clean = [[name] for name in names if name == "clean"]
     attacking = {
-        name: attacks.build(parse_expression(name), evaluation.defaults)
-        for name in names
-        if name != "clean"
+        name: attacks.build(name, evaluation.defaults) for name in names if name != "clean"
     }
     return [*clean, *(list(group) for group in group_by_search(attacking))]
 

@@ -12,7 +12,6 @@ from robench.base import Attack
 from robench.board.board import Board
 from robench.checks import check_model
 from robench.checks.report import VERSION
-from robench.expressions import parse_expression
 from robench.registry import attacks
 from robench.runs.cell import RunContext, evaluation_images, network_of
 from robench.runs.records import CellResult, CheckReport, RowResult
@@ -55,7 +54,7 @@ def ball_of(board: Board) -> Ball | None:
 
 
 def _build(name: str, board: Board) -> Attack:
-    return attacks.build(parse_expression(name), board.evaluation.defaults)
+    return attacks.build(name, board.evaluation.defaults)
 
 
 def _checked(
@@ -108,7 +107,7 @@ def check_cell(
         ball=(ball.norm, ball.eps),
         step_size=ball.step_size,
         outcomes=dict(cell.outcomes),
-        attacks={n: attacks.build(parse_expression(n), evaluation.defaults) for n in named},
+        attacks={n: attacks.build(n, evaluation.defaults) for n in named},
         source=None if source is None else network_of(source.evidence.cell, ctx),
         seed=cell.seed,
         samples=min(evaluation.check_samples, len(sample.labels)),

@@ -8,7 +8,6 @@ from robench.board.board import Board, RowSpec
 from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError, did_you_mean
-from robench.expressions import parse_expression
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity
 from robench.registry import attacks, backbones, defenses
@@ -55,7 +54,7 @@ def run_board(
 def columns_of(board: Board) -> dict[str, Column]:
     """Return what a board judges: the clean images, then its attacks."""
     evaluation = board.evaluation
-    built = {a: attacks.build(parse_expression(a), evaluation.defaults) for a in evaluation.attacks}
+    built = {a: attacks.build(a, evaluation.defaults) for a in evaluation.attacks}
     return {"clean": Column(), **{name: Column.of(attack) for name, attack in built.items()}}
 
 
@@ -103,7 +102,7 @@ def _context(
 
 
 def _cells(board: Board, arm: RowSpec, dataset: DataSet) -> list[Cell]:
-    plugin = defenses.plugin_hash(parse_expression(arm.defense))
+    plugin = defenses.plugin_hash(arm.defense)
     return board.cells(arm, dataset.name, dataset.fingerprint, plugin)
 
 
@@ -113,7 +112,7 @@ def _costs(cell: Cell, ctx: RunContext) -> Complexity:
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
     return measure_complexity(
         model.to(ctx.device).to(memory_format=torch.channels_last),
-        defenses.build(parse_expression(cell.defense)),
+        defenses.build(cell.defense),
         torch.zeros(cell.training.batch_size, *shape, device=ctx.device),
         precision=cell.training.precision,
     )
@@ -132,10 +131,10 @@ def check_names(board: Board) -> None:
             f"trained; take it out of 'external' and add it with 'robench submit --model'."
         )
     for arm, _ in board.rows():
-        defenses.build(parse_expression(arm.defense))
+        defenses.build(arm.defense)
     _check_defaults(board)
     for attack in board.evaluation.attacks:
-        attacks.build(parse_expression(attack), board.evaluation.defaults)
+        attacks.build(attack, board.evaluation.defaults)
     for model in {board.model, *(arm.model for arm, _ in board.rows() if arm.model)}:
         backbones.get(model.name)
 
@@ -144,7 +143,7 @@ def _check_defaults(board: Board) -> None:
     """Check that some attack has each default: misspelt, it would leave another radius in force."""
     known = attacks.options()
     for attack in board.evaluation.attacks:
-        known |= attacks.options(parse_expression(attack))
+        known |= attacks.options(attack)
     for name in board.evaluation.defaults:
         if name not in known:
             raise UserError(
@@ -169,7 +168,7 @@ def check_sizes(board: Board, dataset: DataSet) -> None:
         cell = _cells(board, arm, dataset)[0]
         with torch.random.fork_rng():
             network = Network.of(cell, dataset).build()
-        defense = defenses.build(parse_expression(arm.defense))
+        defense = defenses.build(arm.defense)
         with torch.no_grad():  # a penalty may be for layers that the network does not have
             defense.penalty(network)
             defense.after_step(network)

@@ -16,7 +16,6 @@ from robench.data import (
     subset,
 )
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.models.checkpoint import Network
 from robench.registry import defenses
 from robench.training.loop import Progress, fit
@@ -46,7 +45,7 @@ def fit_cell(
         model = Network.of(cell, dataset).build()
         epochs = fit(
             model,
-            defenses.build(parse_expression(cell.defense)),
+            defenses.build(cell.defense),
             cell.training,
             train,
             val,

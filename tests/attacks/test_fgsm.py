@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from robench.attack_tools.randomness import generators
 from robench.attacks import FGSM
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]
@@ -76,8 +75,8 @@ def test_no_radius_changes_nothing(digits_net: nn.Module, digits_test: Digits) -
 )
 def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        attacks.build(parse_expression(call))
+        attacks.build(call)
 
 
 def test_eps_may_be_a_fraction_in_text() -> None:
-    assert attacks.build(parse_expression('fgsm(eps="8/255")')) == FGSM(eps=8 / 255)
+    assert attacks.build('fgsm(eps="8/255")') == FGSM(eps=8 / 255)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
-from robench.expressions import parse_expression
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]
@@ -188,19 +187,19 @@ def test_losses_are_summed_so_that_company_does_not_protect(
 def test_the_step_follows_the_radius() -> None:
     """The libraries' own defaults are 2/255 whatever the radius, and a thirtieth of it."""
     for call in ("torchattacks:PGD(eps=0.2)", "foolbox:LinfPGD(eps=0.2)"):
-        built = dict(attacks.build(parse_expression(call)).options)  # type: ignore[attr-defined]
+        built = dict(attacks.build(call).options)  # type: ignore[attr-defined]
         assert built.get("alpha", built.get("abs_stepsize")) == pytest.approx(0.05)
     for call in ("torchattacks:PGD(step_size=0.01)", "foolbox:LinfPGD(eps=0.2, step_size=0.01)"):
-        built = dict(attacks.build(parse_expression(call)).options)  # type: ignore[attr-defined]
+        built = dict(attacks.build(call).options)  # type: ignore[attr-defined]
         assert built.get("alpha", built.get("abs_stepsize")) == 0.01
 
 
 def test_options_of_the_board_reach_them() -> None:
     ball = {"eps": 0.3, "step_size": "25.5/255", "norm": "l2"}
-    built = attacks.build(parse_expression("torchattacks:APGD"), ball)
+    built = attacks.build("torchattacks:APGD", ball)
     assert built.threat_model == ("l2", 0.3)
-    assert attacks.build(parse_expression("foolbox:L2PGD"), ball).threat_model == ("l2", 0.3)
-    pgd = attacks.build(parse_expression("torchattacks:PGD"), ball)
+    assert attacks.build("foolbox:L2PGD", ball).threat_model == ("l2", 0.3)
+    pgd = attacks.build("torchattacks:PGD", ball)
     assert dict(pgd.options)["alpha"] == pytest.approx(0.1)  # type: ignore[attr-defined]
 
 
@@ -277,7 +276,7 @@ def test_a_model_without_parameters_can_be_attacked() -> None:
 )
 def test_mistakes_are_told_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        attacks.build(parse_expression(call))
+        attacks.build(call)
 
 
 def test_they_are_listed_beside_our_own() -> None:

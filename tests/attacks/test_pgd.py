@@ -13,7 +13,6 @@ from robench.attack_tools.randomness import generators, in_ball
 from robench.attack_tools.threat_models import norms
 from robench.attacks import PGD
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]
@@ -303,7 +302,7 @@ def test_the_step_is_a_quarter_of_the_radius_unless_it_is_given() -> None:
     assert PGD().step_size == 2 / 255
     assert PGD(eps=0.4) == PGD(eps=0.4, step_size=0.1)
     assert PGD(norm="l2", eps=2.0).step_size == 0.5
-    inherited = attacks.build(parse_expression("pgd-10"), {"eps": 0.4})
+    inherited = attacks.build("pgd-10", {"eps": 0.4})
     assert inherited == PGD(eps=0.4, step_size=0.1, steps=10)
     assert PGD(eps=0.4, step_size=0.01).step_size == 0.01
 
@@ -321,4 +320,4 @@ def test_the_step_is_a_quarter_of_the_radius_unless_it_is_given() -> None:
 )
 def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        attacks.build(parse_expression(call))
+        attacks.build(call)

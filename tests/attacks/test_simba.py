@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from robench.attack_tools.randomness import generators, permutations
 from robench.attacks import SimBA
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.registry import attacks
 
 Digits = tuple[Tensor, Tensor]
@@ -210,4 +209,4 @@ def test_images_that_are_fooled_already_cost_nothing(
 )  # fmt: skip
 def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        attacks.build(parse_expression(call))
+        attacks.build(call)

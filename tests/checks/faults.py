@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from robench.base import Attack
 from robench.checks.context import CheckContext
 from robench.evaluation import Outcomes
-from robench.expressions import parse_expression
 from robench.registry import attacks
 
 EPS, STEP = 0.1, 0.025
@@ -18,7 +17,7 @@ MakeSubject = Callable[..., CheckContext]
 
 def attack(name: str) -> Attack:
     """An attack of the board."""
-    return attacks.build(parse_expression(name), {"norm": "linf", "eps": EPS, "step_size": STEP})
+    return attacks.build(name, {"norm": "linf", "eps": EPS, "step_size": STEP})
 
 
 def forged(

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from robench import apply_defense
 from robench.defenses import ConvNorm, ConvNorm2d
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.registry import defenses
 
 
@@ -38,7 +37,7 @@ def norms(model: nn.Module) -> int:
 
 
 def test_the_paper_s_table_1_is_the_default() -> None:
-    assert defenses.build(parse_expression("convnorm")) == ConvNorm(
+    assert defenses.build("convnorm") == ConvNorm(
         affine=True, bn=True, affine_init="default", eval_stats="running_autocorr", detach=True
     )
 
@@ -74,7 +73,7 @@ def test_before_training_sets_the_length_of_the_ramp() -> None:
 )
 def test_an_option_that_does_not_exist_is_told_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        defenses.build(parse_expression(call))
+        defenses.build(call)
 
 
 def by_definition(conv: nn.Conv2d, x: Tensor) -> Tensor:

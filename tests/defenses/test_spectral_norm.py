@@ -9,7 +9,6 @@ from torch import nn
 
 from robench import apply_defense
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.registry import defenses
 
 
@@ -69,4 +68,4 @@ def test_the_state_dict_makes_the_same_network() -> None:
 
 def test_no_iteration_at_all_is_refused() -> None:
     with pytest.raises(UserError, match="n_power_iterations is 0"):
-        defenses.build(parse_expression("spectral_norm(n_power_iterations=0)"))
+        defenses.build("spectral_norm(n_power_iterations=0)")

@@ -15,7 +15,6 @@ from robench.board.specs import Shortcut
 from robench.errors import UserError
 from robench.evaluation import evaluate
 from robench.evaluation.victim import Victim
-from robench.expressions import parse_expression
 from robench.models.build import build_model
 from robench.registry import attacks as registry
 
@@ -74,7 +73,7 @@ def test_in_float32_the_order_of_samples_changes_no_bit(
     digits_net: nn.Module, digits_test: Digits, name: str
 ) -> None:
     images, labels = digits_test
-    attack = registry.build(parse_expression(name), BALL)
+    attack = registry.build(name, BALL)
     model = victim(digits_net, images, without=["bf16"])
     order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
     whole = attack.perturb(model, images, labels, generators(0, range(100)))

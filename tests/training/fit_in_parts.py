@@ -9,7 +9,6 @@ from torch import nn
 
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation
-from robench.expressions import parse_expression
 from robench.models.build import apply_defense
 from robench.registry import defenses
 from robench.system.processes import this_shard
@@ -31,7 +30,7 @@ def network(defense: str) -> nn.Module:
     layers = [nn.Conv2d(1, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU()]
     layers += [nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
     plain = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 16, 2))
-    return apply_defense(plain, defenses.build(parse_expression(defense)))
+    return apply_defense(plain, defenses.build(defense))
 
 
 def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dict[str, object]:
@@ -43,7 +42,7 @@ def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dic
     )  # fmt: skip
     model = network(name)
     rows = fit(
-        model, defenses.build(parse_expression(name)), recipe, stripes(75, 0), stripes(21, 1),
+        model, defenses.build(name), recipe, stripes(75, 0), stripes(21, 1),
         augmentation=Augmentation(crop_padding=1), seed=5, device=torch.device("cpu"),
         files=files,
     )  # fmt: skip
