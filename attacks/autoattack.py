@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from robench.attack_tools.libraries import class_count
 from robench.attack_tools.losses import fooled
 from robench.attack_tools.threat_models import Norm, check_radius
+from robench.attack_tools.victims import class_count
 from robench.base import Adversarial, Attack, LogitsModel
 from robench.errors import UserError
 from robench.expressions import Expression

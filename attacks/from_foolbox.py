@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from robench.attack_tools.libraries import (
-    Ball,
     LibraryAttack,
     checked,
-    class_count,
     parameters_of,
     with_signature,
 )
-from robench.base import Attack
+from robench.attack_tools.threat_models import default_step_size
+from robench.attack_tools.victims import class_count
+from robench.base import Attack, ThreatModel
 from robench.errors import UserError, did_you_mean
 from robench.registry import Entry, register_attack_library
 
@@ -102,7 +102,8 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
         raise UserError(f"{full} needs the radius of its ball: {full}(eps=8/255).")
     stepped = {"abs_stepsize", "rel_stepsize"} & set(options)
     if "abs_stepsize" in valid and not stepped and eps is not None:
-        options["abs_stepsize"] = eps / 4  # the library's own is a thirtieth or less
+        # The library's own is a thirtieth or less.
+        options["abs_stepsize"] = default_step_size(eps)
     try:
         ball = _ball(_built(name, dict(options)), eps)
     except ImportError as error:
@@ -133,11 +134,11 @@ def _parameters(kind: type) -> dict[str, Any]:
     return {name: default for name, default in valid.items() if name != "init_attack"}
 
 
-def _ball(attack: Any, eps: float | None) -> Ball | None:
+def _ball(attack: Any, eps: float | None) -> ThreatModel | None:
     if eps is None:
         return None
     p = attack.distance.p
-    return ("linf" if p == float("inf") else f"l{p:g}"), float(eps)
+    return ThreatModel("linf" if p == float("inf") else f"l{p:g}", float(eps))
 
 
 def _kinds() -> dict[str, type]:

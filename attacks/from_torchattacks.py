@@ -8,14 +8,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from robench.attack_tools.libraries import (
-    Ball,
     LibraryAttack,
     checked,
-    class_count,
     parameters_of,
     with_signature,
 )
-from robench.base import Attack
+from robench.attack_tools.threat_models import default_step_size
+from robench.attack_tools.victims import class_count
+from robench.base import Attack, ThreatModel
 from robench.errors import UserError, did_you_mean
 from robench.registry import Entry, register_attack_library
 
@@ -94,7 +94,7 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
         options["norm"] = _norm(full, options["norm"])
     options = checked(full, options, valid)
     if valid.get("alpha") == STEP and "eps" in options:
-        options.setdefault("alpha", options["eps"] / 4)
+        options.setdefault("alpha", default_step_size(options["eps"]))
     return TorchAttack(full, tuple(sorted(options.items())), _ball(name, options, valid),
                        samples=samples)  # fmt: skip
 
@@ -106,13 +106,13 @@ def _norm(name: str, norm: str) -> str:
     raise UserError(f"{name}: norm = {norm!r}: give 'linf' or 'l2'.")
 
 
-def _ball(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> Ball | None:
+def _ball(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> ThreatModel | None:
     values = {**valid, **options}
     eps = values.get("eps", values.get("max_epsilon"))
     if eps is None:
         return None
     norm = str(values.get("norm", "L2" if name.endswith("L2") else "Linf"))
-    return norm.lower(), float(eps)
+    return ThreatModel(norm.lower(), float(eps))
 
 
 register_attack_library("torchattacks", TorchAttacks())

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
-from robench.attack_tools.losses import log_odds, verdict
+from robench.attack_tools.losses import log_odds, predict
 from robench.attack_tools.randomness import permutations, uniform
 from robench.attack_tools.threat_models import per_sample
 from robench.base import Adversarial, Attack, LogitsModel
@@ -121,7 +121,7 @@ class _Search:
             self.attack.step * per_sample(phase, images)
         )
         now, candidates = (images + delta).clamp(0, 1), (images + delta + change).clamp(0, 1)
-        logits = verdict(self.model, candidates)
+        logits = predict(self.model, candidates)
 
         look = phase == _LOOK
         if self.attack.targeted and look.any():

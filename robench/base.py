@@ -4,16 +4,65 @@ Entries in ``defenses/`` and ``attacks/`` subclass these frozen dataclasses; the
 options that a board may set. The engine acts on what an entry declares, never on its name.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 LogitsModel = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
+
+
+class VictimModel(ABC):
+    """The model under attack, as the evaluator hands it to attacks.
+
+    Called like any model it returns exact logits, differentiable where a gradient is wanted.
+    Attacks reach the rest through :mod:`robench.attack_tools`, which takes bare callables too
+    (:func:`robench.attack_tools.victims.as_victim`).
+
+    Attributes:
+        batch_size: how many samples to hand over at a time, halved where memory runs out;
+            None: all of them.
+    """
+
+    batch_size: int | None = None
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """How many logits there are per image."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return exact logits, (B, C, H, W) -> (B, classes)."""
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> Tensor:
+        """Return float32 logits whose largest is that of the model; without gradient."""
+
+    @abstractmethod
+    def for_gradients(self, images: Tensor) -> Tensor:
+        """Return logits whose gradient an attack follows; faster, not exact."""
+
+    @abstractmethod
+    def report(self, finished: int) -> None:
+        """Take note of how many samples of the attack under way are finished."""
+
+
+class ThreatModel(NamedTuple):
+    """What an attack may do to an image: move it within a ball, inside [0, 1].
+
+    Attributes:
+        norm: "linf", "l2", or another norm of a third-party attack.
+        eps: the radius of the ball, in pixel units (images in [0, 1]).
+    """
+
+    norm: str
+    eps: float
 
 
 Kind = Literal[
@@ -146,10 +195,11 @@ class Attack:
     """Attack only the first so many of the evaluation's images (None: all)."""
 
     @property
-    def threat_model(self) -> tuple[str, float] | None:
+    def threat_model(self) -> ThreatModel | None:
         """The norm and radius of the ball that it keeps to; None where it keeps to none."""
-        eps = getattr(self, "eps", None)
-        return None if eps is None else (getattr(self, "norm", "linf"), eps)
+        options = vars(self)
+        eps = options.get("eps")
+        return None if eps is None else ThreatModel(options.get("norm", "linf"), eps)
 
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[torch.Generator]

@@ -2,12 +2,12 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from robench.base import LogitsModel
+from robench.attack_tools.victims import as_victim
+from robench.base import LogitsModel, VictimModel
 from robench.errors import RobenchWarning, UserError
 from robench.system.memory import is_out_of_memory
 
@@ -20,8 +20,8 @@ def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor],
     step tried again.
 
     Args:
-        model: its ``batch_size`` is kept to where it has one; else all samples are one batch. Its
-            ``report``, where it has one, is called with the number of samples that are finished.
+        model: its ``batch_size`` is kept to; a bare callable gets all samples as one batch. Its
+            ``report`` is called with the number of samples that are finished.
         samples: (N,) int64 on the CPU.
         advance: given some of the samples, (B,) int64, makes one step with each and returns which
             of them have finished, (B,) bool. It must leave everything as it is where it raises.
@@ -29,11 +29,11 @@ def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor],
     Raises:
         UserError: where the memory does not suffice for one sample.
     """
-    report = getattr(model, "report", None)
+    victim = as_victim(model)
     count = len(samples)
     active, waiting = samples[:0], samples
     while len(active) or len(waiting):
-        size = batch_size_of(model, count)
+        size = batch_size_of(victim, count)
         batch = torch.cat([active, waiting])
         active, waiting = batch[:size], batch[size:]
         try:
@@ -41,25 +41,25 @@ def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor],
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            halve(model, len(active))
+            halve(victim, len(active))
             continue
         active = active[~finished]
-        if report is not None and finished.any():
-            report(count - len(active) - len(waiting))
+        if finished.any():
+            victim.report(count - len(active) - len(waiting))
 
 
-def batch_size_of(model: Any, count: int) -> int:
-    """Return how many samples ``model`` is to be given at a time; ``count`` if it says nothing."""
-    return max(1, min(count, int(getattr(model, "batch_size", count))))
+def batch_size_of(model: VictimModel, count: int) -> int:
+    """Return how many of ``count`` samples a model is to be given at a time."""
+    return max(1, count if model.batch_size is None else min(count, model.batch_size))
 
 
-def halve(model: Any, size: int) -> None:
+def halve(model: VictimModel, size: int) -> None:
     """Make the batches of ``model`` half of ``size``, and say so.
 
     Raises:
         UserError: where ``size`` is 1 or the model has no batch size to change.
     """
-    if size <= 1 or not hasattr(model, "batch_size"):
+    if size <= 1 or model.batch_size is None:
         raise UserError(f"out of memory with {size} image(s) at a time; use a smaller network.")
     model.batch_size = size // 2
     told = f"out of memory with {size} images at a time: going on with {size // 2}"

@@ -21,15 +21,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from robench.attack_tools.threat_models import norms, project
-from robench.base import Adversarial, Attack, LogitsModel
+from robench.base import Adversarial, Attack, LogitsModel, ThreatModel
 from robench.errors import UserError
 from robench.system.memory import is_out_of_memory
 
 _ROUNDING = 1e-4
 """How far outside [0, 1] or its ball an image may be to be taken for rounded and put back."""
-
-Ball = tuple[str, float]
-"""Norm and radius."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +36,19 @@ class LibraryAttack(Attack):
     Attributes:
         name: as in ``library:NAME``.
         options: what it is built with, in the library's words.
-        ball: norm and radius that it keeps to; None where it minimises a distance instead.
+        ball: what it keeps to; None where it minimizes a distance instead. The name of this field
+            is part of the identity of stored outcomes.
     """
 
     reports_queries: ClassVar[bool] = False
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()
-    ball: Ball | None = None
+    ball: ThreatModel | None = None
 
     @property
-    def threat_model(self) -> Ball | None:
-        """The ball."""
+    def threat_model(self) -> ThreatModel | None:
+        """What it keeps to."""
         return self.ball
 
     def perturb(
@@ -121,18 +119,18 @@ def isolated(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
         np.random.set_state(states[1])
 
 
-def undo_rounding(found: Tensor, images: Tensor, ball: Ball | None) -> Tensor:
+def undo_rounding(found: Tensor, images: Tensor, ball: ThreatModel | None) -> Tensor:
     """Return what is outside of [0, 1] or the ball by rounding to it; leave what is far outside.
 
     A NaN, where an attack broke down on an image, becomes the clean image.
     """
     found = torch.where(found.isfinite().flatten(1).all(1)[:, None, None, None], found, images)
-    if ball is not None and ball[0] in ("linf", "l2"):
-        norm: Any = ball[0]
+    if ball is not None and ball.norm in ("linf", "l2"):
+        norm: Any = ball.norm
         sizes = norms(found - images, norm)
-        near = (sizes > ball[1]) & (sizes <= ball[1] + _ROUNDING)
+        near = (sizes > ball.eps) & (sizes <= ball.eps + _ROUNDING)
         # A hair inside: the sum of image and perturbation is rounded once more.
-        inside = images + project(found - images, norm, ball[1] * (1 - 1e-6))
+        inside = images + project(found - images, norm, ball.eps * (1 - 1e-6))
         found = torch.where(near[:, None, None, None], inside, found)
     clamped = found.clamp(0, 1)
     return torch.where((clamped - found).abs() <= _ROUNDING, clamped, found)
@@ -169,15 +167,6 @@ def checked(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> 
         if isinstance(default, str) and not isinstance(value, str):
             raise UserError(f"{name}: {option} = {value!r}: give a text such as '{default}'.")
     return values
-
-
-def class_count(model: LogitsModel, images: Tensor) -> int:
-    """Return how many classes a model tells apart."""
-    known = getattr(model, "num_classes", None)
-    if known is not None:
-        return int(known)
-    with torch.no_grad():
-        return model(images[:1]).shape[1]
 
 
 def with_signature(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel
 from robench.errors import UserError
 
@@ -33,20 +34,18 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return others.amax(1) - true
 
 
-def verdict(model: LogitsModel, images: Tensor) -> Tensor:
-    """Return float32 logits to judge by, (B, C, H, W) -> (B, classes); without gradient.
+def predict(model: LogitsModel, images: Tensor) -> Tensor:
+    """Return float32 logits to predict from, (B, C, H, W) -> (B, classes); without gradient.
 
     A model under evaluation gives them faster than when it is called, and the same but for
-    rounding (:class:`robench.evaluation.victim.Victim`).
+    rounding (:class:`robench.base.VictimModel`).
     """
-    with torch.no_grad():
-        logits: Tensor = getattr(model, "verdict", model)(images)
-    return logits.float()
+    return as_victim(model).predict(images)
 
 
 def fooled(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
-    """Return where the model's float32 verdict is another class, (B, C, H, W) -> (B,) bool."""
-    return verdict(model, images).argmax(1).ne(labels)
+    """Return where the model's float32 prediction is another class, (B, C, H, W) -> (B,) bool."""
+    return predict(model, images).argmax(1).ne(labels)
 
 
 def input_gradient(
@@ -58,7 +57,7 @@ def input_gradient(
     cross-entropy of a sample has saturated and its gradient is lost in float32 (all that it says
     is below 1e-30, from a logit margin of about 70 on), the margin is climbed instead. Works inside
     ``torch.no_grad`` and ``torch.inference_mode``; no ``.grad`` of the model is touched. A model
-    under evaluation lends its fast copy (:class:`robench.evaluation.victim.Victim`).
+    under evaluation lends its fast copy (:class:`robench.base.VictimModel`).
 
     Args:
         model: images -> logits.
@@ -72,12 +71,12 @@ def input_gradient(
     Raises:
         UserError: for a model whose logits are cut off from its images.
     """
-    ask = getattr(model, "for_gradients", model)
+    victim = as_victim(model)
     with torch.inference_mode(False), torch.enable_grad():
         if images.is_inference():
             images, labels = images.clone(), labels.clone()
         inputs, labels = images.detach().requires_grad_(), labels.long()
-        logits = ask(inputs).float()
+        logits = victim.for_gradients(inputs).float()
         if not logits.requires_grad:
             raise UserError(
                 "the model's logits have no gradient with respect to its images (a detach or "

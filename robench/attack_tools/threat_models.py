@@ -81,6 +81,15 @@ def ascent(images: Tensor, norm: Norm, eps: float, step_size: float) -> Ascent:
     return climb
 
 
+def default_step_size(eps: float) -> float:
+    """Return the step where only the radius is given; a fixed one would not reach a larger border.
+
+    Args:
+        eps: the radius, in any norm.
+    """
+    return eps / 4
+
+
 def check_radius(name: str, value: float, norm: Norm) -> None:
     """Check an option that is a length in image space.
 

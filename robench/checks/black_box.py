@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from robench.base import Adversarial, Attack, LogitsModel
+from robench.base import Adversarial, Attack, LogitsModel, ThreatModel
 from robench.checks.context import CheckContext, fooled_inside
 from robench.checks.report import Finding
 from robench.checks.significance import LEVEL, at_least
@@ -74,7 +74,7 @@ class Transferred(Attack):
     search: Attack
 
     @property
-    def threat_model(self) -> tuple[str, float] | None:
+    def threat_model(self) -> ThreatModel | None:
         """That of the search."""
         return self.search.threat_model
 

@@ -19,12 +19,10 @@ from robench.checks.report import Finding, Report
 from robench.checks.strength import more_restarts, more_steps, noise_floor, single_step
 from robench.errors import UserError
 from robench.evaluation import Outcomes
+from robench.evaluation.options import check_shortcuts
 from robench.evaluation.validation import check_images
-from robench.evaluation.victim import check_shortcuts
+from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.devices import device_of
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being checked, the checks that are done, and all of them."""
 
 
 def check_model(
@@ -43,7 +41,7 @@ def check_model(
     device: str | torch.device | None = None,
     without: Collection[str] = (),
     binarization: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressCallback = ignore_progress,
 ) -> Report:
     """Check whether what attacks say about a network is to be believed.
 
@@ -66,7 +64,7 @@ def check_model(
         device: where to work; the model's own by default.
         without: shortcuts to leave out, of :data:`robench.board.specs.Shortcut`.
         binarization: run the binarization test too.
-        progress: told after each check.
+        progress: called before each check and after the last.
 
     Returns:
         A finding a check; one that cannot be judged on this network says why.
@@ -107,12 +105,10 @@ def check_model(
     forked = [context.device] if context.device.type == "cuda" else []
     with torch.inference_mode(False), torch.random.fork_rng(devices=forked):
         for done, (names, check) in enumerate(checks.items()):
-            if progress:
-                progress(f"checks: {', '.join(names)}", done, len(checks))
+            progress(Progress(f"checks: {', '.join(names)}", done, len(checks), "checks"))
             torch.manual_seed(seed)  # of networks that draw random numbers
             findings += _judged(names, check)
-    if progress:
-        progress("checks", len(checks), len(checks))
+    progress(Progress("checks", len(checks), len(checks), "checks"))
     return Report(len(context), tuple(findings), tuple(curve))
 
 

@@ -1,5 +1,6 @@
 """What is done to a trained network: ``robench attack``, ``show`` and ``spectra``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,26 +63,34 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack a network, one of robench's or your own, and print its robust accuracies."""
+    from robench.base import ThreatModel
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
     from robench.commands.attack import attack_target, cross_check_target
     from robench.commands.reports import write_attack, write_cross_check
+    from robench.evaluation.options import EvaluationOptions
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
     target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
-    ball = _ball(eps, step_size, norm)
-    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": chosen}
+    defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
+        options = EvaluationOptions(
+            seed, batch_size, split_expressions(without), chosen, reporter.update
+        )
         result = attack_target(
-            target, split_expressions(attacks), defaults=ball, without=split_expressions(without),
-            reporter=reporter, **how,
-        )  # fmt: skip
+            target, split_expressions(attacks), defaults=defaults, options=options
+        )
     console.print(evaluation_table(result.table(), target.title))
     written = write_attack(result, target.title, out) if out else []
     if cross_check:
         with ProgressBar(console, 1) as reporter:
-            compared = cross_check_target(target, defaults=ball, reporter=reporter, **how)
+            compared = cross_check_target(
+                target,
+                ThreatModel(norm, defaults["eps"]),
+                step_size=defaults.get("step_size"),
+                options=replace(options, progress=reporter.update),
+            )
         console.print(cross_check_table(compared, target.title))
         written += [write_cross_check(compared, out)] if out else []
     for path in written:
@@ -112,16 +121,18 @@ def show(
     from robench.cli.progress_bar import ProgressBar
     from robench.commands.show import show_attacks
     from robench.diagnostics.gallery import check_ending
+    from robench.evaluation.options import EvaluationOptions
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
     target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
-    ball = _ball(eps, step_size, norm)
+    defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
         gallery = show_attacks(
             target, split_expressions(",".join(attack)), out, classes=target.classes, images=images,
-            defaults=ball, seed=seed, device=chosen, reporter=reporter,
+            defaults=defaults,
+            options=EvaluationOptions(seed=seed, device=chosen, progress=reporter.update),
         )  # fmt: skip
     console.print(gallery.caption, markup=False, highlight=False)
     console.print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
@@ -147,7 +158,7 @@ def spectra(
     from robench.commands.spectra import checkpoint_spectra
 
     console, _ = prepare("cpu", plugin)
-    with ProgressBar(console, len(checkpoints)) as reporter:
+    with ProgressBar(console, len(checkpoints) + (against is not None)) as reporter:
         result = checkpoint_spectra(checkpoints, against=against, reporter=reporter)
     written = result.save(out)
     for name, table in result.table.groupby("network", sort=False):
@@ -158,11 +169,11 @@ def spectra(
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _ball(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
+def _defaults(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
     from robench.expressions import typed_number
 
-    ball = {"eps": typed_number(eps), "norm": norm}
-    return ball if step_size is None else {**ball, "step_size": typed_number(step_size)}
+    values = {"eps": typed_number(eps), "norm": norm}
+    return values if step_size is None else {**values, "step_size": typed_number(step_size)}
 
 
 def _target(

@@ -1,23 +1,29 @@
 """Progress bars."""
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 from robench.cli.tables.words import plain
-from robench.training.loop import Progress as TrainingProgress
+from robench.progress import Progress
 
 
 class ProgressBar:
-    """Shows the cell under way as one bar with accuracy and time left; a context manager."""
+    """Shows what is under way as one bar with time left; a context manager.
 
-    def __init__(self, console: Console, cells: int) -> None:
+    Args:
+        console: where to print.
+        stages: how many names will be announced.
+    """
+
+    def __init__(self, console: Console, stages: int) -> None:
         self._console = console
-        self._cells = cells
+        self._stages = stages
         self._seen: list[str] = []
-        self._title = ""
-        self._task: TaskID | None = None
-        self._attack = ""
-        self._bar = Progress(
+        self._name = ""
+        self._task: str | None = None
+        self._bar_id: TaskID | None = None
+        self._bar = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -35,44 +41,28 @@ class ProgressBar:
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def cell(self, title: str, seed: int, state: str) -> None:
-        """Announce what is done with a cell; one line a cell where there is no terminal."""
-        name = f"{title}, seed {seed}"
+    def stage(self, name: str, state: str) -> None:
+        """Announce what is done; one line per stage where there is no terminal."""
         if name not in self._seen:
             self._seen.append(name)
-        self._title = name
+        self._name = name
+        self._task = None
         if state in ("stored", "diverged") or not self._console.is_terminal:
             number = self._seen.index(name) + 1
-            self._console.print(f"[{number}/{self._cells}] {name}: {state}", markup=False)
+            self._console.print(f"[{number}/{self._stages}] {name}: {state}", markup=False)
         self._replace(f"{name}: {state}")
 
-    def training(self, progress: TrainingProgress) -> None:
-        """Move the bar over all epochs of the training."""
-        done = progress.epoch * progress.batches + progress.batch
-        note = f"epoch {progress.epoch + 1}/{progress.epochs}, accuracy {progress.accuracy:.1%}"
-        self._move(done, progress.epochs * progress.batches, note)
-
-    def attacking(self, attack: str, done: int, total: int) -> None:
-        """Move the bar over the images of an attack."""
-        if attack != self._attack:
-            self._attack = attack
-            self._replace(f"{self._title}: {attack}" if self._title else attack)
-        self._move(done, total, f"{done}/{total} images")
-
-    def measuring(self, network: str, layer: str, done: int, total: int) -> None:
-        """Move the bar over the layers of a network; one line each where there is no terminal."""
-        if network != self._title:
-            self._title = network
-            if not self._console.is_terminal:
-                self._console.print(f"{network}: measuring {total} layers", markup=False)
-            self._replace(network)
-        self._move(done, total, f"{layer}, {done + 1}/{total} layers")
+    def update(self, progress: Progress) -> None:
+        """Move the bar."""
+        if progress.task != self._task:
+            self._task = progress.task
+            if progress.task != "training":
+                self._replace(f"{self._name}: {progress.task}" if self._name else progress.task)
+        if self._bar_id is not None:
+            note = progress.note or f"{progress.done}/{progress.total} {progress.unit}"
+            self._bar.update(self._bar_id, completed=progress.done, total=progress.total, note=note)
 
     def _replace(self, description: str) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(plain(description), total=None, note="")
-
-    def _move(self, done: int, total: int, note: str) -> None:
-        if self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, note=note)
+        if self._bar_id is not None:
+            self._bar.remove_task(self._bar_id)
+        self._bar_id = self._bar.add_task(plain(description), total=None, note="")

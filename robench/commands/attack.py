@@ -1,23 +1,23 @@
 """``robench attack``: a network, a data set and attacks in, outcomes out."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import nn
 
+from robench.base import ThreatModel
 from robench.data import DataSet, Images, load_dataset
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
+from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import load_checkpoint
 from robench.models.external import check_fit, load_external
 from robench.registry import datasets
 from robench.runs.cell import evaluation_images
-from robench.runs.progress import NullReporter, ProgressReporter
 
 
 @dataclass(frozen=True)
@@ -102,57 +102,31 @@ def attack_target(
     attacks: Sequence[str],
     *,
     defaults: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    batch_size: int = 256,
-    without: Collection[str] = (),
-    device: torch.device | None = None,
-    reporter: ProgressReporter | None = None,
+    options: EvaluationOptions | None = None,
 ) -> Evaluation:
     """Attack a network.
 
     Args:
         target: the network and its images.
-        attacks: calls such as ``pgd-20(eps=4/255)``.
+        attacks: expressions such as ``pgd-20(eps=4/255)``.
         defaults: options (eps, step_size, norm) of the attacks that do not set them.
-        seed: of random starts and orders.
-        batch_size: images in a forward pass.
-        without: shortcuts to leave out.
-        device: where to work; the CPU by default.
-        reporter: told how the work goes.
+        options: seed, batch size, device and the like.
     """
-    return evaluate(
-        target.model,
-        target.sample.images,
-        target.sample.labels,
-        attacks,
-        defaults=defaults,
-        seed=seed,
-        batch_size=batch_size,
-        without=without,
-        device=device,
-        progress=(reporter or NullReporter()).attacking,
-    )
+    images, labels = target.sample.images, target.sample.labels
+    return evaluate(target.model, images, labels, attacks, defaults=defaults, options=options)
 
 
 def cross_check_target(
     target: Target,
+    threat_model: ThreatModel,
     *,
-    defaults: Mapping[str, Any],
-    seed: int = 0,
-    batch_size: int = 256,
-    device: torch.device | None = None,
-    reporter: ProgressReporter | None = None,
+    step_size: float | None = None,
+    options: EvaluationOptions | None = None,
 ) -> pd.DataFrame:
     """Compare libraries on a network; see :func:`robench.evaluation.cross_check.cross_check`."""
+    images, labels = target.sample.images, target.sample.labels
     return cross_check(
-        target.model,
-        target.sample.images,
-        target.sample.labels,
-        **defaults,
-        seed=seed,
-        batch_size=batch_size,
-        device=device,
-        progress=(reporter or NullReporter()).attacking,
+        target.model, images, labels, threat_model, step_size=step_size, options=options
     )
 
 

@@ -1,7 +1,7 @@
 """``robench show``: a network and attacks in, a picture of what the attacks do out."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from robench.diagnostics.gallery import Column, Gallery, check_ending, draw_gall
 from robench.errors import UserError
 from robench.evaluation import Evaluation
 from robench.evaluation.adversarial import Judged, adversarial_images
+from robench.evaluation.options import EvaluationOptions
 from robench.expressions import radius_text
-from robench.runs.progress import NullReporter, ProgressReporter
 from robench.system.provenance import code_version
 
 
@@ -26,11 +26,7 @@ def show_attacks(
     classes: Sequence[str] = (),
     images: int = 8,
     defaults: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    batch_size: int = 256,
-    without: Collection[str] = (),
-    device: torch.device | None = None,
-    reporter: ProgressReporter | None = None,
+    options: EvaluationOptions | None = None,
 ) -> Gallery:
     """Attack a network and draw some of the images that were judged.
 
@@ -45,11 +41,7 @@ def show_attacks(
         classes: names of the classes, by label; left out, they are numbered.
         images: how many are drawn; all of them where there are fewer.
         defaults: options (eps, step_size, norm) of the attacks that do not set them.
-        seed: of random starts and orders.
-        batch_size: images in a forward pass.
-        without: shortcuts to leave out.
-        device: where to work; the CPU by default.
-        reporter: told how the work goes.
+        options: seed, batch size, device and the like.
 
     Returns:
         What was drawn.
@@ -57,6 +49,7 @@ def show_attacks(
     Raises:
         UserError: for no attack, no image, another ending, or what the attacks refuse.
     """
+    options = options or EvaluationOptions()
     check_ending(path)
     if not attacks:
         raise UserError("name an attack to show, for instance --attack pgd-20.")
@@ -69,11 +62,7 @@ def show_attacks(
         labels,
         attacks,
         defaults=defaults,
-        seed=seed,
-        batch_size=batch_size,
-        without=without,
-        device=device,
-        progress=(reporter or NullReporter()).attacking,
+        options=options,
     )
     count = min(len(outcomes) for outcomes in evaluation.attacks.values())
     fooled = torch.stack(
@@ -90,7 +79,7 @@ def show_attacks(
             _column(name, _norm(evaluation, name), judged[name], rows) for name in attacks
         ),
         classes=names,
-        caption=f"{_caption(target.title, evaluation, len(rows))} Seed {seed}; robench "
+        caption=f"{_caption(target.title, evaluation, len(rows))} Seed {options.seed}; robench "
         f"{code_version()}.",
     )
     draw_gallery(gallery, path)

@@ -11,6 +11,7 @@ from robench.diagnostics import condition_ratios, spectra
 from robench.diagnostics.figure import draw_spectra
 from robench.errors import UserError
 from robench.models.checkpoint import load_checkpoint
+from robench.progress import Progress
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.system.files import write_text
 from robench.system.provenance import code_version
@@ -53,11 +54,12 @@ def checkpoint_spectra(
     Args:
         checkpoints: each a ``weights.safetensors``, or the folder that holds one.
         against: the reference of the ratios, in the paper the network without normalization.
-        reporter: told how the work goes.
+        reporter: called while the work goes on.
 
     Raises:
         UserError: for a damaged checkpoint.
     """
+    reporter = reporter or NullReporter()
     paths = [*([against] if against else []), *checkpoints]
     tables: dict[str, pd.DataFrame] = {}
     captions: list[str] = []
@@ -70,7 +72,7 @@ def checkpoint_spectra(
         tables[name] = spectra(
             model,
             (network.in_channels, height, width),
-            progress=partial((reporter or NullReporter()).measuring, name),
+            progress=partial(_report, reporter, name),
         )
         stands_on = f"{facts.get('dataset', '?')}, {network.backbone} of width {network.width}"
         captions.append(f"{stands_on}, seed {facts.get('seed', '?')}")
@@ -86,6 +88,12 @@ def checkpoint_spectra(
         caption=f"{'; '.join(dict.fromkeys(captions))}; of the trained weights; robench "
         f"{code_version()}",
     )
+
+
+def _report(reporter: ProgressReporter, network: str, progress: Progress) -> None:
+    if progress.done == 0:
+        reporter.stage(network, f"measuring {progress.total} layers")
+    reporter.update(progress)
 
 
 def _led_by(column: str, table: pd.DataFrame) -> pd.DataFrame:

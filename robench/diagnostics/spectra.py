@@ -8,7 +8,7 @@ follows the normalization, then with the gain of the batch norm that follows the
 import copy
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from robench.diagnostics.probing import (
 )
 from robench.layers.circular import circular_operator, on_torus, symbol
 from robench.models.frozen import frozen_stats, under_attack
+from robench.progress import Progress, ProgressCallback, ignore_progress
 
 ROUNDING = 1e-13
 """Share of the largest value below which there is nothing but the rounding of float64."""
@@ -40,14 +41,14 @@ COLUMNS = (
 def spectra(
     model: nn.Module,
     input_size: tuple[int, int, int],
-    progress: Callable[[str, int, int], None] = lambda *_: None,
+    progress: ProgressCallback = ignore_progress,
 ) -> pd.DataFrame:
     """Return the spectra of every convolutional layer; the model is left as it was.
 
     Args:
         model: any network; with or without a defense.
         input_size: channels, height and width of an image.
-        progress: told each layer's name, how many are done, and how many there are.
+        progress: called before each layer.
 
     Returns:
         A row a layer and operator (``convolution``; ``affine``: with the affine of the
@@ -69,7 +70,8 @@ def spectra(
     with frozen_stats(model), under_attack(model):
         layers = layers_of(model, input_size)
         for done, layer in enumerate(layers):
-            progress(layer.name, done, len(layers))
+            note = f"{layer.name}, {done + 1}/{len(layers)} layers"
+            progress(Progress("layers", done, len(layers), "layers", note))
             with parametrize.cached():  # weights stay the same meanwhile
                 rows += _rows(layer)
     return pd.DataFrame(rows, columns=list(COLUMNS))

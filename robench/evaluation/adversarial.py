@@ -4,16 +4,15 @@ Outcomes hold no images: a board would not fit on a disk. Whoever wants to look 
 again, and the evaluator hands over what it judges on the way.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Unpack
 
-import torch
 from torch import Tensor, nn
 
 from robench.base import Attack
 from robench.evaluation.evaluate import Evaluation, evaluate
-from robench.evaluation.run_attacks import Progress
+from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +36,8 @@ def adversarial_images(
     attacks: Sequence[str | Attack],
     *,
     defaults: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    batch_size: int = 256,
-    without: Collection[str] = (),
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
+    options: EvaluationOptions | None = None,
+    **keywords: Unpack[EvaluationKeywords],
 ) -> tuple[Evaluation, dict[str, Judged]]:
     """Attack a model and keep what the evaluator judged.
 
@@ -59,12 +55,7 @@ def adversarial_images(
         labels,
         attacks,
         defaults=defaults,
-        seed=seed,
-        batch_size=batch_size,
-        without=without,
-        device=device,
-        progress=progress,
-        observer=kept,
+        options=replace(EvaluationOptions.of(options, **keywords), observer=kept),
     )
     clean = kept.parts["clean"][0]
     judged = {"clean": Judged(*clean[1:])}

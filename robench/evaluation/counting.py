@@ -4,13 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from robench.attack_tools.threat_models import Norm
+from robench.base import VictimModel
 from robench.evaluation.victim import Victim
 
 NEAR = 8
 """Candidates, nearest in L2, among which the nearest in Linf is looked for."""
 
 
-class Counted(nn.Module):
+class Counted(nn.Module, VictimModel):
     """A victim that counts the forwards and backwards of each sample; stays in eval mode.
 
     An attack may ask about all samples at once, some of them, or one of them many times. As many
@@ -25,7 +26,6 @@ class Counted(nn.Module):
     def __init__(self, victim: Victim, clean: Tensor, norm: Norm = "linf") -> None:
         super().__init__()
         self.module = victim.module  # libraries look for parameters to learn the device
-        self.num_classes = victim.num_classes
         self.training = False
         self._victim = victim
         self._clean = clean.flatten(1)
@@ -36,6 +36,23 @@ class Counted(nn.Module):
     def train(self, mode: bool = True) -> "Counted":
         """Stay in eval mode: no attack may change what is judged."""
         return self
+
+    @property
+    def num_classes(self) -> int:
+        """How many logits there are per image."""
+        return self._victim.num_classes
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the exact logits."""
+        return nn.Module.__call__(self, images)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the exact logits, without gradient."""
+        with torch.no_grad():
+            return self(images)
+
+    def report(self, finished: int) -> None:
+        """Report nothing: the evaluator sees each batch end."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the exact logits."""

@@ -1,8 +1,8 @@
 """The same attacks through three libraries: do they agree, sample by sample?"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from robench.attack_tools.threat_models import default_step_size
+from robench.base import ThreatModel
 from robench.evaluation.evaluate import Evaluation, evaluate
+from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools
 
 RERUNS = 10
@@ -32,13 +35,12 @@ def cross_check(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
+    threat_model: ThreatModel,
     *,
-    norm: str = "linf",
-    eps: float,
     step_size: float | None = None,
     steps: int = 20,
-    seed: int = 0,
-    **options: Any,
+    options: EvaluationOptions | None = None,
+    **keywords: Unpack[EvaluationKeywords],
 ) -> pd.DataFrame:
     """Run FGSM and PGD through robench, torchattacks and foolbox on the same samples.
 
@@ -52,12 +54,11 @@ def cross_check(
         model: images in [0, 1] -> logits.
         images: (N, C, H, W).
         labels: (N,).
-        norm: "linf" or "l2".
-        eps: the ball's radius.
+        threat_model: of both attacks, "linf" or "l2".
         step_size: of PGD; a quarter of ``eps`` if left out.
         steps: of PGD.
-        seed: of the random starts.
-        options: of :func:`robench.evaluate`, such as ``batch_size`` or ``device``.
+        options: seed, batch size, device and the like; shortcuts that round are left out anyway.
+        keywords: the same one by one.
 
     Returns:
         A row an attack and library: accuracies, share of samples with the same verdict, samples
@@ -66,11 +67,12 @@ def cross_check(
     """
 
     def run(attacks: list[str], start: int, rows: Tensor | None = None) -> Evaluation:
-        plain = {**options, "without": ("bf16", "folding")}
         x, y = (images, labels) if rows is None else (images[rows], labels[rows])
-        return evaluate(model, x, y, attacks, seed=start, **plain)
+        return evaluate(model, x, y, attacks, options=replace(plain, seed=start))
 
-    cases = _cases(norm, eps, eps / 4 if step_size is None else step_size, steps)
+    plain = replace(EvaluationOptions.of(options, **keywords), without=("bf16", "folding"))
+    seed, (norm, eps) = plain.seed, threat_model
+    cases = _cases(norm, eps, default_step_size(eps) if step_size is None else step_size, steps)
     named = [name for case in cases for name in (case.ours, *case.theirs.values())]
     first = run(named, seed)
     reruns = [

@@ -1,20 +1,21 @@
 """The evaluator: a model, samples and attacks in; an outcome a sample and attack out."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from robench.base import Attack
+from robench.base import Attack, ThreatModel
 from robench.errors import UserError
+from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.queries import median_queries
-from robench.evaluation.run_attacks import Job, Observer, Progress, attack_group, judge, right
+from robench.evaluation.run_attacks import Job, attack_group, judge, right
 from robench.evaluation.validation import check_classes, check_images
-from robench.evaluation.victim import QUANTUM, Victim, check_shortcuts
+from robench.evaluation.victim import QUANTUM, Victim
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
@@ -35,7 +36,7 @@ class Evaluation:
     clean: Bools
     attacks: dict[str, Outcomes]
     queried: tuple[str, ...]
-    threat_models: Mapping[str, tuple[str, float] | None]
+    threat_models: Mapping[str, ThreatModel | None]
     gradients: str = "float32"
 
     def accuracy(self, name: str = "clean") -> float:
@@ -90,12 +91,8 @@ def evaluate(
     attacks: Sequence[str | Attack],
     *,
     defaults: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    batch_size: int = 256,
-    without: Collection[str] = (),
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
-    observer: Observer | None = None,
+    options: EvaluationOptions | None = None,
+    **keywords: Unpack[EvaluationKeywords],
 ) -> Evaluation:
     """Judge ``model`` on clean images and under attacks.
 
@@ -111,12 +108,8 @@ def evaluate(
         labels: (N,) whole numbers.
         attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects.
         defaults: options for those attacks that have them and do not set them.
-        seed: of random starts and orders.
-        batch_size: samples attacked at a time; halved where memory runs out.
-        without: shortcuts to leave out, of :data:`robench.board.specs.Shortcut`.
-        device: where to work; the model is moved there meanwhile. Its own by default.
-        progress: told after each batch.
-        observer: told what was judged, images and logits; first ``clean`` on all samples.
+        options: seed, batch size, device and the like as one object.
+        keywords: the same one by one, ``batch_size=64``; see :class:`EvaluationOptions`.
 
     Raises:
         UserError: for bad images or labels, unknown attacks, or a model that returns no logits
@@ -126,10 +119,8 @@ def evaluate(
     named = _named(attacks, defaults or {})
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     check_images(images, labels)
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; give 1 or more.")
-    check_shortcuts(without)
-    home = device_of(model) if device is None else torch.device(device)
+    options = EvaluationOptions.of(options, **keywords)
+    home = device_of(model) if options.device is None else torch.device(options.device)
     forked = [home] if home.type == "cuda" else []
     with (
         torch.inference_mode(False),  # counters and starts must be tensors that can be written
@@ -141,24 +132,21 @@ def evaluate(
         if images.is_inference():
             images, labels = images.clone(), labels.clone()
         few = images[:QUANTUM].to(home)
-        victim = Victim(model, few, batch_size=batch_size, without=without)
+        victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
         labels = labels.long().cpu()
         with torch.no_grad():
             check_classes(victim(few[:1]), labels)
         logits = judge(victim, images)
         clean = right(logits, labels)
-        if observer is not None:
-            observer("clean", torch.arange(len(images)), images.cpu(), logits)
+        if options.observer is not None:
+            options.observer("clean", torch.arange(len(images)), images.cpu(), logits)
         job = Job(
             victim=victim,
             images=images.cpu(),
             labels=labels,
             clean=clean,
-            seed=seed,
             device=home,
-            pools="pools" not in without,
-            progress=progress or (lambda *_: None),
-            observer=observer,
+            options=options,
         )
         results: dict[str, Outcomes] = {}
         for group in group_by_search(named):

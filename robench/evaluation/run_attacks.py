@@ -1,7 +1,7 @@
 """One group of attacks that share a search, on all of its samples."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,17 +13,12 @@ from robench.attack_tools.randomness import generators
 from robench.attack_tools.threat_models import Norm
 from robench.base import Adversarial, Attack
 from robench.evaluation.counting import Counted
+from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import check_perturbation, sizes
 from robench.evaluation.victim import Victim
+from robench.progress import Progress
 from robench.system.memory import is_out_of_memory
-
-Progress = Callable[[str, int, int], None]
-"""Told the attack's name, the samples that are through, and all of them."""
-
-Observer = Callable[[str, Tensor, Tensor, Tensor], None]
-"""Told what was judged: the attack's name or "clean", which samples (B,), their images (B, C, H, W)
-float32 in [0, 1], and the float32 logits of the verdict (B, classes); all on the CPU."""
 
 POOL_BYTES = 2**26
 """Size of the images that are handed at once to an attack that keeps its own batches."""
@@ -41,22 +36,20 @@ class Job:
         images: (N, C, H, W) float32 in [0, 1], on the CPU.
         labels: (N,) int64, on the CPU.
         clean: (N,) bool, right on the clean image.
-        seed: of random starts and orders.
         device: where to work.
-        pools: hand many batches at once to the attacks that take them.
-        progress: told how the work goes.
-        observer: told what was judged, where somebody wants to see it.
+        options: how.
     """
 
     victim: Victim
     images: Tensor
     labels: Tensor
     clean: Tensor
-    seed: int
     device: torch.device
-    pools: bool
-    progress: Progress
-    observer: Observer | None = None
+    options: EvaluationOptions
+
+    def report(self, attack: str, done: int, total: int) -> None:
+        """Report how many samples an attack is through with."""
+        self.options.progress(Progress(attack, done, total, "images"))
 
 
 def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
@@ -72,12 +65,12 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
     todo = correct[correct < max(counts.values())]
     label = ", ".join(group)
     done = 0
-    job.progress(label, 0, len(todo))
+    job.report(label, 0, len(todo))
     while done < len(todo):
         rows = todo[done : done + _pool(group, job)]
         # An attack that stops early must not see the later samples of its group.
         present = {name: a for name, a in group.items() if counts[name] > int(rows[0])}
-        job.victim.report = partial(_report, job.progress, label, done, len(todo))
+        job.victim.on_finished = partial(_report, job, label, done, len(todo))
         images, labels = job.images[rows].contiguous().to(job.device), job.labels[rows]
         try:
             found = _search(list(present.values()), job, images, labels.to(job.device), rows)
@@ -87,18 +80,18 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
             halve(job.victim, len(rows))  # an attack that keeps its own batches never gets here
             continue
         finally:
-            job.victim.report = None
+            job.victim.on_finished = None
         verdicts = _Verdicts(job.victim, labels)
         for name, adversarial in zip(present, found, strict=True):
             mine = rows < counts[name]
             values = _costs(images, adversarial) | verdicts.of(adversarial.images)
             _fill(arrays[name], rows, mine, values)
-            if job.observer is not None:
+            if job.options.observer is not None:
                 seen = adversarial.images.detach().cpu()
-                job.observer(name, rows[mine], seen[mine], verdicts.logits[mine])
+                job.options.observer(name, rows[mine], seen[mine], verdicts.logits[mine])
         done += len(rows)
         if not all(attack.pools for attack in present.values()):
-            job.progress(label, done, len(todo))
+            job.report(label, done, len(todo))
     return {name: Outcomes(**{k: v.numpy() for k, v in a.items()}) for name, a in arrays.items()}
 
 
@@ -112,7 +105,7 @@ def judge(victim: Victim, images: Tensor) -> Tensor:
     logits = torch.empty(len(images), victim.num_classes)
 
     def advance(rows: Tensor) -> Tensor:
-        logits[rows] = victim.verdict(images[rows].to(victim.device)).cpu()
+        logits[rows] = victim.predict(images[rows].to(victim.device)).cpu()
         return torch.ones(len(rows), dtype=torch.bool)
 
     run_batched(victim, torch.arange(len(images)), advance)
@@ -127,14 +120,14 @@ def right(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.isfinite().all(1) & (logits.argmax(1) == labels)
 
 
-def _report(progress: Progress, label: str, done: int, total: int, more: int) -> None:
-    progress(label, done + more, total)
+def _report(job: Job, label: str, done: int, total: int, more: int) -> None:
+    job.report(label, done + more, total)
 
 
 def _pool(group: Mapping[str, Attack], job: Job) -> int:
     """Return how many samples are handed over at once."""
     batch_size = job.victim.batch_size
-    if not job.pools or not all(attack.pools for attack in group.values()):
+    if "pools" in job.options.without or not all(attack.pools for attack in group.values()):
         return batch_size
     size = 4 * math.prod(job.images.shape[1:])
     return max(batch_size, POOL_BYTES // size)
@@ -145,7 +138,7 @@ def _search(
 ) -> list[Adversarial]:
     """Run the attacks and see to it that everything is counted and every image is allowed."""
     kind = type(attacks[0])
-    rngs = generators(job.seed, rows.tolist())
+    rngs = generators(job.options.seed, rows.tolist())
     victim = job.victim
     victim.forwards = victim.backwards = 0
     ball = attacks[0].threat_model

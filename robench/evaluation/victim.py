@@ -6,9 +6,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from robench.base import VictimModel
 from robench.board.specs import Shortcut
-from robench.errors import UserError, did_you_mean
 from robench.evaluation.folding import folded, half_precision
+from robench.evaluation.options import check_shortcuts
 from robench.evaluation.validation import check_logits
 from robench.system.devices import has_bf16
 
@@ -24,15 +25,14 @@ _TIE = 1e-3
 """The lead of the best class, relative to the largest logit, that settles a verdict of the copy."""
 
 
-class Victim:
+class Victim(VictimModel):
     """A model as attacks see it: images (B, C, H, W) in [0, 1] -> float32 logits.
 
     Attributes:
         module: the model itself.
         device: where it is.
         batch_size: how many samples to hand over at a time; halved where memory runs out.
-        report: told how many samples of the attack under way are finished.
-        num_classes: how many logits it returns.
+        on_finished: called with how many samples of the attack under way are finished.
         gradients: what gradients are taken in, "bf16" or "float32".
         forwards: images that went forward, fillers left out.
         backwards: images that a gradient was asked for.
@@ -45,7 +45,7 @@ class Victim:
         *,
         batch_size: int,
         without: Iterable[str] = (),
-        report: Callable[[int], None] | None = None,
+        on_finished: Callable[[int], None] | None = None,
     ) -> None:
         """Look at a model.
 
@@ -54,13 +54,13 @@ class Victim:
             sample: a few images on its device, on which the fast copy must do what it does.
             batch_size: see above.
             without: shortcuts to leave out.
-            report: see above.
+            on_finished: see above.
 
         Raises:
             UserError: where it returns no logits.
         """
-        self.batch_size = batch_size
-        self.report = report
+        self.batch_size: int = batch_size
+        self.on_finished = on_finished
         self.forwards = self.backwards = 0
         self.module = model
         self.device = sample.device
@@ -68,7 +68,7 @@ class Victim:
         self._layout = torch.channels_last if "channels_last" in left else torch.contiguous_format
         self._least = min(batch_size, QUANTUM)
         self.gradients: Precision = "float32"
-        self._judge = self._fast = model
+        self._exact = self._fast = model
         self._choose_copies(sample, left)
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -76,11 +76,21 @@ class Victim:
         with torch.autocast(self.device.type, enabled=False):
             return self._ask(self.module, images)
 
-    def verdict(self, images: Tensor) -> Tensor:
+    @property
+    def num_classes(self) -> int:
+        """How many logits it returns per image."""
+        return self._num_classes
+
+    def report(self, finished: int) -> None:
+        """Pass on how many samples of the attack under way are finished."""
+        if self.on_finished is not None:
+            self.on_finished(finished)
+
+    def predict(self, images: Tensor) -> Tensor:
         """Return float32 logits whose largest is that of the model; without gradient."""
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            logits = self._ask(self._judge, images)
-            if self._judge is self.module or logits.shape[1] < 2:
+            logits = self._ask(self._exact, images)
+            if self._exact is self.module or logits.shape[1] < 2:
                 return logits
             first, second = logits.topk(2, dim=1).values.unbind(1)
             # Also where the lead is NaN, so that a model that breaks down is seen to.
@@ -110,12 +120,12 @@ class Victim:
         """Take the fastest copies that do what the model does."""
         with torch.no_grad():
             wanted = self(sample)
-            self.num_classes = wanted.shape[1]
+            self._num_classes = wanted.shape[1]
             if not wanted.isfinite().all() or not torch.equal(wanted, self(sample)):
                 return  # a random model is not copied
             bf16 = "bf16" in left and has_bf16(self.device)
             if "folding" in left and (copied := self._copy(folded, "float32", sample, wanted)):
-                self._judge = self._fast = copied
+                self._exact = self._fast = copied
             if bf16 and (copied := self._copy(half_precision, "bf16", sample, wanted)):
                 self._fast, self.gradients = copied, "bf16"
         self.forwards = self.backwards = 0
@@ -138,20 +148,6 @@ class Victim:
 
     def _autocast(self, precision: Precision) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def check_shortcuts(names: Iterable[str]) -> set[str]:
-    """Return the names as a set.
-
-    Raises:
-        UserError: for one that is no shortcut; names the nearest.
-    """
-    for name in (names := set(names)):
-        if name not in get_args(Shortcut):
-            raise UserError(
-                f"there is no shortcut '{name}'; {did_you_mean(name, get_args(Shortcut))}"
-            )
-    return names
 
 
 def _near(found: Tensor, wanted: Tensor, distance: float) -> bool:

@@ -13,7 +13,9 @@ from torch import nn
 from robench.board.specs import Cell, EvaluationSpec, ExternalCell
 from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
+from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import Network, load_weights, save_weights
+from robench.progress import Progress
 from robench.registry import attacks
 from robench.runs.progress import ProgressReporter
 from robench.runs.records import (
@@ -28,6 +30,7 @@ from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, tell
 from robench.system.files import read_json, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.training.loop import Progress as TrainingProgress
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 
@@ -45,6 +48,21 @@ class RunContext:
     device: torch.device
     reporter: ProgressReporter
 
+    def evaluation_options(self, seed: int) -> EvaluationOptions:
+        """Return how the networks of a seed are evaluated."""
+        return EvaluationOptions(
+            seed=seed,
+            batch_size=self.evaluation.batch_size,
+            without=self.evaluation.without,
+            device=self.device,
+            progress=self.reporter.update,
+        )
+
+
+def cell_title(row: str, seed: int) -> str:
+    """Return what progress calls a cell."""
+    return f"{row}, seed {seed}"
+
 
 def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
     """Bring a cell to its end and return its result; what is stored is not computed again.
@@ -55,20 +73,26 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
         if not folder.finished_training:
-            ctx.reporter.cell(title, cell.seed, "training")
+            ctx.reporter.stage(cell_title(title, cell.seed), "training")
             train_cell(cell, folder, ctx)
         if folder.diverged.exists():
-            ctx.reporter.cell(title, cell.seed, "diverged")
+            ctx.reporter.stage(cell_title(title, cell.seed), "diverged")
             return _result(cell, folder, ctx)
         names = ctx.evaluation.columns
         stored = read_json(folder.manifest).get("outcomes", {})
         missing = [name for name in names if not _is_stored(name, stored, folder, ctx)]
-        ctx.reporter.cell(title, cell.seed, "attacking" if missing else "stored")
+        ctx.reporter.stage(cell_title(title, cell.seed), "attacking" if missing else "stored")
         if missing:
             with torch.random.fork_rng():
                 model = load_weights(folder.weights, Network.of(cell, ctx.dataset).build())
             attack_network(model, cell.seed, folder, ctx, missing)
         return _result(cell, folder, ctx)
+
+
+def _snapshot(now: TrainingProgress) -> Progress:
+    done, total = now.epoch * now.batches + now.batch, now.epochs * now.batches
+    note = f"epoch {now.epoch + 1}/{now.epochs}, accuracy {now.accuracy:.1%}"
+    return Progress("training", done, total, "batches", note)
 
 
 def _is_stored(
@@ -96,7 +120,7 @@ def evaluate_external(
     """
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
-        ctx.reporter.cell(title, cell.seed, "attacking")
+        ctx.reporter.stage(cell_title(title, cell.seed), "attacking")
         write_bytes(folder.weights, weights)
         write_json(folder.manifest, _made_with(cell, folder, ctx, training_seconds=None))
         attack_network(model, cell.seed, folder, ctx, ctx.evaluation.columns)
@@ -108,11 +132,19 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
 
     A training that diverges leaves a note of it in the place of weights.
     """
+
+    def report(now: TrainingProgress) -> None:
+        ctx.reporter.update(_snapshot(now))
+
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
     tell(Train(cell, files))
     try:
         model, epochs = fit_cell(
-            cell, ctx.dataset, ctx.device, files=files, progress=ctx.reporter.training
+            cell,
+            ctx.dataset,
+            ctx.device,
+            files=files,
+            progress=report,
         )
     except TrainingDivergedError as diverged:
         note = {"reason": str(diverged), "version": code_version()}
@@ -198,11 +230,7 @@ def attack_network(
             sample.labels,
             [name for name in group if name != "clean"],
             defaults=ctx.evaluation.defaults,
-            seed=seed,
-            batch_size=ctx.evaluation.batch_size,
-            without=ctx.evaluation.without,
-            device=ctx.device,
-            progress=ctx.reporter.attacking,
+            options=ctx.evaluation_options(seed),
         )
         seconds = time.perf_counter() - start
         for name in group:

@@ -13,7 +13,7 @@ from robench.board.board import Board
 from robench.checks import check_model
 from robench.checks.report import VERSION
 from robench.registry import attacks
-from robench.runs.cell import RunContext, evaluation_images, network_of
+from robench.runs.cell import RunContext, cell_title, evaluation_images, network_of
 from robench.runs.records import CellResult, CheckReport, RowResult
 from robench.system.files import read_json, write_json
 
@@ -96,7 +96,7 @@ def check_cell(
     if path.exists():
         stored: dict[str, Any] = read_json(path)
         return stored
-    ctx.reporter.cell(title, cell.seed, "checking")
+    ctx.reporter.stage(cell_title(title, cell.seed), "checking")
     evaluation = ctx.evaluation
     sample = evaluation_images(ctx.dataset, evaluation.samples)
     named = [name for name in cell.outcomes if name != "clean"]
@@ -115,7 +115,7 @@ def check_cell(
         device=ctx.device,
         without=evaluation.without,
         binarization=evaluation.binarization,
-        progress=ctx.reporter.attacking,
+        progress=ctx.reporter.update,
     ).to_json()
     write_json(path, report)
     return report

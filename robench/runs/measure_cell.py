@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import replace
-from functools import partial
 
 from robench.board.specs import ExternalCell
 from robench.diagnostics import spectra
-from robench.runs.cell import RunContext, network_of
+from robench.runs.cell import RunContext, cell_title, network_of
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
 from robench.system.files import read_json, write_json
 
@@ -31,11 +30,9 @@ def _measured(title: str, cell: CellResult, ctx: RunContext) -> CellResult:
     folder = ctx.store.open(spec)
     path = folder.path / f"spectra-{VERSION}.json"
     if not path.exists():
-        ctx.reporter.cell(title, cell.seed, "measuring")
+        ctx.reporter.stage(cell_title(title, cell.seed), "measuring")
         size = (ctx.dataset.in_channels, *ctx.dataset.image_size)
-        table = spectra(
-            network_of(spec, ctx), size, progress=partial(ctx.reporter.measuring, title)
-        )
+        table = spectra(network_of(spec, ctx), size, progress=ctx.reporter.update)
         kept = list(LayerSpectrum.model_fields)
         rows = [{k: _plain(v) for k, v in row.items()} for row in table[kept].to_dict("records")]
         write_json(path, rows)

@@ -2,36 +2,29 @@
 
 from typing import Protocol
 
-from robench.training.loop import Progress
+from robench.progress import Progress
 
 
 class ProgressReporter(Protocol):
     """Called with what a run is doing."""
 
-    def cell(self, title: str, seed: int, state: str) -> None:
-        """A cell's state: "training", "attacking", "stored", "diverged" or "checking"."""
+    def stage(self, name: str, state: str) -> None:
+        """Something begins or ends.
 
-    def training(self, progress: Progress) -> None:
-        """Training goes on."""
+        Args:
+            name: what it is done to: ``"convnorm, seed 0"``.
+            state: "training", "attacking", "checking", "measuring", "stored" or "diverged".
+        """
 
-    def attacking(self, attack: str, done: int, total: int) -> None:
-        """So many of the images are through with an attack."""
-
-    def measuring(self, network: str, layer: str, done: int, total: int) -> None:
-        """So many of a network's layers are measured; ``layer`` is next."""
+    def update(self, progress: Progress) -> None:
+        """The work goes on."""
 
 
 class NullReporter:
     """Report nothing."""
 
-    def cell(self, title: str, seed: int, state: str) -> None:
+    def stage(self, name: str, state: str) -> None:
         """Do nothing."""
 
-    def training(self, progress: Progress) -> None:
-        """Do nothing."""
-
-    def attacking(self, attack: str, done: int, total: int) -> None:
-        """Do nothing."""
-
-    def measuring(self, network: str, layer: str, done: int, total: int) -> None:
+    def update(self, progress: Progress) -> None:
         """Do nothing."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from robench.base import Attack
+from robench.base import Attack, ThreatModel
 from robench.board.board import Board
 from robench.board.specs import HASH, AnyCell, Cell, Spec, TrainingSpec
 from robench.evaluation import Outcomes
@@ -118,7 +118,7 @@ class Column:
         reports_queries: its cost in queries is a result.
     """
 
-    threat_model: tuple[str, float] | None = None
+    threat_model: ThreatModel | None = None
     reports_queries: bool = False
 
     @classmethod

@@ -11,7 +11,7 @@ from robench.errors import UserError, did_you_mean
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity
 from robench.registry import attacks, backbones, defenses
-from robench.runs.cell import RunContext, run_cell, train_cell
+from robench.runs.cell import RunContext, cell_title, run_cell, train_cell
 from robench.runs.check_cell import check_rows
 from robench.runs.measure_cell import measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
@@ -76,7 +76,7 @@ def train_row(
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
         if not folder.finished_training:
-            ctx.reporter.cell(arm.title, cell.seed, "training")
+            ctx.reporter.stage(cell_title(arm.title, cell.seed), "training")
             train_cell(cell, folder, ctx)
     return folder
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from robench.attack_tools.libraries import isolated, undo_rounding
 from robench.attack_tools.threat_models import norms
+from robench.base import ThreatModel
 from robench.errors import UserError
 
 
@@ -26,7 +27,9 @@ def test_what_rounding_left_outside_is_put_back(
     images = torch.rand(4, 3, 5, 5, generator=generator)
     delta = torch.randn(4, 3, 5, 5, generator=generator)
     lengths = norms(delta, norm).view(-1, 1, 1, 1)  # type: ignore[arg-type]
-    found = undo_rounding(images + delta / lengths * (eps + overshoot), images, (norm, eps))
+    found = undo_rounding(
+        images + delta / lengths * (eps + overshoot), images, ThreatModel(norm, eps)
+    )
     sizes = norms(found.clamp(0, 1) - images, norm)  # type: ignore[arg-type]
     assert sizes.max() <= eps + 1e-6
 
@@ -34,7 +37,7 @@ def test_what_rounding_left_outside_is_put_back(
 def test_what_is_far_outside_is_left_for_the_check_to_tell() -> None:
     images = torch.full((2, 1, 2, 2), 0.5)
     far = images + 0.3
-    assert torch.equal(undo_rounding(far, images, ("linf", 0.1)), far)
+    assert torch.equal(undo_rounding(far, images, ThreatModel("linf", 0.1)), far)
     assert undo_rounding(images + 0.7, images, None).max() > 1.1
 
 

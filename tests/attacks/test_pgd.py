@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from robench.attack_tools.randomness import generators, in_ball
 from robench.attack_tools.threat_models import norms
+from robench.attack_tools.victims import BareModel
 from robench.attacks import PGD
 from robench.errors import UserError
 from robench.registry import attacks
@@ -279,10 +280,7 @@ def test_a_sample_that_only_seems_fooled_goes_on(
 ) -> None:
     """The fast logits may be wrong; the verdict is not theirs."""
 
-    class Misled:
-        def __call__(self, images: Tensor) -> Tensor:
-            return digits_net(images)
-
+    class Misled(BareModel):
         def for_gradients(self, images: Tensor) -> Tensor:
             logits = digits_net(images)
             return logits - 100 * torch.eye(10)[digits_test[1][: len(images)]]
@@ -290,7 +288,7 @@ def test_a_sample_that_only_seems_fooled_goes_on(
     images, labels = digits_test
     rngs = generators(0, range(len(images)))
     result = PGD(eps=0.1, step_size=0.02, steps=6, judge="any").perturb(
-        Misled(), images, labels, rngs
+        Misled(digits_net), images, labels, rngs
     )
     assert result.backwards is not None
     robust = digits_net(result.images).argmax(1) == labels

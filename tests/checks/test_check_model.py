@@ -14,6 +14,7 @@ import robench as package
 from robench.checks import Report, check_model
 from robench.data import load_dataset
 from robench.errors import UserError
+from robench.progress import Progress
 
 BALL = ("linf", EPS)
 
@@ -165,13 +166,13 @@ def test_a_ball_in_the_euclidean_norm_is_judged_too(check: Check, digits_net: nn
 
 
 def test_each_check_has_one_finding_with_a_sentence(check: Check, digits_net: nn.Module) -> None:
-    told: list[tuple[str, int, int]] = []
-    report = check(digits_net, samples=8, progress=lambda *now: told.append(now))
+    reported: list[Progress] = []
+    report = check(digits_net, samples=8, progress=reported.append)
     names = [finding.check for finding in report.findings]
     assert len(set(names)) == len(names)
     assert all(f.sentence[0].isupper() and f.sentence.endswith(".") for f in report.findings)
-    assert told[0][1] == 0
-    assert told[-1][1] == told[-1][2]
+    assert reported[0].done == 0
+    assert reported[-1].done == reported[-1].total
 
 
 @pytest.mark.parametrize(

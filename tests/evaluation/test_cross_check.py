@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from robench.base import ThreatModel
 from robench.evaluation.cross_check import _compared, cross_check
 
 Digits = tuple[Tensor, Tensor]
@@ -14,7 +15,9 @@ Digits = tuple[Tensor, Tensor]
 def test_the_libraries_agree_on_a_trained_network(
     digits_net: nn.Module, digits_test: Digits, norm: str, eps: float, step_size: float
 ) -> None:
-    table = cross_check(digits_net, *digits_test, norm=norm, eps=eps, step_size=step_size, steps=5)
+    table = cross_check(
+        digits_net, *digits_test, ThreatModel(norm, eps), step_size=step_size, steps=5
+    )
     assert set(table["attack"]) == {"fgsm", "pgd-5"}
     assert {"torchattacks", "foolbox"} == set(table["library"])
     assert (table["agreement"] > 0.85).all()
@@ -40,7 +43,9 @@ def test_a_broken_library_is_found(
     import torchattacks
 
     monkeypatch.setattr(torchattacks.PGD, "forward", lambda self, x, y: x)
-    table = cross_check(digits_net, *digits_test, eps=0.15, step_size=0.04, steps=5)
+    table = cross_check(
+        digits_net, *digits_test, ThreatModel("linf", 0.15), step_size=0.04, steps=5
+    )
     row = table.set_index(["attack", "library"]).loc[("pgd-5", "torchattacks")]
     assert row["p_value"] < 1e-6
     assert len(row["beyond_chance"].split()) > 30
@@ -53,7 +58,9 @@ def test_an_unknown_seed_changes_starts_not_conclusions(
 ) -> None:
     images, labels = (part[:30] for part in digits_test)
     tables = [
-        cross_check(digits_net, images, labels, eps=0.1, step_size=0.03, steps=4, seed=s)
+        cross_check(
+            digits_net, images, labels, ThreatModel("linf", 0.1), step_size=0.03, steps=4, seed=s
+        )
         for s in (0, 7)
     ]
     assert torch.tensor([t["agreement"].min() for t in tables]).min() > 0.9

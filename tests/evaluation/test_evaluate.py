@@ -14,6 +14,7 @@ from robench.base import Adversarial, Attack
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.victim import Victim
+from robench.progress import Progress
 
 
 def network(classes: int = 4) -> nn.Module:
@@ -220,9 +221,9 @@ def test_the_worst_case_is_over_the_attacks_of_one_ball_sample_by_sample() -> No
 
 
 def test_progress_goes_from_none_to_all() -> None:
-    told: list[tuple[str, int, int]] = []
-    run(["fgsm"], batch_size=20, progress=lambda *where: told.append(where))
-    assert told == [("fgsm", 0, 33), ("fgsm", 20, 33), ("fgsm", 33, 33)]
+    reported: list[Progress] = []
+    run(["fgsm"], batch_size=20, progress=reported.append)
+    assert reported == [Progress("fgsm", done, 33, "images") for done in (0, 20, 33)]
 
 
 # --- the model comes back as it was ------------------------------------------------------------

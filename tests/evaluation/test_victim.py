@@ -127,7 +127,7 @@ def test_a_network_whose_cross_entropy_has_saturated_is_still_broken(
 def test_verdicts_are_those_of_the_model(digits_net: nn.Module, digits_test: Digits) -> None:
     model = victim(digits_net, digits_test[0])
     noisy = (digits_test[0] + 0.3 * torch.rand_like(digits_test[0])).clamp(0, 1)
-    assert torch.equal(model.verdict(noisy).argmax(1), digits_net(noisy).argmax(1))
+    assert torch.equal(model.predict(noisy).argmax(1), digits_net(noisy).argmax(1))
 
 
 def test_near_a_tie_the_model_itself_decides(digits_test: Digits) -> None:
@@ -145,8 +145,8 @@ def test_near_a_tie_the_model_itself_decides(digits_test: Digits) -> None:
     torch.manual_seed(0)
     model = Tied().eval()
     under_attack = victim(model, digits_test[0])
-    assert under_attack._judge is not model
-    assert torch.equal(under_attack.verdict(digits_test[0]), model(digits_test[0]))
+    assert under_attack._exact is not model
+    assert torch.equal(under_attack.predict(digits_test[0]), model(digits_test[0]))
 
 
 def test_gradients_of_the_fast_copy_point_where_the_model_s_do(
@@ -219,7 +219,7 @@ def test_fillers_are_not_counted(digits_net: nn.Module, digits_test: Digits) -> 
     model = victim(digits_net, digits_test[0])
     assert (model.forwards, model.backwards) == (0, 0)
     model(digits_test[0][:5])
-    model.verdict(digits_test[0][:3])
+    model.predict(digits_test[0][:3])
     input_gradient(model, digits_test[0][:7], digits_test[1][:7], "ce")
     assert (model.forwards, model.backwards) == (15, 7)
 

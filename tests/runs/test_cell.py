@@ -94,7 +94,7 @@ class Telling(NullReporter):
     def __init__(self) -> None:
         self.states: list[str] = []
 
-    def cell(self, title: str, seed: int, state: str) -> None:
+    def stage(self, name: str, state: str) -> None:
         self.states.append(state)
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from robench.base import ThreatModel
 from robench.checks.report import Report
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def counts_queries(board: "Leaderboard") -> list[str]:
     return [c for c in board.board.evaluation.columns if board.columns[c].reports_queries]
 
 
-def threat_model(board: "Leaderboard") -> tuple[str, float] | None:
+def threat_model(board: "Leaderboard") -> ThreatModel | None:
     """Return norm and radius of the column that ranks; None where it has no ball."""
     return board.columns[board.board.evaluation.ranking_column].threat_model
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from robench.base import ThreatModel
 from robench.diagnostics.figure import PANELS
 from robench.errors import UserError
 from robench.evaluation.outcomes import Outcomes
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 Chart = dict[str, Any]
 """JSON: ``summary`` is the chart in words; ``curves`` holds a list of points a row, by number."""
-
-Ball = tuple[str, float]
-"""Norm and radius."""
 
 STEPS = 60
 """Steps of a success curve that are kept."""
@@ -177,7 +175,7 @@ def _together(cells: "list[PublishedCell]", column: str) -> Outcomes | None:
     return Outcomes(**{name: np.concatenate([getattr(o, name) for o in several]) for name in names})
 
 
-def _eps_summary(board: "Leaderboard", curves: dict[int, Any], model: Ball | None) -> str:
+def _eps_summary(board: "Leaderboard", curves: dict[int, Any], model: ThreatModel | None) -> str:
     at = {
         index: accuracy
         for index, points in curves.items()

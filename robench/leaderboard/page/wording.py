@@ -2,6 +2,7 @@
 
 import math
 
+from robench.base import ThreatModel
 from robench.expressions import radius_text
 
 MISSING, RANGE, TIMES = "\N{EN DASH}", "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
@@ -18,7 +19,7 @@ def interval(low: float, high: float) -> str:
     return MISSING if _missing(low) or _missing(high) else percent(low) + RANGE + percent(high)
 
 
-def ball(threat_model: tuple[str, float] | None) -> str:
+def ball(threat_model: ThreatModel | None) -> str:
     """Return a threat model in words: "Linf 8/255"; "" where there is none."""
     if threat_model is None:
         return ""

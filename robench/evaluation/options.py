@@ -1,0 +1,88 @@
+"""How an evaluation works, apart from what is evaluated: one object that is handed through."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack, get_args
+
+import torch
+from torch import Tensor
+
+from robench.board.specs import Shortcut
+from robench.errors import UserError, did_you_mean
+from robench.progress import ProgressCallback, ignore_progress
+
+Observer = Callable[[str, Tensor, Tensor, Tensor], None]
+"""Called with what was evaluated: the attack's name or "clean", which samples (B,), their images
+(B, C, H, W) float32 in [0, 1], and the float32 logits of the prediction (B, classes); all on the
+CPU."""
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How an evaluation works.
+
+    Attributes:
+        seed: of random starts and orders.
+        batch_size: samples attacked at a time; halved where memory runs out.
+        without: shortcuts to leave out, of :data:`robench.board.specs.Shortcut`.
+        device: where to work; the model is moved there meanwhile. None: its own.
+        progress: called after each batch.
+        observer: called with what was evaluated; first with ``clean`` on all samples.
+
+    Raises:
+        UserError: for a batch without samples or an unknown shortcut.
+    """
+
+    seed: int = 0
+    batch_size: int = 256
+    without: Collection[str] = ()
+    device: str | torch.device | None = None
+    progress: ProgressCallback = ignore_progress
+    observer: Observer | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UserError(f"batch_size is {self.batch_size}; give 1 or more.")
+        check_shortcuts(self.without)
+
+    @classmethod
+    def of(
+        cls,
+        options: "EvaluationOptions | None",
+        **keywords: Unpack["EvaluationKeywords"],
+    ) -> "EvaluationOptions":
+        """Return ``options``, or the defaults, with the ``keywords`` that a caller gave.
+
+        Raises:
+            UserError: for a keyword that is none; names the nearest.
+        """
+        for name in keywords:
+            if name not in cls.__dataclass_fields__:
+                near = did_you_mean(name, cls.__dataclass_fields__)
+                raise UserError(f"an evaluation has no option '{name}'; {near}")
+        return replace(options or cls(), **keywords)
+
+
+class EvaluationKeywords(TypedDict, total=False):
+    """The fields of :class:`EvaluationOptions` as keyword arguments."""
+
+    seed: int
+    batch_size: int
+    without: Collection[str]
+    device: str | torch.device | None
+    progress: ProgressCallback
+    observer: Observer | None
+
+
+def check_shortcuts(names: Iterable[str]) -> set[str]:
+    """Return the names as a set.
+
+    Raises:
+        UserError: for one that is not a shortcut; names the nearest.
+    """
+    for name in (names := set(names)):
+        if name not in get_args(Shortcut):
+            raise UserError(
+                f"there is no shortcut '{name}'; {did_you_mean(name, get_args(Shortcut))}"
+            )
+    return names
