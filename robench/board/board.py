@@ -1,23 +1,23 @@
 """The board: what is to be trained, attacked and ranked, as read from a TOML file."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from robench.board.paper import OTHER_COLUMNS, Paper
-from robench.board.recipes import recipe_for
 from robench.board.specs import (
-    Cell,
     DataSpec,
     EvaluationSpec,
     ModelSpec,
     Spec,
     TrainingSpec,
-    explain,
 )
-from robench.errors import UserError, did_you_mean
-from robench.expressions import LARGEST_SEED, parse_expression
-from robench.registry import attacks, defenses
+from robench.errors import UserError
+from robench.expressions import LARGEST_SEED
+from robench.registry import attacks
+
+if TYPE_CHECKING:
+    from robench.board.plan import Plan
 
 
 class RowSpec(Spec):
@@ -62,48 +62,16 @@ class Board(Spec):
             raise ValueError("a seed is there twice; the same network is no second sample.")
         return seeds
 
-    def rows(self) -> list[tuple[RowSpec, TrainingSpec]]:
-        """Return the rows that are trained: every defense, then the arms with recipes.
+    def resolve(self) -> "Plan":
+        """Build all that the board names; see :func:`robench.board.plan.resolve`."""
+        from robench.board.plan import resolve  # which knows boards
 
-        Raises:
-            UserError: where there is no row, two rows have one name, the baseline is no row,
-                or an arm's recipe is wrong.
-        """
-        arms, titles = self._row_specs, self.titles
-        if not titles:
-            raise UserError("the board names no defense; give it at least one.")
-        for title in titles:
-            if titles.count(title) > 1:
-                raise UserError(f"two rows of the board are named '{title}'; give one a label.")
-        if self.baseline and self.baseline not in titles:
-            raise UserError(
-                f"baseline = '{self.baseline}' is no row; {did_you_mean(self.baseline, titles)}"
-            )
-        for arm in arms:
-            self.data_of(arm)
-        return [(arm, self._recipe(arm)) for arm in arms]
-
-    def data_of(self, arm: RowSpec) -> DataSpec:
-        """Return the images of a row: the board's, with what the row changes.
-
-        Raises:
-            UserError: for an unknown key, a wrong value or another data set: all rows are judged
-                on the same images.
-        """
-        if "name" in arm.data:
-            raise UserError(
-                f"the data of '{arm.title}' name a set of their own; all rows of a board are "
-                f"judged on the same images, so make it another board."
-            )
-        try:
-            return DataSpec.model_validate({**self.data.model_dump(), **arm.data})
-        except ValidationError as error:
-            raise UserError(f"the data of '{arm.title}': {explain(error, DataSpec)}") from None
+        return resolve(self)
 
     @property
     def titles(self) -> list[str]:
         """The names of the rows; nothing is looked up."""
-        return [*(arm.title for arm in self._row_specs), *self.external]
+        return [*(arm.title for arm in self.row_specs), *self.external]
 
     @property
     def baseline_row(self) -> str:
@@ -130,39 +98,9 @@ class Board(Spec):
         self.paper.check(self.titles if titles is None else titles, columns)
 
     @property
-    def _row_specs(self) -> list[RowSpec]:
+    def row_specs(self) -> list[RowSpec]:
+        """The rows that are trained: every defense, then the rows with recipes of their own."""
         return [RowSpec(defense=defense) for defense in self.defenses] + list(self.arms)
-
-    def cells(
-        self, arm: RowSpec, data_name: str, data_hash: str, plugin_hash: str | None = None
-    ) -> list[Cell]:
-        """Return the cells of a row, one a seed.
-
-        Args:
-            arm: the row.
-            data_name: the data set's name in tables (never a path).
-            data_hash: the fingerprint of its images and labels.
-            plugin_hash: identity of the user's file that the defense comes from.
-        """
-        return [
-            Cell(
-                defense=str(parse_expression(arm.defense)),
-                data=self.data_of(arm).model_copy(update={"name": data_name}),
-                data_hash=data_hash,
-                model=arm.model or self.model,
-                training=self._recipe(arm),
-                seed=seed,
-                plugin_hash=plugin_hash,
-            )
-            for seed in self.seeds
-        ]
-
-    def _recipe(self, arm: RowSpec) -> TrainingSpec:
-        defense = defenses.build(arm.defense)
-        try:
-            return recipe_for(self.training, defense, arm.training)
-        except UserError as error:
-            raise UserError(f"the recipe of '{arm.title}': {error}") from None
 
 
 def _counts_queries(attack: str) -> bool:

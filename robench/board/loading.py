@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from robench.board.board import Board
+from robench.board.plan import resolve_rows
 from robench.board.specs import explain, worst
 from robench.errors import UserError, did_you_mean
 from robench.system.files import is_file
@@ -65,7 +66,7 @@ def read_board(path: Path) -> Board:
         guilty = next((file for file in chain if _holds(file.values, place)), chain[0])
         raise UserError(f"{guilty.place(place)}: {explain(error, Board)}") from None
     try:
-        board.rows()
+        resolve_rows(board)
         board.check_paper()
     except UserError as error:
         raise UserError(f"{path}: {error}") from None

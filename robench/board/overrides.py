@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from robench.board.board import Board
 from robench.board.loading import read_board, shipped_boards
+from robench.board.plan import resolve_rows
 from robench.board.specs import explain
 from robench.errors import UserError, did_you_mean
 from robench.expressions import split_titles
@@ -74,7 +75,7 @@ def open_board(
         changed = Board.model_validate(values)
     except ValidationError as error:
         raise UserError(f"the board with the changes asked for: {explain(error, Board)}") from None
-    changed.rows()
+    resolve_rows(changed)
     if changes:
         changed.check_paper(board.titles)
     return short, changed

@@ -26,6 +26,9 @@ from robench.expressions import number
 SPEC_VERSION = 1
 """Part of every cell's identity; raised when the same specification comes to mean other work."""
 
+DEFAULT_RANKING_COLUMN = "pgd-20"
+"""The column that ranks where a board has it and leaves ``rank_by`` out."""
+
 HASH = r"^[0-9a-f]{64}$"
 """sha256 in hexadecimal."""
 
@@ -44,6 +47,10 @@ def _pixel_units(value: Any) -> Any:
 
 PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
 """A distance between images in [0, 1]; text such as "8/255" is understood."""
+
+
+OptionValue = bool | int | float | str
+"""What a board may set as an option of attacks; text such as "8/255" is understood."""
 
 
 Shortcut = Literal["pools", "channels_last", "folding", "bf16"]
@@ -119,7 +126,7 @@ class EvaluationSpec(Spec):
     check_samples: int = Field(128, ge=10)
     binarization: bool = False
     spectra: bool = False
-    defaults: dict[str, Any] = Field(default_factory=dict)
+    defaults: dict[str, OptionValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _columns_are_distinct_and_rank(self) -> Self:
@@ -142,7 +149,8 @@ class EvaluationSpec(Spec):
         """``rank_by``; where it is left out: PGD-20, or else the last attack, or clean."""
         if self.rank_by or not self.attacks:
             return self.rank_by or "clean"
-        return "pgd-20" if "pgd-20" in self.attacks else self.attacks[-1]
+        ranks = DEFAULT_RANKING_COLUMN in self.attacks
+        return DEFAULT_RANKING_COLUMN if ranks else self.attacks[-1]
 
 
 class Hashed(Spec):

@@ -43,7 +43,7 @@ def run(
 
     console, chosen = prepare(device, plugin)
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
-    with ProgressBar(console, len(spec.rows()) * len(spec.seeds)) as reporter:
+    with ProgressBar(console, len(spec.row_specs) * len(spec.seeds)) as reporter:
         result = run_board(spec, out=out, data_dir=data_dir, device=chosen, reporter=reporter)
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)

@@ -78,7 +78,7 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
         board.paper.item,
         name,
         board.paper.scale,
-        len(board.rows()) * len(board.seeds),
+        len(board.row_specs) * len(board.seeds),
         state,
         stands_on,
     )

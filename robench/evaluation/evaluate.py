@@ -88,7 +88,7 @@ def evaluate(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    attacks: Sequence[str | Attack],
+    attacks: Sequence[str | Attack] | Mapping[str, Attack],
     *,
     defaults: Mapping[str, Any] | None = None,
     options: EvaluationOptions | None = None,
@@ -106,7 +106,8 @@ def evaluate(
         model: images in [0, 1] -> logits.
         images: (N, C, H, W), float in [0, 1] or uint8.
         labels: (N,) whole numbers.
-        attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects.
+        attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects; or attack objects
+            by the name of their column.
         defaults: options for those attacks that have them and do not set them.
         options: seed, batch size, device and the like as one object.
         keywords: the same one by one, ``batch_size=64``; see :class:`EvaluationOptions`.
@@ -160,10 +161,13 @@ def evaluate(
     )
 
 
-def _named(attacks: Sequence[str | Attack], defaults: Mapping[str, Any]) -> dict[str, Attack]:
+def _named(
+    attacks: Sequence[str | Attack] | Mapping[str, Attack], defaults: Mapping[str, Any]
+) -> dict[str, Attack]:
     named: dict[str, Attack] = {}
-    for attack in attacks:
-        name = attack if isinstance(attack, str) else repr(attack)
+    pairs = attacks.items() if isinstance(attacks, Mapping) else [(None, a) for a in attacks]
+    for column, attack in pairs:
+        name = column or (attack if isinstance(attack, str) else repr(attack))
         if name in named or name == "clean":
             raise UserError(f"two columns would be named '{name}'; name each attack once.")
         built = registry.build(attack, defaults) if isinstance(attack, str) else attack

@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 
 from robench.board.board import Board
+from robench.board.plan import resolve_row
 from robench.board.specs import ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.table import compare_rows, leaderboard, read_csv, to_csv
-from robench.registry import defenses
 from robench.system.provenance import file_hash
 
 
@@ -104,13 +104,13 @@ def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
         planned_data = board.data.model_copy(update={"name": dataset})
         return None if done.data == planned_data else "its data is not that of the board."
     try:
-        arm = next(arm for arm, _ in board.rows() if arm.title == cell.row)
-        plugin = defenses.plugin_hash(arm.defense)
+        row = resolve_row(board, cell.row)
     except UserError:
         return None  # of a plugin that is not loaded: what it does is not known here
-    planned = {c.seed: c for c in board.cells(arm, dataset, done.data_hash, plugin)}[cell.seed]
+    (planned,) = row.cells([cell.seed], dataset, done.data_hash)
     if planned.plugin_hash != done.plugin_hash:
-        return f"the file that '{arm.defense}' comes from is not the one that it was trained with."
+        name = row.spec.defense
+        return f"the file that '{name}' comes from is not the one that it was trained with."
     for name, value in planned.model_dump().items():
         if (other := done.model_dump()[name]) != value:
             return f"its {name} is {other}, where the board says {value}."

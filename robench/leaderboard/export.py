@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from robench.base import Attack
 from robench.board.board import Board
+from robench.board.plan import build_attacks
 from robench.errors import UserError
 from robench.expressions import radius_text
-from robench.registry import attacks
 
 _NONE = "–"  # noqa: RUF001
 _LATEX_NONE = "--"
@@ -168,8 +167,7 @@ def _threats(board: Board) -> list[str]:
     """Return sentences on the balls of the attacks, and on those that see fewer images."""
     balls: dict[str, list[str]] = {}
     fewer = []
-    for name in board.evaluation.attacks:
-        attack: Attack = attacks.build(name, board.evaluation.defaults)
+    for name, attack in build_attacks(board.evaluation).items():
         ball = attack.threat_model
         within = (
             f"{_NORMS.get(ball[0], ball[0])}, eps = {radius_text(ball[1])}" if ball else "no ball"

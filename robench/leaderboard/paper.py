@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from robench.board.paper import is_share
+from robench.board.plan import data_of
 from robench.board.recipes import differences
 from robench.leaderboard.comparison import compare
 from robench.runs.records import BoardResult
@@ -118,8 +119,8 @@ def _ours(row: Mapping[Any, Any], column: str) -> dict[str, float]:
 
 def _group(result: BoardResult, title: str) -> str:
     board = result.board
-    arm = next((arm for arm, _ in board.rows() if arm.title == title), None)
-    return differences(board.data_of(arm), board.data) if arm else ""
+    spec = next((spec for spec in board.row_specs if spec.title == title), None)
+    return differences(data_of(board, spec), board.data) if spec else ""
 
 
 def _distinguishable(

@@ -5,11 +5,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import pandas as pd
 import torch
 from torch import nn
 
+from robench.base import Attack
+from robench.board.plan import build_attacks
 from robench.board.specs import Cell, EvaluationSpec, ExternalCell
 from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
@@ -47,6 +50,11 @@ class RunContext:
     evaluation: EvaluationSpec
     device: torch.device
     reporter: ProgressReporter
+
+    @cached_property
+    def attacks(self) -> dict[str, Attack]:
+        """Column -> attack, built once."""
+        return build_attacks(self.evaluation)
 
     def evaluation_options(self, seed: int) -> EvaluationOptions:
         """Return how the networks of a seed are evaluated."""
@@ -197,7 +205,7 @@ def outcome_key(name: str, ctx: RunContext) -> str:
         "without": sorted(ctx.evaluation.without),
     }
     if name != "clean":
-        attack = attacks.build(name, ctx.evaluation.defaults)
+        attack = ctx.attacks[name]
         identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
         identity["plugin"] = attacks.plugin_hash(name)
         asked = ctx.evaluation.samples
@@ -222,14 +230,13 @@ def attack_network(
     model.to(ctx.device).to(memory_format=torch.channels_last)
     sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
     manifest = read_json(folder.manifest)
-    for group in _shared(missing, ctx.evaluation):
+    for group in _shared(missing, ctx.attacks):
         start = time.perf_counter()
         evaluation = evaluate(
             model,
             sample.images,
             sample.labels,
-            [name for name in group if name != "clean"],
-            defaults=ctx.evaluation.defaults,
+            {name: ctx.attacks[name] for name in group if name != "clean"},
             options=ctx.evaluation_options(seed),
         )
         seconds = time.perf_counter() - start
@@ -250,13 +257,11 @@ def attack_network(
         write_json(folder.manifest, manifest)
 
 
-def _shared(names: Sequence[str], evaluation: EvaluationSpec) -> list[list[str]]:
+def _shared(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
     """Group the columns that come from one search; each group is stored when it is done."""
     clean = [[name] for name in names if name == "clean"]
-    attacking = {
-        name: attacks.build(name, evaluation.defaults) for name in names if name != "clean"
-    }
-    return [*clean, *(list(group) for group in group_by_search(attacking))]
+    groups = group_by_search({name: attacks[name] for name in names if name != "clean"})
+    return [*clean, *(list(group) for group in groups)]
 
 
 def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> CellResult:

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
+from robench.attack_tools.threat_models import default_step_size
 from robench.base import Attack
 from robench.board.board import Board
 from robench.checks import check_model
 from robench.checks.report import VERSION
-from robench.registry import attacks
 from robench.runs.cell import RunContext, cell_title, evaluation_images, network_of
 from robench.runs.records import CellResult, CheckReport, RowResult
 from robench.system.files import read_json, write_json
@@ -32,7 +32,7 @@ def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tu
 
     Transfer attacks come from the network of the board's baseline row with the same seed.
     """
-    ball = ball_of(board)
+    ball = ball_of(board.evaluation.ranking_column, ctx.attacks)
     if not board.evaluation.checks or ball is None:
         return rows
     sources = {c.seed: c for row in rows if row.title == board.baseline_row for c in row.cells}
@@ -42,19 +42,15 @@ def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tu
     )
 
 
-def ball_of(board: Board) -> Ball | None:
+def ball_of(ranking: str, attacks: Mapping[str, Attack]) -> Ball | None:
     """Return the ball of the ranking attack, else of the first attack with one; None without."""
-    names = [board.evaluation.ranking_column, *board.evaluation.attacks]
-    for name in names:
-        attack = None if name == "clean" else _build(name, board)
+    for name in [ranking, *attacks]:
+        attack = attacks.get(name)
         if attack is not None and attack.threat_model is not None:
             norm, eps = attack.threat_model
-            return Ball(norm, eps, float(getattr(attack, "step_size", 0) or eps / 4))
+            step_size = vars(attack).get("step_size") or default_step_size(eps)
+            return Ball(norm, eps, float(step_size))
     return None
-
-
-def _build(name: str, board: Board) -> Attack:
-    return attacks.build(name, board.evaluation.defaults)
 
 
 def _checked(
@@ -107,7 +103,7 @@ def check_cell(
         ball=(ball.norm, ball.eps),
         step_size=ball.step_size,
         outcomes=dict(cell.outcomes),
-        attacks={n: attacks.build(n, evaluation.defaults) for n in named},
+        attacks={name: ctx.attacks[name] for name in named},
         source=None if source is None else network_of(source.evidence.cell, ctx),
         seed=cell.seed,
         samples=min(evaluation.check_samples, len(sample.labels)),

@@ -124,7 +124,7 @@ def judge_row(
         ctx: where to work and keep the outcomes.
     """
     result = evaluate_external(cell, model, weights, title, ctx)
-    ball = ball_of(board)
+    ball = ball_of(board.evaluation.ranking_column, ctx.attacks)
     if board.evaluation.checks and ball is not None:
         report = CheckReport.model_validate(check_cell(title, result, None, ball, ctx, model))
         evidence = result.evidence.model_copy(update={"checks": report})

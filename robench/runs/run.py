@@ -1,16 +1,18 @@
 """A whole board: its cells one after the other."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from robench.board.board import Board, RowSpec
+from robench.base import Attack
+from robench.board.board import Board
+from robench.board.plan import Plan, PlannedRow
 from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity
-from robench.registry import attacks, backbones, defenses
 from robench.runs.cell import RunContext, cell_title, run_cell, train_cell
 from robench.runs.check_cell import check_rows
 from robench.runs.measure_cell import measure_rows
@@ -41,21 +43,20 @@ def run_board(
         UserError: where the board names what is not there, before any work is done; or the
             data cannot be read or the results not written.
     """
-    ctx = _context(board, out, data_dir, device, reporter)
+    plan = board.resolve()
+    ctx = _context(plan, out, data_dir, device, reporter)
     rows: list[RowResult] = []
-    for arm, _ in board.rows():
-        cells = _cells(board, arm, ctx.dataset)
-        results = tuple(run_cell(cell, arm.title, ctx) for cell in cells)
-        rows.append(RowResult(arm.title, _costs(cells[0], ctx), results))
+    for row in plan.rows:
+        cells = _cells(row, board, ctx.dataset)
+        results = tuple(run_cell(cell, row.title, ctx) for cell in cells)
+        rows.append(RowResult(row.title, _costs(row, cells[0], ctx), results))
     done = measure_rows(check_rows(board, tuple(rows), ctx), ctx)
-    return BoardResult(board, ctx.dataset.name, columns_of(board), done)
+    return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), done)
 
 
-def columns_of(board: Board) -> dict[str, Column]:
-    """Return what a board judges: the clean images, then its attacks."""
-    evaluation = board.evaluation
-    built = {a: attacks.build(a, evaluation.defaults) for a in evaluation.attacks}
-    return {"clean": Column(), **{name: Column.of(attack) for name, attack in built.items()}}
+def columns_of(attacks: Mapping[str, Attack]) -> dict[str, Column]:
+    """Return what is evaluated: the clean images, then the attacks."""
+    return {"clean": Column(), **{name: Column.of(attack) for name, attack in attacks.items()}}
 
 
 def train_row(
@@ -70,28 +71,29 @@ def train_row(
 
     The arguments and errors are those of :func:`run_board`.
     """
-    ctx = _context(board, out, data_dir, device, reporter)
-    arm, _ = board.rows()[0]
-    cell = _cells(board, arm, ctx.dataset)[0]
+    plan = board.resolve()
+    ctx = _context(plan, out, data_dir, device, reporter)
+    row = plan.rows[0]
+    cell = _cells(row, board, ctx.dataset)[0]
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
         if not folder.finished_training:
-            ctx.reporter.stage(cell_title(arm.title, cell.seed), "training")
+            ctx.reporter.stage(cell_title(row.title, cell.seed), "training")
             train_cell(cell, folder, ctx)
     return folder
 
 
 def _context(
-    board: Board,
+    plan: Plan,
     out: Path,
     data_dir: Path | None,
     device: torch.device | None,
     reporter: ProgressReporter | None,
 ) -> RunContext:
-    check_names(board)
+    board = plan.board
     dataset = load_dataset(board.data.name, data_dir)
     tell(Load(board.data.name, data_dir))
-    check_sizes(board, dataset)
+    check_sizes(plan, dataset)
     return RunContext(
         store=RunStore(out / "cells"),
         dataset=dataset,
@@ -101,74 +103,39 @@ def _context(
     )
 
 
-def _cells(board: Board, arm: RowSpec, dataset: DataSet) -> list[Cell]:
-    plugin = defenses.plugin_hash(arm.defense)
-    return board.cells(arm, dataset.name, dataset.fingerprint, plugin)
+def _cells(row: PlannedRow, board: Board, dataset: DataSet) -> list[Cell]:
+    return row.cells(board.seeds, dataset.name, dataset.fingerprint)
 
 
-def _costs(cell: Cell, ctx: RunContext) -> Complexity:
+def _costs(row: PlannedRow, cell: Cell, ctx: RunContext) -> Complexity:
     with torch.random.fork_rng():
         model = Network.of(cell, ctx.dataset).build()
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
     return measure_complexity(
         model.to(ctx.device).to(memory_format=torch.channels_last),
-        defenses.build(cell.defense),
+        row.defense,
         torch.zeros(cell.training.batch_size, *shape, device=ctx.device),
         precision=cell.training.precision,
     )
 
 
-def check_names(board: Board) -> None:
-    """Build every defense and attack that a board names, so that a wrong name costs no work.
-
-    Raises:
-        UserError: for the first name or option that is not there, and for rows that no training
-            can make.
-    """
-    if board.external:
-        raise UserError(
-            f"the row '{board.external[0]}' is somebody's own network, which is judged and not "
-            f"trained; take it out of 'external' and add it with 'robench submit --model'."
-        )
-    for arm, _ in board.rows():
-        defenses.build(arm.defense)
-    _check_defaults(board)
-    for attack in board.evaluation.attacks:
-        attacks.build(attack, board.evaluation.defaults)
-    for model in {board.model, *(arm.model for arm, _ in board.rows() if arm.model)}:
-        backbones.get(model.name)
-
-
-def _check_defaults(board: Board) -> None:
-    """Check that some attack has each default: misspelt, it would leave another radius in force."""
-    known = attacks.options()
-    for attack in board.evaluation.attacks:
-        known |= attacks.options(attack)
-    for name in board.evaluation.defaults:
-        if name not in known:
-            raise UserError(
-                f"evaluation.defaults has '{name}', an option of no attack; "
-                f"{did_you_mean(name, known)}"
-            )
-
-
-def check_sizes(board: Board, dataset: DataSet) -> None:
+def check_sizes(plan: Plan, dataset: DataSet) -> None:
     """Build every network once and count the test images, before any work is done.
 
     Raises:
         UserError: where a network does not fit the images or a defense the network, or there
             are fewer test images than the board asks for.
     """
+    board = plan.board
     if board.evaluation.samples > len(dataset.test):
         raise UserError(
             f"the board asks for {board.evaluation.samples} test images, but {dataset.name} has "
             f"{len(dataset.test)}; lower evaluation.samples."
         )
-    for arm, _ in board.rows():
-        cell = _cells(board, arm, dataset)[0]
+    for row in plan.rows:
+        cell = _cells(row, board, dataset)[0]
         with torch.random.fork_rng():
             network = Network.of(cell, dataset).build()
-        defense = defenses.build(arm.defense)
         with torch.no_grad():  # a penalty may be for layers that the network does not have
-            defense.penalty(network)
-            defense.after_step(network)
+            row.defense.penalty(network)
+            row.defense.after_step(network)

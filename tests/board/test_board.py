@@ -37,16 +37,16 @@ def read(tmp_path: Path, text: str) -> Board:
 
 def test_a_board_has_a_row_for_each_defense_and_each_arm(tmp_path: Path) -> None:
     board = read(tmp_path, GOOD)
-    rows = board.rows()
-    assert [arm.title for arm, _ in rows] == ["vanilla", "convnorm(bn=False)", "normal"]
-    assert [recipe.method for _, recipe in rows] == ["free", "free", "standard"]
-    assert {recipe.epochs for _, recipe in rows} == {2}
+    rows = board.resolve().rows
+    assert [row.title for row in rows] == ["vanilla", "convnorm(bn=False)", "normal"]
+    assert [row.recipe.method for row in rows] == ["free", "free", "standard"]
+    assert {row.recipe.epochs for row in rows} == {2}
     assert board.training.eps == 8 / 255
 
 
 def test_a_row_has_a_cell_for_each_seed(tmp_path: Path) -> None:
     board = read(tmp_path, GOOD)
-    cells = board.cells(board.rows()[1][0], "mnist5k", "hash")
+    cells = board.resolve().rows[1].cells(board.seeds, "mnist5k", "hash")
     assert [cell.seed for cell in cells] == [1, 2]
     assert len({cell.key for cell in cells}) == 2
 
@@ -54,7 +54,8 @@ def test_a_row_has_a_cell_for_each_seed(tmp_path: Path) -> None:
 def test_an_arm_may_change_the_training_images_but_not_the_data_set(tmp_path: Path) -> None:
     noisy = GOOD.replace("training = {", "data = { label_noise = 0.4 }\ntraining = {")
     board = read(tmp_path, noisy)
-    first, *_, last = (board.cells(arm, "mnist5k", "hash")[0].data for arm, _ in board.rows())
+    rows = board.resolve().rows
+    first, *_, last = (row.cells([0], "mnist5k", "hash")[0].data for row in rows)
     assert (first.label_noise, last.label_noise) == (0.0, 0.4)
     assert last.name == "mnist5k"
     with pytest.raises(UserError, match="'normal' name a set of their own"):

@@ -32,7 +32,7 @@ def test_rows_may_name_defenses_and_arms(tiny_board: Path) -> None:
     arm = '[[arms]]\nlabel = "normal"\ndefense = "vanilla"\ntraining = { method = "standard" }\n'
     path.write_text(path.read_text() + arm)
     _, board = open_board(str(path), rows="normal,convnorm(bn=False, affine=False)")
-    titles = [(row.title, recipe.method) for row, recipe in board.rows()]
+    titles = [(row.title, row.recipe.method) for row in board.resolve().rows]
     assert titles == [("convnorm(bn=False, affine=False)", "free"), ("normal", "standard")]
 
 

@@ -18,7 +18,8 @@ REDUCED = [name for name in PAPER if name.endswith("-cpu")]
 
 
 def keys(board: Board) -> set[str]:
-    return {c.key for arm, _ in board.rows() for c in board.cells(arm, "cifar10-jpeg", "hash")}
+    rows = board.resolve().rows
+    return {c.key for row in rows for c in row.cells(board.seeds, "cifar10-jpeg", "hash")}
 
 
 def test_every_table_and_figure_is_there_in_the_papers_order(tmp_path: Path) -> None:
@@ -121,6 +122,6 @@ def test_noise_and_subsets_are_the_papers_shares() -> None:
         ("paper-table7", "subset", [0.1, 0.3, 0.5, 0.7]),
     ):
         for board in (PAPER[name], PAPER[f"{name}-cpu"]):
-            found = [getattr(board.data_of(arm), key) for arm, _ in board.rows()]
+            found = [getattr(row.data, key) for row in board.resolve().rows]
             assert sorted(set(found)) == shares
             assert len(found) == 16

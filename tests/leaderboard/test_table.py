@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from robench.board.board import Board
+from robench.board.plan import build_attacks
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.cli.tables import leaderboard_table
 from robench.evaluation import Outcomes
@@ -102,7 +103,7 @@ def result(*rows: RowResult) -> BoardResult:
         defenses=("a", "b"),
         evaluation=EvaluationSpec(attacks=ATTACKS, samples=100, rank_by="fgsm"),
     )
-    return BoardResult(board, "mnist5k", columns_of(board), rows)
+    return BoardResult(board, "mnist5k", columns_of(build_attacks(board.evaluation)), rows)
 
 
 def table_of(board: BoardResult) -> pd.DataFrame:
@@ -128,7 +129,8 @@ def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_ball() -> No
     evaluation = EvaluationSpec(attacks=tuple(figures)[1:], samples=100, rank_by="pgd-10")
     board = Board(title="t", defenses=("a",), evaluation=evaluation)
     cells = row("a", CellResult(evidence(), figures))
-    table = table_of(BoardResult(board, "mnist5k", columns_of(board), (cells,)))
+    columns = columns_of(build_attacks(evaluation))
+    table = table_of(BoardResult(board, "mnist5k", columns, (cells,)))
     assert table.loc[0, "worst_case_mean"] == 0.3
     alone = table_of(result(row("a", cell(60))))
     assert "worst_case_mean" not in alone  # simba keeps to no ball

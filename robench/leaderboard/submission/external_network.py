@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from robench.board.board import Board
+from robench.board.plan import build_attacks
 from robench.data import load_dataset
 from robench.errors import UserError
 from robench.leaderboard.submission.limits import check_name, shown
@@ -65,7 +66,7 @@ def external_submission(
             f"the board asks for {board.evaluation.samples} test images, but {dataset.name} has "
             f"{len(dataset.test)}."
         )
-    columns = columns_of(board)
+    columns = columns_of(build_attacks(board.evaluation))
     cell, model, content = load_own(architecture, weights, board, dataset)
     own = board.model_copy(
         update={

@@ -1,0 +1,179 @@
+"""A board resolved once: built defenses and attacks, the recipe and the data of each row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from robench.base import Attack, Defense
+from robench.board.board import Board, RowSpec
+from robench.board.recipes import recipe_for
+from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec, explain
+from robench.errors import UserError, did_you_mean
+from robench.expressions import parse_expression
+from robench.registry import attacks, backbones, defenses
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """A row of a board that robench trains.
+
+    Attributes:
+        spec: the row as the board has it.
+        defense: built.
+        recipe: the board's training with what defense and row change.
+        data: the board's images with what the row changes.
+        model: the network.
+    """
+
+    spec: RowSpec
+    defense: Defense
+    recipe: TrainingSpec
+    data: DataSpec
+    model: ModelSpec
+
+    @property
+    def title(self) -> str:
+        """The row's name in the table."""
+        return self.spec.title
+
+    def cells(self, seeds: Sequence[int], data_name: str, data_hash: str) -> list[Cell]:
+        """Return the cells of the row, one per seed.
+
+        Args:
+            seeds: of the board.
+            data_name: the data set's name in tables (never a path).
+            data_hash: the fingerprint of its images and labels.
+        """
+        return [
+            Cell(
+                defense=str(parse_expression(self.spec.defense)),
+                data=self.data.model_copy(update={"name": data_name}),
+                data_hash=data_hash,
+                model=self.model,
+                training=self.recipe,
+                seed=seed,
+                plugin_hash=defenses.plugin_hash(self.spec.defense),
+            )
+            for seed in seeds
+        ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a board comes to; everything in it is known to exist.
+
+    Attributes:
+        board: the specification.
+        rows: those that are trained, in the board's order.
+        attacks: column -> attack.
+    """
+
+    board: Board
+    rows: tuple[PlannedRow, ...]
+    attacks: Mapping[str, Attack]
+
+
+def resolve(board: Board) -> Plan:
+    """Build every defense and attack that a board names, so that a wrong name costs no work.
+
+    Raises:
+        UserError: for the first name or option that is not there, and for rows that no training
+            can make.
+    """
+    if board.external:
+        raise UserError(
+            f"the row '{board.external[0]}' is a third-party network, which is evaluated and not "
+            f"trained; take it out of 'external' and add it with 'robench submit --model'."
+        )
+    rows = resolve_rows(board)
+    _check_defaults(board.evaluation)
+    built = build_attacks(board.evaluation)
+    for name in {row.model.name for row in rows}:
+        backbones.get(name)
+    return Plan(board, rows, built)
+
+
+def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
+    """Return the rows that are trained; attacks are not looked at.
+
+    Raises:
+        UserError: where there is no row, two rows have one name, the baseline is not a row, or
+            the recipe or the data of a row are wrong.
+    """
+    titles = board.titles
+    if not titles:
+        raise UserError("the board names no defense; give it at least one.")
+    for title in titles:
+        if titles.count(title) > 1:
+            raise UserError(f"two rows of the board are named '{title}'; give one a label.")
+    if board.baseline and board.baseline not in titles:
+        raise UserError(
+            f"baseline = '{board.baseline}' is no row; {did_you_mean(board.baseline, titles)}"
+        )
+    data = [data_of(board, spec) for spec in board.row_specs]
+    return tuple(
+        _resolve(board, spec, images) for spec, images in zip(board.row_specs, data, strict=True)
+    )
+
+
+def resolve_row(board: Board, title: str) -> PlannedRow:
+    """Return one row that is trained.
+
+    Raises:
+        KeyError: where the board has no such row.
+        UserError: as :func:`resolve_rows`, of this row alone.
+    """
+    for spec in board.row_specs:
+        if spec.title == title:
+            return _resolve(board, spec, data_of(board, spec))
+    raise KeyError(title)
+
+
+def data_of(board: Board, spec: RowSpec) -> DataSpec:
+    """Return the images of a row: the board's, with what the row changes.
+
+    Raises:
+        UserError: for an unknown key, a wrong value or another data set: all rows are evaluated
+            on the same images.
+    """
+    if "name" in spec.data:
+        raise UserError(
+            f"the data of '{spec.title}' name a set of their own; all rows of a board are "
+            f"judged on the same images, so make it another board."
+        )
+    try:
+        return DataSpec.model_validate({**board.data.model_dump(), **spec.data})
+    except ValidationError as error:
+        raise UserError(f"the data of '{spec.title}': {explain(error, DataSpec)}") from None
+
+
+def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
+    """Return column -> attack, with the board's defaults for options that an attack leaves out.
+
+    Raises:
+        UserError: for the first name or option that is not there.
+    """
+    return {name: attacks.build(name, evaluation.defaults) for name in evaluation.attacks}
+
+
+def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
+    defense = defenses.build(spec.defense)
+    try:
+        recipe = recipe_for(board.training, defense, spec.training)
+    except UserError as error:
+        raise UserError(f"the recipe of '{spec.title}': {error}") from None
+    return PlannedRow(spec, defense, recipe, data, spec.model or board.model)
+
+
+def _check_defaults(evaluation: EvaluationSpec) -> None:
+    """Check that some attack has each default: misspelt, it would leave another radius in force."""
+    known = attacks.options()
+    for attack in evaluation.attacks:
+        known |= attacks.options(attack)
+    for name in evaluation.defaults:
+        if name not in known:
+            raise UserError(
+                f"evaluation.defaults has '{name}', an option of no attack; "
+                f"{did_you_mean(name, known)}"
+            )
