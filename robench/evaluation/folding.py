@@ -9,7 +9,8 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from robench.evaluation.convnorms import CONVOLUTIONS, last_convolution, plain_conv, pointwise
-from robench.evaluation.fusion import FusedConv, can_fuse, fuse_activations
+from robench.evaluation.fusion import fuse_activations
+from robench.kernels.fused_conv import FusedConv, can_fuse
 from robench.layers.convnorm import ConvNorm2d
 from robench.system.devices import device_of
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robench.evaluation.convnorms import ConvNormThen, pointwise
 from robench.evaluation.folding import folded, half_precision
-from robench.evaluation.fusion import FusedConv, can_fuse
+from robench.kernels.fused_conv import FusedConv, can_fuse
 from robench.layers.convnorm import ConvNorm2d
 
 IMAGES = torch.rand(4, 3, 9, 8, generator=torch.Generator().manual_seed(1))
