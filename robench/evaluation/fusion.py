@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from robench.evaluation.convnorms import CONVOLUTIONS, ConvNormThen, last_convolution
 from robench.kernels.fused_conv import FusedConv, fits
-from robench.layers.convnorm import ConvNorm2d
+from robench.layers.foldable import PLAIN_CONVOLUTIONS
 
 _ADDITIONS = (operator.add, operator.iadd, torch.add)
 _RELUS = (torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_)
@@ -41,14 +40,12 @@ def _is_plain(node: Any, modules: dict[str, nn.Module], network: fx.GraphModule)
     """Return whether a node is a convolution that nothing else uses and zeros surround."""
     if not isinstance(node, fx.Node) or node.op != "call_module" or len(node.users) > 1:
         return False
-    layer = modules[str(node.target)]
-    conv = last_convolution("", layer)[1]
-    if type(conv) not in CONVOLUTIONS:
+    conv = modules[str(node.target)]
+    if type(conv) not in PLAIN_CONVOLUTIONS:
         return False
     assert isinstance(conv, nn.Conv2d)
     alone = sum(other.target == node.target for other in network.graph.nodes) == 1
-    watched = layer._forward_hooks or conv._forward_hooks
-    return alone and fits(conv) and not watched
+    return alone and fits(conv) and not conv._forward_hooks
 
 
 def _fuse_addition(
@@ -73,13 +70,9 @@ def _replace(
 ) -> None:
     path = str(conv.target)
     parent, _, name = path.rpartition(".")
-    layer = network.get_submodule(path)
-    convolution = last_convolution(path, layer)[1]
+    convolution = network.get_submodule(path)
     assert isinstance(convolution, nn.Conv2d)
-    fused_layer: nn.Module = FusedConv(convolution)
-    if isinstance(layer, ConvNorm2d):
-        fused_layer = ConvNormThen(layer, fused_layer)
-    setattr(network.get_submodule(parent), name, fused_layer)
+    setattr(network.get_submodule(parent), name, FusedConv(convolution))
     inputs = (conv.args[0],) if shortcut is None else (conv.args[0], shortcut)
     with network.graph.inserting_before(relu):
         fused = network.graph.call_module(path, inputs)
