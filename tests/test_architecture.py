@@ -1,16 +1,25 @@
 """The house: imports go downwards only, and nothing generic is installed."""
 
+import ast
+import importlib
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from torch import nn
 
 import robench
 import robench.defenses
+import robench.layers
 from robench.registry import attacks, defenses
 
 ROOT = Path(robench.__file__).resolve().parents[1]
+ENTRIES = ("robench.attacks", "robench.defenses")
 
 
 def test_imports_go_downwards_only(tmp_path: Path) -> None:
@@ -38,6 +47,81 @@ def test_the_engine_names_no_defense_and_no_attack() -> None:
         )
         for name in names:
             assert f'== "{name}"' not in code, f"{file} treats {name} as a special case"
+
+
+def concrete_layers() -> set[str]:
+    """Return the modules of robench.layers that define a module of torch's; others are maths."""
+    found = set()
+    for info in pkgutil.iter_modules(robench.layers.__path__, "robench.layers."):
+        for value in vars(importlib.import_module(info.name)).values():
+            defined = isinstance(value, type) and value.__module__ == info.name
+            if defined and issubclass(value, nn.Module):
+                found.add(info.name)
+    return found
+
+
+def imported(file: Path, root: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and full name of whatever a file below ``root`` imports, also in functions.
+
+    ``from a import b`` yields ``a.b`` as well, since ``b`` may be a module.
+    """
+    package = ("robench", *file.relative_to(root).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            yield node.lineno, source
+            yield from ((node.lineno, f"{source}.{alias.name}") for alias in node.names)
+
+
+def imports_of_concrete_ones(root: Path) -> list[str]:
+    """Return where the engine below ``root`` imports a concrete layer, a defense or an attack."""
+    layers = concrete_layers()
+    return [
+        f"{file.relative_to(root)}:{line} imports {name}"
+        for file in sorted(root.rglob("*.py"))
+        if file.relative_to(root).parts[0] not in ("layers", "kernels", "attacks", "defenses")
+        for line, name in imported(file, root)
+        if name in layers or any(f"{name}.".startswith(f"{entry}.") for entry in ENTRIES)
+    ]
+
+
+def test_the_engine_imports_no_concrete_layer_and_no_entry() -> None:
+    assert "robench.layers.convnorm" in concrete_layers()
+    assert "robench.layers.circular" not in concrete_layers()
+    assert imports_of_concrete_ones(ROOT / "robench") == []
+
+
+@pytest.mark.parametrize("line", [
+    "from robench.layers.convnorm import ConvNorm2d",
+    "from robench.layers import circular, cayley",
+    "import robench.layers.residual as residual",
+    "from ..layers.convnorm import ConvNorm2d",
+    "from ..layers import convnorm",
+    "def late():\n    from robench.attacks.pgd import PGD",
+    "def late():\n    import robench.defenses",
+    "from robench import attacks",
+    "if TYPE_CHECKING:\n    from robench.defenses import ConvNorm",
+])  # fmt: skip
+def test_an_import_of_a_concrete_one_is_found(tmp_path: Path, line: str) -> None:
+    for folder in ("evaluation", "layers"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "planted.py").write_text(f'"""Planted."""\n\n{line}\n')
+    found = imports_of_concrete_ones(tmp_path)
+    assert found
+    assert all(place.startswith("evaluation/planted.py:") for place in found)  # layers/ may
+
+
+def test_an_import_of_maths_and_of_registries_is_none(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text(
+        "from robench.layers.circular import symbol\n"
+        "from robench.layers.foldable import Foldable\n"
+        "from robench.registry import attacks, defenses\n"
+        "import robench.attack_tools.losses\n"
+    )
+    assert imports_of_concrete_ones(tmp_path) == []
 
 
 def test_every_public_name_is_there() -> None:

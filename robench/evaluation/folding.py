@@ -8,26 +8,24 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from robench.evaluation.convnorms import CONVOLUTIONS, last_convolution, plain_conv, pointwise
-from robench.evaluation.fusion import FusedConv, can_fuse, fuse_activations
-from robench.layers.convnorm import ConvNorm2d
+from robench.evaluation.fusion import fuse_activations
+from robench.kernels.fused_conv import FusedConv, can_fuse
+from robench.layers.foldable import PLAIN_CONVOLUTIONS, Foldable, plain_conv
 from robench.system.devices import device_of
 
-PLAIN = (*CONVOLUTIONS, nn.Linear, FusedConv)
+PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv)
 """Layers that compute nothing from their weights, and so may have them in bf16."""
 
 
 def folded(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode with weights computed once, norms folded, activations fused.
 
-    Parametrized weights become plain ones, as does ConvNorm of a 1x1 kernel. A BatchNorm2d that
-    alone uses the output of a plain convolution goes into its weight and bias; after ConvNorm, into
-    its affine. What torch.fx cannot trace keeps its batch norms.
+    Parametrized weights become plain ones; a layer that is :class:`Foldable` becomes what it says.
+    A BatchNorm2d that alone uses the output of a plain convolution goes into its weight and bias.
+    What torch.fx cannot trace keeps its batch norms.
     """
     plain = copy.deepcopy(model).eval().requires_grad_(False)
-    for path, module in list(plain.named_modules()):
-        if path and (layer := _plain(module)):
-            _set(plain, path, layer)
+    _replace_layers(plain)
     try:
         graph = _Tracer().trace(plain)
     except Exception:  # control flow on values, and whatever else its author wrote
@@ -41,12 +39,24 @@ def folded(model: nn.Module) -> nn.Module:
     return network
 
 
+def _replace_layers(module: nn.Module) -> None:
+    """Put plain layers in the place of those below ``module`` that have them, from the top down."""
+    for name, child in list(module.named_children()):
+        layer = _plain(child)
+        if layer is None:
+            _replace_layers(child)
+        else:
+            setattr(module, name, layer.eval().requires_grad_(False))
+
+
 def _plain(module: nn.Module) -> nn.Module | None:
     """Return a plain layer that does what ``module`` does in evaluation, or None."""
-    if parametrize.is_parametrized(module):
-        return _computed(module)
-    watched = any(_hooked(layer) for layer in module.modules())
-    return pointwise(module) if type(module) is ConvNorm2d and not watched else None
+    if not isinstance(module, Foldable):
+        return _computed(module) if parametrize.is_parametrized(module) else None
+    if any(_hooked(layer) for layer in module.modules()):
+        return None
+    with torch.no_grad():
+        return module.folded()
 
 
 def _computed(module: nn.Module) -> nn.Module | None:
@@ -72,7 +82,7 @@ class _Tracer(fx.Tracer):
     """Looks into containers only: a layer is what its own code does."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        alone = isinstance(m, ConvNorm2d) or not any(True for _ in m.children())
+        alone = isinstance(m, Foldable) or not any(True for _ in m.children())
         return alone or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -81,27 +91,24 @@ def _fold(network: fx.GraphModule, norm: fx.Node) -> None:
     before: Any = norm.args[0] if norm.args else None
     if norm.op != "call_module" or not isinstance(before, fx.Node) or before.op != "call_module":
         return
-    bn, layer = (network.get_submodule(str(node.target)) for node in (norm, before))
-    path, conv = last_convolution(str(before.target), layer)
-    if type(bn) is not nn.BatchNorm2d or type(conv) not in CONVOLUTIONS or len(before.users) > 1:
+    bn, conv = (network.get_submodule(str(node.target)) for node in (norm, before))
+    if type(bn) is not nn.BatchNorm2d or type(conv) not in PLAIN_CONVOLUTIONS:
+        return
+    if len(before.users) > 1:
         return
     # A convolution that is used twice cannot take the norm of one of its uses.
     if sum(node.target == before.target for node in network.graph.nodes) > 1:
         return
-    if bn.running_mean is None or any(_hooked(module) for module in (bn, layer, conv)):
+    if bn.running_mean is None or _hooked(bn) or _hooked(conv):
         return
-    _set(network, path, fuse_conv_bn_eval(conv, bn))  # type: ignore[type-var]
+    path, _, name = str(before.target).rpartition(".")
+    setattr(network.get_submodule(path), name, fuse_conv_bn_eval(conv, bn))  # type: ignore[type-var]
     norm.replace_all_uses_with(before)
     network.graph.erase_node(norm)
 
 
 def _hooked(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
-
-
-def _set(network: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    setattr(network.get_submodule(parent), name, module)
 
 
 def half_precision(model: nn.Module) -> nn.Module:

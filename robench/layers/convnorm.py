@@ -11,6 +11,7 @@ normalization done per frequency. No gradient flows through V (``detach``), as i
 learned affine that follows is a depthwise convolution r_o and a bias.
 """
 
+import copy
 import math
 from typing import Any, Literal, Self
 
@@ -23,6 +24,7 @@ from robench.kernels.fourier_conv import filtered_conv
 from robench.kernels.plane_filter import PlaneGain, plane_gain
 from robench.layers.adopt import adopt
 from robench.layers.circular import dilation_of, laid_out
+from robench.layers.foldable import plain_conv
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
 from robench.layers.weight_cache import WeightCache
 
@@ -160,6 +162,31 @@ class ConvNorm2d(nn.Conv2d):
         grid = (1, 1) if self.kernel_size == (1, 1) else torus
         gain = self._gain(grid).gain.to(kernel.dtype).unsqueeze(1)
         return torch.fft.irfft2(torch.fft.rfft2(kernel) * gain, s=torus), stride
+
+    def folded(self) -> nn.Module | None:
+        """Return a convolution for a 1x1 kernel; for others the layer without affine, then this.
+
+        In evaluation the gain is constant. Of a 1x1 kernel, gain and affine are a number per
+        channel. Of the others the affine is the convolution that makes the output.
+        """
+        if type(self) is not ConvNorm2d or type(self.affine) not in (Depthwise, nn.Identity):
+            return None
+        if self.kernel_size == (1, 1):
+            return self._folded_pointwise()
+        if isinstance(self.affine, nn.Identity):
+            return None
+        without = copy.deepcopy(self)
+        without.affine = nn.Identity()
+        return nn.Sequential(without, self.affine)
+
+    def _folded_pointwise(self) -> nn.Conv2d:
+        weight, bias = self.pointwise_weight(), self.bias
+        if isinstance(self.affine, nn.Conv2d):
+            factor, shift = self.affine.weight.flatten(), self.affine.bias
+            assert shift is not None
+            weight = weight * factor.view(-1, 1, 1, 1)
+            bias = shift if bias is None else factor * bias + shift
+        return plain_conv(self, weight, bias)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode and forget the gain kept for evaluation."""

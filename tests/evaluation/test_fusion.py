@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from robench.evaluation.folding import folded
-from robench.evaluation.fusion import FusedConv, can_fuse, fuse_activations
+from robench.evaluation.fusion import fuse_activations
+from robench.kernels.fused_conv import FusedConv, can_fuse
 from robench.models.build import build_model
 
 pytestmark = pytest.mark.skipif(

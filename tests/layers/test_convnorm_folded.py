@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.evaluation.convnorms import ConvNormThen, pointwise
 from robench.evaluation.folding import folded, half_precision
-from robench.evaluation.fusion import FusedConv, can_fuse
+from robench.kernels.depthwise import Depthwise
+from robench.kernels.fused_conv import FusedConv, can_fuse
 from robench.layers.convnorm import ConvNorm2d
 
 IMAGES = torch.rand(4, 3, 9, 8, generator=torch.Generator().manual_seed(1))
@@ -68,7 +68,9 @@ def test_norms_shortcuts_and_activations_go_into_the_affine(layout: torch.memory
     copy = folded(model).to(memory_format=layout)
     used = [copy.get_submodule(str(n.target)) for n in copy.graph.nodes if n.op == "call_module"]  # type: ignore[union-attr]
     # Of two layers that are added up, the later takes the other one's output.
-    assert [type(layer) for layer in used] == [ConvNormThen, ConvNorm2d, FusedConv]
+    assert [type(layer) for layer in used] == [
+        ConvNorm2d, FusedConv, ConvNorm2d, Depthwise, FusedConv
+    ]  # fmt: skip
     assert nn.BatchNorm2d in kinds(model)
     for found, wanted in zip(
         with_gradient(copy, IMAGES), with_gradient(model, IMAGES), strict=True
@@ -107,13 +109,31 @@ def test_a_1x1_kernel_becomes_a_plain_convolution(affine: bool, bias: bool, padd
     torch.manual_seed(0)
     layer = ConvNorm2d(4, 6, 1, stride=(1, 2), padding=padding, groups=2, bias=bias, affine=affine)
     trained(nn.Sequential(nn.Conv2d(3, 4, 1), layer))
-    plain, x = pointwise(layer), torch.randn(2, 4, 5, 6)
+    plain, x = layer.folded(), torch.randn(2, 4, 5, 6)
     assert type(plain) is nn.Conv2d
     torch.testing.assert_close(plain(x), layer(x))
 
 
 def test_other_kernels_do_not() -> None:
-    assert pointwise(ConvNorm2d(3, 4, (1, 3)).eval()) is None
+    assert ConvNorm2d(3, 4, (1, 3), affine=False).eval().folded() is None
+
+
+def test_other_kernels_end_in_their_affine() -> None:
+    torch.manual_seed(0)
+    layer = ConvNorm2d(3, 4, (1, 3)).eval().requires_grad_(False)
+    plain, x = layer.folded(), torch.randn(2, 3, 5, 6)
+    assert isinstance(plain, nn.Sequential)
+    assert [type(part) for part in plain] == [ConvNorm2d, Depthwise]
+    assert plain[1] is layer.affine  # and the layer is left as it is
+    assert torch.equal(plain(x), layer(x))
+
+
+def test_a_subclass_may_do_more_and_is_left() -> None:
+    class More(ConvNorm2d):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input) + 1
+
+    assert More(3, 4, 1).eval().folded() is None
 
 
 def test_a_layer_that_somebody_watches_is_left() -> None:
@@ -127,13 +147,15 @@ def test_a_layer_that_somebody_watches_is_left() -> None:
     assert type(copy.get_submodule("one")) is ConvNorm2d
 
 
-def test_a_layer_then_another_takes_a_shortcut() -> None:
+def test_the_affine_takes_a_shortcut() -> None:
     torch.manual_seed(0)
     layer = ConvNorm2d(3, 4, 3, padding=1).eval().requires_grad_(False)
     x, shortcut = torch.randn(2, 3, 6, 6), torch.randn(2, 4, 6, 6)
     wanted = torch.relu(layer(x) + shortcut)
-    affine = layer.affine
+    plain = layer.folded()
+    assert isinstance(plain, nn.Sequential)
+    first, affine = plain
     assert isinstance(affine, nn.Conv2d)
     if can_fuse(torch.device("cpu")):
-        found = ConvNormThen(layer, FusedConv(affine))(x, shortcut)
+        found = FusedConv(affine)(first(x), shortcut)
         torch.testing.assert_close(found, wanted)

@@ -1,0 +1,61 @@
+"""What a layer offers in order to run in a simpler form under attack."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from robench.kernels.depthwise import Depthwise
+
+PLAIN_CONVOLUTIONS = (nn.Conv2d, Depthwise)
+"""Layers that convolve with their weight and do nothing else; their subclasses may do more."""
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A layer that has a simpler form while its weights are frozen, as they are under attack.
+
+    Attacks run on a copy of the network in which every layer that has a method ``folded`` is
+    replaced by what this returns. Nothing has to be inherited or registered, and a layer of a
+    plugin can offer it as well as one of the suite::
+
+        class UnitConv2d(nn.Conv2d):  # filters of norm 1, with a learned scale per channel
+            def __init__(self, *args, **options):
+                super().__init__(*args, **options)
+                self.scale = nn.Parameter(torch.ones(self.out_channels, 1, 1, 1))
+
+            def weight_in_use(self):
+                norm = self.weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+                return self.scale * self.weight / norm
+
+            def forward(self, x):
+                return self._conv_forward(x, self.weight_in_use(), self.bias)
+
+            def folded(self):
+                return plain_conv(self, self.weight_in_use(), self.bias)
+
+    What it returns computes the same in evaluation mode, with everything that depends on the
+    weights alone computed once. It may share tensors and modules with the layer, which itself must
+    not change. None leaves the layer in its place, e.g. for options without a simpler form.
+
+    A plain convolution (``PLAIN_CONVOLUTIONS``) also absorbs the batch norm, the shortcut and the
+    ReLU that follow it, and has its weight in bf16 where gradients are taken in bf16. A layer that
+    does something else first therefore returns ``nn.Sequential(first_part, convolution)``.
+
+    A layer that offers ``folded`` is called as a whole, also where it returns None, whereas
+    torch.fx traces through other modules that contain modules. A layer with a forward hook is not
+    folded. A subclass with another ``forward`` needs another ``folded``. The copy is only used
+    where it runs and its logits on a few images are those of the network.
+    """
+
+    def folded(self) -> nn.Module | None:
+        """Return a module that computes the same in evaluation mode, or None."""
+
+
+def plain_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """Return a frozen convolution of the geometry of ``like``."""
+    conv = nn.Conv2d(1, 1, 1, bias=False)
+    for name in (*nn.Conv2d.__constants__, "_reversed_padding_repeated_twice"):
+        setattr(conv, name, getattr(like, name))
+    conv.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    conv.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+    return conv.eval()
