@@ -161,7 +161,7 @@ def test_somebody_s_own_network_joins_a_board_and_the_board_cannot_be_run(
     again = rerun(merged, ["their net"], trust_code=True)
     assert again.sound
     assert (again.figures["verdict"] == REPRODUCED).all()
-    with pytest.raises(UserError, match="'their net' is somebody's own network"):
+    with pytest.raises(UserError, match="'their net' is a third-party network"):
         run_board(merged.board, out=tmp_path / "runs")
 
 

@@ -73,19 +73,21 @@ def test_every_cell_is_judged_on_the_same_images() -> None:
 
 
 def test_outcomes_are_named_after_all_that_they_depend_on(tmp_path: Path) -> None:
+    def key(name: str, **evaluation: Any) -> str:
+        attacks = () if name == "clean" else (name,)
+        return outcome_key(name, ctx(tmp_path, attacks=attacks, **evaluation))
+
     keys = [
-        outcome_key("fgsm", ctx(tmp_path)),
-        outcome_key("fgsm(eps=0.1)", ctx(tmp_path)),
-        outcome_key("fgsm(samples=5)", ctx(tmp_path)),
-        outcome_key("fgsm", ctx(tmp_path, samples=40)),
-        outcome_key("fgsm", ctx(tmp_path, defaults={"eps": 0.2})),
-        outcome_key("clean", ctx(tmp_path)),
+        key("fgsm"),
+        key("fgsm(eps=0.1)"),
+        key("fgsm(samples=5)"),
+        key("fgsm", samples=40),
+        key("fgsm", defaults={"eps": 0.2}),
+        key("clean"),
     ]
     assert len(set(keys)) == 6
-    assert (
-        outcome_key("fgsm(eps=0.1)", ctx(tmp_path)).split("-")[-1]
-        == (outcome_key("fgsm", ctx(tmp_path, defaults={"eps": 0.1})).split("-")[-1])
-    )
+    same = key("fgsm", defaults={"eps": 0.1}).split("-")[-1]
+    assert key("fgsm(eps=0.1)").split("-")[-1] == same
 
 
 class Telling(NullReporter):
