@@ -149,7 +149,7 @@ class Board(Spec):
                 defense=str(parse_expression(arm.defense)),
                 data=self.data_of(arm).model_copy(update={"name": data_name}),
                 data_hash=data_hash,
-                model=arm.model or self.model,
+                model=_canonical(arm.model or self.model),
                 training=self._recipe(arm),
                 seed=seed,
                 plugin_hash=plugin_hash,
@@ -163,6 +163,13 @@ class Board(Spec):
             return recipe_for(self.training, defense, arm.training)
         except UserError as error:
             raise UserError(f"the recipe of '{arm.title}': {error}") from None
+
+
+def _canonical(model: ModelSpec) -> ModelSpec:
+    """Return a network with its options in the canonical spelling; a bare name is left as it is."""
+    if "(" not in model.name:
+        return model
+    return model.model_copy(update={"name": str(parse_expression(model.name))})
 
 
 def _counts_queries(attack: str) -> bool:

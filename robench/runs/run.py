@@ -136,7 +136,7 @@ def check_names(board: Board) -> None:
     for attack in board.evaluation.attacks:
         attacks.build(attack, board.evaluation.defaults)
     for model in {board.model, *(arm.model for arm, _ in board.rows() if arm.model)}:
-        backbones.get(model.name)
+        backbones.lookup(model.name)
 
 
 def _check_defaults(board: Board) -> None:
