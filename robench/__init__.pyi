@@ -2,8 +2,11 @@ from .base import Adversarial as Adversarial
 from .base import Attack as Attack
 from .base import Defense as Defense
 from .base import LogitsModel as LogitsModel
+from .base import Stem as Stem
 from .commands.train import train as train
+from .data import Augmentation as Augmentation
 from .data import DataSet as DataSet
+from .data import Images as Images
 from .data import load_dataset as load_dataset
 from .diagnostics import condition_ratios as condition_ratios
 from .diagnostics import spectra as spectra

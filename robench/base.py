@@ -16,6 +16,9 @@ from torch import Tensor, nn
 LogitsModel = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
 
+Stem = Literal["cifar", "half", "imagenet"]
+"""A backbone's first layer: 3x3 stride 1; 3x3 stride 2; 7x7 stride 2 and max-pool."""
+
 
 class VictimModel(ABC):
     """The model under attack, as the evaluator hands it to attacks.

@@ -13,18 +13,18 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from robench.base import Attack, Defense
 from robench.errors import UserError, did_you_mean
-from robench.expressions import Expression, number, parse_expression
+from robench.expressions import Expression, parse_expression
+from robench.signatures import build_checked, option_names
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -62,10 +62,13 @@ class Registry(Generic[T]):
         kind: what an entry is, in the words of an error message ("defense").
         source: the package (or module) whose modules register themselves on import.
         group: the entry points of other packages that add to it.
+        given: what each entry is called with first, by position; its other parameters are its
+            options.
     """
 
-    def __init__(self, kind: str, source: str, group: str) -> None:
+    def __init__(self, kind: str, source: str, group: str, given: Sequence[str] = ()) -> None:
         self.kind = kind
+        self.given = tuple(given)
         self._source = source
         self._group = group
         self._entries: dict[str, Entry[T]] = {}
@@ -140,9 +143,32 @@ class Registry(Generic[T]):
             UserError: for an unknown name.
         """
         names = list(self) if expression is None else [self._resolve(expression).name]
-        return {option for name in names for option in _options(self.get(name))}
+        return {option for name in names for option in self._options(self.get(name))}
 
-    def build(self, expression: str | Expression, defaults: Mapping[str, Any] | None = None) -> T:
+    def lookup(self, expression: str | Expression) -> tuple[Entry[T], dict[str, Any]]:
+        """Return the entry that an expression names, and the options written there.
+
+        Raises:
+            UserError: for an unknown name, or an option that the entry does not have.
+        """
+        call = parse_expression(expression) if isinstance(expression, str) else expression
+        resolved = self._resolve(call)
+        entry = self.get(resolved.name)
+        valid = self._options(entry)
+        for option in resolved.options:
+            if option not in valid:
+                raise UserError(
+                    f"{self.kind} '{call.name}' has no option '{option}'; "
+                    f"{did_you_mean(option, valid)}"
+                )
+        return entry, dict(resolved.options)
+
+    def build(
+        self,
+        expression: str | Expression,
+        defaults: Mapping[str, Any] | None = None,
+        given: Sequence[Any] = (),
+    ) -> T:
         """Build the entry that an expression names, its options checked against its signature.
 
         ``pgd-20`` is short for ``pgd(steps=20)`` where the entry has the option ``steps``.
@@ -151,28 +177,24 @@ class Registry(Generic[T]):
             expression: the entry's name and options, as text or parsed.
             defaults: values for those options of the entry that the expression leaves out; names
                 that the entry does not have are passed over.
+            given: values of the registry's ``given``.
 
         Raises:
             UserError: for an unknown name or option, or a value of the wrong type or range.
         """
         call = parse_expression(expression) if isinstance(expression, str) else expression
-        resolved = self._resolve(call)
-        options = resolved.options
-        entry = self.get(resolved.name)
-        valid = _options(entry)
-        for option in options:
-            if option not in valid:
-                raise UserError(
-                    f"{self.kind} '{call.name}' has no option '{option}'; "
-                    f"{did_you_mean(option, valid)}"
-                )
+        entry, options = self.lookup(call)
         if package := missing_package(entry):
             raise UserError(
                 f"{self.kind} '{entry.name}' needs the package {package}, which is not installed: "
                 f"pip install '{package}'."
             )
+        valid = self._options(entry)
         inherited = {k: v for k, v in (defaults or {}).items() if k in valid}
-        return _build(entry, {**inherited, **options}, f"{self.kind} '{call}'")
+        return build_checked(entry.build, {**inherited, **options}, f"{self.kind} '{call}'", given)
+
+    def _options(self, entry: Entry[T]) -> list[str]:
+        return option_names(entry.build, len(self.given))
 
     def names(self) -> list[str]:
         """Return the registered names, sorted; without those of libraries."""
@@ -220,8 +242,15 @@ class Registry(Generic[T]):
 
 defenses: Registry[Defense] = Registry("defense", "robench.defenses", "robench.defenses")
 attacks: Registry[Attack] = Registry("attack", "robench.attacks", "robench.attacks")
-datasets: Registry[Any] = Registry("data set", "robench.data", "robench.datasets")
-backbones: Registry[nn.Module] = Registry("backbone", "robench.models.build", "robench.backbones")
+datasets: Registry[Any] = Registry(
+    "data set", "robench.datasets", "robench.datasets", given=("data_dir",)
+)
+backbones: Registry[nn.Module] = Registry(
+    "backbone",
+    "robench.backbones",
+    "robench.backbones",
+    given=("num_classes", "in_channels", "width", "stem"),
+)
 
 REGISTRIES: tuple[Registry[Any], ...] = (defenses, attacks, datasets, backbones)
 """All of them."""
@@ -246,34 +275,6 @@ def missing_package(entry: Entry[Any]) -> str | None:
     except PackageNotFoundError:
         return package
     return None
-
-
-def _options(entry: Entry[Any]) -> list[str]:
-    return list(inspect.signature(entry.build).parameters)
-
-
-def _build(entry: Entry[T], options: dict[str, Any], what: str) -> T:
-    options = {k: number(v) for k, v in options.items()}
-    target: Any = entry.build
-    if not is_dataclass(target):
-        return entry.build(**options)
-    adapter: TypeAdapter[T] = _adapter(target)
-    try:
-        return adapter.validate_python(options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(
-            f"{what}: {where + ' = ' + repr(first['input']) + ': ' if where else ''}{message}"
-        ) from None
-
-
-def _adapter(target: Any) -> TypeAdapter[Any]:
-    config = ConfigDict(arbitrary_types_allowed=True)
-    if "__pydantic_config__" not in vars(target):
-        target.__pydantic_config__ = config
-    return TypeAdapter(target)
 
 
 def _file_of(target: Any) -> str:

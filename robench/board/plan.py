@@ -90,7 +90,7 @@ def resolve(board: Board) -> Plan:
     _check_defaults(board.evaluation)
     built = build_attacks(board.evaluation)
     for name in {row.model.name for row in rows}:
-        backbones.get(name)
+        backbones.lookup(name)
     return Plan(board, rows, built)
 
 
@@ -163,7 +163,7 @@ def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
         recipe = recipe_for(board.training, defense, spec.training)
     except UserError as error:
         raise UserError(f"the recipe of '{spec.title}': {error}") from None
-    return PlannedRow(spec, defense, recipe, data, spec.model or board.model)
+    return PlannedRow(spec, defense, recipe, data, _canonical(spec.model or board.model))
 
 
 def _check_defaults(evaluation: EvaluationSpec) -> None:
@@ -177,3 +177,10 @@ def _check_defaults(evaluation: EvaluationSpec) -> None:
                 f"evaluation.defaults has '{name}', an option of no attack; "
                 f"{did_you_mean(name, known)}"
             )
+
+
+def _canonical(model: ModelSpec) -> ModelSpec:
+    """Return a network with its options in the canonical spelling; a bare name is left as it is."""
+    if "(" not in model.name:
+        return model
+    return model.model_copy(update={"name": str(parse_expression(model.name))})

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from robench.cli.options import Plugin, app, prepare
+from robench.commands.kinds import NEW_KINDS, NewKind
 
 new = typer.Typer(help="Write the files of a new entry.", no_args_is_help=True)
 app.add_typer(new, name="new")
@@ -50,23 +51,21 @@ def list_entries(
     console.print(entries_table(entries, str(kind)))
 
 
-@new.command(name="defense")
-def new_defense(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")],
-) -> None:
-    """Write defenses/NAME.py, a commented working entry, and its test."""
-    from robench.commands.new import write_entry
+def _add_command(kind: NewKind) -> None:
+    """Add ``robench new KIND NAME``."""
 
-    for path in write_entry("defense", name):
-        typer.echo(f"wrote {path}")
-    typer.echo(f"try it: robench run --plugin defenses/{name}.py --defenses {name}")
+    @new.command(
+        name=kind.name,
+        help=f"Write {kind.folder}/NAME.py, a commented working entry, and its test.",
+    )
+    def write(name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")]) -> None:
+        from robench.commands.new import write_entry
+
+        paths = write_entry(kind.name, name)
+        for path in paths:
+            typer.echo(f"wrote {path}")
+        typer.echo(f"try it: robench {kind.try_it.format(file=paths[0].as_posix(), name=name)}")
 
 
-@new.command(name="attack")
-def new_attack(name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")]) -> None:
-    """Write attacks/NAME.py, a commented working entry, and its test."""
-    from robench.commands.new import write_entry
-
-    for path in write_entry("attack", name):
-        typer.echo(f"wrote {path}")
-    typer.echo(f"try it: robench attack CHECKPOINT --plugin attacks/{name}.py --attacks {name}")
+for _kind in NEW_KINDS.values():
+    _add_command(_kind)

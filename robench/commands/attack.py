@@ -10,13 +10,13 @@ from torch import nn
 
 from robench.base import ThreatModel
 from robench.data import DataSet, Images, load_dataset
+from robench.data.load import can_load
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
 from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import load_checkpoint
 from robench.models.external import check_fit, load_external
-from robench.registry import datasets
 from robench.runs.cell import evaluation_images
 
 
@@ -53,7 +53,7 @@ def trained_target(
     """
     model, network, facts = load_checkpoint(checkpoint)
     name = data or str(facts.get("dataset", ""))
-    if data is None and name not in datasets:
+    if data is None and not can_load(name):
         raise UserError(
             f"the network was trained on '{name}', which has no loader of that name; "
             f"say where the images are with --data image_folder:DIR."

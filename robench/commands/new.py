@@ -5,18 +5,20 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from robench import registry as registries
+from robench.commands.kinds import NEW_KINDS
 from robench.errors import UserError
-from robench.registry import Registry, attacks, defenses
+from robench.registry import Registry
 from robench.system.files import write_text
 
 
 def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
-    """Write ``<kind>s/<name>.py`` and ``tests/<kind>s/test_<name>.py`` below ``root``.
+    """Write an entry and its test, as ``defenses/<name>.py`` and ``tests/defenses/test_<name>.py``.
 
     Args:
-        kind: "defense" or "attack".
+        kind: one of :data:`robench.commands.kinds.NEW_KINDS`.
         name: what boards will call it.
-        root: the folder that holds (or will hold) ``defenses/`` and ``tests/``.
+        root: the folder that holds (or will hold) the kind's folder and ``tests/``.
 
     Returns:
         The files written.
@@ -24,20 +26,24 @@ def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
     Raises:
         UserError: where the name is taken or not a name, or a file is there already.
     """
-    registries: dict[str, Registry[Any]] = {"defense": defenses, "attack": attacks}
-    registry = registries[kind]
+    folder, room = NEW_KINDS[kind].folder, NEW_KINDS[kind].room
+    registry: Registry[Any] = getattr(registries, room)
     if name in registry:
         raise UserError(
             f"a {kind} named '{name}' exists in {registry.get(name).file}; choose another name."
         )
     registry.register(name)  # refuses what is not a name, before anything is written
-    entry = root / f"{kind}s" / f"{name}.py"
-    test = root / "tests" / f"{kind}s" / f"test_{name}.py"
+    entry = root / folder / f"{name}.py"
+    test = root / "tests" / room / f"test_{name}.py"
     for path in (entry, test):
         if path.exists():
             raise UserError(f"{path} is there already; choose another name or remove it.")
-    words = {"name": name, "Class": "".join(part.capitalize() for part in name.split("_"))}
-    templates = files("robench") / "templates"
+    words = {
+        "name": name,
+        "Class": "".join(part.capitalize() for part in name.split("_")),
+        "folder": folder,
+    }
+    templates = files("robench") / "templates/new"
     for path, template in ((entry, f"{kind}.py.txt"), (test, f"test_{kind}.py.txt")):
         text = (templates / template).read_text(encoding="utf-8")
         write_text(path, Template(text).substitute(words))

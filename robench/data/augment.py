@@ -20,6 +20,10 @@ class Augmentation:
     flip: bool = False
 
 
+CROP_AND_FLIP = Augmentation(crop_padding=4, flip=True)
+"""What is usual for photographs of 32x32 pixels, as in CIFAR."""
+
+
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Return augmented images, each with its own offset and flip.
 

@@ -9,6 +9,9 @@ from robench.data.images import Images
 from robench.data.sampling import split_validation
 from robench.data.stream import ImageStream
 
+DIGITS = tuple("0123456789")
+"""The classes of data sets of digits."""
+
 
 @dataclass(frozen=True)
 class DataSet:

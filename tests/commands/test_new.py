@@ -1,18 +1,28 @@
 """``robench new``: files of a new entry."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
+import robench
+from robench.commands.kinds import NEW_KINDS
 from robench.commands.new import write_entry
 from robench.errors import UserError
 
+FOLDERS = {
+    "defense": "defenses",
+    "attack": "attacks",
+    "dataset": "robench/datasets",
+    "backbone": "robench/backbones",
+}
 
-@pytest.mark.parametrize("kind", ["defense", "attack"])
+
+@pytest.mark.parametrize("kind", NEW_KINDS)
 def test_an_entry_and_its_test_are_written_and_are_valid_python(kind: str, tmp_path: Path) -> None:
     paths = write_entry(kind, "my_idea", tmp_path)
     assert [str(p.relative_to(tmp_path)) for p in paths] == [
-        f"{kind}s/my_idea.py",
+        f"{FOLDERS[kind]}/my_idea.py",
         f"tests/{kind}s/test_my_idea.py",
     ]
     for path in paths:
@@ -22,17 +32,31 @@ def test_an_entry_and_its_test_are_written_and_are_valid_python(kind: str, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("kind", "name", "sentence"),
     [
-        ("convnorm", r"'convnorm' exists in .*convnorm\.py"),
-        ("My Norm", "cannot name a defense"),
-        ("../evil", "cannot name a defense"),
-        ("", "cannot name a defense"),
+        ("defense", "convnorm", r"'convnorm' exists in .*convnorm\.py"),
+        ("dataset", "digits", r"'digits' exists in .*digits\.py"),
+        ("backbone", "vgg16", r"'vgg16' exists in .*vgg\.py"),
+        ("defense", "My Norm", "cannot name a defense"),
+        ("defense", "../evil", "cannot name a defense"),
+        ("defense", "", "cannot name a defense"),
+        ("dataset", "My Set", "cannot name a data set"),
     ],
 )
 def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_written(
-    tmp_path: Path, name: str, sentence: str
+    tmp_path: Path, kind: str, name: str, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        write_entry("defense", name, tmp_path)
+        write_entry(kind, name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", NEW_KINDS)
+def test_an_entry_and_its_test_import_nothing_but_the_public_names(
+    kind: str, tmp_path: Path
+) -> None:
+    for path in write_entry(kind, "my_idea", tmp_path):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("robench"):
+                assert node.module == "robench"
+                assert {alias.name for alias in node.names} <= set(robench.__all__)

@@ -111,7 +111,7 @@ def _check_network(path: Path, cell: Cell, shapes: Shapes, where: str) -> None:
 
 
 def _plain_size(network: Network) -> int:
-    entry = backbones.get(network.backbone)
+    given = (network.num_classes, network.in_channels, network.width, network.stem)
     with torch.device("meta"):
-        model = entry.build(network.num_classes, network.in_channels, network.width, network.stem)
+        model = backbones.build(network.backbone, given=given)
     return sum(parameter.numel() for parameter in model.parameters())

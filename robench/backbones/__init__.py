@@ -1,0 +1,1 @@
+"""Backbones, one file a family; a new file here is found without being listed."""

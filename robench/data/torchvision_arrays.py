@@ -1,0 +1,80 @@
+"""Data sets that torchvision downloads: its arrays as Images, its failures as sentences."""
+
+import zlib
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from pickle import UnpicklingError
+from tarfile import TarError
+from typing import Any
+
+import numpy as np
+import torch
+
+from robench.data.augment import Augmentation
+from robench.data.dataset import DataSet
+from robench.data.images import Images
+from robench.errors import UserError
+
+# No network, a cut connection, a wrong checksum, a damaged archive.
+DOWNLOAD_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    HTTPException,
+    TarError,
+    UnpicklingError,
+    zlib.error,
+)
+
+
+def download(
+    name: str, files: str, data_dir: Path, part: Callable[[Path, bool], Any]
+) -> tuple[Any, Any]:
+    """Return the training and the test part of a torchvision data set, downloaded where missing.
+
+    Args:
+        name: of the data set, for the message.
+        files: what its author publishes, in words, for the message.
+        data_dir: where they are, or are downloaded to.
+        part: (folder, training part or not) -> torchvision's data set.
+
+    Raises:
+        UserError: where they are neither there nor can be downloaded.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return part(data_dir, True), part(data_dir, False)
+    except DOWNLOAD_ERRORS as error:
+        raise UserError(
+            f"{name} is not whole in {data_dir} and cannot be downloaded there ({error}); put "
+            f"{files} there, or name their place with --data-dir."
+        ) from error
+
+
+def from_arrays(
+    name: str,
+    parts: tuple[Any, Any],
+    classes: tuple[str, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    augmentation: Augmentation,
+) -> DataSet:
+    """Return a data set of torchvision's (training part, test part).
+
+    The other arguments are the fields of :class:`robench.data.DataSet`.
+    """
+    train, test = (_images(part) for part in parts)
+    return DataSet(name, train, test, classes, mean, std, augmentation)
+
+
+def _images(part: Any) -> Images:
+    """Turn a torchvision data set's arrays, (N, H, W[, C]) or SVHN's (N, C, H, W), into Images."""
+    pixels = torch.as_tensor(np.asarray(part.data))
+    if pixels.ndim == 3:
+        pixels = pixels[:, None]
+    elif pixels.shape[1] not in (1, 3):
+        pixels = pixels.permute(0, 3, 1, 2)
+    labels = part.targets if hasattr(part, "targets") else part.labels
+    return Images(pixels.contiguous(), torch.as_tensor(np.asarray(labels)).long())

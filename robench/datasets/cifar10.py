@@ -1,0 +1,22 @@
+"""CIFAR-10."""
+
+from pathlib import Path
+from typing import Any
+
+from robench.data.augment import CROP_AND_FLIP
+from robench.data.dataset import DataSet
+from robench.data.torchvision_arrays import download, from_arrays
+from robench.registry import register_dataset
+
+
+@register_dataset("cifar10", reference="Krizhevsky 2009")
+def cifar10(data_dir: Path) -> DataSet:
+    """60,000 colour images of 32x32 in 10 classes; downloaded."""
+    from torchvision.datasets import CIFAR10
+
+    def part(folder: Path, train: bool) -> Any:
+        return CIFAR10(folder, train=train, download=True)
+
+    parts = download("cifar10", "cifar-10-python.tar.gz", data_dir, part)
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    return from_arrays("cifar10", parts, tuple(parts[0].classes), mean, std, CROP_AND_FLIP)

@@ -1,0 +1,22 @@
+"""CIFAR-100."""
+
+from pathlib import Path
+from typing import Any
+
+from robench.data.augment import CROP_AND_FLIP
+from robench.data.dataset import DataSet
+from robench.data.torchvision_arrays import download, from_arrays
+from robench.registry import register_dataset
+
+
+@register_dataset("cifar100", reference="Krizhevsky 2009")
+def cifar100(data_dir: Path) -> DataSet:
+    """60,000 colour images of 32x32 in 100 classes; downloaded."""
+    from torchvision.datasets import CIFAR100
+
+    def part(folder: Path, train: bool) -> Any:
+        return CIFAR100(folder, train=train, download=True)
+
+    parts = download("cifar100", "cifar-100-python.tar.gz", data_dir, part)
+    mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
+    return from_arrays("cifar100", parts, tuple(parts[0].classes), mean, std, CROP_AND_FLIP)

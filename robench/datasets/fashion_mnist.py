@@ -1,0 +1,24 @@
+"""Fashion-MNIST."""
+
+from pathlib import Path
+from typing import Any
+
+from robench.data.augment import Augmentation
+from robench.data.dataset import DataSet
+from robench.data.torchvision_arrays import download, from_arrays
+from robench.registry import register_dataset
+
+
+@register_dataset("fashion_mnist", reference="arXiv:1708.07747")
+def fashion_mnist(data_dir: Path) -> DataSet:
+    """70,000 grey images of clothes, 28x28, in 10 classes; downloaded."""
+    from torchvision.datasets import FashionMNIST
+
+    def part(folder: Path, train: bool) -> Any:
+        return FashionMNIST(folder, train=train, download=True)
+
+    files = "its four *-ubyte.gz files, in FashionMNIST/raw,"
+    parts = download("fashion_mnist", files, data_dir, part)
+    classes = tuple(parts[0].classes)
+    augmentation = Augmentation(crop_padding=2, flip=True)
+    return from_arrays("fashion_mnist", parts, classes, (0.2860,), (0.3530,), augmentation)

@@ -1,0 +1,13 @@
+"""Your own images: a folder per class."""
+
+from pathlib import Path
+
+from robench.data.dataset import DataSet
+from robench.data.folder import load_folder
+from robench.registry import register_dataset
+
+
+@register_dataset("image_folder", reference="torchvision's ImageFolder layout")
+def image_folder(data_dir: Path) -> DataSet:
+    """Your own images, image_folder:DIR with DIR/train/<class>/* and DIR/test/<class>/*."""
+    return load_folder(data_dir)

@@ -1,0 +1,31 @@
+"""ImageNet-1k, from your own copy of it."""
+
+from pathlib import Path
+
+from robench.data.augment import Augmentation
+from robench.data.dataset import DataSet
+from robench.data.folder import list_images
+from robench.data.stream import ImageStream
+from robench.errors import UserError
+from robench.registry import register_dataset
+
+
+@register_dataset("imagenet", reference="Russakovsky et al. 2015")
+def imagenet(data_dir: Path) -> DataSet:
+    """ImageNet-1k from DIR/train and DIR/val, a folder a class; streamed from disk."""
+    parts = []
+    for name in ("train", "val"):
+        folder = data_dir / name
+        if not folder.is_dir():
+            raise UserError(
+                f"there is no {folder}; put ImageNet there, a folder a class, or name its place "
+                f"with --data-dir."
+            )
+        classes, files = list_images(folder)
+        stream = ImageStream(tuple((str(path), label) for path, label in files), folder)
+        parts.append((classes, stream))
+    (classes, train), (test_classes, test) = parts
+    if classes != test_classes:
+        raise UserError(f"{data_dir}/train and {data_dir}/val do not have the same classes.")
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    return DataSet("imagenet", train, test, classes, mean, std, Augmentation(flip=True))

@@ -1,0 +1,22 @@
+"""SVHN: street-view house numbers."""
+
+from pathlib import Path
+from typing import Any
+
+from robench.data.augment import Augmentation
+from robench.data.dataset import DIGITS, DataSet
+from robench.data.torchvision_arrays import download, from_arrays
+from robench.registry import register_dataset
+
+
+@register_dataset("svhn", reference="Netzer et al. 2011")
+def svhn(data_dir: Path) -> DataSet:
+    """99,289 street-view house numbers, 32x32, in 10 classes; downloaded."""
+    from torchvision.datasets import SVHN
+
+    def part(folder: Path, train: bool) -> Any:
+        return SVHN(folder, split="train" if train else "test", download=True)
+
+    parts = download("svhn", "train_32x32.mat and test_32x32.mat", data_dir, part)
+    mean, std = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
+    return from_arrays("svhn", parts, DIGITS, mean, std, Augmentation(crop_padding=4))

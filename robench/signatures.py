@@ -1,0 +1,77 @@
+"""Options of an entry: their names, and their values checked against its signature."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from robench.errors import UserError
+from robench.expressions import number
+
+T = TypeVar("T")
+
+
+def option_names(build: Callable[..., Any], given: int = 0) -> list[str]:
+    """Return the names of the parameters of ``build`` after the first ``given`` positional ones."""
+    parameters = inspect.signature(build).parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return positional[given:] + [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def build_checked(
+    build: Callable[..., T], options: Mapping[str, Any], what: str, given: Sequence[Any] = ()
+) -> T:
+    """Call ``build`` with options whose values fit its annotations; text like "8/255" is a number.
+
+    A dataclass is validated as a whole. Of a function that is ``given`` something first, by
+    position, each option with an annotation is.
+
+    Raises:
+        UserError: for a value of the wrong type or range; begins with ``what`` is built.
+    """
+    options = {k: number(v) for k, v in options.items()}
+    if given:
+        return build(*given, **_converted(build, options, what))
+    if not is_dataclass(build):
+        return build(**options)
+    try:
+        built: T = _adapter(build).validate_python(options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(
+            f"{what}: {where + ' = ' + repr(first['input']) + ': ' if where else ''}{message}"
+        ) from None
+    return built
+
+
+def _converted(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:
+    try:
+        parameters = inspect.signature(function, eval_str=True).parameters
+    except NameError:  # a type that is imported for type checkers only
+        return options
+    return {k: _value(parameters[k].annotation, k, v, what) for k, v in options.items()}
+
+
+def _value(annotation: Any, name: str, value: Any, what: str) -> Any:
+    if annotation is inspect.Parameter.empty:
+        return value
+    try:
+        adapter = TypeAdapter[Any](annotation)
+    except PydanticSchemaGenerationError:  # a class of the author's own
+        return value
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"{what}: {name} = {value!r}: {message}") from None
+
+
+def _adapter(target: Any) -> TypeAdapter[Any]:
+    config = ConfigDict(arbitrary_types_allowed=True)
+    if "__pydantic_config__" not in vars(target):
+        target.__pydantic_config__ = config
+    return TypeAdapter(target)

@@ -1,0 +1,88 @@
+"""From a name, with or without options, to a data set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from robench.data import DataSet, Images, load_dataset
+from robench.data.load import can_load
+from robench.errors import UserError
+from robench.registry import Entry, datasets
+
+
+@pytest.fixture
+def shades() -> Iterator[str]:
+    """A data set with options of its own."""
+
+    @datasets.register("shades")
+    def shades(data_dir: Path, split: int = 1, bright: float = 0.5, grey: bool = True) -> DataSet:
+        """One image per class, of one shade."""
+        channels = 1 if grey else 3
+        pixels = torch.full((split, channels, 2, 2), round(255 * bright), dtype=torch.uint8)
+        part = Images(pixels, torch.zeros(split, dtype=torch.int64))
+        return DataSet("shades", part, part, ("only",), (0.5,) * channels, (0.5,) * channels)
+
+    yield "shades"
+    del datasets._entries["shades"]
+
+
+def test_options_are_written_as_an_expression_and_converted(shades: str) -> None:
+    data = load_dataset("shades(split=2, bright=51/255, grey=false)")
+    assert isinstance(data.train, Images)
+    assert data.train.images.shape == (2, 3, 2, 2)
+    assert (data.train.images == 51).all()
+
+
+def test_a_name_without_options_stays_what_the_data_set_calls_itself(shades: str) -> None:
+    assert load_dataset("shades").name == "shades"
+    assert load_dataset("shades()").name == "shades"
+
+
+def test_options_are_part_of_the_name_in_one_spelling(shades: str) -> None:
+    one, other = (
+        load_dataset(text) for text in ("shades(split=2,grey=True)", "shades( grey=true, split=2 )")
+    )
+    assert one.name == other.name == "shades(grey=True, split=2)"
+    assert load_dataset(one.name).fingerprint == one.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("shades(splt=2)", r"data set 'shades' has no option 'splt'; did you mean 'split'\?$"),
+        ("shades(split='two')", "data set 'shades.*: split = 'two': .* integer"),
+        ("shades(split=1.5)", "split = 1.5: .* integer"),
+        ("shades(data_dir='x')", "data set 'shades' has no option 'data_dir'"),
+        ("shades(2)", "must be given by name"),
+        ("digits(split=2)", r"data set 'digits' has no option 'split'; there are none\.$"),
+        ("image_folder()", "say where the images are"),
+    ],
+)
+def test_a_wrong_option_is_told_with_the_nearest(shades: str, name: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load_dataset(name)
+
+
+def test_what_can_be_loaded_is_known_without_loading_it(shades: str) -> None:
+    assert can_load("shades(split=10**9)") is False  # no literal
+    assert can_load("shades(split=1000000000)")
+    assert can_load("digits")
+    assert not can_load("shades(splt=2)")
+    assert not can_load("a folder of mine")
+
+
+def test_a_registered_function_that_returns_no_data_set_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = Entry[Any]("mnist5k", lambda _: {}, "", "", "mine.py")
+    monkeypatch.setattr(datasets, "get", lambda _: wrong)
+    with pytest.raises(UserError, match=r"'mnist5k' of mine\.py is a dict; .* robench\.DataSet"):
+        load_dataset("mnist5k")
+
+
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'cifar10' or 'cifar100'"):
+        load_dataset("cifar-10")

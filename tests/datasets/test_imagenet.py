@@ -1,0 +1,63 @@
+"""ImageNet, through a tiny folder of its layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from robench.data import ImageStream, load_dataset
+from robench.errors import UserError
+
+
+@pytest.fixture
+def imagenet(tmp_path: Path) -> Path:
+    """A tiny folder in ImageNet's layout, images of various sizes."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 5), ("val", 2)):
+        for name in ("n01", "n02"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for index in range(count):
+                size = (240 + 8 * index, 300, 3)
+                Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(
+                    tmp_path / part / name / f"{index}.png"
+                )
+    return tmp_path
+
+
+def test_imagenet_streams_crops_of_one_size(imagenet: Path) -> None:
+    data = load_dataset("imagenet", imagenet)
+    assert isinstance(data.train, ImageStream)
+    assert data.image_size == (224, 224)
+    pairs = list(data.train.batches(4, generator=torch.Generator().manual_seed(0)))
+    assert [len(labels) for _, labels in pairs] == [4, 4, 2]
+    assert len(pairs) == data.train.batch_count(4)
+    assert all(images.shape[1:] == (3, 224, 224) for images, _ in pairs)
+    assert all(images.min() >= 0 and images.max() <= 1 for images, _ in pairs)
+    assert sorted(torch.cat([labels for _, labels in pairs]).tolist()) == [0] * 5 + [1] * 5
+
+
+def test_the_number_of_workers_does_not_change_a_batch(imagenet: Path) -> None:
+    data = load_dataset("imagenet", imagenet)
+    passes = []
+    for workers in (0, 2):
+        stream = ImageStream(data.train.files, data.train.root, workers=workers)  # type: ignore[union-attr]
+        batches = stream.batches(4, generator=torch.Generator().manual_seed(5))
+        passes.append(torch.cat([images for images, _ in batches]))
+    assert torch.equal(*passes)
+
+
+def test_an_evaluation_sample_of_a_stream_is_balanced_and_in_memory(imagenet: Path) -> None:
+    data = load_dataset("imagenet", imagenet)
+    assert isinstance(data.test, ImageStream)
+    sample = data.test.to_images(2, seed=0)
+    assert sorted(sample.labels.tolist()) == [0, 1]
+    assert sample.images.shape == (2, 3, 224, 224)
+    whole = next(data.test.batches(4))[0]
+    assert any(torch.allclose(sample.images[0] / 255, image) for image in whole)
+
+
+def test_imagenet_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no .*train; put ImageNet there"):
+        load_dataset("imagenet", tmp_path)
