@@ -9,6 +9,7 @@ from torch import nn
 
 from robench.base import Stem
 from robench.board.board import Board
+from robench.board.plan import resolve_rows
 from robench.errors import UserError
 from robench.models.build import build_model
 from robench.registry import backbones
@@ -78,7 +79,7 @@ def test_a_wrong_option_is_told_with_the_nearest(plain: str, backbone: str, sent
 def keys(name: str) -> list[str]:
     values: dict[str, Any] = {"title": "t", "defenses": ["vanilla"], "model": {"name": name}}
     board = Board.model_validate(values)
-    rows = board.resolve().rows
+    rows = resolve_rows(board)
     return [cell.key for row in rows for cell in row.cells(board.seeds, "digits", "0")]
 
 
