@@ -37,7 +37,7 @@ class AutoAttack(Attack):
         queries: of Square.
 
     Raises:
-        ValueError: for an option out of range.
+        UserError: for an option out of range.
     """
 
     norm: Norm = "linf"
@@ -50,7 +50,7 @@ class AutoAttack(Attack):
         check_radius("eps", self.eps, self.norm)
         for name in ("steps", "queries"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
+                raise UserError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
 
     def perturb(
         self,

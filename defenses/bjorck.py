@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from robench.base import ConvDefense
+from robench.errors import UserError
 from robench.layers.orthogonalize import bjorck
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense
@@ -42,7 +43,7 @@ class Bjorck(ConvDefense):
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: 1 or more.")
+            raise UserError(f"steps is {self.steps}: 1 or more.")
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Orthogonalize its kernel, group by group."""

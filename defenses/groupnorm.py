@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench.base import Defense, Kind
+from robench.errors import UserError
 from robench.layers.norms import fitting_groups, group_norm_like
 from robench.registry import register_defense
 
@@ -32,7 +33,7 @@ class GroupNorm(Defense):
 
     def __post_init__(self) -> None:
         if self.groups < 1:
-            raise ValueError(f"groups is {self.groups}: 1 or more.")
+            raise UserError(f"groups is {self.groups}: 1 or more.")
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
         """Normalize groups of channels of each sample."""

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from robench.base import ConvDefense
+from robench.errors import UserError
 from robench.registry import register_defense
 
 
@@ -32,7 +33,7 @@ class SpectralNorm(ConvDefense):
 
     def __post_init__(self) -> None:
         if self.n_power_iterations < 1:
-            raise ValueError(f"n_power_iterations is {self.n_power_iterations}: 1 or more.")
+            raise UserError(f"n_power_iterations is {self.n_power_iterations}: 1 or more.")
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Parametrize the weight with torch's spectral norm."""

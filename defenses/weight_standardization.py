@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from robench.base import Defense, Kind
+from robench.errors import UserError
 from robench.layers.norms import fitting_groups, group_norm_like
 from robench.layers.reparametrize import reparametrize
 from robench.registry import register_defense
@@ -41,7 +42,7 @@ class WeightStandardization(Defense):
 
     def __post_init__(self) -> None:
         if self.groups < 1:
-            raise ValueError(f"groups is {self.groups}: 1 or more.")
+            raise UserError(f"groups is {self.groups}: 1 or more.")
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse filters of a single weight, which have no variance."""

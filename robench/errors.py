@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A mistake in what the user gave: one clear sentence saying what, where and what to do.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. It is a ``ValueError``, so
+    that Python code may catch it as such, and a validator may raise it.
     """
 
 

@@ -123,6 +123,8 @@ def _literal(node: ast.expr, text: str) -> Any:
         return node.id == "true"
     try:
         return number(ast.literal_eval(node))
+    except UserError:  # of a fraction that divides by zero
+        raise
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise UserError(
             f"cannot read the options of '{text}': "

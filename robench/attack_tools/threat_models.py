@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from robench.errors import UserError
+
 Norm = Literal["linf", "l2"]
 """How the size of a perturbation is measured: largest pixel change, or Euclidean length."""
 
@@ -94,15 +96,15 @@ def check_radius(name: str, value: float, norm: Norm) -> None:
     """Check an option that is a length in image space.
 
     Raises:
-        ValueError: for a Linf length outside [0, 1] or an L2 length that is not positive.
+        UserError: for a Linf length outside [0, 1] or an L2 length that is not positive.
     """
     if norm not in get_args(Norm):
-        raise ValueError(f"norm is {norm!r}: use 'linf' or 'l2'.")
+        raise UserError(f"norm is {norm!r}: use 'linf' or 'l2'.")
     if norm == "linf" and not 0 <= value <= 1:
         hint = f"'{value:g}/255'" if 1 < value <= 255 else "'8/255'"
-        raise ValueError(f"{name} is {value:g} but pixels lie in [0, 1]: write {hint}?")
+        raise UserError(f"{name} is {value:g} but pixels lie in [0, 1]: write {hint}?")
     if norm == "l2" and not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value:g} but an L2 length must be above 0: write 0.5?")
+        raise UserError(f"{name} is {value:g} but an L2 length must be above 0: write 0.5?")
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class Board(Spec):
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed is there twice; the same network is no second sample.")
+            raise UserError("a seed is there twice; the same network is no second sample.")
         return seeds
 
     def resolve(self) -> "Plan":

@@ -34,14 +34,9 @@ HASH = r"^[0-9a-f]{64}$"
 
 
 def _pixel_units(value: Any) -> Any:
-    try:
-        value = number(value)
-    except UserError as error:  # as a value error, so that pydantic adds the key
-        raise ValueError(str(error)) from None
+    value = number(value)
     if isinstance(value, (int, float)) and not 0 <= value <= 1:
-        raise ValueError(
-            f'images are in [0, 1], so write "{value:g}/255" for {value:g} grey levels'
-        )
+        raise UserError(f'images are in [0, 1], so write "{value:g}/255" for {value:g} grey levels')
     return value
 
 
@@ -132,9 +127,9 @@ class EvaluationSpec(Spec):
     def _columns_are_distinct_and_rank(self) -> Self:
         columns = self.columns
         if len(set(columns)) < len(columns):
-            raise ValueError("two columns have one name: " + ", ".join(columns) + ".")
+            raise UserError("two columns have one name: " + ", ".join(columns) + ".")
         if self.rank_by and self.rank_by not in columns:
-            raise ValueError(
+            raise UserError(
                 f"rank_by = '{self.rank_by}' is no column; {did_you_mean(self.rank_by, columns)}"
             )
         return self

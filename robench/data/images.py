@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from robench.data.augment import Augmentation, augment
+from robench.errors import UserError
 from robench.system.processes import Shard
 
 
@@ -20,7 +21,7 @@ class Images:
         labels: (N,) int64.
 
     Raises:
-        ValueError: for another shape or dtype, or unequal lengths.
+        UserError: for another shape or dtype, or unequal lengths.
     """
 
     images: Tensor
@@ -29,12 +30,12 @@ class Images:
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
             shape = tuple(self.images.shape)
-            raise ValueError(f"images are {self.images.dtype} {shape}, not uint8 (N, C, H, W)")
+            raise UserError(f"images are {self.images.dtype} {shape}, not uint8 (N, C, H, W)")
         if self.labels.ndim != 1 or self.labels.dtype != torch.int64:
             shape = tuple(self.labels.shape)
-            raise ValueError(f"labels are {self.labels.dtype} {shape}, not int64 (N,)")
+            raise UserError(f"labels are {self.labels.dtype} {shape}, not int64 (N,)")
         if len(self.images) != len(self.labels):
-            raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
+            raise UserError(f"{len(self.images)} images but {len(self.labels)} labels")
 
     def __len__(self) -> int:
         return len(self.labels)

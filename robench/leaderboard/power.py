@@ -31,12 +31,12 @@ def samples_needed(difference: float, disagreement: float, power: float = 0.8) -
         power: probability that a true difference of that size is found.
 
     Raises:
-        ValueError: for a difference that is not in (0, 1), or larger than the disagreement.
+        UserError: for a difference that is not in (0, 1), or larger than the disagreement.
     """
     if not 0 < difference < 1:
-        raise ValueError(f"a difference of {difference:g} is not between 0 and 1.")
+        raise UserError(f"a difference of {difference:g} is not between 0 and 1.")
     if not difference <= disagreement <= 1:
-        raise ValueError(
+        raise UserError(
             f"networks that differ by {difference:g} disagree on at least that share of the "
             f"samples, not on {disagreement:g}."
         )
@@ -90,10 +90,7 @@ def planned(
     """
     disagreements, spreads = (DISAGREEMENTS, SPREADS) if board is None else _measured(board)
     possible = [d for d in disagreements if d >= difference] or [max(disagreements)]
-    try:
-        samples = [samples_needed(difference, d, power) for d in possible]
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    samples = [samples_needed(difference, d, power) for d in possible]
     seeds = [seeds_needed(difference, spread, power) for spread in spreads]
     return (
         pd.DataFrame({"disagreement": possible, "samples": samples}),

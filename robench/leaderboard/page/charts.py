@@ -129,6 +129,8 @@ def spectra(board: "Leaderboard") -> Chart | None:
         layers = [str(layer) for layer in table["layer"].unique()]
         lengths = {len(v) for columns in networks.values() for v in columns.values()}
         worst = table.groupby("network")["condition"].max()
+    except UserError:
+        raise
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is no table of spectra ({error}); make it anew.") from error
     if lengths != {len(layers)} or worst.isna().all():

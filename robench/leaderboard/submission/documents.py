@@ -40,6 +40,8 @@ def check_document(path: Path, name: str) -> None:
         )
     except OSError as error:
         raise UserError(f"cannot read {shown(name)}: {error.strerror or error}.") from error
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"{shown(name)} is not JSON as robench writes it ({error}).") from None
     for text in _texts(value):
