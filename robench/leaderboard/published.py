@@ -26,7 +26,7 @@ from robench.leaderboard.evidence import (
     read_sums,
 )
 from robench.leaderboard.table import SCHEMA, read_csv
-from robench.runs.records import BoardResult, CellResult, Column, OutcomeFiles, RowResult
+from robench.runs.records import BoardResult, CellResult, EvaluatedColumn, OutcomeFiles, RowResult
 from robench.system.files import read_json
 
 Form = TypeVar("Form", bound=Spec)
@@ -97,7 +97,7 @@ class Leaderboard:
     folder: Path
     board: Board
     dataset: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, EvaluatedColumn]
     cells: tuple[PublishedCell, ...]
 
     @classmethod

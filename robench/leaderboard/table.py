@@ -16,7 +16,7 @@ from robench.leaderboard.comparison import Comparison, compare
 from robench.leaderboard.conditioning import ratios
 from robench.leaderboard.safe_csv import read_safe_csv, to_safe_csv
 from robench.leaderboard.statistics import estimate
-from robench.runs.records import BoardResult, Column, RowResult
+from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
 
 SCHEMA = 1
 """Version of the columns; raised when one is renamed, removed or comes to mean something else."""
@@ -136,7 +136,7 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _figures(name: str, column: Column, outcomes: list[Outcomes]) -> dict[str, Any]:
+def _figures(name: str, column: EvaluatedColumn, outcomes: list[Outcomes]) -> dict[str, Any]:
     figures = _accuracy(name, outcomes)
     if name == "clean":
         return figures

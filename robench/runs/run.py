@@ -15,7 +15,7 @@ from robench.runs.cell import RunContext, run_cell, train_cell
 from robench.runs.check_cell import check_rows
 from robench.runs.measure_cell import measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
-from robench.runs.records import BoardResult, Column, RowResult
+from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.workers import Load, tell
 
@@ -51,11 +51,12 @@ def run_board(
     return BoardResult(board, ctx.dataset.name, columns_of(board), done)
 
 
-def columns_of(board: Board) -> dict[str, Column]:
+def columns_of(board: Board) -> dict[str, EvaluatedColumn]:
     """Return what a board judges: the clean images, then its attacks."""
     evaluation = board.evaluation
     built = {a: attacks.build(a, evaluation.defaults) for a in evaluation.attacks}
-    return {"clean": Column(), **{name: Column.of(attack) for name, attack in built.items()}}
+    attacked = {name: EvaluatedColumn.of(attack) for name, attack in built.items()}
+    return {"clean": EvaluatedColumn(), **attacked}
 
 
 def train_row(
