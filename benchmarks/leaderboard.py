@@ -34,7 +34,7 @@ from robench.models.complexity import Complexity
 from robench.runs.records import (
     BoardResult,
     CellResult,
-    Column,
+    EvaluatedColumn,
     Evidence,
     Manifest,
     OutcomeEntry,
@@ -87,7 +87,8 @@ def board(rows: int, seeds: int, samples: int, folder: Path) -> BoardResult:
         seeds=tuple(range(seeds)), model=ModelSpec(width=16),
         evaluation=EvaluationSpec(attacks=ATTACKS, samples=samples, rank_by="pgd-20"),
     )  # fmt: skip
-    columns = {"clean": Column(), **{name: Column(BALL, name == "simba") for name in ATTACKS}}
+    attacked = {name: EvaluatedColumn(BALL, name == "simba") for name in ATTACKS}
+    columns = {"clean": EvaluatedColumn(), **attacked}
     costs = Complexity(parameters=1, multiply_adds=1, training_memory_mib=1.0)
     made = tuple(
         RowResult(

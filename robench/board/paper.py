@@ -13,7 +13,9 @@ PaperFigure = Annotated[tuple[Printed, ...], Field(min_length=1, max_length=2)]
 """A mean, and its standard deviation where the paper gives one."""
 
 OTHER_COLUMNS = ("train_seconds_per_epoch", "train_cost", "condition_ratio")
-"""Columns of a leaderboard beside those of its attacks that a paper may have figures for."""
+"""Columns of a leaderboard beside those of its attacks that a paper may have figures for.
+
+The list of all columns, ``robench.leaderboard.columns``, is a room above; a test compares them."""
 
 
 class Paper(Spec):

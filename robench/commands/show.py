@@ -3,13 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from robench.commands.attack import Target
-from robench.diagnostics.gallery import Column, Gallery, check_ending, draw_gallery
+from robench.diagnostics.gallery import Gallery, ImageColumn, check_ending, draw_gallery
 from robench.errors import UserError
 from robench.evaluation import Evaluation
 from robench.evaluation.adversarial import Judged, adversarial_images
@@ -137,8 +137,9 @@ def _priority(size: int, given: int) -> tuple[float, int]:
     return (size / math.sqrt(given * (given + 1)) if given else math.inf), size
 
 
-def _column(name: str, norm: str, judged: Judged, rows: Tensor) -> Column:
-    return Column(name, judged.images[rows], judged.logits[rows], "l2" if norm == "l2" else "linf")
+def _column(name: str, norm: str, judged: Judged, rows: Tensor) -> ImageColumn:
+    distance: Literal["linf", "l2"] = "l2" if norm == "l2" else "linf"
+    return ImageColumn(name, judged.images[rows], judged.logits[rows], distance)
 
 
 def _norm(evaluation: Evaluation, name: str) -> str:

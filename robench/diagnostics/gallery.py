@@ -35,7 +35,7 @@ _WRONG = "#b2182b"
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class ImageColumn:
     """What one attack made of n images, or the n clean images.
 
     Attributes:
@@ -64,8 +64,8 @@ class Gallery:
     """
 
     labels: Tensor
-    clean: Column
-    attacks: tuple[Column, ...]
+    clean: ImageColumn
+    attacks: tuple[ImageColumn, ...]
     classes: tuple[str, ...]
     caption: str
 
@@ -190,7 +190,7 @@ def _draw_block(gallery: Gallery, axes: Sequence[Sequence[Axes]], samples: Seque
             _draw(line[changed], pictures[sample], _size(gallery, column, sample))
 
 
-def _draw_image(axes: Axes, gallery: Gallery, column: Column, sample: int) -> None:
+def _draw_image(axes: Axes, gallery: Gallery, column: ImageColumn, sample: int) -> None:
     (named,), (confidence,) = predictions(column.logits[sample : sample + 1])
     wrong = bool(named != gallery.labels[sample])
     said = f"{_short(gallery.classes[int(named)])}, {confidence:.0%}" if named >= 0 else "no answer"
@@ -221,7 +221,7 @@ def _head(axes: Axes, title: str) -> None:
     axes.set_title(textwrap.fill(short, 22), fontsize=_TEXT + 0.5, pad=3, parse_math=False)
 
 
-def _size(gallery: Gallery, column: Column, sample: int) -> str:
+def _size(gallery: Gallery, column: ImageColumn, sample: int) -> str:
     named, _ = predictions(gallery.clean.logits[sample : sample + 1])
     if named != gallery.labels[sample]:
         return "not attacked"

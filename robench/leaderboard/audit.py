@@ -10,10 +10,11 @@ from robench.board.board import Board
 from robench.board.plan import resolve_row
 from robench.board.specs import ExternalCell
 from robench.errors import UserError
+from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
-from robench.leaderboard.table import compare_rows, leaderboard, read_csv, to_csv
+from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.system.provenance import file_hash
 
 

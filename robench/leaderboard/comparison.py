@@ -24,6 +24,9 @@ LEVEL = 0.05
 RESAMPLES = 10_000
 """Test sets and sets of seeds that the bootstrap draws; always the same ones."""
 
+TEXT = ("column", "first", "second", "method")
+"""Columns of ``comparisons.csv`` that hold text; all others hold numbers."""
+
 Robust = NDArray[np.bool_]
 """(seeds, samples): right under the attack."""
 

@@ -1,7 +1,6 @@
 """Spectra of a board's networks as tables, and how much better conditioned than the baseline."""
 
 import math
-from typing import Any
 
 import pandas as pd
 
@@ -23,14 +22,15 @@ def spectra_table(result: BoardResult) -> pd.DataFrame:
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def ratios(result: BoardResult, row: RowResult) -> dict[str, Any]:
+def ratios(result: BoardResult, row: RowResult) -> dict[str, float]:
     """Return the averages of cond(baseline) / cond(row) over layers, means over the seeds.
 
     Each seed stands against the baseline's network of that seed (Table 9 of the ConvNorm paper).
-    Nothing where the board has no spectra; nan where a seed has none to stand against.
+
+    Returns:
+        Kind of average over the layers, ``arithmetic`` and ``geometric``, -> mean over the seeds;
+        nan where a seed has no spectra, or none to stand against.
     """
-    if not result.board.evaluation.spectra:
-        return {}
     base = next((r for r in result.rows if r.title == result.board.baseline_row), None)
     references = {c.seed: c for c in base.cells} if base else {}
     found = []
@@ -40,11 +40,11 @@ def ratios(result: BoardResult, row: RowResult) -> dict[str, Any]:
             continue
         table = condition_ratios(_as_measured(reference), _as_measured(cell))
         found.append(table[table["operator"] == "convolution"])
-    names = {"condition_ratio": "arithmetic", "condition_ratio_geometric": "geometric"}
+    kinds = ("arithmetic", "geometric")
     if len(found) < len(row.cells):
-        return dict.fromkeys(names, math.nan)
+        return dict.fromkeys(kinds, math.nan)
     together = pd.concat(found)
-    return {name: float(together[kind].mean()) for name, kind in names.items()}
+    return {kind: float(together[kind].mean()) for kind in kinds}
 
 
 def _table(cell: CellResult) -> pd.DataFrame:

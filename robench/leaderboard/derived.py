@@ -17,6 +17,14 @@ KEYS = {
 }
 """File -> the columns that name its lines."""
 
+TEXT = {
+    CURVES: ("defense",),
+    SPECTRA: ("defense", "layer", "operator"),
+    PAPER: ("defense", "group", "column"),
+    ORDER: ("group", "column"),
+}
+"""File -> the columns that hold text; all others hold numbers."""
+
 
 def derived_tables(result: BoardResult, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return file name -> table, for those that have anything in them.

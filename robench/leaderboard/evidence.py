@@ -19,7 +19,7 @@ from robench.board.board import Board
 from robench.board.specs import Spec
 from robench.errors import UserError
 from robench.models.complexity import Complexity
-from robench.runs.records import Column, Evidence
+from robench.runs.records import EvaluatedColumn, Evidence
 from robench.system.files import write_text
 
 BOARD, TABLE, COMPARISONS, SUMS = "board.json", "leaderboard.csv", "comparisons.csv", "SHA256SUMS"
@@ -31,7 +31,7 @@ class BoardFile(Spec):
     schema_version: Literal[1] = 1
     name: str
     dataset: str
-    columns: dict[str, Column]
+    columns: dict[str, EvaluatedColumn]
     board: Board
 
 

@@ -14,6 +14,8 @@ from robench.board.board import Board
 from robench.board.specs import Spec, explain
 from robench.errors import UserError
 from robench.evaluation import Outcomes
+from robench.leaderboard.columns import SCHEMA
+from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.derived import KEYS
 from robench.leaderboard.evidence import (
     BOARD,
@@ -25,8 +27,7 @@ from robench.leaderboard.evidence import (
     outcome_path,
     read_sums,
 )
-from robench.leaderboard.table import SCHEMA, read_csv
-from robench.runs.records import BoardResult, CellResult, Column, OutcomeFiles, RowResult
+from robench.runs.records import BoardResult, CellResult, EvaluatedColumn, OutcomeFiles, RowResult
 from robench.system.files import read_json
 
 Form = TypeVar("Form", bound=Spec)
@@ -97,7 +98,7 @@ class Leaderboard:
     folder: Path
     board: Board
     dataset: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, EvaluatedColumn]
     cells: tuple[PublishedCell, ...]
 
     @classmethod
@@ -212,4 +213,4 @@ def _table(path: Path) -> pd.DataFrame:
         text = path.read_bytes().decode()  # read_text would change line breaks within fields
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}.") from error
-    return read_csv(text, str(path))
+    return read_csv(text, path.name, str(path))

@@ -110,7 +110,7 @@ class Evidence(Spec):
 
 
 @dataclass(frozen=True)
-class Column:
+class EvaluatedColumn:
     """What a column of accuracies stands for; both empty for the clean images.
 
     Attributes:
@@ -122,7 +122,7 @@ class Column:
     reports_queries: bool = False
 
     @classmethod
-    def of(cls, attack: Attack) -> "Column":
+    def of(cls, attack: Attack) -> "EvaluatedColumn":
         """Return the column of an attack."""
         return cls(attack.threat_model, attack.reports_queries)
 
@@ -222,5 +222,5 @@ class BoardResult:
 
     board: Board
     dataset: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, EvaluatedColumn]
     rows: tuple[RowResult, ...]

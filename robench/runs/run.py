@@ -17,7 +17,7 @@ from robench.runs.cell import RunContext, cell_title, run_cell, train_cell
 from robench.runs.check_cell import check_rows
 from robench.runs.measure_cell import measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
-from robench.runs.records import BoardResult, Column, RowResult
+from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.workers import Load, tell
 
@@ -54,9 +54,10 @@ def run_board(
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), done)
 
 
-def columns_of(attacks: Mapping[str, Attack]) -> dict[str, Column]:
+def columns_of(attacks: Mapping[str, Attack]) -> dict[str, EvaluatedColumn]:
     """Return what is evaluated: the clean images, then the attacks."""
-    return {"clean": Column(), **{name: Column.of(attack) for name, attack in attacks.items()}}
+    attacked = {name: EvaluatedColumn.of(attack) for name, attack in attacks.items()}
+    return {"clean": EvaluatedColumn(), **attacked}
 
 
 def train_row(

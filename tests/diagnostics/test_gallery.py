@@ -15,8 +15,8 @@ from torch import Tensor
 from robench.diagnostics import gallery as module
 from robench.diagnostics.gallery import (
     FINEST,
-    Column,
     Gallery,
+    ImageColumn,
     difference,
     draw_gallery,
     magnification,
@@ -38,8 +38,8 @@ def gallery(channels: int = 3, side: int = 8, count: int = 4) -> Gallery:
     wrong = torch.where(labels == 1, 0, labels)
     return Gallery(
         labels=labels,
-        clean=Column("clean", images, answers(*labels.tolist())),
-        attacks=(Column("pgd-20", fooled, answers(*wrong.tolist())),),
+        clean=ImageColumn("clean", images, answers(*labels.tolist())),
+        attacks=(ImageColumn("pgd-20", fooled, answers(*wrong.tolist())),),
         classes=CLASSES,
         caption="a network; 4 test images.",
     )

@@ -23,8 +23,8 @@ from robench.models.complexity import Complexity
 from robench.runs.records import (
     BoardResult,
     CellResult,
-    Column,
     Divergence,
+    EvaluatedColumn,
     Evidence,
     Manifest,
     OutcomeEntry,
@@ -34,10 +34,10 @@ from robench.runs.records import (
 EPS = 8 / 255
 BALL = ("linf", EPS)
 COLUMNS = {
-    "clean": Column(),
-    "fgsm": Column(BALL),
-    "pgd-20": Column(BALL),
-    "simba(samples=50)": Column(None, reports_queries=True),
+    "clean": EvaluatedColumn(),
+    "fgsm": EvaluatedColumn(BALL),
+    "pgd-20": EvaluatedColumn(BALL),
+    "simba(samples=50)": EvaluatedColumn(None, reports_queries=True),
 }
 COSTS = Complexity(parameters=701_466, multiply_adds=35_046_656, training_memory_mib=79.3)
 RADII = (0.0, EPS / 4, EPS / 2, EPS, 2 * EPS, 4 * EPS, 1.0)
@@ -66,7 +66,7 @@ def invent(
     name: str = "tests",
     seeds: Sequence[int] = (0, 1),
     samples: int = 200,
-    columns: dict[str, Column] | None = None,
+    columns: dict[str, EvaluatedColumn] | None = None,
     folder: Path = Path("/nonexistent"),
     paper: Paper | None = None,
 ) -> Leaderboard:
@@ -107,7 +107,7 @@ def invent(
 
 
 def _cell(
-    row: Invented, number: int, seed: int, samples: int, columns: dict[str, Column]
+    row: Invented, number: int, seed: int, samples: int, columns: dict[str, EvaluatedColumn]
 ) -> CellResult:
     rng = np.random.default_rng([number, seed])
     outcomes = {

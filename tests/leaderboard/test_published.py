@@ -10,9 +10,10 @@ from published_board import Published
 import robench
 from robench.errors import UserError
 from robench.evaluation import Outcomes
+from robench.leaderboard.columns import SCHEMA
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.table import SCHEMA, compare_rows, leaderboard, to_csv
+from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 
 
 def test_a_board_is_read_back_with_all_that_it_stands_on(published: Published) -> None:

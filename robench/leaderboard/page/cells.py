@@ -6,6 +6,7 @@ import pandas as pd
 
 from robench.base import ThreatModel
 from robench.checks.report import Report
+from robench.leaderboard.row import WORST_CASE
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -43,7 +44,7 @@ def threat_model(board: "Leaderboard") -> ThreatModel | None:
 
 def accuracy_columns(board: "Leaderboard") -> list[str]:
     """Return the columns of the table that are accuracies, clean first, the worst case last."""
-    names = [*board.board.evaluation.columns, "worst_case"]
+    names = [*board.board.evaluation.columns, WORST_CASE]
     return [name for name in names if f"{name}_mean" in board.table]
 
 

@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from robench.evaluation.outcomes import Outcomes
+from robench.leaderboard import columns
+from robench.leaderboard.column_types import PerAttack
 from robench.leaderboard.page.cells import (
     accuracy_columns,
     cells_of_rows,
     flags_of,
     report_of,
     sentences,
-    threat_model,
 )
 from robench.leaderboard.page.sharing import own, shared, thinned
+from robench.leaderboard.row import WORST_CASE, worst_case_attacks
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -26,6 +28,11 @@ def details(board: "Leaderboard") -> list[dict[str, Any]]:
     """Return the figures of each row, in the table's order, as JSON."""
     rows = zip(board.table.iterrows(), cells_of_rows(board).values(), strict=True)
     return [_row(board, row, cells) for (_, row), cells in rows]
+
+
+def headings() -> list[str]:
+    """Return what is told of each attack beside its accuracy: see ``more`` of its figures."""
+    return [entry.heading for entry in _headed()]
 
 
 def evidence(board: "Leaderboard") -> dict[str, Any]:
@@ -70,20 +77,36 @@ def comparisons(board: "Leaderboard") -> dict[str, list[Any]]:
 
 
 def _row(board: "Leaderboard", row: "pd.Series[Any]", cells: "list[PublishedCell]") -> Any:
-    figures = {}
-    for column in accuracy_columns(board):
-        ends = ("mean", "std", "low", "high", "rounded", "success", "queries")
-        names = [(end, f"{column}_{end}") for end in ends]
-        figures[column] = {end: row[name] for end, name in names if name in row}
-    plain = ("defense", "training", "recipe", "group", "version", "digest")
-    counts = ("rank", "rank_low", "rank_high", "parameters", "multiply_adds")
-    sizes = ("training_memory_mib", "train_seconds_per_epoch", "train_cost")
+    plain = ("defense", "training", "recipe", "group")
+    ranks = ("rank", "rank_low", "rank_high")
     return {
         **{name: str(row[name]) for name in plain},
-        **{name: None if pd.isna(row[name]) else row[name] for name in (*counts, *sizes)},
+        **{name: None if pd.isna(row[name]) else row[name] for name in ranks},
+        "facts": _facts(board, row),
         "flags": [[flag, sentences(flag, cells)] for flag in flags_of(row)],
-        "figures": figures,
+        "figures": {column: _figures(board, row, column) for column in accuracy_columns(board)},
     }
+
+
+def _facts(board: "Leaderboard", row: "pd.Series[Any]") -> list[tuple[str, str]]:
+    """Return heading and text of the columns that have a heading, where the row has a value."""
+    baseline = board.board.baseline_row
+    headed = [e for e in columns.COLUMNS if e.heading and not isinstance(e, PerAttack)]
+    texts = [(e.heading, e.text(row.get(e.name), baseline)) for e in headed]
+    return [(heading, text) for heading, text in texts if text is not None]
+
+
+def _figures(board: "Leaderboard", row: "pd.Series[Any]", column: str) -> dict[str, Any]:
+    """Return the accuracy of a column, and as ``more`` a text or None for each heading."""
+    baseline = board.board.baseline_row
+    return {
+        **{end: row[f"{column}_{end}"] for end in ("mean", "std", "low", "high")},
+        "more": [e.text(row.get(f"{column}_{e.name}"), baseline) for e in _headed()],
+    }
+
+
+def _headed() -> list[PerAttack]:
+    return [e for e in columns.COLUMNS if isinstance(e, PerAttack) and e.heading]
 
 
 def _seed(board: "Leaderboard", cell: "PublishedCell", evidence: dict[str, Any]) -> Any:
@@ -102,10 +125,9 @@ def _accuracies(board: "Leaderboard", cell: "PublishedCell") -> dict[str, float]
     outcomes = dict(cell.outcomes)  # read once
     if not outcomes:
         return {}
-    ball = threat_model(board)
-    together = [outcomes[name] for name, c in board.columns.items() if c.threat_model == ball]
-    if ball and len(together) > 1:
-        outcomes["worst_case"] = Outcomes.worst_of(together)
+    attacks = worst_case_attacks(board.columns, board.board.evaluation.ranking_column)
+    if attacks:
+        outcomes[WORST_CASE] = Outcomes.worst_of([outcomes[name] for name in attacks])
     return {name: round(o.accuracy, 6) for name, o in outcomes.items()}
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.beside_paper import beside_paper
 from robench.leaderboard.page.cells import accuracy_columns
-from robench.leaderboard.page.details import details, evidence
+from robench.leaderboard.page.details import details, evidence, headings
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.rows import table_rows
 from robench.system.files import write_text
@@ -65,6 +65,7 @@ def render(board: "Leaderboard") -> str:
             "spectra": layers,
         },
         "columns": accuracy_columns(board),
+        "headings": headings(),
         "rows": details(board),
     }
     return environment.get_template("page.html.j2").render(

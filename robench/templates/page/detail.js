@@ -7,26 +7,20 @@ const sheet = document.querySelector("#detail .sheet");
 function facts(row) {
   const rank = row.rank_low === null ? `${row.rank}` : `${row.rank} (95% interval ${row.rank_low} to ${row.rank_high})`;
   const told = [["Rank", rank], ["Group", row.group], ["Training", [row.training, row.recipe].filter(Boolean).join(", ")],
-    ["Seconds an epoch", isNumber(row.train_seconds_per_epoch) ? row.train_seconds_per_epoch.toFixed(1) : null],
-    ["Training time", isNumber(row.train_cost) ? `${row.train_cost.toFixed(2)}× ${DATA.charts.cost.baseline}` : null],
-    ["Parameters", counted(row.parameters)], ["Multiply-adds an image", counted(row.multiply_adds)],
-    ["Training memory", isNumber(row.training_memory_mib) ? `${row.training_memory_mib.toFixed(1)} MiB` : null],
-    ["Commit", row.version], ["Digest", row.digest]];
-  return el("dl", { class: "facts" }, told.filter(([, value]) => value && value !== MISSING)
+    ...row.facts];
+  return el("dl", { class: "facts" }, told.filter(([, value]) => value)
     .map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
 }
 
 function figuresTable(row, seeds) {
   const several = seeds.length > 1;
   const figures = DATA.columns.map((name) => [name, row.figures[name]]);
-  const has = (key) => figures.some(([, f]) => isNumber(f[key]));
-  const optional = [["rounded", "still fools at 8 bits, %", percent], ["success", "attacked fooled, %", percent], ["queries", "mean queries", counted]]
-    .filter(([key]) => has(key));
+  const more = DATA.headings.map((text, i) => [text, i]).filter(([, i]) => figures.some(([, f]) => f.more[i] !== null));
   const head = [["Accuracy, %"], ["mean", "number"], ...(several ? [["std", "number"]] : []), ["95% interval", "number"],
-    ...(several ? seeds.map((one) => [`seed ${one.seed}`, "number"]) : []), ...optional.map(([, text]) => [text, "number"])];
+    ...(several ? seeds.map((one) => [`seed ${one.seed}`, "number"]) : []), ...more.map(([text]) => [text, "number"])];
   return table(`Figures of ${row.defense}`, head, figures.map(([name, f]) => [
     name, percent(f.mean), ...(several ? [percent(f.std)] : []), span(f.low, f.high),
-    ...(several ? seeds.map((one) => percent(one.accuracy[name])) : []), ...optional.map(([key, , text]) => text(f[key]))]));
+    ...(several ? seeds.map((one) => percent(one.accuracy[name])) : []), ...more.map(([, i]) => f.more[i] ?? MISSING)]));
 }
 
 function checks(seeds) {

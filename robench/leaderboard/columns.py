@@ -1,0 +1,202 @@
+"""The columns of ``leaderboard.csv``: one list, from which everything about them comes.
+
+A new entry puts a column into the table and the CSV file, has it read back with its type, describes
+it in ``leaderboards/README.md`` (see :mod:`robench.leaderboard.readme`) and, if it has a heading,
+shows it among the details of each row of the page.
+"""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+import pandas as pd
+
+from robench.board.recipes import differences
+from robench.board.specs import ExternalCell
+from robench.leaderboard.column_types import Column, Entry, Kind, PerAttack, RelativeColumn
+from robench.leaderboard.comparison import Comparison
+from robench.leaderboard.row import WORST_CASE, ColumnOutcomes, LeaderboardRow, Role, roles
+from robench.runs.records import BoardResult
+
+SCHEMA = 1
+"""Version of the columns; raised when one is renamed, removed or comes to mean something else."""
+
+_EVERYWHERE: tuple[Role, ...] = ("clean", "attack", "worst case")
+
+
+def _rank(table: pd.DataFrame, result: BoardResult, _: Comparison) -> Any:
+    means = table[f"{result.board.evaluation.ranking_column}_mean"]
+    return means.rank(method="min", ascending=False, na_option="bottom").astype(int)
+
+
+def _rank_low(table: pd.DataFrame, _: BoardResult, comparison: Comparison) -> Any:
+    return _compared("rank_low", table, comparison).astype("Int64").to_numpy()
+
+
+def _rank_high(table: pd.DataFrame, _: BoardResult, comparison: Comparison) -> Any:
+    return _compared("rank_high", table, comparison).astype("Int64").to_numpy()
+
+
+def _group(table: pd.DataFrame, _: BoardResult, comparison: Comparison) -> Any:
+    return _compared("group", table, comparison).astype(object).fillna("").to_numpy()
+
+
+def _compared(name: str, table: pd.DataFrame, comparison: Comparison) -> "pd.Series[Any]":
+    """Return what the comparison says of each row; nan of those that it leaves out."""
+    return comparison.ranks[name].reindex(table["defense"])
+
+
+def _train_cost(table: pd.DataFrame, result: BoardResult, _: Comparison) -> Any:
+    seconds = table["train_seconds_per_epoch"]
+    baseline = seconds[table["defense"] == result.board.baseline_row]
+    return seconds / (*baseline, math.nan)[0]
+
+
+def _training(row: LeaderboardRow) -> str:
+    return "external" if isinstance(row.cell, ExternalCell) else row.cell.training.method
+
+
+def _recipe(row: LeaderboardRow) -> str:
+    cell, board = row.cell, row.board
+    if isinstance(cell, ExternalCell):
+        return ""
+    training = differences(cell.training, board.training)
+    data = differences(cell.data, board.data.model_copy(update={"name": cell.data.name}))
+    return ", ".join(filter(None, (training, data)))
+
+
+def _backbone(row: LeaderboardRow) -> str:
+    return row.cell.architecture if isinstance(row.cell, ExternalCell) else row.cell.model.name
+
+
+def _width(row: LeaderboardRow) -> float:
+    return math.nan if isinstance(row.cell, ExternalCell) else row.cell.model.width
+
+
+def _samples(column: ColumnOutcomes) -> float:
+    if column.outcomes:
+        return len(column.outcomes[0])
+    # Where a seed diverged: so it was first published, and tables keep their bytes.
+    return math.nan if column.name == WORST_CASE else 0
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _flags(row: LeaderboardRow) -> str:
+    failed = dict.fromkeys(flag for cell in row.cells for flag in cell.flags)
+    return " ".join((["diverged"] if row.diverged else []) + list(failed))
+
+
+def _digest(row: LeaderboardRow) -> str:
+    return hashlib.sha256("".join(cell.digest for cell in row.cells).encode()).hexdigest()[:16]
+
+
+COLUMNS: tuple[Entry, ...] = (
+    RelativeColumn("rank", "whole number", "by the ranking column, best first; equal figures share "
+                   "a rank", _rank),
+    RelativeColumn("rank_low", "whole number", "lower end of the rank's 95% interval",
+                   _rank_low),
+    RelativeColumn("rank_high", "whole number", "upper end of the rank's 95% interval",
+                   _rank_high),
+    RelativeColumn("group", "text", "letters; rows that share one are not distinguishable in the "
+                   "ranking column", _group),
+    Column("defense", "text", "the row's name", lambda row: row.row.title),
+    Column("training", "text", "training method, such as `free` or `standard`; `external` for a "
+           "third-party network", _training),
+    Column("recipe", "text", "what the row changes in the board's recipe and data", _recipe),
+    Column("backbone", "text", "architecture of the network", _backbone),
+    Column("width", "whole number", "channels of the network's first stage", _width),
+    Column("dataset", "text", "name of the data set", lambda row: row.result.dataset),
+    Column("seeds", "text", "separated by blanks",
+           lambda row: " ".join(str(cell.seed) for cell in row.cells)),
+    Column("samples", "whole number", "test images", lambda row: row.board.evaluation.samples),
+    PerAttack("mean", "fraction", "accuracy, mean over the seeds",
+              lambda column: column.accuracy.mean, _EVERYWHERE),
+    PerAttack("std", "fraction", "standard deviation of the accuracy over the seeds",
+              lambda column: column.accuracy.std, _EVERYWHERE),
+    PerAttack("low", "fraction", "lower end of the accuracy's 95% Wilson interval",
+              lambda column: column.accuracy.low, _EVERYWHERE),
+    PerAttack("high", "fraction", "upper end of the accuracy's 95% Wilson interval",
+              lambda column: column.accuracy.high, _EVERYWHERE),
+    PerAttack("rounded", "fraction", "share of the adversarial images that still fool when rounded "
+              "to 8 bits per pixel", lambda column: column.mean(attrgetter("survive_rounding")),
+              ("attack",), heading="still fools at 8 bits, %"),
+    PerAttack("samples", "whole number", "images that the attack or, for the worst case, each of "
+              "its attacks was given", _samples, ("counts queries", "worst case")),
+    PerAttack("success", "fraction", "success rate of the attack",
+              lambda column: column.mean(attrgetter("success_rate")), ("counts queries",),
+              heading="attacked fooled, %"),
+    PerAttack("queries", "number", "mean queries over all attacked images",
+              lambda column: column.mean(attrgetter("mean_queries")), ("counts queries",),
+              heading="mean queries", form="{value:,.0f}"),
+    PerAttack("queries_of_successes", "number", "mean queries over the successes",
+              lambda column: column.mean(attrgetter("mean_queries_of_successes")),
+              ("counts queries",)),
+    Column("train_seconds_per_epoch", "timing", "median seconds of an epoch, mean over the seeds",
+           lambda row: sum(c.seconds_per_epoch for c in row.cells) / len(row.cells),
+           heading="Seconds an epoch"),
+    RelativeColumn("train_cost", "timing", "the seconds of an epoch relative to the baseline row",
+                   _train_cost, heading="Training time",
+                   form="{value:.2f}\N{MULTIPLICATION SIGN} {baseline}"),
+    Column("parameters", "whole number", "trained parameters",
+           lambda row: row.row.costs.parameters, heading="Parameters"),
+    Column("multiply_adds", "whole number", "multiply-adds of one image in evaluation, as torch "
+           "counts them (FFTs and matrix inversions are not counted)",
+           lambda row: _number(row.row.costs.multiply_adds), heading="Multiply-adds an image"),
+    Column("training_memory_mib", "number", "peak of all tensors during forward and backward of a "
+           "training batch, without the optimizer, in MiB",
+           lambda row: _number(row.row.costs.training_memory_mib),
+           heading="Training memory", form="{value:.1f} MiB"),
+    Column("condition_ratio", "number", "where the board asks for `spectra`: arithmetic mean over "
+           "the layers of the condition number of the baseline's convolution divided by the row's, "
+           "mean over the seeds", lambda row: row.condition_ratios["arithmetic"],
+           present=lambda board: board.evaluation.spectra),
+    Column("condition_ratio_geometric", "number", "the same with the geometric mean over the "
+           "layers", lambda row: row.condition_ratios["geometric"],
+           present=lambda board: board.evaluation.spectra),
+    Column("flags", "text", "the checks that failed for any seed, separated by blanks, and "
+           "`diverged`; the sentences are in the manifests", _flags),
+    Column("version", "text", "commit of the code that trained",
+           lambda row: " ".join(sorted({cell.version for cell in row.cells})), heading="Commit"),
+    Column("digest", "text", "hash of specifications, weights and outcomes", _digest,
+           heading="Digest"),
+    Column("schema", "whole number", f"version of these columns: {SCHEMA}; raised when one is "
+           "renamed, removed or comes to mean something else", lambda row: SCHEMA),
+)  # fmt: skip
+"""In the order of the table; entries per attack that stand together are sorted by attack."""
+
+
+def columns_of_table(result: BoardResult) -> Iterator[tuple[str, Entry, str]]:
+    """Give the name of each column of a board's table, its entry, and what it is of.
+
+    The last is a name of :func:`robench.leaderboard.row.roles` for entries per attack, else empty.
+    """
+    evaluated = roles(result)
+    for per_attack, block in itertools.groupby(COLUMNS, lambda e: isinstance(e, PerAttack)):
+        entries = list(block)
+        for name, own in evaluated.items() if per_attack else [("", frozenset[Role]())]:
+            for entry in entries:
+                if isinstance(entry, PerAttack):
+                    if own.intersection(entry.of):
+                        yield f"{name}_{entry.name}", entry, name
+                elif not isinstance(entry, Column) or entry.present(result.board):
+                    yield entry.name, entry, ""
+
+
+def text_columns() -> list[str]:
+    """Return the names of the columns that hold text; all others hold numbers."""
+    return [entry.name for entry in COLUMNS if entry.kind == "text"]
+
+
+def kind_of(name: str) -> Kind | None:
+    """Return what a column of a table holds; None for a name that no entry gives."""
+    for entry in COLUMNS:
+        if name == entry.name and not isinstance(entry, PerAttack):
+            return entry.kind
+    families = [e for e in COLUMNS if isinstance(e, PerAttack) and name.endswith(f"_{e.name}")]
+    return max(families, key=lambda e: len(e.name)).kind if families else None
