@@ -3,7 +3,11 @@ from .base import Attack as Attack
 from .base import Defense as Defense
 from .base import LogitsModel as LogitsModel
 from .base import Stem as Stem
+from .commands.list_entries import list_attacks as list_attacks
+from .commands.list_entries import list_defenses as list_defenses
+from .commands.run import run as run
 from .commands.train import train as train
+from .commands.verify import verify as verify
 from .data import Augmentation as Augmentation
 from .data import DataSet as DataSet
 from .data import Images as Images

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare
+from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare, say
 from robench.errors import UserError
 
 Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
@@ -70,56 +70,32 @@ def verify(
 ) -> None:
     """Check leaderboards against their evidence, make rows again; exit code 1 if one is wrong."""
     from robench.cli.progress_bar import ProgressBar
-    from robench.cli.tables import rerun_table
-    from robench.leaderboard.audit import audit
-    from robench.leaderboard.evidence import was_run
+    from robench.cli.tables import verification_lines
+    from robench.commands.verify import leaderboards_among
+    from robench.commands.verify import verify as verify_board
     from robench.leaderboard.published import Leaderboard
-    from robench.leaderboard.rerun import draw_rows, rerun
 
     console, chosen = prepare(device, plugin)
-    for place in store:
-        if place != Path("runs") and not place.is_dir():
-            raise UserError(f"--store {place}: there is no such folder.")
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def is_sound(board: Leaderboard) -> bool:
-        drawn = draw_rows(board, rows, seed)
-        problems = audit(board)
-        for problem in problems:
-            say(f"wrong: {problem}")
-        if problems:
-            return False
-        say(
-            f"{board.name}: {len(board.table)} rows, {len(board.cells)} cells; checksums, "
-            f"specifications, hashes and every figure agree with the outcomes."
-        )
-        with ProgressBar(console, len(drawn)) as reporter:
-            again = rerun(
-                board, drawn, stores=store, retrain=retrain, data=data, data_dir=data_dir,
-                device=chosen, reporter=reporter, trust_code=trust_code,
-            )  # fmt: skip
-        for note in again.notes:
-            say(note)
-        if drawn and not len(again.figures):
-            say(f"0 of {len(drawn)} rows made again.")
-        if len(again.figures):
-            console.print(rerun_table(again.figures, "retrained" if retrain else "attacked again"))
-        return again.sound
-
-    for folder in leaderboards:
-        if not folder.exists():
-            raise UserError(f"there is no folder {folder}.")
-    published = [folder for folder in leaderboards if was_run(folder)]
-    if len(leaderboards) > 1 and not published:
-        raise UserError("none of these folders holds a leaderboard.")
+    for folder in store:
+        if folder != Path("runs") and not folder.is_dir():
+            raise UserError(f"--store {folder}: there is no such folder.")
     sound = True
-    for folder in leaderboards:
-        if len(leaderboards) > 1 and folder not in published:
-            say(f"{folder} holds no leaderboard.")
+    for folder, published in leaderboards_among(leaderboards).items():
+        if not published:
+            say(console, f"{folder} holds no leaderboard.")
             continue
-        sound = is_sound(Leaderboard.read(folder)) and sound
+        board = Leaderboard.read(folder)
+        with ProgressBar(console, len(board.cells)) as reporter:
+            found = verify_board(
+                board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
+                data_dir=data_dir, device=chosen, reporter=reporter, trust_code=trust_code,
+            )  # fmt: skip
+        for line in verification_lines(found, retrain=retrain):
+            if isinstance(line, str):
+                say(console, line)
+            else:
+                console.print(line)
+        sound = sound and found.sound
     if not sound:
         raise typer.Exit(1)
 
@@ -137,7 +113,7 @@ def page(
 
     console, _ = prepare("cpu", [])
     path = write_page(Leaderboard.read(leaderboard), out or leaderboard / "page.html")
-    console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"wrote {path}")
 
 
 @app.command()

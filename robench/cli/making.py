@@ -17,6 +17,7 @@ from robench.cli.options import (
     Seeds,
     app,
     prepare,
+    say,
 )
 from robench.errors import UserError
 
@@ -36,23 +37,18 @@ def run(
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import flag_lines, leaderboard_table
-    from robench.leaderboard.pictures import draw_pictures
-    from robench.leaderboard.publish import write_leaderboard
-    from robench.leaderboard.table import compare_rows, leaderboard
-    from robench.runs.run import run_board
+    from robench.commands.run import run_and_publish
 
     console, chosen = prepare(device, plugin)
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     with ProgressBar(console, len(spec.row_specs) * len(spec.seeds)) as reporter:
-        result = run_board(spec, out=out, data_dir=data_dir, device=chosen, reporter=reporter)
-    comparison = compare_rows(result)
-    table = leaderboard(result, comparison)
-    path = write_leaderboard(result, table, comparison, out / name)
-    draw_pictures(result, table, out / name)
-    console.print(leaderboard_table(spec, table, spec.title))
-    for line in flag_lines(result):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)
+        published = run_and_publish(
+            spec, out, name, data_dir=data_dir, device=chosen, reporter=reporter
+        )
+    console.print(leaderboard_table(spec, published.table, spec.title))
+    for line in flag_lines(published.result):
+        say(console, line)
+    say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
 
 
 @app.command()
@@ -77,4 +73,4 @@ def train(
         folder = train_row(spec, out=out, data_dir=data_dir, device=chosen, reporter=reporter)
     if folder.diverged.exists():
         raise UserError(f"the training of '{defense}' diverged: its loss is no longer finite.")
-    console.print(f"Weights: {folder.weights}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Weights: {folder.weights}")

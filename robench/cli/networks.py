@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare
+from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
 from robench.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def attack(
         console.print(cross_check_table(compared, target.title))
         written += [write_cross_check(compared, out)] if out else []
     for path in written:
-        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"wrote {path}")
 
 
 @app.command()
@@ -135,7 +135,7 @@ def show(
             options=EvaluationOptions(seed=seed, device=chosen, progress=reporter.update),
         )  # fmt: skip
     console.print(gallery.caption, markup=False, highlight=False)
-    console.print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"wrote {out}")
 
 
 @app.command()
@@ -166,7 +166,7 @@ def spectra(
     if not result.ratios.empty:
         console.print(ratios_table(result.ratios))
     for path in written:
-        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"wrote {path}")
 
 
 def _defaults(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:

@@ -86,3 +86,8 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
             worker_loop(chosen)
             raise typer.Exit
     return console, chosen
+
+
+def say(console: "Console", text: str) -> None:
+    """Print text that may hold anything, and that must be neither styled nor cut."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

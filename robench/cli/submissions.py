@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare
+from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare, say
 from robench.errors import UserError
 
 Target = Annotated[Path, typer.Option("--out", help="A new folder.")]
@@ -60,8 +60,7 @@ def submit(
                 name, model, weights, spec, out, data=data, data_dir=data_dir, device=chosen,
                 reporter=reporter,
             )  # fmt: skip
-    console.print(f"wrote {out}; check it as others will: robench check-submission {out}",
-                  markup=False, highlight=False, soft_wrap=True)  # fmt: skip
+    say(console, f"wrote {out}; check it as others will: robench check-submission {out}")
 
 
 @app.command(name="check-submission")
@@ -89,7 +88,7 @@ def check_submission(
         )
     lines = [*(f"wrong: {problem}" for problem in checked.problems), *checked.notes]
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
     if len(checked.figures):
         console.print(rerun_table(checked.figures, "attacked again"))
     if not checked.sound:
@@ -107,16 +106,13 @@ def merge(
     """Make one leaderboard of several that were judged alike."""
     from robench.cli.tables import leaderboard_table
     from robench.leaderboard.merge import copy_networks, merge_boards
-    from robench.leaderboard.publish import write_leaderboard
+    from robench.leaderboard.publish import publish
     from robench.leaderboard.published import Leaderboard
-    from robench.leaderboard.table import compare_rows, leaderboard
 
     console, _ = prepare("cpu", [])
     boards = [Leaderboard.read(folder) for folder in leaderboards]
     result = merge_boards(boards)
-    comparison = compare_rows(result)
-    table = leaderboard(result, comparison)
-    path = write_leaderboard(result, table, comparison, out)
+    table = publish(result, out)
     copy_networks(boards, out)
     console.print(leaderboard_table(result.board, table, result.board.title))
-    console.print(f"Leaderboard: {path}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Leaderboard: {out / 'leaderboard.csv'}")

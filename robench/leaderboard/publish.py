@@ -17,9 +17,28 @@ from robench.leaderboard.evidence import (
     read_sums,
     write_sums,
 )
-from robench.leaderboard.table import to_csv
+from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.runs.records import BoardResult, CellResult, Evidence, OutcomeFiles
 from robench.system.files import write_bytes, write_json, write_text
+
+
+def publish(result: BoardResult, folder: Path) -> pd.DataFrame:
+    """Compare the rows of a finished board, make its table and write its folder.
+
+    Args:
+        result: the finished board.
+        folder: where to write; its name is that of the board.
+
+    Returns:
+        The leaderboard's table.
+
+    Raises:
+        UserError: where it cannot be written.
+    """
+    comparison = compare_rows(result)
+    table = leaderboard(result, comparison)
+    write_leaderboard(result, table, comparison, folder)
+    return table
 
 
 def write_leaderboard(

@@ -1,9 +1,11 @@
 """Make rows of a published leaderboard again: attack their weights anew, or train them, too."""
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -48,73 +50,106 @@ class Rerun:
         return not self.broken and not (self.figures["verdict"] == NOT).any()
 
 
-def rerun(
-    board: Leaderboard,
-    rows: Sequence[str],
-    *,
-    stores: Sequence[Path] = (),
-    retrain: bool = False,
-    data: str | None = None,
-    data_dir: Path | None = None,
-    device: torch.device | None = None,
-    reporter: ProgressReporter | None = None,
-    trust_code: bool = False,
-) -> Rerun:
-    """Attack the weights of rows again, and compare with what was published.
+@dataclass(frozen=True)
+class RerunOptions:
+    """Where rows are made again, and with what.
 
-    Args:
-        board: as read.
-        rows: their titles.
+    Attributes:
         stores: run stores whose ``cells`` may hold the weights; also looked for in the board's own
             ``weights`` folder.
         retrain: train the networks again instead.
         data: the data set; that of the board if left out.
         data_dir: where the data set is, or is downloaded to.
         device: where to work; the CPU by default.
-        reporter: told how the work goes.
-        trust_code: execute the code that came with somebody's own network, where it needs it.
+        reporter: called while the work goes on.
+        trust_code: execute the code that came with a third-party network, where it needs it.
+    """
+
+    stores: Sequence[Path] = ()
+    retrain: bool = False
+    data: str | None = None
+    data_dir: Path | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    reporter: ProgressReporter = field(default_factory=NullReporter)
+    trust_code: bool = False
+
+
+class RerunKeywords(TypedDict, total=False):
+    """The fields of :class:`RerunOptions` as keyword arguments."""
+
+    stores: Sequence[Path]
+    retrain: bool
+    data: str | None
+    data_dir: Path | None
+    device: torch.device
+    reporter: ProgressReporter
+    trust_code: bool
+
+
+def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywords]) -> Rerun:
+    """Attack the weights of rows again, and compare with what was published.
+
+    Args:
+        board: as read.
+        rows: their titles.
+        keywords: the fields of :class:`RerunOptions`.
 
     Raises:
         UserError: where the images are not those of the board, or an entry is not registered.
     """
-    cells = [cell for cell in board.cells if cell.row in rows]
+    options = RerunOptions(**keywords)
+    images = cache(partial(_images, board, options.data, options.data_dir))
     figures: list[dict[str, object]] = []
     notes: list[str] = []
     broken = False
-    dataset: DataSet | None = None
-    for cell in cells:
-        name = f"'{cell.row}', seed {cell.seed}"
-        if cell.file.manifest is None and not retrain:
-            notes.append(f"{name}: it diverged; only --retrain can make it again.")
-            continue
-        if (reason := _out_of_reach(cell, retrain, trust_code)) is not None:
-            notes.append(f"{name}: {reason}")
-            continue
-        weights = None if retrain else find_weights(board.folder, cell, stores)
-        if weights is None and not retrain:
-            notes.append(f"{name}: its weights are not here; --store says where, or --retrain.")
-            continue
-        if weights and cell.file.manifest and file_hash(weights) != cell.file.manifest.weights_hash:
-            notes.append(f"{name}: {weights.name} is not the file that the manifest is of.")
-            broken = True
-            continue
-        dataset = dataset or _images(board, data, data_dir)
-        with tempfile.TemporaryDirectory() as scratch:
-            ctx = RunContext(
-                store=RunStore(Path(scratch)),
-                dataset=dataset,
-                evaluation=board.board.evaluation,
-                device=device or torch.device("cpu"),
-                reporter=reporter or NullReporter(),
-            )
-            found = _made_again(cell, weights, ctx, board.folder)
-            if found.diverged != (cell.file.manifest is None):
-                notes.append(f"{name}: training {'diverged' if found.diverged else 'ended well'}.")
-                broken = True
-                continue
-            figures += _compared(cell, found)
+    for cell in [cell for cell in board.cells if cell.row in rows]:
+        again = _rerun_cell(board, cell, images, options)
+        figures += again.figures
+        notes += [f"'{cell.row}', seed {cell.seed}: {again.note}"] if again.note else []
+        broken |= again.broken
     columns = ["defense", "seed", "column", "published", "found", "other_images", "verdict"]
     return Rerun(pd.DataFrame(figures, columns=columns), tuple(notes), broken)
+
+
+@dataclass(frozen=True)
+class _CellRerun:
+    """What came out for one cell: figures, or a note on why there are none."""
+
+    figures: Sequence[dict[str, object]] = ()
+    note: str = ""
+    broken: bool = False
+
+
+def _rerun_cell(
+    board: Leaderboard,
+    cell: PublishedCell,
+    images: Callable[[], DataSet],
+    options: RerunOptions,
+) -> _CellRerun:
+    manifest = cell.file.manifest
+    if manifest is None and not options.retrain:
+        return _CellRerun(note="it diverged; only --retrain can make it again.")
+    if (reason := _out_of_reach(cell, options.retrain, options.trust_code)) is not None:
+        return _CellRerun(note=reason)
+    weights = None if options.retrain else find_weights(board.folder, cell, options.stores)
+    if weights is None and not options.retrain:
+        return _CellRerun(note="its weights are not here; --store says where, or --retrain.")
+    if weights and manifest and file_hash(weights) != manifest.weights_hash:
+        note = f"{weights.name} is not the file that the manifest is of."
+        return _CellRerun(note=note, broken=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        ctx = RunContext(
+            store=RunStore(Path(scratch)),
+            dataset=images(),
+            evaluation=board.board.evaluation,
+            device=options.device,
+            reporter=options.reporter,
+        )
+        found = _made_again(cell, weights, ctx, board.folder)
+        if found.diverged != (manifest is None):
+            note = f"training {'diverged' if found.diverged else 'ended well'}."
+            return _CellRerun(note=note, broken=True)
+        return _CellRerun(_compared(cell, found))
 
 
 def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:

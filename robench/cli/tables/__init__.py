@@ -6,6 +6,7 @@ from robench.cli.tables.boards import (
     plan_tables,
     rerun_table,
     states_table,
+    verification_lines,
 )
 from robench.cli.tables.entries import defenses_table, entries_table, facts
 from robench.cli.tables.networks import (
@@ -28,4 +29,5 @@ __all__ = [
     "rerun_table",
     "spectra_table",
     "states_table",
+    "verification_lines",
 ]

@@ -1,7 +1,7 @@
 """Leaderboards and plans as tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from rich.table import Table
 from robench.board.board import Board
 from robench.cli.tables.words import figure, plain
 from robench.commands.reproduce import State
+from robench.commands.verify import Verification
 from robench.runs.records import BoardResult
 
 
@@ -159,3 +160,25 @@ def _short(column: str, columns: Sequence[str]) -> str:
     name = column.partition("(")[0]
     others = [other.partition("(")[0] for other in columns if other != column]
     return column if name in others else name
+
+
+def verification_lines(found: Verification, *, retrain: bool) -> Iterator[str | Table]:
+    """Return what ``robench verify`` prints of one leaderboard.
+
+    Args:
+        found: what came out.
+        retrain: the networks were trained again, too.
+    """
+    board = found.leaderboard
+    if found.rerun is None:
+        yield from (f"wrong: {problem}" for problem in found.problems)
+        return
+    yield (
+        f"{board.name}: {len(board.table)} rows, {len(board.cells)} cells; checksums, "
+        f"specifications, hashes and every figure agree with the outcomes."
+    )
+    yield from found.rerun.notes
+    if len(found.rerun.figures):
+        yield rerun_table(found.rerun.figures, "retrained" if retrain else "attacked again")
+    elif found.drawn:
+        yield f"0 of {len(found.drawn)} rows made again."

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import pandas as pd
-import torch
 
 from robench.leaderboard.audit import audit
 from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.rerun import NOT, draw_rows, rerun
+from robench.leaderboard.rerun import NOT, RerunKeywords, draw_rows, rerun
 from robench.leaderboard.submission.inspection import inspect_submission
-from robench.runs.progress import ProgressReporter
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,27 +36,16 @@ class Checked:
 
 
 def check_submission(
-    folder: Path,
-    *,
-    trust_code: bool = False,
-    data: str | None = None,
-    data_dir: Path | None = None,
-    device: torch.device | None = None,
-    reporter: ProgressReporter | None = None,
-    rows: str = "all",
-    seed: int = 0,
+    folder: Path, *, rows: str = "all", seed: int = 0, **keywords: Unpack[RerunKeywords]
 ) -> Checked:
     """Check a submission: its files, its figures against its outcomes, these against its weights.
 
     Args:
         folder: of the submission.
-        trust_code: execute the ``.py`` file of somebody's own network, which has been read.
-        data: the data set; that of the board if left out.
-        data_dir: where the data set is, or is downloaded to.
-        device: where to work; the CPU by default.
-        reporter: told how the work goes.
         rows: how many of the rows to attack again, or ``all``.
         seed: of the rows that are drawn.
+        keywords: data, device, trust and the like; the fields of
+            :class:`robench.leaderboard.rerun.RerunOptions`.
 
     Raises:
         UserError: where a file is not what it must be, so that nothing more is opened; or the
@@ -67,15 +55,7 @@ def check_submission(
     drawn = draw_rows(board, rows, seed)
     if problems := audit(board):
         return Checked(board, tuple(problems), (), pd.DataFrame())
-    again = rerun(
-        board,
-        drawn,
-        data=data,
-        data_dir=data_dir,
-        device=device,
-        reporter=reporter,
-        trust_code=trust_code,
-    )
+    again = rerun(board, drawn, **keywords)
     missed = [
         f"'{line['defense']}', seed {line['seed']}, {line['column']}: {line['published']:.4f} was "
         f"submitted, but its weights give {line['found']:.4f}."

@@ -1,0 +1,80 @@
+"""``robench run``: a board in, a published leaderboard out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from robench.board.board import Board
+from robench.board.overrides import open_board
+from robench.leaderboard.pictures import draw_pictures
+from robench.leaderboard.publish import publish
+from robench.leaderboard.published import Leaderboard
+from robench.runs.progress import ProgressReporter
+from robench.runs.run import run_board
+from robench.system.devices import choose_device
+
+
+def run(
+    board: str | Path = "quick",
+    *,
+    defenses: str | None = None,
+    seeds: str | None = None,
+    changes: Sequence[str] = (),
+    out: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+) -> Leaderboard:
+    """Train, attack and rank the defenses of a board; finished cells are taken from the store.
+
+    The parameters are the options of ``robench run``.
+
+    Args:
+        board: the name of a shipped board, a folder with a ``board.toml``, or a TOML file.
+        defenses: rows in place of the board's, separated by commas; ``"all"``: every defense.
+        seeds: seeds in place of the board's, separated by commas.
+        changes: ``"table.key=value"`` with a TOML value, such as ``"training.epochs=2"``.
+        out: folder of trained cells and leaderboards.
+        data_dir: where the data set is, or is downloaded to.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+
+    Returns:
+        The leaderboard as it was published in the folder of ``out`` that has the board's name.
+
+    Raises:
+        UserError: where the board names what is not there, before any work is done; or the data
+            cannot be read or the results not written.
+
+    Example:
+        >>> import robench
+        >>> board = robench.run("quick", defenses="batchnorm")  # doctest: +SKIP
+        >>> board.table[["defense", "clean_mean", "pgd-20_mean"]]  # doctest: +SKIP
+    """
+    name, spec = open_board(str(board), rows=defenses, seeds=seeds, changes=changes)
+    folder = None if data_dir is None else Path(data_dir)
+    return run_and_publish(spec, Path(out), name, data_dir=folder, device=choose_device(device))
+
+
+def run_and_publish(
+    board: Board,
+    out: Path,
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    device: torch.device | None = None,
+    reporter: ProgressReporter | None = None,
+) -> Leaderboard:
+    """Run a board and publish it as ``out/name``; see :func:`run`.
+
+    Args:
+        board: the specification.
+        out: folder of the run store.
+        name: of the leaderboard.
+        data_dir: where the data set is, or is downloaded to.
+        device: where to work; the CPU by default.
+        reporter: called while the work goes on.
+    """
+    result = run_board(board, out=out, data_dir=data_dir, device=device, reporter=reporter)
+    table = publish(result, out / name)
+    draw_pictures(result, table, out / name)
+    return Leaderboard.read(out / name)

@@ -1,0 +1,39 @@
+"""``robench.run`` from Python: what the command does, and the leaderboard as it was published."""
+
+from pathlib import Path
+
+import pytest
+
+import robench
+from robench.leaderboard.published import Leaderboard
+
+
+def test_a_board_is_run_published_and_verified_from_python(
+    tiny_board: Path, tmp_path: Path
+) -> None:
+    board = robench.run(
+        tiny_board, defenses="batchnorm", seeds="3", changes=["training.epochs=1"], out=tmp_path
+    )
+    assert isinstance(board, Leaderboard)
+    assert board.folder == tmp_path / "tiny"
+    assert list(board.table["defense"]) == ["batchnorm"]
+    assert list(board.table["seeds"]) == ["3"]
+    assert board.cells[0].specification["training"]["epochs"] == 1
+
+    again = robench.verify(board.folder, rows="all", stores=[tmp_path])
+    assert again.sound
+    assert again.drawn == ("batchnorm",)
+    assert again.rerun is not None
+    assert set(again.rerun.figures["verdict"]) == {"reproduced"}
+
+    table = board.folder / "leaderboard.csv"
+    table.write_text(table.read_text().replace("batchnorm", "best"))
+    forged = robench.verify(board.folder)
+    assert not forged.sound
+    assert forged.rerun is None
+    assert any("leaderboard.csv" in problem for problem in forged.problems)
+
+
+def test_a_misspelt_board_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(robench.UserError, match="did you mean 'quick'"):
+        robench.run("quik", out=tmp_path)
