@@ -2,6 +2,13 @@ from .base import Adversarial as Adversarial
 from .base import Attack as Attack
 from .base import Defense as Defense
 from .base import LogitsModel as LogitsModel
+from .base import ThreatModel as ThreatModel
+from .checks import Check as Check
+from .checks import CheckContext as CheckContext
+from .checks import Finding as Finding
+from .checks import Report as Report
+from .checks import check_model as check_model
+from .checks import default_checks as default_checks
 from .commands.train import train as train
 from .data import DataSet as DataSet
 from .data import load_dataset as load_dataset
@@ -18,5 +25,6 @@ from .models.frozen import frozen_stats as frozen_stats
 from .plugins import load_plugin as load_plugin
 from .registry import register_attack as register_attack
 from .registry import register_backbone as register_backbone
+from .registry import register_check as register_check
 from .registry import register_dataset as register_dataset
 from .registry import register_defense as register_defense
