@@ -48,6 +48,7 @@ def test_attack_reads_the_network_from_the_checkpoint_and_writes_a_table(
         ("attacks", ["pgd", "simba"]),
         ("datasets", ["mnist5k", "cifar10", "image_folder"]),
         ("models", ["resnet18", "vgg16"]),
+        ("checks", ["eps_sweep", "binarization", "1902.06705"]),
         ("boards", ["quick"]),
     ],
 )
