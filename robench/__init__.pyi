@@ -3,6 +3,13 @@ from .base import Attack as Attack
 from .base import Defense as Defense
 from .base import LogitsModel as LogitsModel
 from .base import Stem as Stem
+from .base import ThreatModel as ThreatModel
+from .checks import Check as Check
+from .checks import CheckContext as CheckContext
+from .checks import Finding as Finding
+from .checks import Report as Report
+from .checks import check_model as check_model
+from .checks import default_checks as default_checks
 from .commands.list_entries import list_attacks as list_attacks
 from .commands.list_entries import list_defenses as list_defenses
 from .commands.run import run as run
@@ -25,5 +32,6 @@ from .models.frozen import frozen_stats as frozen_stats
 from .plugins import load_plugin as load_plugin
 from .registry import register_attack as register_attack
 from .registry import register_backbone as register_backbone
+from .registry import register_check as register_check
 from .registry import register_dataset as register_dataset
 from .registry import register_defense as register_defense

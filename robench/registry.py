@@ -1,9 +1,9 @@
 """Registries: from a name in a board to the entry that does the work.
 
 Entries come from three places: the suite's own files (``defenses/``, ``attacks/``, ...), the entry
-points ``robench.defenses``, ``robench.attacks``, ``robench.datasets`` and ``robench.backbones`` of
-installed packages, and a user's own file (:mod:`robench.plugins`). The first look-up imports the
-first two.
+points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robench.backbones`` and
+``robench.checks`` of installed packages, and a user's own file (:mod:`robench.plugins`). The first
+look-up imports the first two.
 """
 
 import ast
@@ -251,8 +251,10 @@ backbones: Registry[nn.Module] = Registry(
     "robench.backbones",
     given=("num_classes", "in_channels", "width", "stem"),
 )
+# Of robench.checks.Check, which is built upon the registries of attacks.
+checks: Registry[Any] = Registry("check", "robench.checks.entries", "robench.checks")
 
-REGISTRIES: tuple[Registry[Any], ...] = (defenses, attacks, datasets, backbones)
+REGISTRIES: tuple[Registry[Any], ...] = (defenses, attacks, datasets, backbones, checks)
 """All of them."""
 
 plugin_files: set[str] = set()
@@ -263,6 +265,7 @@ register_attack = attacks.register
 register_attack_library = attacks.register_library
 register_dataset = datasets.register
 register_backbone = backbones.register
+register_check = checks.register
 
 
 def missing_package(entry: Entry[Any]) -> str | None:

@@ -1,11 +1,16 @@
-"""Checks: is a figure of robustness to be believed, or do attacks fail for another reason?
+"""Checks: can a robust accuracy be believed, or do attacks fail for another reason?
 
 Each check looks for one of the known ways in which robustness is overstated (Athalye, Carlini and
 Wagner 2018; Carlini et al. 2019; Pintor et al. 2022; Zimmermann et al. 2022) and says what it found
-in a sentence. A check that fails is no proof of a fault, but a question that the row must answer.
+in a sentence. A check that fails does not prove a fault: it is a question that the row must answer.
+
+Each file of :mod:`robench.checks.entries` is one check; what they share lies here.
 """
 
 from robench.checks.check import check_model
+from robench.checks.context import CheckContext
+from robench.checks.contract import Check
+from robench.checks.order import default_checks
 from robench.checks.report import Finding, Report
 
-__all__ = ["Finding", "Report", "check_model"]
+__all__ = ["Check", "CheckContext", "Finding", "Report", "check_model", "default_checks"]

@@ -1,27 +1,22 @@
 """``check_model``: all checks of one network."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from robench.attack_tools.threat_models import check_radius
-from robench.base import Attack
-from robench.checks.batch_statistics import train_eval_gap
-from robench.checks.binarization import binarization as binarization_test
-from robench.checks.black_box import black_box, transfer
-from robench.checks.bounds import inside_ball
-from robench.checks.context import CheckContext
-from robench.checks.determinism import any_batch, same_logits
-from robench.checks.eps_sweep import eps_sweep
-from robench.checks.gradients import gradients, loss_rises
+from robench.base import ThreatModel
+from robench.checks.context import CheckContext, Columns
+from robench.checks.contract import Check
+from robench.checks.options import CheckKeywords, CheckOptions
+from robench.checks.order import build_checks, default_checks
 from robench.checks.report import Finding, Report
-from robench.checks.strength import more_restarts, more_steps, noise_floor, single_step
 from robench.errors import UserError
-from robench.evaluation import Outcomes
-from robench.evaluation.options import check_shortcuts
 from robench.evaluation.validation import check_images
-from robench.progress import Progress, ProgressCallback, ignore_progress
+from robench.progress import Progress
 from robench.system.devices import device_of
 
 
@@ -29,148 +24,116 @@ def check_model(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
+    threat_model: ThreatModel,
     *,
-    ball: tuple[str, float],
-    step_size: float,
-    outcomes: Mapping[str, Outcomes] | None = None,
-    attacks: Mapping[str, Attack] | None = None,
+    columns: Columns | None = None,
     source: nn.Module | None = None,
-    seed: int = 0,
-    samples: int = 128,
-    batch_size: int = 256,
-    device: str | torch.device | None = None,
-    without: Collection[str] = (),
-    binarization: bool = False,
-    progress: ProgressCallback = ignore_progress,
+    checks: Sequence[str | Check] | None = None,
+    **keywords: Unpack[CheckKeywords],
 ) -> Report:
-    """Check whether what attacks say about a network is to be believed.
+    """Check whether what attacks say about a network can be believed.
 
     The network comes back as it was, buffers, modes and gradient flags included, and the global
     random state is not touched. The same arguments give the same report.
 
     Args:
         model: images in [0, 1] -> logits.
-        images: (N, C, H, W), float in [0, 1] or uint8; the images of the board, every prefix of
-            them balanced over the classes.
+        images: (N, C, H, W), float in [0, 1] or uint8; every prefix of them should be balanced
+            over the classes, as :func:`robench.data.balanced_sample` makes them.
         labels: (N,) whole numbers.
-        ball: norm ("linf" or "l2") and radius of the board's ranking attack.
-        step_size: of that attack, in the same norm.
-        outcomes: column -> what the board's evaluation found on the first of these images.
-        attacks: column -> the attack of that column; columns without one are passed over.
+        threat_model: norm ("linf" or "l2") and radius in which the network is called robust.
+        columns: attacks that were evaluated already, by name, each with its outcomes on the first
+            of these images; they are not run again.
         source: another trained network, whose adversarial images are tried on this one.
-        seed: of random starts.
-        samples: attack this many of the images; what the board has counts in full.
-        batch_size: images in a forward.
-        device: where to work; the model's own by default.
-        without: shortcuts to leave out, of :data:`robench.board.specs.Shortcut`.
-        binarization: run the binarization test too.
-        progress: called before each check and after the last.
+        checks: which to run: names with options, ``"more_steps(steps=200)"``, or check objects;
+            :func:`default_checks` if left out. They run in a fixed order, however they are given.
+        keywords: the fields of :class:`robench.checks.options.CheckOptions` one by one:
+            ``samples=64``, ``step_size=2 / 255``, ``seed=1``, ``batch_size=64``.
 
     Returns:
-        A finding a check; one that cannot be judged on this network says why.
+        At least one finding per check; one that could not be made on this network says why.
 
     Raises:
-        UserError: for bad images or labels, a ball or step out of range, or outcomes that are of
-            other images.
+        UserError: for bad images or labels, a radius or step out of range, an unknown check or
+            option, or outcomes of more images than are given.
+
+    Example:
+        A trained network whose logits are multiplied by 1000 hides the loss that attacks climb::
+
+            threat_model = robench.ThreatModel("linf", 8 / 255)
+            report = robench.check_model(multiplied, images, labels, threat_model)
+            print(report.failed)  # ["saturated_loss"]
     """
-    context = _context(
-        model, images, labels, ball, step_size, outcomes or {}, attacks or {}, seed, samples,
-        batch_size, device, without,
-    )  # fmt: skip
-    curve: list[tuple[float, float]] = []
-
-    def run_eps_sweep() -> list[Finding]:
-        found, points = eps_sweep(context)
-        curve.extend(points)
-        return found
-
-    checks: dict[tuple[str, ...], Callable[[], Finding | list[Finding]]] = {
-        ("eps_curve", "large_eps"): run_eps_sweep,
-        ("single_step",): lambda: single_step(context),
-        ("noise_floor",): lambda: noise_floor(context),
-        ("more_steps",): lambda: more_steps(context),
-        ("more_restarts",): lambda: more_restarts(context),
-        ("black_box",): lambda: black_box(context),
-        ("transfer",): lambda: transfer(context, source),
-        ("finite_gradients", "zero_gradients", "saturated_loss"): lambda: gradients(context),
-        ("loss_rises",): lambda: loss_rises(context),
-        ("same_logits",): lambda: same_logits(context),
-        ("any_batch",): lambda: any_batch(context),
-        ("inside_ball",): lambda: inside_ball(context),
-        ("train_eval_gap",): lambda: train_eval_gap(context),
-    }
-    if binarization:
-        checks["binarization",] = lambda: binarization_test(context)
+    options = CheckOptions.from_keywords(**keywords)
+    chosen = build_checks(default_checks() if checks is None else checks)
+    context = _context(model, images, labels, threat_model, columns or {}, source, options)
     findings: list[Finding] = []
     forked = [context.device] if context.device.type == "cuda" else []
     with torch.inference_mode(False), torch.random.fork_rng(devices=forked):
-        for done, (names, check) in enumerate(checks.items()):
-            progress(Progress(f"checks: {', '.join(names)}", done, len(checks), "checks"))
-            torch.manual_seed(seed)  # of networks that draw random numbers
-            findings += _judged(names, check)
-    progress(Progress("checks", len(checks), len(checks), "checks"))
-    return Report(len(context), tuple(findings), tuple(curve))
+        for done, check in enumerate(chosen):
+            task = f"checks: {', '.join(check.findings)}"
+            options.progress(Progress(task, done, len(chosen), "checks"))
+            torch.manual_seed(options.seed)  # of networks that draw random numbers
+            findings += _findings(check, context)
+    options.progress(Progress("checks", len(chosen), len(chosen), "checks"))
+    return Report(len(context), tuple(findings), context.curve)
 
 
-def _judged(names: tuple[str, ...], check: Callable[[], Finding | list[Finding]]) -> list[Finding]:
-    """Return what a check finds; where it breaks down, that it cannot be judged."""
+def _findings(check: Check, context: CheckContext) -> list[Finding]:
+    """Return what a check finds; where it breaks down, that its findings could not be made."""
     try:
-        found = check()
+        found = check.run(context)
+        found = [found] if isinstance(found, Finding) else list(found)
+        if (names := tuple(finding.check for finding in found)) != check.findings:
+            raise UserError(
+                f"{type(check).__name__} returned the findings {names} and declares "
+                f"{check.findings}; let it return what it declares."
+            )
     except UserError as error:
         reason = str(error)
     except Exception as error:  # whatever a network does, its other checks are still made
         reason = f"{type(error).__name__}: {str(error).split(chr(10), 1)[0] or 'no reason given'}"
     else:
-        return found if isinstance(found, list) else [found]
-    return [Finding(name, None, f"It could not be judged: {reason}") for name in names]
+        return found
+    return [Finding(name, None, f"It could not be judged: {reason}") for name in check.findings]
 
 
 def _context(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    ball: tuple[str, float],
-    step_size: float,
-    outcomes: Mapping[str, Outcomes],
-    attacks: Mapping[str, Attack],
-    seed: int,
-    samples: int,
-    batch_size: int,
-    device: str | torch.device | None,
-    without: Collection[str],
+    threat_model: ThreatModel,
+    columns: Columns,
+    source: nn.Module | None,
+    options: CheckOptions,
 ) -> CheckContext:
-    norm, eps = ball
+    """Return the network with the images that the checks attack, which lie on the CPU."""
+    norm, eps = threat_model
     if norm not in ("linf", "l2") or not eps > 0:
         raise UserError(f"the ball is {norm} {eps:g}; checks need linf or l2 and a radius above 0.")
-    try:
-        check_radius("eps", eps, norm)  # type: ignore[arg-type]
-        check_radius("step_size", step_size, norm)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    for name, value in (("samples", samples), ("batch_size", batch_size)):
-        if value < 1:
-            raise UserError(f"{name} is {value}; give 1 or more.")
-    check_shortcuts(without)
-    total = len(images)
-    for column, found in outcomes.items():
-        if len(found) > total:
+    for column, (_, outcomes) in columns.items():
+        if len(outcomes) > len(images):
             raise UserError(
-                f"'{column}' has outcomes of {len(found)} images where {total} are given; "
-                f"give the images that it was judged on."
+                f"'{column}' has outcomes of {len(outcomes)} images where {len(images)} are given; "
+                f"give the images that it was evaluated on."
             )
-    few = images[:samples].clone()
+    few = images[: options.samples].clone()
     few = few.float() / 255 if few.dtype == torch.uint8 else few.float()
-    check_images(few, labels[:samples])
-    return CheckContext(
+    few_labels = labels[: options.samples]
+    device = device_of(model) if options.device is None else torch.device(options.device)
+    context = CheckContext(
         model=model,
         images=few.cpu(),
-        labels=labels[:samples].clone().long().cpu(),
-        norm=norm,  # type: ignore[arg-type]
-        eps=eps,
-        step_size=step_size,
-        seed=seed,
-        batch_size=batch_size,
-        device=device_of(model) if device is None else torch.device(device),
-        without=without,
-        board={c: (attacks[c], found) for c, found in outcomes.items() if c in attacks},
+        labels=few_labels.clone().long().cpu(),
+        threat_model=ThreatModel(norm, eps),
+        columns=columns,
+        source=source,
+        options=replace(options, device=device),
     )
+    try:
+        check_radius("eps", eps, context.norm)
+        check_radius("step_size", context.step_size, context.norm)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    check_images(few, few_labels)
+    return context

@@ -1,61 +1,86 @@
 """The network under check, and what is known of it: nothing is attacked twice."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robench.attack_tools.threat_models import Norm
-from robench.base import Attack
+from robench.attack_tools.threat_models import Norm, default_step_size
+from robench.base import Attack, ThreatModel
+from robench.checks.options import CheckOptions
+from robench.checks.report import Curve
 from robench.evaluation import Outcomes, evaluate
+from robench.evaluation.outcomes import Bools
 from robench.evaluation.validation import check_classes, check_logits
 from robench.expressions import Expression
 from robench.models.frozen import frozen_stats, placed, under_attack
+from robench.progress import ignore_progress
 from robench.registry import attacks as registry
+from robench.system.devices import device_of
+
+Columns = Mapping[str, tuple[Attack, Outcomes]]
+"""Attacks that were evaluated, by the name of their column, with what they found."""
 
 
 @dataclass(eq=False)
 class CheckContext:
-    """A network, the images that it is checked on, and the outcomes that are there.
+    """A network, the images that it is checked on, and the attacks on it that are known.
 
     Attributes:
         model: images in [0, 1] -> logits.
         images: (n, C, H, W) float32 in [0, 1], on the CPU.
         labels: (n,) int64, on the CPU.
-        norm: of the ball.
-        eps: its radius.
-        step_size: of the standard attack.
-        seed: of random starts.
-        batch_size: images in a forward.
-        device: where to work.
-        without: shortcuts that evaluations leave out.
-        board: the board's columns and what they found, on these images and perhaps on more.
+        threat_model: norm ("linf" or "l2") and radius in which the network is called robust.
+        options: seed, batch size, device and the like.
+        columns: attacks that were evaluated before, on these images and perhaps on more.
+        source: another trained network, for attacks that transfer; None where there is none.
         own: the attacks that were added here, each on all n images.
+        curve: accuracy against the radius, which the eps sweep leaves here for the report.
     """
 
     model: nn.Module
     images: Tensor
     labels: Tensor
-    norm: Norm
-    eps: float
-    step_size: float
-    seed: int
-    batch_size: int
-    device: torch.device
-    without: Collection[str]
-    board: Mapping[str, tuple[Attack, Outcomes]]
+    threat_model: ThreatModel
+    options: CheckOptions = field(default_factory=CheckOptions)
+    columns: Columns = field(default_factory=dict)
+    source: nn.Module | None = None
     own: list[tuple[Attack, Outcomes]] = field(default_factory=list)
+    curve: Curve = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def norm(self) -> Norm:
+        """The norm of the threat model."""
+        return cast(Norm, self.threat_model.norm)
+
+    @property
+    def eps(self) -> float:
+        """The radius of the threat model."""
+        return self.threat_model.eps
+
+    @property
+    def step_size(self) -> float:
+        """The step of the standard attack."""
+        step = self.options.step_size
+        return default_step_size(self.eps) if step is None else step
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where to work."""
+        device = self.options.device
+        return device_of(self.model) if device is None else torch.device(device)
+
     def attack(self, name: str, **options: object) -> Attack:
-        """Return an attack in the ball of the board, unless ``options`` say otherwise."""
+        """Return an attack of the threat model, unless ``options`` say otherwise."""
         ball = {"norm": self.norm, "eps": self.eps, "step_size": self.step_size}
         return registry.build(Expression(name, options), ball)
 
@@ -64,7 +89,7 @@ class CheckContext:
         return self.attack("pgd", **{"steps": 20, **options})
 
     def run(self, *wanted: Attack) -> list[Outcomes]:
-        """Return the outcomes of attacks; those that are not known are made now."""
+        """Return the outcomes of attacks; those that are not known are evaluated now."""
         missing = [a for a in wanted if self._known(a) is None]
         if missing:
             found = self._evaluate(missing)
@@ -74,8 +99,8 @@ class CheckContext:
 
     @property
     def white_box(self) -> list[Outcomes]:
-        """What is known of attacks that take gradients and keep to the ball, on all n images."""
-        pairs = [*self.board.values(), *self.own]
+        """The outcomes of attacks that take gradients and keep to the ball, on all n images."""
+        pairs = [*self.columns.values(), *self.own]
         return [
             o
             for a, o in pairs
@@ -83,9 +108,15 @@ class CheckContext:
         ]  # fmt: skip
 
     def in_ball(self, attack: Attack) -> bool:
-        """Return whether an attack keeps to the ball of the board."""
+        """Return whether an attack keeps to the ball of the threat model."""
         ball = attack.threat_model
         return ball is not None and ball[0] == self.norm and math.isclose(ball[1], self.eps)
+
+    def fooled_inside(self, outcomes: Outcomes) -> Bools:
+        """Return where an image was fooled inside the ball, (n,) bool; False where not attacked."""
+        sizes = outcomes.linf if self.norm == "linf" else outcomes.l2
+        inside = outcomes.fooled & (sizes <= self.eps * (1 + 1e-5) + 1e-6)
+        return np.pad(inside[: len(self)], (0, max(0, len(self) - len(inside))))
 
     @cached_property
     def correct(self) -> Tensor:
@@ -96,12 +127,12 @@ class CheckContext:
 
     @cached_property
     def classes(self) -> int:
-        """How many classes the network tells apart."""
+        """How many classes the network distinguishes."""
         return self.logits(self.images[:1]).shape[1]
 
     def logits(self, images: Tensor, batch_size: int | None = None) -> Tensor:
         """Return float32 logits on the CPU, by the network itself in eval mode."""
-        size = batch_size or self.batch_size
+        size = batch_size or self.options.batch_size
         with self.opened(), torch.no_grad():
             parts = [
                 check_logits(self.model(p.to(self.device)), len(p)) for p in images.split(size)
@@ -110,7 +141,7 @@ class CheckContext:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Have the network at its device, in eval mode, frozen; leave no trace in it."""
+        """Put the model on its device, in eval mode, parameters frozen; restore it on exit."""
         with (
             torch.inference_mode(False),
             placed(self.model, self.device),
@@ -123,34 +154,24 @@ class CheckContext:
         ):
             yield
 
+    def batches(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """Return tensors of equal length in batches, on the device."""
+        parts = zip(*(t.split(self.options.batch_size) for t in tensors), strict=True)
+        return [tuple(p.to(self.device) for p in part) for part in parts]
+
     def _known(self, attack: Attack) -> Outcomes | None:
-        for other, outcomes in [*self.board.values(), *self.own]:
+        for other, outcomes in [*self.columns.values(), *self.own]:
             same = type(other) is type(attack) and replace(attack, samples=other.samples) == other
             if same and len(outcomes) >= len(self):
                 return outcomes
         return None
 
     def _evaluate(self, attacks: Sequence[Attack]) -> list[Outcomes]:
-        found = evaluate(
-            self.model,
-            self.images,
-            self.labels,
-            attacks,
-            seed=self.seed,
-            batch_size=self.batch_size,
-            without=self.without,
-            device=self.device,
-        )
+        options = replace(self.options, progress=ignore_progress)
+        found = evaluate(self.model, self.images, self.labels, attacks, options=options)
         return list(found.attacks.values())
 
 
 def first(outcomes: Outcomes, count: int) -> Outcomes:
     """Return the outcomes of the first ``count`` samples."""
     return Outcomes(**{name: values[:count] for name, values in vars(outcomes).items()})
-
-
-def fooled_inside(outcomes: Outcomes, norm: Norm, eps: float, count: int) -> np.ndarray:
-    """Return where a sample was fooled inside the ball, (count,) bool; False beyond its samples."""
-    sizes = outcomes.linf if norm == "linf" else outcomes.l2
-    inside = outcomes.fooled & (sizes <= eps * (1 + 1e-5) + 1e-6)
-    return np.pad(inside[:count], (0, max(0, count - len(inside))))

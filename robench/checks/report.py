@@ -9,6 +9,9 @@ from robench.errors import UserError
 VERSION = 1
 """Of the JSON form."""
 
+Curve = tuple[tuple[float, float], ...]
+"""(eps, accuracy under the standard white-box attack of that radius), rising in eps from 0."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -16,8 +19,8 @@ class Finding:
 
     Attributes:
         check: its name, which is the flag of a row that fails it.
-        passed: None where it could not be judged on this network.
-        sentence: what was found, with figures, or why it could not be judged.
+        passed: None where the check could not be made on this network.
+        sentence: what was found, with figures, or why the check could not be made.
     """
 
     check: str
@@ -31,14 +34,13 @@ class Report:
 
     Attributes:
         samples: images that the checks' own attacks were given.
-        findings: one a check, each name once.
-        curve: (eps, accuracy under the standard white-box attack of that radius), rising in eps
-            from 0; empty where it could not be taken.
+        findings: one per check or several, each name once.
+        curve: accuracy against the radius; empty where it could not be taken.
     """
 
     samples: int
     findings: tuple[Finding, ...]
-    curve: tuple[tuple[float, float], ...] = ()
+    curve: Curve = ()
 
     @property
     def failed(self) -> list[str]:

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     attacks = "attacks"
     datasets = "datasets"
     models = "models"
+    checks = "checks"
     boards = "boards"
 
 
@@ -45,6 +46,7 @@ def list_entries(
             Kind.attacks: registry.attacks,
             Kind.datasets: registry.datasets,
             Kind.models: registry.backbones,
+            Kind.checks: registry.checks,
         }
         shelf = shelves[kind]
         entries = [shelf.get(name) for name in [*shelf, *shelf.library_names()]]

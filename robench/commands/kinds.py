@@ -1,7 +1,6 @@
 """The kinds of entries that ``robench new`` writes; torch-free, since the help lists them."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True)
@@ -10,26 +9,28 @@ class NewKind:
 
     Attributes:
         name: what the command calls it.
-        folder: where its entries are, from the repository's top; its last part is also the name
-            of its registry and of its folder of tests.
+        folder: where the suite's entries are, from the repository's top.
+        room: the name of its registry, of its folder of tests, and of the folder for entries where
+            there is no checkout of the suite.
         try_it: arguments of ``robench`` that use the entry {name} in {file}.
     """
 
     name: str
     folder: str
+    room: str
     try_it: str
-
-    @property
-    def room(self) -> str:
-        """The last part of the folder."""
-        return PurePosixPath(self.folder).name
 
 
 _KINDS = (
-    NewKind("defense", "defenses", "run --plugin {file} --defenses {name}"),
-    NewKind("attack", "attacks", "attack CHECKPOINT --plugin {file} --attacks {name}"),
-    NewKind("dataset", "robench/datasets", "run --plugin {file} --set data.name={name}"),
-    NewKind("backbone", "robench/backbones", "run --plugin {file} --set model.name={name}"),
+    NewKind("defense", "defenses", "defenses", "run --plugin {file} --defenses {name}"),
+    NewKind("attack", "attacks", "attacks", "attack CHECKPOINT --plugin {file} --attacks {name}"),
+    NewKind(
+        "dataset", "robench/datasets", "datasets", "run --plugin {file} --set data.name={name}"
+    ),
+    NewKind(
+        "backbone", "robench/backbones", "backbones", "run --plugin {file} --set model.name={name}"
+    ),
+    NewKind("check", "robench/checks/entries", "checks", "run --plugin {file}"),
 )
 
 NEW_KINDS = {kind.name: kind for kind in _KINDS}

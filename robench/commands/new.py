@@ -15,6 +15,9 @@ from robench.system.files import write_text
 def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
     """Write an entry and its test, as ``defenses/<name>.py`` and ``tests/defenses/test_<name>.py``.
 
+    In a checkout of the suite an entry goes where the suite's own are, as ``robench/datasets/``;
+    anywhere else into a folder of the kind's name.
+
     Args:
         kind: one of :data:`robench.commands.kinds.NEW_KINDS`.
         name: what boards will call it.
@@ -26,7 +29,9 @@ def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
     Raises:
         UserError: where the name is taken or not a name, or a file is there already.
     """
-    folder, room = NEW_KINDS[kind].folder, NEW_KINDS[kind].room
+    room = NEW_KINDS[kind].room
+    # Elsewhere than in a checkout, a folder "robench" would be taken for the package.
+    folder = NEW_KINDS[kind].folder if (root / NEW_KINDS[kind].folder).is_dir() else room
     registry: Registry[Any] = getattr(registries, room)
     if name in registry:
         raise UserError(

@@ -3,28 +3,23 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from torch import nn
 
 from robench.attack_tools.threat_models import default_step_size
-from robench.base import Attack
+from robench.base import Attack, ThreatModel
 from robench.board.board import Board
-from robench.checks import check_model
+from robench.checks import Report, check_model, default_checks
+from robench.checks.order import added_checks
 from robench.checks.report import VERSION
+from robench.registry import checks as registry
 from robench.runs.cell import RunContext, cell_title, evaluation_images, network_of
 from robench.runs.records import CellResult, CheckReport, RowResult
 from robench.system.files import read_json, write_json
 
-
-@dataclass(frozen=True)
-class Ball:
-    """What the checks' own attacks search: norm and radius of a ball, and the step in it."""
-
-    norm: str
-    eps: float
-    step_size: float
+Search = tuple[ThreatModel, float]
+"""What the checks' own attacks search, and the length of their steps in it."""
 
 
 def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
@@ -32,105 +27,109 @@ def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tu
 
     Transfer attacks come from the network of the board's baseline row with the same seed.
     """
-    ball = ball_of(board.evaluation.ranking_column, ctx.attacks)
-    if not board.evaluation.checks or ball is None:
-        return rows
     sources = {c.seed: c for row in rows if row.title == board.baseline_row for c in row.cells}
     return tuple(
-        replace(row, cells=tuple(_checked(row, cell, sources, ball, ctx) for cell in row.cells))
+        replace(row, cells=tuple(_checked(row.title, cell, sources, ctx) for cell in row.cells))
         for row in rows
     )
 
 
-def ball_of(ranking: str, attacks: Mapping[str, Attack]) -> Ball | None:
-    """Return the ball of the ranking attack, else of the first attack with one; None without."""
-    for name in [ranking, *attacks]:
-        attack = attacks.get(name)
-        if attack is not None and attack.threat_model is not None:
-            norm, eps = attack.threat_model
-            step_size = vars(attack).get("step_size") or default_step_size(eps)
-            return Ball(norm, eps, float(step_size))
-    return None
-
-
 def _checked(
-    row: RowResult,
-    cell: CellResult,
-    sources: Mapping[int, CellResult],
-    ball: Ball,
-    ctx: RunContext,
+    title: str, cell: CellResult, sources: Mapping[int, CellResult], ctx: RunContext
 ) -> CellResult:
-    if cell.evidence.manifest is None:
-        return cell
     source = sources.get(cell.seed)
     if source is cell or (source is not None and source.diverged):
         source = None
-    report = CheckReport.model_validate(check_cell(row.title, cell, source, ball, ctx))
-    return replace(cell, evidence=cell.evidence.model_copy(update={"checks": report}))
+    return with_checks(title, cell, source, ctx)
 
 
-def check_cell(
+def with_checks(
     title: str,
     cell: CellResult,
     source: CellResult | None,
-    ball: Ball,
     ctx: RunContext,
     model: nn.Module | None = None,
-) -> dict[str, Any]:
-    """Return the report of a cell's checks as JSON values.
+) -> CellResult:
+    """Return a cell with the report of its checks, or as it is where none are to be made.
+
+    None are made where the board leaves them out, no attack keeps to a ball, or training diverged.
 
     Args:
         title: of its row.
         cell: with its outcomes.
         source: the cell whose adversarial images are tried on it.
-        ball: that is searched.
         ctx: the store holds the weights of both.
         model: the cell's network; built from its specification if left out.
     """
+    search = search_of(ctx.evaluation.ranking_column, ctx.attacks)
+    if not ctx.evaluation.checks or search is None or cell.evidence.manifest is None:
+        return cell
     folder = ctx.store.open(cell.evidence.cell)
-    path = folder.path / "checks" / f"{_identity(cell, source, ball, ctx)}.json"
-    if path.exists():
-        stored: dict[str, Any] = read_json(path)
-        return stored
-    ctx.reporter.stage(cell_title(title, cell.seed), "checking")
+    path = folder.path / "checks" / f"{_identity(cell, source, search, ctx)}.json"
+    if not path.exists():
+        ctx.reporter.stage(cell_title(title, cell.seed), "checking")
+        model = network_of(cell.evidence.cell, ctx) if model is None else model
+        write_json(path, _check(model, cell, source, search, ctx).to_json())
+    report = CheckReport.model_validate(read_json(path))
+    return replace(cell, evidence=cell.evidence.model_copy(update={"checks": report}))
+
+
+def search_of(ranking: str, attacks: Mapping[str, Attack]) -> Search | None:
+    """Return the threat model and the step of the checks' own attacks; None without a ball.
+
+    They are those of the ranking attack, or else of the first attack that keeps to a ball.
+    """
+    for name in (ranking, *attacks):
+        attack = attacks.get(name)
+        if attack is not None and attack.threat_model is not None:
+            step_size = vars(attack).get("step_size") or default_step_size(attack.threat_model.eps)
+            return attack.threat_model, float(step_size)
+    return None
+
+
+def _check(
+    model: nn.Module,
+    cell: CellResult,
+    source: CellResult | None,
+    search: Search,
+    ctx: RunContext,
+) -> Report:
     evaluation = ctx.evaluation
     sample = evaluation_images(ctx.dataset, evaluation.samples)
     named = [name for name in cell.outcomes if name != "clean"]
-    report = check_model(
-        network_of(cell.evidence.cell, ctx) if model is None else model,
+    threat_model, step_size = search
+    return check_model(
+        model,
         sample.images,
         sample.labels,
-        ball=(ball.norm, ball.eps),
-        step_size=ball.step_size,
-        outcomes=dict(cell.outcomes),
-        attacks={name: ctx.attacks[name] for name in named},
+        threat_model,
+        columns={name: (ctx.attacks[name], cell.outcomes[name]) for name in named},
         source=None if source is None else network_of(source.evidence.cell, ctx),
-        seed=cell.seed,
+        checks=[*default_checks(), *(["binarization"] if evaluation.binarization else [])],
+        step_size=step_size,
         samples=min(evaluation.check_samples, len(sample.labels)),
+        seed=cell.seed,
         batch_size=evaluation.batch_size,
         device=ctx.device,
         without=evaluation.without,
-        binarization=evaluation.binarization,
         progress=ctx.reporter.update,
-    ).to_json()
-    write_json(path, report)
-    return report
-
-
-def _identity(cell: CellResult, source: CellResult | None, ball: Ball, ctx: RunContext) -> str:
-    """Return a name for all that the report depends on."""
-    text = json.dumps(
-        {
-            "version": VERSION,
-            "cell": cell.digest,
-            "source": source.evidence.manifest.weights_hash
-            if source and source.evidence.manifest
-            else None,
-            "ball": [ball.norm, ball.eps, ball.step_size],
-            "samples": ctx.evaluation.check_samples,
-            "without": sorted(ctx.evaluation.without),
-            "binarization": ctx.evaluation.binarization,
-        },
-        sort_keys=True,
     )
+
+
+def _identity(cell: CellResult, source: CellResult | None, search: Search, ctx: RunContext) -> str:
+    """Return a name for all that the report depends on."""
+    (norm, eps), step_size = search
+    manifest = source.evidence.manifest if source else None
+    identity: dict[str, object] = {
+        "version": VERSION,
+        "cell": cell.digest,
+        "source": manifest.weights_hash if manifest else None,
+        "ball": [norm, eps, step_size],
+        "samples": ctx.evaluation.check_samples,
+        "without": sorted(ctx.evaluation.without),
+        "binarization": ctx.evaluation.binarization,
+    }
+    if added := added_checks():
+        identity["added"] = {name: registry.plugin_hash(name) for name in added}
+    text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

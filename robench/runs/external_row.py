@@ -18,8 +18,8 @@ from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, measure_complexity
 from robench.models.external import build_external, check_fit, load_external
 from robench.runs.cell import RunContext, evaluate_external
-from robench.runs.check_cell import ball_of, check_cell
-from robench.runs.records import CheckReport, RowResult
+from robench.runs.check_cell import with_checks
+from robench.runs.records import RowResult
 from robench.system.provenance import file_hash
 
 LARGEST_OPTION = 30_000
@@ -124,11 +124,7 @@ def judge_row(
         ctx: where to work and keep the outcomes.
     """
     result = evaluate_external(cell, model, weights, title, ctx)
-    ball = ball_of(board.evaluation.ranking_column, ctx.attacks)
-    if board.evaluation.checks and ball is not None:
-        report = CheckReport.model_validate(check_cell(title, result, None, ball, ctx, model))
-        evidence = result.evidence.model_copy(update={"checks": report})
-        result = type(result)(evidence, result.outcomes)
+    result = with_checks(title, result, None, ctx, model)
     return RowResult(title, _costs(model, board, ctx), (result,))
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 import pytest
-import torch
-from faults import EPS, STEP, MakeSubject, attack
+from faults import EPS, STEP, MakeContext, attack
 from torch import Tensor, nn
 
+from robench.base import ThreatModel
 from robench.checks.context import CheckContext
+from robench.checks.options import CheckOptions
 from robench.data import balanced_sample, load_dataset
 from robench.evaluation import Outcomes
 
@@ -20,8 +21,8 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture
-def make_subject(digits: tuple[Tensor, Tensor]) -> MakeSubject:
-    """Build a subject: ``make_subject(model, {"fgsm": outcomes}, samples=50)``."""
+def make_context(digits: tuple[Tensor, Tensor]) -> MakeContext:
+    """Build a context: ``make_context(model, {"fgsm": outcomes}, samples=50)``."""
 
     def make(
         model: nn.Module,
@@ -29,19 +30,16 @@ def make_subject(digits: tuple[Tensor, Tensor]) -> MakeSubject:
         *,
         samples: int = 50,
         images: Tensor | None = None,
+        source: nn.Module | None = None,
     ) -> CheckContext:
         return CheckContext(
             model=model,
             images=digits[0][:samples] if images is None else images,
             labels=digits[1][:samples],
-            norm="linf",
-            eps=EPS,
-            step_size=STEP,
-            seed=0,
-            batch_size=256,
-            device=torch.device("cpu"),
-            without=(),
-            board={name: (attack(name), found) for name, found in (board or {}).items()},
+            threat_model=ThreatModel("linf", EPS),
+            options=CheckOptions(step_size=STEP),
+            source=source,
+            columns={name: (attack(name), found) for name, found in (board or {}).items()},
         )
 
     return make

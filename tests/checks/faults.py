@@ -12,7 +12,7 @@ from robench.registry import attacks
 
 EPS, STEP = 0.1, 0.025
 
-MakeSubject = Callable[..., CheckContext]
+MakeContext = Callable[..., CheckContext]
 
 
 def attack(name: str) -> Attack:

@@ -3,6 +3,7 @@
 import copy
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,20 +12,23 @@ from faults import EPS, STEP, Wrapped, attack, forged
 from torch import Tensor, nn
 
 import robench as package
-from robench.checks import Report, check_model
+from robench.base import ThreatModel
+from robench.checks import Report, check_model, default_checks
+from robench.checks.order import build_checks
 from robench.data import load_dataset
 from robench.errors import UserError
 from robench.progress import Progress
 
-BALL = ("linf", EPS)
+THREAT = ThreatModel("linf", EPS)
+WITH_BINARIZATION = [*default_checks(), "binarization"]
 
-Check = Callable[..., Report]
+RunChecks = Callable[..., Report]
 
 
 @pytest.fixture
-def check(digits: tuple[Tensor, Tensor]) -> Check:
+def check(digits: tuple[Tensor, Tensor]) -> RunChecks:
     def run(model: nn.Module, **options: object) -> Report:
-        settings = {"ball": BALL, "step_size": STEP, "samples": 64, **options}
+        settings = {"threat_model": THREAT, "step_size": STEP, "samples": 64, **options}
         return check_model(model, *digits, **settings)
 
     return run
@@ -78,12 +82,12 @@ class Noisy(Wrapped):
     ],
 )
 def test_masked_gradients_are_caught_by_name(
-    masked: type[Wrapped], named: list[str], check: Check, digits_net: nn.Module
+    masked: type[Wrapped], named: list[str], check: RunChecks, digits_net: nn.Module
 ) -> None:
     assert check(masked(digits_net)).failed == named
 
 
-def test_a_network_trained_normally_is_not_flagged(check: Check, digits_net: nn.Module) -> None:
+def test_a_network_trained_normally_is_not_flagged(check: RunChecks, digits_net: nn.Module) -> None:
     report = check(digits_net, source=trained("batchnorm"))
     assert report.failed == []
     assert all(finding.passed for finding in report.findings)
@@ -91,7 +95,7 @@ def test_a_network_trained_normally_is_not_flagged(check: Check, digits_net: nn.
 
 @pytest.mark.parametrize("defense", ["batchnorm", "convnorm"])
 def test_a_network_trained_adversarially_is_not_flagged(
-    defense: str, check: Check, digits_net: nn.Module
+    defense: str, check: RunChecks, digits_net: nn.Module
 ) -> None:
     report = check(trained(defense), source=digits_net, samples=40)
     assert report.failed == []
@@ -99,7 +103,7 @@ def test_a_network_trained_adversarially_is_not_flagged(
 
 
 def test_it_leaves_the_network_and_the_random_state_alone(
-    check: Check, digits_net: nn.Module
+    check: RunChecks, digits_net: nn.Module
 ) -> None:
     model = Noisy(copy.deepcopy(digits_net)).train()
     model.zero_grad()
@@ -107,7 +111,7 @@ def test_it_leaves_the_network_and_the_random_state_alone(
     state = {name: value.clone() for name, value in model.state_dict().items()}
     flags = [p.requires_grad for p in model.parameters()]
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    check(model, samples=8, binarization=True)
+    check(model, samples=8, checks=WITH_BINARIZATION)
     assert [m.training for m in model.modules()] == modes
     assert all(torch.equal(value, state[n]) for n, value in model.state_dict().items())
     assert [p.requires_grad for p in model.parameters()] == flags
@@ -123,20 +127,20 @@ def test_the_same_images_give_the_same_report_also_of_a_random_network(
     sample = load_dataset("digits").test.take(torch.arange(8))
     assert sample.images.dtype == torch.uint8
     whole, real = (
-        check_model(model, images, sample.labels, ball=BALL, step_size=STEP)
+        check_model(model, images, sample.labels, THREAT, step_size=STEP)
         for images in (sample.images, sample.images.float() / 255)
     )
     assert whole == real
 
 
-def test_what_the_board_found_is_used(check: Check, digits_net: nn.Module) -> None:
+def test_what_the_board_found_is_used(check: RunChecks, digits_net: nn.Module) -> None:
     outcomes = {"pgd-20": forged(range(10), backwards=20), "fgsm": forged(range(150))}
-    attacks = {name: attack(name) for name in outcomes}
-    assert "single_step" in check(digits_net, outcomes=outcomes, attacks=attacks, samples=8).failed
+    columns = {name: (attack(name), found) for name, found in outcomes.items()}
+    assert "single_step" in check(digits_net, columns=columns, samples=8).failed
 
 
-def test_a_network_without_gradients_is_judged_by_what_needs_none(
-    check: Check, digits_net: nn.Module
+def test_a_network_without_gradients_is_checked_by_what_needs_none(
+    check: RunChecks, digits_net: nn.Module
 ) -> None:
     class Detached(Wrapped):
         def forward(self, images: Tensor) -> Tensor:
@@ -148,24 +152,30 @@ def test_a_network_without_gradients_is_judged_by_what_needs_none(
     assert "no gradient with respect to its images" in report["more_steps"].sentence
 
 
-def test_a_network_that_breaks_down_is_no_crash(check: Check) -> None:
+def test_a_network_that_breaks_down_is_no_crash(check: RunChecks) -> None:
     class Broken(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             raise ValueError("no such thing")
 
-    report = check(Broken(), binarization=True)
-    judged = {finding.check for finding in report.findings if finding.passed is not None}
-    assert judged <= {"train_eval_gap"}  # it keeps no statistics
+    report = check(Broken(), checks=WITH_BINARIZATION)
+    made = {finding.check for finding in report.findings if finding.passed is not None}
+    assert made <= {"train_eval_gap"}  # it keeps no statistics
     assert "ValueError: no such thing" in report["same_logits"].sentence
 
 
-def test_a_ball_in_the_euclidean_norm_is_judged_too(check: Check, digits_net: nn.Module) -> None:
-    report = check(digits_net, ball=("l2", 0.5), step_size=0.125, samples=24, binarization=True)
+def test_a_ball_in_the_euclidean_norm_is_checked_too(
+    check: RunChecks, digits_net: nn.Module
+) -> None:
+    report = check(
+        digits_net, threat_model=ThreatModel("l2", 0.5), samples=24, checks=WITH_BINARIZATION
+    )
     assert report.failed == []
     assert report.curve[-1] == (8.0, 0.0)
 
 
-def test_each_check_has_one_finding_with_a_sentence(check: Check, digits_net: nn.Module) -> None:
+def test_each_check_has_one_finding_with_a_sentence(
+    check: RunChecks, digits_net: nn.Module
+) -> None:
     reported: list[Progress] = []
     report = check(digits_net, samples=8, progress=reported.append)
     names = [finding.check for finding in report.findings]
@@ -178,16 +188,84 @@ def test_each_check_has_one_finding_with_a_sentence(check: Check, digits_net: nn
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ball": ("linf", 0.0)}, "a radius above 0"),
-        ({"ball": ("l1", 0.5)}, "linf or l2"),
-        ({"ball": ("linf", 8.0)}, "pixels lie in"),
+        ({"threat_model": ThreatModel("linf", 0.0)}, "a radius above 0"),
+        ({"threat_model": ThreatModel("l1", 0.5)}, "linf or l2"),
+        ({"threat_model": ThreatModel("linf", 8.0)}, "pixels lie in"),
         ({"samples": 0}, "samples is 0"),
         ({"without": ("foldin",)}, "folding"),
-        ({"outcomes": {"fgsm": forged(range(2), 900)}}, "outcomes of 900 images"),
+        ({"columns": {"fgsm": (attack("fgsm"), forged(range(2), 900))}}, "outcomes of 900 images"),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(
-    options: dict[str, object], message: str, check: Check, digits_net: nn.Module
+    options: dict[str, object], message: str, check: RunChecks, digits_net: nn.Module
 ) -> None:
     with pytest.raises(UserError, match=message):
         check(digits_net, **options)
+
+
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [
+        (["any_bacth"], "any_batch"),
+        (["more_steps(step=5)"], "steps"),
+        (["more_restarts(restarts=0)"], "greater than or equal to 1"),
+        (["eps_sweep(multiples=(1, 0.5))"], "multiples must be above 0 and rise"),
+        (["any_batch", "any_batch(images=5)"], "two checks would report 'any_batch'"),
+    ],
+)
+def test_checks_that_cannot_be_run_are_refused_in_a_sentence(
+    checks: list[str], message: str, check: RunChecks, digits_net: nn.Module
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check(digits_net, checks=checks)
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(
+    check: RunChecks, digits_net: nn.Module
+) -> None:
+    with pytest.raises(UserError, match=r"no option 'sample'.*samples"):
+        check(digits_net, sample=8)
+
+
+def test_checks_that_are_named_run_in_the_order_of_reports_with_their_options(
+    check: RunChecks, digits_net: nn.Module
+) -> None:
+    report = check(digits_net, checks=["inside_ball", "more_steps(steps=30)"], samples=8)
+    assert [finding.check for finding in report.findings] == ["more_steps", "inside_ball"]
+    assert "PGD with 30 steps" in report["more_steps"].sentence
+
+
+def test_the_order_of_published_reports_is_kept() -> None:
+    names = [name for check in build_checks(WITH_BINARIZATION) for name in check.findings]
+    assert names == [
+        "eps_curve", "large_eps", "single_step", "noise_floor", "more_steps", "more_restarts",
+        "black_box", "transfer", "finite_gradients", "zero_gradients", "saturated_loss",
+        "loss_rises", "same_logits", "any_batch", "inside_ball", "train_eval_gap", "binarization",
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mine(package.Check):
+    """A check of a user's own."""
+
+    findings = ("mine",)
+    says: tuple[str, ...] = ("mine",)
+
+    def run(self, context: package.CheckContext) -> list[package.Finding]:
+        return [package.Finding(name, True, "It is fine.") for name in self.says]
+
+
+def test_a_check_of_ones_own_is_run_after_the_suite_s(
+    check: RunChecks, digits_net: nn.Module
+) -> None:
+    report = check(digits_net, checks=[Mine(), "any_batch"], samples=8)
+    assert [finding.check for finding in report.findings] == ["any_batch", "mine"]
+    assert report["mine"].passed
+
+
+def test_a_check_that_does_not_return_what_it_declares_says_nothing(
+    check: RunChecks, digits_net: nn.Module
+) -> None:
+    report = check(digits_net, checks=[Mine(says=("yours",))], samples=8)
+    assert report["mine"].passed is None
+    assert "Mine returned the findings ('yours',)" in report["mine"].sentence

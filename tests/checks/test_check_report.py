@@ -30,7 +30,7 @@ def test_its_json_is_that_of_the_contract() -> None:
     }
 
 
-def test_what_could_not_be_judged_has_not_failed() -> None:
+def test_what_could_not_be_made_has_not_failed() -> None:
     assert REPORT.failed == ["more_steps"]
 
 

@@ -1,15 +1,16 @@
 """Gradients exist, are finite, and lead upwards."""
 
 import torch
-from faults import MakeSubject, Wrapped
+from faults import MakeContext, Wrapped
 from torch import Tensor, nn
 
-from robench.checks.gradients import gradients, loss_rises
+from robench.checks.entries.gradients import Gradients
+from robench.checks.entries.loss_rises import LossRises
 from robench.checks.report import Finding
 
 
-def judged(subject_model: nn.Module, make_subject: MakeSubject) -> dict[str, Finding]:
-    return {finding.check: finding for finding in gradients(make_subject(subject_model))}
+def found_in(model: nn.Module, make_context: MakeContext) -> dict[str, Finding]:
+    return {finding.check: finding for finding in Gradients().run(make_context(model))}
 
 
 def failed(found: dict[str, Finding]) -> list[str]:
@@ -40,47 +41,47 @@ class Misled(Wrapped):
         return self.net(Lost.apply(images, self.factor))
 
 
-def test_honest_gradients_pass(make_subject: MakeSubject, digits_net: nn.Module) -> None:
-    found = judged(digits_net, make_subject)
+def test_honest_gradients_pass(make_context: MakeContext, digits_net: nn.Module) -> None:
+    found = found_in(digits_net, make_context)
     assert all(finding.passed for finding in found.values()), found
-    assert loss_rises(make_subject(digits_net)).passed
+    assert LossRises().run(make_context(digits_net)).passed
 
 
-def test_zero_gradients_are_named(make_subject: MakeSubject, digits_net: nn.Module) -> None:
-    assert failed(judged(Misled(digits_net, 0.0), make_subject)) == ["zero_gradients"]
+def test_zero_gradients_are_named(make_context: MakeContext, digits_net: nn.Module) -> None:
+    assert failed(found_in(Misled(digits_net, 0.0), make_context)) == ["zero_gradients"]
 
 
 def test_gradients_that_are_not_finite_are_named(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
-    assert failed(judged(Misled(digits_net, float("nan")), make_subject)) == ["finite_gradients"]
+    assert failed(found_in(Misled(digits_net, float("nan")), make_context)) == ["finite_gradients"]
 
 
 def test_logits_that_are_not_finite_are_named_though_nothing_is_right(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     class Broken(Wrapped):
         def forward(self, images: Tensor) -> Tensor:
             return self.net(images) * float("nan")
 
-    found = judged(Broken(digits_net), make_subject)
+    found = found_in(Broken(digits_net), make_context)
     assert failed(found) == ["finite_gradients"]
     assert "not finite on 50 of 50 images" in found["finite_gradients"].sentence
 
 
 def test_a_saturated_cross_entropy_is_named(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     class Sure(Wrapped):
         def forward(self, images: Tensor) -> Tensor:
             return 100 * self.net(images)
 
-    assert failed(judged(Sure(digits_net), make_subject)) == ["saturated_loss"]
+    assert failed(found_in(Sure(digits_net), make_context)) == ["saturated_loss"]
 
 
 def test_a_loss_that_does_not_rise_is_named(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     for factor in (0.0, -1.0):  # gradients of nothing, and gradients that lead down
-        finding = loss_rises(make_subject(Misled(digits_net, factor)))
+        finding = LossRises().run(make_context(Misled(digits_net, factor)))
         assert finding.passed is False, finding.sentence

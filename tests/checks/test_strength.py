@@ -1,11 +1,14 @@
-"""Attacks that must not be weaker than others, judged on the same samples."""
+"""Attacks that must not be weaker than others, compared on the same samples."""
 
 import pytest
-from faults import MakeSubject, forged
+from faults import MakeContext, forged
 from torch import nn
 
+from robench.checks.entries.more_restarts import MoreRestarts
+from robench.checks.entries.more_steps import MoreSteps
+from robench.checks.entries.noise_floor import NoiseFloor
+from robench.checks.entries.single_step import SingleStep
 from robench.checks.report import Finding
-from robench.checks.strength import more_restarts, more_steps, noise_floor, single_step
 
 MANY = {"backwards": 20, "forwards": 20}
 BOARD = {
@@ -18,63 +21,63 @@ BOARD = {
 
 
 CHECKS = {
-    "single_step": (single_step, "fgsm"),
-    "noise_floor": (noise_floor, "noise"),
-    "more_steps": (more_steps, "pgd-20"),
-    "more_restarts": (more_restarts, "pgd-20"),
+    "single_step": (SingleStep(), "fgsm"),
+    "noise_floor": (NoiseFloor(), "noise"),
+    "more_steps": (MoreSteps(), "pgd-20"),
+    "more_restarts": (MoreRestarts(), "pgd-20"),
 }
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_it_passes_where_the_stronger_attack_is_stronger(
-    name: str, make_subject: MakeSubject, digits_net: nn.Module
+    name: str, make_context: MakeContext, digits_net: nn.Module
 ) -> None:
-    finding = CHECKS[name][0](make_subject(digits_net, BOARD))
+    finding = CHECKS[name][0].run(make_context(digits_net, BOARD))
     assert (finding.check, finding.passed) == (name, True), finding.sentence
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_it_fails_where_the_weaker_attack_fools_more_than_chance_explains(
-    name: str, make_subject: MakeSubject, digits_net: nn.Module
+    name: str, make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     check, weak = CHECKS[name]
-    finding = check(make_subject(digits_net, BOARD | {weak: forged(range(180), **MANY)}))
+    finding = check.run(make_context(digits_net, BOARD | {weak: forged(range(180), **MANY)}))
     assert (finding.check, finding.passed) == (name, False), finding.sentence
     assert "10.0%" in finding.sentence  # the accuracy that the weaker attack leaves
 
 
 def test_a_few_samples_lost_to_the_last_iterate_are_no_failure(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     # PGD loses five samples that FGSM wins, and wins two that FGSM loses: a bare inequality fails.
     board = BOARD | {"pgd-20": forged(range(5, 102), **MANY), "fgsm": forged(range(100))}
-    finding = single_step(make_subject(digits_net, board))
+    finding = SingleStep().run(make_context(digits_net, board))
     assert finding.passed, finding.sentence
     assert "51.5%" in finding.sentence
     assert "50.0%" in finding.sentence
 
 
 def test_what_the_board_has_is_not_attacked_again(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
-    context = make_subject(digits_net, BOARD)
+    context = make_context(digits_net, BOARD)
     for check, _ in CHECKS.values():
-        check(context)
+        check.run(context)
     assert context.own == []
 
 
 def test_columns_of_the_board_that_differ_in_steps_alone_are_compared(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     board = BOARD | {"pgd-10": forged(range(160), **MANY)}
-    finding = more_steps(make_subject(digits_net, board))
+    finding = MoreSteps().run(make_context(digits_net, board))
     assert finding.passed is False
     assert "10 steps leave 20.0%" in finding.sentence
 
 
 def test_columns_of_other_balls_are_not_compared(
-    make_subject: MakeSubject, digits_net: nn.Module
+    make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     board = BOARD | {"pgd-10(eps=0.5)": forged(range(200), size=0.5, **MANY)}
-    finding: Finding = more_steps(make_subject(digits_net, board))
+    finding: Finding = MoreSteps().run(make_context(digits_net, board))
     assert finding.passed, finding.sentence

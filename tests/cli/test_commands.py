@@ -48,6 +48,7 @@ def test_attack_reads_the_network_from_the_checkpoint_and_writes_a_table(
         ("attacks", ["pgd", "simba"]),
         ("datasets", ["mnist5k", "cifar10", "image_folder"]),
         ("models", ["resnet18", "vgg16"]),
+        ("checks", ["eps_sweep", "binarization", "1902.06705"]),
         ("boards", ["quick"]),
     ],
 )
@@ -80,14 +81,14 @@ def test_a_new_attack_works_as_written_and_so_does_its_test(
     assert own_test_passes(tmp_path / "tests" / "attacks" / "test_random_search.py")
 
 
-@pytest.mark.parametrize("kind", ["dataset", "backbone"])
-def test_a_new_data_set_or_backbone_works_as_written_and_so_does_its_test(
+@pytest.mark.parametrize("kind", ["dataset", "backbone", "check"])
+def test_a_new_entry_of_another_kind_works_as_written_and_so_does_its_test(
     robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = robench("new", kind, "scaffolded")
     assert done.code == 0, done.err
-    assert f"--plugin robench/{kind}s/scaffolded.py" in done.out
+    assert f"--plugin {kind}s/scaffolded.py" in done.out
     assert own_test_passes(tmp_path / "tests" / f"{kind}s" / "test_scaffolded.py")
 
 
@@ -107,8 +108,7 @@ def test_new_overwrites_nothing(
 def own_test_passes(test: Path) -> bool:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)],
-        # Not from the working directory: its folder robench is not the package.
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=test.parents[2],
         capture_output=True,
         text=True,

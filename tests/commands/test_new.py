@@ -15,11 +15,13 @@ FOLDERS = {
     "attack": "attacks",
     "dataset": "robench/datasets",
     "backbone": "robench/backbones",
+    "check": "robench/checks/entries",
 }
 
 
 @pytest.mark.parametrize("kind", NEW_KINDS)
 def test_an_entry_and_its_test_are_written_and_are_valid_python(kind: str, tmp_path: Path) -> None:
+    (tmp_path / FOLDERS[kind]).mkdir(parents=True)  # as in a checkout of the suite
     paths = write_entry(kind, "my_idea", tmp_path)
     assert [str(p.relative_to(tmp_path)) for p in paths] == [
         f"{FOLDERS[kind]}/my_idea.py",
@@ -29,6 +31,15 @@ def test_an_entry_and_its_test_are_written_and_are_valid_python(kind: str, tmp_p
         compile(path.read_text(), str(path), "exec")
         assert "$" not in path.read_text()
         assert "MyIdea" in path.read_text() or "my_idea" in path.read_text()
+
+
+@pytest.mark.parametrize("kind", NEW_KINDS)
+def test_outside_of_a_checkout_no_folder_is_made_that_hides_the_package(
+    kind: str, tmp_path: Path
+) -> None:
+    entry, test = write_entry(kind, "my_idea", tmp_path)
+    assert entry == tmp_path / f"{kind}s" / "my_idea.py"
+    assert f'parents[2] / "{kind}s/my_idea.py"' in test.read_text()
 
 
 @pytest.mark.parametrize(

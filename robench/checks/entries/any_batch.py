@@ -1,0 +1,48 @@
+"""An image must get the same logits in any batch."""
+
+from dataclasses import dataclass
+
+from robench.checks.context import CheckContext
+from robench.checks.contract import Check, Count
+from robench.checks.determinism import ROUNDING, distance
+from robench.checks.report import Finding
+from robench.checks.wording import percent
+from robench.registry import register_check
+
+
+@register_check("any_batch")
+@dataclass(frozen=True)
+class AnyBatch(Check):
+    """An image gets the same logits alone and beside other images.
+
+    Attributes:
+        images: how many are put through in batches of other sizes.
+        odd_size: one of these sizes; the other is one image.
+        tolerance: how far logits may move, relative to their spread; other kernels round
+            otherwise.
+    """
+
+    findings = ("any_batch",)
+
+    images: Count = 32
+    odd_size: Count = 7
+    tolerance: float = 1e-3
+
+    def run(self, context: CheckContext) -> Finding:
+        """Compare the logits of batches of several sizes."""
+        if distance(context.logits(context.images), context.logits(context.images)) > ROUNDING:
+            sentence = "The network is random, so that batches cannot be compared."
+            return Finding("any_batch", None, sentence)
+        few = context.images[: self.images]
+        together = context.logits(few, len(few))
+        sizes = (1, self.odd_size)
+        moved = max(distance(together, context.logits(few, size)) for size in sizes)
+        batches = f"In batches of 1, {self.odd_size} and {len(few)} images the logits"
+        if moved <= self.tolerance:
+            return Finding("any_batch", True, f"{batches} are the same.")
+        return Finding(
+            "any_batch",
+            False,
+            f"{batches} differ by {percent(moved)} of their spread in eval mode: what one image "
+            f"gets depends on the others.",
+        )

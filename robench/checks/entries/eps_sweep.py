@@ -1,0 +1,103 @@
+"""Accuracy against the radius of the ball: it falls, and in a ball that holds everything, to zero.
+
+The radii are multiples of the threat model's; the last is the ball around every image that holds
+all images. There an attack may write any image it likes, so a network that still gets more right
+than one that does not look at the image hides its gradients from the attack (Athalye et al. 2018).
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from robench.base import Attack
+from robench.checks.context import CheckContext, first
+from robench.checks.contract import Check
+from robench.checks.report import Curve, Finding
+from robench.checks.significance import LEVEL, at_least, paired
+from robench.checks.wording import chance, percent, radius
+from robench.evaluation import Outcomes
+from robench.registry import register_check
+
+
+@register_check("eps_sweep", reference="arXiv:1802.00420")
+@dataclass(frozen=True)
+class EpsSweep(Check):
+    """Accuracy falls with the radius, and to that of guessing where the ball holds every image.
+
+    Attributes:
+        multiples: radii of the curve in units of the threat model's, rising.
+    """
+
+    findings = ("eps_curve", "large_eps")
+
+    multiples: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+    def __post_init__(self) -> None:
+        if not all(a < b for a, b in itertools.pairwise((0.0, *self.multiples))):
+            raise ValueError("multiples must be above 0 and rise, as in (0.5, 1, 2).")
+
+    def run(self, context: CheckContext) -> list[Finding]:
+        """Attack at all radii; the curve is left in the context."""
+        sizes = self.radii(context)
+        attacks = [_attack_at(context, eps) for eps in sizes]
+        found = [first(outcomes, len(context)) for outcomes in context.run(*attacks)]
+        correct = context.correct.float().mean().item()
+        points = zip(sizes, (outcomes.accuracy for outcomes in found), strict=True)
+        curve = ((0.0, correct), *points)
+        if correct:
+            findings = [_falls(context, curve, found), _reaches_all(context, sizes[-1], found[-1])]
+        else:
+            reason = "The network gets none of the images right: there is nothing to fool."
+            findings = [Finding(name, None, reason) for name in self.findings]
+        context.curve = curve
+        return findings
+
+    def radii(self, context: CheckContext) -> list[float]:
+        """Return the radii above 0, rising; the last holds everything."""
+        pixels = math.prod(context.images.shape[1:])
+        whole = 1.0 if context.norm == "linf" else math.sqrt(pixels)
+        sizes = (multiple * context.eps for multiple in self.multiples)
+        return [*(eps for eps in sizes if eps < whole), whole]
+
+
+def _falls(context: CheckContext, curve: Curve, found: list[Outcomes]) -> Finding:
+    """Return ``eps_curve``: no ball leaves more images right than a smaller one inside it."""
+    (_, correct), *points = curve
+    steps = [paired(larger, smaller) for smaller, larger in itertools.pairwise(found)]
+    at = min(range(len(steps)), key=lambda i: steps[i].p) if steps else 0
+    p = min(1.0, steps[at].p * len(steps)) if steps else 1.0
+    if p < LEVEL:
+        smaller, larger = (radius(context.norm, eps) for eps, _ in points[at : at + 2])
+        sentence = (
+            f"PGD leaves {percent(steps[at].weak)} at {smaller} but {percent(steps[at].strong)} in "
+            f"the larger ball of {larger} ({chance(p)}): the attack loses its way."
+        )
+        return Finding("eps_curve", False, sentence)
+    listed = ", ".join(f"{percent(a)} at {radius(context.norm, e)}" for e, a in points[:-1])
+    sentence = f"Accuracy falls with the radius: {percent(correct)} clean, {listed}."
+    return Finding("eps_curve", True, sentence)
+
+
+def _reaches_all(context: CheckContext, whole: float, last: Outcomes) -> Finding:
+    """Return ``large_eps``: in the ball that holds every image, no more is left than by chance."""
+    share = 1 / context.classes
+    left, asked = int(last.robust.sum()), int(last.correct.sum())
+    p = at_least(left, asked, share)
+    figures = (
+        f"In a ball that holds every image ({radius(context.norm, whole)}) "
+        f"PGD leaves {left} of {asked} images right"
+    )
+    if p < LEVEL:
+        end = f"more than the {percent(share)} of guessing ({chance(p)}): it does not find the way"
+    elif not left:
+        end = "everything can be reached"
+    else:
+        end = f"no more than the {percent(share)} of guessing"
+    return Finding("large_eps", not p < LEVEL, f"{figures}: {end}.")
+
+
+def _attack_at(context: CheckContext, eps: float) -> Attack:
+    if eps == context.eps:
+        return context.standard()
+    step = context.step_size * eps / context.eps
+    return context.standard(eps=eps, step_size=min(step, 1.0) if context.norm == "linf" else step)

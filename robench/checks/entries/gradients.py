@@ -1,0 +1,110 @@
+"""The gradients that attacks follow exist (Athalye et al. 2018)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench.attack_tools.losses import input_gradient, log_odds, margin
+from robench.checks.context import CheckContext
+from robench.checks.contract import Check, Share
+from robench.checks.report import Finding
+from robench.checks.wording import percent, some
+from robench.errors import UserError
+from robench.registry import register_check
+
+VANISHED = math.log(1e-30)
+"""Log-odds of all other classes below which float32 loses the cross-entropy's gradient."""
+
+
+@register_check("gradients", reference="arXiv:1802.00420")
+@dataclass(frozen=True)
+class Gradients(Check):
+    """At the clean images gradients are finite and not zero, and the loss is not saturated.
+
+    The gradient is that of the margin, which does not saturate: where it is zero there is none to
+    follow, whatever the loss. Saturation is seen from the logits: the gradient of the cross-entropy
+    is the margin's times the probability of the other classes, and goes with it.
+
+    Attributes:
+        tolerated: share of images that may be without a gradient: so many at most can seem robust
+            for that reason alone.
+    """
+
+    findings = ("finite_gradients", "zero_gradients", "saturated_loss")
+
+    tolerated: Share = 0.05
+
+    def run(self, context: CheckContext) -> list[Finding]:
+        """Look at the gradient of the margin and at the logits of the images that are right."""
+        right = context.correct
+        if not right.any():
+            reason = "The network gets none of the images right: there is no gradient to look at."
+            unknown = [Finding(name, None, reason) for name in self.findings]
+            broken = _broken(context)
+            return [_finite(context, torch.ones(0)), *unknown[1:]] if broken else unknown
+        found, logits = _margin_gradients(context)
+        flat = found.flatten(1)
+        return [
+            _finite(context, flat),
+            self._zeros(flat),
+            self._saturated(logits, context.labels[right]),
+        ]
+
+    def _zeros(self, gradients: Tensor) -> Finding:
+        zero = (gradients == 0).all(1)
+        share = zero.float().mean().item()
+        none = (
+            f"On {int(zero.sum())} of {len(gradients)} images ({percent(share)}) the gradient is "
+            f"zero or missing"
+        )
+        if share <= self.tolerated:
+            return Finding("zero_gradients", True, f"{none}.")
+        end = "gradient attacks see a flat network there"
+        return Finding("zero_gradients", False, f"{none}: {end}.")
+
+    def _saturated(self, logits: Tensor, labels: Tensor) -> Finding:
+        vanished = log_odds(logits, labels) < VANISHED
+        lost = vanished.float().mean().item()
+        middle = (-margin(logits, labels)).median().item()
+        gone = (
+            f"On {int(vanished.sum())} of {len(logits)} images ({percent(lost)}) the gradient of "
+            f"the cross-entropy vanishes in float32 (median margin: {middle:.3g} logits)"
+        )
+        if lost <= self.tolerated:
+            return Finding("saturated_loss", True, f"{gone}.")
+        return Finding("saturated_loss", False, f"{gone}: an attack that climbs it stands still.")
+
+
+def _finite(context: CheckContext, gradients: Tensor) -> Finding:
+    """Look at the gradients, (images that are right, pixels), and at the logits of all images."""
+    name, rows = "finite_gradients", len(gradients)
+    if broken := _broken(context):
+        sentence = f"The logits are not finite on {broken} of {len(context)} images."
+        return Finding(name, False, sentence)
+    if bad := int((~gradients.isfinite()).any(1).sum()):
+        sentence = (
+            f"The gradient is not finite on {bad} of {rows} images: attacks break down there."
+        )
+        return Finding(name, False, sentence)
+    return Finding(name, True, f"The gradient is finite on all {some(rows, 'image')}.")
+
+
+def _broken(context: CheckContext) -> int:
+    """Return on how many images the logits are not finite."""
+    return int((~context.logits(context.images).isfinite()).any(1).sum())
+
+
+def _margin_gradients(context: CheckContext) -> tuple[Tensor, Tensor]:
+    """Return gradients and logits at the images that are right; zeros where they are cut off."""
+    right = context.correct
+    images, labels = context.images[right], context.labels[right]
+    found = []
+    with context.opened():
+        for x, y in context.batches(images, labels):
+            try:
+                found.append(input_gradient(context.model, x, y, "margin"))
+            except UserError:
+                return torch.zeros_like(images), context.logits(images)
+    return torch.cat([g.cpu() for g, _ in found]), torch.cat([z.cpu() for _, z in found])

@@ -1,0 +1,34 @@
+"""Repeated searches against single ones (Carlini et al. 2019)."""
+
+from dataclasses import dataclass
+
+from robench.checks.context import CheckContext
+from robench.checks.contract import Check, Count
+from robench.checks.report import Finding
+from robench.checks.significance import paired
+from robench.checks.strength import column_pairs, not_weaker
+from robench.registry import register_check
+
+
+@register_check("more_restarts", reference="arXiv:1902.06705")
+@dataclass(frozen=True)
+class MoreRestarts(Check):
+    """Searches from several starts are not weaker than from one.
+
+    Attributes:
+        restarts: searches of the repeated one.
+    """
+
+    findings = ("more_restarts",)
+
+    restarts: Count = 5
+
+    def run(self, context: CheckContext) -> Finding:
+        """Compare columns that differ in restarts, and PGD with ``restarts`` and with one."""
+        several, one = context.standard(restarts=self.restarts), context.standard()
+        strong, weak = context.run(several, one)
+        compared = [
+            *column_pairs(context, "restarts", lambda n: f"{n} starts"),
+            (f"PGD from {self.restarts} random starts", "one start", paired(strong, weak)),
+        ]
+        return not_weaker("more_restarts", compared, "more starts harm it")

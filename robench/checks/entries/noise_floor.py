@@ -1,0 +1,24 @@
+"""Attacks against random noise (Carlini et al. 2019)."""
+
+from dataclasses import dataclass
+
+from robench.checks.context import CheckContext
+from robench.checks.contract import Check
+from robench.checks.report import Finding
+from robench.checks.significance import paired
+from robench.checks.strength import not_weaker
+from robench.registry import register_check
+
+
+@register_check("noise_floor", reference="arXiv:1902.06705")
+@dataclass(frozen=True)
+class NoiseFloor(Check):
+    """Random noise of the same size is not stronger than PGD."""
+
+    findings = ("noise_floor",)
+
+    def run(self, context: CheckContext) -> Finding:
+        """Compare PGD with noise."""
+        strong, weak = context.run(context.standard(), context.attack("noise"))
+        compared = [("PGD with 20 steps", "random noise of the same size", paired(strong, weak))]
+        return not_weaker("noise_floor", compared, "its gradients say less than chance does")

@@ -1,0 +1,24 @@
+"""Many small steps against a large one (Carlini et al. 2019)."""
+
+from dataclasses import dataclass
+
+from robench.checks.context import CheckContext
+from robench.checks.contract import Check
+from robench.checks.report import Finding
+from robench.checks.significance import paired
+from robench.checks.strength import not_weaker
+from robench.registry import register_check
+
+
+@register_check("single_step", reference="arXiv:1902.06705")
+@dataclass(frozen=True)
+class SingleStep(Check):
+    """PGD is not weaker than the one step of FGSM in the same ball."""
+
+    findings = ("single_step",)
+
+    def run(self, context: CheckContext) -> Finding:
+        """Compare PGD with FGSM."""
+        strong, weak = context.run(context.standard(), context.attack("fgsm"))
+        compared = [("PGD with 20 steps", "one step of FGSM", paired(strong, weak))]
+        return not_weaker("single_step", compared, "many small steps do worse than a large one")

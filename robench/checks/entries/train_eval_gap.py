@@ -1,0 +1,78 @@
+"""Statistics of the batch against those that the network has kept.
+
+A network whose running statistics are not those of its data is, in eval mode, another network than
+the one that was trained: what its row says about the defense is then an effect of broken
+statistics, be it weakness or, where activations have shrunk, a robustness that vanishes as soon as
+the statistics are repaired. The two need not agree exactly (free training gathers them on perturbed
+images, and a batch is small), so only a gross gap fails, either way, that chance does not explain
+(exact sign test at 1%).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robench.checks.context import CheckContext
+from robench.checks.contract import Check, Count, Share
+from robench.checks.report import Finding
+from robench.checks.significance import LEVEL, at_least
+from robench.checks.wording import chance, percent
+from robench.registry import register_check
+
+
+@register_check("train_eval_gap")
+@dataclass(frozen=True)
+class TrainEvalGap(Check):
+    """Clean accuracy is about the same by running statistics and by those of the batch.
+
+    Only modules that have buffers are put in training mode, so that Dropout stays off.
+
+    Attributes:
+        gap: between the two accuracies, above which the check fails.
+        images: below which the statistics of a batch say too little.
+    """
+
+    findings = ("train_eval_gap",)
+
+    gap: Share = 0.2
+    images: Count = 32
+
+    def run(self, context: CheckContext) -> Finding:
+        """Compare clean accuracy in eval mode and with statistics in training mode."""
+        name = "train_eval_gap"
+        keeping = [
+            m for m in context.model.modules() if any(b is not None for b in m._buffers.values())
+        ]
+        if not keeping:
+            return Finding(name, True, "The network keeps no statistics that could differ.")
+        if len(context) < self.images:
+            sentence = f"A batch of {len(context)} images is too small to take statistics of it."
+            return Finding(name, None, sentence)
+        running, batch = context.correct, self._right_by_batch(context, keeping)
+        gap = abs(running.float().mean().item() - batch.float().mean().item())
+        one, other = int((running & ~batch).sum()), int((~running & batch).sum())
+        p = min(1.0, 2 * at_least(max(one, other), one + other, 0.5))
+        figures = (
+            f"With running statistics {percent(running.float().mean().item())} of {len(context)} "
+            f"clean images are right, with those of the batch "
+            f"{percent(batch.float().mean().item())}"
+        )
+        if gap > self.gap and p < LEVEL:
+            end = (
+                f"{100 * gap:.0f} points apart ({chance(p)}): "
+                f"its statistics are not those of the data"
+            )
+            return Finding(name, False, f"{figures}, {end}.")
+        return Finding(name, True, f"{figures}.")
+
+    def _right_by_batch(self, context: CheckContext, keeping: list[nn.Module]) -> Tensor:
+        # No batch is smaller than self.images.
+        parts = max(1, len(context) // max(context.options.batch_size, self.images))
+        predictions = []
+        with context.opened(), torch.no_grad():
+            for module in keeping:
+                module.training = True
+            for images in context.images.chunk(parts):
+                predictions.append(context.model(images.to(context.device)).argmax(1).cpu())
+        return torch.cat(predictions) == context.labels

@@ -1,0 +1,155 @@
+"""The checks of a cell: made once, found again, and made anew where a plugin adds one."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import robench.registry as module
+from robench.base import ThreatModel
+from robench.board.plan import build_attacks
+from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.data import load_dataset
+from robench.plugins import load_plugin
+from robench.registry import checks
+from robench.runs.cell import RunContext, run_cell
+from robench.runs.check_cell import _identity, search_of, with_checks
+from robench.runs.progress import NullReporter
+from robench.runs.records import CellResult
+from robench.runs.store import RunStore
+
+DATASET = load_dataset("digits")
+
+PLUGIN = '''
+from dataclasses import dataclass
+from robench import Check, CheckContext, Finding, register_check
+
+@register_check("anything", reference="me")
+@dataclass(frozen=True)
+class Anything(Check):
+    """Passes."""
+
+    findings = ("anything",)
+
+    def run(self, context: CheckContext) -> Finding:
+        return Finding("anything", True, "{sentence}")
+'''
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_tests_register() -> Iterator[None]:
+    checks.discover()
+    before, plugins = dict(checks._entries), set(module.plugin_files)
+    yield
+    checks._entries.clear()
+    checks._entries.update(before)
+    module.plugin_files.clear()
+    module.plugin_files.update(plugins)
+
+
+def context(root: Path, **evaluation: Any) -> RunContext:
+    settings = {"attacks": ("fgsm(eps=0.1)",), "samples": 20, "check_samples": 10} | evaluation
+    return RunContext(
+        store=RunStore(root),
+        dataset=DATASET,
+        evaluation=EvaluationSpec.model_validate(settings),
+        device=torch.device("cpu"),
+        reporter=NullReporter(),
+    )
+
+
+def trained(ctx: RunContext) -> CellResult:
+    cell = Cell(
+        defense="batchnorm",
+        data=DataSpec(name="digits"),
+        data_hash=DATASET.fingerprint,
+        model=ModelSpec(width=4),
+        training=TrainingSpec(epochs=1, replays=1, eps=0.1, step_size=0.1),
+        seed=0,
+    )
+    return run_cell(cell, "batchnorm", ctx)
+
+
+def reports(root: Path) -> set[str]:
+    return {path.stem for path in root.glob("*/checks/*.json")}
+
+
+def names(cell: CellResult) -> list[str]:
+    assert cell.evidence.checks is not None
+    return [finding.check for finding in cell.evidence.checks.findings]
+
+
+def test_a_report_is_made_once_and_a_check_of_a_plugin_asks_for_another(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    cell = trained(ctx)
+    first = with_checks("batchnorm", cell, None, ctx)
+    stored = reports(tmp_path)
+    assert len(stored) == 1
+
+    def never(images: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("a stored report is not made again")
+
+    broken = nn.Module()
+    broken.forward = never  # type: ignore[method-assign]
+    assert names(with_checks("batchnorm", cell, None, ctx, broken)) == names(first)
+
+    plugin = tmp_path / "anything.py"
+    plugin.write_text(PLUGIN.format(sentence="It is fine."))
+    load_plugin(plugin)
+    more = with_checks("batchnorm", cell, None, ctx)
+    assert names(more) == [*names(first), "anything"]
+    assert len(reports(tmp_path)) == 2
+    before = reports(tmp_path)
+    plugin.write_text(PLUGIN.format(sentence="It is quite fine."))
+    with_checks("batchnorm", cell, None, ctx)
+    assert len(reports(tmp_path) - before) == 1
+
+
+def test_stored_reports_keep_their_names(tmp_path: Path) -> None:
+    ctx = context(tmp_path, without=("pools", "folding"), binarization=True)
+    made: Any = SimpleNamespace(digest="d")
+    source: Any = SimpleNamespace(
+        evidence=SimpleNamespace(manifest=SimpleNamespace(weights_hash="w"))
+    )
+    text = json.dumps(
+        {
+            "ball": ["linf", 0.1, 0.025],
+            "binarization": True,
+            "cell": "d",
+            "samples": 10,
+            "source": "w",
+            "version": 1,
+            "without": ["folding", "pools"],
+        }
+    )
+    identity = _identity(made, source, (ThreatModel("linf", 0.1), 0.025), ctx)
+    assert identity == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("attacks", "search"),
+    [
+        (("fgsm(eps=0.1)", "pgd-2(eps=0.2, step_size=0.1)"), (("linf", 0.2), 0.1)),
+        (("fgsm(eps=0.1)", "simba"), (("linf", 0.1), 0.025)),
+        (("simba",), None),
+        ((), None),
+    ],
+)
+def test_the_checks_search_what_the_ranking_attack_does(
+    attacks: tuple[str, ...], search: object
+) -> None:
+    evaluation = EvaluationSpec(attacks=attacks)
+    assert search_of(evaluation.ranking_column, build_attacks(evaluation)) == search
+
+
+def test_no_checks_are_made_where_the_board_leaves_them_out(tmp_path: Path) -> None:
+    ctx = context(tmp_path, checks=False)
+    cell = trained(ctx)
+    assert with_checks("batchnorm", cell, None, ctx) == cell
+    assert not reports(tmp_path)
