@@ -1,6 +1,9 @@
-"""Projected gradient descent (Madry, Makelov, Schmidt, Tsipras, Vladu 2018)."""
+"""Projected gradient descent (Madry, Makelov, Schmidt, Tsipras, Vladu 2018).
 
-from collections.abc import Hashable, Sequence
+:class:`_Algorithm` is what the paper prints; :class:`_Search` runs it with continuous batching.
+"""
+
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
@@ -10,8 +13,16 @@ from torch import Generator, Tensor
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.losses import Loss, fooled, input_gradient
 from robench.attack_tools.randomness import in_ball
-from robench.attack_tools.threat_models import Norm, ascent, check_radius, per_sample
+from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
+from robench.attack_tools.threat_models import (
+    Norm,
+    ascent,
+    check_radius,
+    default_step_size,
+    per_sample,
+)
 from robench.base import Adversarial, Attack, LogitsModel
+from robench.errors import UserError
 from robench.registry import register_attack
 
 
@@ -25,14 +36,14 @@ class PGD(Attack):
         eps: its radius, for images in [0, 1].
         step_size: the length of a step, in the same norm; a quarter of ``eps`` if left out.
         steps: how many of them.
-        restarts: searches from new starts; a sample's first that fools is kept, else its last.
+        restarts: searches from new starts; per sample, the first that fools is kept, else the last.
         random_start: start uniformly in the ball, not at the image.
         loss: what is climbed: cross-entropy, or the margin of the best other class.
         judge: the iterate that counts: the "last" one, as in the paper and the libraries, or
             "any" of them that fools, which ends the search of its sample.
 
     Raises:
-        ValueError: for an option out of range, or restarts that would repeat one search.
+        UserError: for an option out of range, or restarts that would repeat one search.
     """
 
     pools: ClassVar[bool] = True
@@ -49,14 +60,14 @@ class PGD(Attack):
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
         if self.step_size is None:  # a fixed one would not reach the border of a larger ball
-            object.__setattr__(self, "step_size", self.eps / 4)
+            object.__setattr__(self, "step_size", default_step_size(self.eps))
         else:
             check_radius("step_size", self.step_size, self.norm)
         for name in ("steps", "restarts"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
+                raise UserError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
         if self.restarts > 1 and not self.random_start:
-            raise ValueError(
+            raise UserError(
                 f"restarts is {self.restarts} but every search starts at the image: "
                 f"set random_start=True or restarts=1."
             )
@@ -68,7 +79,7 @@ class PGD(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Climb the loss; a forward a step, and one for each verdict that decides what follows."""
+        """Climb the loss; one forward per step and per prediction that decides what follows."""
         return self.perturb_together([self], model, images, labels, rngs)[0]
 
     def shared_work(self) -> Hashable:
@@ -88,128 +99,183 @@ class PGD(Attack):
         rngs: Sequence[Generator],
     ) -> list[Adversarial]:
         """Follow one trajectory to the largest number of steps; each attack takes its iterate."""
-        search = _Search(attacks, model, images.float(), labels, rngs)
-        search.run()
-        return [search.result(attack.steps) for attack in attacks]
+        longest = max(attacks, key=lambda attack: attack.steps)
+        algorithm = _Algorithm(longest, model, images.float(), labels, rngs)
+        found = _Search(algorithm, {attack.steps for attack in attacks}).run()
+        return [found[attack.steps] for attack in attacks]
 
 
-class _Search:
-    """The state of every sample's search; samples advance in any company and at any pace."""
+class _Algorithm:
+    """The algorithm of the paper, for the samples ``rows``; no call changes anything.
+
+    One search is::
+
+        x = start(rows)
+        for _ in range(attack.steps):
+            x, _ = step(x, rows)
+
+    and is repeated for the samples that are not ``fooled`` yet, ``attack.restarts`` times in all.
+    """
 
     def __init__(
         self,
-        attacks: Sequence[PGD],
+        attack: PGD,
         model: LogitsModel,
         images: Tensor,
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> None:
-        self.attack = max(attacks, key=lambda attack: attack.steps)
-        self.model, self.images, self.labels, self.rngs = model, images, labels, rngs
-        assert self.attack.step_size is not None  # PGD has put a quarter of eps there
-        self.climb = ascent(images, self.attack.norm, self.attack.eps, self.attack.step_size)
-        self.x = images.clone()
-        count = len(images)
-        self.taken = torch.zeros(count, dtype=torch.int64)  # steps of the present restart
-        self.restart = torch.zeros(count, dtype=torch.int64)
-        self.started = torch.full((count,), not self.attack.random_start)
-        self.parked = torch.zeros(count, dtype=torch.bool)  # seems fooled, not judged yet
-        self.cleared = torch.zeros(count, dtype=torch.bool)  # judged not to be fooled where it is
-        self.forwards = torch.zeros(count, dtype=torch.int64)
-        self.backwards = torch.zeros(count, dtype=torch.int64)
-        self.kept = {attack.steps: self._empty() for attack in attacks}
+        self.attack, self.model = attack, model
+        self.images, self.labels, self.rngs = images, labels, rngs
+        assert attack.step_size is not None  # PGD has put a quarter of eps there
+        self.climb = ascent(images, attack.norm, attack.eps, attack.step_size)
 
-    def run(self) -> None:
-        """Search until every sample is through; what looks fooled on the way is judged at once."""
-        left = torch.arange(len(self.images))
-        while len(left):
-            run_batched(self.model, left, self.advance)
-            left = self._mistaken()
+    def start(self, rows: Tensor) -> Tensor:
+        """Return points drawn uniformly from the balls around the images."""
+        rngs = [self.rngs[i] for i in rows]
+        delta = in_ball(rngs, self.images.shape[1:], self.attack.norm, self.attack.eps)
+        return (self.images[rows] + delta.to(self.images.device)).clamp(0, 1)
 
-    def advance(self, rows: Tensor) -> Tensor:
-        """Make one step of each of the samples ``rows``; return which of them are finished."""
-        attack, labels, at = self.attack, self.labels[rows], _neighbours(rows)
-        self._start(rows)
-        x = self.x[at]
-        gradient, logits = input_gradient(self.model, x, labels, attack.loss)
-        stay = torch.zeros(len(rows), dtype=torch.bool)
-        if attack.judge == "any":  # logits that come with a gradient are fast, not exact
-            wrong = logits.argmax(1).ne(labels).cpu()
-            stay = wrong & (self.taken[rows] > 0) & ~self.cleared[rows]
-        moved = self.climb(x, gradient, at)
+    def step(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the points one projected step of steepest ascent from x, and the logits at x."""
+        gradient, logits = input_gradient(self.model, x, self.labels[rows], self.attack.loss)
+        return self.climb(x, gradient, contiguous(rows)), logits
 
-        ended = ~stay & (self.taken[rows] + 1 == attack.steps)
-        again = ended & (self.restart[rows] + 1 < attack.restarts)
-        asked = again.clone()
-        if asked.any():
-            again[asked] = ~self._fooled(moved[asked.to(x.device)], rows[asked])
-        # Nothing above changes the state: where memory runs out the step is made again.
-        self.forwards[rows] += 1 + asked.long()
-        self.backwards[rows] += 1
-        self.x[at] = torch.where(per_sample(stay, x), x, moved) if stay.any() else moved
-        self.taken[rows] += (~stay).long()
-        self.parked[rows], self.cleared[rows] = stay, False
-        self._keep(rows[~stay], rows[ended & ~again])
-        fresh = rows[again]
-        self.taken[fresh], self.started[fresh] = 0, False
-        self.restart[fresh] += 1
-        return stay | (ended & ~again)
-
-    def _mistaken(self) -> Tensor:
-        """Judge the samples that stopped early; return those that are not fooled after all."""
-        parked = self.parked.nonzero().squeeze(1)
-        lost = torch.zeros(len(self.images), dtype=torch.bool)
-
-        def judge(rows: Tensor) -> Tensor:
-            lost[rows] = self._fooled(self.x[rows], rows)
-            self.forwards[rows] += 1
-            return torch.ones(len(rows), dtype=torch.bool)
-
-        run_batched(self.model, parked, judge)
-        self._keep(parked[:0], parked[lost[parked]])
-        self.parked[:] = False
-        mistaken = parked[~lost[parked]]
-        self.cleared[mistaken] = True  # they make the step that they did not make
-        return mistaken
-
-    def result(self, steps: int) -> Adversarial:
-        """Return what the search of ``steps`` steps found."""
-        images, forwards, backwards = self.kept[steps]
-        return Adversarial(images, forwards, forwards, backwards)
-
-    def _start(self, rows: Tensor) -> None:
-        """Give those of the samples that begin a search their start."""
-        new = rows[~self.started[rows]]
-        if len(new):
-            rngs = [self.rngs[i] for i in new]
-            start = in_ball(rngs, self.images.shape[1:], self.attack.norm, self.attack.eps)
-            self.x[new] = (self.images[new] + start.to(self.x.device)).clamp(0, 1)
-            self.started[new] = True
-
-    def _keep(self, rows: Tensor, finished: Tensor) -> None:
-        """Record samples for every number of steps at which they stand or before which they end.
-
-        Args:
-            rows: samples that have made a step.
-            finished: samples whose search ends here.
-        """
-        for steps, (images, forwards, backwards) in self.kept.items():
-            at, before = self.taken[rows] == steps, self.taken[finished] < steps
-            mine = torch.cat([rows[at], finished[before]])
-            images[mine] = self.x[mine]
-            forwards[mine] = self.forwards[mine]
-            backwards[mine] = self.backwards[mine]
-
-    def _fooled(self, x: Tensor, rows: Tensor) -> Tensor:
+    def fooled(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Return where the float32 prediction at x is wrong, (B,) bool on the CPU."""
         return fooled(self.model, x, self.labels[rows]).cpu()
 
-    def _empty(self) -> tuple[Tensor, Tensor, Tensor]:
-        count = torch.zeros(len(self.images), dtype=torch.int64)
-        return torch.empty_like(self.images), count, count.clone()
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where each sample's search stands.
+
+    Attributes:
+        x: the iterates.
+        taken: steps of the current restart; -1 before its start is drawn.
+        restart: how many searches have ended without fooling the model.
+        parked: it looks fooled and waits for the prediction that confirms it.
+        cleared: a prediction has found it not to be fooled where it is.
+        forwards: images of it that went forward.
+        backwards: gradients taken.
+    """
+
+    x: Tensor
+    taken: Tensor
+    restart: Tensor
+    parked: Tensor
+    cleared: Tensor
+    forwards: Tensor
+    backwards: Tensor
 
 
-def _neighbours(rows: Tensor) -> slice | Tensor:
-    """Return rows that follow one another as a slice, which copies nothing; others as they are."""
-    first, last = int(rows[0]), int(rows[-1])
-    follow = last - first + 1 == len(rows) and bool((rows[1:] > rows[:-1]).all())
-    return slice(first, last + 1) if follow else rows
+class _Search:
+    """The bookkeeping: samples advance independently of the batch they are in.
+
+    Args:
+        algorithm: with the largest number of steps.
+        numbers: of steps, after each of which the iterate is one attack's result.
+    """
+
+    def __init__(self, algorithm: _Algorithm, numbers: Collection[int]) -> None:
+        self.algorithm, self.attack = algorithm, algorithm.attack
+        images = algorithm.images
+        count = torch.zeros(len(images), dtype=torch.int64)
+        self.state = _State(
+            x=images.clone(),
+            taken=count - 1 if self.attack.random_start else count.clone(),
+            restart=count.clone(),
+            parked=count.bool(),
+            cleared=count.bool(),
+            forwards=count.clone(),
+            backwards=count.clone(),
+        )
+        self.found = {
+            steps: Adversarial(torch.empty_like(images), *(count.clone() for _ in range(3)))
+            for steps in numbers
+        }
+
+    def run(self) -> dict[int, Adversarial]:
+        """Search until every sample is finished; return the result of each number of steps."""
+        left = torch.arange(len(self.state.x))
+        while len(left):
+            run_batched(self.algorithm.model, left, self.advance)
+            left = self._confirm()
+        return self.found
+
+    def advance(self, rows: Tensor) -> Tensor:
+        """Take one step with each of the samples ``rows``; return which of them are finished."""
+        self._start(rows)
+        now = read_rows(self.state, rows)
+        x, logits = self.algorithm.step(now.x, rows)
+        parked = self._looks_fooled(now, logits, rows)
+        if parked.any():  # they stay where they are
+            x = torch.where(per_sample(parked, x), now.x, x)
+        taken = now.taken + (~parked).long()
+        ended = ~parked & (taken == self.attack.steps)
+        again, asked = self._to_repeat(now, x, ended, rows)
+        after = _State(
+            x=x,
+            taken=taken.masked_fill(again, -1),
+            restart=now.restart + again.long(),
+            parked=parked,
+            cleared=torch.zeros_like(parked),
+            forwards=now.forwards + 1 + asked.long(),
+            backwards=now.backwards + 1,
+        )
+        for steps in self.found:
+            due = (~parked & (taken == steps)).nonzero().squeeze(1)
+            self._keep(steps, rows[due], read_rows(after, due))
+        # Nothing above changes the state: where memory runs out the step is made again.
+        write_rows(self.state, rows, after)
+        return parked | (ended & ~again)
+
+    def _start(self, rows: Tensor) -> None:
+        """Draw the starts that are missing; a generator gives one only once, so they are stored."""
+        new = rows[self.state.taken[rows] < 0]
+        if len(new):
+            self.state.x[new] = self.algorithm.start(new)
+            self.state.taken[new] = 0
+
+    def _looks_fooled(self, now: _State, logits: Tensor, rows: Tensor) -> Tensor:
+        """Return which samples to park; logits that come with a gradient are fast, not exact."""
+        if self.attack.judge == "last":
+            return torch.zeros(len(rows), dtype=torch.bool)
+        wrong = logits.argmax(1).ne(self.algorithm.labels[rows]).cpu()
+        return wrong & (now.taken > 0) & ~now.cleared
+
+    def _to_repeat(
+        self, now: _State, x: Tensor, ended: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return which of the searches that have ended to restart, and which took a prediction."""
+        asked = ended & (now.restart + 1 < self.attack.restarts)
+        again = asked.clone()
+        if asked.any():
+            again[asked] = ~self.algorithm.fooled(x[asked.to(x.device)], rows[asked])
+        return again, asked
+
+    def _confirm(self) -> Tensor:
+        """Predict the samples that are parked; return those that are not fooled after all."""
+        state = self.state
+        parked = state.parked.nonzero().squeeze(1)
+        lost = torch.zeros(len(state.parked), dtype=torch.bool)
+
+        def predict(rows: Tensor) -> Tensor:
+            lost[rows] = self.algorithm.fooled(state.x[rows], rows)
+            state.forwards[rows] += 1
+            return torch.ones(len(rows), dtype=torch.bool)
+
+        run_batched(self.algorithm.model, parked, predict)
+        for steps in self.found:
+            due = parked[lost[parked] & (state.taken[parked] < steps)]
+            self._keep(steps, due, read_rows(state, due))
+        state.parked[:] = False
+        mistaken = parked[~lost[parked]]
+        state.cleared[mistaken] = True  # they make the step that they did not make
+        return mistaken
+
+    def _keep(self, steps: int, rows: Tensor, state: _State) -> None:
+        """Make the iterates of the samples ``rows`` their result of so many steps."""
+        if len(rows):
+            kept = Adversarial(state.x, state.forwards, state.forwards, state.backwards)
+            write_rows(self.found[steps], rows, kept)

@@ -1,8 +1,12 @@
-"""Simple black-box attack (Guo, Gardner, You, Wilson, Weinberger 2019), pixel and DCT basis."""
+"""Simple black-box attack (Guo, Gardner, You, Wilson, Weinberger 2019), pixel and DCT basis.
+
+:class:`_Algorithm1` is what the paper prints, :class:`_AuthorsCode` what its authors' batch code
+does; both ask :class:`_Queries`, and samples advance independently of the batch they are in.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Generator, Tensor
@@ -11,8 +15,10 @@ from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
 from robench.attack_tools.losses import log_odds, predict
 from robench.attack_tools.randomness import permutations, uniform
+from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
 from robench.attack_tools.threat_models import per_sample
 from robench.base import Adversarial, Attack, LogitsModel
+from robench.errors import UserError
 from robench.registry import register_attack
 
 
@@ -36,7 +42,7 @@ class SimBA(Attack):
             where the first did not help.
 
     Raises:
-        ValueError: for a step outside (0, 1], or max_steps or frequencies below 1.
+        UserError: for a step outside (0, 1], or max_steps or frequencies below 1.
     """
 
     reports_queries: ClassVar[bool] = True
@@ -51,13 +57,13 @@ class SimBA(Attack):
 
     def __post_init__(self) -> None:
         if not 0 < self.step <= 1:
-            raise ValueError(f"step is {self.step:g}: it must be above 0 and at most 1.")
+            raise UserError(f"step is {self.step:g}: it must be above 0 and at most 1.")
         for name in ("max_steps", "frequencies"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}: it must be 1 or more.")
+                raise UserError(f"{name} is {value}: it must be 1 or more.")
         if self.frequencies is not None and self.basis == "pixel":
-            raise ValueError("frequencies are for the basis 'dct'; leave them out with 'pixel'.")
+            raise UserError("frequencies are for the basis 'dct'; leave them out with 'pixel'.")
 
     @torch.no_grad()
     def perturb(
@@ -67,24 +73,143 @@ class SimBA(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Search every image at its own pace, a forward a direction.
+        """Search every image at its own pace, one forward per query.
 
         Queries are the directions tried, first -step, then +step if that did not help; forwards
-        add the one that judges the clean image. A direction that the clamp to [0, 1] undoes
+        add the one that evaluates the clean image. A direction that the clamp to [0, 1] undoes
         is tried and charged like any other, and never kept.
         """
-        search = _Search(self, model, images.float(), labels, rngs)
+        images = images.float()
+        queries = _Queries(self, model, images, labels, rngs)
+        search = _Algorithm1(queries) if self.mode == "paper" else _AuthorsCode(queries)
         run_batched(model, torch.arange(len(images)), search.advance)
-        none = torch.zeros_like(search.queries)
-        return Adversarial(search.current(), search.queries, search.forwards, none)
+        found, none = search.state, torch.zeros(len(images), dtype=torch.int64)
+        x = (images + found.delta).clamp(0, 1)
+        return Adversarial(x, found.queries, found.forwards, none)
 
 
-_LOOK, _MINUS, _PLUS = 0, -1, 1
-"""What the next forward of a sample is for: the image itself, or a direction with this sign."""
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where each image's search stands; all but ``delta`` on the CPU.
+
+    Attributes:
+        delta: the perturbation, not clamped.
+        score: of the image with it; -inf before the image itself has been evaluated.
+        position: in the order of directions; -1 before the image itself has been evaluated.
+        sign: of the direction that is tried next; 0 for the image itself.
+        queries: as the mode charges them.
+        forwards: queries really made, and one for the image itself.
+    """
+
+    delta: Tensor
+    score: Tensor
+    position: Tensor
+    sign: Tensor
+    queries: Tensor
+    forwards: Tensor
+
+    @classmethod
+    def initial(cls, images: Tensor) -> Self:
+        """Return the state before anything has been tried."""
+        count = torch.zeros(len(images), dtype=torch.int64)
+        return cls(
+            delta=torch.zeros_like(images),
+            score=torch.full((len(images),), -torch.inf),
+            position=count - 1,
+            sign=count.clone(),
+            queries=count.clone(),
+            forwards=count.clone(),
+        )
 
 
-class _Search:
-    """The state of every image's search."""
+class _Algorithm1:
+    """Algorithm 1 of the paper: the first sign that helps is kept."""
+
+    def __init__(self, queries: "_Queries") -> None:
+        self.queries = queries
+        self.state = _State.initial(queries.images)
+
+    def advance(self, rows: Tensor) -> Tensor:
+        """Try -step, else +step, and keep what helps; return which of ``rows`` are finished."""
+        now = read_rows(self.state, rows)
+        tried = self.queries.ask(rows, now)
+        keep = tried.helps | (now.sign == 0)
+        settled = keep | (now.sign > 0)
+        position = now.position + settled.long()
+        after = _State(
+            delta=_choose(keep, now.delta + tried.change, now.delta),
+            score=torch.where(keep, tried.score, now.score),
+            position=position,
+            sign=torch.where(settled, -1, 1),
+            queries=now.queries + now.sign.abs(),
+            forwards=now.forwards + 1,
+        )
+        write_rows(self.state, rows, after)
+        return (keep & tried.won) | (position == self.queries.max_directions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Minus:
+    """What -step did for each image: its score, -inf where it did not help, and whether it won."""
+
+    score: Tensor
+    won: Tensor
+
+
+class _AuthorsCode:
+    """The authors' batch code: both signs are tried, and the better one that helps is kept."""
+
+    def __init__(self, queries: "_Queries") -> None:
+        self.queries = queries
+        self.state = _State.initial(queries.images)
+        self.minus = _Minus(self.state.score.clone(), self.state.sign.bool())
+
+    def advance(self, rows: Tensor) -> Tensor:
+        """Try -step, then +step, and keep the better; return which of ``rows`` are finished."""
+        now, minus = read_rows(self.state, rows), read_rows(self.minus, rows)
+        tried = self.queries.ask(rows, now)
+        clean, second = now.sign == 0, now.sign > 0
+        plus_better = second & tried.helps & (tried.score > minus.score)
+        minus_better = second & ~plus_better & (minus.score > -torch.inf)
+        keep, settled = clean | plus_better, clean | second
+        position = now.position + settled.long()
+        delta = _choose(keep, now.delta + tried.change, now.delta)
+        score = torch.where(keep, tried.score, now.score)
+        after = _State(
+            delta=_choose(minus_better, now.delta - tried.change, delta),
+            score=torch.where(minus_better, minus.score, score),
+            position=position,
+            sign=torch.where(settled, -1, 1),
+            # Two are charged only where the first did not help.
+            queries=now.queries + (now.sign < 0).long() * (2 - tried.helps.long()),
+            forwards=now.forwards + 1,
+        )
+        won = (keep & tried.won) | (minus_better & minus.won)
+        helped = torch.where(tried.helps, tried.score, -torch.inf)
+        write_rows(self.minus, rows, _Minus(helped, tried.won))
+        write_rows(self.state, rows, after)
+        return won | (position == self.queries.max_directions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """What came of one query per image; all but ``change`` on the CPU.
+
+    Attributes:
+        change: the step that was tried.
+        score: after it; see :class:`_Goal`.
+        helps: the score is higher than before.
+        won: the search would be over.
+    """
+
+    change: Tensor
+    score: Tensor
+    helps: Tensor
+    won: Tensor
+
+
+class _Queries:
+    """Makes queries: the orders of directions, the model, and the score of its answers."""
 
     def __init__(
         self,
@@ -94,97 +219,57 @@ class _Search:
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> None:
-        self.attack, self.model, self.images, self.labels = attack, model, images, labels
-        self.rngs = rngs
+        self.model, self.images, self.step = model, images, attack.step
         self.basis: Basis = BASES[attack.basis](images, attack.frequencies)
-        count, device = len(images), images.device
         self.orders = _orders(attack, rngs, self.basis.size)
-        self.delta = torch.zeros_like(images)  # not clamped
-        self.score = torch.full((count,), -torch.inf, device=device)
-        self.first = self.score.clone()  # of -step, where both signs are compared
-        self.first_won = torch.zeros(count, dtype=torch.bool, device=device)
-        self.phase = torch.full((count,), _LOOK)
-        self.position = torch.zeros(count, dtype=torch.int64)
-        self.queries = torch.zeros(count, dtype=torch.int64)
-        self.forwards = torch.zeros(count, dtype=torch.int64)
-        self.targets = labels.clone()
+        self.max_directions = self.orders.shape[1]
+        self.goal = _Goal(attack.targeted, labels, rngs)
 
-    def current(self) -> Tensor:
-        """Return the images as they are now."""
-        return (self.images + self.delta).clamp(0, 1)
-
-    def advance(self, rows: Tensor) -> Tensor:
-        """Make one forward for each of the samples ``rows``; return which are finished."""
-        images, delta, phase = self.images[rows], self.delta[rows], self.phase[rows]
-        column = self.position[rows].clamp_max(self.orders.shape[1] - 1)
-        change = self.basis.directions(self.orders[rows, column]) * (
-            self.attack.step * per_sample(phase, images)
-        )
-        now, candidates = (images + delta).clamp(0, 1), (images + delta + change).clamp(0, 1)
+    def ask(self, rows: Tensor, now: _State) -> _Tried:
+        """Make the next query of each of the samples ``rows``."""
+        images = self.images[contiguous(rows)]
+        numbers = self.orders[rows, now.position.clamp_min(0)]
+        change = self.basis.directions(numbers) * (self.step * per_sample(now.sign, images))
+        x = images + now.delta
+        candidates = (x + change).clamp(0, 1)
         logits = predict(self.model, candidates)
+        score, won = self.goal.of(logits, rows)
+        # Without a change there is none to evaluate: rounding would decide, batch by batch.
+        changed = (candidates != x.clamp(0, 1)).flatten(1).any(1).cpu()
+        return _Tried(change, score, (score > now.score) & changed, won)
 
-        look = phase == _LOOK
-        if self.attack.targeted and look.any():
-            self._draw_targets(rows[look], logits.shape[1])
-        won, score = self._won(logits, rows), self._score(logits, rows)
-        # Without a change there is none to judge: rounding would decide, batch by batch.
-        changed = (candidates != now).flatten(1).any(1)
-        better = (score > self.score[rows]) & changed
-        self.forwards[rows] += 1
-        self.score[rows[look]] = score[look.to(score.device)]
-        if self.attack.mode == "paper":
-            kept, settled, lost = better, better.cpu() | (phase == _PLUS), None
-        else:
-            kept, lost = self._compared(rows, phase, score, better, won)
-            settled = phase == _PLUS
-        self.queries[rows] += self._charged(phase, better)
-        take = kept & ~look.to(kept.device)
-        self.delta[rows] = torch.where(per_sample(take, images), delta + change, delta)
-        if lost is not None:
-            back = per_sample(lost, images)  # -step after all, seen one forward ago
-            self.delta[rows] = torch.where(back, delta - change, self.delta[rows])
-            won = torch.where(lost, self.first_won[rows], won)
-            score = torch.where(lost, self.first[rows], score)
-            take = take | lost
-        self.score[rows] = torch.where(take, score, self.score[rows])
 
-        settled &= ~look
-        self.phase[rows] = torch.where(settled | look, _MINUS, _PLUS)
-        self.position[rows] += settled.long()
-        fooled = (won & (take | look.to(take.device))).cpu()
-        return fooled | (self.position[rows] == self.orders.shape[1])
+class _Goal:
+    """What a search raises and when it is over: away from the true class, or towards another."""
 
-    def _compared(
-        self, rows: Tensor, phase: Tensor, score: Tensor, better: Tensor, won: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return where +step is kept, and where -step is since +step is no better."""
-        minus, plus = (phase == _MINUS).to(score.device), (phase == _PLUS).to(score.device)
-        helped = torch.where(better, score, -torch.inf)  # what does not help is no candidate
-        first = torch.where(minus, helped, self.first[rows])
-        self.first[rows] = first
-        self.first_won[rows] = torch.where(minus, won, self.first_won[rows])
-        kept = plus & better & (score > first)
-        return kept, plus & ~kept & (first > -torch.inf)
+    def __init__(self, targeted: bool, labels: Tensor, rngs: Sequence[Generator]) -> None:
+        self.targeted, self.labels, self.rngs = targeted, labels, rngs
+        self.targets = labels.long().clone()
+        self.drawn = torch.full((len(labels),), not targeted)
 
-    def _charged(self, phase: Tensor, better: Tensor) -> Tensor:
-        """Return what a forward is charged: the image itself is free."""
-        if self.attack.mode == "paper":
-            return phase.ne(_LOOK).long()
-        return phase.eq(_MINUS).long() * (1 + (~better).long().cpu())
+    def of(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores and whether the searches are over, each (B,) on the CPU.
 
-    def _draw_targets(self, rows: Tensor, classes: int) -> None:
-        draws = uniform([self.rngs[i] for i in rows], (1,)).squeeze(1)
-        shift = 1 + (draws * (classes - 1)).long()
-        self.targets[rows] = (self.labels[rows] + shift.to(self.labels.device)) % classes
+        The score is the log-odds against the true class, or those for the target: they order
+        points as the probability does, unrounded.
+        """
+        self._draw(rows[~self.drawn[rows]], logits.shape[1])
+        targets = self.targets[rows]
+        odds, same = log_odds(logits, targets).cpu(), (logits.argmax(1) == targets).cpu()
+        return (-odds, same) if self.targeted else (odds, ~same)
 
-    def _score(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Return what is to rise; log-odds order points as the probability does, unrounded."""
-        odds = log_odds(logits, self.targets[rows])
-        return -odds if self.attack.targeted else odds
+    def _draw(self, rows: Tensor, classes: int) -> None:
+        """Draw targets for these samples; the number of classes is known from the first logits."""
+        if len(rows):
+            draws = uniform([self.rngs[i] for i in rows], (1,)).squeeze(1)
+            shift = 1 + (draws * (classes - 1)).long()
+            self.targets[rows] = (self.labels[rows] + shift.to(self.labels.device)) % classes
+            self.drawn[rows] = True
 
-    def _won(self, logits: Tensor, rows: Tensor) -> Tensor:
-        same = logits.argmax(1) == self.targets[rows]
-        return same if self.attack.targeted else ~same
+
+def _choose(which: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Return images of ``one`` where ``which``, (B,) bool, else of ``other``."""
+    return torch.where(per_sample(which, one), one, other)
 
 
 def _orders(attack: SimBA, rngs: Sequence[Generator], size: int) -> Tensor:

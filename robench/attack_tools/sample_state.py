@@ -1,0 +1,62 @@
+"""Per-sample state of a search: one row per sample, read and written a batch at a time.
+
+With continuous batching (:func:`robench.attack_tools.batching.run_batched`) the samples of a batch
+may be at different points of their searches. What a search knows of them is a dataclass of tensors
+with one row per sample. A step reads the rows of its batch, computes new ones, and writes them at
+the end::
+
+    now = read_rows(state, rows)
+    gradient, _ = input_gradient(model, now.x, labels[rows], "ce")  # may run out of memory
+    write_rows(state, rows, State(x=now.x + gradient.sign(), taken=now.taken + 1))
+
+so that a step that fails has changed nothing and can be made again with fewer samples.
+"""
+
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from torch import Tensor
+
+
+class Table(Protocol):
+    """A dataclass, every field of which is a tensor with one row per sample."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+TableT = TypeVar("TableT", bound=Table)
+
+
+def read_rows(table: TableT, rows: Tensor) -> TableT:
+    """Return the table of some samples, without a copy where their rows follow one another.
+
+    It may share memory with ``table``: do not write to it, nor use it after :func:`write_rows`.
+
+    Args:
+        table: one row per sample.
+        rows: (B,) int64 on the CPU, no sample twice.
+    """
+    at = contiguous(rows)
+    return type(table)(**{field.name: getattr(table, field.name)[at] for field in fields(table)})
+
+
+def write_rows(table: TableT, rows: Tensor, values: TableT) -> None:
+    """Overwrite the rows of some samples.
+
+    Args:
+        table: one row per sample.
+        rows: (B,) int64 on the CPU, no sample twice.
+        values: the new rows, in the order of ``rows``.
+    """
+    at = contiguous(rows)
+    for field in fields(table):
+        getattr(table, field.name)[at] = getattr(values, field.name)
+
+
+def contiguous(rows: Tensor) -> slice | Tensor:
+    """Return rows that follow one another as a slice, which copies nothing; others as they are."""
+    if not len(rows):
+        return rows
+    first, last = int(rows[0]), int(rows[-1])
+    follow = last - first + 1 == len(rows) and bool((rows[1:] > rows[:-1]).all())
+    return slice(first, last + 1) if follow else rows
