@@ -17,8 +17,8 @@ from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images, ImageStream
 from robench.kernels.fast_convs import fast_convolutions
 from robench.system.processes import Shard, this_shard
-from robench.training.free import free_replays, starting_delta
 from robench.training.meter import Meter
+from robench.training.methods.free import free_replays, starting_delta
 from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.parallel import check_shards, gather, launch, total, whole_batch
 from robench.training.resume import Epoch, TrainingFiles, load_state, save_state, write_log

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from robench.system.processes import Shard
-from robench.training.free import free_replays, starting_delta
+from robench.training.methods.free import free_replays, starting_delta
 
 
 def batch(seed: int, count: int = 4) -> tuple[Tensor, Tensor]:
