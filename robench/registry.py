@@ -1,9 +1,9 @@
 """Registries: from a name in a board to the entry that does the work.
 
 Entries come from three places: the suite's own files (``defenses/``, ``attacks/``, ...), the entry
-points ``robench.defenses``, ``robench.attacks``, ``robench.datasets`` and ``robench.backbones`` of
-installed packages, and a user's own file (:mod:`robench.plugins`). The first look-up imports the
-first two.
+points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robench.backbones`` and
+``robench.training_methods`` of installed packages, and a user's own file (:mod:`robench.plugins`).
+The first look-up imports the first two.
 """
 
 import ast
@@ -22,7 +22,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
-from robench.base import Attack, Defense
+from robench.base import Attack, Defense, TrainingMethod
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, number, parse_expression
 
@@ -222,8 +222,17 @@ defenses: Registry[Defense] = Registry("defense", "robench.defenses", "robench.d
 attacks: Registry[Attack] = Registry("attack", "robench.attacks", "robench.attacks")
 datasets: Registry[Any] = Registry("data set", "robench.data", "robench.datasets")
 backbones: Registry[nn.Module] = Registry("backbone", "robench.models.build", "robench.backbones")
+training_methods: Registry[TrainingMethod] = Registry(
+    "training method", "robench.training.methods", "robench.training_methods"
+)
 
-REGISTRIES: tuple[Registry[Any], ...] = (defenses, attacks, datasets, backbones)
+REGISTRIES: tuple[Registry[Any], ...] = (
+    defenses,
+    attacks,
+    datasets,
+    backbones,
+    training_methods,
+)
 """All of them."""
 
 plugin_files: set[str] = set()
@@ -234,6 +243,7 @@ register_attack = attacks.register
 register_attack_library = attacks.register_library
 register_dataset = datasets.register
 register_backbone = backbones.register
+register_training_method = training_methods.register
 
 
 def missing_package(entry: Entry[Any]) -> str | None:

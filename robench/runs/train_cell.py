@@ -9,7 +9,6 @@ from robench.board.specs import Cell
 from robench.data import (
     Augmentation,
     DataSet,
-    Images,
     ImageStream,
     add_label_noise,
     held_out,
@@ -18,6 +17,7 @@ from robench.data import (
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.registry import defenses
+from robench.training.data import TrainingData
 from robench.training.loop import Progress, fit
 from robench.training.resume import Epoch, TrainingFiles
 
@@ -39,7 +39,7 @@ def fit_cell(
         TrainingDivergedError: where its loss is no longer finite.
         UserError: where the data do not fit the specification, or files cannot be used.
     """
-    train, val, augmentation = training_data(cell, dataset)
+    data = training_data(cell, dataset)
     with torch.random.fork_rng():
         torch.manual_seed(cell.seed)
         model = Network.of(cell, dataset).build()
@@ -47,10 +47,7 @@ def fit_cell(
             model,
             defenses.build(cell.defense),
             cell.training,
-            train,
-            val,
-            augmentation=augmentation,
-            seed=cell.seed,
+            data,
             device=device,
             files=files,
             progress=progress,
@@ -58,9 +55,7 @@ def fit_cell(
     return model, epochs
 
 
-def training_data(
-    cell: Cell, dataset: DataSet
-) -> tuple[Images | ImageStream, Images, Augmentation]:
+def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
     """Return what a cell trains on, what it is validated on, and its augmentation.
 
     The validation part is split off first and never holds noisy labels; the subset is of the
@@ -77,10 +72,7 @@ def training_data(
     if isinstance(train, ImageStream):
         if spec.subset < 1 or spec.label_noise > 0:
             raise UserError(f"{dataset.name} is streamed: it has neither subset nor label noise.")
-        return train, val, augmentation
+        return TrainingData(train, val, augmentation, cell.seed)
     train = subset(train, spec.subset, cell.seed)
-    return (
-        add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed),
-        val,
-        augmentation,
-    )
+    train = add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed)
+    return TrainingData(train, val, augmentation, cell.seed)

@@ -15,12 +15,9 @@ from robench.base import Defense
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images
 from robench.errors import UserError
-from robench.training.loop import (
-    Progress,
-    TrainingDivergedError,
-    accuracy,
-    fit,
-)
+from robench.training.accuracy import accuracy
+from robench.training.data import TrainingData
+from robench.training.loop import Progress, TrainingDivergedError, fit
 from robench.training.resume import TrainingFiles
 
 CPU = torch.device("cpu")
@@ -65,10 +62,7 @@ def run(
         model,
         defense or Defense(),
         recipe,
-        train or stripes(70),
-        stripes(20, seed=1),
-        augmentation=Augmentation(crop_padding=1),
-        seed=seed,
+        TrainingData(train or stripes(70), stripes(20, seed=1), Augmentation(crop_padding=1), seed),
         device=CPU,
         files=files,
         progress=progress,

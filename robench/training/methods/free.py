@@ -1,18 +1,72 @@
 """Free adversarial training (Shafahi et al. 2019, "Adversarial training for free!")."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from robench.system.processes import Shard
+from robench.attack_tools.threat_models import check_radius
+from robench.base import LogitsModel, TrainingMethod, Update
+from robench.registry import register_training_method
 
-Update = Callable[[Tensor, Tensor], None]
-"""Images and labels -> one backward pass and one step of the weights."""
+
+@register_training_method("free", reference="arXiv:1904.12843")
+@dataclass(frozen=True)
+class FreeAdversarialTraining(TrainingMethod):
+    """Replay each minibatch; one backward pass serves the weights and the perturbation.
+
+    Attributes:
+        replays: how often each minibatch is shown, the paper's "m".
+        eps: radius of the Linf ball, for images in [0, 1].
+        step_size: step of the perturbation, in the same units.
+        carry_delta: start each minibatch from the perturbation that the last one left (the
+            paper's warm start), not from zeros.
+
+    Raises:
+        ValueError: for an option out of range.
+    """
+
+    replays: int = 4
+    eps: float = 8 / 255
+    step_size: float = 8 / 255
+    carry_delta: bool = False
+
+    def __post_init__(self) -> None:
+        if self.replays < 1:
+            raise ValueError(f"replays is {self.replays}: it must be 1 or more.")
+        check_radius("eps", self.eps, "linf")
+        check_radius("step_size", self.step_size, "linf")
+
+    @property
+    def steps_per_minibatch(self) -> int:
+        """Each replay takes an optimizer step."""
+        return self.replays
+
+    def train_minibatch(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        update: Update,
+        *,
+        logits: LogitsModel,
+        carried: Tensor | None,
+    ) -> Tensor | None:
+        """Replay the minibatch; the perturbation is left to the next one if it is to be carried."""
+        delta = free_replays(
+            update,
+            images,
+            labels,
+            starting_delta(carried, images),
+            replays=self.replays,
+            eps=self.eps,
+            step_size=self.step_size,
+        )
+        return delta if self.carry_delta else None
 
 
 def free_replays(
-    update: Update,
+    update: Callable[[Tensor, Tensor], None],
     images: Tensor,
     labels: Tensor,
     delta: Tensor,
@@ -47,15 +101,6 @@ def free_replays(
     return delta
 
 
-def starting_delta(carried: Tensor | None, images: Tensor, whole: int, shard: Shard) -> Tensor:
-    """Return zeros, or this process's part of what the last minibatch left.
-
-    Args:
-        carried: the perturbation of the last whole minibatch, of all processes.
-        images: those of this process.
-        whole: images of the minibatch in all processes; a short last one takes the first of them.
-        shard: which process this is.
-    """
-    if carried is None:
-        return torch.zeros_like(images)
-    return shard.of(carried[:whole])
+def starting_delta(carried: Tensor | None, images: Tensor) -> Tensor:
+    """Return what the last minibatch left for these images, or zeros where it left nothing."""
+    return torch.zeros_like(images) if carried is None else carried
