@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 
 from robench.board.paper import OTHER_COLUMNS, Paper
-from robench.board.recipes import recipe_for
+from robench.board.recipes import join_hashes, recipe_for
 from robench.board.specs import (
     Cell,
     DataSpec,
@@ -17,7 +17,7 @@ from robench.board.specs import (
 )
 from robench.errors import UserError, did_you_mean
 from robench.expressions import LARGEST_SEED, parse_expression
-from robench.registry import attacks, defenses
+from robench.registry import attacks, defenses, training_methods
 
 
 class RowSpec(Spec):
@@ -144,15 +144,17 @@ class Board(Spec):
             data_hash: the fingerprint of its images and labels.
             plugin_hash: identity of the user's file that the defense comes from.
         """
+        recipe = self._recipe(arm)
+        code = join_hashes(plugin_hash, training_methods.plugin_hash(recipe.method))
         return [
             Cell(
                 defense=str(parse_expression(arm.defense)),
                 data=self.data_of(arm).model_copy(update={"name": data_name}),
                 data_hash=data_hash,
                 model=arm.model or self.model,
-                training=self._recipe(arm),
+                training=recipe,
                 seed=seed,
-                plugin_hash=plugin_hash,
+                plugin_hash=code,
             )
             for seed in self.seeds
         ]
