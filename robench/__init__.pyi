@@ -2,6 +2,7 @@ from .base import Adversarial as Adversarial
 from .base import Attack as Attack
 from .base import Defense as Defense
 from .base import LogitsModel as LogitsModel
+from .base import TrainingMethod as TrainingMethod
 from .commands.train import train as train
 from .data import DataSet as DataSet
 from .data import load_dataset as load_dataset
@@ -20,3 +21,4 @@ from .registry import register_attack as register_attack
 from .registry import register_backbone as register_backbone
 from .registry import register_dataset as register_dataset
 from .registry import register_defense as register_defense
+from .registry import register_training_method as register_training_method
