@@ -16,8 +16,9 @@ from robench.attack_tools.libraries import (
 from robench.attack_tools.threat_models import default_step_size
 from robench.attack_tools.victims import class_count
 from robench.base import Attack, ThreatModel
+from robench.entries import Entry
 from robench.errors import UserError, did_you_mean
-from robench.registry import Entry, register_attack_library
+from robench.registry import register_attack_library
 
 NOT_ATTACKS_OF_ONE_BATCH = ("LGV", "MultiAttack")
 """What needs a data loader or other attacks to be built."""

@@ -29,6 +29,7 @@ from robench.registry import defenses
 from robench.system.devices import has_bf16
 from robench.system.files import write_text
 from robench.system.memory import keep_freed_memory
+from robench.training.data import TrainingData
 from robench.training.loop import fit
 
 AUGMENTATION = Augmentation(crop_padding=4, flip=True)
@@ -50,8 +51,8 @@ def ours(
     """Return the seconds of the second epoch of two."""
     defense = defenses.build(name)
     rows = fit(
-        network(defense, dataset, arguments.width), defense, recipe(precision, arguments), images,
-        images.take(torch.arange(0)), augmentation=AUGMENTATION, seed=0,
+        network(defense, dataset, arguments.width), defense, recipe(precision, arguments),
+        TrainingData(images, images.take(torch.arange(0)), AUGMENTATION, seed=0),
         device=torch.device(arguments.device),
     )  # fmt: skip
     return rows[-1].seconds

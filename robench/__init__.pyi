@@ -4,6 +4,7 @@ from .base import Defense as Defense
 from .base import LogitsModel as LogitsModel
 from .base import Stem as Stem
 from .base import ThreatModel as ThreatModel
+from .base import TrainingMethod as TrainingMethod
 from .checks import Check as Check
 from .checks import CheckContext as CheckContext
 from .checks import Finding as Finding
@@ -35,3 +36,4 @@ from .registry import register_backbone as register_backbone
 from .registry import register_check as register_check
 from .registry import register_dataset as register_dataset
 from .registry import register_defense as register_defense
+from .registry import register_training_method as register_training_method

@@ -1,9 +1,9 @@
 """Registries: from a name in a board to the entry that does the work.
 
 Entries come from three places: the suite's own files (``defenses/``, ``attacks/``, ...), the entry
-points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robench.backbones`` and
-``robench.checks`` of installed packages, and a user's own file (:mod:`robench.plugins`). The first
-look-up imports the first two.
+points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robench.backbones``,
+``robench.checks``, ``robench.training_methods`` of installed packages, and a user's own file
+(:mod:`robench.plugins`). The first look-up imports the first two.
 """
 
 import ast
@@ -14,45 +14,20 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
-from robench.base import Attack, Defense
+from robench.base import Attack, Defense, TrainingMethod
+from robench.entries import Entry, Library, missing_package
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
 from robench.signatures import build_checked, option_names
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Entry(Generic[T]):
-    """A registered name: how to build it and where it comes from."""
-
-    name: str
-    build: Callable[..., T]
-    summary: str
-    reference: str
-    file: str
-
-
-class Library(Protocol[T]):
-    """Another library's things, named ``prefix:NAME``."""
-
-    def names(self) -> list[str]:
-        """Return the names, without the prefix."""
-
-    def entry(self, name: str) -> Entry[T]:
-        """Return an entry by its name without the prefix.
-
-        Raises:
-            UserError: where there is none of that name.
-        """
 
 
 class Registry(Generic[T]):
@@ -253,8 +228,18 @@ backbones: Registry[nn.Module] = Registry(
 )
 # Of robench.checks.Check, which is built upon the registries of attacks.
 checks: Registry[Any] = Registry("check", "robench.checks.entries", "robench.checks")
+training_methods: Registry[TrainingMethod] = Registry(
+    "training method", "robench.training.methods", "robench.training_methods"
+)
 
-REGISTRIES: tuple[Registry[Any], ...] = (defenses, attacks, datasets, backbones, checks)
+REGISTRIES: tuple[Registry[Any], ...] = (
+    defenses,
+    attacks,
+    datasets,
+    backbones,
+    checks,
+    training_methods,
+)
 """All of them."""
 
 plugin_files: set[str] = set()
@@ -266,18 +251,7 @@ register_attack_library = attacks.register_library
 register_dataset = datasets.register
 register_backbone = backbones.register
 register_check = checks.register
-
-
-def missing_package(entry: Entry[Any]) -> str | None:
-    """Return the optional package that an entry needs and that is not installed, or None."""
-    package = str(getattr(entry.build, "requires", ""))
-    if not package:
-        return None
-    try:
-        distribution(package)
-    except PackageNotFoundError:
-        return package
-    return None
+register_training_method = training_methods.register
 
 
 def _file_of(target: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import robench.registry as module
+from robench import entries
 from robench.base import Defense
 from robench.errors import UserError
 from robench.plugins import load_plugin
@@ -206,7 +207,7 @@ def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
     def none_installed(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(module, "distribution", none_installed)
+    monkeypatch.setattr(entries, "distribution", none_installed)
     assert "aoc" in defenses
     assert "needs orthogonium (not installed)" in facts(defenses.get("aoc"))
     with pytest.raises(UserError, match=r"needs the package orthogonium, .* pip install"):

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from robench.base import Attack, Defense
 from robench.board.board import Board, RowSpec
-from robench.board.recipes import recipe_for
+from robench.board.recipes import join_hashes, recipe_for
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec, explain
 from robench.errors import UserError, did_you_mean
 from robench.expressions import parse_expression
-from robench.registry import attacks, backbones, defenses
+from robench.registry import attacks, backbones, defenses, training_methods
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ class PlannedRow:
             data_name: the data set's name in tables (never a path).
             data_hash: the fingerprint of its images and labels.
         """
+        code = join_hashes(
+            defenses.plugin_hash(self.spec.defense),
+            training_methods.plugin_hash(self.recipe.method),
+            backbones.plugin_hash(self.model.name),
+        )
         return [
             Cell(
                 defense=str(parse_expression(self.spec.defense)),
@@ -53,7 +58,7 @@ class PlannedRow:
                 model=self.model,
                 training=self.recipe,
                 seed=seed,
-                plugin_hash=defenses.plugin_hash(self.spec.defense),
+                plugin_hash=code,
             )
             for seed in seeds
         ]

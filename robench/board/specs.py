@@ -17,11 +17,15 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
+from robench.base import TrainingMethod
 from robench.errors import UserError, did_you_mean
-from robench.expressions import number
+from robench.expressions import number, parse_expression
+from robench.registry import training_methods
 
 SPEC_VERSION = 1
 """Part of every cell's identity; raised when the same specification comes to mean other work."""
@@ -86,10 +90,21 @@ class ModelSpec(Spec):
     stem: Literal["cifar", "half", "imagenet"] = "cifar"
 
 
-class TrainingSpec(Spec):
-    """The recipe. The defaults are the paper's free adversarial training."""
+PUBLISHED = {"published": True}
+"""Validation context for what was published: it may be of plugins that are not loaded here."""
 
-    method: Literal["free", "standard"] = "free"
+METHOD_OPTIONS = ("replays", "eps", "step_size", "carry_delta")
+"""Keys of the recipe that are handed to the training method, where it has such options."""
+
+
+class TrainingSpec(Spec):
+    """The recipe. The defaults are the paper's free adversarial training.
+
+    ``method`` names a registered training method, with options of its own where it has any:
+    ``"free(replays=8)"``.
+    """
+
+    method: str = "free"
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(128, ge=2)
     lr: float = Field(0.1, gt=0)
@@ -102,6 +117,27 @@ class TrainingSpec(Spec):
     eps: PixelUnits = 8 / 255
     step_size: PixelUnits = 8 / 255
     carry_delta: bool = False
+
+    @field_validator("method")
+    @classmethod
+    def _method_is_registered(cls, method: str, info: ValidationInfo) -> str:
+        if info.context == PUBLISHED:
+            return method
+        usual = {key: cls.model_fields[key].default for key in METHOD_OPTIONS}
+        try:
+            training_methods.build(method, usual)
+            return str(parse_expression(method))
+        except UserError as error:  # as a value error, so that pydantic adds the key
+            raise ValueError(str(error)) from None
+
+    def build_method(self) -> TrainingMethod:
+        """Return the training method, with the recipe's values for options that it leaves out.
+
+        Raises:
+            UserError: where it is not registered here, or refuses a value.
+        """
+        values = {key: getattr(self, key) for key in METHOD_OPTIONS}
+        return training_methods.build(self.method, values)
 
 
 class EvaluationSpec(Spec):

@@ -32,7 +32,7 @@ def list_entries(
     from robench import registry
     from robench.board.loading import read_board, shipped_boards
     from robench.cli.tables import defenses_table, entries_table
-    from robench.registry import Entry
+    from robench.entries import Entry
 
     console, _ = prepare("cpu", plugin)
     if kind is Kind.defenses:

@@ -12,6 +12,7 @@ from robench.data import DataSet, held_out, load_dataset
 from robench.models.build import apply_defense, build_model
 from robench.registry import defenses
 from robench.system.devices import choose_device
+from robench.training.data import TrainingData
 from robench.training.loop import fit
 
 
@@ -42,7 +43,7 @@ def train(
         seed: of weights, split, order and augmentation.
         device: ``auto``, ``cpu``, ``cuda``, ...
         recipe: fields of :class:`robench.board.board.TrainingSpec`, e.g. ``epochs=10``,
-            ``eps="8/255"``, ``method="standard"``.
+            ``eps="8/255"``, ``method="standard"``, ``method="free(replays=8)"``.
 
     Returns:
         The trained network, images in [0, 1] -> logits, in eval mode.
@@ -77,10 +78,7 @@ def train(
             network,
             arm,
             spec,
-            train_images,
-            val,
-            augmentation=dataset.augmentation,
-            seed=seed,
+            TrainingData(train_images, val, dataset.augmentation, seed),
             device=chosen,
         )
     return network

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from robench.board.specs import Cell, TrainingSpec
+from robench.errors import UserError
 from robench.runs.records import BoardResult
 from robench.system.figures import save_figure
 
@@ -43,12 +44,19 @@ def training_curves(result: BoardResult) -> pd.DataFrame:
 
 
 def _steps(recipe: TrainingSpec, epoch: Mapping[str, float | None]) -> float:
-    """Return the optimizer steps of an epoch; nan where its log does not say how many images."""
+    """Return the optimizer steps of an epoch.
+
+    It is nan where the log does not say how many images there were, or the training method is of a
+    plugin that is not loaded.
+    """
     images = (epoch.get("images_per_second") or math.nan) * (epoch.get("seconds") or math.nan)
     if math.isnan(images):
         return math.nan
-    replays = recipe.replays if recipe.method == "free" else 1
-    return replays * math.ceil(round(images) / recipe.batch_size)
+    try:
+        steps = recipe.build_method().steps_per_minibatch
+    except UserError:
+        return math.nan
+    return steps * math.ceil(round(images) / recipe.batch_size)
 
 
 def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from robench.board.board import Board
-from robench.board.specs import Spec, explain
+from robench.board.specs import PUBLISHED, Spec, explain
 from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.columns import SCHEMA
@@ -203,7 +203,7 @@ def _result(file: CellFile, folder: Path, columns: Iterable[str]) -> CellResult:
 
 def _read(path: Path, form: type[Form]) -> Form:
     try:
-        return form.model_validate(read_json(path))
+        return form.model_validate(read_json(path), context=PUBLISHED)
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, form)}") from None
 

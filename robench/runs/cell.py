@@ -18,7 +18,6 @@ from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
 from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import Network, load_weights, save_weights
-from robench.progress import Progress
 from robench.registry import attacks
 from robench.runs.progress import ProgressReporter
 from robench.runs.records import (
@@ -33,7 +32,6 @@ from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, tell
 from robench.system.files import read_json, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
-from robench.training.loop import Progress as TrainingProgress
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 
@@ -97,12 +95,6 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
         return _result(cell, folder, ctx)
 
 
-def _snapshot(now: TrainingProgress) -> Progress:
-    done, total = now.epoch * now.batches + now.batch, now.epochs * now.batches
-    note = f"epoch {now.epoch + 1}/{now.epochs}, accuracy {now.accuracy:.1%}"
-    return Progress("training", done, total, "batches", note)
-
-
 def _is_stored(
     name: str, stored: Mapping[str, object], folder: CellFolder, ctx: RunContext
 ) -> bool:
@@ -140,10 +132,6 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
 
     A training that diverges leaves a note of it in the place of weights.
     """
-
-    def report(now: TrainingProgress) -> None:
-        ctx.reporter.update(_snapshot(now))
-
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
     tell(Train(cell, files))
     try:
@@ -152,7 +140,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
             ctx.dataset,
             ctx.device,
             files=files,
-            progress=report,
+            progress=ctx.reporter.update,
         )
     except TrainingDivergedError as diverged:
         note = {"reason": str(diverged), "version": code_version()}

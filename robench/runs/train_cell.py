@@ -1,7 +1,5 @@
 """What a cell trains on, and its training: all of its specification, nothing of the store."""
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 
@@ -9,7 +7,6 @@ from robench.board.specs import Cell
 from robench.data import (
     Augmentation,
     DataSet,
-    Images,
     ImageStream,
     add_label_noise,
     held_out,
@@ -17,8 +14,10 @@ from robench.data import (
 )
 from robench.errors import UserError
 from robench.models.checkpoint import Network
+from robench.progress import ProgressCallback, ignore_progress
 from robench.registry import defenses
-from robench.training.loop import Progress, fit
+from robench.training.data import TrainingData
+from robench.training.loop import fit
 from robench.training.resume import Epoch, TrainingFiles
 
 
@@ -28,7 +27,7 @@ def fit_cell(
     device: torch.device,
     *,
     files: TrainingFiles | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: ProgressCallback = ignore_progress,
 ) -> tuple[nn.Module, list[Epoch]]:
     """Train a cell's network from where ``files`` stand; the seed of torch stays what it was.
 
@@ -39,7 +38,7 @@ def fit_cell(
         TrainingDivergedError: where its loss is no longer finite.
         UserError: where the data do not fit the specification, or files cannot be used.
     """
-    train, val, augmentation = training_data(cell, dataset)
+    data = training_data(cell, dataset)
     with torch.random.fork_rng():
         torch.manual_seed(cell.seed)
         model = Network.of(cell, dataset).build()
@@ -47,10 +46,7 @@ def fit_cell(
             model,
             defenses.build(cell.defense),
             cell.training,
-            train,
-            val,
-            augmentation=augmentation,
-            seed=cell.seed,
+            data,
             device=device,
             files=files,
             progress=progress,
@@ -58,9 +54,7 @@ def fit_cell(
     return model, epochs
 
 
-def training_data(
-    cell: Cell, dataset: DataSet
-) -> tuple[Images | ImageStream, Images, Augmentation]:
+def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
     """Return what a cell trains on, what it is validated on, and its augmentation.
 
     The validation part is split off first and never holds noisy labels; the subset is of the
@@ -77,10 +71,7 @@ def training_data(
     if isinstance(train, ImageStream):
         if spec.subset < 1 or spec.label_noise > 0:
             raise UserError(f"{dataset.name} is streamed: it has neither subset nor label noise.")
-        return train, val, augmentation
+        return TrainingData(train, val, augmentation, cell.seed)
     train = subset(train, spec.subset, cell.seed)
-    return (
-        add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed),
-        val,
-        augmentation,
-    )
+    train = add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed)
+    return TrainingData(train, val, augmentation, cell.seed)

@@ -3,24 +3,24 @@
 import logging
 import math
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.base import Defense
+from robench.base import Defense, TrainingLoss
 from robench.board.specs import TrainingSpec
-from robench.data import Augmentation, Images, ImageStream
+from robench.errors import UserError
 from robench.kernels.fast_convs import fast_convolutions
-from robench.system.processes import Shard, this_shard
-from robench.training.free import free_replays, starting_delta
+from robench.progress import Progress, ProgressCallback, ignore_progress
+from robench.system.processes import this_shard
+from robench.training.accuracy import shared_accuracy
+from robench.training.data import TrainingData
 from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides
-from robench.training.parallel import check_shards, gather, launch, total, whole_batch
+from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
 from robench.training.resume import Epoch, TrainingFiles, load_state, save_state, write_log
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
@@ -33,31 +33,17 @@ class TrainingDivergedError(Exception):
     """The loss is no longer finite."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands, told a few times a second."""
-
-    epoch: int
-    epochs: int
-    batch: int
-    batches: int
-    accuracy: float
-
-
 # On CUDA, of convolution algorithms only those that give the same bits every time.
 @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 def fit(
     model: nn.Module,
     defense: Defense,
     recipe: TrainingSpec,
-    train: Images | ImageStream,
-    val: Images,
+    data: TrainingData,
     *,
-    augmentation: Augmentation,
-    seed: int,
     device: torch.device,
     files: TrainingFiles | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: ProgressCallback = ignore_progress,
 ) -> list[Epoch]:
     """Train ``model`` in place and leave it in eval mode; resumes where ``files`` say it stood.
 
@@ -72,168 +58,199 @@ def fit(
     Args:
         model: images in [0, 1] -> logits.
         defense: supplies the penalty and the hooks around each step.
-        recipe: epochs, optimizer, schedule and the (free) adversarial settings.
-        train: the images to train on.
-        val: the images of ``val_accuracy``; may be empty.
-        augmentation: what is done to each training batch.
-        seed: of shuffling, augmentation and dropout.
+        recipe: epochs, optimizer, schedule and the training method with its settings.
+        data: images, augmentation and seed.
         device: where to train.
         files: log and checkpoint, written after each epoch; None keeps everything in memory.
-        progress: told a few times a second.
+        progress: called a few times per second.
 
     Raises:
         TrainingDivergedError: when the loss of an epoch is not finite.
-        UserError: where the checkpoint cannot be read or the files not written, or a batch has
-            fewer images than there are processes.
+        UserError: where the checkpoint cannot be read or the files not written, a batch has
+            fewer images than there are processes, or the training method does not do what it
+            declares.
     """
     shard = this_shard()
     fabric = launch(device, recipe.precision)
-    batches = train.batch_count(recipe.batch_size)
-    check_shards(len(train), recipe.batch_size, batches, shard)
+    batches = data.train.batch_count(recipe.batch_size)
+    check_shards(len(data.train), recipe.batch_size, batches, shard)
     with (
         synced_norms(model, fabric.device) if shard.count > 1 else nullcontext(),
         fast_convolutions(model),
     ):
-        return _fit(
-            fabric, shard, model, defense, recipe, train, val, augmentation, seed, files, progress
+        return Trainer(model, defense, recipe, data, fabric, files, progress).run()
+
+
+class Trainer:
+    """One training of one model, from the epoch at which its files stand.
+
+    The training proper is :meth:`train_minibatch` and :meth:`update`; everything else prepares
+    them or keeps account of them. The arguments are those of :func:`fit`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        defense: Defense,
+        recipe: TrainingSpec,
+        data: TrainingData,
+        fabric: Fabric,
+        files: TrainingFiles | None,
+        progress: ProgressCallback,
+    ) -> None:
+        self.model, self.defense, self.recipe, self.data = model, defense, recipe, data
+        self.fabric, self.files, self.progress = fabric, files, progress
+        self.shard = this_shard()
+        self.method = recipe.build_method()
+        self.batches = data.train.batch_count(recipe.batch_size)
+        self.rows: list[Epoch] = []
+        self.carried: Tensor | None = None  # of all processes, for the next minibatch
+        self.share = 1.0  # how many times the mean share of a process its part of a minibatch is
+        self.steps = self.forwards = 0  # made for a minibatch
+        self.set_up()
+        self.resume()
+        self.network, self.stepper = fabric.setup(model, self.optimizer)
+        self.meter = Meter(fabric.device)
+
+    def run(self) -> list[Epoch]:
+        """Train the epochs that are left and return the log of all."""
+        for epoch in range(len(self.rows), self.recipe.epochs):
+            self.train_epoch(epoch)
+            self.save()
+        self.model.eval()
+        return self.rows
+
+    def set_up(self) -> None:
+        """Place the model; make its optimizer and schedule."""
+        recipe, method, device = self.recipe, self.method, self.fabric.device
+        self.model.to(device).to(memory_format=torch.channels_last)
+        if recipe.precision == "bf16" and device.type == "cpu":
+            refuse_one_pixel_strides(self.model, self.data.two_images(device))
+        minibatches = recipe.epochs * self.batches
+        self.defense.before_training(self.model, minibatches * method.forwards_per_minibatch)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
         )
+        steps_per_epoch = self.batches * method.steps_per_minibatch
+        self.scheduler = schedule(self.optimizer, recipe, steps_per_epoch)
 
+    def resume(self) -> None:
+        """Go back to the state of the last epoch that was saved, if there is one."""
+        if not self.files or not self.fabric.broadcast(self.files.checkpoint.exists()):
+            return
+        state = load_state(self.files.checkpoint, self.fabric.device)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.rows = [Epoch(**row) for row in state["rows"]]
+        self.carried = state["delta"]
+        if self.fabric.is_global_zero:  # the log may have missed the last epoch
+            write_log(self.files, self.rows)
 
-def _fit(
-    fabric: Fabric,
-    shard: Shard,
-    model: nn.Module,
-    defense: Defense,
-    recipe: TrainingSpec,
-    train: Images | ImageStream,
-    val: Images,
-    augmentation: Augmentation,
-    seed: int,
-    files: TrainingFiles | None,
-    progress: Callable[[Progress], None],
-) -> list[Epoch]:
-    device = fabric.device
-    model.to(device).to(memory_format=torch.channels_last)
-    if recipe.precision == "bf16" and device.type == "cpu":
-        some = train.batches(
-            2, generator=torch.Generator().manual_seed(0), augmentation=augmentation, device=device
-        )
-        refuse_one_pixel_strides(model, next(iter(some))[0])
-    batches = train.batch_count(recipe.batch_size)
-    replays = recipe.replays if recipe.method == "free" else 1
-    defense.before_training(model, recipe.epochs * batches * replays)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    scheduler = schedule(optimizer, recipe, batches * replays)
-    rows: list[Epoch] = []
-    carried: Tensor | None = None
-    if files and fabric.broadcast(files.checkpoint.exists()):
-        state = load_state(files.checkpoint, device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        rows = [Epoch(**row) for row in state["rows"]]
-        if fabric.is_global_zero:  # the log may have missed the last epoch
-            write_log(files, rows)
-        carried = state["delta"]
-    network, stepper = fabric.setup(model, optimizer)
-    meter = Meter(device)
-    share = 1.0  # how many times the mean share of a process this part of the batch is
-
-    def update(images: Tensor, labels: Tensor) -> None:
-        logits = network(images)
-        loss = F.cross_entropy(logits.float(), labels)
-        penalty = defense.penalty(model)
-        stepper.zero_grad()
-        fabric.backward(share * loss if penalty is None else share * loss + penalty)
-        stepper.step()
-        scheduler.step()
-        defense.after_step(model)
-        meter.add(loss, logits, labels)
-
-    for epoch in range(len(rows), recipe.epochs):
-        generator = seed_epoch(seed, epoch)
-        model.train()
-        meter.reset()
-        start = last_told = time.perf_counter()
-        lr = optimizer.param_groups[0]["lr"]
-        pairs = train.batches(
-            recipe.batch_size,
-            generator=generator,
-            augmentation=augmentation,
-            device=device,
-            shard=shard,
-        )
+    def train_epoch(self, epoch: int) -> None:
+        """Train on every minibatch once and log it; ``epoch`` counts from 0."""
+        self.model.train()
+        self.meter.reset()
+        start = reported = time.perf_counter()
+        lr = self.optimizer.param_groups[0]["lr"]
+        pairs = self.data.minibatches(epoch, self.recipe.batch_size, self.fabric.device, self.shard)
         for count, (images, labels) in enumerate(pairs, start=1):
-            images = images.contiguous(memory_format=torch.channels_last)
-            whole = whole_batch(len(train), recipe.batch_size, count - 1)
-            share = len(labels) * shard.count / whole
-            if recipe.method == "standard":
-                update(images, labels)
-            else:
-                delta = free_replays(
-                    update,
-                    images,
-                    labels,
-                    starting_delta(carried, images, whole, shard),
-                    replays=recipe.replays,
-                    eps=recipe.eps,
-                    step_size=recipe.step_size,
-                )
-                if recipe.carry_delta and whole == recipe.batch_size:
-                    carried = gather(fabric, delta, shard)
-            if time.perf_counter() - last_told > 0.2 or count == batches:
-                last_told = time.perf_counter()
-                progress(Progress(epoch, recipe.epochs, count, batches, meter.accuracy()))
-        seconds = time.perf_counter() - start
-        meter.add_others(fabric)
-        if not math.isfinite(meter.loss()):
+            self.train_minibatch(count - 1, images, labels)
+            if time.perf_counter() - reported > 0.2 or count == self.batches:
+                reported = time.perf_counter()
+                self.report(epoch, count)
+        self.end_epoch(epoch, lr, time.perf_counter() - start)
+
+    def report(self, epoch: int, count: int) -> None:
+        """Report the epoch's accuracy after ``count`` of its minibatches."""
+        epochs, accuracy = self.recipe.epochs, self.meter.accuracy()
+        done, total = epoch * self.batches + count, epochs * self.batches
+        note = f"epoch {epoch + 1}/{epochs}, accuracy {accuracy:.1%}"
+        self.progress(Progress("training", done, total, "batches", note))
+
+    def train_minibatch(self, index: int, images: Tensor, labels: Tensor) -> None:
+        """Hand a minibatch to the training method, with what the one before left for it."""
+        whole = whole_batch(len(self.data.train), self.recipe.batch_size, index)
+        self.share = len(labels) * self.shard.count / whole
+        self.steps = self.forwards = 0
+        left = self.method.train_minibatch(
+            images.contiguous(memory_format=torch.channels_last),
+            labels,
+            self.update,
+            logits=self.logits,
+            carried=part_of(self.carried, whole, self.shard),
+        )
+        self.check_declared_work()
+        if whole == self.recipe.batch_size:  # what a short last one leaves would not be enough
+            self.carried = None if left is None else gather(self.fabric, left, self.shard)
+
+    def update(self, images: Tensor, labels: Tensor, loss: TrainingLoss = F.cross_entropy) -> None:
+        """Take one optimizer step on images and labels, the defense's hooks included."""
+        logits = self.network(images)
+        value = loss(logits.float(), labels)
+        penalty = self.defense.penalty(self.model)
+        self.stepper.zero_grad()
+        weighted = self.share * value
+        self.fabric.backward(weighted if penalty is None else weighted + penalty)
+        self.stepper.step()
+        self.scheduler.step()
+        self.defense.after_step(self.model)
+        self.meter.add(value, logits, labels)
+        self.steps += 1
+        self.forwards += 1
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return float32 logits of the network in training mode, without a step."""
+        self.forwards += 1
+        with self.fabric.autocast():
+            logits: Tensor = self.model(images)
+        return logits.float()
+
+    def check_declared_work(self) -> None:
+        """Refuse a method that declares other work: schedule and defenses were told of that.
+
+        Raises:
+            UserError: naming the method and both counts.
+        """
+        method = self.method
+        made = (self.steps, self.forwards)
+        declared = (method.steps_per_minibatch, method.forwards_per_minibatch)
+        if made != declared:
+            raise UserError(
+                f"training method '{self.recipe.method}' took {made[0]} optimizer step(s) in "
+                f"{made[1]} forward(s) for a minibatch but declares {declared[0]} in "
+                f"{declared[1]}; correct its steps_per_minibatch or forwards_per_minibatch."
+            )
+
+    def end_epoch(self, epoch: int, lr: float, seconds: float) -> None:
+        """Add up what all processes saw, validate, and add a row to the log.
+
+        Raises:
+            TrainingDivergedError: where the loss is not finite.
+        """
+        self.meter.add_others(self.fabric)
+        if not math.isfinite(self.meter.loss()):
             raise TrainingDivergedError(f"the loss is not finite after epoch {epoch + 1}")
-        rows.append(
+        images = min(len(self.data.train), self.batches * self.recipe.batch_size)
+        val_accuracy = shared_accuracy(self.fabric, self.shard, self.model, self.data.val)
+        self.rows.append(
             Epoch(
-                epoch + 1,
-                lr,
-                meter.loss(),
-                meter.accuracy(),
-                _val_accuracy(fabric, shard, model, val),
-                seconds,
-                meter.seen / replays / seconds,
+                epoch=epoch + 1,
+                lr=lr,
+                train_loss=self.meter.loss(),
+                train_accuracy=self.meter.accuracy(),
+                val_accuracy=val_accuracy,
+                seconds=seconds,
+                images_per_second=images / seconds,
             )
         )
-        if files and fabric.is_global_zero:
-            save_state(files, model, optimizer, scheduler, rows, carried)
-    model.eval()
-    return rows
 
-
-def accuracy(model: nn.Module, images: Images, device: torch.device) -> float:
-    """Return the clean accuracy in [0, 1] in eval mode and float32; nan for no images."""
-    return _right(model, images, device) / len(images) if len(images) else math.nan
-
-
-def _val_accuracy(fabric: Fabric, shard: Shard, model: nn.Module, val: Images) -> float:
-    if shard.count == 1 or not len(val):
-        return accuracy(model, val, fabric.device)
-    mine = val.take(shard.of(torch.arange(len(val))))
-    right = torch.tensor(_right(model, mine, fabric.device), device=fabric.device)
-    return int(total(fabric, right)) / len(val)
-
-
-def _right(model: nn.Module, images: Images, device: torch.device) -> int:
-    model.eval()
-    with torch.no_grad():
-        return sum(
-            int((model(batch).argmax(1) == labels).sum())
-            for batch, labels in images.batches(500, device=device)
-        )
-
-
-def seed_epoch(seed: int, epoch: int) -> torch.Generator:
-    """Seed torch for an epoch (dropout) and return the generator of its batches."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-    return generator
+    def save(self) -> None:
+        """Write the log and the state from which training can go on."""
+        if self.files and self.fabric.is_global_zero:
+            save_state(
+                self.files, self.model, self.optimizer, self.scheduler, self.rows, self.carried
+            )

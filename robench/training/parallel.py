@@ -72,6 +72,17 @@ def gather(fabric: Fabric, rows: Tensor, shard: Shard) -> Tensor:
     return torch.cat([each[:size] for each, size in zip(parts, counts, strict=True)])
 
 
+def part_of(carried: Tensor | None, whole: int, shard: Shard) -> Tensor | None:
+    """Return this process's part of what the last minibatch left; None where it left nothing.
+
+    Args:
+        carried: a row per image of the last whole minibatch, of all processes.
+        whole: images of the minibatch in all processes; a short last one takes the first rows.
+        shard: which process this is.
+    """
+    return None if carried is None else shard.of(carried[:whole])
+
+
 def whole_batch(images: int, batch_size: int, index: int) -> int:
     """Return how many images a batch has in all processes together; ``index`` counts from 0."""
     return min(batch_size, images - index * batch_size)

@@ -44,7 +44,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     scheduler: Any,
     rows: list[Epoch],
-    delta: Tensor | None,
+    carried: Tensor | None,
 ) -> None:
     """Write the log and all that the next epoch depends on.
 
@@ -57,7 +57,7 @@ def save_state(
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
         "rows": [asdict(row) for row in rows],
-        "delta": delta,
+        "delta": carried,  # stored under the name of what the first method carried
     }
     torch.save(state, buffer)
     write_bytes(files.checkpoint, buffer.getvalue())

@@ -9,8 +9,9 @@ import torch
 
 from robench.data import DataSet, Images, load_dataset
 from robench.data.load import can_load
+from robench.entries import Entry
 from robench.errors import UserError
-from robench.registry import Entry, datasets
+from robench.registry import datasets
 
 
 @pytest.fixture

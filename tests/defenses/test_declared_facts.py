@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from robench import UserError, apply_defense
 from robench.base import ConvDefense, Supports
-from robench.registry import defenses, missing_package
+from robench.entries import missing_package
+from robench.registry import defenses
 
 ALL = [name for name in defenses if not missing_package(defenses.get(name))]
 PLAIN = {"in_channels": 8, "out_channels": 12, "kernel_size": 3, "padding": 1, "bias": True}

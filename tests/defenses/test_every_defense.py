@@ -11,9 +11,10 @@ from support import Command
 from torch import Tensor, nn
 
 from robench.base import ConvDefense
+from robench.entries import missing_package
 from robench.models.build import build_model
 from robench.models.frozen import frozen_stats
-from robench.registry import defenses, missing_package
+from robench.registry import defenses
 
 ALL = [
     name

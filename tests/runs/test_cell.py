@@ -45,8 +45,9 @@ def rows(images: Images) -> set[bytes]:
 
 def test_validation_is_held_out_and_neither_noisy_nor_thinned() -> None:
     data = DataSpec(name="digits", validation=0.2, subset=0.5, label_noise=0.5)
-    train, val, _ = training_data(cell(data=data), DATASET)
-    clean_train, clean_val, _ = training_data(cell(data=DataSpec(validation=0.2)), DATASET)
+    noisy = training_data(cell(data=data), DATASET)
+    clean = training_data(cell(data=DataSpec(validation=0.2)), DATASET)
+    train, val, clean_train, clean_val = noisy.train, noisy.val, clean.train, clean.val
     assert isinstance(train, Images)
     assert isinstance(clean_train, Images)
     assert torch.equal(val.images, clean_val.images)
@@ -61,8 +62,9 @@ def test_validation_is_held_out_and_neither_noisy_nor_thinned() -> None:
 
 
 def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() -> None:
-    assert training_data(cell(), DATASET)[2] == DATASET.augmentation
-    changed = training_data(cell(data=DataSpec(crop_padding=3, flip=True)), DATASET)[2]
+    assert training_data(cell(), DATASET).augmentation == DATASET.augmentation
+    other = cell(data=DataSpec(crop_padding=3, flip=True))
+    changed = training_data(other, DATASET).augmentation
     assert (changed.crop_padding, changed.flip) == (3, True)
 
 

@@ -12,6 +12,7 @@ from robench.data import Augmentation
 from robench.models.build import apply_defense
 from robench.registry import defenses
 from robench.system.processes import this_shard
+from robench.training.data import TrainingData
 from robench.training.loop import fit
 from robench.training.resume import TrainingFiles
 
@@ -42,9 +43,9 @@ def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dic
     )  # fmt: skip
     model = network(name)
     rows = fit(
-        model, defenses.build(name), recipe, stripes(75, 0), stripes(21, 1),
-        augmentation=Augmentation(crop_padding=1), seed=5, device=torch.device("cpu"),
-        files=files,
+        model, defenses.build(name), recipe,
+        TrainingData(stripes(75, 0), stripes(21, 1), Augmentation(crop_padding=1), seed=5),
+        device=torch.device("cpu"), files=files,
     )  # fmt: skip
     return {
         "state": model.state_dict(),

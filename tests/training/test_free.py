@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from robench.system.processes import Shard
-from robench.training.free import free_replays, starting_delta
+from robench.training.methods.free import free_replays, starting_delta
+from robench.training.parallel import part_of
 
 
 def batch(seed: int, count: int = 4) -> tuple[Tensor, Tensor]:
@@ -74,13 +75,14 @@ def test_a_carried_perturbation_is_where_the_next_minibatch_starts() -> None:
 def test_a_short_last_minibatch_takes_as_much_of_it_as_it_needs() -> None:
     images, _ = batch(0, count=2)
     carried = torch.rand(4, 1, 3, 3)
-    assert torch.equal(starting_delta(carried, images, 2, Shard()), carried[:2])
-    assert torch.equal(starting_delta(None, images, 2, Shard()), torch.zeros_like(images))
+    assert torch.equal(starting_delta(part_of(carried, 2, Shard()), images), carried[:2])
+    nothing = part_of(None, 2, Shard())
+    assert torch.equal(starting_delta(nothing, images), torch.zeros_like(images))
 
 
 def test_a_process_takes_its_part_of_what_the_whole_minibatch_left() -> None:
     images, carried = batch(0, count=1)[0], torch.rand(4, 1, 3, 3)
-    assert torch.equal(starting_delta(carried, images, 3, Shard(1, 2)), carried[2:3])
+    assert torch.equal(starting_delta(part_of(carried, 3, Shard(1, 2)), images), carried[2:3])
 
 
 def test_one_replay_of_no_radius_is_standard_training() -> None:

@@ -1,7 +1,6 @@
 """The training loop: learning, logging, determinism, exact resume."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +14,10 @@ from robench.base import Defense
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images
 from robench.errors import UserError
-from robench.training.loop import (
-    Progress,
-    TrainingDivergedError,
-    accuracy,
-    fit,
-)
+from robench.progress import Progress, ProgressCallback, ignore_progress
+from robench.training.accuracy import accuracy
+from robench.training.data import TrainingData
+from robench.training.loop import TrainingDivergedError, fit
 from robench.training.resume import TrainingFiles
 
 CPU = torch.device("cpu")
@@ -56,7 +53,7 @@ def run(
     *,
     defense: Defense | None = None,
     files: TrainingFiles | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: ProgressCallback = ignore_progress,
     train: Images | None = None,
     seed: int = 3,
 ) -> tuple[nn.Module, list[object]]:
@@ -65,10 +62,7 @@ def run(
         model,
         defense or Defense(),
         recipe,
-        train or stripes(70),
-        stripes(20, seed=1),
-        augmentation=Augmentation(crop_padding=1),
-        seed=seed,
+        TrainingData(train or stripes(70), stripes(20, seed=1), Augmentation(crop_padding=1), seed),
         device=CPU,
         files=files,
         progress=progress,
@@ -143,10 +137,11 @@ def test_the_log_has_a_row_an_epoch_with_the_schedule_s_rate(tmp_path: Path) -> 
 
 
 def test_progress_reaches_the_last_batch_of_each_epoch() -> None:
-    told: list[Progress] = []
-    run(spec(), progress=told.append)
-    ends = [(p.epoch, p.batch) for p in told if p.batch == p.batches]
-    assert ends == [(0, 5), (1, 5), (2, 5)]
+    reported: list[Progress] = []
+    run(spec(), progress=reported.append)
+    ends = [(p.done, p.note.split(",")[0]) for p in reported if p.done % 5 == 0]
+    assert ends == [(5, "epoch 1/3"), (10, "epoch 2/3"), (15, "epoch 3/3")]
+    assert {(p.task, p.total, p.unit) for p in reported} == {("training", 15, "batches")}
 
 
 def test_the_defense_is_told_of_every_replay_and_its_hooks_are_called() -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from robench.base import Defense
 from robench.cli.tables.words import plain
-from robench.registry import Entry, missing_package
+from robench.entries import Entry, missing_package
 
 
 def defenses_table(entries: Iterable[Entry[Defense]]) -> Table:

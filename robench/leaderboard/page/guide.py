@@ -6,6 +6,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from robench.board.loading import shipped_boards
+from robench.board.specs import TrainingSpec
+from robench.errors import UserError
 from robench.expressions import radius_text
 from robench.leaderboard.page.cells import threat_model
 from robench.leaderboard.page.wording import ball, percent
@@ -31,9 +33,7 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
     data, model, training, seeds = spec.data, spec.model, spec.training, spec.seeds
     part = f", {percent(data.subset)}% of the training images" if data.subset < 1 else ""
     noise = f", {percent(data.label_noise)}% of the labels wrong" if data.label_noise else ""
-    how = f"{training.method}, {_counted(training.epochs, 'epoch')}"
-    if training.method == "free":
-        how += f", m = {training.replays}, ε = {radius_text(training.eps)}"
+    how = f"{training.method}, {_counted(training.epochs, 'epoch')}{_method_options(training)}"
     devices = {c.manifest.get("environment", {}).get("device", "") for c in board.cells} - {""}
     alone = " (one: no spread over seeds)" if len(seeds) == 1 else ""
     told = [
@@ -47,6 +47,17 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
         ("Made on", "; ".join(sorted(devices))),
     ]
     return [(term, value) for term, value in told if value]
+
+
+def _method_options(training: TrainingSpec) -> str:
+    """Return ", m = 4, ε = 8/255": those of the two that the training method has."""
+    try:
+        method = training.build_method()
+    except UserError:
+        return ""  # of a plugin that is not loaded
+    replays, eps = getattr(method, "replays", None), getattr(method, "eps", None)
+    told = "" if replays is None else f", m = {replays}"
+    return told if eps is None else f"{told}, ε = {radius_text(eps)}"
 
 
 def commits(board: "Leaderboard") -> list[str]:

@@ -93,6 +93,7 @@ def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
     yield board.dataset, f"the data set's name in {BOARD}"
     yield spec.data.name, f"the data set's name in {BOARD}"
     yield spec.model.name, f"the network's name in {BOARD}"
+    yield spec.training.method, f"the training method in {BOARD}"
     for arm in spec.arms:
         yield arm.title, f"the label in {BOARD}"
     for title in spec.titles:
@@ -103,6 +104,7 @@ def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield done.data.name, "the data set's name in a manifest"
         if not isinstance(done, ExternalCell):
             yield done.model.name, "the network's name in a manifest"
+            yield done.training.method, "the training method in a manifest"
             continue
         check_text(done.architecture, f"the architecture {shown(done.architecture)}", 160)
         if done.file is not None and not re.fullmatch(r"\w{1,80}\.py", done.file):

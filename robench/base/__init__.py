@@ -1,0 +1,28 @@
+"""What a defense, an attack, a backbone and a training method are to the suite.
+
+Entries in ``defenses/``, ``attacks/`` and ``robench/training/methods/`` subclass these frozen
+dataclasses; their fields are the options that a board may set. The engine acts on what an entry
+declares, never on its name.
+"""
+
+from robench.base.attack import Adversarial, Attack, ThreatModel
+from robench.base.defense import FLOAT32, ConvDefense, Defense, Kind, Supports
+from robench.base.model import LogitsModel, Stem, VictimModel
+from robench.base.training_method import TrainingLoss, TrainingMethod, Update
+
+__all__ = [
+    "FLOAT32",
+    "Adversarial",
+    "Attack",
+    "ConvDefense",
+    "Defense",
+    "Kind",
+    "LogitsModel",
+    "Stem",
+    "Supports",
+    "ThreatModel",
+    "TrainingLoss",
+    "TrainingMethod",
+    "Update",
+    "VictimModel",
+]

@@ -1,0 +1,101 @@
+"""What a defense is to the suite: what is done to a network, whatever the network is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+Kind = Literal[
+    "reference",
+    "norm layer",
+    "weight parametrization",
+    "convolution",
+    "penalty",
+    "projection",
+    "residual block",
+]
+"""How a defense works: not at all, on the norm layers, on the weights, on the whole layer, through
+the loss, after each step, or by a block of another form."""
+
+
+FLOAT32: Mapping[str, Any] = MappingProxyType({"precision": "float32"})
+"""The recipe of a defense that does not support mixed precision."""
+
+
+@dataclass(frozen=True)
+class Supports:
+    """Which convolutions a defense can replace, and whether it trains in mixed precision."""
+
+    stride: bool = True
+    groups: bool = True
+    dilation: bool = True
+    pointwise: bool = True
+    """Kernels of one pixel, 1x1."""
+    mixed_precision: bool = True
+
+    def refusal(self, conv: nn.Conv2d) -> str | None:
+        """Return what about ``conv`` is not supported, or None."""
+        if not self.stride and max(conv.stride) > 1:
+            return f"its stride is {conv.stride[0]}x{conv.stride[1]}, only 1 is supported"
+        if not self.groups and conv.groups > 1:
+            return f"it has {conv.groups} groups, only 1 is supported"
+        if not self.dilation and max(conv.dilation) > 1:
+            return f"its dilation is {conv.dilation[0]}x{conv.dilation[1]}, only 1 is supported"
+        if not self.pointwise and conv.kernel_size == (1, 1):
+            return "its kernel is 1x1"
+        return None
+
+
+@dataclass(frozen=True)
+class Defense:
+    """What is done to a network, independent of the network. Fields are its options."""
+
+    kind: ClassVar[Kind] = "weight parametrization"
+    strict_lipschitz: ClassVar[bool] = False
+    """Each replaced convolution is 1-Lipschitz in L2 by construction."""
+    stateful_in_training: ClassVar[bool] = False
+    """A forward in training mode changes buffers (running statistics, power iterations)."""
+    supports: ClassVar[Supports] = Supports()
+    requires: ClassVar[str] = ""
+    """The optional package that it needs, as in ``pip install``; "" where there is none."""
+    recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """What it sets in the training recipe unless its arm on the board does; shown in the table."""
+
+    def unsupported(self, conv: nn.Conv2d) -> str | None:
+        """Return why ``conv`` cannot be replaced, or None; asked before anything is changed."""
+        return self.supports.refusal(conv)
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Return what stands in the place of ``conv`` (default: itself)."""
+        return conv
+
+    def replace_norm(self, norm: nn.Module) -> nn.Module:
+        """Return what stands in the place of a norm layer (default: itself)."""
+        return norm
+
+    def before_training(self, model: nn.Module, total_forwards: int) -> None:
+        """Tell the layers how many training forwards will come; free replays are counted."""
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """Return a scalar to add to the training loss, or None."""
+        return None
+
+    def after_step(self, model: nn.Module) -> None:
+        """Change the model after each optimizer step, e.g. project its weights."""
+
+
+@dataclass(frozen=True)
+class ConvDefense(Defense):
+    """A defense of the convolutions, beside which the network's norm layers may stay.
+
+    Attributes:
+        bn: keep the network's norm layers; without, they are dropped.
+    """
+
+    bn: bool = field(default=True, kw_only=True)
+
+    def replace_norm(self, norm: nn.Module) -> nn.Module:
+        """Keep it or drop it."""
+        return norm if self.bn else nn.Identity()

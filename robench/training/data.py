@@ -1,0 +1,63 @@
+"""What a network is trained on, epoch by epoch; a seed fixes all of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench.data import Augmentation, Images, ImageStream
+from robench.system.processes import Shard
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Images, what is done to them, and the seed.
+
+    Attributes:
+        train: the images to train on.
+        val: the images of ``val_accuracy``; may be empty.
+        augmentation: what is done to each training batch.
+        seed: of the order and augmentation of the images, and of dropout.
+    """
+
+    train: Images | ImageStream
+    val: Images
+    augmentation: Augmentation
+    seed: int
+
+    def minibatches(
+        self, epoch: int, batch_size: int, device: torch.device, shard: Shard
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return the images and labels of an epoch's minibatches; torch is seeded for its dropout.
+
+        Args:
+            epoch: counted from 0.
+            batch_size: images per minibatch, in all processes together.
+            device: where they are wanted.
+            shard: whose part of each.
+        """
+        return self.train.batches(
+            batch_size,
+            generator=seed_epoch(self.seed, epoch),
+            augmentation=self.augmentation,
+            device=device,
+            shard=shard,
+        )
+
+    def two_images(self, device: torch.device) -> Tensor:
+        """Return two images as the network will see them, (2, C, H, W)."""
+        some = self.train.batches(
+            2,
+            generator=torch.Generator().manual_seed(0),
+            augmentation=self.augmentation,
+            device=device,
+        )
+        return next(iter(some))[0]
+
+
+def seed_epoch(seed: int, epoch: int) -> torch.Generator:
+    """Seed torch for an epoch (dropout) and return the generator of its batches."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    return generator

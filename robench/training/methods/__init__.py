@@ -1,0 +1,1 @@
+"""Training methods: one file per method, found by the registry."""

@@ -1,0 +1,27 @@
+"""Standard training: empirical risk minimization on clean images."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from robench.base import LogitsModel, TrainingMethod, Update
+from robench.registry import register_training_method
+
+
+@register_training_method("standard")
+@dataclass(frozen=True)
+class StandardTraining(TrainingMethod):
+    """One step on each minibatch as it is."""
+
+    def train_minibatch(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        update: Update,
+        *,
+        logits: LogitsModel,
+        carried: Tensor | None,
+    ) -> Tensor | None:
+        """Update the network on the clean images."""
+        update(images, labels)
+        return None
