@@ -1,0 +1,66 @@
+"""A store made by an earlier commit is read: nothing in it is computed again.
+
+``store_of_16505f1`` holds two cells and the leaderboard that commit 16505f1 made of them, before
+modules moved into rooms: identities must not depend on where code lies.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import Command
+
+from robench.leaderboard.columns import kind_of
+from robench.leaderboard.published import Leaderboard
+
+EARLIER = Path(__file__).parent / "store_of_16505f1"
+COUNTED_ANEW = ("parameters", "multiply_adds", "training_memory_mib")
+"""Columns that a run counts each time, by counters of torch."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    shutil.copytree(EARLIER, tmp_path / "earlier")
+    return tmp_path / "earlier"
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_cells_outcomes_checks_and_spectra_are_found_again(robench: Command, store: Path) -> None:
+    before = hashes(store / "cells")
+    done = robench("run", store, "--out", store)
+    assert done.code == 0, done.err
+    for state in ("training", "attacking", "checking", "measuring"):
+        assert f": {state}" not in done.out, done.out
+    assert done.out.count(": stored") == 2
+    assert hashes(store / "cells") == before
+
+
+def test_the_leaderboard_is_the_one_that_was_published(robench: Command, store: Path) -> None:
+    assert robench("run", store, "--out", store).code == 0
+    earlier = pd.read_csv(EARLIER / "leaderboard.csv")
+    now = pd.read_csv(store / "earlier" / "leaderboard.csv")
+    assert list(now.columns) == list(earlier.columns)
+    # Seconds are from the store, too: they are not measured again.
+    assert "train_seconds_per_epoch" in [c for c in now.columns if kind_of(c) == "timing"]
+    kept = [column for column in now.columns if column not in COUNTED_ANEW]
+    pd.testing.assert_frame_equal(now[kept], earlier[kept])
+
+
+def test_its_networks_are_loaded_and_give_the_same_predictions(
+    robench: Command, store: Path
+) -> None:
+    assert robench("run", store, "--out", store).code == 0
+    assert len(Leaderboard.read(store / "earlier").cells) == 2
+    done = robench("verify", store / "earlier", "--store", store, "--rows", "all")
+    assert done.code == 0, done.out
+    assert "not reproduced" not in done.out
+    assert done.out.count("reproduced") >= 16  # two rows of eight columns each
