@@ -27,7 +27,7 @@ class FGSM(Attack):
         ValueError: for an eps out of range.
     """
 
-    pools: ClassVar[bool] = True
+    batches_itself: ClassVar[bool] = True
 
     norm: Norm = "linf"
     eps: float = 8 / 255

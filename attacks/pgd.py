@@ -46,7 +46,7 @@ class PGD(Attack):
         UserError: for an option out of range, or restarts that would repeat one search.
     """
 
-    pools: ClassVar[bool] = True
+    batches_itself: ClassVar[bool] = True
 
     norm: Norm = "linf"
     eps: float = 8 / 255

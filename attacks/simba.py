@@ -46,7 +46,7 @@ class SimBA(Attack):
     """
 
     reports_queries: ClassVar[bool] = True
-    pools: ClassVar[bool] = True
+    batches_itself: ClassVar[bool] = True
 
     basis: BasisName = "pixel"
     step: float = 0.2

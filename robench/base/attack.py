@@ -50,7 +50,7 @@ class Attack:
 
     reports_queries: ClassVar[bool] = False
     """Its cost in queries is a result, shown in tables (black-box attacks)."""
-    pools: ClassVar[bool] = False
+    batches_itself: ClassVar[bool] = False
     """It takes many more samples than fit into a batch and keeps to ``model.batch_size`` itself,
     as with :func:`robench.attack_tools.batching.run_batched`."""
 

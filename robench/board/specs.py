@@ -55,7 +55,7 @@ OptionValue = bool | int | float | str
 Shortcut = Literal["pools", "channels_last", "folding", "bf16"]
 """What makes attacks fast; each can be left out by its name.
 
-- ``pools``: samples that are finished leave the batch and others take their place;
+- ``batches_itself``: samples that are finished leave the batch and others take their place;
 - ``channels_last``: images and weights are laid out channel by channel;
 - ``folding``: a copy with its batch norms folded and its ReLUs fused stands in for the model;
 - ``bf16``: gradients are taken in bf16, where the machine has it.

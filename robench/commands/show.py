@@ -12,7 +12,7 @@ from robench.commands.attack import Target
 from robench.diagnostics.gallery import Gallery, ImageColumn, check_ending, draw_gallery
 from robench.errors import UserError
 from robench.evaluation import Evaluation
-from robench.evaluation.adversarial import Judged, adversarial_images
+from robench.evaluation.adversarial import Evaluated, adversarial_images
 from robench.evaluation.options import EvaluationOptions
 from robench.expressions import radius_text
 from robench.system.provenance import code_version
@@ -137,7 +137,7 @@ def _priority(size: int, given: int) -> tuple[float, int]:
     return (size / math.sqrt(given * (given + 1)) if given else math.inf), size
 
 
-def _column(name: str, norm: str, judged: Judged, rows: Tensor) -> ImageColumn:
+def _column(name: str, norm: str, judged: Evaluated, rows: Tensor) -> ImageColumn:
     distance: Literal["linf", "l2"] = "l2" if norm == "l2" else "linf"
     return ImageColumn(name, judged.images[rows], judged.logits[rows], distance)
 

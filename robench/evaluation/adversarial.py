@@ -16,7 +16,7 @@ from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Evaluated:
     """What an attack made of n samples, and the verdict on it.
 
     Attributes:
@@ -38,7 +38,7 @@ def adversarial_images(
     defaults: Mapping[str, Any] | None = None,
     options: EvaluationOptions | None = None,
     **keywords: Unpack[EvaluationKeywords],
-) -> tuple[Evaluation, dict[str, Judged]]:
+) -> tuple[Evaluation, dict[str, Evaluated]]:
     """Attack a model and keep what the evaluator judged.
 
     The evaluation is that of :func:`robench.evaluate` with the same arguments, which see, to the
@@ -48,7 +48,7 @@ def adversarial_images(
         The evaluation, and by ``clean`` and each attack's name what was judged. An attack with
         ``samples`` of its own has only so many.
     """
-    kept = _Kept()
+    kept = _Recorder()
     evaluation = evaluate(
         model,
         images,
@@ -58,10 +58,10 @@ def adversarial_images(
         options=replace(EvaluationOptions.of(options, **keywords), observer=kept),
     )
     clean = kept.parts["clean"][0]
-    judged = {"clean": Judged(*clean[1:])}
+    judged = {"clean": Evaluated(*clean[1:])}
     for name, outcomes in evaluation.attacks.items():
         count = len(outcomes)
-        mine = Judged(clean[1][:count].clone(), clean[2][:count].clone())
+        mine = Evaluated(clean[1][:count].clone(), clean[2][:count].clone())
         for rows, found, logits in kept.parts.get(name, []):
             mine.images[rows], mine.logits[rows] = found, logits
         judged[name] = mine
@@ -69,7 +69,7 @@ def adversarial_images(
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Recorder:
     """Keeps what an evaluation shows it."""
 
     parts: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = field(default_factory=dict)

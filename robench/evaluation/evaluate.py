@@ -13,7 +13,7 @@ from robench.errors import UserError
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.queries import median_queries
-from robench.evaluation.run_attacks import Job, attack_group, judge, right
+from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
 from robench.evaluation.validation import check_classes, check_images
 from robench.evaluation.victim import QUANTUM, Victim
 from robench.models.frozen import frozen_stats, placed, under_attack
@@ -137,7 +137,7 @@ def evaluate(
         labels = labels.long().cpu()
         with torch.no_grad():
             check_classes(victim(few[:1]), labels)
-        logits = judge(victim, images)
+        logits = predict_all(victim, images)
         clean = right(logits, labels)
         if options.observer is not None:
             options.observer("clean", torch.arange(len(images)), images.cpu(), logits)

@@ -90,12 +90,12 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
                 seen = adversarial.images.detach().cpu()
                 job.options.observer(name, rows[mine], seen[mine], verdicts.logits[mine])
         done += len(rows)
-        if not all(attack.pools for attack in present.values()):
+        if not all(attack.batches_itself for attack in present.values()):
             job.report(label, done, len(todo))
     return {name: Outcomes(**{k: v.numpy() for k, v in a.items()}) for name, a in arrays.items()}
 
 
-def judge(victim: Victim, images: Tensor) -> Tensor:
+def predict_all(victim: Victim, images: Tensor) -> Tensor:
     """Return the logits of the model's float32 verdict, (B, classes) on the CPU.
 
     Args:
@@ -127,7 +127,9 @@ def _report(job: Job, label: str, done: int, total: int, more: int) -> None:
 def _pool(group: Mapping[str, Attack], job: Job) -> int:
     """Return how many samples are handed over at once."""
     batch_size = job.victim.batch_size
-    if "pools" in job.options.without or not all(attack.pools for attack in group.values()):
+    if "pools" in job.options.without or not all(
+        attack.batches_itself for attack in group.values()
+    ):
         return batch_size
     size = 4 * math.prod(job.images.shape[1:])
     return max(batch_size, POOL_BYTES // size)
@@ -143,7 +145,7 @@ def _search(
     victim.forwards = victim.backwards = 0
     ball = attacks[0].threat_model
     norm: Norm = "l2" if ball and ball[0] == "l2" else "linf"
-    model = victim if kind.pools else Counted(victim, images, norm)
+    model = victim if kind.batches_itself else Counted(victim, images, norm)
     found = kind.perturb_together(attacks, model, images, labels, rngs)
     counted = []
     for attack, adversarial in zip(attacks, found, strict=True):
@@ -195,7 +197,7 @@ class _Verdicts:
         return {"robust": robust, "rounded": rounded}
 
     def _judge(self, images: Tensor, rows: Tensor) -> Tensor:
-        return judge(self._victim, images[rows.to(images.device)])
+        return predict_all(self._victim, images[rows.to(images.device)])
 
 
 def _costs(images: Tensor, adversarial: Adversarial) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ from robench.runs.records import (
 )
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.train_cell import fit_cell
-from robench.runs.workers import Train, tell
+from robench.runs.workers import Train, broadcast
 from robench.system.files import read_json, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
@@ -133,7 +133,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     A training that diverges leaves a note of it in the place of weights.
     """
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
-    tell(Train(cell, files))
+    broadcast(Train(cell, files))
     try:
         model, epochs = fit_cell(
             cell,

@@ -110,7 +110,7 @@ def check_library_options(architecture: str) -> None:
             )
 
 
-def judge_row(
+def external_row(
     title: str, cell: ExternalCell, model: nn.Module, weights: bytes, board: Board, ctx: RunContext
 ) -> RowResult:
     """Return the row of somebody's network: attacked, checked, its costs counted.

@@ -19,7 +19,7 @@ from robench.runs.measure_cell import measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
 from robench.runs.store import CellFolder, RunStore
-from robench.runs.workers import Load, tell
+from robench.runs.workers import Load, broadcast
 
 
 def run_board(
@@ -93,7 +93,7 @@ def _context(
 ) -> RunContext:
     board = plan.board
     dataset = load_dataset(board.data.name, data_dir)
-    tell(Load(board.data.name, data_dir))
+    broadcast(Load(board.data.name, data_dir))
     check_sizes(plan, dataset)
     return RunContext(
         store=RunStore(out / "cells"),

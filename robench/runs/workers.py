@@ -51,7 +51,7 @@ def join(device: torch.device) -> bool:
     return part.rank == 0
 
 
-def tell(order: Load | Train) -> None:
+def broadcast(order: Load | Train) -> None:
     """Tell the other processes what to do; alone, do nothing."""
     if _connected():
         distributed.broadcast_object_list([order])

@@ -12,7 +12,7 @@ from robench.errors import UserError
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
 from robench.runs.cell import RunContext
-from robench.runs.external_row import check_library_options, judge_row, load_own
+from robench.runs.external_row import check_library_options, external_row, load_own
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult
 from robench.runs.run import columns_of
@@ -86,7 +86,7 @@ def external_submission(
             device=device or torch.device("cpu"),
             reporter=reporter or NullReporter(),
         )
-        row = judge_row(title, cell, model, content, own, ctx)
+        row = external_row(title, cell, model, content, own, ctx)
         result = BoardResult(own, dataset.name, columns, (row,))
         stored = CellFolder(ctx.store.root / cell.key).weights
         codes = [Path(architecture.partition(":")[0])] if cell.file else []
