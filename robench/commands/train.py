@@ -16,6 +16,7 @@ from robench.training.data import TrainingData
 from robench.training.loop import fit
 
 
+# More parameters than usual: each is a keyword that a user writes in one call of a notebook.
 def train(
     defense: str | Defense,
     data: str | DataSet = "mnist5k",

@@ -41,6 +41,7 @@ class Normalize(nn.Module):
         return (images - self.mean) / self.std
 
 
+# More parameters than usual: they are the keywords of torchvision's and timm's builders.
 def build_model(
     backbone: str,
     *,
