@@ -48,7 +48,7 @@ class PlannedRow:
         code = join_hashes(
             defenses.plugin_hash(self.spec.defense),
             training_methods.plugin_hash(self.recipe.method),
-            backbones.plugin_hash(self.model.name),
+            _backbone_hash(self.model.name),
         )
         return [
             Cell(
@@ -182,6 +182,13 @@ def _check_defaults(evaluation: EvaluationSpec) -> None:
                 f"evaluation.defaults has '{name}', an option of no attack; "
                 f"{did_you_mean(name, known)}"
             )
+
+
+def _backbone_hash(name: str) -> str | None:
+    try:
+        return backbones.plugin_hash(name)
+    except UserError:  # of a plugin that is not loaded: a published row can still be compared
+        return None
 
 
 def _canonical(model: ModelSpec) -> ModelSpec:
