@@ -1,9 +1,14 @@
 """What several tests share: a tiny board on scikit-learn's digits, and the command line."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from robench.data import Images
@@ -49,6 +54,20 @@ class Finished:
 
 
 Command = Callable[..., Finished]
+
+
+@contextmanager
+def shared_folder(name: str, factory: pytest.TempPathFactory) -> Iterator[tuple[Path, bool]]:
+    """Yield a folder that all of xdist's workers share, and whether it is still to be filled.
+
+    Others wait meanwhile: what takes long to train is trained once per session, not per worker.
+    """
+    base = factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{root}.lock"):
+        filled = root.with_suffix(".filled")
+        yield root, not filled.exists()
+        filled.touch()
 
 
 def dense(layer: nn.Module, channels: int, height: int, width: int | None = None) -> Tensor:

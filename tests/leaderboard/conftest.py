@@ -5,25 +5,28 @@ from pathlib import Path
 
 import pytest
 from published_board import BOARD, Published
+from support import shared_folder
 
 from robench.board.loading import read_board
 from robench.leaderboard.evidence import SUMS
-from robench.leaderboard.publish import write_leaderboard
+from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import write_submission
-from robench.leaderboard.table import compare_rows, leaderboard
 from robench.runs.run import run_board
 
 
 @pytest.fixture(scope="session")
 def finished_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``tiny``, the published folder, beside ``cells``."""
-    root = tmp_path_factory.mktemp("board")
-    (root / "tiny.toml").write_text(BOARD)
-    result = run_board(read_board(root / "tiny.toml"), out=root)
-    comparison = compare_rows(result)
-    write_leaderboard(result, leaderboard(result, comparison), comparison, root / "tiny")
-    assert (root / "tiny" / SUMS).exists()
+    with shared_folder("finished_board", tmp_path_factory) as (root, is_new):
+        if is_new:
+            root.mkdir()
+            (root / "tiny.toml").write_text(BOARD)
+            publish(run_board(read_board(root / "tiny.toml"), out=root), root / "tiny")
+            assert (root / "tiny" / SUMS).exists()
+            # A submission of the second row; tests copy it before they change it.
+            board = Leaderboard.read(root / "tiny")
+            write_submission(board, ["convnorm"], root / "submission", [root])
     return root
 
 
@@ -37,6 +40,4 @@ def published(finished_board: Path, tmp_path: Path) -> Published:
 @pytest.fixture(scope="session")
 def submission(finished_board: Path) -> Path:
     """A submission of the board's second row; tests copy it before they change it."""
-    board = Leaderboard.read(finished_board / "tiny")
-    write_submission(board, ["convnorm"], finished_board / "submission", [finished_board])
     return finished_board / "submission"

@@ -1,23 +1,32 @@
 """Spectra of a board's networks: computed once, published, made again from the evidence."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from support import TINY_BOARD, Command
 
+from robench.board.loading import read_board
+from robench.commands.run import run_and_publish
 from robench.diagnostics.comparison import condition_ratios
 from robench.leaderboard.published import Leaderboard
 
 
-@pytest.fixture
-def measured(robench: Command, tmp_path: Path) -> Path:
-    """A published board that asks for spectra; its baseline is the first row."""
+@pytest.fixture(scope="module")
+def board_with_spectra(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("spectra")
     text = TINY_BOARD.replace("checks = false", "checks = false\nspectra = true")
-    (tmp_path / "tiny.toml").write_text(text.replace("epochs = 2", "epochs = 1"))
-    done = robench("run", tmp_path / "tiny.toml", "--out", tmp_path)
-    assert done.code == 0, done.err
+    (root / "tiny.toml").write_text(text.replace("epochs = 2", "epochs = 1"))
+    run_and_publish(read_board(root / "tiny.toml"), root, "tiny")
+    return root
+
+
+@pytest.fixture
+def measured(board_with_spectra: Path, tmp_path: Path) -> Path:
+    """A published board that asks for spectra; its baseline is the first row."""
+    shutil.copytree(board_with_spectra, tmp_path, dirs_exist_ok=True)
     return tmp_path / "tiny"
 
 
