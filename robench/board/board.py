@@ -1,6 +1,6 @@
 """The board: what is to be trained, attacked and ranked, as read from a TOML file."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
@@ -15,9 +15,6 @@ from robench.board.specs import (
 from robench.errors import UserError
 from robench.expressions import LARGEST_SEED
 from robench.registry import attacks
-
-if TYPE_CHECKING:
-    from robench.board.plan import Plan
 
 
 class RowSpec(Spec):
@@ -61,12 +58,6 @@ class Board(Spec):
         if len(set(seeds)) < len(seeds):
             raise UserError("a seed is there twice; the same network is no second sample.")
         return seeds
-
-    def resolve(self) -> "Plan":
-        """Build all that the board names; see :func:`robench.board.plan.resolve`."""
-        from robench.board.plan import resolve  # which knows boards
-
-        return resolve(self)
 
     @property
     def titles(self) -> list[str]:

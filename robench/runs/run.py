@@ -7,7 +7,7 @@ import torch
 
 from robench.base import Attack
 from robench.board.board import Board
-from robench.board.plan import Plan, PlannedRow
+from robench.board.plan import Plan, PlannedRow, resolve
 from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
@@ -43,7 +43,7 @@ def run_board(
         UserError: where the board names what is not there, before any work is done; or the
             data cannot be read or the results not written.
     """
-    plan = board.resolve()
+    plan = resolve(board)
     ctx = _context(plan, out, data_dir, device, reporter)
     rows: list[RowResult] = []
     for row in plan.rows:
@@ -72,7 +72,7 @@ def train_row(
 
     The arguments and errors are those of :func:`run_board`.
     """
-    plan = board.resolve()
+    plan = resolve(board)
     ctx = _context(plan, out, data_dir, device, reporter)
     row = plan.rows[0]
     cell = _cells(row, board, ctx.dataset)[0]

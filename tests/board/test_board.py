@@ -6,6 +6,7 @@ import pytest
 
 from robench.board.board import Board
 from robench.board.loading import line_of, read_board, shipped_boards
+from robench.board.plan import resolve
 from robench.board.specs import Cell, DataSpec, ModelSpec, TrainingSpec
 from robench.errors import UserError
 
@@ -37,7 +38,7 @@ def read(tmp_path: Path, text: str) -> Board:
 
 def test_a_board_has_a_row_for_each_defense_and_each_arm(tmp_path: Path) -> None:
     board = read(tmp_path, GOOD)
-    rows = board.resolve().rows
+    rows = resolve(board).rows
     assert [row.title for row in rows] == ["vanilla", "convnorm(bn=False)", "normal"]
     assert [row.recipe.method for row in rows] == ["free", "free", "standard"]
     assert {row.recipe.epochs for row in rows} == {2}
@@ -46,7 +47,7 @@ def test_a_board_has_a_row_for_each_defense_and_each_arm(tmp_path: Path) -> None
 
 def test_a_row_has_a_cell_for_each_seed(tmp_path: Path) -> None:
     board = read(tmp_path, GOOD)
-    cells = board.resolve().rows[1].cells(board.seeds, "mnist5k", "hash")
+    cells = resolve(board).rows[1].cells(board.seeds, "mnist5k", "hash")
     assert [cell.seed for cell in cells] == [1, 2]
     assert len({cell.key for cell in cells}) == 2
 
@@ -54,7 +55,7 @@ def test_a_row_has_a_cell_for_each_seed(tmp_path: Path) -> None:
 def test_an_arm_may_change_the_training_images_but_not_the_data_set(tmp_path: Path) -> None:
     noisy = GOOD.replace("training = {", "data = { label_noise = 0.4 }\ntraining = {")
     board = read(tmp_path, noisy)
-    rows = board.resolve().rows
+    rows = resolve(board).rows
     first, *_, last = (row.cells([0], "mnist5k", "hash")[0].data for row in rows)
     assert (first.label_noise, last.label_noise) == (0.0, 0.4)
     assert last.name == "mnist5k"

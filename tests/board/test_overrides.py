@@ -6,6 +6,7 @@ import pytest
 
 from robench.board.loading import shipped_boards
 from robench.board.overrides import find_board, open_board
+from robench.board.plan import resolve
 from robench.errors import UserError
 
 
@@ -32,7 +33,7 @@ def test_rows_may_name_defenses_and_arms(tiny_board: Path) -> None:
     arm = '[[arms]]\nlabel = "normal"\ndefense = "vanilla"\ntraining = { method = "standard" }\n'
     path.write_text(path.read_text() + arm)
     _, board = open_board(str(path), rows="normal,convnorm(bn=False, affine=False)")
-    titles = [(row.title, row.recipe.method) for row in board.resolve().rows]
+    titles = [(row.title, row.recipe.method) for row in resolve(board).rows]
     assert titles == [("convnorm(bn=False, affine=False)", "free"), ("normal", "standard")]
 
 

@@ -7,6 +7,7 @@ from support import Command
 
 from robench.board.board import Board
 from robench.board.loading import read_board, shipped_boards
+from robench.board.plan import resolve
 from robench.commands.reproduce import _judged_alike, states
 
 PAPER = {
@@ -18,7 +19,7 @@ REDUCED = [name for name in PAPER if name.endswith("-cpu")]
 
 
 def keys(board: Board) -> set[str]:
-    rows = board.resolve().rows
+    rows = resolve(board).rows
     return {c.key for row in rows for c in row.cells(board.seeds, "cifar10-jpeg", "hash")}
 
 
@@ -122,6 +123,6 @@ def test_noise_and_subsets_are_the_papers_shares() -> None:
         ("paper-table7", "subset", [0.1, 0.3, 0.5, 0.7]),
     ):
         for board in (PAPER[name], PAPER[f"{name}-cpu"]):
-            found = [getattr(row.data, key) for row in board.resolve().rows]
+            found = [getattr(row.data, key) for row in resolve(board).rows]
             assert sorted(set(found)) == shares
             assert len(found) == 16
