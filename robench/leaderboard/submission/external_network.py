@@ -19,6 +19,7 @@ from robench.runs.run import columns_of
 from robench.runs.store import CellFolder, RunStore
 
 
+# More parameters than usual: each is an option of 'robench submit --model'.
 def external_submission(
     title: str,
     architecture: str,
