@@ -1,4 +1,4 @@
-"""Attacks, one file an entry."""
+"""Attacks, one file per entry."""
 
 from robench.attacks.autoattack import AutoAttack
 from robench.attacks.fgsm import FGSM

@@ -1,4 +1,4 @@
-"""AutoAttack (Croce and Hein 2020): four attacks without parameters, one after the other."""
+"""AutoAttack (Croce and Hein 2020): an ensemble of four parameter-free attacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,28 +16,29 @@ from robench.expressions import Expression
 from robench.registry import attacks, register_attack
 
 TARGETS = 9
-"""Classes that the targeted parts try, the likeliest first, as in the authors' code."""
+"""Number of classes that the targeted parts try, most likely first, as in the authors' code."""
 
 
 @register_attack("autoattack", reference="arXiv:2003.01690")
 @dataclass(frozen=True)
 class AutoAttack(Attack):
-    """AutoAttack: APGD-CE, targeted APGD, targeted FAB and Square; each gets what is left.
+    """AutoAttack: APGD-CE, targeted APGD, targeted FAB and Square, run in sequence.
 
-    The parts are those of torchattacks with the numbers of the authors' standard version: 100
-    steps (torchattacks' own AutoAttack takes 10), 9 target classes, 5,000 queries. Networks of
-    three classes or fewer go without targeted APGD, whose loss needs four.
+    Each part attacks only the samples that no earlier part has fooled. The parts are those of
+    torchattacks with the settings of the authors' standard version: 100 steps (torchattacks' own
+    AutoAttack takes 10), 9 target classes, 5,000 queries. Networks with three classes or fewer
+    skip targeted APGD, whose loss needs four.
 
     Attributes:
-        norm: the ball's norm.
+        norm: norm of the perturbation ball.
         eps: its radius, for images in [0, 1].
-        version: "standard"; or "rand" for networks that draw random numbers: APGD on the
-            cross-entropy and on the DLR loss, with gradients averaged over 20 forwards.
-        steps: of APGD and FAB.
-        queries: of Square.
+        version: "standard"; or "rand" for randomized networks: APGD on the cross-entropy and on
+            the DLR loss, with gradients averaged over 20 forwards.
+        steps: number of steps of APGD and FAB.
+        queries: query budget of Square.
 
     Raises:
-        UserError: for an option out of range.
+        UserError: if an option is out of range.
     """
 
     norm: Norm = "linf"
@@ -59,15 +60,16 @@ class AutoAttack(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Run the parts; a sample that one of them fools is not given to the next.
+        """Run the parts, each on the samples that no earlier part has fooled.
 
         Raises:
-            UserError: for a network of fewer than two classes, or where a part fails.
+            UserError: if the network has fewer than two classes, or a part fails.
         """
         classes = class_count(model, images)
         if classes < 2:
             raise UserError(
-                f"the network tells {classes} class apart: there is none to take it for."
+                f"the network has only {classes} class(es), so no other class can win; "
+                f"use a network with two classes or more."
             )
         best = images.clone()
         left = torch.arange(len(images))
@@ -82,9 +84,9 @@ class AutoAttack(Attack):
         return Adversarial(best)
 
     def parts(self, classes: int) -> list[Attack]:
-        """Return the parts for a network of so many classes."""
-        ball = {"norm": self.norm, "eps": self.eps}
-        apgd = {**ball, "steps": self.steps}
+        """Return the parts for a network with this many classes."""
+        threat_model = {"norm": self.norm, "eps": self.eps}
+        apgd = {**threat_model, "steps": self.steps}
         if self.version == "rand":
             averaged = {**apgd, "eot_iter": 20}
             losses = ["ce", "dlr"] if classes > 2 else ["ce"]
@@ -94,7 +96,7 @@ class AutoAttack(Attack):
             _part("APGD", **apgd, loss="ce"),
             *([_part("APGDT", **apgd, n_classes=targets)] if classes > 3 else []),
             _part("FAB", **apgd, multi_targeted=True, n_classes=targets),
-            _part("Square", **ball, n_queries=self.queries),
+            _part("Square", **threat_model, n_queries=self.queries),
         ]
 
 

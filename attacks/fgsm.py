@@ -20,11 +20,11 @@ class FGSM(Attack):
     """Fast gradient sign method: one step of length eps from the clean image.
 
     Attributes:
-        norm: the ball's norm; with "l2" the step is along the normalised gradient.
+        norm: norm of the perturbation ball; with "l2" the step is along the normalized gradient.
         eps: its radius, for images in [0, 1].
 
     Raises:
-        ValueError: for an eps out of range.
+        UserError: if eps is out of range.
     """
 
     batches_itself: ClassVar[bool] = True
@@ -42,11 +42,11 @@ class FGSM(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Climb the cross-entropy by one step; costs one forward a sample. No random numbers."""
+        """Take one step up the cross-entropy: one forward per sample, no random numbers."""
         return self.perturb_together([self], model, images, labels, rngs)[0]
 
     def shared_work(self) -> Hashable:
-        """Return the norm: balls of every radius share the gradient at the clean image."""
+        """Return the norm: attacks of every radius share the gradient at the clean image."""
         return self.norm
 
     @classmethod
@@ -58,7 +58,7 @@ class FGSM(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> list[Adversarial]:
-        """Take one gradient a sample, and a step of its own length for each attack."""
+        """Take one gradient per sample and, for each attack, one step of its own length."""
         images, norm = images.float(), attacks[0].norm
         direction = torch.empty_like(images)
 

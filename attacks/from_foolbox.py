@@ -25,7 +25,7 @@ NEED_MORE = {
     "DatasetAttack": "other images",
     "BinarizationRefinementAttack": "adversarial images to start from",
 }
-"""What cannot be run on a batch alone."""
+"""Attacks that cannot be run on a batch alone, and what else they need."""
 
 DISTANCES = ("l0", "l1", "l2", "linf")
 
@@ -35,13 +35,13 @@ class FoolboxAttack(LibraryAttack):
     """An attack of foolbox.
 
     Attributes:
-        eps: radius that the result is clipped to; None: as small as the attack finds.
+        eps: radius that the result is clipped to; None: the smallest perturbation found.
     """
 
     eps: float | None = None
 
     def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-        """Build it and run it on this model and batch."""
+        """Build the attack and run it on this model and batch."""
         import foolbox
 
         # Without a device, foolbox would move the model to the first GPU.
@@ -68,10 +68,10 @@ class Foolbox:
         """Return an attack's entry.
 
         Raises:
-            UserError: where the library has no such attack.
+            UserError: if the library has no such attack.
         """
         if name in NEED_MORE:
-            raise UserError(f"foolbox:{name} needs {NEED_MORE[name]}; it cannot be named.")
+            raise UserError(f"foolbox:{name} needs {NEED_MORE[name]}; name another attack.")
         if name not in self.names():
             raise UserError(
                 f"foolbox has no attack named '{name}'; {did_you_mean(name, self.names())}"
@@ -103,17 +103,17 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
         raise UserError(f"{full} needs the radius of its ball: {full}(eps=8/255).")
     stepped = {"abs_stepsize", "rel_stepsize"} & set(options)
     if "abs_stepsize" in valid and not stepped and eps is not None:
-        # The library's own is a thirtieth or less.
+        # The library's default is a thirtieth of the radius or less.
         options["abs_stepsize"] = default_step_size(eps)
     try:
-        ball = _ball(_built(name, dict(options)), eps)
+        threat_model = _threat_model(_built(name, dict(options)), eps)
     except ImportError as error:
         raise UserError(
             f"{full} needs the package {error.name}: pip install {error.name}."
         ) from None
     except Exception as error:
         raise UserError(f"{full} does not take these options: {error}.") from None
-    return FoolboxAttack(full, tuple(sorted(options.items())), ball, eps, samples=samples)
+    return FoolboxAttack(full, tuple(sorted(options.items())), threat_model, eps, samples=samples)
 
 
 def _built(name: str, options: dict[str, Any]) -> Any:
@@ -135,7 +135,7 @@ def _parameters(kind: type) -> dict[str, Any]:
     return {name: default for name, default in valid.items() if name != "init_attack"}
 
 
-def _ball(attack: Any, eps: float | None) -> ThreatModel | None:
+def _threat_model(attack: Any, eps: float | None) -> ThreatModel | None:
     if eps is None:
         return None
     p = attack.distance.p

@@ -21,10 +21,10 @@ from robench.errors import UserError, did_you_mean
 from robench.registry import register_attack_library
 
 NOT_ATTACKS_OF_ONE_BATCH = ("LGV", "MultiAttack")
-"""What needs a data loader or other attacks to be built."""
+"""Attacks that need a data loader or other attacks to be built."""
 
 STEP = 2 / 255
-"""The step that the library takes where none is given, whatever the radius."""
+"""The library's default step size, whatever the radius."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TorchAttack(LibraryAttack):
     """An attack of torchattacks."""
 
     def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-        """Build it for this model and batch, and run it."""
+        """Build the attack for this model and batch, and run it."""
         import torchattacks
 
         kind = getattr(torchattacks, self.name.partition(":")[2])
@@ -66,12 +66,12 @@ class TorchAttacks:
         """Return an attack's entry.
 
         Raises:
-            UserError: where the library has no such attack.
+            UserError: if the library has no such attack.
         """
         import torchattacks
 
         if name in NOT_ATTACKS_OF_ONE_BATCH:
-            raise UserError(f"torchattacks:{name} needs more than a model; it cannot be named.")
+            raise UserError(f"torchattacks:{name} needs more than a model; name another attack.")
         if name not in self.names():
             near = did_you_mean(name, self.names())
             raise UserError(f"torchattacks has no attack named '{name}'; {near}")
@@ -96,8 +96,8 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
     options = checked(full, options, valid)
     if valid.get("alpha") == STEP and "eps" in options:
         options.setdefault("alpha", default_step_size(options["eps"]))
-    return TorchAttack(full, tuple(sorted(options.items())), _ball(name, options, valid),
-                       samples=samples)  # fmt: skip
+    threat_model = _threat_model(name, options, valid)
+    return TorchAttack(full, tuple(sorted(options.items())), threat_model, samples=samples)
 
 
 def _norm(name: str, norm: str) -> str:
@@ -107,7 +107,9 @@ def _norm(name: str, norm: str) -> str:
     raise UserError(f"{name}: norm = {norm!r}: give 'linf' or 'l2'.")
 
 
-def _ball(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> ThreatModel | None:
+def _threat_model(
+    name: str, options: Mapping[str, Any], valid: Mapping[str, Any]
+) -> ThreatModel | None:
     values = {**valid, **options}
     eps = values.get("eps", values.get("max_epsilon"))
     if eps is None:

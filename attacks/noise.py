@@ -1,4 +1,4 @@
-"""Random noise: the floor under every attack."""
+"""Random noise: the baseline that every attack must beat."""
 
 import math
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from robench.registry import register_attack
 @register_attack("noise")
 @dataclass(frozen=True)
 class Noise(Attack):
-    """Random noise, blind to the model: what an attack must beat to be one.
+    """Random noise that never calls the model: the baseline that an attack must beat.
 
     Attributes:
-        norm: the ball's norm.
+        norm: norm of the perturbation ball.
         eps: its radius, for images in [0, 1].
-        kind: "uniform" in the ball; or "gaussian", projected on it, of standard deviation eps a
-            pixel ("linf") or of expected squared length eps squared ("l2").
+        kind: "uniform" in the ball; or "gaussian", projected onto it, with a standard deviation of
+            eps per pixel ("linf") or an expected squared length of eps squared ("l2").
 
     Raises:
-        ValueError: for an eps out of range.
+        UserError: if eps is out of range.
     """
 
     norm: Norm = "linf"
@@ -43,7 +43,7 @@ class Noise(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Draw one perturbation a sample; the model is never asked."""
+        """Draw one perturbation per sample; the model is never called."""
         images = images.float()
         shape = images.shape[1:]
         if self.kind == "uniform":

@@ -1,6 +1,7 @@
 """Projected gradient descent (Madry, Makelov, Schmidt, Tsipras, Vladu 2018).
 
-:class:`_Algorithm` is what the paper prints; :class:`_Search` runs it with continuous batching.
+:class:`_Algorithm` is the algorithm of the paper; :class:`_Search` runs it with continuous
+batching.
 """
 
 from collections.abc import Collection, Hashable, Sequence
@@ -32,18 +33,19 @@ class PGD(Attack):
     """Projected gradient descent: steepest ascent inside the ball.
 
     Attributes:
-        norm: the ball's norm.
+        norm: norm of the perturbation ball.
         eps: its radius, for images in [0, 1].
         step_size: the length of a step, in the same norm; a quarter of ``eps`` if left out.
-        steps: how many of them.
-        restarts: searches from new starts; per sample, the first that fools is kept, else the last.
-        random_start: start uniformly in the ball, not at the image.
-        loss: what is climbed: cross-entropy, or the margin of the best other class.
-        judge: the iterate that counts: the "last" one, as in the paper and the libraries, or
-            "any" of them that fools, which ends the search of its sample.
+        steps: the number of steps.
+        restarts: the number of searches, each from a new start; per sample, the first that fools
+            the model is kept, else the last.
+        random_start: start at a uniformly drawn point of the ball instead of at the image.
+        loss: the loss to maximize: cross-entropy, or the margin of the best other class.
+        judge: the iterate that is evaluated: the "last" one, as in the paper and the libraries, or
+            "any" iterate that fools the model, which ends the search for its sample.
 
     Raises:
-        UserError: for an option out of range, or restarts that would repeat one search.
+        UserError: if an option is out of range, or restarts would repeat the same search.
     """
 
     batches_itself: ClassVar[bool] = True
@@ -79,13 +81,13 @@ class PGD(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Climb the loss; one forward per step and per prediction that decides what follows."""
+        """Maximize the loss; one forward per step and per prediction that decides what follows."""
         return self.perturb_together([self], model, images, labels, rngs)[0]
 
     def shared_work(self) -> Hashable:
-        """Return a key that leaves out the steps: 10 of them are the first of 20.
+        """Return a key without the number of steps: 10 of them are the first of 20.
 
-        With restarts it does not: which samples are searched again depends on the steps.
+        With restarts it is part of the key: which samples are searched again depends on it.
         """
         return replace(self, samples=None, steps=1 if self.restarts == 1 else self.steps)
 
@@ -98,7 +100,7 @@ class PGD(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> list[Adversarial]:
-        """Follow one trajectory to the largest number of steps; each attack takes its iterate."""
+        """Follow one trajectory for the largest number of steps; each attack takes its iterate."""
         longest = max(attacks, key=lambda attack: attack.steps)
         algorithm = _Algorithm(longest, model, images.float(), labels, rngs)
         found = _Search(algorithm, {attack.steps for attack in attacks}).run()
@@ -106,7 +108,7 @@ class PGD(Attack):
 
 
 class _Algorithm:
-    """The algorithm of the paper, for the samples ``rows``; no call changes anything.
+    """The algorithm of the paper for the samples ``rows``; calls change only the generators.
 
     One search is::
 
@@ -114,7 +116,7 @@ class _Algorithm:
         for _ in range(attack.steps):
             x, _ = step(x, rows)
 
-    and is repeated for the samples that are not ``fooled`` yet, ``attack.restarts`` times in all.
+    It is repeated for the samples that are not ``fooled`` yet, ``attack.restarts`` times in all.
     """
 
     def __init__(
@@ -127,7 +129,7 @@ class _Algorithm:
     ) -> None:
         self.attack, self.model = attack, model
         self.images, self.labels, self.rngs = images, labels, rngs
-        assert attack.step_size is not None  # PGD has put a quarter of eps there
+        assert attack.step_size is not None  # PGD.__post_init__ has set it
         self.climb = ascent(images, attack.norm, attack.eps, attack.step_size)
 
     def start(self, rows: Tensor) -> Tensor:
@@ -142,22 +144,22 @@ class _Algorithm:
         return self.climb(x, gradient, contiguous(rows)), logits
 
     def fooled(self, x: Tensor, rows: Tensor) -> Tensor:
-        """Return where the float32 prediction at x is wrong, (B,) bool on the CPU."""
+        """Return whether each float32 prediction at x is wrong, (B,) bool on the CPU."""
         return fooled(self.model, x, self.labels[rows]).cpu()
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Where each sample's search stands.
+    """State of each sample's search.
 
     Attributes:
         x: the iterates.
-        taken: steps of the current restart; -1 before its start is drawn.
+        taken: steps taken in the current restart; -1 before its start is drawn.
         restart: how many searches have ended without fooling the model.
-        parked: it looks fooled and waits for the prediction that confirms it.
-        cleared: a prediction has found it not to be fooled where it is.
-        forwards: images of it that went forward.
-        backwards: gradients taken.
+        parked: whether the sample looks fooled and waits for the prediction that confirms it.
+        cleared: whether a prediction has shown that the current iterate does not fool the model.
+        forwards: forwards made for the sample.
+        backwards: gradients taken for the sample.
     """
 
     x: Tensor
@@ -173,8 +175,8 @@ class _Search:
     """The bookkeeping: samples advance independently of the batch they are in.
 
     Args:
-        algorithm: with the largest number of steps.
-        numbers: of steps, after each of which the iterate is one attack's result.
+        algorithm: the algorithm, with the largest number of steps.
+        numbers: the numbers of steps after each of which the iterate is one attack's result.
     """
 
     def __init__(self, algorithm: _Algorithm, numbers: Collection[int]) -> None:
@@ -226,19 +228,19 @@ class _Search:
         for steps in self.found:
             due = (~parked & (taken == steps)).nonzero().squeeze(1)
             self._keep(steps, rows[due], read_rows(after, due))
-        # Nothing above changes the state: where memory runs out the step is made again.
+        # Nothing above changes the state, so that the step can be repeated if memory runs out.
         write_rows(self.state, rows, after)
         return parked | (ended & ~again)
 
     def _start(self, rows: Tensor) -> None:
-        """Draw the starts that are missing; a generator gives one only once, so they are stored."""
+        """Draw the missing starts and store them: a generator yields each only once."""
         new = rows[self.state.taken[rows] < 0]
         if len(new):
             self.state.x[new] = self.algorithm.start(new)
             self.state.taken[new] = 0
 
     def _looks_fooled(self, now: _State, logits: Tensor, rows: Tensor) -> Tensor:
-        """Return which samples to park; logits that come with a gradient are fast, not exact."""
+        """Return which samples to park; the logits that come with a gradient are not exact."""
         if self.attack.judge == "last":
             return torch.zeros(len(rows), dtype=torch.bool)
         wrong = logits.argmax(1).ne(self.algorithm.labels[rows]).cpu()
@@ -247,7 +249,7 @@ class _Search:
     def _to_repeat(
         self, now: _State, x: Tensor, ended: Tensor, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return which of the searches that have ended to restart, and which took a prediction."""
+        """Return which finished searches to restart, and which of them took a prediction."""
         asked = ended & (now.restart + 1 < self.attack.restarts)
         again = asked.clone()
         if asked.any():
@@ -255,7 +257,7 @@ class _Search:
         return again, asked
 
     def _confirm(self) -> Tensor:
-        """Predict the samples that are parked; return those that are not fooled after all."""
+        """Predict the parked samples; return those that are not fooled after all."""
         state = self.state
         parked = state.parked.nonzero().squeeze(1)
         lost = torch.zeros(len(state.parked), dtype=torch.bool)
@@ -271,11 +273,11 @@ class _Search:
             self._keep(steps, due, read_rows(state, due))
         state.parked[:] = False
         mistaken = parked[~lost[parked]]
-        state.cleared[mistaken] = True  # they make the step that they did not make
+        state.cleared[mistaken] = True  # they now take the step that they skipped
         return mistaken
 
     def _keep(self, steps: int, rows: Tensor, state: _State) -> None:
-        """Make the iterates of the samples ``rows`` their result of so many steps."""
+        """Store the iterates of the samples ``rows`` as their result after this many steps."""
         if len(rows):
             kept = Adversarial(state.x, state.forwards, state.forwards, state.backwards)
             write_rows(self.found[steps], rows, kept)

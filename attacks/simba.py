@@ -1,7 +1,8 @@
 """Simple black-box attack (Guo, Gardner, You, Wilson, Weinberger 2019), pixel and DCT basis.
 
-:class:`_Algorithm1` is what the paper prints, :class:`_AuthorsCode` what its authors' batch code
-does; both ask :class:`_Queries`, and samples advance independently of the batch they are in.
+:class:`_Algorithm1` is the algorithm of the paper, :class:`_AuthorsCode` the batch code of its
+authors; both query the model through :class:`_Queries`, and samples advance independently of the
+batch they are in.
 """
 
 from collections.abc import Sequence
@@ -25,24 +26,26 @@ from robench.registry import register_attack
 @register_attack("simba", reference="arXiv:1905.07121")
 @dataclass(frozen=True)
 class SimBA(Attack):
-    """SimBA: tries directions in random order, keeps what lowers the true class's probability.
+    """SimBA: tries directions in random order, keeps those that make the true class less likely.
 
-    Algorithm 1 of the paper, for each image by itself: an order of its own, the first sign that
-    lowers the probability is kept, and the search ends as soon as another class wins.
+    Algorithm 1 of the paper, run independently for each image: each has its own order of
+    directions, the first sign that lowers the probability is kept, and the search ends as soon as
+    another class wins.
 
     Attributes:
-        basis: the directions: "pixel", a coordinate (channel, row, column) each; or "dct", a cosine
-            of the whole image in one channel.
-        step: the length of a change; there is no budget over all of them.
-        max_steps: directions tried at most (None: all of them).
-        frequencies: with "dct", the lowest so many along each side (None: all).
+        basis: the search directions: "pixel", one coordinate (channel, row, column) each; or "dct",
+            a cosine over the whole image in one channel each.
+        step: the length of one step; the perturbation as a whole is not bounded.
+        max_steps: the largest number of directions to try (None: all of them).
+        frequencies: with "dct", how many of the lowest along each side to use (None: all).
         targeted: raise the probability of another class, drawn at random, and stop when it wins.
         mode: "paper", Algorithm 1; or "original", the batch code of its authors: one order for all
             images, both signs always tried and the better one kept, but two queries charged only
-            where the first did not help.
+            if the first sign did not help.
 
     Raises:
-        UserError: for a step outside (0, 1], or max_steps or frequencies below 1.
+        UserError: if step is outside (0, 1], max_steps or frequencies is below 1, or frequencies is
+            set for the pixel basis.
     """
 
     reports_queries: ClassVar[bool] = True
@@ -73,11 +76,11 @@ class SimBA(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Search every image at its own pace, one forward per query.
+        """Search for each image independently, one forward per query.
 
         Queries are the directions tried, first -step, then +step if that did not help; forwards
-        add the one that evaluates the clean image. A direction that the clamp to [0, 1] undoes
-        is tried and charged like any other, and never kept.
+        also include the one that evaluates the clean image. A direction that the clamp to [0, 1]
+        undoes is tried and charged like any other, and never kept.
         """
         images = images.float()
         queries = _Queries(self, model, images, labels, rngs)
@@ -90,15 +93,16 @@ class SimBA(Attack):
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Where each image's search stands; all but ``delta`` on the CPU.
+    """State of each image's search; all but ``delta`` is on the CPU.
 
     Attributes:
         delta: the perturbation, not clamped.
-        score: of the image with it; -inf before the image itself has been evaluated.
-        position: in the order of directions; -1 before the image itself has been evaluated.
-        sign: of the direction that is tried next; 0 for the image itself.
-        queries: as the mode charges them.
-        forwards: queries really made, and one for the image itself.
+        score: the score of the perturbed image; -inf before the clean image has been evaluated.
+        position: the position in the order of directions; -1 before the clean image has been
+            evaluated.
+        sign: the sign of the direction that is tried next; 0 for the clean image.
+        queries: the queries that the mode charges.
+        forwards: the queries actually made, plus one for the clean image.
     """
 
     delta: Tensor
@@ -150,7 +154,7 @@ class _Algorithm1:
 
 @dataclass(frozen=True, eq=False)
 class _Minus:
-    """What -step did for each image: its score, -inf where it did not help, and whether it won."""
+    """Result of -step for each image: its score, -inf if it did not help, and whether it won."""
 
     score: Tensor
     won: Tensor
@@ -180,7 +184,7 @@ class _AuthorsCode:
             score=torch.where(minus_better, minus.score, score),
             position=position,
             sign=torch.where(settled, -1, 1),
-            # Two are charged only where the first did not help.
+            # Two are charged only if the first did not help.
             queries=now.queries + (now.sign < 0).long() * (2 - tried.helps.long()),
             forwards=now.forwards + 1,
         )
@@ -193,13 +197,13 @@ class _AuthorsCode:
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """What came of one query per image; all but ``change`` on the CPU.
+    """Result of one query per image; all but ``change`` is on the CPU.
 
     Attributes:
         change: the step that was tried.
-        score: after it; see :class:`_Goal`.
-        helps: the score is higher than before.
-        won: the search would be over.
+        score: the score after it; see :class:`_Goal`.
+        helps: whether the score is higher than before.
+        won: whether the search would be over.
     """
 
     change: Tensor
@@ -209,7 +213,7 @@ class _Tried:
 
 
 class _Queries:
-    """Makes queries: the orders of directions, the model, and the score of its answers."""
+    """Queries to the model: the orders of directions, and the scores of its answers."""
 
     def __init__(
         self,
@@ -226,7 +230,7 @@ class _Queries:
         self.goal = _Goal(attack.targeted, labels, rngs)
 
     def ask(self, rows: Tensor, now: _State) -> _Tried:
-        """Make the next query of each of the samples ``rows``."""
+        """Make the next query for each of the samples ``rows``."""
         images = self.images[contiguous(rows)]
         numbers = self.orders[rows, now.position.clamp_min(0)]
         change = self.basis.directions(numbers) * (self.step * per_sample(now.sign, images))
@@ -234,13 +238,13 @@ class _Queries:
         candidates = (x + change).clamp(0, 1)
         logits = predict(self.model, candidates)
         score, won = self.goal.of(logits, rows)
-        # Without a change there is none to evaluate: rounding would decide, batch by batch.
+        # If the image did not change, rounding would decide, and differently from batch to batch.
         changed = (candidates != x.clamp(0, 1)).flatten(1).any(1).cpu()
         return _Tried(change, score, (score > now.score) & changed, won)
 
 
 class _Goal:
-    """What a search raises and when it is over: away from the true class, or towards another."""
+    """The goal of a search, and its score: leave the true class, or reach a target class."""
 
     def __init__(self, targeted: bool, labels: Tensor, rngs: Sequence[Generator]) -> None:
         self.targeted, self.labels, self.rngs = targeted, labels, rngs
@@ -251,7 +255,7 @@ class _Goal:
         """Return scores and whether the searches are over, each (B,) on the CPU.
 
         The score is the log-odds against the true class, or those for the target: they order
-        points as the probability does, unrounded.
+        points as the probability does, but without its rounding.
         """
         self._draw(rows[~self.drawn[rows]], logits.shape[1])
         targets = self.targets[rows]
@@ -268,12 +272,12 @@ class _Goal:
 
 
 def _choose(which: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """Return images of ``one`` where ``which``, (B,) bool, else of ``other``."""
+    """Return the images of ``one`` where ``which``, (B,) bool, is true, else of ``other``."""
     return torch.where(per_sample(which, one), one, other)
 
 
 def _orders(attack: SimBA, rngs: Sequence[Generator], size: int) -> Tensor:
-    """Return the order of directions of each image, (B, steps) int32 to spare memory."""
+    """Return the order of directions of each image, (B, steps) int32 to save memory."""
     if attack.mode == "original":
         shared = torch.randperm(size, generator=Generator().manual_seed(0))
         orders = shared.expand(len(rngs), -1)

@@ -1,11 +1,11 @@
-"""What the user is told: mistakes that can be mended, with a hint, and notices."""
+"""Errors that the user can fix, each with a hint, and warnings."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave: one clear sentence saying what, where and what to do.
+    """A mistake in the user's input: one clear sentence saying what, where and what to do.
 
     The command line prints it without a traceback and exits with code 2. It is a ``ValueError``, so
     that Python code may catch it as such, and a validator may raise it.
@@ -13,13 +13,13 @@ class UserError(ValueError):
 
 
 class RobenchWarning(UserWarning):
-    """Something that the user should know and that stops nothing."""
+    """Something that the user should know and that does not stop the work."""
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return the sentence that names the valid spellings nearest to ``name``.
 
-    Falls back to the whole list where nothing is near.
+    Falls back to the whole list if nothing is near.
     """
     valid = sorted(valid)
     near = get_close_matches(name, valid, n=3, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Progress: a snapshot of work under way, and what a long function calls with it."""
+"""Progress snapshots of running work, and the callback that receives them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ class Progress:
     """Progress snapshot, reported a few times per second.
 
     Attributes:
-        task: what is under way: ``"training"``, the name of an attack, of a network.
-        done: how many units are finished.
-        total: how many there are.
+        task: what is running: ``"training"``, or the name of an attack or a network.
+        done: the number of finished units.
+        total: the number of units in all.
         unit: what is counted, in the plural: ``"images"``.
-        note: what else a person wants to see, such as the epoch and its accuracy.
+        note: what else is worth showing, such as the epoch and its accuracy.
     """
 
     task: str
@@ -24,8 +24,8 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
-"""Called with a snapshot while the work goes on."""
+"""Called with a snapshot while the work is running."""
 
 
 def ignore_progress(progress: Progress) -> None:
-    """Report nothing."""
+    """Ignore the snapshot."""

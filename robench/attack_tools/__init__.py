@@ -1,1 +1,1 @@
-"""What an attack is built from: losses, threat models, random numbers, batching, state."""
+"""Building blocks of attacks: losses, threat models, random numbers, batching, state."""

@@ -1,4 +1,4 @@
-"""Keeping the machine busy: samples that are finished leave the batch, others take their place."""
+"""Continuous batching: finished samples leave the batch, and waiting ones take their places."""
 
 import warnings
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from robench.system.memory import is_out_of_memory
 
 
 def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor], Tensor]) -> None:
-    """Advance samples, a batch of them at a time, until each is finished.
+    """Advance samples in batches until all of them are finished.
 
-    Every call of ``advance`` gets as many samples as a batch holds, however far each of them is,
-    for as long as there are enough left. Where memory runs out the batch is halved and the same
-    step tried again.
+    Every call of ``advance`` gets a full batch, however far each of its samples has come, for as
+    long as enough samples are left. If memory runs out, the batch size is halved and the same step
+    is repeated.
 
     Args:
-        model: its ``batch_size`` is kept to; a bare callable gets all samples as one batch. Its
-            ``report`` is called with the number of samples that are finished.
-        samples: (N,) int64 on the CPU.
-        advance: given some of the samples, (B,) int64, makes one step with each and returns which
-            of them have finished, (B,) bool. It must leave everything as it is where it raises.
+        model: its ``batch_size`` limits the batches; a bare callable gets all samples as one batch.
+            Its ``report`` is called with the number of samples that are finished.
+        samples: indices of the samples, (N,) int64 on the CPU.
+        advance: takes some of the samples, (B,) int64, advances each by one step, and returns
+            which of them have finished, (B,) bool. If it raises, it must have changed nothing.
 
     Raises:
-        UserError: where the memory does not suffice for one sample.
+        UserError: if memory does not suffice for a single sample.
     """
     victim = as_victim(model)
     count = len(samples)
@@ -49,18 +49,18 @@ def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor],
 
 
 def batch_size_of(model: VictimModel, count: int) -> int:
-    """Return how many of ``count`` samples a model is to be given at a time."""
+    """Return how many of ``count`` samples to pass to a model at a time."""
     return max(1, count if model.batch_size is None else min(count, model.batch_size))
 
 
 def halve(model: VictimModel, size: int) -> None:
-    """Make the batches of ``model`` half of ``size``, and say so.
+    """Set the batch size of ``model`` to half of ``size``, with a warning.
 
     Raises:
-        UserError: where ``size`` is 1 or the model has no batch size to change.
+        UserError: if ``size`` is 1 or the model has no batch size to change.
     """
     if size <= 1 or model.batch_size is None:
         raise UserError(f"out of memory with {size} image(s) at a time; use a smaller network.")
     model.batch_size = size // 2
-    told = f"out of memory with {size} images at a time: going on with {size // 2}"
-    warnings.warn(told, RobenchWarning, stacklevel=2)
+    message = f"out of memory with {size} images at a time: continuing with {size // 2}"
+    warnings.warn(message, RobenchWarning, stacklevel=2)

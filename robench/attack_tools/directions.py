@@ -1,4 +1,4 @@
-"""Orthonormal bases of image space, a direction at a time."""
+"""Search directions: orthonormal bases of image space, generated on demand."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
@@ -12,20 +12,20 @@ BasisName = Literal["pixel", "dct"]
 
 
 class Basis(Protocol):
-    """Unit directions of image space, by number.
+    """An orthonormal basis of image space, whose directions are numbered.
 
     Attributes:
-        size: how many there are.
+        size: the number of directions.
     """
 
     size: int
 
     def directions(self, numbers: Tensor) -> Tensor:
-        """Return the directions (B, C, H, W) of these numbers (B,)."""
+        """Return the directions (B, C, H, W) with these numbers (B,)."""
 
 
 class PixelBasis:
-    """One pixel of one channel each; all C*H*W of them."""
+    """The pixel basis: one pixel of one channel per direction, C*H*W in all."""
 
     def __init__(self, images: Tensor, frequencies: int | None = None) -> None:
         self._like = images[:1]
@@ -39,11 +39,11 @@ class PixelBasis:
 
 
 class DCTBasis:
-    """Products of orthonormal cosines (DCT-II) along the sides of one channel each.
+    """The DCT basis: products of orthonormal cosines (DCT-II) along both sides of one channel.
 
     Args:
         images: (B, C, H, W), for shape and device.
-        frequencies: the lowest so many along each side; None: all.
+        frequencies: how many of the lowest along each side to use; None: all.
     """
 
     def __init__(self, images: Tensor, frequencies: int | None = None) -> None:
@@ -54,7 +54,7 @@ class DCTBasis:
         self.size = self._channels * len(self._rows) * len(self._columns)
 
     def directions(self, numbers: Tensor) -> Tensor:
-        """Return cosines in one channel, 0 in the others."""
+        """Return images with a cosine in one channel and 0 in the others."""
         numbers = numbers.long().to(self._rows.device)
         row, column = len(self._rows), len(self._columns)
         plane = self._rows[numbers // column % row].unsqueeze(2)
@@ -70,6 +70,6 @@ BASES: Mapping[BasisName, Callable[[Tensor, int | None], Basis]] = {
 
 
 def _cosines(side: int, frequencies: int | None) -> Tensor:
-    """Return the lowest cosines of a side as rows (frequencies, side) of length 1."""
+    """Return the lowest cosines along a side as rows (frequencies, side) of unit norm."""
     rows = idct(np.eye(side), norm="ortho", axis=1)[:frequencies]
     return torch.from_numpy(np.ascontiguousarray(rows)).float()

@@ -1,8 +1,8 @@
-"""Attacks of other libraries: found by name, checked against their signatures, and contained.
+"""Third-party attack libraries: attacks found by name, checked against signatures, isolated.
 
-What these libraries are known to do to their users is undone or kept out here: they reseed the
-global random generators, print, average losses over the batch, assume ten classes, step over the
-ball by rounding, and fail with bare assertions.
+Known side effects of these libraries are undone or prevented here: they reseed the global random
+generators, print, average losses over the batch, assume ten classes, leave the ball by rounding,
+and fail with bare assertions.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ from robench.errors import UserError
 from robench.system.memory import is_out_of_memory
 
 _ROUNDING = 1e-4
-"""How far outside [0, 1] or its ball an image may be to be taken for rounded and put back."""
+"""How far outside [0, 1] or its ball an image may be to count as rounded and be put back."""
 
 
 @dataclass(frozen=True)
 class LibraryAttack(Attack):
-    """An attack of another library.
+    """An attack of a third-party library.
 
     Attributes:
-        name: as in ``library:NAME``.
-        options: what it is built with, in the library's words.
-        ball: what it keeps to; None where it minimizes a distance instead. The name of this field
-            is part of the identity of stored outcomes.
+        name: its name, as in ``library:NAME``.
+        options: the options that it is built with, as the library names them.
+        ball: the threat model that it keeps to; None if it minimizes a distance instead. The name
+            of this field is part of the identity of stored outcomes.
     """
 
     reports_queries: ClassVar[bool] = False
@@ -48,15 +48,15 @@ class LibraryAttack(Attack):
 
     @property
     def threat_model(self) -> ThreatModel | None:
-        """What it keeps to."""
+        """The norm and radius that the attack keeps to; None if it minimizes a distance."""
         return self.ball
 
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[Generator]
     ) -> Adversarial:
-        """Run it on contiguous float32 images; random numbers come from the first generator.
+        """Run the attack on contiguous float32 images, seeded by the first generator.
 
-        They are drawn for the batch as a whole, so that a result may depend on the batch.
+        Random numbers are drawn for the batch as a whole, so that a result may depend on the batch.
         """
         assert isinstance(model, nn.Module)
         # Channels-last or sliced images crash some attacks and change the starts of others.
@@ -66,27 +66,28 @@ class LibraryAttack(Attack):
         return Adversarial(undo_rounding(found.detach().float().contiguous(), images, self.ball))
 
     def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-        """Return the adversarial images of the library."""
+        """Return the library's adversarial images."""
         raise NotImplementedError
 
 
 @contextlib.contextmanager
 def isolated(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
-    """Run a library's code with gradients on, seeded, silent, and without a trace.
+    """Run a library's code seeded, silent and with gradients, and restore global state.
 
     Losses that it would average over the batch are summed, so that the gradient of a sample does
-    not underflow because of its company.
+    not underflow because of the other samples.
 
     Args:
-        name: of the attack, for errors.
-        rng: source of the seed.
-        device: whose random state is put back, besides the CPU's, NumPy's and Python's.
+        name: the name of the attack, for error messages.
+        rng: the source of the seed.
+        device: the device whose random state is restored, along with that of the CPU, NumPy and
+            Python.
 
     Yields:
-        A seed for what wants one.
+        A seed, for attacks that take one.
 
     Raises:
-        UserError: where the library fails.
+        UserError: if the library fails.
     """
     seed = int(torch.randint(2**31, (1,), generator=rng))
     states = random.getstate(), np.random.get_state()
@@ -120,16 +121,16 @@ def isolated(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
 
 
 def undo_rounding(found: Tensor, images: Tensor, ball: ThreatModel | None) -> Tensor:
-    """Return what is outside of [0, 1] or the ball by rounding to it; leave what is far outside.
+    """Put back images that rounding took out of [0, 1] or the ball; leave those far outside.
 
-    A NaN, where an attack broke down on an image, becomes the clean image.
+    An image with NaN or infinite pixels, on which the attack broke down, becomes the clean image.
     """
     found = torch.where(found.isfinite().flatten(1).all(1)[:, None, None, None], found, images)
     if ball is not None and ball.norm in ("linf", "l2"):
         norm: Any = ball.norm
         sizes = norms(found - images, norm)
         near = (sizes > ball.eps) & (sizes <= ball.eps + _ROUNDING)
-        # A hair inside: the sum of image and perturbation is rounded once more.
+        # Slightly inside, because the sum of image and perturbation is rounded once more.
         inside = images + project(found - images, norm, ball.eps * (1 - 1e-6))
         found = torch.where(near[:, None, None, None], inside, found)
     clamped = found.clamp(0, 1)
@@ -137,7 +138,7 @@ def undo_rounding(found: Tensor, images: Tensor, ball: ThreatModel | None) -> Te
 
 
 def parameters_of(target: Callable[..., Any], drop: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the options of a constructor with their defaults, ``...`` where there is none."""
+    """Return the options of a constructor with their defaults, ``...`` for required ones."""
     empty = inspect.Parameter.empty
     return {
         name: ... if parameter.default is empty else parameter.default
@@ -147,10 +148,10 @@ def parameters_of(target: Callable[..., Any], drop: Sequence[str] = ()) -> dict[
 
 
 def checked(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options, whole numbers made whole, for those parameters.
+    """Return the options, checked against the parameters ``valid`` and their defaults.
 
     Raises:
-        UserError: for a value of another kind than the default, or one that is missing.
+        UserError: if a value is not of the kind of the default, or a required one is missing.
     """
     values = dict(options)
     for option, default in valid.items():
@@ -165,14 +166,14 @@ def checked(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> 
         if isinstance(default, bool) and not isinstance(value, bool):
             raise UserError(f"{name}: {option} = {value!r}: give true or false.")
         if isinstance(default, str) and not isinstance(value, str):
-            raise UserError(f"{name}: {option} = {value!r}: give a text such as '{default}'.")
+            raise UserError(f"{name}: {option} = {value!r}: give a string such as '{default}'.")
     return values
 
 
 def with_signature(
     build: Callable[..., Attack], valid: Sequence[str], summary: str
 ) -> Callable[..., Attack]:
-    """Return ``build`` as a function that shows these options as its own."""
+    """Return ``build`` as a function whose signature lists these options."""
 
     def entry(**options: Any) -> Attack:
         return build(**options)

@@ -1,4 +1,4 @@
-"""What gradient and score attacks climb: losses of logits, a number a sample."""
+"""Per-sample losses that gradient- and score-based attacks maximize."""
 
 import math
 from typing import Literal
@@ -15,21 +15,21 @@ Loss = Literal["ce", "margin"]
 """Cross-entropy, or the logit of the best other class minus that of the true one."""
 
 _SATURATED = math.log(1e-30)
-"""The probability of all other classes below which float32 loses the cross-entropy's gradient."""
+"""Log-probability of all other classes below which float32 loses the cross-entropy gradient."""
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """Return log((1 - p) / p) of the true class's probability p, (B, classes) -> (B,).
 
-    It rises exactly as p falls, but keeps its value where p rounds to 1 (in float32 from a logit
-    margin of 17 on).
+    It rises exactly when p falls, but keeps its precision where p rounds to 1 (in float32, from a
+    logit margin of 17 on).
     """
     true, others = _split(logits, labels)
     return others.logsumexp(1) - true
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the best other logit minus the true one, (B, classes) -> (B,); > 0 where fooled."""
+    """Return the best other logit minus the true one, (B, classes) -> (B,); > 0 if fooled."""
     true, others = _split(logits, labels)
     return others.amax(1) - true
 
@@ -37,14 +37,14 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
 def predict(model: LogitsModel, images: Tensor) -> Tensor:
     """Return float32 logits to predict from, (B, C, H, W) -> (B, classes); without gradient.
 
-    A model under evaluation gives them faster than when it is called, and the same but for
-    rounding (:class:`robench.base.VictimModel`).
+    A model under evaluation computes them faster than a plain call does, and equal up to rounding
+    (:class:`robench.base.VictimModel`).
     """
     return as_victim(model).predict(images)
 
 
 def fooled(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
-    """Return where the model's float32 prediction is another class, (B, C, H, W) -> (B,) bool."""
+    """Return whether each float32 prediction is a wrong class, (B, C, H, W) -> (B,) bool."""
     return predict(model, images).argmax(1).ne(labels)
 
 
@@ -53,23 +53,23 @@ def input_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Return the gradient of each sample's loss with respect to its image, and the logits.
 
-    Losses are summed over the samples, so that none depends on the size of its batch. Where the
-    cross-entropy of a sample has saturated and its gradient is lost in float32 (all that it says
-    is below 1e-30, from a logit margin of about 70 on), the margin is climbed instead. Works inside
-    ``torch.no_grad`` and ``torch.inference_mode``; no ``.grad`` of the model is touched. A model
-    under evaluation lends its fast copy (:class:`robench.base.VictimModel`).
+    Losses are summed over the samples, so that none depends on the size of its batch. If the
+    cross-entropy of a sample has saturated and its gradient is lost in float32 (the probability of
+    all other classes is below 1e-30, from a logit margin of about 70 on), the margin is maximized
+    instead. Works inside ``torch.no_grad`` and ``torch.inference_mode``, and touches no ``.grad``
+    of the model. A model under evaluation uses its fast copy (:class:`robench.base.VictimModel`).
 
     Args:
         model: images -> logits.
         images: (B, C, H, W) float32.
         labels: (B,) true classes of any integer dtype.
-        loss: what to differentiate.
+        loss: the loss to differentiate.
 
     Returns:
         (B, C, H, W) float32, and (B, classes) float32.
 
     Raises:
-        UserError: for a model whose logits are cut off from its images.
+        UserError: if the model's logits are detached from its images.
     """
     victim = as_victim(model)
     with torch.inference_mode(False), torch.enable_grad():
@@ -82,8 +82,8 @@ def input_gradient(
                 "the model's logits have no gradient with respect to its images (a detach or "
                 "no_grad inside it?); use an attack that needs none, such as 'simba'."
             )
-        climbed = margin if loss == "margin" else _cross_entropy
-        gradient = torch.autograd.grad(climbed(logits, labels).sum(), inputs)[0]
+        maximized = margin if loss == "margin" else _cross_entropy
+        gradient = torch.autograd.grad(maximized(logits, labels).sum(), inputs)[0]
         return gradient.float(), logits.detach()
 
 

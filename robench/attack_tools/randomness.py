@@ -1,4 +1,4 @@
-"""Random numbers that belong to samples: one CPU generator each, whatever the batch."""
+"""Per-sample random numbers: one CPU generator per sample, independent of the batch."""
 
 import math
 from collections.abc import Iterable, Sequence

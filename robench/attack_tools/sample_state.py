@@ -1,15 +1,15 @@
-"""Per-sample state of a search: one row per sample, read and written a batch at a time.
+"""Per-sample state of a search: one row per sample, read and written one batch at a time.
 
 With continuous batching (:func:`robench.attack_tools.batching.run_batched`) the samples of a batch
-may be at different points of their searches. What a search knows of them is a dataclass of tensors
-with one row per sample. A step reads the rows of its batch, computes new ones, and writes them at
-the end::
+may be at different points of their searches. The state of a search is a dataclass of tensors with
+one row per sample. A step reads the rows of its batch, computes new ones, and writes them at the
+end::
 
     now = read_rows(state, rows)
     gradient, _ = input_gradient(model, now.x, labels[rows], "ce")  # may run out of memory
     write_rows(state, rows, State(x=now.x + gradient.sign(), taken=now.taken + 1))
 
-so that a step that fails has changed nothing and can be made again with fewer samples.
+so that a step that fails has changed nothing and can be repeated with fewer samples.
 """
 
 from dataclasses import Field, fields
@@ -28,13 +28,13 @@ TableT = TypeVar("TableT", bound=Table)
 
 
 def read_rows(table: TableT, rows: Tensor) -> TableT:
-    """Return the table of some samples, without a copy where their rows follow one another.
+    """Return the rows of some samples, without a copy if they are consecutive.
 
     It may share memory with ``table``: do not write to it, nor use it after :func:`write_rows`.
 
     Args:
-        table: one row per sample.
-        rows: (B,) int64 on the CPU, no sample twice.
+        table: tensors with one row per sample.
+        rows: (B,) int64 on the CPU, without duplicates.
     """
     at = contiguous(rows)
     return type(table)(**{field.name: getattr(table, field.name)[at] for field in fields(table)})
@@ -44,8 +44,8 @@ def write_rows(table: TableT, rows: Tensor, values: TableT) -> None:
     """Overwrite the rows of some samples.
 
     Args:
-        table: one row per sample.
-        rows: (B,) int64 on the CPU, no sample twice.
+        table: tensors with one row per sample.
+        rows: (B,) int64 on the CPU, without duplicates.
         values: the new rows, in the order of ``rows``.
     """
     at = contiguous(rows)
@@ -54,7 +54,7 @@ def write_rows(table: TableT, rows: Tensor, values: TableT) -> None:
 
 
 def contiguous(rows: Tensor) -> slice | Tensor:
-    """Return rows that follow one another as a slice, which copies nothing; others as they are."""
+    """Return consecutive rows as a slice, which copies nothing; return other rows unchanged."""
     if not len(rows):
         return rows
     first, last = int(rows[0]), int(rows[-1])

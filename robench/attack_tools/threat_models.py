@@ -1,4 +1,4 @@
-"""Balls in image space: norms, projections, steepest directions and radii, a sample at a time."""
+"""Balls in image space: norms, projections, steepest directions and radii, per sample."""
 
 import math
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:
 
     Args:
         delta: (B, ...) perturbations.
-        norm: the ball's norm.
+        norm: norm of the ball.
         eps: its radius, in pixel units (images in [0, 1]).
     """
     if norm == "linf":
@@ -43,7 +43,7 @@ def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """Return the direction of unit norm along which a linear function grows fastest.
 
-    The sign for Linf, the normalised gradient for L2; 0 where the gradient is 0.
+    The sign for Linf, the normalized gradient for L2; 0 where the gradient is 0.
 
     Args:
         gradient: (B, ...) of any scale: samples are rescaled before squares could underflow.
@@ -57,19 +57,19 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
 
 
 Ascent = Callable[[Tensor, Tensor, slice | Tensor], Tensor]
-"""(x, gradient, which of the images they belong to) -> x a step further up."""
+"""(x, gradient, indices of the images that they belong to) -> x after one step."""
 
 
 def ascent(images: Tensor, norm: Norm, eps: float, step_size: float) -> Ascent:
-    """Return the projected step of steepest ascent inside the balls around images and [0, 1].
+    """Return the step of steepest ascent, projected into the balls around images and [0, 1].
 
     Args:
-        images: (N, ...) in [0, 1], the centres.
-        norm: of the balls and of the step.
+        images: (N, ...) in [0, 1], the centers of the balls.
+        norm: norm of the balls and of the step.
         eps: radius of the balls.
         step_size: length of the step, before it is projected.
     """
-    if norm == "linf":  # a box: its sides are computed once, and a step passes over memory twice
+    if norm == "linf":  # a box: its bounds are computed once, and a step passes over memory twice
         low, high = (images - eps).clamp_(min=0), (images + eps).clamp_(max=1)
         return lambda x, gradient, at: x.add(gradient.sign(), alpha=step_size).clamp_(
             low[at], high[at]
@@ -77,14 +77,14 @@ def ascent(images: Tensor, norm: Norm, eps: float, step_size: float) -> Ascent:
 
     def climb(x: Tensor, gradient: Tensor, at: slice | Tensor) -> Tensor:
         moved = steepest(gradient, norm).mul_(step_size).add_(x).sub_(images[at])
-        # Clamping after the projection leaves no ball: it only moves pixels towards the image.
+        # Clamping after the projection cannot leave the ball: it moves pixels toward the image.
         return project(moved, norm, eps).add_(images[at]).clamp_(0, 1)
 
     return climb
 
 
 def default_step_size(eps: float) -> float:
-    """Return the step where only the radius is given; a fixed one would not reach a larger border.
+    """Return the step size for a radius; a fixed one would not reach the border of a large ball.
 
     Args:
         eps: the radius, in any norm.
@@ -96,7 +96,8 @@ def check_radius(name: str, value: float, norm: Norm) -> None:
     """Check an option that is a length in image space.
 
     Raises:
-        UserError: for a Linf length outside [0, 1] or an L2 length that is not positive.
+        UserError: if the norm is unknown, a Linf length is outside [0, 1], or an L2 length is not
+            positive.
     """
     if norm not in get_args(Norm):
         raise UserError(f"norm is {norm!r}: use 'linf' or 'l2'.")
@@ -108,5 +109,5 @@ def check_radius(name: str, value: float, norm: Norm) -> None:
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
-    """Return a value a sample, (B,), in a shape that broadcasts over ``like``, (B, ...)."""
+    """Return one value per sample, (B,), in a shape that broadcasts over ``like``, (B, ...)."""
     return values.to(like.device).reshape(-1, *[1] * (like.ndim - 1))

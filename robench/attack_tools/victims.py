@@ -1,4 +1,4 @@
-"""Any callable as a model under attack."""
+"""Adapt any callable to the interface of a model under attack."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from robench.base import LogitsModel, VictimModel
 
 
 class BareModel(VictimModel):
-    """A callable that lends no fast copy and knows no batch size.
+    """A plain callable as a model under attack, without a fast copy or a batch size.
 
     Args:
         model: images in [0, 1] -> logits.
@@ -18,12 +18,12 @@ class BareModel(VictimModel):
 
     @property
     def num_classes(self) -> int:
-        """Not known before it is asked about an image.
+        """Unknown before the model is called.
 
         Raises:
             TypeError: always; see :func:`class_count`.
         """
-        raise TypeError("a bare model does not say how many classes it has; ask it about an image")
+        raise TypeError("a bare model does not declare its number of classes; use class_count()")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return its logits."""
@@ -39,11 +39,11 @@ class BareModel(VictimModel):
         return self._model(images)
 
     def report(self, finished: int) -> None:
-        """Report nothing: nobody asked."""
+        """Do nothing: a bare model reports no progress."""
 
 
 def as_victim(model: LogitsModel) -> VictimModel:
-    """Return ``model`` if it is a model under attack already, else an adapter around it."""
+    """Return ``model`` itself if it is a model under attack, else an adapter around it."""
     return model if isinstance(model, VictimModel) else BareModel(model)
 
 
@@ -52,7 +52,7 @@ def class_count(model: LogitsModel, images: Tensor) -> int:
 
     Args:
         model: images in [0, 1] -> logits.
-        images: (B, C, H, W); a model that does not say it is asked about the first of them.
+        images: (B, C, H, W); a bare model is called with the first of them.
     """
     if isinstance(model, VictimModel):
         return model.num_classes

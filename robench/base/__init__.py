@@ -1,4 +1,4 @@
-"""What a defense, an attack, a backbone and a training method are to the suite.
+"""Contracts of defenses, attacks, models and training methods.
 
 Entries in ``defenses/``, ``attacks/`` and ``robench/training/methods/`` subclass these frozen
 dataclasses; their fields are the options that a board may set. The engine acts on what an entry

@@ -1,4 +1,4 @@
-"""What an attack is to the suite: a threat model and a way to search it."""
+"""The attack contract: a threat model and a way to search it."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from robench.base.model import LogitsModel
 
 
 class ThreatModel(NamedTuple):
-    """What an attack may do to an image: move it within a ball, inside [0, 1].
+    """The set that an attack may search: a ball around each image, inside [0, 1].
 
     Attributes:
         norm: "linf", "l2", or another norm of a third-party attack.
@@ -24,14 +24,15 @@ class ThreatModel(NamedTuple):
 
 @dataclass(frozen=True)
 class Adversarial:
-    """What an attack hands back for its samples; what it does not count is counted for it.
+    """What an attack returns for its samples; counts that it leaves out are filled in.
 
     Attributes:
-        images: (B, C, H, W) float32 in [0, 1], the images to be judged.
+        images: (B, C, H, W) float32 in [0, 1], the images to be evaluated.
         queries: (B,) int64, model evaluations charged to each sample by the attack's own rule;
-            None: those really made.
-        forwards: (B,) int64, model evaluations really made for each sample; None: counted.
-        backwards: (B,) int64, gradients taken for each sample; None: counted.
+            None: those actually made.
+        forwards: (B,) int64, model evaluations actually made for each sample; None: the evaluator
+            counts them.
+        backwards: (B,) int64, gradients taken for each sample; None: the evaluator counts them.
     """
 
     images: Tensor
@@ -44,22 +45,22 @@ class Adversarial:
 class Attack:
     """A threat model and a way to search it. Fields are its options.
 
-    An attack is stateless and gets every random number from ``rngs``, one CPU generator a
-    sample, so that its result depends neither on the batch size nor on the order of samples.
+    An attack is stateless and gets every random number from ``rngs``, one CPU generator
+    per sample, so that its result depends neither on the batch size nor on the order of samples.
     """
 
     reports_queries: ClassVar[bool] = False
-    """Its cost in queries is a result, shown in tables (black-box attacks)."""
+    """Whether its cost in queries is a result, shown in tables (black-box attacks)."""
     batches_itself: ClassVar[bool] = False
-    """It takes many more samples than fit into a batch and keeps to ``model.batch_size`` itself,
-    as with :func:`robench.attack_tools.batching.run_batched`."""
+    """Whether it takes many more samples than fit into a batch and limits its batches to
+    ``model.batch_size`` itself, as with :func:`robench.attack_tools.batching.run_batched`."""
 
     samples: int | None = field(default=None, kw_only=True)
-    """Attack only the first so many of the evaluation's images (None: all)."""
+    """Attack only this many of the evaluation's images, the first ones (None: all)."""
 
     @property
     def threat_model(self) -> ThreatModel | None:
-        """The norm and radius of the ball that it keeps to; None where it keeps to none."""
+        """The norm and radius of the ball that the attack keeps to; None if it is unbounded."""
         options = vars(self)
         eps = options.get("eps")
         return None if eps is None else ThreatModel(options.get("norm", "linf"), eps)
@@ -67,7 +68,7 @@ class Attack:
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[torch.Generator]
     ) -> Adversarial:
-        """Search an adversarial image for each sample.
+        """Search for an adversarial image for each sample.
 
         Args:
             model: images in [0, 1] -> logits; in eval mode, its parameters frozen.
@@ -78,7 +79,7 @@ class Attack:
         raise NotImplementedError
 
     def shared_work(self) -> Hashable:
-        """Return a key; attacks of equal keys are handed to :meth:`perturb_together` at once."""
+        """Return a key; attacks with equal keys are passed to :meth:`perturb_together` at once."""
         return self
 
     @classmethod
@@ -90,10 +91,10 @@ class Attack:
         labels: Tensor,
         rngs: Sequence[torch.Generator],
     ) -> list[Adversarial]:
-        """Run attacks of one :meth:`shared_work` key; a result for each, in their order.
+        """Run attacks with one :meth:`shared_work` key; return their results in order.
 
-        Every result must be what :meth:`perturb` of that attack alone gives.
+        Every result must equal what :meth:`perturb` of that attack alone returns.
         """
         if len(attacks) > 1:
-            raise NotImplementedError(f"{cls.__name__} shares work but not perturb_together")
+            raise NotImplementedError(f"{cls.__name__} has shared_work but no perturb_together")
         return [attacks[0].perturb(model, images, labels, rngs)]

@@ -1,4 +1,4 @@
-"""What a defense is to the suite: what is done to a network, whatever the network is."""
+"""The defense contract: a modification of a network, independent of its architecture."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,11 +32,11 @@ class Supports:
     groups: bool = True
     dilation: bool = True
     pointwise: bool = True
-    """Kernels of one pixel, 1x1."""
+    """Kernels of size 1x1."""
     mixed_precision: bool = True
 
     def refusal(self, conv: nn.Conv2d) -> str | None:
-        """Return what about ``conv`` is not supported, or None."""
+        """Return why ``conv`` is not supported, or None."""
         if not self.stride and max(conv.stride) > 1:
             return f"its stride is {conv.stride[0]}x{conv.stride[1]}, only 1 is supported"
         if not self.groups and conv.groups > 1:
@@ -50,33 +50,33 @@ class Supports:
 
 @dataclass(frozen=True)
 class Defense:
-    """What is done to a network, independent of the network. Fields are its options."""
+    """A modification of a network, independent of its architecture. Fields are its options."""
 
     kind: ClassVar[Kind] = "weight parametrization"
     strict_lipschitz: ClassVar[bool] = False
-    """Each replaced convolution is 1-Lipschitz in L2 by construction."""
+    """Whether each replaced convolution is 1-Lipschitz in L2 by construction."""
     stateful_in_training: ClassVar[bool] = False
-    """A forward in training mode changes buffers (running statistics, power iterations)."""
+    """Whether a forward in training mode changes buffers (running statistics, power iterations)."""
     supports: ClassVar[Supports] = Supports()
     requires: ClassVar[str] = ""
-    """The optional package that it needs, as in ``pip install``; "" where there is none."""
+    """The optional package that it needs, as in ``pip install``; "" if it needs none."""
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """What it sets in the training recipe unless its arm on the board does; shown in the table."""
+    """What it sets in the training recipe unless its row on the board does; shown in the table."""
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
-        """Return why ``conv`` cannot be replaced, or None; asked before anything is changed."""
+        """Return why ``conv`` cannot be replaced, or None; called before anything is changed."""
         return self.supports.refusal(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Return what stands in the place of ``conv`` (default: itself)."""
+        """Return the module that replaces ``conv`` (default: itself)."""
         return conv
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Return what stands in the place of a norm layer (default: itself)."""
+        """Return the module that replaces a norm layer (default: itself)."""
         return norm
 
     def before_training(self, model: nn.Module, total_forwards: int) -> None:
-        """Tell the layers how many training forwards will come; free replays are counted."""
+        """Prepare the layers for this many training forwards, free replays included."""
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return a scalar to add to the training loss, or None."""
@@ -88,14 +88,14 @@ class Defense:
 
 @dataclass(frozen=True)
 class ConvDefense(Defense):
-    """A defense of the convolutions, beside which the network's norm layers may stay.
+    """A defense that acts on the convolutions; the network's norm layers may stay.
 
     Attributes:
-        bn: keep the network's norm layers; without, they are dropped.
+        bn: keep the network's norm layers; otherwise they are dropped.
     """
 
     bn: bool = field(default=True, kw_only=True)
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Keep it or drop it."""
+        """Keep the norm layer, or drop it."""
         return norm if self.bn else nn.Identity()

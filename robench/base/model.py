@@ -1,4 +1,4 @@
-"""A model, to who trains it and to who attacks it."""
+"""Interfaces of a model: in training, and under attack."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -14,15 +14,15 @@ Stem = Literal["cifar", "half", "imagenet"]
 
 
 class VictimModel(ABC):
-    """The model under attack, as the evaluator hands it to attacks.
+    """The model under attack, as the evaluator passes it to attacks.
 
-    Called like any model it returns exact logits, differentiable where a gradient is wanted.
-    Attacks reach the rest through :mod:`robench.attack_tools`, which takes bare callables too
+    Called like any model, it returns exact logits, differentiable if a gradient is wanted. Attacks
+    use its other methods through :mod:`robench.attack_tools`, which also accepts bare callables
     (:func:`robench.attack_tools.victims.as_victim`).
 
     Attributes:
-        batch_size: how many samples to hand over at a time, halved where memory runs out;
-            None: all of them.
+        batch_size: how many samples to pass at a time, halved if memory runs out; None: all of
+            them.
     """
 
     batch_size: int | None = None
@@ -30,7 +30,7 @@ class VictimModel(ABC):
     @property
     @abstractmethod
     def num_classes(self) -> int:
-        """How many logits there are per image."""
+        """Number of logits per image."""
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
@@ -38,12 +38,12 @@ class VictimModel(ABC):
 
     @abstractmethod
     def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits whose largest is that of the model; without gradient."""
+        """Return float32 logits with the same argmax as the model's, without gradient."""
 
     @abstractmethod
     def for_gradients(self, images: Tensor) -> Tensor:
-        """Return logits whose gradient an attack follows; faster, not exact."""
+        """Return logits whose gradient an attack follows; faster, but not exact."""
 
     @abstractmethod
     def report(self, finished: int) -> None:
-        """Take note of how many samples of the attack under way are finished."""
+        """Report how many samples of the running attack are finished."""

@@ -1,4 +1,4 @@
-"""What a training method is to the suite: how a minibatch updates the weights."""
+"""The training-method contract: how a minibatch updates the weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,23 +22,23 @@ class Update(Protocol):
         """Take the step; the defense's penalty is added to the loss and its hooks are called.
 
         Args:
-            images: (N, C, H, W) in [0, 1]; where they require a gradient, that of the loss is
-                left in ``images.grad``.
+            images: (N, C, H, W) in [0, 1]; if they require a gradient, that of the loss is left
+                in ``images.grad``.
             labels: (N,) int64.
-            loss: what is minimized.
+            loss: the loss to minimize.
         """
 
 
 @dataclass(frozen=True)
 class TrainingMethod:
-    """What is done with each minibatch in training. Fields are its options.
+    """A rule that updates the weights on each minibatch. Fields are its options.
 
     The training loop owns everything else: data, epochs, optimizer, schedule, precision, processes
     and checkpoints. Options named ``replays``, ``eps``, ``step_size`` or ``carry_delta`` take the
-    recipe's values of these keys where the method's expression leaves them out; any other option is
+    recipe's values of these keys if the method's expression leaves them out; any other option is
     set in the expression, as in ``method = "my_method(beta=6)"``.
 
-    A method keeps no state of its own: what one minibatch leaves to the next, it returns.
+    A method is stateless: what one minibatch passes on to the next, it returns.
     """
 
     @property
@@ -48,7 +48,7 @@ class TrainingMethod:
 
     @property
     def forwards_per_minibatch(self) -> int:
-        """How often it calls ``update`` or ``logits``: what ``before_training`` is told of."""
+        """How often it calls ``update`` or ``logits``; ``before_training`` gets the total."""
         return self.steps_per_minibatch
 
     def train_minibatch(
@@ -60,20 +60,20 @@ class TrainingMethod:
         logits: LogitsModel,
         carried: Tensor | None,
     ) -> Tensor | None:
-        """Train on one minibatch; in a training of several processes, on this one's part of it.
+        """Train on one minibatch or, with several processes, on this process's shard of it.
 
         Args:
             images: (B, C, H, W) float32 in [0, 1], on the device of the network.
             labels: (B,) int64.
-            update: one optimizer step on images and labels, these or others made from them.
-            logits: the network in training mode, images -> float32 logits, without a step: take a
+            update: one optimizer step on images and labels, these or others derived from them.
+            logits: the network in training mode, images -> float32 logits, without a step; take a
                 gradient at the images by ``torch.autograd.grad``, never by ``backward``. Running
                 statistics change as in any training forward.
-            carried: what the last whole minibatch left, a row per image of this one; None where
-                it left nothing, as before the first.
+            carried: what the last full minibatch returned, one row per image of this one; None if
+                it returned nothing, and before the first.
 
         Returns:
-            What the next minibatch is to start from, (B, ...), a row per image; or None, in all
-            processes alike. It is saved with each epoch and handed on after a resume.
+            What the next minibatch starts from, (B, ...), one row per image; or None, in all
+            processes alike. It is saved with each epoch and passed on after a resume.
         """
         raise NotImplementedError

@@ -1,7 +1,7 @@
-"""The adversarial images themselves: those that the evaluator judged, with the logits it judged by.
+"""Adversarial images as they were evaluated, with the logits of their predictions.
 
-Outcomes hold no images: a board would not fit on a disk. Whoever wants to look at some attacks
-again, and the evaluator hands over what it judges on the way.
+Outcomes hold no images: those of a whole board would not fit on a disk. To look at some of them,
+run their attacks again: the evaluator passes every image that it evaluates to an observer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """What an attack made of n samples, and the verdict on it.
+    """What an attack made of n samples, and the predictions on it.
 
     Attributes:
         images: (n, C, H, W) float32 in [0, 1], on the CPU; the clean image of a sample that was
             not attacked because it is a clean mistake.
-        logits: (n, classes) float32, on the CPU: those of the verdict.
+        logits: (n, classes) float32, on the CPU: those of the predictions.
     """
 
     images: Tensor
@@ -39,14 +39,14 @@ def adversarial_images(
     options: EvaluationOptions | None = None,
     **keywords: Unpack[EvaluationKeywords],
 ) -> tuple[Evaluation, dict[str, Evaluated]]:
-    """Attack a model and keep what the evaluator judged.
+    """Attack a model and keep the images and logits that were evaluated.
 
-    The evaluation is that of :func:`robench.evaluate` with the same arguments, which see, to the
-    bit; a sample is robust under an attack exactly where these logits name its class.
+    The arguments are those of :func:`robench.evaluate`, and the evaluation is the same to the bit;
+    a sample is robust under an attack if and only if these logits predict its class.
 
     Returns:
-        The evaluation, and by ``clean`` and each attack's name what was judged. An attack with
-        ``samples`` of its own has only so many.
+        The evaluation, and what was evaluated for ``clean`` and for each attack, by name. An
+        attack that sets ``samples`` has only that many.
     """
     kept = _Recorder()
     evaluation = evaluate(
@@ -58,19 +58,19 @@ def adversarial_images(
         options=replace(EvaluationOptions.of(options, **keywords), observer=kept),
     )
     clean = kept.parts["clean"][0]
-    judged = {"clean": Evaluated(*clean[1:])}
+    evaluated = {"clean": Evaluated(*clean[1:])}
     for name, outcomes in evaluation.attacks.items():
         count = len(outcomes)
         mine = Evaluated(clean[1][:count].clone(), clean[2][:count].clone())
         for rows, found, logits in kept.parts.get(name, []):
             mine.images[rows], mine.logits[rows] = found, logits
-        judged[name] = mine
-    return evaluation, judged
+        evaluated[name] = mine
+    return evaluation, evaluated
 
 
 @dataclass(frozen=True)
 class _Recorder:
-    """Keeps what an evaluation shows it."""
+    """An observer that keeps everything it is called with."""
 
     parts: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = field(default_factory=dict)
 

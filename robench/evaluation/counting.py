@@ -1,4 +1,4 @@
-"""Counting what an attack asks of a model, sample by sample, whatever code it is."""
+"""Count an attack's forwards and backwards per sample, whatever its implementation."""
 
 import torch
 from torch import Tensor, nn
@@ -8,19 +8,19 @@ from robench.base import VictimModel
 from robench.evaluation.victim import Victim
 
 NEAR = 8
-"""Candidates, nearest in L2, among which the nearest in Linf is looked for."""
+"""Number of candidates, nearest in L2, among which the nearest in Linf is searched for."""
 
 
 class Counted(nn.Module, VictimModel):
     """A victim that counts the forwards and backwards of each sample; stays in eval mode.
 
-    An attack may ask about all samples at once, some of them, or one of them many times. As many
-    images as there are samples are taken to be these, in order; else each image counts for the
-    sample whose clean image is nearest, in the norm of the attack.
+    An attack may pass all samples at once, some of them, or one of them many times. If there are as
+    many images as samples, they are taken to be these, in order; otherwise each image counts for
+    the sample whose clean image is nearest, in the norm of the attack.
 
     Attributes:
-        forwards: (B,) int64.
-        backwards: (B,) int64, images whose logits a gradient came back to.
+        forwards: (B,) int64, images that went forward.
+        backwards: (B,) int64, images whose logits received a gradient.
     """
 
     def __init__(self, victim: Victim, clean: Tensor, norm: Norm = "linf") -> None:
@@ -34,12 +34,12 @@ class Counted(nn.Module, VictimModel):
         self.backwards = torch.zeros(len(clean), dtype=torch.int64)
 
     def train(self, mode: bool = True) -> "Counted":
-        """Stay in eval mode: no attack may change what is judged."""
+        """Stay in eval mode: no attack may change what is evaluated."""
         return self
 
     @property
     def num_classes(self) -> int:
-        """How many logits there are per image."""
+        """Number of logits per image."""
         return self._victim.num_classes
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Counted(nn.Module, VictimModel):
             return self(images)
 
     def report(self, finished: int) -> None:
-        """Report nothing: the evaluator sees each batch end."""
+        """Do nothing: the evaluator itself reports each finished batch."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the exact logits."""

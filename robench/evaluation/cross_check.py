@@ -1,4 +1,4 @@
-"""The same attacks through three libraries: do they agree, sample by sample?"""
+"""Compare the same attacks across three libraries, sample by sample."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,12 +18,12 @@ from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools
 
 RERUNS = 10
-"""Runs of other random starts that show what chance does to a sample."""
+"""Number of runs with other random starts, which show how chance affects a sample."""
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One attack in the words of each library."""
+    """One attack, as each library spells it."""
 
     name: str
     ours: str
@@ -44,24 +44,24 @@ def cross_check(
 ) -> pd.DataFrame:
     """Run FGSM and PGD through robench, torchattacks and foolbox on the same samples.
 
-    All in float32 without a folded copy, so that libraries differ only by rounding and by their
-    random starts. A sample differs by more than chance where neither robench nor the library, each
-    run with ten more random starts, ever comes to the other's verdict (for a thousand samples that
-    happens by chance in 3 of 1,000 such comparisons at most); for FGSM, which draws nothing,
-    wherever it differs.
+    All run in float32 without a folded copy, so that libraries differ only by rounding and by their
+    random starts. A sample differs by more than chance if neither robench nor the library, each
+    run with ten more random starts, ever reaches the other's outcome (for a thousand samples, that
+    happens by chance in at most 3 of 1,000 such comparisons); for FGSM, which draws no random
+    numbers, whenever it differs.
 
     Args:
         model: images in [0, 1] -> logits.
         images: (N, C, H, W).
         labels: (N,).
-        threat_model: of both attacks, "linf" or "l2".
-        step_size: of PGD; a quarter of ``eps`` if left out.
-        steps: of PGD.
-        options: seed, batch size, device and the like; shortcuts that round are left out anyway.
-        keywords: the same one by one.
+        threat_model: norm, "linf" or "l2", and radius of both attacks.
+        step_size: step size of PGD; a quarter of ``eps`` if left out.
+        steps: number of steps of PGD.
+        options: seed, batch size, device and the like; shortcuts that round are always left out.
+        keywords: the same options one by one.
 
     Returns:
-        A row an attack and library: accuracies, share of samples with the same verdict, samples
+        One row per attack and library: accuracies, share of samples with the same outcome, samples
         that only one of the two fooled, McNemar's exact p-value, and the samples that differ by
         more than chance.
     """
@@ -108,7 +108,7 @@ def _still(
     suspects: NDArray[np.int64],
     theirs: Bools,
 ) -> NDArray[np.int64]:
-    """Return the suspects to whom the library gives the same verdict run after run."""
+    """Return the suspects for which the library has the same outcome in every run."""
     for i in range(RERUNS):
         if not len(suspects):
             break
@@ -120,7 +120,7 @@ def _still(
 def _compared(
     ours: Bools, theirs: Bools, others: list[Bools]
 ) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """Return the comparison, and the samples whose verdict none of the other runs gave."""
+    """Return the comparison, and the samples whose outcome in no other run was the library's."""
     only_ours, only_theirs = int((~ours & theirs).sum()), int((ours & ~theirs).sum())
     differing = only_ours + only_theirs
     never = np.logical_and.reduce([run != theirs for run in others])
@@ -134,16 +134,16 @@ def _compared(
 
 
 def _cases(norm: str, eps: float, step_size: float, steps: int) -> list[_Case]:
-    ball, step = f"eps={eps!r}", f"step_size={step_size!r}, steps={steps}"
+    radius, step = f"eps={eps!r}", f"step_size={step_size!r}, steps={steps}"
     linf = norm == "linf"
-    fgsm = {"foolbox": f"foolbox:{'FGSM' if linf else 'FGM'}({ball})"}
+    fgsm = {"foolbox": f"foolbox:{'FGSM' if linf else 'FGM'}({radius})"}
     if linf:  # torchattacks has FGSM in Linf only
-        fgsm = {"torchattacks": f"torchattacks:FGSM({ball})", **fgsm}
+        fgsm = {"torchattacks": f"torchattacks:FGSM({radius})", **fgsm}
     pgd = {
-        "torchattacks": f"torchattacks:{'PGD' if linf else 'PGDL2'}({ball}, {step})",
-        "foolbox": f"foolbox:{'LinfPGD' if linf else 'L2PGD'}({ball}, {step})",
+        "torchattacks": f"torchattacks:{'PGD' if linf else 'PGDL2'}({radius}, {step})",
+        "foolbox": f"foolbox:{'LinfPGD' if linf else 'L2PGD'}({radius}, {step})",
     }
-    own = f"norm='{norm}', {ball}"
+    own = f"norm='{norm}', {radius}"
     return [
         _Case("fgsm", f"fgsm({own})", fgsm, random=False),
         _Case(f"pgd-{steps}", f"pgd({own}, {step})", pgd, random=True),

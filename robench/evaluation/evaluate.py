@@ -1,4 +1,4 @@
-"""The evaluator: a model, samples and attacks in; an outcome a sample and attack out."""
+"""The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class Evaluation:
     """The outcomes of all attacks on one model.
 
     Attributes:
-        clean: (n,) bool, right on the clean image.
-        attacks: the attack as it was named -> its outcomes.
-        queried: the attacks whose cost in queries is a result.
-        threat_models: the attack as it was named -> norm and radius of its ball, if it has one.
-        gradients: what the gradients were taken in, "bf16" or "float32".
+        clean: (n,) bool, whether the clean image is classified correctly.
+        attacks: name of each attack, as it was given -> its outcomes.
+        queried: names of the attacks whose cost in queries is a result.
+        threat_models: name of each attack -> its norm and radius; None if it is unbounded.
+        gradients: the precision of the gradients, "bf16" or "float32".
     """
 
     clean: Bools
@@ -40,14 +40,14 @@ class Evaluation:
     gradients: str = "float32"
 
     def accuracy(self, name: str = "clean") -> float:
-        """Return the share of samples that are right, clean or under the attack ``name``."""
+        """Return the share of samples classified correctly, clean or under the attack ``name``."""
         return float(self.clean.mean()) if name == "clean" else self.attacks[name].accuracy
 
     def worst_case(self, norm: str, eps: float) -> Outcomes:
-        """Return the outcomes of all attacks of a threat model together, sample by sample.
+        """Return the per-sample worst case over all attacks of one threat model.
 
-        Only the samples that all of them were given are in it. Attacks without a ball are not: no
-        bound on them can be compared.
+        It has only the samples that all of them were given. Attacks without a threat model are
+        left out: they have no bound that could be compared.
         """
         own = [
             outcomes
@@ -57,10 +57,10 @@ class Evaluation:
         return Outcomes.worst_of(own)
 
     def table(self) -> pd.DataFrame:
-        """Return a row for ``clean`` and for each attack."""
+        """Return one row for ``clean`` and one per attack."""
         outcomes = {"clean": Outcomes.without_attack(self.clean), **self.attacks}
-        balls = [ball for ball in self.threat_models.values() if ball]
-        for norm, eps in dict.fromkeys(ball for ball in balls if balls.count(ball) > 1):
+        bounds = [bound for bound in self.threat_models.values() if bound]
+        for norm, eps in dict.fromkeys(bound for bound in bounds if bounds.count(bound) > 1):
             outcomes[f"worst case ({norm} {eps:.4g})"] = self.worst_case(norm, eps)
         return pd.DataFrame(
             {
@@ -82,7 +82,7 @@ class Evaluation:
         )
 
 
-# On CUDA: the same bits every time, and float32 in which convolutions are not rounded to TF32.
+# On CUDA: bitwise reproducible, and float32 convolutions that are not rounded to TF32.
 @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 def evaluate(
     model: nn.Module,
@@ -94,28 +94,28 @@ def evaluate(
     options: EvaluationOptions | None = None,
     **keywords: Unpack[EvaluationKeywords],
 ) -> Evaluation:
-    """Judge ``model`` on clean images and under attacks.
+    """Evaluate ``model`` on clean images and under attacks.
 
-    The model is in eval mode with frozen parameters meanwhile and comes back as it was, buffers
-    included, also after an exception; the global random state is not touched. Clean mistakes are
-    not attacked. Every verdict is a forward of its own in float32 on the image that the attack
-    handed back; the suite's gradient attacks find their way on a faster copy of the model. Random
-    numbers belong to (seed, sample).
+    The model is put in eval mode with frozen parameters and restored on exit, buffers included,
+    also after an exception; the global random state is not touched. Clean mistakes are not
+    attacked. Every final prediction is a separate float32 forward on the image that the attack
+    returned; the suite's gradient attacks take their gradients from a faster copy of the model.
+    Random numbers depend only on (seed, sample).
 
     Args:
         model: images in [0, 1] -> logits.
         images: (N, C, H, W), float in [0, 1] or uint8.
-        labels: (N,) whole numbers.
-        attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects; or attack objects
-            by the name of their column.
-        defaults: options for those attacks that have them and do not set them.
+        labels: (N,) integers.
+        attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects; or a mapping
+            from column names to attack objects.
+        defaults: options for the attacks that have them and do not set them.
         options: seed, batch size, device and the like as one object.
-        keywords: the same one by one, ``batch_size=64``; see :class:`EvaluationOptions`.
+        keywords: the same options one by one, ``batch_size=64``; see :class:`EvaluationOptions`.
 
     Raises:
-        UserError: for bad images or labels, unknown attacks, or a model that returns no logits
-            for these classes.
-        RuntimeError: where an attack leaves [0, 1] or its ball, or miscounts.
+        UserError: if images or labels are invalid, an attack is unknown, or the model does not
+            return logits for these classes.
+        RuntimeError: if an attack leaves [0, 1] or its ball, or miscounts.
     """
     named = _named(attacks, defaults or {})
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
@@ -124,7 +124,7 @@ def evaluate(
     home = device_of(model) if options.device is None else torch.device(options.device)
     forked = [home] if home.type == "cuda" else []
     with (
-        torch.inference_mode(False),  # counters and starts must be tensors that can be written
+        torch.inference_mode(False),  # counters and starts must be writable tensors
         torch.random.fork_rng(devices=forked),
         placed(model, home),
         frozen_stats(model),
@@ -178,7 +178,7 @@ def _named(
 
 
 def group_by_search(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:
-    """Put together the attacks that come from one search."""
+    """Group the attacks that share one search."""
     groups: dict[Any, dict[str, Attack]] = {}
     for name, attack in named.items():
         groups.setdefault((type(attack), attack.shared_work()), {})[name] = attack

@@ -1,4 +1,4 @@
-"""Copies of a network that compute the same in evaluation with less work."""
+"""Copies of a network that compute the same function in eval mode with less work."""
 
 import copy
 from typing import Any
@@ -14,21 +14,21 @@ from robench.layers.foldable import PLAIN_CONVOLUTIONS, Foldable, plain_conv
 from robench.system.devices import device_of
 
 PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv)
-"""Layers that compute nothing from their weights, and so may have them in bf16."""
+"""Layers that use their weights directly, and so may have them in bf16."""
 
 
 def folded(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode with weights computed once, norms folded, activations fused.
 
-    Parametrized weights become plain ones; a layer that is :class:`Foldable` becomes what it says.
-    A BatchNorm2d that alone uses the output of a plain convolution goes into its weight and bias.
-    What torch.fx cannot trace keeps its batch norms.
+    Parametrized weights become plain ones; a :class:`Foldable` layer becomes what its ``folded``
+    returns. A BatchNorm2d that is the only user of a plain convolution's output is folded into its
+    weight and bias. A network that torch.fx cannot trace keeps its batch norms.
     """
     plain = copy.deepcopy(model).eval().requires_grad_(False)
     _replace_layers(plain)
     try:
         graph = _Tracer().trace(plain)
-    except Exception:  # control flow on values, and whatever else its author wrote
+    except Exception:  # data-dependent control flow, or other code that cannot be traced
         return plain
     network = fx.GraphModule(plain, graph)
     for node in list(graph.nodes):
@@ -40,7 +40,7 @@ def folded(model: nn.Module) -> nn.Module:
 
 
 def _replace_layers(module: nn.Module) -> None:
-    """Put plain layers in the place of those below ``module`` that have them, from the top down."""
+    """Replace the layers below ``module`` that have plain equivalents, from the top down."""
     for name, child in list(module.named_children()):
         layer = _plain(child)
         if layer is None:
@@ -50,7 +50,7 @@ def _replace_layers(module: nn.Module) -> None:
 
 
 def _plain(module: nn.Module) -> nn.Module | None:
-    """Return a plain layer that does what ``module`` does in evaluation, or None."""
+    """Return a plain layer that computes what ``module`` does in eval mode, or None."""
     if not isinstance(module, Foldable):
         return _computed(module) if parametrize.is_parametrized(module) else None
     if any(_hooked(layer) for layer in module.modules()):
@@ -79,7 +79,7 @@ def _computed(module: nn.Module) -> nn.Module | None:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into containers only: a layer is what its own code does."""
+    """A tracer that enters containers only; it does not look inside layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         alone = isinstance(m, Foldable) or not any(True for _ in m.children())
@@ -87,7 +87,7 @@ class _Tracer(fx.Tracer):
 
 
 def _fold(network: fx.GraphModule, norm: fx.Node) -> None:
-    """Fold a batch norm into the convolution before it, where there is one of its own."""
+    """Fold a batch norm into the convolution before it, if nothing else uses that one."""
     before: Any = norm.args[0] if norm.args else None
     if norm.op != "call_module" or not isinstance(before, fx.Node) or before.op != "call_module":
         return
@@ -114,7 +114,7 @@ def _hooked(module: nn.Module) -> bool:
 def half_precision(model: nn.Module) -> nn.Module:
     """Return a copy whose plain convolutions and linear layers have bf16 weights, for autocast.
 
-    Autocast would turn them at each forward; other parameters are left to the layers.
+    Autocast would convert them at each forward; other parameters are left as they are.
     """
     half = copy.deepcopy(model).eval().requires_grad_(False)
     for module in half.modules():

@@ -1,4 +1,4 @@
-"""Put convolutions that add a shortcut and apply ReLU themselves in the place of all three."""
+"""Fuse a convolution, the addition of a shortcut and a ReLU into one layer."""
 
 import operator
 from typing import Any
@@ -37,7 +37,7 @@ def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
 
 
 def _is_plain(node: Any, modules: dict[str, nn.Module], network: fx.GraphModule) -> bool:
-    """Return whether a node is a convolution that nothing else uses and zeros surround."""
+    """Return whether a node is a zero-padded convolution that is used only once."""
     if not isinstance(node, fx.Node) or node.op != "call_module" or len(node.users) > 1:
         return False
     conv = modules[str(node.target)]
@@ -57,7 +57,7 @@ def _fuse_addition(
     nodes = [node for node in addition.args if isinstance(node, fx.Node)]
     if len(nodes) != 2:
         return
-    # The later of the two is fused: by then the other one is there.
+    # Fuse the later of the two: by then the other has been computed.
     last, other = sorted(nodes, key=order.__getitem__, reverse=True)
     if _is_plain(last, modules, network):
         _replace(network, relu, last, other)

@@ -1,4 +1,4 @@
-"""How an evaluation works, apart from what is evaluated: one object that is handed through."""
+"""Settings of an evaluation, apart from what is evaluated, as one object."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ CPU."""
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How an evaluation works.
+    """Settings of an evaluation.
 
     Attributes:
-        seed: of random starts and orders.
-        batch_size: samples attacked at a time; halved where memory runs out.
-        without: shortcuts to leave out, of :data:`robench.board.specs.Shortcut`.
-        device: where to work; the model is moved there meanwhile. None: its own.
+        seed: seed of random starts and orders.
+        batch_size: samples attacked at a time; halved if memory runs out.
+        without: shortcuts to leave out, names from :data:`robench.board.specs.Shortcut`.
+        device: the device to run on; the model is moved there meanwhile. None: the model's own.
         progress: called after each batch.
-        observer: called with what was evaluated; first with ``clean`` on all samples.
+        observer: called with what was evaluated, first with ``clean`` on all samples.
 
     Raises:
-        UserError: for a batch without samples or an unknown shortcut.
+        UserError: if batch_size is below 1 or a shortcut is unknown.
     """
 
     seed: int = 0
@@ -54,7 +54,7 @@ class EvaluationOptions:
         """Return ``options``, or the defaults, with the ``keywords`` that a caller gave.
 
         Raises:
-            UserError: for a keyword that is none; names the nearest.
+            UserError: if a keyword is not an option; names the nearest.
         """
         for name in keywords:
             if name not in cls.__dataclass_fields__:
@@ -78,11 +78,10 @@ def check_shortcuts(names: Iterable[str]) -> set[str]:
     """Return the names as a set.
 
     Raises:
-        UserError: for one that is not a shortcut; names the nearest.
+        UserError: if one is not a shortcut; names the nearest.
     """
     for name in (names := set(names)):
         if name not in get_args(Shortcut):
-            raise UserError(
-                f"there is no shortcut '{name}'; {did_you_mean(name, get_args(Shortcut))}"
-            )
+            near = did_you_mean(name, get_args(Shortcut))
+            raise UserError(f"no shortcut is named '{name}'; {near}")
     return names

@@ -1,4 +1,4 @@
-"""What happened to each sample under an attack; every figure is made from these."""
+"""Per-sample outcomes of an attack, from which every figure is computed."""
 
 import io
 import math
@@ -23,15 +23,15 @@ class Outcomes:
     """One attack on n samples; every attribute is an array of length n.
 
     Attributes:
-        correct: right on the clean image.
-        robust: right on the adversarial image too.
-        rounded: right on the adversarial image rounded to 8 bits a pixel; where it is robust, so
-            it is here.
-        queries: model evaluations charged by the attack's own rule; 0 where not attacked.
-        forwards: model evaluations really made by the attack; 0 where not attacked.
-        backwards: gradients taken by the attack; 0 where not attacked.
-        linf: largest change of a pixel, images in [0, 1]; 0 where not attacked.
-        l2: Euclidean length of the perturbation; 0 where not attacked.
+        correct: the prediction on the clean image is right.
+        robust: the prediction on the adversarial image is right too.
+        rounded: the prediction on the adversarial image rounded to 8 bits per pixel is right; true
+            for every robust sample.
+        queries: model evaluations charged by the attack's own rule; 0 if not attacked.
+        forwards: model evaluations actually made by the attack; 0 if not attacked.
+        backwards: gradients taken by the attack; 0 if not attacked.
+        linf: largest change of a pixel, images in [0, 1]; 0 if not attacked.
+        l2: Euclidean length of the perturbation; 0 if not attacked.
 
     Clean mistakes are not attacked: ``correct`` says which samples were.
     """
@@ -50,7 +50,7 @@ class Outcomes:
 
     @classmethod
     def without_attack(cls, correct: Bools) -> "Outcomes":
-        """Return the outcomes of doing nothing: robust where correct, at no cost."""
+        """Return the outcomes of doing nothing: every correct sample is robust, at no cost."""
         none = np.zeros(len(correct))
         counts, sizes = none.astype(np.int64), none.astype(np.float32)
         same = (correct.copy(), correct.copy())
@@ -58,10 +58,10 @@ class Outcomes:
 
     @classmethod
     def worst_of(cls, several: Sequence["Outcomes"]) -> "Outcomes":
-        """Return what several attacks together did: a sample is robust where it is under each.
+        """Return the per-sample worst case: a sample is robust if it is under every attack.
 
         Costs are summed; sizes are those of the first attack that fooled the sample, else of the
-        first. Only the samples that all were given are in it.
+        first attack. It has only the samples that all attacks were given.
         """
         count = min(len(o) for o in several)
         cut = [cls(**{f.name: getattr(o, f.name)[:count] for f in fields(cls)}) for o in several]
@@ -81,7 +81,7 @@ class Outcomes:
 
     @property
     def accuracy(self) -> float:
-        """Share of the samples that are right under attack; nan for no samples."""
+        """Share of the samples classified correctly under attack; nan without samples."""
         return _mean(self.robust)
 
     @property
@@ -91,48 +91,48 @@ class Outcomes:
 
     @property
     def success_rate(self) -> float:
-        """Share of the attacked samples that were fooled; nan where none was attacked."""
+        """Share of the attacked samples that were fooled; nan if none was attacked."""
         return _mean(self.fooled[self.correct])
 
     @property
     def survive_rounding(self) -> float:
-        """Share of the adversarial images that still fool when rounded to 8 bits a pixel."""
+        """Share of the successful images that still fool when rounded to 8 bits per pixel."""
         return _mean(~self.rounded[self.fooled])
 
     @property
     def mean_forwards(self) -> float:
-        """Mean over all attacked samples."""
+        """Mean forwards over all attacked samples."""
         return _mean(self.forwards[self.correct])
 
     @property
     def mean_backwards(self) -> float:
-        """Mean over all attacked samples."""
+        """Mean backwards over all attacked samples."""
         return _mean(self.backwards[self.correct])
 
     @property
     def mean_queries(self) -> float:
-        """Mean over all attacked samples, failures at what they cost."""
+        """Mean queries over all attacked samples, failed attacks included."""
         return _mean(self.queries[self.correct])
 
     @property
     def mean_queries_of_successes(self) -> float:
-        """Mean over the attacked samples that were fooled."""
+        """Mean queries over the attacked samples that were fooled."""
         return _mean(self.queries[self.fooled])
 
     @property
     def median_queries_of_successes(self) -> float:
-        """Median over the attacked samples that were fooled."""
+        """Median queries over the attacked samples that were fooled."""
         queries = self.queries[self.fooled]
         return float(np.median(queries)) if len(queries) else math.nan
 
     @property
     def median_l2(self) -> float:
-        """Median Euclidean length of the perturbations that fooled; nan where none did."""
+        """Median Euclidean length of the successful perturbations; nan if none succeeded."""
         lengths = self.l2[self.fooled]
         return float(np.median(lengths)) if len(lengths) else math.nan
 
     def save(self, path: Path) -> None:
-        """Write an ``.npz``; the same outcomes give the same bytes."""
+        """Write an ``.npz`` file; equal outcomes give equal bytes."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **{f.name: getattr(self, f.name) for f in fields(self)})
         write_bytes(path, buffer.getvalue())
@@ -142,7 +142,7 @@ class Outcomes:
         """Read what :meth:`save` wrote; nothing in the file is executed.
 
         Raises:
-            UserError: where the file is missing or damaged.
+            UserError: if the file is missing or damaged.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -150,7 +150,7 @@ class Outcomes:
         except Exception as error:
             raise UserError(
                 f"the outcomes {path} are missing or damaged ({type(error).__name__}: {error}); "
-                f"remove the file and attack again."
+                f"remove the file and run the attack again."
             ) from error
         if len({array.shape for array in values.values()}) != 1:
             raise UserError(f"the outcomes {path} are damaged: their columns differ in length.")

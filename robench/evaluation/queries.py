@@ -1,4 +1,4 @@
-"""What a black-box attack achieves with how many queries; images that held out are censored."""
+"""Success of a black-box attack against queries; unsuccessful searches are censored."""
 
 import math
 from collections.abc import Mapping
@@ -14,17 +14,18 @@ from robench.system.figures import save_figure
 
 
 def success_curve(outcomes: Outcomes) -> pd.DataFrame:
-    """Return the share of attacked images that are fooled within so many queries.
+    """Return the share of attacked images that are fooled within each number of queries.
 
-    An image whose search ended without success says only that it takes more queries than it was
-    given: it is right-censored there, and the share is Kaplan and Meier's estimate (1958) of what
-    unlimited searches would give. Where every search has the same cap, it is the plain share.
+    An image whose search ended without success shows only that it takes more queries than it was
+    given: it is right-censored there, and the share is the Kaplan-Meier estimate (1958) of what
+    unlimited searches would give. If every search has the same cap, it is the plain share.
 
     Args:
-        outcomes: of one attack; images with a clean mistake are left out.
+        outcomes: outcomes of one attack; images with a clean mistake are left out.
 
     Returns:
-        Columns ``queries``, ``success``; a row a number of queries at which an image was fooled.
+        Columns ``queries``, ``success``; one row per number of queries at which an image was
+        fooled.
     """
     attacked = outcomes.queries[outcomes.correct]
     fooled = outcomes.fooled[outcomes.correct]
@@ -49,12 +50,12 @@ def median_queries(outcomes: Outcomes) -> float:
 
 
 def draw_success(curves: Mapping[str, pd.DataFrame], caption: str, path: Path) -> None:
-    """Draw success against queries, a curve an attack, into a file whose ending says its format.
+    """Draw success against queries, one curve per attack, to a file.
 
     Args:
         curves: name in the legend -> table of :func:`success_curve`.
-        caption: what the curves stand on, printed below.
-        path: ``.svg``, ``.png`` or ``.pdf``.
+        caption: what the curves are computed from, printed below.
+        path: the file; its suffix sets the format: ``.svg``, ``.png`` or ``.pdf``.
     """
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()

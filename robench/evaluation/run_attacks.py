@@ -1,4 +1,4 @@
-"""One group of attacks that share a search, on all of its samples."""
+"""Run one group of attacks that share a search on all of its samples."""
 
 import math
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ from robench.progress import Progress
 from robench.system.memory import is_out_of_memory
 
 POOL_BYTES = 2**26
-"""Size of the images that are handed at once to an attack that keeps its own batches."""
+"""Size of the images that are passed at once to an attack that batches itself."""
 
 _ON_THE_GRID = 1e-6
-"""Pixels that are nearer than this to a multiple of 1/255 are one: rounding changes nothing."""
+"""Pixels closer than this to a multiple of 1/255 count as one: rounding changes nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +32,12 @@ class Job:
     """What every group of an evaluation shares.
 
     Attributes:
-        victim: the model.
+        victim: the model under attack.
         images: (N, C, H, W) float32 in [0, 1], on the CPU.
         labels: (N,) int64, on the CPU.
-        clean: (N,) bool, right on the clean image.
-        device: where to work.
-        options: how.
+        clean: (N,) bool, whether the clean image is classified correctly.
+        device: the device to run on.
+        options: the settings of the evaluation.
     """
 
     victim: Victim
@@ -48,15 +48,15 @@ class Job:
     options: EvaluationOptions
 
     def report(self, attack: str, done: int, total: int) -> None:
-        """Report how many samples an attack is through with."""
+        """Report how many samples an attack has finished."""
         self.options.progress(Progress(attack, done, total, "images"))
 
 
 def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
-    """Attack the samples that are right; an attack sees only the first of its own ``samples``.
+    """Attack the correctly classified samples; each attack sees only its first ``samples``.
 
     Raises:
-        RuntimeError: where an attack leaves [0, 1] or its ball, or miscounts.
+        RuntimeError: if an attack leaves [0, 1] or its ball, or miscounts.
     """
     total = len(job.images)
     counts = {name: min(a.samples or total, total) for name, a in group.items()}
@@ -77,18 +77,18 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            halve(job.victim, len(rows))  # an attack that keeps its own batches never gets here
+            halve(job.victim, len(rows))  # an attack that batches itself never gets here
             continue
         finally:
             job.victim.on_finished = None
-        verdicts = _Verdicts(job.victim, labels)
+        predictions = _Predictions(job.victim, labels)
         for name, adversarial in zip(present, found, strict=True):
             mine = rows < counts[name]
-            values = _costs(images, adversarial) | verdicts.of(adversarial.images)
+            values = _costs(images, adversarial) | predictions.of(adversarial.images)
             _fill(arrays[name], rows, mine, values)
             if job.options.observer is not None:
                 seen = adversarial.images.detach().cpu()
-                job.options.observer(name, rows[mine], seen[mine], verdicts.logits[mine])
+                job.options.observer(name, rows[mine], seen[mine], predictions.logits[mine])
         done += len(rows)
         if not all(attack.batches_itself for attack in present.values()):
             job.report(label, done, len(todo))
@@ -96,10 +96,10 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
 
 
 def predict_all(victim: Victim, images: Tensor) -> Tensor:
-    """Return the logits of the model's float32 verdict, (B, classes) on the CPU.
+    """Return the logits of the model's float32 predictions, (B, classes) on the CPU.
 
     Args:
-        victim: the model.
+        victim: the model under attack.
         images: (B, C, H, W), on its device or on the CPU.
     """
     logits = torch.empty(len(images), victim.num_classes)
@@ -113,9 +113,9 @@ def predict_all(victim: Victim, images: Tensor) -> Tensor:
 
 
 def right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return where logits (B, classes) name the true classes (B,), bool.
+    """Return whether logits (B, classes) predict the true classes (B,), bool.
 
-    A model that breaks down on an image is not right there.
+    Logits that are not finite are never right.
     """
     return logits.isfinite().all(1) & (logits.argmax(1) == labels)
 
@@ -125,7 +125,7 @@ def _report(job: Job, label: str, done: int, total: int, more: int) -> None:
 
 
 def _pool(group: Mapping[str, Attack], job: Job) -> int:
-    """Return how many samples are handed over at once."""
+    """Return how many samples to pass at once."""
     batch_size = job.victim.batch_size
     if "pools" in job.options.without or not all(
         attack.batches_itself for attack in group.values()
@@ -138,13 +138,13 @@ def _pool(group: Mapping[str, Attack], job: Job) -> int:
 def _search(
     attacks: list[Attack], job: Job, images: Tensor, labels: Tensor, rows: Tensor
 ) -> list[Adversarial]:
-    """Run the attacks and see to it that everything is counted and every image is allowed."""
+    """Run the attacks, with everything counted and every image checked."""
     kind = type(attacks[0])
     rngs = generators(job.options.seed, rows.tolist())
     victim = job.victim
     victim.forwards = victim.backwards = 0
-    ball = attacks[0].threat_model
-    norm: Norm = "l2" if ball and ball[0] == "l2" else "linf"
+    threat_model = attacks[0].threat_model
+    norm: Norm = "l2" if threat_model and threat_model[0] == "l2" else "linf"
     model = victim if kind.batches_itself else Counted(victim, images, norm)
     found = kind.perturb_together(attacks, model, images, labels, rngs)
     counted = []
@@ -163,40 +163,40 @@ def _search(
 
 
 def _check_counts(name: str, adversarial: Adversarial, victim: Victim) -> None:
-    """Hold what an attack says that it cost to what was really computed."""
+    """Compare the costs that an attack reports with what was actually computed."""
     if adversarial.forwards is None or adversarial.backwards is None:
-        raise RuntimeError(f"{name} keeps its own batches and must count forwards and backwards")
-    told = int(adversarial.forwards.sum())
-    if told != victim.forwards:
-        raise RuntimeError(f"{name} reports {told} forwards but made {victim.forwards}")
+        raise RuntimeError(f"{name} batches itself and must count forwards and backwards")
+    reported = int(adversarial.forwards.sum())
+    if reported != victim.forwards:
+        raise RuntimeError(f"{name} reports {reported} forwards but made {victim.forwards}")
 
 
-class _Verdicts:
-    """The verdicts on one attack after the other; the same image is not judged twice."""
+class _Predictions:
+    """Final predictions on one attack after another; no image is evaluated twice in a row."""
 
     def __init__(self, victim: Victim, labels: Tensor) -> None:
         self._victim, self._labels = victim, labels
         self._images: Tensor | None = None
         self._rounded = torch.zeros(len(labels), dtype=torch.bool)
-        self.logits = torch.zeros(len(labels), victim.num_classes)  # of the latest verdicts
+        self.logits = torch.zeros(len(labels), victim.num_classes)  # of the latest call
 
     def of(self, images: Tensor) -> dict[str, Tensor]:
-        """Return where the model is right, and where it is on images rounded to 8 bits."""
+        """Return whether the model is right on images, and on images rounded to 8 bits."""
         before, self._images = self._images, images
         new = torch.ones(len(images), dtype=torch.bool)
         if before is not None:
             new = (images != before).flatten(1).any(1).cpu()
         self.logits, self._rounded = self.logits.clone(), self._rounded.clone()
-        self.logits[new] = self._judge(images, new)
+        self.logits[new] = self._predict(images, new)
         robust, rounded = right(self.logits, self._labels), self._rounded
         rounded[new] = robust[new]
         pixels = images.mul(255).round().div(255)
         moved = (pixels - images).abs().flatten(1).amax(1).cpu() > _ON_THE_GRID
         asked = new & ~robust & moved
-        rounded[asked] = right(self._judge(pixels, asked), self._labels[asked])
+        rounded[asked] = right(self._predict(pixels, asked), self._labels[asked])
         return {"robust": robust, "rounded": rounded}
 
-    def _judge(self, images: Tensor, rows: Tensor) -> Tensor:
+    def _predict(self, images: Tensor, rows: Tensor) -> Tensor:
         return predict_all(self._victim, images[rows.to(images.device)])
 
 

@@ -1,4 +1,4 @@
-"""What is checked before a figure is believed: the images, the model, the perturbations."""
+"""Checks of an evaluation's images, labels, logits and perturbations."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ TOLERANCE = 1e-6
 
 
 def check_images(images: Tensor, labels: Tensor) -> None:
-    """Check what is to be judged.
+    """Check the images and labels to evaluate.
 
     Raises:
-        UserError: for another rank, images outside [0, 1] or not finite, or labels that are not
-            one whole number >= 0 an image.
+        UserError: if images are not (N, C, H, W), none are given, they are outside [0, 1] or not
+            finite, or labels are not one integer >= 0 per image.
     """
     if images.ndim != 4:
         raise UserError(f"images have shape {tuple(images.shape)}; give (N, C, H, W).")
     if not len(images):
-        raise UserError("there are no images to judge; give at least one.")
+        raise UserError("there are no images to evaluate; give at least one.")
     if not images.isfinite().all():
         bad = (~images.isfinite()).flatten(1).any(1).nonzero()[0].item()
-        raise UserError(f"image {bad} has NaN or infinite pixels; mend or remove it.")
+        raise UserError(f"image {bad} has NaN or infinite pixels; fix or remove it.")
     low, high = images.min().item(), images.max().item()
     if low < 0 or high > 1:
         raise UserError(
@@ -34,19 +34,19 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         )
     if labels.ndim != 1 or len(labels) != len(images):
         raise UserError(
-            f"labels have shape {tuple(labels.shape)} for {len(images)} images; give one each."
+            f"labels have shape {tuple(labels.shape)} for {len(images)} images; give one per image."
         )
     if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise UserError(f"labels are {labels.dtype}; give whole numbers, the true classes.")
+        raise UserError(f"labels are {labels.dtype}; give integers, the true classes.")
     if labels.min() < 0:
         raise UserError(f"a label is {labels.min().item()}; classes are counted from 0.")
 
 
 def check_logits(logits: Any, count: int) -> Tensor:
-    """Check what a model returns for ``count`` images and pass it on.
+    """Check what a model returns for ``count`` images, and return it.
 
     Raises:
-        UserError: where it is no tensor (count, classes).
+        UserError: if it is not a tensor (count, classes).
     """
     if not isinstance(logits, Tensor):
         raise UserError(f"the model returns a {type(logits).__name__}; it must return logits.")
@@ -59,15 +59,15 @@ def check_logits(logits: Any, count: int) -> Tensor:
 
 
 def check_classes(logits: Tensor, labels: Tensor) -> None:
-    """Check that a model knows the class of every label.
+    """Check that a model has a class for every label.
 
     Raises:
-        UserError: where it has too few classes.
+        UserError: if it has too few classes.
     """
     if logits.shape[1] <= labels.max():
         raise UserError(
-            f"the model tells {logits.shape[1]} classes apart but a label is "
-            f"{labels.max().item()}; it has the wrong number of classes for these images."
+            f"the model has {logits.shape[1]} classes but a label is {labels.max().item()}; "
+            f"use a model with the number of classes of these images."
         )
 
 
@@ -75,7 +75,7 @@ def check_perturbation(attack: Attack, clean: Tensor, images: Tensor) -> None:
     """Check that an attack kept to [0, 1] and to its ball.
 
     Raises:
-        RuntimeError: naming the attack; that is its bug, not the user's.
+        RuntimeError: if it did not; names the attack, since the bug is not the user's.
     """
     name = type(attack).__name__
     if images.shape != clean.shape:
@@ -93,5 +93,5 @@ def check_perturbation(attack: Attack, clean: Tensor, images: Tensor) -> None:
 
 
 def sizes(clean: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Linf and L2 size of each perturbation, (B,) and (B,)."""
+    """Return the Linf and L2 norms of each perturbation, (B,) and (B,)."""
     return norms(images - clean, "linf"), norms(images - clean, "l2")

@@ -1,4 +1,4 @@
-"""The model under attack: exact where it is judged, fast where it only shows the way."""
+"""The model under attack: exact for predictions, a fast copy for gradients."""
 
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
@@ -16,13 +16,13 @@ from robench.system.devices import has_bf16
 Precision = Literal["bf16", "float32"]
 
 QUANTUM = 16
-"""Batches are filled up to a multiple of it: matrix kernels round odd remainders otherwise."""
+"""Batches are padded to a multiple of it: matrix kernels round odd remainders differently."""
 
 _DISTANCE = {"bf16": 0.1, "float32": 1e-4}
-"""How far, relative to their spread, logits of a copy may be from those of the model."""
+"""Largest distance of a copy's logits from those of the model, relative to their spread."""
 
 _TIE = 1e-3
-"""The lead of the best class, relative to the largest logit, that settles a verdict of the copy."""
+"""Lead of the best class, relative to the largest logit, that settles a copy's prediction."""
 
 
 class Victim(VictimModel):
@@ -30,12 +30,12 @@ class Victim(VictimModel):
 
     Attributes:
         module: the model itself.
-        device: where it is.
-        batch_size: how many samples to hand over at a time; halved where memory runs out.
-        on_finished: called with how many samples of the attack under way are finished.
-        gradients: what gradients are taken in, "bf16" or "float32".
-        forwards: images that went forward, fillers left out.
-        backwards: images that a gradient was asked for.
+        device: the device of the model.
+        batch_size: how many samples to pass at a time; halved if memory runs out.
+        on_finished: called with the number of finished samples of the running attack.
+        gradients: the precision of gradients, "bf16" or "float32".
+        forwards: number of images that went forward, padding excluded.
+        backwards: number of images that a gradient was asked for.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class Victim(VictimModel):
         without: Iterable[str] = (),
         on_finished: Callable[[int], None] | None = None,
     ) -> None:
-        """Look at a model.
+        """Choose the fastest copies that agree with a model.
 
         Args:
-            model: in eval mode, its parameters frozen; left as it is.
-            sample: a few images on its device, on which the fast copy must do what it does.
+            model: the model, in eval mode, its parameters frozen; it is not changed.
+            sample: a few images on its device, on which the copies must agree with it.
             batch_size: see above.
             without: shortcuts to leave out.
             on_finished: see above.
 
         Raises:
-            UserError: where it returns no logits.
+            UserError: if the model does not return logits.
         """
         self.batch_size: int = batch_size
         self.on_finished = on_finished
@@ -72,36 +72,36 @@ class Victim(VictimModel):
         self._choose_copies(sample, left)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the exact logits, differentiable where a gradient is wanted."""
+        """Return the exact logits, differentiable if a gradient is wanted."""
         with torch.autocast(self.device.type, enabled=False):
             return self._ask(self.module, images)
 
     @property
     def num_classes(self) -> int:
-        """How many logits it returns per image."""
+        """Number of logits per image."""
         return self._num_classes
 
     def report(self, finished: int) -> None:
-        """Pass on how many samples of the attack under way are finished."""
+        """Pass on how many samples of the running attack are finished."""
         if self.on_finished is not None:
             self.on_finished(finished)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Return float32 logits whose largest is that of the model; without gradient."""
+        """Return float32 logits with the same argmax as the model's, without gradient."""
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             logits = self._ask(self._exact, images)
             if self._exact is self.module or logits.shape[1] < 2:
                 return logits
             first, second = logits.topk(2, dim=1).values.unbind(1)
-            # Also where the lead is NaN, so that a model that breaks down is seen to.
+            # Also if the lead is NaN, so that the model itself decides where the copy breaks down.
             close = ~(first - second > _TIE * logits.abs().amax(1))
             if close.any():
                 logits[close] = self._ask(self.module, images[close])
-                self.forwards -= int(close.sum())  # of one image and verdict
+                self.forwards -= int(close.sum())  # one prediction, one forward
         return logits
 
     def for_gradients(self, images: Tensor) -> Tensor:
-        """Return logits whose gradient shows the way; for verdicts call the victim itself."""
+        """Return logits of the fast copy, for gradients; for predictions use :meth:`predict`."""
         self.backwards += len(images)
         with self._autocast(self.gradients):
             return self._ask(self._fast, images)
@@ -117,12 +117,12 @@ class Victim(VictimModel):
         return logits[:count] if missing else logits
 
     def _choose_copies(self, sample: Tensor, left: set[str]) -> None:
-        """Take the fastest copies that do what the model does."""
+        """Choose the fastest copies that agree with the model."""
         with torch.no_grad():
             wanted = self(sample)
             self._num_classes = wanted.shape[1]
             if not wanted.isfinite().all() or not torch.equal(wanted, self(sample)):
-                return  # a random model is not copied
+                return  # a randomized model is not copied
             bf16 = "bf16" in left and has_bf16(self.device)
             if "folding" in left and (copied := self._copy(folded, "float32", sample, wanted)):
                 self._exact = self._fast = copied
@@ -137,12 +137,12 @@ class Victim(VictimModel):
         sample: Tensor,
         wanted: Tensor,
     ) -> nn.Module | None:
-        """Return a copy of the fast model, or None where it does not do what the model does."""
+        """Return a copy of the fast model, or None if it does not agree with the model."""
         try:
             copied = make(self._fast).to(memory_format=self._layout)
             with self._autocast(precision):
                 found = self._ask(copied, sample)
-        except Exception:  # whatever does not work on a copy is done by the model itself
+        except Exception:  # if the copy fails, the model itself is used
             return None
         return copied if _near(found, wanted, _DISTANCE[precision]) else None
 

@@ -1,4 +1,4 @@
-"""What keeps other libraries' attacks honest."""
+"""Third-party attacks are isolated, and their rounding is undone."""
 
 import random
 
@@ -34,20 +34,20 @@ def test_what_rounding_left_outside_is_put_back(
     assert sizes.max() <= eps + 1e-6
 
 
-def test_what_is_far_outside_is_left_for_the_check_to_tell() -> None:
+def test_what_is_far_outside_is_left_for_the_check_to_report() -> None:
     images = torch.full((2, 1, 2, 2), 0.5)
     far = images + 0.3
     assert torch.equal(undo_rounding(far, images, ThreatModel("linf", 0.1)), far)
     assert undo_rounding(images + 0.7, images, None).max() > 1.1
 
 
-def test_a_hair_outside_of_0_and_1_is_put_back() -> None:
+def test_a_pixel_slightly_outside_of_0_and_1_is_put_back() -> None:
     images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
     found = undo_rounding(torch.tensor([-5e-5, 1 + 5e-5]).view(2, 1, 1, 1), images, None)
     assert found.flatten().tolist() == [0, 1]
 
 
-def test_where_an_attack_broke_down_stands_the_clean_image() -> None:
+def test_an_image_that_an_attack_broke_down_on_becomes_the_clean_one() -> None:
     images = torch.rand(2, 1, 2, 2)
     found = images + 0.01
     found[0, 0, 0, 0] = torch.nan
@@ -67,7 +67,7 @@ def test_random_numbers_are_seeded_inside_and_put_back_outside() -> None:
     assert random.getstate() == before[2]
 
 
-def test_a_bare_assertion_is_told_with_the_attack_s_name() -> None:
+def test_a_bare_assertion_is_reported_with_the_attack_s_name() -> None:
     with (
         pytest.raises(UserError, match=r"lib:X failed .*\(AssertionError: no reason given\)"),
         isolated("lib:X", torch.Generator(), torch.device("cpu")),

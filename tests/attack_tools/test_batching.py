@@ -1,4 +1,4 @@
-"""Batches stay full, finished samples leave, and memory that runs out loses nothing."""
+"""Batches stay full, finished samples leave, and running out of memory loses nothing."""
 
 import pytest
 import torch
@@ -12,15 +12,15 @@ from robench.errors import UserError
 
 
 class Model(BareModel):
-    """A model with a batch size, asked nothing here."""
+    """A model with a batch size, which is never called."""
 
     def __init__(self, batch_size: int) -> None:
         super().__init__(lambda images: images)
         self.batch_size: int | None = batch_size
-        self.told: list[int] = []
+        self.reported: list[int] = []
 
     def report(self, finished: int) -> None:
-        self.told.append(finished)
+        self.reported.append(finished)
 
 
 @given(st.lists(st.integers(1, 6), max_size=20), st.integers(1, 8))
@@ -40,8 +40,8 @@ def test_every_sample_gets_the_steps_it_needs_in_full_batches(need: list[int], s
     assert sum(batches) == sum(need)
     # A batch is only less than full when all that is left is in it.
     assert batches == sorted(batches, reverse=True)
-    assert model.told == sorted(model.told)
-    assert not need or model.told[-1] == len(need)
+    assert model.reported == sorted(model.reported)
+    assert not need or model.reported[-1] == len(need)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_every_sample_gets_the_steps_it_needs_in_full_batches(need: list[int], s
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
     ],
 )
-def test_out_of_memory_halves_the_batch_says_so_and_loses_nothing(error: Exception) -> None:
+def test_out_of_memory_halves_the_batch_with_a_warning_and_loses_nothing(error: Exception) -> None:
     steps = torch.zeros(10, dtype=torch.int64)
 
     def advance(rows: Tensor) -> Tensor:
@@ -62,18 +62,19 @@ def test_out_of_memory_halves_the_batch_says_so_and_loses_nothing(error: Excepti
         return steps[rows] == 2
 
     model = Model(8)
-    with pytest.warns(UserWarning, match="out of memory with 4 images at a time: going on with 2"):
+    sentence = "out of memory with 4 images at a time: continuing with 2"
+    with pytest.warns(UserWarning, match=sentence):
         run_batched(model, torch.arange(10), advance)
     assert model.batch_size == 2
     assert (steps == 2).all()
 
 
-def test_no_memory_for_one_image_is_told_in_a_sentence() -> None:
+def test_no_memory_for_one_image_is_reported_in_a_sentence() -> None:
     def advance(rows: Tensor) -> Tensor:
         raise MemoryError
 
     with (
-        pytest.warns(UserWarning, match="going on with 1"),
+        pytest.warns(UserWarning, match="continuing with 1"),
         pytest.raises(UserError, match=r"out of memory with 1 image\(s\) at a time"),
     ):
         run_batched(Model(2), torch.arange(3), advance)
@@ -87,7 +88,7 @@ def test_other_errors_pass() -> None:
         run_batched(Model(2), torch.arange(3), advance)
 
 
-def test_a_plain_function_is_given_all_at_once() -> None:
+def test_a_plain_function_gets_all_samples_at_once() -> None:
     seen: list[int] = []
 
     def advance(rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Bases of image space: orthonormal, and what they say they are."""
+"""Search directions: orthonormal bases of image space."""
 
 import pytest
 import torch

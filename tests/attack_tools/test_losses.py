@@ -1,4 +1,4 @@
-"""What attacks climb."""
+"""The losses that attacks maximize."""
 
 from collections.abc import Callable
 
@@ -63,11 +63,11 @@ def test_a_sample_s_gradient_does_not_depend_on_its_batch(loss: str) -> None:
     torch.testing.assert_close(answers, model(images))
 
 
-def linear(scale: float, cut_off: bool = False) -> Callable[[Tensor], Tensor]:
+def linear(scale: float, detached: bool = False) -> Callable[[Tensor], Tensor]:
     """A linear model of one-pixel images: the logit of class k is scale * k * pixel."""
 
     def model(images: Tensor) -> Tensor:
-        pixels = images.detach() if cut_off else images
+        pixels = images.detach() if detached else images
         return pixels.flatten(1) * scale * torch.arange(3.0)
 
     return model
@@ -82,7 +82,7 @@ def test_where_the_cross_entropy_is_flat_the_margin_stands_in_for_that_sample_al
     assert gradient[1] == -1000  # the margin's: class 1 minus class 2
 
 
-def test_a_model_cut_off_from_its_images_is_told_in_a_sentence() -> None:
+def test_a_model_detached_from_its_images_is_reported_in_a_sentence() -> None:
     images, labels = torch.ones(2, 1, 1, 1), torch.tensor([0, 1])
     with pytest.raises(UserError, match=r"no gradient with respect to its images .* 'simba'"):
-        input_gradient(linear(1.0, cut_off=True), images, labels, "ce")
+        input_gradient(linear(1.0, detached=True), images, labels, "ce")

@@ -1,4 +1,4 @@
-"""Random numbers belong to samples."""
+"""Per-sample random numbers."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Rows of a state are read and written a batch at a time."""
+"""Rows of a state are read and written one batch at a time."""
 
 from dataclasses import dataclass, replace
 

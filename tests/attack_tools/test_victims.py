@@ -14,7 +14,7 @@ def net() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
 
 
-def test_a_bare_callable_answers_by_itself_whatever_it_is_asked() -> None:
+def test_a_bare_callable_computes_everything_itself() -> None:
     model, images = net(), torch.rand(5, 3, 2, 2)
     victim = as_victim(model)
     wanted = model(images)
@@ -26,32 +26,32 @@ def test_a_bare_callable_answers_by_itself_whatever_it_is_asked() -> None:
     assert class_count(model, images) == 3
 
 
-def test_a_model_under_attack_is_taken_as_it_is() -> None:
+def test_a_model_under_attack_is_returned_unchanged() -> None:
     victim = BareModel(net())
     assert as_victim(victim) is victim
 
 
-def test_the_tools_ask_a_model_under_attack_by_the_method_that_is_meant() -> None:
-    class Asked(BareModel):
-        asked: list[str]
+def test_the_tools_call_the_intended_method_of_a_model_under_attack() -> None:
+    class Recording(BareModel):
+        called: list[str]
 
         def predict(self, images: Tensor) -> Tensor:
-            self.asked.append("predict")
+            self.called.append("predict")
             return super().predict(images)
 
         def for_gradients(self, images: Tensor) -> Tensor:
-            self.asked.append("for_gradients")
+            self.called.append("for_gradients")
             return super().for_gradients(images)
 
-    victim, images = Asked(net()), torch.rand(2, 3, 2, 2)
-    victim.asked = []
+    victim, images = Recording(net()), torch.rand(2, 3, 2, 2)
+    victim.called = []
     predict(victim, images)
     input_gradient(victim, images, torch.tensor([0, 1]), "ce")
-    assert victim.asked == ["predict", "for_gradients"]
+    assert victim.called == ["predict", "for_gradients"]
 
 
-def test_a_misspelt_method_fails_and_does_not_fall_back_to_the_slow_way() -> None:
-    class Misspelt(VictimModel):
+def test_a_misspelled_method_fails_and_does_not_fall_back_to_the_slow_way() -> None:
+    class Misspelled(VictimModel):
         num_classes = 3
 
         def __call__(self, images: Tensor) -> Tensor:
@@ -66,4 +66,4 @@ def test_a_misspelt_method_fails_and_does_not_fall_back_to_the_slow_way() -> Non
         def report(self, finished: int) -> None: ...
 
     with pytest.raises(TypeError, match="for_gradients"):
-        Misspelt()  # type: ignore[abstract]
+        Misspelled()  # type: ignore[abstract]

@@ -34,7 +34,7 @@ def test_the_standard_version_has_the_authors_numbers() -> None:
     ]  # fmt: skip
 
 
-def test_of_many_classes_nine_are_targets_and_of_few_all() -> None:
+def test_many_classes_have_nine_targets_and_few_all_others() -> None:
     assert dict(parts(AutoAttack(), 100))["FAB"]["n_classes"] == 10
     assert [name for name, _ in parts(AutoAttack(), 3)] == ["APGD", "FAB", "Square"]
     assert dict(parts(AutoAttack(norm="l2", eps=0.5), 5))["APGDT"] == {
@@ -53,13 +53,13 @@ def test_it_is_at_least_as_strong_as_its_parts_and_as_pgd(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
     images, labels = (part[:40] for part in digits_test)
-    ball = {"eps": 0.12, "step_size": 0.03}
+    defaults = {"eps": 0.12, "step_size": 0.03}
     names = [CALL, "pgd-20", "torchattacks:APGD(steps=10)", "torchattacks:Square(n_queries=50)"]
-    result = evaluate(digits_net, images, labels, names, defaults=ball)
+    result = evaluate(digits_net, images, labels, names, defaults=defaults)
     assert 0 < result.accuracy(CALL) <= min(result.accuracy(name) for name in names[1:])
 
 
-def test_what_one_part_fools_the_next_is_not_given(
+def test_each_part_gets_only_what_no_earlier_part_has_fooled(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
     images, labels = (part[:40] for part in digits_test)
@@ -71,5 +71,5 @@ def test_what_one_part_fools_the_next_is_not_given(
 
 def test_a_network_of_one_class_is_refused() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
-    with pytest.raises(UserError, match="tells 1 class apart"):
+    with pytest.raises(UserError, match=r"has only 1 class\(es\)"):
         evaluate(model, torch.rand(2, 1, 2, 2), torch.zeros(2).long(), ["autoattack"])

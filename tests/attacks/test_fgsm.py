@@ -73,7 +73,7 @@ def test_no_radius_changes_nothing(digits_net: nn.Module, digits_test: Digits) -
         ('fgsm(norm="l1")', r"norm = 'l1'"),
     ],
 )
-def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
+def test_options_out_of_range_are_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attacks.build(call)
 

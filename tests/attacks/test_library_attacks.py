@@ -1,4 +1,4 @@
-"""Attacks of torchattacks and foolbox by name: all of them run, and none leaves a trace."""
+"""Attacks of torchattacks and foolbox by name: all of them run, and none changes global state."""
 
 import inspect
 import random
@@ -29,8 +29,8 @@ THREE_CHANNELS = ("PIFGSM", "PIFGSMPP", "TIFGSM")
 
 
 @pytest.fixture(scope="session")
-def colour_net() -> nn.Module:
-    """A network of colour images, which some attacks insist on."""
+def color_net() -> nn.Module:
+    """A network for color images, which some attacks require."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(
@@ -40,7 +40,7 @@ def colour_net() -> nn.Module:
 
 
 def little(name: str) -> str:
-    """Return the call of an attack with little to do."""
+    """Return the expression of an attack with little to do."""
     valid = inspect.signature(attacks.get(name).build).parameters
     chosen: dict[str, Any] = {k: v for k, v in LITTLE.items() if k in valid}
     if "eps" in valid:
@@ -55,13 +55,13 @@ def run(model: nn.Module, digits: Digits, call: str, count: int = 20, **options:
 
 @pytest.mark.parametrize("name", attacks.library_names())
 def test_every_attack_of_both_libraries_runs_or_says_why_not(
-    name: str, digits_net: nn.Module, digits_test: Digits, colour_net: nn.Module
+    name: str, digits_net: nn.Module, digits_test: Digits, color_net: nn.Module
 ) -> None:
     images, labels = digits_test
     model = digits_net
     if name.endswith(THREE_CHANNELS):
         images = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-        model, labels = colour_net, colour_net(images).argmax(1)
+        model, labels = color_net, color_net(images).argmax(1)
     call = ""
     try:
         call = little(name)
@@ -168,7 +168,7 @@ class Times(nn.Module):
         return self.model(images) * self.factor
 
 
-def test_losses_are_summed_so_that_company_does_not_protect(
+def test_losses_are_summed_so_that_the_batch_does_not_protect(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
     """At a logit margin near 100 a gradient averaged over the batch underflows in float32."""
@@ -195,11 +195,11 @@ def test_the_step_follows_the_radius() -> None:
 
 
 def test_options_of_the_board_reach_them() -> None:
-    ball = {"eps": 0.3, "step_size": "25.5/255", "norm": "l2"}
-    built = attacks.build("torchattacks:APGD", ball)
+    defaults = {"eps": 0.3, "step_size": "25.5/255", "norm": "l2"}
+    built = attacks.build("torchattacks:APGD", defaults)
     assert built.threat_model == ("l2", 0.3)
-    assert attacks.build("foolbox:L2PGD", ball).threat_model == ("l2", 0.3)
-    pgd = attacks.build("torchattacks:PGD", ball)
+    assert attacks.build("foolbox:L2PGD", defaults).threat_model == ("l2", 0.3)
+    pgd = attacks.build("torchattacks:PGD", defaults)
     assert dict(pgd.options)["alpha"] == pytest.approx(0.1)  # type: ignore[attr-defined]
 
 
@@ -274,12 +274,12 @@ def test_a_model_without_parameters_can_be_attacked() -> None:
         ("autoattack(eps=8)", "8/255"),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(call: str, sentence: str) -> None:
+def test_mistakes_are_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attacks.build(call)
 
 
-def test_they_are_listed_beside_our_own() -> None:
+def test_they_are_listed_along_with_our_own() -> None:
     names = attacks.library_names()
     assert len(names) == len(set(names)) > 90
     assert {"torchattacks:PGD", "foolbox:LinfDeepFoolAttack"} < set(names)

@@ -1,4 +1,4 @@
-"""Noise: the floor under every attack."""
+"""Noise: the baseline that every attack must beat."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def perturbation(attack: Noise, seed: int = 0, count: int = 50) -> Tensor:
     images = torch.full((count, 3, 8, 8), 0.5)
 
     def never(_: Tensor) -> Tensor:
-        raise AssertionError("noise asked the model")
+        raise AssertionError("noise called the model")
 
     labels = torch.zeros(count).long()
     return attack.perturb(never, images, labels, generators(seed, range(count))).images - images

@@ -108,7 +108,7 @@ def test_other_searches_are_not_shared() -> None:
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.1), ("l2", 0.5)])
-def test_iterates_stay_in_the_ball_and_in_the_box(
+def test_iterates_stay_in_the_ball_and_in_0_1(
     digits_net: nn.Module, digits_test: Digits, norm: str, eps: float
 ) -> None:
     attack = PGD(norm=norm, eps=eps, step_size=eps, steps=4)  # type: ignore[arg-type]
@@ -142,12 +142,12 @@ def test_restarts_charge_only_the_samples_that_are_searched_again(
     thrice = PGD(eps=0.15, step_size=0.05, steps=5, restarts=3)
     fooled = digits_net(once.perturb(digits_net, images, labels, rngs).images).argmax(1) != labels
     result = thrice.perturb(digits_net, images, labels, generators(0, range(len(images))))
-    assert (result.queries[fooled] == 6).all()  # five steps and a verdict
+    assert (result.queries[fooled] == 6).all()  # five steps and a prediction
     assert (result.queries[~fooled] > 6).all()
 
 
 def textbook(attack: PGD, model: nn.Module, image: Tensor, label: Tensor, index: int) -> Tensor:
-    """PGD for one image (1, C, H, W) of the Linf ball, written plainly."""
+    """PGD for one image (1, C, H, W) in the Linf ball, written plainly."""
     assert attack.step_size is not None
     (rng,) = generators(0, [index])
     x = image
@@ -261,7 +261,7 @@ def test_no_gradient_is_left_on_the_model(digits_net: nn.Module, digits_test: Di
     assert all(parameter.grad is None for parameter in digits_net.parameters())
 
 
-def test_judging_any_iterate_is_at_least_as_strong_and_costs_less(
+def test_evaluating_any_iterate_is_at_least_as_strong_and_costs_less(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
     images, labels = digits_test
@@ -295,7 +295,7 @@ def test_any_iterate_means_that_it_stops_at_the_first_one_that_fools(
     torch.testing.assert_close(found, expected)
 
 
-def test_prefixes_are_what_each_alone_gives_when_any_iterate_is_judged(
+def test_prefixes_are_what_each_alone_gives_when_any_iterate_is_evaluated(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
     images, labels = digits_test
@@ -313,7 +313,7 @@ def test_prefixes_are_what_each_alone_gives_when_any_iterate_is_judged(
 def test_a_sample_that_only_seems_fooled_goes_on(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
-    """The fast logits may be wrong; the verdict is not theirs."""
+    """The fast logits may be wrong; they do not decide the prediction."""
 
     class Misled(BareModel):
         def for_gradients(self, images: Tensor) -> Tensor:
@@ -328,7 +328,7 @@ def test_a_sample_that_only_seems_fooled_goes_on(
     assert result.backwards is not None
     robust = digits_net(result.images).argmax(1) == labels
     assert 0 < robust.sum() < len(images)
-    assert (result.backwards[robust] > 6).all()  # asked again after each refuted suspicion
+    assert (result.backwards[robust] > 6).all()  # called again after each false suspicion
 
 
 def test_the_step_is_a_quarter_of_the_radius_unless_it_is_given() -> None:
@@ -351,6 +351,6 @@ def test_the_step_is_a_quarter_of_the_radius_unless_it_is_given() -> None:
         ("pgd-10(step=1)", r"no option 'step'; did you mean 'steps' or 'step_size'"),
     ],
 )
-def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
+def test_options_out_of_range_are_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attacks.build(call)

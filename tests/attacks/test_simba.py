@@ -58,7 +58,7 @@ def test_it_agrees_image_by_image_with_the_algorithm_written_plainly(
 
 
 class Counting(nn.Module):
-    """Counts the images that a model is asked about."""
+    """Counts the images that a model is called with."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Counting(nn.Module):
         return self.model(images)
 
 
-def test_forwards_are_the_images_that_the_model_was_really_asked_about(
+def test_forwards_are_the_images_that_the_model_was_really_called_with(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
     images, labels = (part[:20] for part in digits_test)
@@ -106,7 +106,7 @@ def test_batches_of_any_size_and_order_give_the_same(
 def authors_batch_code(
     model: nn.Module, images: Tensor, labels: Tensor, order: list[int], step: float
 ) -> tuple[Tensor, Tensor]:
-    """What the batch code of Guo et al. does, written plainly: images and charged queries."""
+    """The batch code of Guo et al., written plainly; returns images and charged queries."""
     x, queries = images.flatten(1).clone(), torch.zeros(len(images), dtype=torch.int64)
 
     def probabilities(flat: Tensor, rows: Tensor) -> Tensor:
@@ -156,11 +156,11 @@ def test_the_original_mode_does_and_charges_what_the_authors_batch_code_does(
 def test_in_the_dct_basis_images_change_along_cosines(
     digits_net: nn.Module, digits_test: Digits, frequencies: int | None
 ) -> None:
-    grey = digits_test[0] * 0.2 + 0.4  # far from 0 and 1, where nothing is clamped
-    labels = digits_net(grey).argmax(1)
+    gray = digits_test[0] * 0.2 + 0.4  # far from 0 and 1, where nothing is clamped
+    labels = digits_net(gray).argmax(1)
     attack = SimBA(basis="dct", step=0.05, frequencies=frequencies, max_steps=6)
-    result = attack.perturb(digits_net, grey, labels, generators(0, range(100)))
-    coefficients = dctn((result.images - grey).numpy(), axes=(2, 3), norm="ortho")
+    result = attack.perturb(digits_net, gray, labels, generators(0, range(100)))
+    coefficients = dctn((result.images - gray).numpy(), axes=(2, 3), norm="ortho")
     sizes = np.abs(coefficients)
     moved = sizes > 0.01
     np.testing.assert_allclose(sizes[moved], 0.05, atol=1e-4)
@@ -184,7 +184,7 @@ def test_a_targeted_search_stops_at_its_target(digits_net: nn.Module, digits_tes
     assert result.queries.float().mean() > untargeted.queries.float().mean()
 
 
-def test_the_inputs_are_left_as_they_are(digits_net: nn.Module, digits_test: Digits) -> None:
+def test_the_inputs_are_not_changed(digits_net: nn.Module, digits_test: Digits) -> None:
     images, labels = digits_test
     before = images.clone()
     SimBA(max_steps=5).perturb(digits_net, images, labels, generators(0, range(100)))
@@ -207,6 +207,6 @@ def test_images_that_are_fooled_already_cost_nothing(
      ("simba(max_steps=0)", "max_steps is 0"), ('simba(basis="dct2")', "basis = 'dct2'"),
      ("simba(frequencies=3)", "frequencies are for the basis 'dct'")],
 )  # fmt: skip
-def test_options_out_of_range_are_told_in_a_sentence(call: str, sentence: str) -> None:
+def test_options_out_of_range_are_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attacks.build(call)

@@ -107,7 +107,7 @@ def test_a_radius_alone_sets_the_step_of_every_attack(robench: Command, folder: 
         (["--model", "net:of_other_images", "--data", "digits"],
          "cannot take images of 1x8x8 from digits"),
         (["--model", "net:build", "--data", "digits", "--without", "fp16"],
-         "there is no shortcut 'fp16'; did you mean 'bf16'"),
+         "no shortcut is named 'fp16'; did you mean 'bf16'"),
         (["--model", "net:build", "--data", "digits", "--attacks", "torchattacks:PDG"],
          "torchattacks has no attack named 'PDG'"),
         (["--model", "net:build", "--checkpoint", "net.py", "--data", "digits"],
@@ -139,7 +139,7 @@ def test_out_of_memory_is_told_and_costs_nothing(
     monkeypatch.setattr(Victim, "_ask", small)
     done = robench(*arguments, "halved.csv")
     assert done.code == 0
-    assert done.err == "robench: out of memory with 100 images at a time: going on with 50\n"
+    assert done.err == "robench: out of memory with 100 images at a time: continuing with 50\n"
     assert Path("halved.csv").read_text() == Path("whole.csv").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The images that the evaluator judged, handed out."""
+"""Adversarial images and logits, as they were evaluated."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from robench.evaluation import evaluate
 from robench.evaluation.adversarial import adversarial_images
 
 ATTACKS = ["fgsm", "pgd-2(samples=30)", "pgd-4", "simba(max_steps=20)", "foolbox:LinfPGD(steps=2)"]
-BALL = {"eps": 0.15, "step_size": 0.05}
+DEFAULTS = {"eps": 0.15, "step_size": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,13 @@ def test_the_logits_name_the_true_class_exactly_where_a_sample_is_robust(
     without: tuple[str, ...], digits_net: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = digits
-    evaluation, judged = adversarial_images(
-        digits_net, images, labels, ATTACKS, defaults=BALL, batch_size=16, without=without
+    evaluation, evaluated = adversarial_images(
+        digits_net, images, labels, ATTACKS, defaults=DEFAULTS, batch_size=16, without=without
     )
-    assert list(judged) == ["clean", *ATTACKS]
-    assert torch.equal(judged["clean"].images, images)
+    assert list(evaluated) == ["clean", *ATTACKS]
+    assert torch.equal(evaluated["clean"].images, images)
     for name, outcomes in evaluation.attacks.items():
-        found = judged[name]
+        found = evaluated[name]
         count = len(outcomes)
         assert len(found.images) == len(found.logits) == count
         right = found.logits.argmax(1) == labels[:count]
@@ -45,34 +45,34 @@ def test_the_logits_name_the_true_class_exactly_where_a_sample_is_robust(
         torch.testing.assert_close(found.logits, again, rtol=1e-3, atol=1e-3)
 
 
-def test_clean_mistakes_are_handed_back_as_they_were(
+def test_clean_mistakes_are_returned_unchanged(
     digits_net: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
-    _, judged = adversarial_images(digits_net, *digits, ["fgsm"], defaults=BALL)
-    assert torch.equal(judged["fgsm"].images[35:], digits[0][35:])
-    assert torch.equal(judged["fgsm"].logits[35:], judged["clean"].logits[35:])
-    assert not torch.equal(judged["fgsm"].images[:35], digits[0][:35])
+    _, evaluated = adversarial_images(digits_net, *digits, ["fgsm"], defaults=DEFAULTS)
+    assert torch.equal(evaluated["fgsm"].images[35:], digits[0][35:])
+    assert torch.equal(evaluated["fgsm"].logits[35:], evaluated["clean"].logits[35:])
+    assert not torch.equal(evaluated["fgsm"].images[:35], digits[0][:35])
 
 
-def test_looking_changes_nothing(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
-    plain = evaluate(digits_net, *digits, ATTACKS, defaults=BALL, seed=3)
-    looked, _ = adversarial_images(digits_net, *digits, ATTACKS, defaults=BALL, seed=3)
-    assert np.array_equal(plain.clean, looked.clean)
+def test_observing_changes_nothing(digits_net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+    plain = evaluate(digits_net, *digits, ATTACKS, defaults=DEFAULTS, seed=3)
+    observed, _ = adversarial_images(digits_net, *digits, ATTACKS, defaults=DEFAULTS, seed=3)
+    assert np.array_equal(plain.clean, observed.clean)
     for name in ATTACKS:
         for field, values in vars(plain.attacks[name]).items():
-            assert np.array_equal(values, getattr(looked.attacks[name], field)), (name, field)
+            assert np.array_equal(values, getattr(observed.attacks[name], field)), (name, field)
 
 
-def test_a_random_network_is_shown_with_the_logits_that_it_was_judged_by() -> None:
+def test_a_random_network_is_shown_with_the_logits_of_its_predictions() -> None:
     class Noisy(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return torch.randn(len(images), 4)
 
     torch.manual_seed(0)  # once in a hundred times, no guess is right
     images, labels = torch.rand(64, 1, 4, 4), torch.arange(64) % 4
-    evaluation, judged = adversarial_images(Noisy(), images, labels, ["noise(eps=0.1)"])
+    evaluation, evaluated = adversarial_images(Noisy(), images, labels, ["noise(eps=0.1)"])
     (outcomes,) = evaluation.attacks.values()
-    right = judged["noise(eps=0.1)"].logits.argmax(1) == labels
+    right = evaluated["noise(eps=0.1)"].logits.argmax(1) == labels
     assert np.array_equal(right.numpy(), outcomes.robust)
     assert 0 < outcomes.success_rate < 1
 
@@ -81,5 +81,5 @@ def test_the_images_that_were_given_are_not_written_to(
     digits_net: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
     before = digits[0].clone()
-    adversarial_images(digits_net, *digits, ["pgd-2"], defaults=BALL)
+    adversarial_images(digits_net, *digits, ["pgd-2"], defaults=DEFAULTS)
     assert torch.equal(digits[0], before)

@@ -55,7 +55,7 @@ def test_it_cannot_be_put_into_training() -> None:
 def test_counts_of_a_batch_are_those_of_its_samples_alone_where_nothing_is_random(
     call: str, digits_net: nn.Module, digits_test: Digits
 ) -> None:
-    """Attacks that drop samples: their batch tells which, their counts must not mix them up."""
+    """Attacks that drop samples: their batch shows which, and their counts must not mix them up."""
     images, labels = (part[:40] for part in digits_test)
     outcomes = evaluate(digits_net, images, labels, [call]).attacks[call]
     # A robust sample is never dropped: it pays for every step of everything.

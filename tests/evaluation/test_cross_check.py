@@ -1,4 +1,4 @@
-"""Three libraries, one verdict: and where not, more than chance is told from chance."""
+"""Three libraries agree; a difference beyond chance is distinguished from chance."""
 
 import numpy as np
 import pytest
@@ -26,12 +26,12 @@ def test_the_libraries_agree_on_a_trained_network(
     assert (table["accuracy"] < 0.9).all()
 
 
-def test_a_library_that_gives_another_verdict_than_any_run_of_ours_is_told() -> None:
+def test_a_library_whose_outcome_differs_from_every_run_of_ours_is_reported() -> None:
     ours = np.array([True, True, False, True])
     reruns = [ours, np.array([True, False, False, True])]
     theirs = np.array([False, False, False, True])
     found, suspects = _compared(ours, theirs, reruns)
-    assert suspects.tolist() == [0]  # the second sample ours fools from another start
+    assert suspects.tolist() == [0]  # ours fools the second sample from another start
     assert found["agreement"] == 0.5
     assert (found["only_robench_fools"], found["only_library_fools"]) == (0, 2)
     assert found["p_value"] == 0.5  # two discordant samples, both one way
@@ -53,7 +53,7 @@ def test_a_broken_library_is_found(
     assert other["beyond_chance"] == ""
 
 
-def test_an_unknown_seed_changes_starts_not_conclusions(
+def test_another_seed_changes_starts_not_conclusions(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
     images, labels = (part[:30] for part in digits_test)

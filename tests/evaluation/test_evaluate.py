@@ -1,4 +1,4 @@
-"""The evaluator: honest verdicts, and a model that comes back as it was."""
+"""The evaluator: exact predictions, and a model that is restored."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def network(classes: int = 4) -> nn.Module:
 
 
 def samples(count: int = 40, wrong: int = 7) -> tuple[Tensor, Tensor]:
-    """Images whose labels are what the network says, but for the first few."""
+    """Images labeled with the network's predictions, except for the first few."""
     images = torch.rand(count, 1, 5, 5, generator=torch.Generator().manual_seed(1))
     labels = network()(images).argmax(1)
     labels[:wrong] = (labels[:wrong] + 1) % 4
@@ -40,7 +40,7 @@ def samples(count: int = 40, wrong: int = 7) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Custom(Attack):
-    """An attack for these tests: does what ``change`` says."""
+    """An attack for these tests: applies ``change``."""
 
     change: Callable[[Tensor], Tensor] = lambda images: images
     seen: list[Tensor] | None = None
@@ -61,7 +61,7 @@ def run(attacks: Sequence[str | Attack], **options: Any) -> Evaluation:
     return evaluate(network(), *samples(), attacks, **options)
 
 
-# --- verdicts ----------------------------------------------------------------------------------
+# --- predictions -------------------------------------------------------------------------------
 
 
 def test_clean_accuracy_is_counted() -> None:
@@ -79,7 +79,7 @@ def test_clean_mistakes_are_not_attacked_and_stay_mistakes() -> None:
     assert outcomes.forwards.tolist() == [0] * 40
 
 
-def test_the_verdict_is_a_forward_on_the_image_that_came_back() -> None:
+def test_the_prediction_is_a_forward_on_the_image_that_came_back() -> None:
     images, labels = samples()
     outcomes = next(iter(run([Custom(change=lambda x: 1 - x)]).attacks.values()))
     again = network()(1 - images).argmax(1) == labels
@@ -134,7 +134,7 @@ def test_fgsm_of_every_radius_takes_one_gradient(monkeypatch: pytest.MonkeyPatch
     assert asked == [33]
 
 
-def test_what_an_attack_does_not_count_is_counted_for_it() -> None:
+def test_what_an_attack_does_not_count_is_counted_by_the_evaluator() -> None:
     @dataclass(frozen=True)
     class Asking(Attack):
         def perturb(
@@ -167,7 +167,7 @@ def test_an_attack_that_miscounts_is_named() -> None:
         run([Boasting()])
 
 
-def test_an_attack_s_outcomes_do_not_depend_on_the_company_it_is_in() -> None:
+def test_an_attack_s_outcomes_do_not_depend_on_other_attacks() -> None:
     names = ["noise", "fgsm", "pgd-3", "pgd-5", "simba(max_steps=5)"]
     together = run(names, seed=2)
     for name in names:
@@ -176,7 +176,7 @@ def test_an_attack_s_outcomes_do_not_depend_on_the_company_it_is_in() -> None:
             assert np.array_equal(array, getattr(together.attacks[name], key)), (name, key)
 
 
-def test_batches_of_any_size_give_the_same_verdicts() -> None:
+def test_batches_of_any_size_give_the_same_predictions() -> None:
     names = ["fgsm", "pgd-5", "simba(max_steps=5)"]
     whole, small = run(names, batch_size=100), run(names, batch_size=7)
     for name in names:
@@ -202,7 +202,7 @@ def test_uint8_images_are_divided_by_255() -> None:
     assert np.array_equal(whole.attacks["fgsm"].robust, scaled.attacks["fgsm"].robust)
 
 
-def test_the_table_has_a_row_an_attack() -> None:
+def test_the_table_has_one_row_per_attack() -> None:
     table = run(["fgsm", "simba(max_steps=3)"]).table()
     assert list(table["attack"]) == ["clean", "fgsm", "simba(max_steps=3)"]
     assert table.loc[0, "accuracy"] == 33 / 40
@@ -210,7 +210,7 @@ def test_the_table_has_a_row_an_attack() -> None:
     assert table.loc[2, "mean_queries"] > 0
 
 
-def test_the_worst_case_is_over_the_attacks_of_one_ball_sample_by_sample() -> None:
+def test_the_worst_case_is_over_the_attacks_of_one_threat_model_per_sample() -> None:
     result = run(["fgsm(eps=0.1)", "noise(eps=0.1)", "pgd-3(eps=0.1)", "fgsm(eps=0.2)", "simba"])
     worst = result.worst_case("linf", 0.1)
     own = [o for name, o in result.attacks.items() if "eps=0.1" in name]
@@ -226,7 +226,7 @@ def test_progress_goes_from_none_to_all() -> None:
     assert reported == [Progress("fgsm", done, 33, "images") for done in (0, 20, 33)]
 
 
-# --- the model comes back as it was ------------------------------------------------------------
+# --- the model is restored ---------------------------------------------------------------------
 
 
 def unusual_model() -> nn.Module:
@@ -272,7 +272,7 @@ def test_the_global_random_state_is_not_touched() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_dropout_is_off_and_verdicts_are_float32_under_autocast() -> None:
+def test_dropout_is_off_and_predictions_are_float32_under_autocast() -> None:
     expected = run(["pgd-3"]).attacks["pgd-3"]
     with torch.autocast("cpu", torch.bfloat16):
         model = network().train()
@@ -301,7 +301,7 @@ def test_an_attack_that_breaks_the_rules_is_named(attack: Attack, sentence: str)
 # --- bad input ---------------------------------------------------------------------------------
 
 
-def spoilt(value: float) -> Tensor:
+def spoiled(value: float) -> Tensor:
     images = samples()[0].clone()
     images[3, 0, 0, 0] = value
     return images
@@ -310,9 +310,9 @@ def spoilt(value: float) -> Tensor:
 @pytest.mark.parametrize(
     ("images", "sentence"),
     [
-        (spoilt(255.0), r"images lie in \[.*, 255\] but must lie in \[0, 1\]: divide by 255"),
-        (spoilt(-0.1), r"images lie in \[-0\.1, "),
-        (spoilt(float("nan")), "image 3 has NaN or infinite pixels"),
+        (spoiled(255.0), r"images lie in \[.*, 255\] but must lie in \[0, 1\]: divide by 255"),
+        (spoiled(-0.1), r"images lie in \[-0\.1, "),
+        (spoiled(float("nan")), "image 3 has NaN or infinite pixels"),
         (samples()[0][0], r"images have shape \(1, 5, 5\); give \(N, C, H, W\)"),
         (samples()[0][:30], r"labels have shape \(40,\) for 30 images"),
         (samples()[0][:0], "there are no images"),
@@ -326,7 +326,7 @@ def test_bad_images(images: Tensor, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        (samples()[1].float(), "labels are torch.float32; give whole numbers"),
+        (samples()[1].float(), "labels are torch.float32; give integers"),
         (samples()[1][:, None], r"labels have shape \(40, 1\)"),
         (samples()[1] - 10, "counted from 0"),
     ],
@@ -348,7 +348,7 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        (network(classes=2), "tells 2 classes apart but a label is 3; .* wrong number of classes"),
+        (network(classes=2), "has 2 classes but a label is 3; use a model with the number of"),
         (Odd(lambda x: x.mean((1, 2, 3))), r"returns shape \(16,\) for 16 images"),
         (Odd(lambda x: x), r"returns shape \(16, 1, 5, 5\)"),
         (Odd(lambda x: (x, x)), "returns a tuple; it must return logits"),

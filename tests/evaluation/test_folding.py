@@ -10,7 +10,7 @@ from robench.models.build import build_model
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
-    """Give every batch norm statistics and an affine of its own."""
+    """Give every batch norm its own statistics and affine parameters."""
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -63,7 +63,7 @@ class Shared(nn.Module):
 
 
 class Branching(nn.Module):
-    """The output of the convolution is used by its norm and beside it."""
+    """The output of the convolution is used by its norm and elsewhere."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def test_what_cannot_be_folded_is_left(kind: type[nn.Module]) -> None:
         torch.testing.assert_close(folded(model)(IMAGES), model(IMAGES))
 
 
-def test_a_layer_that_somebody_watches_is_left() -> None:
+def test_a_layer_with_a_hook_is_left() -> None:
     model = with_statistics(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
     seen: list[int] = []
     model[0].register_forward_hook(lambda *_: seen.append(1))

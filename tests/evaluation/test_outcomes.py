@@ -1,4 +1,4 @@
-"""Outcomes: what every figure is made from."""
+"""Outcomes, from which every figure is computed."""
 
 import math
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_they_read_back_and_the_same_ones_give_the_same_bytes(tmp_path: Path) ->
         assert getattr(read, name).dtype == array.dtype
 
 
-def test_a_damaged_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     outcomes().save(path)
     path.write_bytes(path.read_bytes()[:-100])

@@ -25,7 +25,7 @@ def test_with_one_cap_it_is_the_plain_share() -> None:
     assert curve["success"].tolist() == [0.25, 0.5]
 
 
-def test_a_search_that_ended_early_counts_for_as_long_as_it_lasted() -> None:
+def test_a_search_that_ended_early_is_censored_where_it_ended() -> None:
     # Kaplan-Meier by hand: 1 of 4 at 3; then one leaves at 4; 1 of the remaining 2 at 5.
     curve = success_curve(outcomes([3, 4, 5, 10], [True, False, True, False]))
     assert curve["success"].tolist() == pytest.approx([0.25, 1 - 0.75 * 0.5])

@@ -1,4 +1,4 @@
-"""Buffers and flags come back whatever happened inside: rebound, added, removed, interrupted."""
+"""Buffers and flags are restored whatever happened inside: rebound, added, removed, interrupted."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from robench.models.frozen import frozen_stats, under_attack
 
 
 class Rebinding(nn.Module):
-    """Binds its buffers anew in a forward, as careless layers do."""
+    """Rebinds its buffers in a forward, as careless layers do."""
 
     mean: Tensor
     late: Tensor | None

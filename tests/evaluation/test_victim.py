@@ -1,4 +1,4 @@
-"""The model under attack: exact verdicts, fast gradients, no shortcut that weakens an attack."""
+"""The model under attack: exact predictions, fast gradients, no shortcut that weakens an attack."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -20,7 +20,7 @@ from robench.registry import attacks as registry
 
 Digits = tuple[Tensor, Tensor]
 NAMES = ["fgsm", "pgd-5", "pgd-10", "pgd-10(judge='any')", "pgd-5(restarts=3)"]
-BALL = {"eps": 0.08, "step_size": 0.02}
+DEFAULTS = {"eps": 0.08, "step_size": 0.02}
 
 
 def victim(model: nn.Module, images: Tensor, **options: Any) -> Victim:
@@ -29,19 +29,21 @@ def victim(model: nn.Module, images: Tensor, **options: Any) -> Victim:
 
 @pytest.mark.parametrize("without", [[], *([name] for name in get_args(Shortcut)),
                                      list(get_args(Shortcut))])  # fmt: skip
-def test_no_shortcut_makes_verdicts_weaker(
+def test_no_shortcut_weakens_an_attack(
     digits_net: nn.Module, digits_test: Digits, without: Sequence[str]
 ) -> None:
-    plain = evaluate(digits_net, *digits_test, NAMES, defaults=BALL, without=get_args(Shortcut))
-    result = evaluate(digits_net, *digits_test, NAMES, defaults=BALL, without=without)
+    plain = evaluate(digits_net, *digits_test, NAMES, defaults=DEFAULTS, without=get_args(Shortcut))
+    result = evaluate(digits_net, *digits_test, NAMES, defaults=DEFAULTS, without=without)
     for name in NAMES:
         assert 0.1 < plain.accuracy(name) < 0.9
         assert result.accuracy(name) <= plain.accuracy(name) + 0.011  # a sample at a tie
 
 
-def test_in_float32_folding_changes_no_verdict(digits_net: nn.Module, digits_test: Digits) -> None:
+def test_in_float32_folding_changes_no_prediction(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
     results = [
-        evaluate(digits_net, *digits_test, NAMES, defaults=BALL, without=without)
+        evaluate(digits_net, *digits_test, NAMES, defaults=DEFAULTS, without=without)
         for without in (["bf16"], ["bf16", "folding"], ["bf16", "pools"])
     ]
     for name in NAMES:
@@ -61,7 +63,9 @@ def test_in_float32_the_batch_size_changes_no_bit(
     digits_net: nn.Module, digits_test: Digits, name: str, batch_size: int
 ) -> None:
     results = [
-        evaluate(digits_net, *digits_test, [name], defaults=BALL, without=["bf16"], batch_size=size)
+        evaluate(
+            digits_net, *digits_test, [name], defaults=DEFAULTS, without=["bf16"], batch_size=size
+        )
         for size in (100, batch_size)
     ]
     wanted, found = (vars(result.attacks[name]) for result in results)
@@ -73,7 +77,7 @@ def test_in_float32_the_order_of_samples_changes_no_bit(
     digits_net: nn.Module, digits_test: Digits, name: str
 ) -> None:
     images, labels = digits_test
-    attack = registry.build(name, BALL)
+    attack = registry.build(name, DEFAULTS)
     model = victim(digits_net, images, without=["bf16"])
     order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
     whole = attack.perturb(model, images, labels, generators(0, range(100)))
@@ -115,16 +119,16 @@ def test_a_network_whose_cross_entropy_has_saturated_is_still_broken(
     peer = torchattacks.PGD(model, eps=0.15, alpha=0.04, steps=10)
     theirs = (model(peer(images, labels)).argmax(1) == labels).float().mean()
     names = ["pgd-10", "pgd-10(judge='any')"]
-    ball = {"eps": 0.15, "step_size": 0.04}
-    ours = evaluate(model, images, labels, names, defaults=ball)
-    plain = evaluate(digits_net, images, labels, names, defaults=ball)
+    defaults = {"eps": 0.15, "step_size": 0.04}
+    ours = evaluate(model, images, labels, names, defaults=defaults)
+    plain = evaluate(digits_net, images, labels, names, defaults=defaults)
     assert theirs > 0.6
     for name in names:
         assert ours.accuracy(name) <= plain.accuracy(name) + 0.02
         assert ours.accuracy(name) < 0.5
 
 
-def test_verdicts_are_those_of_the_model(digits_net: nn.Module, digits_test: Digits) -> None:
+def test_predictions_are_those_of_the_model(digits_net: nn.Module, digits_test: Digits) -> None:
     model = victim(digits_net, digits_test[0])
     noisy = (digits_test[0] + 0.3 * torch.rand_like(digits_test[0])).clamp(0, 1)
     assert torch.equal(model.predict(noisy).argmax(1), digits_net(noisy).argmax(1))
@@ -208,14 +212,14 @@ class Coarse(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [Random, Float32Only, Coarse])
-def test_a_model_that_the_copy_does_not_match_is_attacked_itself(
+def test_a_model_that_no_copy_matches_is_attacked_itself(
     kind: type[nn.Module], digits_net: nn.Module, digits_test: Digits
 ) -> None:
     model = victim(kind(digits_net).eval(), digits_test[0])  # type: ignore[call-arg]
     assert model.gradients == "float32"
 
 
-def test_fillers_are_not_counted(digits_net: nn.Module, digits_test: Digits) -> None:
+def test_padding_is_not_counted(digits_net: nn.Module, digits_test: Digits) -> None:
     model = victim(digits_net, digits_test[0])
     assert (model.forwards, model.backwards) == (0, 0)
     model(digits_test[0][:5])
@@ -224,10 +228,10 @@ def test_fillers_are_not_counted(digits_net: nn.Module, digits_test: Digits) -> 
     assert (model.forwards, model.backwards) == (15, 7)
 
 
-def test_a_shortcut_that_is_not_there_is_told_in_a_sentence(
+def test_an_unknown_shortcut_is_reported_in_a_sentence(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
-    with pytest.raises(UserError, match="no shortcut 'fold'; did you mean 'folding'"):
+    with pytest.raises(UserError, match="no shortcut is named 'fold'; did you mean 'folding'"):
         evaluate(digits_net, *digits_test, ["fgsm"], without=["fold"])
 
 
@@ -235,7 +239,7 @@ def test_out_of_memory_in_the_middle_of_an_attack_loses_nothing(
     digits_net: nn.Module, digits_test: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["pgd-5", "simba(max_steps=10)", "noise"]
-    expected = evaluate(digits_net, *digits_test, names, defaults=BALL)
+    expected = evaluate(digits_net, *digits_test, names, defaults=DEFAULTS)
     asked = Victim._ask
 
     def small(self: Victim, model: nn.Module, images: Tensor) -> Tensor:
@@ -244,7 +248,7 @@ def test_out_of_memory_in_the_middle_of_an_attack_loses_nothing(
         return asked(self, model, images)
 
     monkeypatch.setattr(Victim, "_ask", small)
-    with pytest.warns(UserWarning, match="going on with"):
-        result = evaluate(digits_net, *digits_test, names, defaults=BALL)
+    with pytest.warns(UserWarning, match="continuing with"):
+        result = evaluate(digits_net, *digits_test, names, defaults=DEFAULTS)
     for name in names:
         assert np.array_equal(expected.attacks[name].robust, result.attacks[name].robust)
