@@ -26,7 +26,7 @@ from robench import evaluate
 from robench.attack_tools.losses import input_gradient
 from robench.attack_tools.randomness import generators
 from robench.attacks import PGD
-from robench.evaluation.run_attacks import judge, right
+from robench.evaluation.run_attacks import predict_all, right
 from robench.evaluation.victim import Victim
 from robench.models.frozen import under_attack
 
@@ -67,7 +67,7 @@ def bare_loop(case: Subject, eps: float, batch_size: int, rounds: int) -> Case:
     """Return what 20 steps of PGD cost beside 20 forwards and backwards of the same samples."""
     with under_attack(case.model), torch.no_grad():
         victim = Victim(case.model, case.images[:16], batch_size=batch_size)
-        kept = right(judge(victim, case.images), case.labels.cpu())
+        kept = right(predict_all(victim, case.images), case.labels.cpu())
         images, labels = case.images[kept], case.labels[kept]
         attack, rngs = PGD(eps=eps, step_size=eps / 4), range(len(images))
 

@@ -20,6 +20,7 @@ from common import options, paired, report
 from numpy.typing import NDArray
 from statsmodels.stats.contingency_tables import mcnemar
 
+from robench.base import ThreatModel
 from robench.board.board import Board, RowSpec
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
@@ -44,7 +45,7 @@ from robench.runs.records import (
 from robench.system.provenance import file_hash
 
 ATTACKS = ("noise", "fgsm", "pgd-10", "pgd-20", "pgd-50", "simba")
-BALL = ("linf", 8 / 255)
+BALL = ThreatModel("linf", 8 / 255)
 
 
 def invented(accuracy: float, samples: int, rng: np.random.Generator) -> Outcomes:

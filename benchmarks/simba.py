@@ -16,7 +16,7 @@ from torch import Tensor
 
 from robench.attack_tools.randomness import generators, permutations
 from robench.attacks import SimBA
-from robench.evaluation.run_attacks import judge, right
+from robench.evaluation.run_attacks import predict_all, right
 from robench.evaluation.victim import Victim
 from robench.models.frozen import under_attack
 
@@ -66,7 +66,7 @@ def main() -> None:
     case = subject(arguments, arguments.samples)
     with under_attack(case.model):
         victim = Victim(case.model, case.images[:16], batch_size=arguments.batch)
-        wrong = ~right(judge(victim, case.images), case.labels.cpu())
+        wrong = ~right(predict_all(victim, case.images), case.labels.cpu())
         print(f"{case.title}, {int(wrong.sum())} of them clean mistakes; step {STEP}, "
               f"at most {arguments.steps} pixels")  # fmt: skip
 
@@ -89,7 +89,7 @@ def main() -> None:
         )  # fmt: skip
         found["ours, kernels of plain"] = ours(same_kernels)
         for name, (images, queries) in found.items():
-            fooled = ~right(judge(victim, images), case.labels.cpu())
+            fooled = ~right(predict_all(victim, images), case.labels.cpu())
             attacked, won = queries[~wrong].float(), (fooled & ~wrong).sum().item()
             same = (queries == found["plain"][1]) & (images == found["plain"][0]).flatten(1).all(1)
             print(f"{name:22} success {won}/{int((~wrong).sum())}, mean queries "
