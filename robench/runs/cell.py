@@ -1,25 +1,16 @@
 """One cell: trained unless it is trained, attacked with what has not been run, stored."""
 
-import hashlib
-import json
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
 from torch import nn
 
-from robench.base import Attack
-from robench.board.plan import build_attacks
-from robench.board.specs import Cell, EvaluationSpec, ExternalCell
-from robench.data import DataSet, Images, ImageStream, balanced_sample
-from robench.evaluation import Outcomes, evaluate, group_by_search
-from robench.evaluation.options import EvaluationOptions
+from robench.board.specs import Cell, ExternalCell
 from robench.models.checkpoint import Network, load_weights, save_weights
-from robench.registry import attacks
-from robench.runs.progress import ProgressReporter
+from robench.runs.attack_cell import attack_network
+from robench.runs.context import RunContext, cell_title
+from robench.runs.identity import outcome_key
 from robench.runs.records import (
     CellResult,
     Divergence,
@@ -27,47 +18,13 @@ from robench.runs.records import (
     Manifest,
     OutcomeFiles,
 )
-from robench.runs.store import CellFolder, RunStore
+from robench.runs.store import CellFolder
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
 from robench.system.files import read_json, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
-
-ENGINE_VERSION = 2
-"""Part of every outcome's identity; raised when the same attack comes to mean other work."""
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What the cells of a run share."""
-
-    store: RunStore
-    dataset: DataSet
-    evaluation: EvaluationSpec
-    device: torch.device
-    reporter: ProgressReporter
-
-    @cached_property
-    def attacks(self) -> dict[str, Attack]:
-        """Column -> attack, built once."""
-        return build_attacks(self.evaluation)
-
-    def evaluation_options(self, seed: int) -> EvaluationOptions:
-        """Return how the networks of a seed are evaluated."""
-        return EvaluationOptions(
-            seed=seed,
-            batch_size=self.evaluation.batch_size,
-            without=self.evaluation.without,
-            device=self.device,
-            progress=self.reporter.update,
-        )
-
-
-def cell_title(row: str, seed: int) -> str:
-    """Return what progress calls a cell."""
-    return f"{row}, seed {seed}"
 
 
 def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
@@ -176,80 +133,6 @@ def network_of(cell: Cell | ExternalCell, ctx: RunContext) -> nn.Module:
     with torch.random.fork_rng():
         model = load_weights(folder.weights, Network.of(cell, ctx.dataset).build())
     return model.to(ctx.device).to(memory_format=torch.channels_last)
-
-
-def evaluation_images(dataset: DataSet, samples: int) -> Images:
-    """Return the class-balanced test images that every cell is judged on."""
-    if isinstance(dataset.test, ImageStream):
-        return dataset.test.to_images(samples, 0)
-    return balanced_sample(dataset.test, samples)
-
-
-def outcome_key(name: str, ctx: RunContext) -> str:
-    """Return the file name of a column's outcomes: all that they depend on besides the cell."""
-    identity: dict[str, object] = {
-        "engine": ENGINE_VERSION,
-        "samples": ctx.evaluation.samples,
-        "without": sorted(ctx.evaluation.without),
-    }
-    if name != "clean":
-        attack = ctx.attacks[name]
-        identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
-        identity["plugin"] = attacks.plugin_hash(name)
-        asked = ctx.evaluation.samples
-        identity["samples"] = min(attack.samples or asked, asked)
-    text = json.dumps(identity, sort_keys=True, default=str)
-    slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
-    return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def attack_network(
-    model: nn.Module, seed: int, folder: CellFolder, ctx: RunContext, missing: Sequence[str]
-) -> None:
-    """Attack a network, and keep outcomes and what they were made with in its folder.
-
-    Args:
-        model: images in [0, 1] -> logits.
-        seed: of the attacks.
-        folder: holds a manifest.
-        ctx: where to work.
-        missing: the columns to make.
-    """
-    model.to(ctx.device).to(memory_format=torch.channels_last)
-    sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
-    manifest = read_json(folder.manifest)
-    for group in _shared(missing, ctx.attacks):
-        start = time.perf_counter()
-        evaluation = evaluate(
-            model,
-            sample.images,
-            sample.labels,
-            {name: ctx.attacks[name] for name in group if name != "clean"},
-            options=ctx.evaluation_options(seed),
-        )
-        seconds = time.perf_counter() - start
-        for name in group:
-            if name == "clean":
-                outcomes = Outcomes.without_attack(evaluation.clean)
-            else:
-                outcomes = evaluation.attacks[name]
-            path = folder.outcomes(outcome_key(name, ctx))
-            outcomes.save(path)
-            manifest.setdefault("outcomes", {})[path.stem] = {
-                "outcomes_hash": file_hash(path),
-                "seconds_of_group": seconds,
-                "gradients": evaluation.gradients,
-                "version": code_version(),
-            }
-        manifest["peak_memory_mib"] = max(manifest["peak_memory_mib"], peak_memory_mib(ctx.device))
-        write_json(folder.manifest, manifest)
-
-
-def _shared(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
-    """Group the columns that come from one search; each group is stored when it is done."""
-    clean = [[name] for name in names if name == "clean"]
-    groups = group_by_search({name: attacks[name] for name in names if name != "clean"})
-    return [*clean, *(list(group) for group in groups)]
 
 
 def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> CellResult:

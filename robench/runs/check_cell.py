@@ -14,7 +14,9 @@ from robench.checks import Report, check_model, default_checks
 from robench.checks.order import added_checks
 from robench.checks.report import VERSION
 from robench.registry import checks as registry
-from robench.runs.cell import RunContext, cell_title, evaluation_images, network_of
+from robench.runs.attack_cell import evaluation_images
+from robench.runs.cell import network_of
+from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, CheckReport, RowResult
 from robench.system.files import read_json, write_json
 

@@ -17,8 +17,9 @@ from robench.expressions import parse_expression
 from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, measure_complexity
 from robench.models.external import build_external, check_fit, load_external
-from robench.runs.cell import RunContext, evaluate_external
+from robench.runs.cell import evaluate_external
 from robench.runs.check_cell import with_checks
+from robench.runs.context import RunContext
 from robench.runs.records import RowResult
 from robench.system.provenance import file_hash
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from robench.board.specs import ExternalCell
 from robench.diagnostics import spectra
-from robench.runs.cell import RunContext, cell_title, network_of
+from robench.runs.cell import network_of
+from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
 from robench.system.files import read_json, write_json
 

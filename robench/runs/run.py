@@ -13,8 +13,9 @@ from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity
-from robench.runs.cell import RunContext, cell_title, run_cell, train_cell
+from robench.runs.cell import run_cell, train_cell
 from robench.runs.check_cell import check_rows
+from robench.runs.context import RunContext, cell_title
 from robench.runs.measure_cell import measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, EvaluatedColumn, RowResult

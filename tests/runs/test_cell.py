@@ -8,7 +8,10 @@ import torch
 
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import Images, load_dataset
-from robench.runs.cell import RunContext, evaluation_images, outcome_key, run_cell
+from robench.runs.attack_cell import evaluation_images
+from robench.runs.cell import run_cell
+from robench.runs.context import RunContext
+from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
 from robench.runs.store import RunStore
 from robench.runs.train_cell import training_data
