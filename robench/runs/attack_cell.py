@@ -1,4 +1,4 @@
-"""The attacks on a cell's network: run on the test images, outcomes stored in its folder."""
+"""Attack a cell's network on the test images and store the outcomes in its folder."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from robench.system.provenance import code_version, file_hash, peak_memory_mib
 
 
 def evaluation_images(dataset: DataSet, samples: int) -> Images:
-    """Return the class-balanced test images that every cell is judged on."""
+    """Return the class-balanced test images that every cell is evaluated on."""
     if isinstance(dataset.test, ImageStream):
         return dataset.test.to_images(samples, 0)
     return balanced_sample(dataset.test, samples)
@@ -26,19 +26,19 @@ def evaluation_images(dataset: DataSet, samples: int) -> Images:
 def attack_network(
     model: nn.Module, seed: int, folder: CellFolder, ctx: RunContext, missing: Sequence[str]
 ) -> None:
-    """Attack a network, and keep outcomes and what they were made with in its folder.
+    """Attack a network, and store the outcomes and their provenance in its folder.
 
     Args:
         model: images in [0, 1] -> logits.
-        seed: of the attacks.
-        folder: holds a manifest.
-        ctx: where to work.
-        missing: the columns to make.
+        seed: the seed of the attacks.
+        folder: the folder of the cell, with a manifest.
+        ctx: the context of the run.
+        missing: the columns to compute.
     """
     model.to(ctx.device).to(memory_format=torch.channels_last)
     sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
     manifest = read_json(folder.manifest)
-    for group in _shared(missing, ctx.attacks):
+    for group in _groups(missing, ctx.attacks):
         start = time.perf_counter()
         evaluation = evaluate(
             model,
@@ -65,8 +65,8 @@ def attack_network(
         write_json(folder.manifest, manifest)
 
 
-def _shared(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
-    """Group the columns that come from one search; each group is stored when it is done."""
+def _groups(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
+    """Group the columns that share one search; each group is stored when it is done."""
     clean = [[name] for name in names if name == "clean"]
     groups = group_by_search({name: attacks[name] for name in names if name != "clean"})
     return [*clean, *(list(group) for group in groups)]

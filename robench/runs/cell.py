@@ -1,4 +1,4 @@
-"""One cell: trained unless it is trained, attacked with what has not been run, stored."""
+"""Run one cell: train it unless it is trained, run the missing attacks, store the results."""
 
 from collections.abc import Mapping
 
@@ -28,10 +28,10 @@ from robench.training.resume import TrainingFiles
 
 
 def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
-    """Bring a cell to its end and return its result; what is stored is not computed again.
+    """Finish a cell and return its result; what is stored is not computed again.
 
     Raises:
-        UserError: where the store cannot be written or another process is at the cell.
+        UserError: if the store cannot be written or another process is working on the cell.
     """
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
@@ -55,7 +55,7 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
 def _is_stored(
     name: str, stored: Mapping[str, object], folder: CellFolder, ctx: RunContext
 ) -> bool:
-    """Return whether a column's outcomes are there; a file that was removed is made again."""
+    """Return whether a column's outcomes are stored; a file that was removed is recomputed."""
     key = outcome_key(name, ctx)
     return key in stored and folder.outcomes(key).exists()
 
@@ -63,31 +63,31 @@ def _is_stored(
 def evaluate_external(
     cell: ExternalCell, model: nn.Module, weights: bytes, title: str, ctx: RunContext
 ) -> CellResult:
-    """Attack somebody's own network as the board's are, and return its result.
+    """Attack a third-party network like those of the board, and return its result.
 
     Args:
-        cell: its specification.
-        model: with its weights, in eval mode.
-        weights: its safetensors file.
-        title: of its row.
-        ctx: where to work and keep the outcomes.
+        cell: the specification of the network.
+        model: the network with its weights, in eval mode.
+        weights: the contents of its safetensors file.
+        title: the title of its row.
+        ctx: the context of the run; its store gets the outcomes.
 
     Raises:
-        UserError: where the store cannot be written.
+        UserError: if the store cannot be written.
     """
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
         ctx.reporter.stage(cell_title(title, cell.seed), "attacking")
         write_bytes(folder.weights, weights)
-        write_json(folder.manifest, _made_with(cell, folder, ctx, training_seconds=None))
+        write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=None))
         attack_network(model, cell.seed, folder, ctx, ctx.evaluation.columns)
         return _result(cell, folder, ctx)
 
 
 def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
-    """Train a cell from where its checkpoint stands and store the weights.
+    """Train a cell, from its checkpoint if there is one, and store the weights.
 
-    A training that diverges leaves a note of it in the place of weights.
+    If training diverges, a note of it is stored instead of weights.
     """
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
     broadcast(Train(cell, files))
@@ -108,11 +108,11 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     facts = {"cell": cell.key, "dataset": ctx.dataset.name, "seed": cell.seed}
     save_weights(folder.weights, model, network, **facts)
     seconds = sum(epoch.seconds for epoch in epochs)
-    write_json(folder.manifest, _made_with(cell, folder, ctx, training_seconds=seconds))
+    write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=seconds))
     folder.checkpoint.unlink(missing_ok=True)
 
 
-def _made_with(
+def _provenance(
     cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext, training_seconds: float | None
 ) -> dict[str, object]:
     return {
@@ -127,7 +127,7 @@ def _made_with(
 
 
 def network_of(cell: Cell | ExternalCell, ctx: RunContext) -> nn.Module:
-    """Return the trained network of a cell that robench trained, as it is attacked."""
+    """Return the network of a cell that robench trained, ready to be attacked."""
     assert isinstance(cell, Cell)
     folder = CellFolder(ctx.store.root / cell.key)
     with torch.random.fork_rng():
@@ -142,7 +142,7 @@ def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> C
     keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_json(folder.manifest)
-    # Outcomes of other boards and of earlier versions are stored too, but no part of this result.
+    # Outcomes of other boards and earlier versions are stored too, but are not part of this result.
     own = {key: manifest["outcomes"][key] | {"column": name} for name, key in keys.items()}
     log = pd.read_csv(folder.log) if folder.log.exists() else pd.DataFrame()
     evidence = Evidence(

@@ -1,4 +1,4 @@
-"""The context of a run: store, data set, evaluation, device and progress reporter."""
+"""The context of a run: what its cells share, and what progress reports call them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ from robench.runs.store import RunStore
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the cells of a run share."""
+    """The store, data set, evaluation, device and progress reporter that a run's cells share."""
 
     store: RunStore
     dataset: DataSet
@@ -30,7 +30,7 @@ class RunContext:
         return build_attacks(self.evaluation)
 
     def evaluation_options(self, seed: int) -> EvaluationOptions:
-        """Return how the networks of a seed are evaluated."""
+        """Return the options with which the networks of a seed are evaluated."""
         return EvaluationOptions(
             seed=seed,
             batch_size=self.evaluation.batch_size,
@@ -41,5 +41,5 @@ class RunContext:
 
 
 def cell_title(row: str, seed: int) -> str:
-    """Return what progress calls a cell."""
+    """Return the name of a cell in progress reports."""
     return f"{row}, seed {seed}"
