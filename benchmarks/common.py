@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from robench.commands.train import train
 from robench.data import load_dataset
 from robench.models.checkpoint import load_checkpoint
-from robench.runs.cell import evaluation_images
+from robench.runs.attack_cell import evaluation_images
 from robench.system.files import write_json
 from robench.system.memory import keep_freed_memory
 from robench.system.provenance import code_version

@@ -1,4 +1,4 @@
-"""A registered name: how its thing is built, where it comes from, what it needs."""
+"""Registered entries: how they are built, where they come from, which package they need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Entry(Generic[T]):
 
 
 class Library(Protocol[T]):
-    """Another library's things, named ``prefix:NAME``."""
+    """Another library, whose entries are named ``prefix:NAME``."""
 
     def names(self) -> list[str]:
         """Return the names, without the prefix."""
@@ -29,12 +29,12 @@ class Library(Protocol[T]):
         """Return an entry by its name without the prefix.
 
         Raises:
-            UserError: where there is none of that name.
+            UserError: if the library has no entry of that name.
         """
 
 
 def missing_package(entry: Entry[Any]) -> str | None:
-    """Return the optional package that an entry needs and that is not installed, or None."""
+    """Return the package that an entry needs if it is not installed, else None."""
     package = str(getattr(entry.build, "requires", ""))
     if not package:
         return None

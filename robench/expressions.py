@@ -1,7 +1,7 @@
-"""The small language in which boards and the command line name entries: ``pgd-20(eps=8/255)``.
+"""Entry expressions, in which boards and the command line name entries: ``pgd-20(eps=8/255)``.
 
-A call is a name, optionally followed by keyword options in Python's literal syntax. Fractions
-are numbers, so that an eps can be written as papers write it; nothing is ever executed.
+An expression is a name, optionally followed by keyword options in Python's literal syntax.
+Fractions are numbers, so that an eps can be written as papers write it; nothing is ever executed.
 """
 
 import ast
@@ -13,7 +13,7 @@ from typing import Any
 from robench.errors import UserError
 
 _FRACTION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*/\s*([0-9]*\.?[0-9]+)\s*")
-_CALL = re.compile(r"(?P<name>[^\s()]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
+_EXPRESSION = re.compile(r"(?P<name>[^\s()]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Expression:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return the canonical spelling: options sorted, none where there are none."""
+        """Return the canonical spelling: options sorted, no parentheses without options."""
         if not self.options:
             return self.name
         options = ", ".join(f"{k}={v!r}" for k, v in sorted(self.options.items()))
@@ -32,7 +32,7 @@ class Expression:
 
 
 def number(value: Any) -> Any:
-    """Turn text like ``"8/255"`` into a float; return anything else as it is."""
+    """Turn text like ``"8/255"`` into a float; return anything else unchanged."""
     if isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
         numerator, denominator = map(float, match.groups())
         if denominator == 0:
@@ -42,7 +42,7 @@ def number(value: Any) -> Any:
 
 
 def radius_text(eps: float) -> str:
-    """Return a radius as papers write it: ``8/255`` or ``0.2``, whichever says it."""
+    """Return a radius as papers write it: ``8/255`` or ``0.2``, whichever is exact."""
     levels = round(255 * eps)
     if round(eps, 2) == eps or abs(eps - levels / 255) > 1e-6:
         return f"{eps:.4g}"
@@ -50,7 +50,7 @@ def radius_text(eps: float) -> str:
 
 
 def typed_number(text: str) -> Any:
-    """Turn what somebody typed, ``0.1`` or ``8/255``, into a float; other text is left as it is."""
+    """Turn user input such as ``0.1`` or ``8/255`` into a float; return other text unchanged."""
     value = number(text)
     if isinstance(value, float):
         return value
@@ -64,9 +64,9 @@ def parse_expression(text: str) -> Expression:
     """Parse ``name`` or ``name(option=value, ...)``.
 
     Raises:
-        UserError: where the text is not a call or an option is not a literal.
+        UserError: if the text is not an expression or an option is not a literal.
     """
-    match = _CALL.fullmatch(text.strip())
+    match = _EXPRESSION.fullmatch(text.strip())
     if not match:
         raise UserError(f"'{text}' is not of the form name or name(option=value, ...).")
     try:
@@ -95,13 +95,13 @@ def split_expressions(text: str) -> list[str]:
 
 
 LARGEST_SEED = 2**32 - 1
-"""Of a board: torch takes 64 bits, into which a seed and an epoch go."""
+"""The largest seed of a board: torch takes 64 bits, which a seed and an epoch share."""
 
 
 def split_titles(text: str, titles: Iterable[str]) -> list[str]:
-    """Split at commas as :func:`split_expressions`, but not inside one of ``titles``.
+    """Split at commas like :func:`split_expressions`, but not inside one of ``titles``.
 
-    Titles of rows may have commas of their own: ``vanilla, 20% noise,batchnorm``.
+    Titles of rows may contain commas: ``vanilla, 20% noise,batchnorm``.
     """
     known = {", ".join(split_expressions(title)): title for title in titles}
     parts, found = split_expressions(text), []
@@ -123,10 +123,10 @@ def _literal(node: ast.expr, text: str) -> Any:
         return node.id == "true"
     try:
         return number(ast.literal_eval(node))
-    except UserError:  # of a fraction that divides by zero
+    except UserError:  # a fraction that divides by zero
         raise
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise UserError(
             f"cannot read the options of '{text}': "
-            f"'{ast.unparse(node)}' is not a number, a quoted text, true or false."
+            f"'{ast.unparse(node)}' is not a number, a quoted string, true or false."
         ) from None

@@ -1,4 +1,4 @@
-"""Plugins: a user's own Python file (``--plugin FILE``) that registers entries."""
+"""Plugins: a user's own Python files (``--plugin FILE``) that register entries."""
 
 import importlib.util
 import sys
@@ -11,14 +11,14 @@ from robench.registry import REGISTRIES, as_name, plugin_files
 
 
 def load_plugin(path: str | Path) -> None:
-    """Import a user's file, so that what it registers can be named.
+    """Import a user's file, so that boards can name the entries that it registers.
 
     Raises:
-        UserError: where there is no such Python file or it raises.
+        UserError: if there is no such Python file or it raises.
     """
     file = Path(path).resolve()
     if not file.is_file() or file.suffix != ".py":
-        raise UserError(f"plugin '{path}' is not a Python file that exists.")
+        raise UserError(f"plugin '{path}' is not an existing Python file; name a .py file.")
     for registry in REGISTRIES:
         registry.discover()
     plugin_files.add(str(file))
@@ -29,7 +29,7 @@ def load_plugin(path: str | Path) -> None:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while it is executed
+    sys.modules[name] = module  # dataclasses look up their module while it is executed
     try:
         spec.loader.exec_module(module)
     except UserError:

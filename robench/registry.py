@@ -1,6 +1,6 @@
-"""Registries: from a name in a board to the entry that does the work.
+"""Registries: map the names that boards use to the entries that implement them.
 
-Entries come from three places: the suite's own files (``defenses/``, ``attacks/``, ...), the entry
+Entries have three sources: the suite's own files (``defenses/``, ``attacks/``, ...), the entry
 points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robench.backbones``,
 ``robench.checks``, ``robench.training_methods`` of installed packages, and a user's own file
 (:mod:`robench.plugins`). The first look-up imports the first two.
@@ -31,14 +31,14 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 
 
 class Registry(Generic[T]):
-    """Name -> entry, for one kind of thing.
+    """A mapping from names to entries of one kind.
 
     Args:
-        kind: what an entry is, in the words of an error message ("defense").
+        kind: what an entry is, as error messages call it ("defense").
         source: the package (or module) whose modules register themselves on import.
-        group: the entry points of other packages that add to it.
-        given: what each entry is called with first, by position; its other parameters are its
-            options.
+        group: the group of entry points through which other packages add entries.
+        given: the parameters of every entry that are passed first, by position; its other
+            parameters are its options.
     """
 
     def __init__(self, kind: str, source: str, group: str, given: Sequence[str] = ()) -> None:
@@ -51,14 +51,14 @@ class Registry(Generic[T]):
         self._discovered = False
 
     def register(self, name: str, *, reference: str = "") -> Callable[[Target], Target]:
-        """Decorate a class or function to make it known as ``name``.
+        """Decorate a class or function to register it as ``name``.
 
         Args:
-            name: what boards call it: lower case, digits, ``_``, starting with a letter.
-            reference: where it comes from ("arXiv:2103.00673"), shown in lists.
+            name: its name on boards: lower-case letters, digits, ``_``, starting with a letter.
+            reference: where it was published ("arXiv:2103.00673"), shown in lists.
 
         Raises:
-            UserError: for a name of another form or one that another file has taken.
+            UserError: if the name is malformed or another file has taken it.
         """
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UserError(
@@ -81,14 +81,14 @@ class Registry(Generic[T]):
         return decorate
 
     def register_library(self, prefix: str, library: Library[T]) -> None:
-        """Make the things of another library known as ``prefix:NAME``."""
+        """Register the entries of another library as ``prefix:NAME``."""
         self._libraries[prefix] = library
 
     def get(self, name: str) -> Entry[T]:
         """Return the entry called ``name``.
 
         Raises:
-            UserError: naming the nearest entries, where there is none of that name.
+            UserError: if there is no entry of that name; the message names the nearest ones.
         """
         self.discover()
         prefix, colon, rest = name.partition(":")
@@ -100,10 +100,10 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def plugin_hash(self, expression: str) -> str | None:
-        """Return the hash of the user's file that an entry comes from; None for other entries.
+        """Return the hash of the user's file that defines an entry; None for other entries.
 
-        What a plugin computes changes while its author works on it, so results are kept apart
-        by its text; comments and layout do not count.
+        The code of a plugin changes while its author works on it, so results of different versions
+        are stored separately; comments and layout do not count.
         """
         file = self.get(self._resolve(expression).name).file
         if file not in plugin_files:
@@ -112,7 +112,7 @@ class Registry(Generic[T]):
         return hashlib.sha256(code.encode()).hexdigest()[:16]
 
     def options(self, expression: str | None = None) -> set[str]:
-        """Return the names of the options of one entry, or of all.
+        """Return the names of the options of one entry, or of all entries.
 
         Raises:
             UserError: for an unknown name.
@@ -121,19 +121,19 @@ class Registry(Generic[T]):
         return {option for name in names for option in self._options(self.get(name))}
 
     def lookup(self, expression: str | Expression) -> tuple[Entry[T], dict[str, Any]]:
-        """Return the entry that an expression names, and the options written there.
+        """Return the entry that an expression names, and the options that it sets.
 
         Raises:
             UserError: for an unknown name, or an option that the entry does not have.
         """
-        call = parse_expression(expression) if isinstance(expression, str) else expression
-        resolved = self._resolve(call)
+        parsed = parse_expression(expression) if isinstance(expression, str) else expression
+        resolved = self._resolve(parsed)
         entry = self.get(resolved.name)
         valid = self._options(entry)
         for option in resolved.options:
             if option not in valid:
                 raise UserError(
-                    f"{self.kind} '{call.name}' has no option '{option}'; "
+                    f"{self.kind} '{parsed.name}' has no option '{option}'; "
                     f"{did_you_mean(option, valid)}"
                 )
         return entry, dict(resolved.options)
@@ -144,21 +144,21 @@ class Registry(Generic[T]):
         defaults: Mapping[str, Any] | None = None,
         given: Sequence[Any] = (),
     ) -> T:
-        """Build the entry that an expression names, its options checked against its signature.
+        """Build the entry that an expression names, validating options against its signature.
 
-        ``pgd-20`` is short for ``pgd(steps=20)`` where the entry has the option ``steps``.
+        ``pgd-20`` is short for ``pgd(steps=20)`` if the entry has the option ``steps``.
 
         Args:
             expression: the entry's name and options, as text or parsed.
             defaults: values for those options of the entry that the expression leaves out; names
-                that the entry does not have are passed over.
-            given: values of the registry's ``given``.
+                that the entry does not have are ignored.
+            given: values of the registry's ``given`` parameters.
 
         Raises:
             UserError: for an unknown name or option, or a value of the wrong type or range.
         """
-        call = parse_expression(expression) if isinstance(expression, str) else expression
-        entry, options = self.lookup(call)
+        parsed = parse_expression(expression) if isinstance(expression, str) else expression
+        entry, options = self.lookup(parsed)
         if package := missing_package(entry):
             raise UserError(
                 f"{self.kind} '{entry.name}' needs the package {package}, which is not installed: "
@@ -166,13 +166,15 @@ class Registry(Generic[T]):
             )
         valid = self._options(entry)
         inherited = {k: v for k, v in (defaults or {}).items() if k in valid}
-        return build_checked(entry.build, {**inherited, **options}, f"{self.kind} '{call}'", given)
+        return build_checked(
+            entry.build, {**inherited, **options}, f"{self.kind} '{parsed}'", given
+        )
 
     def _options(self, entry: Entry[T]) -> list[str]:
         return option_names(entry.build, len(self.given))
 
     def names(self) -> list[str]:
-        """Return the registered names, sorted; without those of libraries."""
+        """Return the registered names, sorted, without those of libraries."""
         self.discover()
         return sorted(self._entries)
 
@@ -191,11 +193,11 @@ class Registry(Generic[T]):
     def _resolve(self, expression: str | Expression) -> Expression:
         """Return the expression with a shorthand such as ``pgd-20`` spelled out."""
         self.discover()
-        call = parse_expression(expression) if isinstance(expression, str) else expression
-        short = re.fullmatch(r"(.+)-(\d+)", call.name)
-        if call.name in self._entries or not short or short[1] not in self._entries:
-            return call
-        return Expression(short[1], {"steps": int(short[2]), **call.options})
+        parsed = parse_expression(expression) if isinstance(expression, str) else expression
+        short = re.fullmatch(r"(.+)-(\d+)", parsed.name)
+        if parsed.name in self._entries or not short or short[1] not in self._entries:
+            return parsed
+        return Expression(short[1], {"steps": int(short[2]), **parsed.options})
 
     def discover(self) -> None:
         """Import the entries of the suite and of installed packages, once."""
@@ -211,7 +213,7 @@ class Registry(Generic[T]):
             except Exception as error:
                 raise UserError(
                     f"the installed {self.kind} '{point.name}' ({point.value}) does not load: "
-                    f"{type(error).__name__}: {error}; mend or uninstall its package."
+                    f"{type(error).__name__}: {error}; fix or uninstall its package."
                 ) from error
 
 
@@ -226,7 +228,7 @@ backbones: Registry[nn.Module] = Registry(
     "robench.backbones",
     given=("num_classes", "in_channels", "width", "stem"),
 )
-# Of robench.checks.Check, which is built upon the registries of attacks.
+# Entries are of type robench.checks.Check, which is in a higher layer.
 checks: Registry[Any] = Registry("check", "robench.checks.entries", "robench.checks")
 training_methods: Registry[TrainingMethod] = Registry(
     "training method", "robench.training.methods", "robench.training_methods"
@@ -240,10 +242,10 @@ REGISTRIES: tuple[Registry[Any], ...] = (
     checks,
     training_methods,
 )
-"""All of them."""
+"""All registries."""
 
 plugin_files: set[str] = set()
-"""Users' own files that were loaded by :func:`robench.plugins.load_plugin`."""
+"""The user files that :func:`robench.plugins.load_plugin` has loaded."""
 
 register_defense = defenses.register
 register_attack = attacks.register
@@ -261,6 +263,6 @@ def _file_of(target: Any) -> str:
 
 
 def as_name(text: str) -> str:
-    """Return the name that is nearest to ``text`` and valid for an entry."""
+    """Turn ``text`` into a valid name of an entry."""
     name = re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")
     return name if name[:1].isalpha() else f"my_{name}".rstrip("_")

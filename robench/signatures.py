@@ -1,4 +1,4 @@
-"""Options of an entry: their names, and their values checked against its signature."""
+"""Options of an entry: their names, and the validation of values against its signature."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +23,13 @@ def option_names(build: Callable[..., Any], given: int = 0) -> list[str]:
 def build_checked(
     build: Callable[..., T], options: Mapping[str, Any], what: str, given: Sequence[Any] = ()
 ) -> T:
-    """Call ``build`` with options whose values fit its annotations; text like "8/255" is a number.
+    """Call ``build`` with options validated against its annotations; "8/255" is a number.
 
-    A dataclass is validated as a whole. Of a function that is ``given`` something first, by
-    position, each option with an annotation is.
+    A dataclass is validated as a whole. For a function, which gets the values ``given`` first, by
+    position, each option with an annotation is validated.
 
     Raises:
-        UserError: for a value of the wrong type or range; begins with ``what`` is built.
+        UserError: for a value of the wrong type or range; the message begins with ``what``.
     """
     options = {k: number(v) for k, v in options.items()}
     if given:
@@ -40,10 +40,10 @@ def build_checked(
         built: T = _adapter(build).validate_python(options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        option = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(
-            f"{what}: {where + ' = ' + repr(first['input']) + ': ' if where else ''}{message}"
+            f"{what}: {option + ' = ' + repr(first['input']) + ': ' if option else ''}{message}"
         ) from None
     return built
 
@@ -51,7 +51,7 @@ def build_checked(
 def _converted(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:
     try:
         parameters = inspect.signature(function, eval_str=True).parameters
-    except NameError:  # a type that is imported for type checkers only
+    except NameError:  # a type that is imported only for type checkers
         return options
     return {k: _value(parameters[k].annotation, k, v, what) for k, v in options.items()}
 
@@ -61,7 +61,7 @@ def _value(annotation: Any, name: str, value: Any, what: str) -> Any:
         return value
     try:
         adapter = TypeAdapter[Any](annotation)
-    except PydanticSchemaGenerationError:  # a class of the author's own
+    except PydanticSchemaGenerationError:  # an arbitrary class of the entry's author
         return value
     try:
         return adapter.validate_python(value)

@@ -1,4 +1,4 @@
-"""The small language of boards: name(option=value, ...)."""
+"""Entry expressions: name(option=value, ...)."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ values = st.one_of(
 )
 
 
-def test_a_bare_name_is_a_call_without_options() -> None:
+def test_a_bare_name_is_an_expression_without_options() -> None:
     assert parse_expression(" pgd-20 ") == Expression("pgd-20", {})
 
 
@@ -35,7 +35,7 @@ def test_fractions_are_numbers() -> None:
 
 
 @given(names, st.dictionaries(st.from_regex(r"[a-z]{2,6}_", fullmatch=True), values, max_size=3))
-def test_the_canonical_spelling_reads_back_as_the_same_call(
+def test_the_canonical_spelling_reads_back_as_the_same_expression(
     name: str, options: dict[str, object]
 ) -> None:
     call = Expression(name, {key: number(value) for key, value in options.items()})
@@ -62,7 +62,7 @@ def test_the_order_of_options_does_not_matter() -> None:
         "a b",
     ],
 )
-def test_what_is_not_a_call_is_refused_in_a_sentence_and_never_executed(text: str) -> None:
+def test_what_is_not_an_expression_is_refused_in_one_sentence_and_never_executed(text: str) -> None:
     with pytest.raises(UserError, match=r"form|options|not a number"):
         parse_expression(text)
 
@@ -79,7 +79,7 @@ def test_a_fraction_with_zero_below_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("8/255", 8 / 255), ("0.1", 0.1), ("2", 2.0), ("1e-3", 1e-3), ("x", "x")]
 )
-def test_what_somebody_types_is_a_number_where_it_looks_like_one(text: str, value: object) -> None:
+def test_user_input_is_a_number_if_it_looks_like_one(text: str, value: object) -> None:
     assert typed_number(text) == value
 
 

@@ -51,7 +51,7 @@ def registry() -> Registry[Defense]:
 
 
 @pytest.fixture(autouse=True)
-def _forget_what_tests_register() -> Iterator[None]:
+def _undo_registrations() -> Iterator[None]:
     defenses.discover()
     before, plugins = dict(defenses._entries), set(module.plugin_files)
     yield
@@ -115,7 +115,7 @@ def test_a_mistake_names_the_nearest_right_one(
 
 
 @pytest.mark.parametrize("name", ["", "Conv", "a-b", "1st", "a b", "../x"])
-def test_a_name_of_another_form_is_refused(registry: Registry[Defense], name: str) -> None:
+def test_a_malformed_name_is_refused(registry: Registry[Defense], name: str) -> None:
     with pytest.raises(UserError, match="cannot name a defense"):
         registry.register(name)
 
@@ -151,7 +151,7 @@ def test_a_plugin_that_takes_a_name_of_the_suite_is_refused(tmp_path: Path) -> N
         ("import a_package_that_is_not_there", r"line 1: ModuleNotFoundError"),
     ],
 )
-def test_a_plugin_that_raises_is_told_in_a_sentence(
+def test_a_plugin_that_raises_is_reported_in_one_sentence(
     tmp_path: Path, text: str, sentence: str
 ) -> None:
     (tmp_path / "bad_plugin.py").write_text(text)
@@ -159,8 +159,8 @@ def test_a_plugin_that_raises_is_told_in_a_sentence(
         load_plugin(tmp_path / "bad_plugin.py")
 
 
-def test_a_plugin_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not a Python file that exists"):
+def test_a_missing_plugin_is_reported_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not an existing Python file"):
         load_plugin(tmp_path / "none.py")
 
 

@@ -18,7 +18,7 @@ from robench.registry import attacks
 
 
 class RowSpec(Spec):
-    """A row of the board: a defense, what it changes in recipe and data, its network if its own."""
+    """A row of the board: a defense, its changes to recipe and data, and its own network if any."""
 
     defense: str
     label: str = ""
@@ -45,38 +45,38 @@ class Board(Spec):
     evaluation: EvaluationSpec = EvaluationSpec()
     arms: tuple[RowSpec, ...] = ()
     external: tuple[str, ...] = ()
-    """Rows that are somebody's own networks; published, never trained."""
+    """Titles of the rows with third-party networks; published, never trained."""
     baseline: str = ""
-    """The row whose training time is 1 in ``train_cost``, and whose adversarial images the others
-    are tried on; the first one if left out."""
+    """The row whose training time is 1 in ``train_cost``, and whose adversarial images are
+    transferred to the other rows; the first one if left out."""
     paper: Paper | None = None
-    """The published experiment that it makes again."""
+    """The published experiment that the board reproduces."""
 
     @field_validator("seeds")
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise UserError("a seed is there twice; the same network is no second sample.")
+            raise UserError("duplicate seed: it would train the same network twice; list it once.")
         return seeds
 
     @property
     def titles(self) -> list[str]:
-        """The names of the rows; nothing is looked up."""
-        return [*(arm.title for arm in self.row_specs), *self.external]
+        """The names of the rows, without any look-up in the registries."""
+        return [*(row.title for row in self.row_specs), *self.external]
 
     @property
     def baseline_row(self) -> str:
-        """The row that others are held against: ``baseline``, or the first."""
+        """The row that the others are compared with: ``baseline``, or the first."""
         return self.baseline or self.titles[0]
 
     def check_paper(self, titles: list[str] | None = None) -> None:
-        """Check that each figure of the paper has a row and a column of ours beside it.
+        """Check that the leaderboard will have a row and a column for each figure of the paper.
 
         Args:
-            titles: the board's rows, where ``self`` has only some of them.
+            titles: the titles of all the board's rows, if ``self`` has only some of them.
 
         Raises:
-            UserError: for a figure of a row or column that the leaderboard will not have.
+            UserError: if a figure belongs to a row or column that the leaderboard will not have.
         """
         if self.paper is None:
             return
@@ -90,7 +90,7 @@ class Board(Spec):
 
     @property
     def row_specs(self) -> list[RowSpec]:
-        """The rows that are trained: every defense, then the rows with recipes of their own."""
+        """The rows to train: every defense, then the rows with their own recipes (``arms``)."""
         return [RowSpec(defense=defense) for defense in self.defenses] + list(self.arms)
 
 
@@ -98,4 +98,4 @@ def _counts_queries(attack: str) -> bool:
     try:
         return attacks.build(attack).reports_queries
     except UserError:
-        return True  # it cannot be built here, so there is nothing to hold against the board
+        return True  # it cannot be built here, so the board is given the benefit of the doubt

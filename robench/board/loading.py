@@ -1,4 +1,4 @@
-"""Reading boards: TOML files, one of which may extend another."""
+"""Read boards from TOML files, each of which may extend another."""
 
 import tomllib
 from dataclasses import dataclass
@@ -15,30 +15,30 @@ from robench.errors import UserError, did_you_mean
 from robench.system.files import is_file
 
 WHOLE = ("figures", "defaults")
-"""Tables that are replaced as a whole: what is in them belongs together."""
+"""Tables that are replaced as a whole, because their entries belong together."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """What one board's file says by itself.
+    """The contents of one board file, without the board that it extends.
 
     Attributes:
-        path: of the file.
-        text: of the file.
-        values: its tables, without those of the board that it extends.
+        path: the path of the file.
+        text: the text of the file.
+        values: the tables of the file.
     """
 
     path: Path
     text: str
     values: dict[str, Any]
 
-    def place(self, location: tuple[int | str, ...]) -> str:
-        """Return the file and the line of a key: where a reader has to look."""
-        return f"{self.path}{line_of(self.text, location)}"
+    def locate(self, key: tuple[int | str, ...]) -> str:
+        """Return the file and the line of a key, for error messages."""
+        return f"{self.path}{line_of(self.text, key)}"
 
 
 def shipped_boards() -> dict[str, Path]:
-    """Return the boards that come with robench: name -> ``board.toml``."""
+    """Return the boards that ship with robench: name -> path of ``board.toml``."""
     root = Path(str(files("robench.boards")))
     return {path.parent.name: path for path in sorted(root.glob("*/board.toml"))}
 
@@ -46,14 +46,14 @@ def shipped_boards() -> dict[str, Path]:
 def read_board(path: Path) -> Board:
     """Read a board from its TOML file.
 
-    A board with ``extends = "OTHER"`` holds what it changes in another: the board of the folder
-    ``OTHER`` beside its own, or of a path from there, or a shipped board of that name. Tables are
-    merged key by key; all other values, lists among them, and a paper's figures as a whole,
-    replace those of the other board.
+    A board with ``extends = "OTHER"`` lists only its changes to another board: the one in the
+    folder ``OTHER`` next to its own folder, or at a path relative to there, or the shipped board
+    of that name. Tables are merged key by key; all other values, including lists, and a paper's
+    figures as a whole, replace those of the other board.
 
     Raises:
-        UserError: where the file is missing or not TOML, or a key, type or value is wrong, or
-            boards extend one another in a circle; the sentence names the file, line and key.
+        UserError: if the file is missing or not TOML, a key, type or value is wrong, or boards
+            extend each other in a cycle; the message names the file, line and key.
     """
     chain = _chain(path)
     values: dict[str, Any] = {}
@@ -62,9 +62,9 @@ def read_board(path: Path) -> Board:
     try:
         board = Board.model_validate(values)
     except ValidationError as error:
-        place = worst(error)["loc"]
-        guilty = next((file for file in chain if _holds(file.values, place)), chain[0])
-        raise UserError(f"{guilty.place(place)}: {explain(error, Board)}") from None
+        key = worst(error)["loc"]
+        source = next((file for file in chain if _holds(file.values, key)), chain[0])
+        raise UserError(f"{source.locate(key)}: {explain(error, Board)}") from None
     try:
         resolve_rows(board)
         board.check_paper()
@@ -74,7 +74,7 @@ def read_board(path: Path) -> Board:
 
 
 def _chain(path: Path) -> list[_File]:
-    """Return the files of a board: its own, then that which it extends, and so on."""
+    """Return the files of a board: its own, then the one that it extends, and so on."""
     chain: list[_File] = []
     while True:
         text = _text(path)
@@ -88,25 +88,25 @@ def _chain(path: Path) -> list[_File]:
             return chain
         path = _extended(chain[-1], other)
         if path.resolve() in [file.path.resolve() for file in chain]:
-            circle = " extends ".join(str(file.path) for file in chain)
-            raise UserError(f"boards extend one another in a circle: {circle} extends {path}.")
+            cycle = " extends ".join(str(file.path) for file in chain)
+            raise UserError(f"boards extend each other in a cycle: {cycle} extends {path}.")
 
 
 def _extended(file: _File, other: Any) -> Path:
-    """Return the file that ``extends`` of a board's file means."""
-    place = file.place(("extends",))
+    """Return the file of the board that the ``extends`` of a board file names."""
+    line = file.locate(("extends",))
     if not isinstance(other, str):
-        raise UserError(f"{place}: extends is no text; name a board.")
-    # Beside the folder of this board is where its siblings are.
+        raise UserError(f"{line}: extends must be a string: the name of a board.")
+    # Sibling boards are in folders next to the folder of this one.
     home = file.path.resolve().parent
-    beside = home.parent / other / "board.toml" if file.path.name == "board.toml" else home / other
-    if is_file(beside):
-        return beside
+    sibling = home.parent / other / "board.toml" if file.path.name == "board.toml" else home / other
+    if is_file(sibling):
+        return sibling
     boards = shipped_boards()
     if other in boards:
         return boards[other]
     raise UserError(
-        f"{place}: extends = '{other}': there is no {beside}, and no such board comes with "
+        f"{line}: extends = '{other}': there is no file {sibling}, and no such board ships with "
         f"robench; {did_you_mean(other, boards)}"
     )
 
@@ -115,7 +115,7 @@ def _holds(values: Any, location: tuple[int | str, ...]) -> bool:
     """Return whether a file's own tables have the key at ``location``, or the list it is in."""
     for part in location:
         if isinstance(values, list):
-            return True  # lists are replaced as a whole: what is in one is of that file
+            return True  # lists are replaced as a whole, so all of a list is from that file
         if not isinstance(values, dict) or part not in values:
             return False
         values = values[part]
@@ -123,7 +123,7 @@ def _holds(values: Any, location: tuple[int | str, ...]) -> bool:
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``changes``: tables key by key, all else replaced."""
+    """Return ``base`` with ``changes``: tables are merged key by key, all else is replaced."""
     result = dict(base)
     for key, value in changes.items():
         before = result.get(key)

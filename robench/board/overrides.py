@@ -1,4 +1,4 @@
-"""What the command line changes in a board: which board, which rows, which seeds, which values."""
+"""Command-line overrides of a board: which board, which rows, which seeds, which values."""
 
 import tomllib
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ def find_board(name: str) -> tuple[str, Path]:
     """Return a board's name and file.
 
     Args:
-        name: a shipped board's name, a folder with a ``board.toml``, or a TOML file.
+        name: the name of a shipped board, a folder with a ``board.toml``, or a TOML file.
 
     Raises:
-        UserError: where there is no such board; names the nearest.
+        UserError: if no such board is found; the message names the nearest ones.
     """
     path = Path(name)
     if is_file(path):
@@ -35,7 +35,7 @@ def find_board(name: str) -> tuple[str, Path]:
     boards = shipped_boards()
     if name not in boards:
         raise UserError(
-            f"there is no board '{name}': no such file, no such folder with a board.toml; "
+            f"no board '{name}' found: no such file, no such folder with a board.toml; "
             f"{did_you_mean(name, boards)}"
         )
     return name, boards[name]
@@ -48,13 +48,13 @@ def open_board(
     seeds: str | None = None,
     changes: Sequence[str] = (),
 ) -> tuple[str, Board]:
-    """Read a board and apply what the command line changes.
+    """Read a board and apply the changes of the command line.
 
     Args:
         name: see :func:`find_board`.
-        rows: defenses or labels of arms, separated by commas, in place of the board's rows;
+        rows: defenses or labels of ``arms``, separated by commas, that replace the board's rows;
             ``all`` is every registered defense whose package is installed.
-        seeds: seeds separated by commas, in place of the board's.
+        seeds: seeds, separated by commas, that replace the board's.
         changes: ``table.key=value`` with a TOML value, e.g. ``training.epochs=2``.
 
     Returns:
@@ -75,7 +75,7 @@ def open_board(
     try:
         changed = Board.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"the board with the changes asked for: {explain(error, Board)}") from None
+        raise UserError(f"the board with the requested changes: {explain(error, Board)}") from None
     resolve_rows(changed)
     if changes:
         changed.check_paper(board.titles)
@@ -83,10 +83,10 @@ def open_board(
 
 
 def _rows(board: Board, text: str) -> dict[str, Any]:
-    arms = {arm.title: arm for arm in board.arms}
-    wanted = _installed() if text == "all" else split_titles(text, arms)
-    chosen = [name for name in wanted if name not in arms]
-    kept = [arms[name] for name in wanted if name in arms]
+    labeled = {row.title: row for row in board.arms}
+    wanted = _installed() if text == "all" else split_titles(text, labeled)
+    chosen = [name for name in wanted if name not in labeled]
+    kept = [labeled[name] for name in wanted if name in labeled]
     baseline = board.baseline if board.baseline in wanted else ""
     return {"defenses": chosen, "arms": kept, "baseline": baseline}
 
@@ -108,7 +108,7 @@ def _change(values: dict[str, Any], change: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text.strip()  # a bare word is a text: nobody types quotes inside quotes
+        value = text.strip()  # a bare word is a string: nobody types quotes inside quotes
     *tables, key = path.strip().split(".")
     inner = values
     for table in tables:

@@ -1,4 +1,4 @@
-"""What a paper reports of an experiment: shown beside our figures, never in their place."""
+"""The figures that a paper reports for an experiment, shown next to ours, never instead of them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -10,22 +10,23 @@ from robench.errors import UserError, did_you_mean
 
 Printed = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 PaperFigure = Annotated[tuple[Printed, ...], Field(min_length=1, max_length=2)]
-"""A mean, and its standard deviation where the paper gives one."""
+"""A mean, and its standard deviation if the paper gives one."""
 
 OTHER_COLUMNS = ("train_seconds_per_epoch", "train_cost", "condition_ratio")
-"""Columns of a leaderboard beside those of its attacks that a paper may have figures for.
+"""Columns of a leaderboard, other than those of its attacks, that a paper may have figures for.
 
-The list of all columns, ``robench.leaderboard.columns``, is a room above; a test compares them."""
+The list of all columns, ``robench.leaderboard.columns``, is in a higher layer; a test compares
+the two."""
 
 
 class Paper(Spec):
-    """Which experiment of a paper a board makes again, and what the paper found.
+    """The experiment of a paper that a board reproduces, and the figures that the paper reports.
 
     Attributes:
         item: the table or figure, as the paper calls it.
-        source: of the paper.
-        scale: ``full`` is the paper's size; ``reduced`` says in the board's title what is smaller.
-        choices: what the paper leaves open, with the value chosen and why, a sentence each.
+        source: the identifier of the paper.
+        scale: ``full`` is the paper's size; ``reduced`` is smaller, as the board's title says.
+        choices: what the paper leaves open, the value chosen and why, one sentence per choice.
         figures: row -> column -> mean and standard deviation, as printed: accuracies and success
             rates in percent.
     """
@@ -41,18 +42,22 @@ class Paper(Spec):
 
         Args:
             rows: the titles of the board's rows.
-            columns: of its leaderboard: see :meth:`robench.board.board.Board.check_paper`.
+            columns: the columns of its leaderboard; see
+                :meth:`robench.board.board.Board.check_paper`.
 
         Raises:
-            UserError: for a figure of something that is not on the board; names the nearest.
+            UserError: if a figure has no row or column on the board; the message names the nearest
+                ones.
         """
         for row, figures in self.figures.items():
             if row not in rows:
-                raise UserError(f"paper.figures has '{row}', no row; {did_you_mean(row, rows)}")
+                raise UserError(
+                    f"paper.figures has '{row}', which is not a row; {did_you_mean(row, rows)}"
+                )
             for column, printed in figures.items():
                 if column not in columns:
                     raise UserError(
-                        f"paper.figures.{row} has '{column}', no column; "
+                        f"paper.figures.{row} has '{column}', which is not a column; "
                         f"{did_you_mean(column, columns)}"
                     )
                 if is_share(column) and max(printed) > 100:
@@ -63,5 +68,5 @@ class Paper(Spec):
 
 
 def is_share(column: str) -> bool:
-    """Whether a column holds accuracies or rates, which papers print in percent."""
+    """Return whether a column holds accuracies or rates, which papers print in percent."""
     return column not in OTHER_COLUMNS and not column.endswith("_queries")

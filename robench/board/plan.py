@@ -1,4 +1,4 @@
-"""A board resolved once: built defenses and attacks, the recipe and the data of each row."""
+"""A resolved board: built defenses and attacks, and the recipe and data of each row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class PlannedRow:
     """A row of a board that robench trains.
 
     Attributes:
-        spec: the row as the board has it.
-        defense: built.
-        recipe: the board's training with what defense and row change.
-        data: the board's images with what the row changes.
+        spec: the row as specified on the board.
+        defense: the built defense.
+        recipe: the board's training recipe, with the changes of the defense and the row.
+        data: the board's images, with the changes of the row.
         model: the network.
     """
 
@@ -41,8 +41,8 @@ class PlannedRow:
         """Return the cells of the row, one per seed.
 
         Args:
-            seeds: of the board.
-            data_name: the data set's name in tables (never a path).
+            seeds: the seeds of the board.
+            data_name: the name of the data set in tables (never a path).
             data_hash: the fingerprint of its images and labels.
         """
         code = join_hashes(
@@ -66,12 +66,12 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a board comes to; everything in it is known to exist.
+    """A resolved board; everything in it is known to exist.
 
     Attributes:
         board: the specification.
-        rows: those that are trained, in the board's order.
-        attacks: column -> attack.
+        rows: the rows to train, in the board's order.
+        attacks: column -> built attack.
     """
 
     board: Board
@@ -80,11 +80,10 @@ class Plan:
 
 
 def resolve(board: Board) -> Plan:
-    """Build every defense and attack that a board names, so that a wrong name costs no work.
+    """Build every defense and attack that a board names, so that a wrong name wastes no work.
 
     Raises:
-        UserError: for the first name or option that is not there, and for rows that no training
-            can make.
+        UserError: for the first unknown name or option, and for rows that cannot be trained.
     """
     if board.external:
         raise UserError(
@@ -100,10 +99,10 @@ def resolve(board: Board) -> Plan:
 
 
 def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
-    """Return the rows that are trained; attacks are not looked at.
+    """Return the rows to train, without looking at the attacks.
 
     Raises:
-        UserError: where there is no row, two rows have one name, the baseline is not a row, or
+        UserError: if there is no row, two rows have the same name, the baseline is not a row, or
             the recipe or the data of a row are wrong.
     """
     titles = board.titles
@@ -114,7 +113,7 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
             raise UserError(f"two rows of the board are named '{title}'; give one a label.")
     if board.baseline and board.baseline not in titles:
         raise UserError(
-            f"baseline = '{board.baseline}' is no row; {did_you_mean(board.baseline, titles)}"
+            f"baseline = '{board.baseline}' is not a row; {did_you_mean(board.baseline, titles)}"
         )
     data = [data_of(board, spec) for spec in board.row_specs]
     return tuple(
@@ -123,11 +122,11 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
 
 
 def resolve_row(board: Board, title: str) -> PlannedRow:
-    """Return one row that is trained.
+    """Return one of the rows to train.
 
     Raises:
-        KeyError: where the board has no such row.
-        UserError: as :func:`resolve_rows`, of this row alone.
+        KeyError: if the board has no such row.
+        UserError: as for :func:`resolve_rows`, but for this row alone.
     """
     for spec in board.row_specs:
         if spec.title == title:
@@ -136,7 +135,7 @@ def resolve_row(board: Board, title: str) -> PlannedRow:
 
 
 def data_of(board: Board, spec: RowSpec) -> DataSpec:
-    """Return the images of a row: the board's, with what the row changes.
+    """Return the images of a row: the board's, with the changes of the row.
 
     Raises:
         UserError: for an unknown key, a wrong value or another data set: all rows are evaluated
@@ -144,8 +143,8 @@ def data_of(board: Board, spec: RowSpec) -> DataSpec:
     """
     if "name" in spec.data:
         raise UserError(
-            f"the data of '{spec.title}' name a set of their own; all rows of a board are "
-            f"judged on the same images, so make it another board."
+            f"the data of '{spec.title}' name another data set; all rows of a board are "
+            f"evaluated on the same images, so give this row a board of its own."
         )
     try:
         return DataSpec.model_validate({**board.data.model_dump(), **spec.data})
@@ -157,7 +156,7 @@ def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
     """Return column -> attack, with the board's defaults for options that an attack leaves out.
 
     Raises:
-        UserError: for the first name or option that is not there.
+        UserError: for the first unknown name or option.
     """
     return {name: attacks.build(name, evaluation.defaults) for name in evaluation.attacks}
 
@@ -172,14 +171,14 @@ def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
 
 
 def _check_defaults(evaluation: EvaluationSpec) -> None:
-    """Check that some attack has each default: misspelt, it would leave another radius in force."""
+    """Check that some attack has each default: a misspelled one would have no effect."""
     known = attacks.options()
     for attack in evaluation.attacks:
         known |= attacks.options(attack)
     for name in evaluation.defaults:
         if name not in known:
             raise UserError(
-                f"evaluation.defaults has '{name}', an option of no attack; "
+                f"evaluation.defaults has '{name}', which is not an option of any attack; "
                 f"{did_you_mean(name, known)}"
             )
 
@@ -192,7 +191,7 @@ def _backbone_hash(name: str) -> str | None:
 
 
 def _canonical(model: ModelSpec) -> ModelSpec:
-    """Return a network with its options in the canonical spelling; a bare name is left as it is."""
+    """Return a network with its options in the canonical spelling; a bare name stays unchanged."""
     if "(" not in model.name:
         return model
     return model.model_copy(update={"name": str(parse_expression(model.name))})

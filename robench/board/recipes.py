@@ -1,4 +1,4 @@
-"""The recipe of an arm: the board's, what the defense sets, what the arm sets; the last wins."""
+"""The recipe of a row: the board's, then the defense's settings, then the row's; the last wins."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any])
     """Return the training recipe of a defense.
 
     Args:
-        base: of the board.
-        defense: its declared ``recipe`` comes before the board's.
-        changes: what the arm or the caller sets; comes before the defense's.
+        base: the recipe of the board.
+        defense: its declared ``recipe`` takes precedence over the board's.
+        changes: the settings of the row or the caller; they take precedence over the defense's.
 
     Raises:
         UserError: for an unknown key, a wrong value or one that the training method refuses, or
-            bf16 where the defense does not bear it.
+            bf16 if the defense does not support it.
     """
     try:
         recipe = TrainingSpec.model_validate({**base.model_dump(), **defense.recipe, **changes})
@@ -37,10 +37,10 @@ def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any])
 
 
 def join_hashes(*hashes: str | None) -> str | None:
-    """Return one hash of the users' files that the entries of a row come from; None without any.
+    """Return one hash of the user files that define the entries of a row; None without any.
 
     Args:
-        hashes: of the file of each entry; None for one of the suite.
+        hashes: the hash of the file of each entry; None for an entry of the suite.
     """
     several = list(dict.fromkeys(each for each in hashes if each is not None))
     if len(several) < 2:
@@ -49,7 +49,7 @@ def join_hashes(*hashes: str | None) -> str | None:
 
 
 def differences(changed: Spec, base: Spec) -> str:
-    """Return what a specification changes in another, as ``lr=0.01, precision=float32``."""
+    """Return what ``changed`` changes in ``base``, such as ``lr=0.01, precision=float32``."""
     before = base.model_dump()
     changes = {k: v for k, v in changed.model_dump().items() if v != before[k]}
     return ", ".join(

@@ -1,6 +1,6 @@
-"""Specifications: what is trained, on what, how, and what it is attacked with.
+"""Specifications: what is trained, on which data, how, and with what it is attacked.
 
-Everything that a result depends on is a field here, checked by pydantic; the hash of a cell's
+Everything that a result depends on is a field here, validated by pydantic; the hash of a cell's
 specification is its name in the run store.
 """
 
@@ -28,10 +28,10 @@ from robench.expressions import number, parse_expression
 from robench.registry import training_methods
 
 SPEC_VERSION = 1
-"""Part of every cell's identity; raised when the same specification comes to mean other work."""
+"""Part of every cell's identity; raised when the meaning of a specification changes."""
 
 DEFAULT_RANKING_COLUMN = "pgd-20"
-"""The column that ranks where a board has it and leaves ``rank_by`` out."""
+"""The column that ranks if a board has it and leaves ``rank_by`` out."""
 
 HASH = r"^[0-9a-f]{64}$"
 """sha256 in hexadecimal."""
@@ -40,39 +40,39 @@ HASH = r"^[0-9a-f]{64}$"
 def _pixel_units(value: Any) -> Any:
     value = number(value)
     if isinstance(value, (int, float)) and not 0 <= value <= 1:
-        raise UserError(f'images are in [0, 1], so write "{value:g}/255" for {value:g} grey levels')
+        raise UserError(f'images are in [0, 1], so write "{value:g}/255" for {value:g} gray levels')
     return value
 
 
 PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
-"""A distance between images in [0, 1]; text such as "8/255" is understood."""
+"""A distance between images in [0, 1]; strings such as "8/255" are accepted."""
 
 
 OptionValue = bool | int | float | str
-"""What a board may set as an option of attacks; text such as "8/255" is understood."""
+"""What a board may set as an option of attacks; strings such as "8/255" are accepted."""
 
 
 Shortcut = Literal["pools", "channels_last", "folding", "bf16"]
-"""What makes attacks fast; each can be left out by its name.
+"""The optimizations of attacks; each can be left out by its name.
 
-- ``batches_itself``: samples that are finished leave the batch and others take their place;
-- ``channels_last``: images and weights are laid out channel by channel;
-- ``folding``: a copy with its batch norms folded and its ReLUs fused stands in for the model;
-- ``bf16``: gradients are taken in bf16, where the machine has it.
+- ``pools``: continuous batching: finished samples leave the batch and others take their place;
+- ``channels_last``: images and weights are in the channels-last memory format;
+- ``folding``: a copy with folded batch norms and fused ReLUs replaces the model;
+- ``bf16``: gradients are computed in bf16 if the machine supports it.
 
-Verdicts are always float32; where the copy's two best classes are near a tie, the model itself
+Predictions are always float32; if the copy's two best classes are nearly tied, the model itself
 decides.
 """
 
 
 class Spec(BaseModel):
-    """A frozen piece of a specification that refuses keys it does not know."""
+    """A frozen part of a specification that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataSpec(Spec):
-    """Which images, and what is done to the training part."""
+    """The images, and what is done to the training part."""
 
     name: str = "mnist5k"
     subset: float = Field(1.0, gt=0, le=1)
@@ -83,7 +83,7 @@ class DataSpec(Spec):
 
 
 class ModelSpec(Spec):
-    """Which network; ``width`` is the number of channels of its first stage."""
+    """The network; ``width`` is the number of channels of its first stage."""
 
     name: str = "resnet18"
     width: int = Field(64, ge=1)
@@ -91,16 +91,16 @@ class ModelSpec(Spec):
 
 
 PUBLISHED = {"published": True}
-"""Validation context for what was published: it may be of plugins that are not loaded here."""
+"""Validation context for published specifications, whose plugins may not be loaded here."""
 
 METHOD_OPTIONS = ("replays", "eps", "step_size", "carry_delta")
-"""Keys of the recipe that are handed to the training method, where it has such options."""
+"""Keys of the recipe that are passed to the training method if it has such options."""
 
 
 class TrainingSpec(Spec):
-    """The recipe. The defaults are the paper's free adversarial training.
+    """The training recipe. The defaults are the paper's free adversarial training.
 
-    ``method`` names a registered training method, with options of its own where it has any:
+    ``method`` names a registered training method, optionally with its options:
     ``"free(replays=8)"``.
     """
 
@@ -134,17 +134,17 @@ class TrainingSpec(Spec):
         """Return the training method, with the recipe's values for options that it leaves out.
 
         Raises:
-            UserError: where it is not registered here, or refuses a value.
+            UserError: if it is not registered here, or refuses a value.
         """
         values = {key: getattr(self, key) for key in METHOD_OPTIONS}
         return training_methods.build(self.method, values)
 
 
 class EvaluationSpec(Spec):
-    """The attacks, the images they are given and the column that ranks.
+    """The attacks, the images that they attack and the column that ranks.
 
-    ``checks`` are of whether the figures are to be believed, with attacks of their own on the first
-    ``check_samples`` images; ``binarization`` adds a test that trains a little for each image.
+    ``checks`` test whether the figures can be trusted, with their own attacks on the first
+    ``check_samples`` images; ``binarization`` adds a test that trains briefly for each image.
     ``spectra`` adds norms and condition numbers of each network's layers.
     """
 
@@ -163,21 +163,21 @@ class EvaluationSpec(Spec):
     def _columns_are_distinct_and_rank(self) -> Self:
         columns = self.columns
         if len(set(columns)) < len(columns):
-            raise UserError("two columns have one name: " + ", ".join(columns) + ".")
+            raise UserError("two columns have the same name: " + ", ".join(columns) + ".")
         if self.rank_by and self.rank_by not in columns:
             raise UserError(
-                f"rank_by = '{self.rank_by}' is no column; {did_you_mean(self.rank_by, columns)}"
+                f"rank_by = '{self.rank_by}' is not a column; {did_you_mean(self.rank_by, columns)}"
             )
         return self
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What is judged: the clean images, then each attack."""
+        """What is evaluated: the clean images, then each attack."""
         return ("clean", *self.attacks)
 
     @property
     def ranking_column(self) -> str:
-        """``rank_by``; where it is left out: PGD-20, or else the last attack, or clean."""
+        """``rank_by``; if it is left out, PGD-20, or else the last attack, or clean."""
         if self.rank_by or not self.attacks:
             return self.rank_by or "clean"
         ranks = DEFAULT_RANKING_COLUMN in self.attacks
@@ -185,7 +185,7 @@ class EvaluationSpec(Spec):
 
 
 class Hashed(Spec):
-    """A specification that is known by its hash."""
+    """A specification that is identified by its hash."""
 
     @cached_property
     def key(self) -> str:
@@ -195,7 +195,7 @@ class Hashed(Spec):
 
 
 class Cell(Hashed):
-    """One network to be trained: all that its weights depend on, and nothing else."""
+    """One network to train: everything that its weights depend on, and nothing else."""
 
     defense: str
     data: DataSpec
@@ -208,15 +208,15 @@ class Cell(Hashed):
 
 
 class ExternalCell(Hashed):
-    """Somebody's own network, which robench judges but did not train.
+    """A third-party network, which robench evaluates but did not train.
 
     Attributes:
         architecture: what builds it, as ``--model`` names it, without the folder of a file.
-        code_hash: sha256 of the ``.py`` file that builds it, where there is one.
+        code_hash: sha256 of the ``.py`` file that builds it, if there is one.
         weights_hash: sha256 of its safetensors file.
-        data: the images that it is judged on.
-        data_hash: their fingerprint.
-        seed: of the attacks.
+        data: the images that it is evaluated on.
+        data_hash: the fingerprint of the images.
+        seed: the seed of the attacks.
     """
 
     architecture: str = Field(pattern=r"^[^/\\]{1,160}$")
@@ -230,12 +230,12 @@ class ExternalCell(Hashed):
     @property
     def file(self) -> str | None:
         """The name of the ``.py`` file that builds it, or None."""
-        where = self.architecture.partition(":")[0]
-        return where if where.endswith(".py") else None
+        source = self.architecture.partition(":")[0]
+        return source if source.endswith(".py") else None
 
     @property
     def of_library(self) -> bool:
-        """It is built by timm or torchvision, not by code of its author."""
+        """Whether timm or torchvision builds it, not code of its author."""
         return self.architecture.startswith(("timm:", "torchvision:"))
 
 
@@ -250,15 +250,15 @@ def _kind(value: Any) -> str:
 AnyCell = Annotated[
     Annotated[Cell, Tag(_TRAINED)] | Annotated[ExternalCell, Tag(_EXTERNAL)], Discriminator(_kind)
 ]
-"""A network of a board; a wrong key is only told of the kind that is meant."""
+"""A network of a board; a wrong key is reported only for the kind that is meant."""
 
 
 _KINDS: dict[Any, type[BaseModel]] = {_TRAINED: Cell, _EXTERNAL: ExternalCell}
-"""What pydantic puts into the place of an error where a key has one of several forms."""
+"""The tags that pydantic adds to the location of an error if a key has one of several forms."""
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Say what the first error of a validation is, naming the key and the nearest valid one."""
+    """Describe the first error of a validation, naming the key and the nearest valid one."""
     first = worst(error)
     key = ".".join(str(part) for part in first["loc"] if part not in _KINDS)
     if first["type"] == "extra_forbidden":
@@ -273,7 +273,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def worst(error: ValidationError) -> Any:
-    """Return the error to tell: an unknown key first, since it explains one that is missing."""
+    """Return the error to report: an unknown key first, since it explains a missing one."""
     errors = error.errors(include_url=False)
     return next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
 

@@ -17,7 +17,7 @@ from robench.evaluation.cross_check import cross_check
 from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import load_checkpoint
 from robench.models.external import check_fit, load_external
-from robench.runs.cell import evaluation_images
+from robench.runs.attack_cell import evaluation_images
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once: a random crop and flip of its own for each image."""
+"""Augmentation of a whole batch at once, with an independent random crop and flip per image."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Augmentation:
     """Random crop after zero padding, and random horizontal flip.
 
     Attributes:
-        crop_padding: pixels of padding on each side; 0 leaves images where they are.
+        crop_padding: pixels of padding on each side; 0 turns the crop off.
         flip: mirror each image with probability 1/2.
     """
 
@@ -21,7 +21,7 @@ class Augmentation:
 
 
 CROP_AND_FLIP = Augmentation(crop_padding=4, flip=True)
-"""What is usual for photographs of 32x32 pixels, as in CIFAR."""
+"""The usual augmentation for photographs of 32x32 pixels, as in CIFAR."""
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
@@ -29,8 +29,8 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
 
     Args:
         images: (B, C, H, W) of any dtype, on any device.
-        augmentation: what is done.
-        generator: on the CPU; the result is the same for images on every device.
+        augmentation: the augmentation to apply.
+        generator: a CPU generator, so that the result is the same on every device.
     """
     count, _, height, width = images.shape
     padding = augmentation.crop_padding
@@ -49,6 +49,6 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
     sample, rows, columns = (
         index.to(images.device) for index in (sample, rows[:, :, None], columns[:, None, :])
     )
-    # (B, H, W, C): with the channels last, an index fetches a pixel's channels together.
+    # (B, H, W, C): with channels last, an index fetches all channels of a pixel together.
     pixels = images.permute(0, 2, 3, 1)[sample, rows, columns]
     return pixels.permute(0, 3, 1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""A data set: its two parts, its classes, and how it is normalised and augmented."""
+"""A data set: its two parts, its classes, and how it is normalized and augmented."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class DataSet:
     """A data set.
 
     Attributes:
-        name: what tables call it.
-        train: the training part; validation is split off by whoever trains.
+        name: the name of the data set in tables.
+        train: the training part; the validation part is split off when a network is trained.
         test: the held-out part.
         classes: names of the classes, by label.
-        mean: of each channel of images in [0, 1].
-        std: of each channel of images in [0, 1].
-        augmentation: the usual one of this data set.
+        mean: mean of each channel, of images in [0, 1].
+        std: standard deviation of each channel, of images in [0, 1].
+        augmentation: the usual augmentation of this data set.
     """
 
     name: str
@@ -37,12 +37,12 @@ class DataSet:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.classes)
 
     @property
     def in_channels(self) -> int:
-        """Channels of an image."""
+        """The number of channels of an image."""
         return len(self.mean)
 
     @property
@@ -55,13 +55,13 @@ class DataSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything in it: the same images and classes give the same."""
+        """A hash of the contents: equal images and classes give the same hash."""
         parts = [self.train.hash(), self.test.hash(), *self.classes]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def held_out(dataset: DataSet, fraction: float, seed: int) -> tuple[Images | ImageStream, Images]:
-    """Return what to train on and the validation part; a stream is not split.
+    """Return the images to train on and the validation part; a stream is not split.
 
     See :func:`robench.data.split_validation` for the arguments.
     """

@@ -1,4 +1,4 @@
-"""From an image file to a tensor."""
+"""Decode an image file into a tensor."""
 
 from pathlib import Path
 
@@ -9,23 +9,24 @@ from torch import Tensor
 
 from robench.errors import UserError
 
-GREY_MODES = ("1", "L", "LA", "La")
+GRAY_MODES = ("1", "L", "LA", "La")
 
 
 def decode(path: Path) -> Tensor:
-    """Return an image file as uint8 (C, H, W): C is 1 for a grey file and 3 for any other.
+    """Return an image file as uint8 (C, H, W): C is 1 for a grayscale file and 3 for any other.
 
     Raises:
-        UserError: where it is not a whole image, or has more than 8 bits a channel.
+        UserError: if it is not a complete image, or has more than 8 bits per channel.
     """
     try:
         with Image.open(path) as image:
             mode = image.mode
-            pixels = np.array(image.convert("L" if mode in GREY_MODES else "RGB"))
+            pixels = np.array(image.convert("L" if mode in GRAY_MODES else "RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} is not a whole image ({error}); mend or remove it.") from error
+        raise UserError(f"{path} is not a complete image ({error}); fix or remove it.") from error
     if mode[0] in "IF":  # Pillow clips these at 255 instead of scaling them
         raise UserError(
-            f"{path} has more than 8 bits a channel (mode {mode}); save it with 8, scaled to 0-255."
+            f"{path} has more than 8 bits per channel (mode {mode}); "
+            f"save it with 8, scaled to 0-255."
         )
     return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Anybody's images: a folder with a folder a class."""
+"""Data sets from your own image files, with one folder per class."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +22,14 @@ def list_images(folder: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """Return the class names below a folder and (file, label) of its images, sorted.
 
     Raises:
-        UserError: where there are fewer than two classes, or a class without images.
+        UserError: if there are fewer than two classes, or a class has no images.
     """
     classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
     if len(classes) < 2:
         found = f"only the class '{classes[0]}'" if classes else "no class folders"
-        raise UserError(f"{folder} has {found}; images go into one folder a class, at least two.")
+        raise UserError(
+            f"{folder} has {found}; use one folder per class, for at least two classes."
+        )
     files = []
     for label, name in enumerate(classes):
         images = sorted(p for p in (folder / name).iterdir() if _is_image(p))
@@ -40,16 +42,16 @@ def list_images(folder: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
 def load_folder(path: Path) -> DataSet:
     """Read ``path/train/<class>/*`` and ``path/test/<class>/*`` into memory.
 
-    ``val`` does for ``test``. Where class folders lie directly in ``path``, a fixed fifth of each
-    class is the test part. Images have one channel where all files are grey, else three, and must
-    have one size; mean and std are those of the training part.
+    ``val`` may stand in for ``test``. If the class folders are directly in ``path``, a fixed fifth
+    of each class is the test part. Images have one channel if all files are grayscale, else three,
+    and must have the same size; mean and std are those of the training part.
 
     Raises:
         UserError: for a missing folder, fewer than two classes, differing classes, too few images
-            to hold some back, a damaged image or differing sizes.
+            to hold some out, a damaged image or differing sizes.
     """
     if not path.is_dir():
-        raise UserError(f"there is no image folder {path}; name one with --data-dir.")
+        raise UserError(f"no image folder {path} found; name one with --data-dir.")
     test_folder = next((path / n for n in TEST_NAMES if (path / n).is_dir()), None)
     if (path / "train").is_dir():
         if test_folder is None:
@@ -69,7 +71,7 @@ def load_folder(path: Path) -> DataSet:
         for label, name in enumerate(classes):
             if not (test.labels == label).any():
                 raise UserError(
-                    f"the class folder {path / name} has too few images to hold a fifth back for "
+                    f"the class folder {path / name} has too few images to hold out a fifth for "
                     f"testing; add some, or make folders {path / 'train'} and {path / 'test'}."
                 )
     if train.images.shape[2:] != test.images.shape[2:]:
@@ -94,7 +96,7 @@ def load_folder(path: Path) -> DataSet:
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each channel, in [0, 1], to four digits.
+    """Return the mean and standard deviation of each channel, in [0, 1], to four digits.
 
     Args:
         images: (N, C, H, W) uint8.
@@ -102,7 +104,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     means, stds = [], []
     for channel in images.unbind(1):
         # From the counts of the 256 values: exact, and no float copy of all images.
-        # A slice at a time, because bincount copies what it counts to int64.
+        # One slice at a time, because bincount copies its input to int64.
         parts = [torch.bincount(p.flatten(), minlength=256) for p in channel.split(4096)]
         counts = torch.stack(parts).sum(0).double()
         values = torch.arange(256, dtype=torch.float64) / 255
@@ -115,7 +117,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 def _load(files: Sequence[tuple[Path, int]]) -> Images:
     paths = [path for path, _ in files]
-    # Many files a task: handing one over costs as much as decoding a 32x32 image.
+    # Many files per task: submitting a task costs as much as decoding a 32x32 image.
     tasks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
     with ThreadPoolExecutor() as pool:
         images = [image for part in pool.map(_decode_all, tasks) for image in part]

@@ -14,14 +14,14 @@ from robench.system.processes import Shard
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled images held in memory.
+    """Labeled images held in memory.
 
     Attributes:
         images: (N, C, H, W) uint8.
         labels: (N,) int64.
 
     Raises:
-        UserError: for another shape or dtype, or unequal lengths.
+        UserError: if a shape or dtype is wrong, or the lengths differ.
     """
 
     images: Tensor
@@ -45,7 +45,7 @@ class Images:
         return Images(self.images[indices], self.labels[indices])
 
     def batch_count(self, batch_size: int) -> int:
-        """Return how many batches a shuffled pass yields."""
+        """Return the number of batches in a shuffled pass."""
         return len(_bounds(len(self), batch_size, drop_single=True))
 
     def batches(
@@ -62,10 +62,11 @@ class Images:
         Args:
             batch_size: B; the last batch may be smaller. A shuffled pass drops a last batch of
                 one sample, which has no batch statistics.
-            generator: on the CPU, source of order and augmentation; None: in order, as they are.
-            augmentation: what is done to each image of a shuffled pass.
-            device: where the batches are wanted.
-            shard: yield only this part of each batch.
+            generator: a CPU generator of order and augmentation; None yields the images in order
+                and without augmentation.
+            augmentation: the augmentation of a shuffled pass.
+            device: the device of the batches.
+            shard: the part of each batch to yield.
         """
         device = torch.device(device)
         order = None if generator is None else torch.randperm(len(self), generator=generator)

@@ -1,4 +1,4 @@
-"""From a name to a data set."""
+"""Load a data set by its name."""
 
 import os
 from dataclasses import replace
@@ -17,17 +17,17 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
     """Load a data set.
 
     Args:
-        name: a registered name, with options of the data set where it has some
+        name: a registered name, optionally with options of the data set
             (``"my_set(split=2)"``), or ``image_folder:PATH``.
-        data_dir: where it is, or is downloaded to; ``$ROBENCH_DATA`` or ``~/.cache/robench/data``
-            if left out. For a bare ``image_folder``, the folder itself.
+        data_dir: the folder where it is or is downloaded to; ``$ROBENCH_DATA`` or
+            ``~/.cache/robench/data`` if left out. For a bare ``image_folder``, the folder itself.
 
     Returns:
-        The data set; where options were given, its name is the expression, so that tables and
-        stored results keep one choice of options apart from another.
+        The data set; if options were given, its name is the expression, so that tables and
+        stored results distinguish one choice of options from another.
 
     Raises:
-        UserError: for an unknown name or option, or images that are not there or damaged.
+        UserError: for an unknown name or option, or missing or damaged images.
     """
     kind, colon, path = name.partition(":")
     if colon and kind == FOLDER and path:
@@ -56,5 +56,5 @@ def can_load(name: str) -> bool:
 
 
 def default_data_dir() -> Path:
-    """Return where downloads go: ``$ROBENCH_DATA``, else a folder in the user's cache."""
+    """Return the folder for downloads: ``$ROBENCH_DATA``, else a folder in the user's cache."""
     return Path(os.environ.get("ROBENCH_DATA", "~/.cache/robench/data")).expanduser()

@@ -12,11 +12,12 @@ def split_validation(images: Images, fraction: float, seed: int) -> tuple[Images
 
     Args:
         images: the training images.
-        fraction: of each class, rounded to whole images, that goes to validation; in [0, 1).
-        seed: of the choice.
+        fraction: the share of each class, rounded to whole images, that goes to validation; in
+            [0, 1).
+        seed: the seed of the random choice.
 
     Returns:
-        Training and validation part: disjoint, and together all images.
+        The training and the validation part: disjoint, and together all images.
 
     Raises:
         UserError: for a fraction outside [0, 1).
@@ -30,9 +31,9 @@ def split_validation(images: Images, fraction: float, seed: int) -> tuple[Images
 
 
 def subset(images: Images, fraction: float, seed: int) -> Images:
-    """Keep a share of each class; at least one image of it.
+    """Keep a share of each class, at least one image of it.
 
-    Subsets of one seed are nested: a larger one holds the smaller.
+    Subsets with the same seed are nested: a larger one contains the smaller ones.
 
     Raises:
         UserError: for a fraction outside (0, 1].
@@ -46,9 +47,9 @@ def subset(images: Images, fraction: float, seed: int) -> Images:
 
 
 def add_label_noise(images: Images, rate: float, num_classes: int, seed: int) -> Images:
-    """Give exactly ``round(rate * N)`` random samples another label: symmetric noise.
+    """Give exactly ``round(rate * N)`` random samples another label (symmetric noise).
 
-    The new label is uniform over the other classes, so that ``rate`` is the share of wrong labels.
+    The new label is uniform over the other classes, so ``rate`` is the share of wrong labels.
 
     Raises:
         UserError: for a rate outside [0, 1).
@@ -64,20 +65,20 @@ def add_label_noise(images: Images, rate: float, num_classes: int, seed: int) ->
 
 
 def balanced_sample(images: Images, count: int, seed: int = 0) -> Images:
-    """Take ``count`` images in turns of the classes.
+    """Take ``count`` images, from one class after another in turn.
 
-    Every prefix is balanced too, and the first n of a sample are the sample of n.
+    Every prefix is balanced too, and the first n images of a sample are the sample of n images.
 
     Raises:
-        UserError: where there are fewer images than that.
+        UserError: if there are fewer images than that.
     """
     if count > len(images):
-        raise UserError(f"{count} images are asked for where there are {len(images)}.")
+        raise UserError(f"{count} images are requested but there are only {len(images)}.")
     return images.take(balanced_order(images.labels, seed)[:count])
 
 
 def balanced_order(labels: Tensor, seed: int) -> Tensor:
-    """Return an order of all samples in which every prefix is as balanced as can be."""
+    """Return an order of all samples in which every prefix is as balanced as possible."""
     classes = _classes_in_random_order(labels, seed)
     turn = torch.cat([torch.arange(len(rows)) for rows in classes])
     generator = torch.Generator().manual_seed(seed)

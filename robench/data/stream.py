@@ -1,4 +1,4 @@
-"""Images too many for memory: decoded by a DataLoader as they are needed (ImageNet)."""
+"""Images that do not fit in memory, decoded on demand by a DataLoader (ImageNet)."""
 
 import hashlib
 import os
@@ -23,13 +23,13 @@ from robench.system.processes import Shard
 
 @dataclass(frozen=True)
 class ImageStream:
-    """Labelled image files, resized and cropped to one size as they are read.
+    """Labeled image files, resized and cropped to one size as they are read.
 
     Attributes:
         files: (path, label) of each image.
-        root: the folder that the paths are below.
-        size: height and width of what is yielded.
-        workers: processes that decode; 0 decodes in this one.
+        root: the folder that contains all paths.
+        size: height and width of the images that are yielded.
+        workers: number of processes that decode; 0 decodes in this process.
     """
 
     files: tuple[tuple[str, int], ...]
@@ -46,7 +46,7 @@ class ImageStream:
         return self.size, self.size
 
     def batch_count(self, batch_size: int) -> int:
-        """Return how many batches a shuffled pass yields."""
+        """Return the number of batches in a shuffled pass."""
         whole, rest = divmod(len(self), batch_size)
         return whole + (rest > 1)
 
@@ -61,13 +61,13 @@ class ImageStream:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, 3, size, size) float32 in [0, 1] and labels (B,) int64.
 
-        With a generator: shuffled, random resized crops, flipped where ``augmentation`` says so.
-        Each image's crop depends on the generator and the image alone, not on the workers.
-        Without: in order, the shorter side resized to 8/7 of ``size``, centre crop.
-        Of each batch only ``shard`` is read and yielded.
+        With a generator: shuffled, random resized crops, random flips if ``augmentation`` has
+        them. Each image's crop depends on the generator and the image alone, not on the workers.
+        Without: in order, the shorter side resized to 8/7 of ``size``, center crop.
+        Only ``shard`` of each batch is read and yielded.
 
         Raises:
-            UserError: naming a file that is not a whole image.
+            UserError: if a file is not a complete image; the message names it.
         """
         seed, order = None, torch.arange(len(self))
         if generator is not None:
@@ -83,7 +83,7 @@ class ImageStream:
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
             collate_fn=_collate,
-            generator=torch.Generator(),  # else each pass draws a number from the global one
+            generator=torch.Generator(),  # otherwise each pass draws from the global generator
         )
         for batch in loader:
             if isinstance(batch, UserError):
@@ -93,13 +93,13 @@ class ImageStream:
             yield moved.float().div_(255), labels.to(device, non_blocking=True)
 
     def to_images(self, count: int, seed: int) -> Images:
-        """Return a class-balanced sample of ``count`` images, centre-cropped, in memory.
+        """Return a class-balanced sample of ``count`` images, center-cropped, in memory.
 
         Raises:
-            UserError: where there are fewer images than that, or one is not whole.
+            UserError: if there are fewer images than that, or one is damaged.
         """
         if count > len(self):
-            raise UserError(f"{count} images are asked for where there are {len(self)}.")
+            raise UserError(f"{count} images are requested but there are only {len(self)}.")
         labels = torch.tensor([label for _, label in self.files])
         chosen = balanced_order(labels, seed)[:count]
         decoded = _Decoded(self, chosen.tolist(), None, flip=False)
@@ -109,7 +109,7 @@ class ImageStream:
         return Images(torch.stack(images) if images else empty, labels[chosen])
 
     def hash(self) -> str:
-        """Return a hash of names, sizes and labels: hashing every pixel would take hours."""
+        """Return a hash of names, file sizes and labels; hashing every pixel would take hours."""
         digest = hashlib.sha256()
         for path, label in self.files:
             name = Path(path).relative_to(self.root).as_posix()
@@ -118,10 +118,10 @@ class ImageStream:
 
 
 class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
-    """Reads one image; random crops are seeded by the pass and the image.
+    """A data set of decoded images; random crops are seeded by the pass and the image.
 
-    An error is an item like another: one raised in a worker would arrive as the text of its
-    traceback, and hold the workers up for seconds when they are shut down.
+    An error is returned as an item: one raised in a worker would arrive as the text of its
+    traceback, and delay the shutdown of the workers by seconds.
     """
 
     def __init__(self, stream: ImageStream, order: list[int], seed: int | None, flip: bool) -> None:
@@ -147,7 +147,7 @@ class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
         """Return an image, uint8 (3, size, size), and its label.
 
         Raises:
-            UserError: where it is not a whole image.
+            UserError: if it is not a complete image.
         """
         index = self._order[position]
         path, label = self._files[index]
@@ -155,7 +155,7 @@ class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
         if self._seed is None:
             return self._transform(image), label
         with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed, which would seed the devices too and leave them so.
+            # Not torch.manual_seed, which would also seed the devices, permanently.
             torch.default_generator.manual_seed(self._seed * 1_000_003 + index)
             return self._transform(image), label
 

@@ -1,4 +1,4 @@
-"""Data sets that torchvision downloads: its arrays as Images, its failures as sentences."""
+"""Data sets that torchvision downloads: its arrays as Images, its failures as user errors."""
 
 import zlib
 from collections.abc import Callable
@@ -32,24 +32,24 @@ DOWNLOAD_ERRORS = (
 def download(
     name: str, files: str, data_dir: Path, part: Callable[[Path, bool], Any]
 ) -> tuple[Any, Any]:
-    """Return the training and the test part of a torchvision data set, downloaded where missing.
+    """Return the training and the test part of a torchvision data set, downloaded if missing.
 
     Args:
-        name: of the data set, for the message.
-        files: what its author publishes, in words, for the message.
-        data_dir: where they are, or are downloaded to.
+        name: the name of the data set, for the message.
+        files: the files that its author publishes, in words, for the message.
+        data_dir: the folder where they are or are downloaded to.
         part: (folder, training part or not) -> torchvision's data set.
 
     Raises:
-        UserError: where they are neither there nor can be downloaded.
+        UserError: if files are missing or damaged and cannot be downloaded.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         return part(data_dir, True), part(data_dir, False)
     except DOWNLOAD_ERRORS as error:
         raise UserError(
-            f"{name} is not whole in {data_dir} and cannot be downloaded there ({error}); put "
-            f"{files} there, or name their place with --data-dir."
+            f"{name} is missing or incomplete in {data_dir} and cannot be downloaded ({error}); "
+            f"put {files} there, or name their folder with --data-dir."
         ) from error
 
 
@@ -61,7 +61,7 @@ def from_arrays(
     std: tuple[float, ...],
     augmentation: Augmentation,
 ) -> DataSet:
-    """Return a data set of torchvision's (training part, test part).
+    """Build a data set from torchvision's (training part, test part).
 
     The other arguments are the fields of :class:`robench.data.DataSet`.
     """

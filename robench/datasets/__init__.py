@@ -1,1 +1,1 @@
-"""Data sets, one file an entry; a new file here is found without being listed."""
+"""Data sets, one file per entry; a new file here is found without being listed."""

@@ -11,7 +11,7 @@ from robench.registry import register_dataset
 
 @register_dataset("cifar10", reference="Krizhevsky 2009")
 def cifar10(data_dir: Path) -> DataSet:
-    """60,000 colour images of 32x32 in 10 classes; downloaded."""
+    """60,000 color images of 32x32 in 10 classes; downloaded."""
     from torchvision.datasets import CIFAR10
 
     def part(folder: Path, train: bool) -> Any:

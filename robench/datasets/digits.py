@@ -1,4 +1,4 @@
-"""scikit-learn's digits, of 8x8 pixels."""
+"""scikit-learn's digits of 8x8 pixels."""
 
 from pathlib import Path
 

@@ -11,7 +11,7 @@ from robench.registry import register_dataset
 
 @register_dataset("fashion_mnist", reference="arXiv:1708.07747")
 def fashion_mnist(data_dir: Path) -> DataSet:
-    """70,000 grey images of clothes, 28x28, in 10 classes; downloaded."""
+    """70,000 grayscale images of clothes, 28x28, in 10 classes; downloaded."""
     from torchvision.datasets import FashionMNIST
 
     def part(folder: Path, train: bool) -> Any:

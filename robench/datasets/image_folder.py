@@ -1,4 +1,4 @@
-"""Your own images: a folder per class."""
+"""Your own images, in one folder per class."""
 
 from pathlib import Path
 

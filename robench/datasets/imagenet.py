@@ -1,4 +1,4 @@
-"""ImageNet-1k, from your own copy of it."""
+"""ImageNet-1k, from your own copy."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from robench.registry import register_dataset
 
 @register_dataset("imagenet", reference="Russakovsky et al. 2015")
 def imagenet(data_dir: Path) -> DataSet:
-    """ImageNet-1k from DIR/train and DIR/val, a folder a class; streamed from disk."""
+    """ImageNet-1k from DIR/train and DIR/val, one folder per class; streamed from disk."""
     parts = []
     for name in ("train", "val"):
         folder = data_dir / name
         if not folder.is_dir():
             raise UserError(
-                f"there is no {folder}; put ImageNet there, a folder a class, or name its place "
-                f"with --data-dir."
+                f"no folder {folder} found; put ImageNet there, one folder per class, or name its "
+                f"folder with --data-dir."
             )
         classes, files = list_images(folder)
         stream = ImageStream(tuple((str(path), label) for path, label in files), folder)

@@ -17,7 +17,8 @@ from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.statistics import estimate
-from robench.runs.cell import RunContext, evaluate_external, run_cell
+from robench.runs.cell import evaluate_external, run_cell
+from robench.runs.context import RunContext
 from robench.runs.external_row import rebuild
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import CellResult

@@ -1,25 +1,16 @@
-"""One cell: trained unless it is trained, attacked with what has not been run, stored."""
+"""Run one cell: train it unless it is trained, run the missing attacks, store the results."""
 
-import hashlib
-import json
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
 from torch import nn
 
-from robench.base import Attack
-from robench.board.plan import build_attacks
-from robench.board.specs import Cell, EvaluationSpec, ExternalCell
-from robench.data import DataSet, Images, ImageStream, balanced_sample
-from robench.evaluation import Outcomes, evaluate, group_by_search
-from robench.evaluation.options import EvaluationOptions
+from robench.board.specs import Cell, ExternalCell
 from robench.models.checkpoint import Network, load_weights, save_weights
-from robench.registry import attacks
-from robench.runs.progress import ProgressReporter
+from robench.runs.attack_cell import attack_network
+from robench.runs.context import RunContext, cell_title
+from robench.runs.identity import outcome_key
 from robench.runs.records import (
     CellResult,
     Divergence,
@@ -27,7 +18,7 @@ from robench.runs.records import (
     Manifest,
     OutcomeFiles,
 )
-from robench.runs.store import CellFolder, RunStore
+from robench.runs.store import CellFolder
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
 from robench.system.files import read_json, write_bytes, write_json
@@ -35,46 +26,12 @@ from robench.system.provenance import code_version, environment, file_hash, peak
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 
-ENGINE_VERSION = 2
-"""Part of every outcome's identity; raised when the same attack comes to mean other work."""
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What the cells of a run share."""
-
-    store: RunStore
-    dataset: DataSet
-    evaluation: EvaluationSpec
-    device: torch.device
-    reporter: ProgressReporter
-
-    @cached_property
-    def attacks(self) -> dict[str, Attack]:
-        """Column -> attack, built once."""
-        return build_attacks(self.evaluation)
-
-    def evaluation_options(self, seed: int) -> EvaluationOptions:
-        """Return how the networks of a seed are evaluated."""
-        return EvaluationOptions(
-            seed=seed,
-            batch_size=self.evaluation.batch_size,
-            without=self.evaluation.without,
-            device=self.device,
-            progress=self.reporter.update,
-        )
-
-
-def cell_title(row: str, seed: int) -> str:
-    """Return what progress calls a cell."""
-    return f"{row}, seed {seed}"
-
 
 def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
-    """Bring a cell to its end and return its result; what is stored is not computed again.
+    """Finish a cell and return its result; what is stored is not computed again.
 
     Raises:
-        UserError: where the store cannot be written or another process is at the cell.
+        UserError: if the store cannot be written or another process is working on the cell.
     """
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
@@ -98,7 +55,7 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
 def _is_stored(
     name: str, stored: Mapping[str, object], folder: CellFolder, ctx: RunContext
 ) -> bool:
-    """Return whether a column's outcomes are there; a file that was removed is made again."""
+    """Return whether a column's outcomes are stored; a file that was removed is recomputed."""
     key = outcome_key(name, ctx)
     return key in stored and folder.outcomes(key).exists()
 
@@ -106,31 +63,31 @@ def _is_stored(
 def evaluate_external(
     cell: ExternalCell, model: nn.Module, weights: bytes, title: str, ctx: RunContext
 ) -> CellResult:
-    """Attack somebody's own network as the board's are, and return its result.
+    """Attack a third-party network like those of the board, and return its result.
 
     Args:
-        cell: its specification.
-        model: with its weights, in eval mode.
-        weights: its safetensors file.
-        title: of its row.
-        ctx: where to work and keep the outcomes.
+        cell: the specification of the network.
+        model: the network with its weights, in eval mode.
+        weights: the contents of its safetensors file.
+        title: the title of its row.
+        ctx: the context of the run; its store gets the outcomes.
 
     Raises:
-        UserError: where the store cannot be written.
+        UserError: if the store cannot be written.
     """
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
         ctx.reporter.stage(cell_title(title, cell.seed), "attacking")
         write_bytes(folder.weights, weights)
-        write_json(folder.manifest, _made_with(cell, folder, ctx, training_seconds=None))
+        write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=None))
         attack_network(model, cell.seed, folder, ctx, ctx.evaluation.columns)
         return _result(cell, folder, ctx)
 
 
 def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
-    """Train a cell from where its checkpoint stands and store the weights.
+    """Train a cell, from its checkpoint if there is one, and store the weights.
 
-    A training that diverges leaves a note of it in the place of weights.
+    If training diverges, a note of it is stored instead of weights.
     """
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
     broadcast(Train(cell, files))
@@ -151,11 +108,11 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     facts = {"cell": cell.key, "dataset": ctx.dataset.name, "seed": cell.seed}
     save_weights(folder.weights, model, network, **facts)
     seconds = sum(epoch.seconds for epoch in epochs)
-    write_json(folder.manifest, _made_with(cell, folder, ctx, training_seconds=seconds))
+    write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=seconds))
     folder.checkpoint.unlink(missing_ok=True)
 
 
-def _made_with(
+def _provenance(
     cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext, training_seconds: float | None
 ) -> dict[str, object]:
     return {
@@ -170,86 +127,12 @@ def _made_with(
 
 
 def network_of(cell: Cell | ExternalCell, ctx: RunContext) -> nn.Module:
-    """Return the trained network of a cell that robench trained, as it is attacked."""
+    """Return the network of a cell that robench trained, ready to be attacked."""
     assert isinstance(cell, Cell)
     folder = CellFolder(ctx.store.root / cell.key)
     with torch.random.fork_rng():
         model = load_weights(folder.weights, Network.of(cell, ctx.dataset).build())
     return model.to(ctx.device).to(memory_format=torch.channels_last)
-
-
-def evaluation_images(dataset: DataSet, samples: int) -> Images:
-    """Return the class-balanced test images that every cell is judged on."""
-    if isinstance(dataset.test, ImageStream):
-        return dataset.test.to_images(samples, 0)
-    return balanced_sample(dataset.test, samples)
-
-
-def outcome_key(name: str, ctx: RunContext) -> str:
-    """Return the file name of a column's outcomes: all that they depend on besides the cell."""
-    identity: dict[str, object] = {
-        "engine": ENGINE_VERSION,
-        "samples": ctx.evaluation.samples,
-        "without": sorted(ctx.evaluation.without),
-    }
-    if name != "clean":
-        attack = ctx.attacks[name]
-        identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
-        identity["plugin"] = attacks.plugin_hash(name)
-        asked = ctx.evaluation.samples
-        identity["samples"] = min(attack.samples or asked, asked)
-    text = json.dumps(identity, sort_keys=True, default=str)
-    slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
-    return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def attack_network(
-    model: nn.Module, seed: int, folder: CellFolder, ctx: RunContext, missing: Sequence[str]
-) -> None:
-    """Attack a network, and keep outcomes and what they were made with in its folder.
-
-    Args:
-        model: images in [0, 1] -> logits.
-        seed: of the attacks.
-        folder: holds a manifest.
-        ctx: where to work.
-        missing: the columns to make.
-    """
-    model.to(ctx.device).to(memory_format=torch.channels_last)
-    sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
-    manifest = read_json(folder.manifest)
-    for group in _shared(missing, ctx.attacks):
-        start = time.perf_counter()
-        evaluation = evaluate(
-            model,
-            sample.images,
-            sample.labels,
-            {name: ctx.attacks[name] for name in group if name != "clean"},
-            options=ctx.evaluation_options(seed),
-        )
-        seconds = time.perf_counter() - start
-        for name in group:
-            if name == "clean":
-                outcomes = Outcomes.without_attack(evaluation.clean)
-            else:
-                outcomes = evaluation.attacks[name]
-            path = folder.outcomes(outcome_key(name, ctx))
-            outcomes.save(path)
-            manifest.setdefault("outcomes", {})[path.stem] = {
-                "outcomes_hash": file_hash(path),
-                "seconds_of_group": seconds,
-                "gradients": evaluation.gradients,
-                "version": code_version(),
-            }
-        manifest["peak_memory_mib"] = max(manifest["peak_memory_mib"], peak_memory_mib(ctx.device))
-        write_json(folder.manifest, manifest)
-
-
-def _shared(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
-    """Group the columns that come from one search; each group is stored when it is done."""
-    clean = [[name] for name in names if name == "clean"]
-    groups = group_by_search({name: attacks[name] for name in names if name != "clean"})
-    return [*clean, *(list(group) for group in groups)]
 
 
 def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> CellResult:
@@ -259,7 +142,7 @@ def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> C
     keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_json(folder.manifest)
-    # Outcomes of other boards and of earlier versions are stored too, but no part of this result.
+    # Outcomes of other boards and earlier versions are stored too, but are not part of this result.
     own = {key: manifest["outcomes"][key] | {"column": name} for name, key in keys.items()}
     log = pd.read_csv(folder.log) if folder.log.exists() else pd.DataFrame()
     evidence = Evidence(

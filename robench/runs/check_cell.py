@@ -1,4 +1,4 @@
-"""The checks of a finished cell: made once, stored beside its outcomes."""
+"""The checks of a finished cell: run once, stored next to its outcomes."""
 
 import hashlib
 import json
@@ -14,16 +14,18 @@ from robench.checks import Report, check_model, default_checks
 from robench.checks.order import added_checks
 from robench.checks.report import VERSION
 from robench.registry import checks as registry
-from robench.runs.cell import RunContext, cell_title, evaluation_images, network_of
+from robench.runs.attack_cell import evaluation_images
+from robench.runs.cell import network_of
+from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, CheckReport, RowResult
 from robench.system.files import read_json, write_json
 
 Search = tuple[ThreatModel, float]
-"""What the checks' own attacks search, and the length of their steps in it."""
+"""The threat model of the checks' own attacks, and the size of their steps in it."""
 
 
 def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
-    """Return the rows with the reports of their checks; those that are stored are not made again.
+    """Return the rows with the reports of their checks; stored reports are not recomputed.
 
     Transfer attacks come from the network of the board's baseline row with the same seed.
     """
@@ -50,15 +52,16 @@ def with_checks(
     ctx: RunContext,
     model: nn.Module | None = None,
 ) -> CellResult:
-    """Return a cell with the report of its checks, or as it is where none are to be made.
+    """Return a cell with the report of its checks, or unchanged if there are no checks to run.
 
-    None are made where the board leaves them out, no attack keeps to a ball, or training diverged.
+    No checks are run if the board leaves them out, no attack has a threat model, or training
+    diverged.
 
     Args:
-        title: of its row.
-        cell: with its outcomes.
-        source: the cell whose adversarial images are tried on it.
-        ctx: the store holds the weights of both.
+        title: the title of its row.
+        cell: the cell with its outcomes.
+        source: the cell whose adversarial images are transferred to it.
+        ctx: the context of the run; its store has the weights of both.
         model: the cell's network; built from its specification if left out.
     """
     search = search_of(ctx.evaluation.ranking_column, ctx.attacks)
@@ -75,9 +78,9 @@ def with_checks(
 
 
 def search_of(ranking: str, attacks: Mapping[str, Attack]) -> Search | None:
-    """Return the threat model and the step of the checks' own attacks; None without a ball.
+    """Return the threat model and the step size of the checks' own attacks, or None.
 
-    They are those of the ranking attack, or else of the first attack that keeps to a ball.
+    They are those of the ranking attack, or else of the first attack that has a threat model.
     """
     for name in (ranking, *attacks):
         attack = attacks.get(name)
@@ -117,7 +120,7 @@ def _check(
 
 
 def _identity(cell: CellResult, source: CellResult | None, search: Search, ctx: RunContext) -> str:
-    """Return a name for all that the report depends on."""
+    """Return a hash of everything that the report depends on."""
     (norm, eps), step_size = search
     manifest = source.evidence.manifest if source else None
     identity: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""Somebody else's network as a row: specified, judged and checked as the board's own are."""
+"""A third-party network as a row: specified, evaluated and checked like the board's own rows."""
 
 import hashlib
 import warnings
@@ -17,29 +17,30 @@ from robench.expressions import parse_expression
 from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, measure_complexity
 from robench.models.external import build_external, check_fit, load_external
-from robench.runs.cell import RunContext, evaluate_external
+from robench.runs.cell import evaluate_external
 from robench.runs.check_cell import with_checks
+from robench.runs.context import RunContext
 from robench.runs.records import RowResult
 from robench.system.provenance import file_hash
 
 LARGEST_OPTION = 30_000
-"""Of a library's architecture that a stranger names; ImageNet-21k has 21,841 classes."""
+"""The largest accepted option of a library's architecture; ImageNet-21k has 21,841 classes."""
 
 
 def load_own(
     architecture: str, weights: Path | None, board: Board, dataset: DataSet
 ) -> tuple[ExternalCell, nn.Module, bytes]:
-    """Load somebody's network; return its specification, the model and its safetensors file.
+    """Load a third-party network; return its specification, the model and its safetensors file.
 
     Args:
         architecture: see :func:`robench.models.external.load_external`; its code is executed.
         weights: ``.safetensors``, or a file of ``torch.save`` with tensors only.
-        board: whose data and seed it is judged with.
-        dataset: loaded.
+        board: the board whose data and seed it is evaluated with.
+        dataset: the data set of the board, loaded.
 
     Raises:
-        UserError: where there is no such model, it does not fit the weights or the images, or a
-            weight is no finite number.
+        UserError: if there is no such model, it does not fit the weights or the images, or a
+            weight is not a finite number.
     """
     model = load_external(architecture, weights)
     check_fit(model, architecture, dataset)
@@ -51,10 +52,10 @@ def load_own(
     # Clones: safetensors refuses tensors that share memory, as tied weights do.
     state = {k: v.detach().cpu().contiguous().clone() for k, v in values.items()}
     content = safetensors.torch.save(state)
-    where, colon, rest = architecture.partition(":")
-    file = Path(where) if where.endswith(".py") else None
+    source, colon, rest = architecture.partition(":")
+    file = Path(source) if source.endswith(".py") else None
     cell = ExternalCell(
-        architecture=f"{file.name if file else where}{colon}{rest}",
+        architecture=f"{file.name if file else source}{colon}{rest}",
         code_hash=file_hash(file) if file else None,
         weights_hash=hashlib.sha256(content).hexdigest(),
         data=board.data.model_copy(update={"name": dataset.name}),
@@ -65,20 +66,20 @@ def load_own(
 
 
 def rebuild(cell: ExternalCell, weights: Path, code: Path, dataset: DataSet) -> nn.Module:
-    """Build a published network again and load its weights.
+    """Rebuild a published network and load its weights.
 
-    For ``timm:`` and ``torchvision:`` nothing but their code is executed; for other architectures
-    that of the author is, so the caller must have been told to.
+    For ``timm:`` and ``torchvision:`` only the code of those libraries is executed; for other
+    architectures the author's code is, so the caller needs the user's consent.
 
     Args:
-        cell: its specification.
+        cell: the specification of the network.
         weights: its safetensors file.
-        code: folder of the ``.py`` file that builds it.
-        dataset: that it is judged on.
+        code: the folder of the ``.py`` file that builds it.
+        dataset: the data set that it is evaluated on.
 
     Raises:
-        UserError: where the architecture is not there or not the published one, or the weights
-            or images do not fit.
+        UserError: if the architecture is missing or not the published one, or the weights or
+            images do not fit.
     """
     name = cell.architecture
     if cell.of_library:
@@ -94,10 +95,10 @@ def rebuild(cell: ExternalCell, weights: Path, code: Path, dataset: DataSet) -> 
 
 
 def check_library_options(architecture: str) -> None:
-    """Refuse options of a library's architecture that could load files or ask for much memory.
+    """Refuse options of a library's architecture that could load files or need much memory.
 
     Raises:
-        UserError: names the option.
+        UserError: if there is such an option; the message names it.
     """
     call = parse_expression(architecture.partition(":")[2])
     for name, value in call.options.items():
@@ -106,35 +107,35 @@ def check_library_options(architecture: str) -> None:
         if loads or not plain or (value is not None and not abs(value) <= LARGEST_OPTION):
             raise UserError(
                 f"'{architecture[:80]}': the option '{name[:40]}' is not accepted in a submission; "
-                f"only numbers up to {LARGEST_OPTION} are, of the architecture itself."
+                f"only options of the architecture itself are, with numbers up to {LARGEST_OPTION}."
             )
 
 
 def external_row(
     title: str, cell: ExternalCell, model: nn.Module, weights: bytes, board: Board, ctx: RunContext
 ) -> RowResult:
-    """Return the row of somebody's network: attacked, checked, its costs counted.
+    """Return the row of a third-party network: attacked, checked, its complexity measured.
 
     Args:
-        title: of the row.
-        cell: its specification.
-        model: with its weights.
-        weights: its safetensors file.
-        board: that it is judged by.
-        ctx: where to work and keep the outcomes.
+        title: the title of the row.
+        cell: the specification of the network.
+        model: the network with its weights.
+        weights: the contents of its safetensors file.
+        board: the board that it is evaluated by.
+        ctx: the context of the run; its store gets the outcomes.
     """
     result = evaluate_external(cell, model, weights, title, ctx)
     result = with_checks(title, result, None, ctx, model)
-    return RowResult(title, _costs(model, board, ctx), (result,))
+    return RowResult(title, _complexity(model, board, ctx), (result,))
 
 
-def _costs(model: nn.Module, board: Board, ctx: RunContext) -> Complexity:
-    """Count what torch can count of a network that was not made for it."""
+def _complexity(model: nn.Module, board: Board, ctx: RunContext) -> Complexity:
+    """Measure what torch's counters support of an arbitrary network."""
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
     batch = torch.zeros(board.training.batch_size, *shape, device=ctx.device)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return measure_complexity(model.to(ctx.device), Defense(), batch)
-    except Exception:  # their layers may be beyond torch's counters
+    except Exception:  # torch's counters may not support its layers
         return Complexity(sum(p.numel() for p in model.parameters()), None, None)

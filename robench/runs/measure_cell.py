@@ -1,20 +1,21 @@
-"""The spectra of a finished cell's layers: computed once, stored beside its weights."""
+"""The spectra of a finished cell's layers: computed once, stored next to its weights."""
 
 import math
 from dataclasses import replace
 
 from robench.board.specs import ExternalCell
 from robench.diagnostics import spectra
-from robench.runs.cell import RunContext, cell_title, network_of
+from robench.runs.cell import network_of
+from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
 from robench.system.files import read_json, write_json
 
 VERSION = 1
-"""Raised when the same spectra come to mean other figures."""
+"""Part of the name of a stored file; raised when the definition of its figures changes."""
 
 
 def measure_rows(rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
-    """Return the rows with the spectra of their networks, where the board asks for them."""
+    """Return the rows with the spectra of their networks, if the board asks for them."""
     if not ctx.evaluation.spectra:
         return rows
     return tuple(
@@ -41,7 +42,7 @@ def _measured(title: str, cell: CellResult, ctx: RunContext) -> CellResult:
 
 
 def _plain(value: object) -> object:
-    """Return a figure to six digits, which JSON can hold: None where it is not finite."""
+    """Round a figure to six digits for JSON; None if it is not finite."""
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

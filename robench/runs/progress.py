@@ -1,4 +1,4 @@
-"""Progress reporters: what a run calls while it works."""
+"""Progress reporters, which a run calls while it works."""
 
 from typing import Protocol
 
@@ -6,22 +6,22 @@ from robench.progress import Progress
 
 
 class ProgressReporter(Protocol):
-    """Called with what a run is doing."""
+    """The interface through which a run reports its progress."""
 
     def stage(self, name: str, state: str) -> None:
-        """Something begins or ends.
+        """Report that a stage of a cell begins, or how the cell ended.
 
         Args:
-            name: what it is done to: ``"convnorm, seed 0"``.
+            name: the cell, such as ``"convnorm, seed 0"``.
             state: "training", "attacking", "checking", "measuring", "stored" or "diverged".
         """
 
     def update(self, progress: Progress) -> None:
-        """The work goes on."""
+        """Report the progress of the current stage."""
 
 
 class NullReporter:
-    """Report nothing."""
+    """A progress reporter that does nothing."""
 
     def stage(self, name: str, state: str) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""What a board leaves: evidence and outcomes of each cell, put together into rows."""
+"""The results of a board: provenance and outcomes of each cell, combined into rows."""
 
 import hashlib
 import math
@@ -17,7 +17,7 @@ from robench.models.complexity import Complexity
 
 
 class OutcomeEntry(Spec):
-    """What is known of the outcomes of one column, which lie in a file named by their key."""
+    """The provenance of the outcomes of one column, which are in a file named by their key."""
 
     column: str
     outcomes_hash: str = Field(pattern=HASH)
@@ -27,9 +27,9 @@ class OutcomeEntry(Spec):
 
 
 class Manifest(Spec):
-    """What a cell was made with. Nothing private is in it.
+    """The provenance of a cell's weights and outcomes. It contains nothing private.
 
-    ``training_seconds`` is None for somebody's own network.
+    ``training_seconds`` is None for a third-party network.
     """
 
     specification: str
@@ -43,14 +43,14 @@ class Manifest(Spec):
 
 
 class Divergence(Spec):
-    """Why there are no weights."""
+    """The reason why a cell has no weights."""
 
     reason: str
     version: str
 
 
 class FindingEntry(Spec):
-    """The result of one check; ``passed`` is None where it could not be judged."""
+    """The result of one check; ``passed`` is None if the check was inconclusive."""
 
     check: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
     passed: bool | None
@@ -58,14 +58,14 @@ class FindingEntry(Spec):
 
 
 class CurvePoint(Spec):
-    """Accuracy under the standard white-box attack of a radius."""
+    """Accuracy under the standard white-box attack with one radius."""
 
     eps: float
     accuracy: float
 
 
 class CheckReport(Spec):
-    """What :meth:`robench.checks.Report.to_json` gives."""
+    """The stored form of a report, as :meth:`robench.checks.Report.to_json` returns it."""
 
     version: int
     samples: int
@@ -74,9 +74,9 @@ class CheckReport(Spec):
 
 
 class LayerSpectrum(Spec):
-    """Norms and condition numbers of a layer's operator, see :func:`robench.spectra`.
+    """Norms and condition numbers of a layer's operator; see :func:`robench.spectra`.
 
-    None where an operator is singular, or not linear.
+    They are None if the operator is singular or not linear.
     """
 
     layer: str
@@ -90,15 +90,16 @@ class LayerSpectrum(Spec):
 
 
 class Evidence(Spec):
-    """Everything about a finished cell but its weights and outcomes.
+    """Everything about a finished cell except its weights and outcomes.
 
     Attributes:
         cell: the specification.
-        manifest: what it was made with; None where training diverged.
-        diverged: why there are no weights, or None.
-        training: a row an epoch; None for what is not a number.
-        checks: the report of :mod:`robench.checks`, or None where they were left out.
-        spectra: of the layers of the trained network; empty where they were not asked for.
+        manifest: the provenance of weights and outcomes; None if training diverged.
+        diverged: the reason why there are no weights, or None.
+        training: the log of the training, one row per epoch; nan is stored as None.
+        checks: the report of :mod:`robench.checks`, or None if they were left out.
+        spectra: the spectra of the trained network's layers; empty if the board did not ask for
+            them.
     """
 
     cell: AnyCell
@@ -111,11 +112,11 @@ class Evidence(Spec):
 
 @dataclass(frozen=True)
 class EvaluatedColumn:
-    """What a column of accuracies stands for; both empty for the clean images.
+    """The meaning of a column of accuracies; the defaults are those of the clean images.
 
     Attributes:
-        threat_model: norm and radius of the attack's ball, where it keeps to one.
-        reports_queries: its cost in queries is a result.
+        threat_model: the norm and radius of the attack, or None if it is not bounded by one.
+        reports_queries: whether the attack's number of queries is a result.
     """
 
     threat_model: ThreatModel | None = None
@@ -128,7 +129,7 @@ class EvaluatedColumn:
 
 
 class OutcomeFiles(Mapping[str, Outcomes]):
-    """Column -> outcomes, read from their files at each use: a large board does not fit memory."""
+    """Column -> outcomes, read from file at each use: a large board does not fit in memory."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self.paths = dict(paths)
@@ -145,11 +146,11 @@ class OutcomeFiles(Mapping[str, Outcomes]):
 
 @dataclass(frozen=True, eq=False)
 class CellResult:
-    """What a finished cell brings to its row.
+    """The result of a finished cell.
 
     Attributes:
-        evidence: see there.
-        outcomes: column -> outcomes, ``clean`` among them; empty where training diverged.
+        evidence: everything about the cell except its weights and outcomes.
+        outcomes: column -> outcomes, including ``clean``; empty if training diverged.
     """
 
     evidence: Evidence
@@ -157,35 +158,35 @@ class CellResult:
 
     @property
     def seed(self) -> int:
-        """The cell's seed."""
+        """The seed of the cell."""
         return self.evidence.cell.seed
 
     @property
     def diverged(self) -> bool:
-        """Training ended without finite weights."""
+        """Whether training ended without finite weights."""
         return self.evidence.diverged is not None
 
     @property
     def version(self) -> str:
-        """The code that trained it."""
-        made = self.evidence.manifest or self.evidence.diverged
-        return made.version if made else ""
+        """The version of the code that trained it."""
+        record = self.evidence.manifest or self.evidence.diverged
+        return record.version if record else ""
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Median over the epochs; nan where there are none."""
+        """The median over the epochs; nan if there are none."""
         seconds = [row["seconds"] for row in self.evidence.training if row.get("seconds")]
         return statistics.median(s for s in seconds if s) if seconds else math.nan
 
     @property
     def flags(self) -> dict[str, str]:
-        """The checks that failed, with a sentence each."""
+        """The checks that failed, with one sentence per check."""
         report = self.evidence.checks
         return {f.check: f.sentence for f in report.findings if f.passed is False} if report else {}
 
     @property
     def digest(self) -> str:
-        """Hash of specification, weights and outcomes."""
+        """The hash of specification, weights and outcomes."""
         key, manifest = self.evidence.cell.key, self.evidence.manifest
         if manifest is None:
             return key
@@ -196,7 +197,7 @@ class CellResult:
 
 @dataclass(frozen=True, eq=False)
 class RowResult:
-    """A row of the board with its finished cells, one a seed, and what its network costs."""
+    """A row of the board with its finished cells, one per seed, and its network's complexity."""
 
     title: str
     costs: Complexity
@@ -204,20 +205,20 @@ class RowResult:
 
     @property
     def recipe(self) -> TrainingSpec | None:
-        """How its cells were trained; None for somebody's own network."""
+        """The recipe that its cells were trained with; None for a third-party network."""
         cell = self.cells[0].evidence.cell
         return cell.training if isinstance(cell, Cell) else None
 
 
 @dataclass(frozen=True, eq=False)
 class BoardResult:
-    """A finished board: everything that its table is made from.
+    """A finished board: everything that its table is computed from.
 
     Attributes:
         board: the specification.
-        dataset: the data set's name.
-        columns: what is judged, ``clean`` first.
-        rows: as the board orders them.
+        dataset: the name of the data set.
+        columns: name -> meaning of each column, ``clean`` first.
+        rows: the rows in the board's order.
     """
 
     board: Board

@@ -1,4 +1,4 @@
-"""A whole board: its cells one after the other."""
+"""Run a whole board, one cell after the other."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +13,9 @@ from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity
-from robench.runs.cell import RunContext, cell_title, run_cell, train_cell
+from robench.runs.cell import run_cell, train_cell
 from robench.runs.check_cell import check_rows
+from robench.runs.context import RunContext, cell_title
 from robench.runs.measure_cell import measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
@@ -30,18 +31,18 @@ def run_board(
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
 ) -> BoardResult:
-    """Train and attack what a board names; finished cells are taken from ``out/cells``.
+    """Train and attack the networks of a board; finished cells are taken from ``out/cells``.
 
     Args:
         board: the specification.
-        out: folder of the run store; a finished cell in it is not computed again.
-        data_dir: where the data set is, or is downloaded to.
-        device: where to work; the CPU by default.
-        reporter: told how the work goes.
+        out: the folder of the run store; a finished cell in it is not computed again.
+        data_dir: the folder where the data set is or is downloaded to.
+        device: the device to run on; the CPU by default.
+        reporter: called with the progress of the run.
 
     Raises:
-        UserError: where the board names what is not there, before any work is done; or the
-            data cannot be read or the results not written.
+        UserError: if the board names something unknown, before any work is done; or the data
+            cannot be read or the results cannot be written.
     """
     plan = resolve(board)
     ctx = _context(plan, out, data_dir, device, reporter)
@@ -49,13 +50,13 @@ def run_board(
     for row in plan.rows:
         cells = _cells(row, board, ctx.dataset)
         results = tuple(run_cell(cell, row.title, ctx) for cell in cells)
-        rows.append(RowResult(row.title, _costs(row, cells[0], ctx), results))
+        rows.append(RowResult(row.title, _complexity(row, cells[0], ctx), results))
     done = measure_rows(check_rows(board, tuple(rows), ctx), ctx)
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), done)
 
 
 def columns_of(attacks: Mapping[str, Attack]) -> dict[str, EvaluatedColumn]:
-    """Return what is evaluated: the clean images, then the attacks."""
+    """Return the columns to evaluate: the clean images, then the attacks."""
     attacked = {name: EvaluatedColumn.of(attack) for name, attack in attacks.items()}
     return {"clean": EvaluatedColumn(), **attacked}
 
@@ -108,7 +109,7 @@ def _cells(row: PlannedRow, board: Board, dataset: DataSet) -> list[Cell]:
     return row.cells(board.seeds, dataset.name, dataset.fingerprint)
 
 
-def _costs(row: PlannedRow, cell: Cell, ctx: RunContext) -> Complexity:
+def _complexity(row: PlannedRow, cell: Cell, ctx: RunContext) -> Complexity:
     with torch.random.fork_rng():
         model = Network.of(cell, ctx.dataset).build()
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
@@ -124,8 +125,8 @@ def check_sizes(plan: Plan, dataset: DataSet) -> None:
     """Build every network once and count the test images, before any work is done.
 
     Raises:
-        UserError: where a network does not fit the images or a defense the network, or there
-            are fewer test images than the board asks for.
+        UserError: if a network does not fit the images, a defense does not fit the network, or
+            there are fewer test images than the board asks for.
     """
     board = plan.board
     if board.evaluation.samples > len(dataset.test):

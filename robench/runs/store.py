@@ -1,6 +1,7 @@
-"""The run store: a folder a cell, named by the hash of its specification.
+"""The run store: one folder per cell, named by the hash of its specification.
 
-A file in it is whole or absent, so whatever was finished before an interruption is found again.
+A file in it is complete or absent, so everything that was finished before an interruption is
+found again.
 """
 
 from dataclasses import dataclass
@@ -26,12 +27,12 @@ class CellFolder:
 
     @property
     def log(self) -> Path:
-        """A row an epoch."""
+        """The log of the training, one row per epoch."""
         return self.path / "training.csv"
 
     @property
     def checkpoint(self) -> Path:
-        """The state after the last epoch, while training is under way."""
+        """The state after the last epoch, while training is in progress."""
         return self.path / "checkpoint.pt"
 
     @property
@@ -41,7 +42,7 @@ class CellFolder:
 
     @property
     def result(self) -> Path:
-        """Accuracies, for people."""
+        """The accuracies, for people to read."""
         return self.path / "result.json"
 
     @property
@@ -51,30 +52,30 @@ class CellFolder:
 
     @property
     def diverged(self) -> Path:
-        """Present where training ended without finite weights; says when."""
+        """The note that training ended without finite weights, with the epoch; absent otherwise."""
         return self.path / "diverged.json"
 
     @property
     def finished_training(self) -> bool:
-        """Training has ended, with weights or without."""
+        """Whether training has ended, with weights or without."""
         return (self.weights.exists() and self.manifest.exists()) or self.diverged.exists()
 
     def outcomes(self, key: str) -> Path:
-        """Where the outcomes with this key are."""
+        """Return the file of the outcomes with this key."""
         return self.path / "outcomes" / f"{key}.npz"
 
 
 @dataclass(frozen=True)
 class RunStore:
-    """All cells below one folder."""
+    """All cells in one folder."""
 
     root: Path
 
     def open(self, cell: Cell | ExternalCell) -> CellFolder:
-        """Return the folder of ``cell``, made where it is new.
+        """Return the folder of ``cell``, created if it is new.
 
         Raises:
-            UserError: where the folder cannot be written.
+            UserError: if the folder cannot be written.
         """
         folder = CellFolder(self.root / cell.key)
         if not folder.spec.exists():
@@ -82,10 +83,10 @@ class RunStore:
         return folder
 
     def lock(self, folder: CellFolder) -> FileLock:
-        """Return a lock on a cell, held against other robench processes.
+        """Return a lock on a cell that keeps other robench processes out.
 
         Raises:
-            UserError: where another process holds it.
+            UserError: if another process holds it.
         """
         lock = FileLock(folder.path / ".lock", timeout=0)
         try:

@@ -1,4 +1,4 @@
-"""What a cell trains on, and its training: all of its specification, nothing of the store."""
+"""Train a cell's network from its specification, independently of the store."""
 
 import torch
 from torch import nn
@@ -29,14 +29,14 @@ def fit_cell(
     files: TrainingFiles | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> tuple[nn.Module, list[Epoch]]:
-    """Train a cell's network from where ``files`` stand; the seed of torch stays what it was.
+    """Train a cell's network, resuming from ``files``; torch's random state is left unchanged.
 
     Returns:
         The network in eval mode, and the log.
 
     Raises:
-        TrainingDivergedError: where its loss is no longer finite.
-        UserError: where the data do not fit the specification, or files cannot be used.
+        TrainingDivergedError: if its loss is no longer finite.
+        UserError: if the data do not fit the specification, or files cannot be used.
     """
     data = training_data(cell, dataset)
     with torch.random.fork_rng():
@@ -55,10 +55,10 @@ def fit_cell(
 
 
 def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
-    """Return what a cell trains on, what it is validated on, and its augmentation.
+    """Return the images that a cell is trained and validated on, and their augmentation.
 
-    The validation part is split off first and never holds noisy labels; the subset is of the
-    rest. All of it depends on the seed of the cell.
+    The validation part is split off first and never has noisy labels; the subset is taken from
+    the rest. All of it depends on the seed of the cell.
     """
     spec = cell.data
     augmentation = Augmentation(
@@ -70,7 +70,10 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
     train, val = held_out(dataset, spec.validation, cell.seed)
     if isinstance(train, ImageStream):
         if spec.subset < 1 or spec.label_noise > 0:
-            raise UserError(f"{dataset.name} is streamed: it has neither subset nor label noise.")
+            raise UserError(
+                f"{dataset.name} is streamed, which supports neither data.subset nor "
+                f"data.label_noise; leave them out."
+            )
         return TrainingData(train, val, augmentation, cell.seed)
     train = subset(train, spec.subset, cell.seed)
     train = add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed)

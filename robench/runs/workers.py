@@ -1,10 +1,10 @@
-"""Several processes of one run, which ``torchrun`` starts: the first leads, the others help train.
+"""The processes of one run that ``torchrun`` starts: rank 0 leads, the others are its workers.
 
     torchrun --nproc-per-node 2 -m robench run quick
 
-All of them get the same command line. The first one does what a single process does; what it
-loads and trains it tells the others, and they do it with it (``robench.training.parallel``).
-Store, attacks and tables are its own.
+All of them get the same command line. Rank 0 does what a single process does; it broadcasts what
+it loads and trains, and the workers do the same along with it (``robench.training.parallel``).
+Only rank 0 handles store, attacks and tables.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from robench.training.resume import TrainingFiles
 
 @dataclass(frozen=True)
 class Load:
-    """The images of what follows: a data set's name, and the folder that it is in."""
+    """The command to load a data set, given its name and folder, for the trainings to come."""
 
     data: str
     data_dir: Path | None
@@ -33,56 +33,56 @@ class Load:
 
 @dataclass(frozen=True)
 class Train:
-    """A cell, and where the first process keeps its state: where the others can read it too."""
+    """The command to train a cell; all processes must be able to read rank 0's ``files``."""
 
     cell: Cell
     files: TrainingFiles
 
 
 def join(device: torch.device) -> bool:
-    """Connect this process with the others; return whether it leads.
+    """Connect this process with the others; return whether it is rank 0.
 
     Args:
         device: the type of device to train on.
     """
-    part = this_shard()
-    if part.count > 1:
+    shard = this_shard()
+    if shard.count > 1:
         launch(device, "float32")
-    return part.rank == 0
+    return shard.rank == 0
 
 
-def broadcast(order: Load | Train) -> None:
-    """Tell the other processes what to do; alone, do nothing."""
+def broadcast(command: Load | Train) -> None:
+    """Send a command to the workers, if there are any."""
     if _connected():
-        distributed.broadcast_object_list([order])
+        distributed.broadcast_object_list([command])
 
 
 def shutdown() -> None:
-    """Tell the other processes that there is nothing more to do."""
+    """Send the stop command to the workers, if there are any."""
     if _connected() and this_shard().rank == 0:
         distributed.broadcast_object_list([None])
         distributed.destroy_process_group()
 
 
 def worker_loop(device: torch.device) -> None:
-    """Do what the leading process says, until it lets this one go."""
+    """Run the commands that rank 0 broadcasts, until it sends the stop command."""
     dataset: DataSet | None = None
-    while (order := _next_order()) is not None:
+    while (command := _next_command()) is not None:
         try:
-            if isinstance(order, Load):
-                dataset = load_dataset(order.data, order.data_dir)
+            if isinstance(command, Load):
+                dataset = load_dataset(command.data, command.data_dir)
             else:
                 assert dataset is not None
-                fit_cell(order.cell, dataset, device, files=order.files)
+                fit_cell(command.cell, dataset, device, files=command.files)
         except (TrainingDivergedError, UserError):
-            continue  # the leader meets it too, and says so
+            continue  # rank 0 gets the same error and reports it
     distributed.destroy_process_group()
 
 
-def _next_order() -> Load | Train | None:
-    box: list[Load | Train | None] = [None]
-    distributed.broadcast_object_list(box)
-    return box[0]
+def _next_command() -> Load | Train | None:
+    received: list[Load | Train | None] = [None]
+    distributed.broadcast_object_list(received)
+    return received[0]
 
 
 def _connected() -> bool:

@@ -1,1 +1,1 @@
-"""Training: one loop, standard and free adversarial steps."""
+"""Training: one loop, with standard and free adversarial training methods."""

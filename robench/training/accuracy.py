@@ -1,4 +1,4 @@
-"""Clean accuracy, of one process or of several together."""
+"""Clean accuracy, computed by one process or by several together."""
 
 import math
 
@@ -12,12 +12,12 @@ from robench.training.parallel import total
 
 
 def accuracy(model: nn.Module, images: Images, device: torch.device) -> float:
-    """Return the clean accuracy in [0, 1] in eval mode and float32; nan for no images."""
+    """Return the clean accuracy in [0, 1], in eval mode and float32; nan if there are no images."""
     return _correct(model, images, device) / len(images) if len(images) else math.nan
 
 
 def shared_accuracy(fabric: Fabric, shard: Shard, model: nn.Module, images: Images) -> float:
-    """Return :func:`accuracy`, to which each process contributes its part of the images."""
+    """Return :func:`accuracy`, for which each process evaluates its shard of the images."""
     if shard.count == 1 or not len(images):
         return accuracy(model, images, fabric.device)
     mine = images.take(shard.of(torch.arange(len(images))))

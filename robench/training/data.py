@@ -1,4 +1,4 @@
-"""What a network is trained on, epoch by epoch; a seed fixes all of it."""
+"""Training data, epoch by epoch; the seed determines all of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from robench.system.processes import Shard
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Images, what is done to them, and the seed.
+    """Images, their augmentation, and the seed.
 
     Attributes:
         train: the images to train on.
-        val: the images of ``val_accuracy``; may be empty.
-        augmentation: what is done to each training batch.
-        seed: of the order and augmentation of the images, and of dropout.
+        val: the images for ``val_accuracy``; may be empty.
+        augmentation: the augmentation of each training batch.
+        seed: the seed of the order and augmentation of the images, and of dropout.
     """
 
     train: Images | ImageStream
@@ -29,13 +29,13 @@ class TrainingData:
     def minibatches(
         self, epoch: int, batch_size: int, device: torch.device, shard: Shard
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return the images and labels of an epoch's minibatches; torch is seeded for its dropout.
+        """Return the images and labels of an epoch's minibatches, and seed torch for its dropout.
 
         Args:
-            epoch: counted from 0.
+            epoch: the epoch, counted from 0.
             batch_size: images per minibatch, in all processes together.
-            device: where they are wanted.
-            shard: whose part of each.
+            device: the device of the minibatches.
+            shard: the part of each minibatch to return.
         """
         return self.train.batches(
             batch_size,
@@ -46,7 +46,7 @@ class TrainingData:
         )
 
     def two_images(self, device: torch.device) -> Tensor:
-        """Return two images as the network will see them, (2, C, H, W)."""
+        """Return two training images as the network will see them, (2, C, H, W)."""
         some = self.train.batches(
             2,
             generator=torch.Generator().manual_seed(0),

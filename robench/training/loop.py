@@ -25,7 +25,7 @@ from robench.training.resume import Epoch, TrainingFiles, load_state, save_state
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
 
-# Fabric announces the precision of every set-up; the log and the manifest record it.
+# Fabric announces the precision at every setup; the log and the manifest record it anyway.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
@@ -33,7 +33,7 @@ class TrainingDivergedError(Exception):
     """The loss is no longer finite."""
 
 
-# On CUDA, of convolution algorithms only those that give the same bits every time.
+# On CUDA, use only deterministic convolution algorithms.
 @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 def fit(
     model: nn.Module,
@@ -45,28 +45,28 @@ def fit(
     files: TrainingFiles | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> list[Epoch]:
-    """Train ``model`` in place and leave it in eval mode; resumes where ``files`` say it stood.
+    """Train ``model`` in place, from the checkpoint if there is one, and leave it in eval mode.
 
-    The state after an epoch and the seed fix everything that follows, so an interrupted
+    The state after an epoch and the seed determine everything that follows, so an interrupted
     training ends, after any number of resumes, with the same weights to the bit.
 
-    Where ``torchrun`` started several processes, each calls this and takes its shard of every
-    batch. Batch norms and gradients are those of the whole batch, so that the weights are, but for
-    rounding, what one process would have trained; the first process writes the files. Dropout
-    masks are alike in all processes, and differ from those of a single one.
+    If ``torchrun`` started several processes, each calls this and takes its shard of every
+    batch. Batch norms and gradients are those of the whole batch, so that the weights are, up to
+    rounding, those that one process would have trained; rank 0 writes the files. Dropout masks
+    are the same in all processes, and differ from those of a single process.
 
     Args:
         model: images in [0, 1] -> logits.
         defense: supplies the penalty and the hooks around each step.
         recipe: epochs, optimizer, schedule and the training method with its settings.
         data: images, augmentation and seed.
-        device: where to train.
+        device: the device to train on.
         files: log and checkpoint, written after each epoch; None keeps everything in memory.
         progress: called a few times per second.
 
     Raises:
-        TrainingDivergedError: when the loss of an epoch is not finite.
-        UserError: where the checkpoint cannot be read or the files not written, a batch has
+        TrainingDivergedError: if the loss of an epoch is not finite.
+        UserError: if the checkpoint cannot be read or the files cannot be written, a batch has
             fewer images than there are processes, or the training method does not do what it
             declares.
     """
@@ -82,10 +82,10 @@ def fit(
 
 
 class Trainer:
-    """One training of one model, from the epoch at which its files stand.
+    """The training of one model, from the last epoch that its files have.
 
-    The training proper is :meth:`train_minibatch` and :meth:`update`; everything else prepares
-    them or keeps account of them. The arguments are those of :func:`fit`.
+    The core of training is :meth:`train_minibatch` and :meth:`update`; everything else prepares
+    them or does their bookkeeping. The arguments are those of :func:`fit`.
     """
 
     def __init__(
@@ -105,15 +105,15 @@ class Trainer:
         self.batches = data.train.batch_count(recipe.batch_size)
         self.rows: list[Epoch] = []
         self.carried: Tensor | None = None  # of all processes, for the next minibatch
-        self.share = 1.0  # how many times the mean share of a process its part of a minibatch is
-        self.steps = self.forwards = 0  # made for a minibatch
+        self.share = 1.0  # this process's part of a minibatch over the mean part of a process
+        self.steps = self.forwards = 0  # counted per minibatch
         self.set_up()
         self.resume()
         self.network, self.stepper = fabric.setup(model, self.optimizer)
         self.meter = Meter(fabric.device)
 
     def run(self) -> list[Epoch]:
-        """Train the epochs that are left and return the log of all."""
+        """Train the remaining epochs and return the log of all epochs."""
         for epoch in range(len(self.rows), self.recipe.epochs):
             self.train_epoch(epoch)
             self.save()
@@ -121,7 +121,7 @@ class Trainer:
         return self.rows
 
     def set_up(self) -> None:
-        """Place the model; make its optimizer and schedule."""
+        """Move the model to its device; create its optimizer and schedule."""
         recipe, method, device = self.recipe, self.method, self.fabric.device
         self.model.to(device).to(memory_format=torch.channels_last)
         if recipe.precision == "bf16" and device.type == "cpu":
@@ -138,7 +138,7 @@ class Trainer:
         self.scheduler = schedule(self.optimizer, recipe, steps_per_epoch)
 
     def resume(self) -> None:
-        """Go back to the state of the last epoch that was saved, if there is one."""
+        """Restore the state of the last saved epoch, if there is one."""
         if not self.files or not self.fabric.broadcast(self.files.checkpoint.exists()):
             return
         state = load_state(self.files.checkpoint, self.fabric.device)
@@ -151,7 +151,7 @@ class Trainer:
             write_log(self.files, self.rows)
 
     def train_epoch(self, epoch: int) -> None:
-        """Train on every minibatch once and log it; ``epoch`` counts from 0."""
+        """Train on every minibatch once and log the epoch; ``epoch`` counts from 0."""
         self.model.train()
         self.meter.reset()
         start = reported = time.perf_counter()
@@ -172,7 +172,7 @@ class Trainer:
         self.progress(Progress("training", done, total, "batches", note))
 
     def train_minibatch(self, index: int, images: Tensor, labels: Tensor) -> None:
-        """Hand a minibatch to the training method, with what the one before left for it."""
+        """Pass a minibatch to the training method, with what the previous one carried over."""
         whole = whole_batch(len(self.data.train), self.recipe.batch_size, index)
         self.share = len(labels) * self.shard.count / whole
         self.steps = self.forwards = 0
@@ -184,11 +184,11 @@ class Trainer:
             carried=part_of(self.carried, whole, self.shard),
         )
         self.check_declared_work()
-        if whole == self.recipe.batch_size:  # what a short last one leaves would not be enough
+        if whole == self.recipe.batch_size:  # a short last one carries too little over
             self.carried = None if left is None else gather(self.fabric, left, self.shard)
 
     def update(self, images: Tensor, labels: Tensor, loss: TrainingLoss = F.cross_entropy) -> None:
-        """Take one optimizer step on images and labels, the defense's hooks included."""
+        """Take one optimizer step on images and labels, including the defense's hooks."""
         logits = self.network(images)
         value = loss(logits.float(), labels)
         penalty = self.defense.penalty(self.model)
@@ -210,10 +210,10 @@ class Trainer:
         return logits.float()
 
     def check_declared_work(self) -> None:
-        """Refuse a method that declares other work: schedule and defenses were told of that.
+        """Refuse a method whose declared work is wrong: schedule and defenses rely on it.
 
         Raises:
-            UserError: naming the method and both counts.
+            UserError: if the counts differ; the message names the method and both counts.
         """
         method = self.method
         made = (self.steps, self.forwards)
@@ -226,10 +226,10 @@ class Trainer:
             )
 
     def end_epoch(self, epoch: int, lr: float, seconds: float) -> None:
-        """Add up what all processes saw, validate, and add a row to the log.
+        """Add up the sums of all processes, validate, and add a row to the log.
 
         Raises:
-            TrainingDivergedError: where the loss is not finite.
+            TrainingDivergedError: if the loss is not finite.
         """
         self.meter.add_others(self.fabric)
         if not math.isfinite(self.meter.loss()):
@@ -249,7 +249,7 @@ class Trainer:
         )
 
     def save(self) -> None:
-        """Write the log and the state from which training can go on."""
+        """Write the log and the state from which training can resume."""
         if self.files and self.fabric.is_global_zero:
             save_state(
                 self.files, self.model, self.optimizer, self.scheduler, self.rows, self.carried

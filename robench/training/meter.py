@@ -1,4 +1,4 @@
-"""Loss and accuracy of an epoch, summed up while it goes on."""
+"""Running loss and accuracy of an epoch."""
 
 import torch
 from lightning_fabric import Fabric
@@ -8,26 +8,26 @@ from robench.training.parallel import total
 
 
 class Meter:
-    """Sums of loss and correct answers, kept on the device: no synchronisation in the step."""
+    """Sums of losses and correct predictions, kept on the device: no synchronization per step."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self.reset()
 
     def reset(self) -> None:
-        """Begin an epoch."""
+        """Start a new epoch."""
         self._loss = torch.zeros((), device=self._device, dtype=torch.float64)
         self._correct = torch.zeros((), device=self._device, dtype=torch.int64)
         self.seen = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: its mean loss, and its logits (B, classes)."""
+        """Add a batch, given its mean loss and its logits (B, classes)."""
         self._loss += loss.detach() * len(labels)
         self._correct += (logits.detach().argmax(1) == labels).sum()
         self.seen += len(labels)
 
     def add_others(self, fabric: Fabric) -> None:
-        """Add what the other processes saw."""
+        """Add the sums of the other processes."""
         if fabric.world_size == 1:
             return
         self._loss = total(fabric, self._loss)
@@ -35,9 +35,9 @@ class Meter:
         self.seen = int(total(fabric, torch.tensor(self.seen, device=self._device)))
 
     def loss(self) -> float:
-        """Return the mean loss of an image."""
+        """Return the mean loss per image."""
         return self._loss.item() / max(self.seen, 1)
 
     def accuracy(self) -> float:
-        """Return the share of right answers."""
+        """Return the fraction of correct predictions."""
         return self._correct.item() / max(self.seen, 1)

@@ -1,4 +1,4 @@
-"""Data parallel training: a part of every batch a process, as one training of the whole batch."""
+"""Data-parallel training: each process takes a shard of every batch, as in one joint training."""
 
 import warnings
 from datetime import timedelta
@@ -19,24 +19,24 @@ PRECISION: dict[str, Any] = {"float32": "32-true", "bf16": "bf16-mixed"}
 
 _OPTIONS = signature(DistributedDataParallel).parameters
 _COPY_BUFFERS = next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in _OPTIONS)
-"""The option that copies buffers before each forward; newer versions of torch warn of the old."""
+"""The option that copies buffers before each forward; newer torch warns of the older name."""
 
 _LONGEST_WAIT = timedelta(days=30)
-"""The other processes wait while the first one attacks what they trained together."""
+"""The other processes wait while rank 0 attacks the networks that they trained together."""
 
 
 def launch(device: torch.device, precision: str) -> Fabric:
-    """Return what places networks and takes their steps, connected to the other processes.
+    """Return a Fabric, which places networks and takes steps, connected to the other processes.
 
     Args:
-        device: where to train; of several processes, each takes its own of that type.
+        device: the device to train on; each of several processes takes its own of that type.
         precision: ``float32`` or ``bf16``.
     """
     count = this_shard().count
     if count == 1:
         devices = 1 if device.index is None else [device.index]
         return Fabric(accelerator=device.type, devices=devices, precision=PRECISION[precision])
-    # Buffers follow from weights and synchronised statistics: they are alike everywhere.
+    # Buffers depend on weights and synchronized statistics: they are the same everywhere.
     options: dict[str, Any] = {"timeout": _LONGEST_WAIT, _COPY_BUFFERS: False}
     strategy = DDPStrategy(**options)
     fabric = Fabric(
@@ -46,21 +46,21 @@ def launch(device: torch.device, precision: str) -> Fabric:
         num_nodes=count // processes_here(),
         precision=PRECISION[precision],
     )
-    # torch's remark on the speed of one-pixel kernels in channels_last; their gradients are copied.
+    # Only a note on speed: in channels_last, gradients of one-pixel kernels are copied.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     fabric.launch()
     return fabric
 
 
 def total(fabric: Fabric, value: Tensor) -> Tensor:
-    """Return the sum over all processes of a number that each has."""
+    """Return the sum over all processes of a value that each has."""
     summed = fabric.all_reduce(value, reduce_op="sum")
     assert isinstance(summed, Tensor)
     return summed
 
 
 def gather(fabric: Fabric, rows: Tensor, shard: Shard) -> Tensor:
-    """Return the rows of all processes, in their order; each has as many, or one more."""
+    """Return the rows of all processes in order of rank; their counts may differ by one."""
     if shard.count == 1:
         return rows
     sizes = torch.zeros(shard.count, dtype=torch.int64, device=rows.device)
@@ -73,18 +73,19 @@ def gather(fabric: Fabric, rows: Tensor, shard: Shard) -> Tensor:
 
 
 def part_of(carried: Tensor | None, whole: int, shard: Shard) -> Tensor | None:
-    """Return this process's part of what the last minibatch left; None where it left nothing.
+    """Return this process's part of what the last minibatch carried over; None if nothing.
 
     Args:
-        carried: a row per image of the last whole minibatch, of all processes.
-        whole: images of the minibatch in all processes; a short last one takes the first rows.
-        shard: which process this is.
+        carried: one row per image of the last whole minibatch, of all processes.
+        whole: the number of images of the minibatch in all processes; a short last one takes the
+            first rows.
+        shard: the rank of this process among all.
     """
     return None if carried is None else shard.of(carried[:whole])
 
 
 def whole_batch(images: int, batch_size: int, index: int) -> int:
-    """Return how many images a batch has in all processes together; ``index`` counts from 0."""
+    """Return the size of a batch in all processes together; ``index`` counts from 0."""
     return min(batch_size, images - index * batch_size)
 
 
@@ -92,7 +93,7 @@ def check_shards(images: int, batch_size: int, batches: int, shard: Shard) -> No
     """Refuse batches that leave a process without an image.
 
     Raises:
-        UserError: with the smallest batch.
+        UserError: if the smallest batch has fewer images than there are processes.
     """
     smallest = whole_batch(images, batch_size, batches - 1)
     if smallest < shard.count:

@@ -1,4 +1,4 @@
-"""The log of a training and the state from which it goes on."""
+"""The log of a training and the state from which it resumes."""
 
 import io
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ from robench.system.files import write_bytes, write_text
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of ``training.csv``. Accuracies are fractions; train_* are of what was trained on.
+    """A row of ``training.csv``. Accuracies are fractions; train_* are on the inputs trained on.
 
-    ``train_accuracy`` of free training is that on the perturbed replays; ``val_accuracy`` is
-    clean and nan where there is no validation part.
+    The ``train_accuracy`` of free training is the one on the perturbed replays; ``val_accuracy``
+    is clean, and nan if there is no validation part.
     """
 
     epoch: int
@@ -32,7 +32,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """Where a training leaves its log and its state after each epoch."""
+    """The files for the log and the state of a training, written after each epoch."""
 
     log: Path
     checkpoint: Path
@@ -46,10 +46,10 @@ def save_state(
     rows: list[Epoch],
     carried: Tensor | None,
 ) -> None:
-    """Write the log and all that the next epoch depends on.
+    """Write the log and everything that the next epoch depends on.
 
     Raises:
-        UserError: where they cannot be written.
+        UserError: if they cannot be written.
     """
     buffer = io.BytesIO()
     state = {
@@ -57,7 +57,7 @@ def save_state(
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
         "rows": [asdict(row) for row in rows],
-        "delta": carried,  # stored under the name of what the first method carried
+        "delta": carried,  # stored under the name that the first method to carry something gave it
     }
     torch.save(state, buffer)
     write_bytes(files.checkpoint, buffer.getvalue())
@@ -68,16 +68,16 @@ def write_log(files: TrainingFiles, rows: list[Epoch]) -> None:
     """Write ``training.csv``.
 
     Raises:
-        UserError: where it cannot be written.
+        UserError: if it cannot be written.
     """
     write_text(files.log, pd.DataFrame(rows).to_csv(index=False))
 
 
 def load_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """Return what :func:`save_state` wrote.
+    """Read the state that :func:`save_state` wrote.
 
     Raises:
-        UserError: where it cannot be read.
+        UserError: if it cannot be read.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, by optimizer step, from torch."""
+"""Learning-rate schedules of torch, stepped per optimizer step."""
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
@@ -7,15 +7,15 @@ from robench.board.specs import TrainingSpec
 
 
 def schedule(optimizer: Optimizer, recipe: TrainingSpec, steps_per_epoch: int) -> LRScheduler:
-    """Return the schedule of a recipe, stepped once an optimizer step.
+    """Return the schedule of a recipe, to be stepped once per optimizer step.
 
     ``step`` divides the rate by 10 at each of ``milestones`` (epochs); ``one-cycle`` rises to
-    ``lr`` over the first 30% of the steps and anneals to zero by a cosine.
+    ``lr`` over the first 30% of the steps and anneals to zero along a cosine.
 
     Args:
-        optimizer: its groups hold the recipe's ``lr``.
-        recipe: names the schedule.
-        steps_per_epoch: optimizer steps of one epoch; free replays are counted.
+        optimizer: the optimizer, whose groups have the recipe's ``lr``.
+        recipe: the recipe that names the schedule.
+        steps_per_epoch: optimizer steps per epoch, including those of free replays.
     """
     if recipe.schedule == "one-cycle":
         return OneCycleLR(

@@ -1,4 +1,4 @@
-"""Batch norms over the whole batch, where each process has a part of it."""
+"""Batch norms over the whole batch when each process has a part of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def synced_norms(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Let the batch norms of ``model`` use the statistics of all processes, inside.
+    """Make the batch norms of ``model`` use the statistics of all processes inside the context.
 
-    On CUDA by torch's ``SyncBatchNorm``, which has no other device, elsewhere by the same
-    arithmetic here. Layers keep their identity, parameters and buffers.
+    On CUDA this is torch's ``SyncBatchNorm``, which supports no other device; elsewhere it is the
+    same arithmetic, implemented here. Layers keep their identity, parameters and buffers.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     kinds = [type(norm) for norm in norms]
     for norm, kind in zip(norms, kinds, strict=True):
         if kind not in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-            continue  # one that synchronises already, or computes something else
+            continue  # it already synchronizes, or computes something else
         norm.process_group = None  # type: ignore[assignment]  # SyncBatchNorm's: all processes
         norm.__class__ = nn.SyncBatchNorm if device.type == "cuda" else _Synced
     try:
@@ -32,7 +32,7 @@ def synced_norms(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 class _Synced(_BatchNorm):
-    """A batch norm whose mean and variance are those of the batches of all processes."""
+    """A batch norm that uses the mean and variance of the batches of all processes."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         pass
@@ -45,10 +45,10 @@ class _Synced(_BatchNorm):
         shape = [1, -1, *[1] * (x.ndim - 2)]
         count = _total(torch.tensor(float(x.numel() // x.shape[1]), device=x.device))
         mean = _total(x.sum(axes)) / count
-        centred = x - mean.view(shape)
-        variance = _total(centred.square().sum(axes)) / count
+        centered = x - mean.view(shape)
+        variance = _total(centered.square().sum(axes)) / count
         self._average(mean.detach(), variance.detach() * count / (count - 1))
-        y = centred * (variance + self.eps).rsqrt().view(shape)
+        y = centered * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             y = y * self.weight.view(shape) + self.bias.view(shape)
         return y.to(input.dtype)
@@ -71,7 +71,7 @@ def _total(value: Tensor) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes. Each one's loss depends on it, so gradients are summed too."""
+    """The sum over all processes. The loss of each depends on it, so gradients are summed too."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:

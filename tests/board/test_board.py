@@ -1,4 +1,4 @@
-"""A board is read from TOML; what is wrong in it is named with its line and key."""
+"""A board is read from TOML; a mistake in it is reported with its line and key."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def read(tmp_path: Path, text: str) -> Board:
     return read_board(path)
 
 
-def test_a_board_has_a_row_for_each_defense_and_each_arm(tmp_path: Path) -> None:
+def test_a_board_has_a_row_for_each_defense_and_each_labeled_row(tmp_path: Path) -> None:
     board = read(tmp_path, GOOD)
     rows = resolve(board).rows
     assert [row.title for row in rows] == ["vanilla", "convnorm(bn=False)", "normal"]
@@ -52,14 +52,14 @@ def test_a_row_has_a_cell_for_each_seed(tmp_path: Path) -> None:
     assert len({cell.key for cell in cells}) == 2
 
 
-def test_an_arm_may_change_the_training_images_but_not_the_data_set(tmp_path: Path) -> None:
+def test_a_row_may_change_the_training_images_but_not_the_data_set(tmp_path: Path) -> None:
     noisy = GOOD.replace("training = {", "data = { label_noise = 0.4 }\ntraining = {")
     board = read(tmp_path, noisy)
     rows = resolve(board).rows
     first, *_, last = (row.cells([0], "mnist5k", "hash")[0].data for row in rows)
     assert (first.label_noise, last.label_noise) == (0.0, 0.4)
     assert last.name == "mnist5k"
-    with pytest.raises(UserError, match="'normal' name a set of their own"):
+    with pytest.raises(UserError, match="'normal' name another data set"):
         read(tmp_path, noisy.replace("label_noise = 0.4", "name = 'digits'"))
     with pytest.raises(UserError, match=r"data of 'normal': .*did you mean 'label_noise'"):
         read(tmp_path, noisy.replace("label_noise", "labelnoise"))
@@ -83,7 +83,7 @@ def test_the_ranking_column_is_pgd_20_or_else_the_last_attack(tmp_path: Path) ->
         ("title =", "titel =", r"line 2: unknown key 'titel'; did you mean 'title'"),
         ('title = "a board"', "", r"the key 'title' is missing"),
         ("[1, 2]", "[1, 2", r"is not TOML: .*line"),
-        ('baseline = "vanilla"', 'baseline = "vanila"', r"'vanila' is no row; .*'vanilla'"),
+        ('baseline = "vanilla"', 'baseline = "vanila"', r"'vanila' is not a row; .*'vanilla'"),
         ('"normal"', '"vanilla"', r"two rows of the board are named 'vanilla'"),
         ('{ method = "standard" }', '{ method = "std" }', r"recipe of 'normal': method = 'std'"),
         (
@@ -92,7 +92,7 @@ def test_the_ranking_column_is_pgd_20_or_else_the_last_attack(tmp_path: Path) ->
             r"recipe of 'normal': .*did you mean 'epochs'",
         ),
         ('label = "normal"', 'labl = "normal"', r"unknown key 'arms.0.labl'; .*'label'"),
-        ('["fgsm", "pgd-20"]', '["fgsm", "fgsm"]', r"two columns have one name"),
+        ('["fgsm", "pgd-20"]', '["fgsm", "fgsm"]', r"two columns have the same name"),
         ('["vanilla", "convnorm(bn=False)"]', '"vanilla"', r"line 3: defenses = 'vanilla'"),
     ],
 )
@@ -104,12 +104,12 @@ def test_a_mistake_is_named_with_line_and_key(
         read(tmp_path, GOOD.replace(old, new, 1))
 
 
-def test_a_missing_board_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_board_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read the board"):
         read_board(tmp_path / "none.toml")
 
 
-def test_a_board_that_is_not_text_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_board_that_is_not_text_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "board.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not UTF-8"):
         read_board(tmp_path / "board.toml")

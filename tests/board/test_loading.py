@@ -1,4 +1,4 @@
-"""A board that extends another holds what it changes."""
+"""A board that extends another lists only its changes."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_nothing_changed_is_the_other_board(tmp_path: Path) -> None:
     assert extended(tmp_path, "") == read_board(tmp_path / "whole" / "board.toml")
 
 
-def test_a_file_extends_one_beside_it(tmp_path: Path) -> None:
+def test_a_file_extends_one_next_to_it(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(PARENT)
     (tmp_path / "b.toml").write_text('extends = "a.toml"\nseeds = [7]\n')
     assert read_board(tmp_path / "b.toml").seeds == (7,)
@@ -84,14 +84,14 @@ def test_a_file_extends_one_beside_it(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ('extends = "hole"', r"line 1: extends = 'hole': there is no .*hole"),
-        ("extends = 3", r"line 1: extends is no text"),
-        ('extends = "part"', "in a circle: .*part.* extends .*part"),
-        ('extends = "paper-table0"', "no such board comes with robench; did you mean 'paper-table"),
+        ("extends = 3", r"line 1: extends must be a string"),
+        ('extends = "part"', "in a cycle: .*part.* extends .*part"),
+        ('extends = "paper-table0"', "no such board ships with robench; did you mean 'paper-table"),
         ('extends = "whole"\n[training]\nepoch = 2', r"line 3: unknown key 'training.epoch'"),
         ('extends = "whole"\n[training', "is not TOML"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_mistake_is_reported_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     write(tmp_path, "whole", PARENT)
     with pytest.raises(UserError, match=sentence):
         read_board(write(tmp_path, "part", text))
@@ -103,10 +103,10 @@ def test_a_shipped_board_is_extended_by_its_name(tmp_path: Path) -> None:
     assert board == shipped.model_copy(update={"seeds": (3,)})
 
 
-def test_a_board_of_a_circle_longer_than_one_is_named(tmp_path: Path) -> None:
+def test_a_cycle_of_two_boards_is_named(tmp_path: Path) -> None:
     one = write(tmp_path, "a", 'extends = "b"')
     write(tmp_path, "b", 'extends = "a"')
-    with pytest.raises(UserError, match=rf"in a circle: {one} extends .*b.board.toml extends"):
+    with pytest.raises(UserError, match=rf"in a cycle: {one} extends .*b.board.toml extends"):
         read_board(one)
 
 
@@ -129,10 +129,10 @@ def test_merging_changes_neither_side() -> None:
 @pytest.mark.parametrize(
     ("figures", "sentence"),
     [
-        ("vanila = { clean = [9.0] }", r"'vanila', no row; .*'vanilla'"),
-        ("vanilla = { cleam = [9.0] }", r"'cleam', no column; .*'clean'"),
-        ("vanilla = { fgsm_queries = [9.0] }", r"'fgsm_queries', no column"),
-        ("vanilla = { condition_ratio = [9.0] }", r"'condition_ratio', no column"),
+        ("vanila = { clean = [9.0] }", r"'vanila', which is not a row; .*'vanilla'"),
+        ("vanilla = { cleam = [9.0] }", r"'cleam', which is not a column; .*'clean'"),
+        ("vanilla = { fgsm_queries = [9.0] }", r"'fgsm_queries', which is not a column"),
+        ("vanilla = { condition_ratio = [9.0] }", r"'condition_ratio', which is not a column"),
         ("vanilla = { clean = [] }", "paper.figures.vanilla.clean"),
         ("vanilla = { clean = [1, 2, 3] }", "paper.figures.vanilla.clean"),
     ],

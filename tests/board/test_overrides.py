@@ -1,4 +1,4 @@
-"""Which board, which rows, which seeds: what the command line changes."""
+"""Command-line overrides: which board, which rows, which seeds, which values."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_a_board_is_found_by_name_folder_or_file(tiny_board: Path) -> None:
     assert find_board(str(other)) == ("other", other)
 
 
-def test_values_are_toml_and_bare_words_are_texts(tiny_board: Path) -> None:
+def test_values_are_toml_and_bare_words_are_strings(tiny_board: Path) -> None:
     changes = ["training.epochs=5", "training.eps=4/255", "data.name=mnist5k", "title=other"]
     _, board = open_board(str(tiny_board), changes=changes)
     assert board.training.epochs == 5
@@ -28,10 +28,10 @@ def test_values_are_toml_and_bare_words_are_texts(tiny_board: Path) -> None:
     assert board.title == "other"
 
 
-def test_rows_may_name_defenses_and_arms(tiny_board: Path) -> None:
+def test_rows_may_name_defenses_and_labels(tiny_board: Path) -> None:
     path = tiny_board / "board.toml"
-    arm = '[[arms]]\nlabel = "normal"\ndefense = "vanilla"\ntraining = { method = "standard" }\n'
-    path.write_text(path.read_text() + arm)
+    row = '[[arms]]\nlabel = "normal"\ndefense = "vanilla"\ntraining = { method = "standard" }\n'
+    path.write_text(path.read_text() + row)
     _, board = open_board(str(path), rows="normal,convnorm(bn=False, affine=False)")
     titles = [(row.title, row.recipe.method) for row in resolve(board).rows]
     assert titles == [("convnorm(bn=False, affine=False)", "free"), ("normal", "standard")]
@@ -60,13 +60,14 @@ def test_a_row_whose_label_has_a_comma_is_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "told"), [("0,0", "twice"), ("²", "no|not a seed"), ("4294967296", "less than")]
+    ("seeds", "sentence"),
+    [("0,0", "duplicate seed"), ("²", "not a seed"), ("4294967296", "less than")],
 )
-def test_seeds_are_whole_numbers_each_once(tiny_board: Path, seeds: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_seeds_are_whole_numbers_each_once(tiny_board: Path, seeds: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
         open_board(str(tiny_board), seeds=seeds)
 
 
-def test_a_name_longer_than_the_system_allows_is_no_board() -> None:
-    with pytest.raises(UserError, match="there is no board"):
+def test_a_name_longer_than_the_system_allows_is_not_a_board() -> None:
+    with pytest.raises(UserError, match="no board 'x"):
         open_board("x" * 5000)

@@ -42,7 +42,7 @@ def nothing_in(folder: Path) -> bool:
         (["--seeds", "1,two"], ["'two' is not a seed"]),
         (["--set", "evaluation.samples=100000"], ["100000 test images", "evaluation.samples"]),
         (["--device", "gpu"], ["device 'gpu' cannot be used"]),
-        (["--plugin", "none.py"], ["plugin 'none.py' is not a Python file"]),
+        (["--plugin", "none.py"], ["plugin 'none.py' is not an existing Python file"]),
         (["--set", "data.name=image_folder:nowhere"], ["nowhere"]),
         (["--set", "model.name=vgg16"], ["vgg16", "8x8"]),
     ],
@@ -56,7 +56,7 @@ def test_a_wrong_name_or_value(
 
 
 def test_a_board_that_is_not_there(robench: Command) -> None:
-    refused(robench("run", "quikc"), "there is no board 'quikc'", "'quick'")
+    refused(robench("run", "quikc"), "no board 'quikc' found", "'quick'")
 
 
 def test_a_board_with_a_wrong_key_names_line_and_key(robench: Command, tmp_path: Path) -> None:

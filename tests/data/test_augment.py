@@ -1,4 +1,4 @@
-"""Augmentation: each image gets a crop window and a flip of its own."""
+"""Augmentation: each image gets its own crop window and flip."""
 
 import torch
 from hypothesis import given, settings

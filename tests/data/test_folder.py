@@ -1,4 +1,4 @@
-"""Image folders: anybody's images, and what may be wrong with them."""
+"""Image folders: your own images, and what may be wrong with them."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from robench.errors import UserError
 
 def write(path: Path, value: int = 0, size: tuple[int, int] = (10, 8), mode: str = "RGB") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    colour = (value, 10, 200) if mode == "RGB" else value
-    Image.new(mode, size, colour).save(path)
+    color = (value, 10, 200) if mode == "RGB" else value
+    Image.new(mode, size, color).save(path)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_the_data_dir_may_name_it_too(folder: Path) -> None:
     )
 
 
-def test_val_does_for_test(folder: Path) -> None:
+def test_val_may_stand_in_for_test(folder: Path) -> None:
     (folder / "test").rename(folder / "val")
     assert len(load_dataset("image_folder", folder).test) == 4
 
@@ -68,7 +68,7 @@ def test_the_fingerprint_changes_with_a_pixel(folder: Path) -> None:
     assert load_dataset("image_folder", folder).fingerprint != before
 
 
-def test_grey_images_alone_have_one_channel(folder: Path) -> None:
+def test_grayscale_images_alone_have_one_channel(folder: Path) -> None:
     for path in folder.rglob("*.png"):
         write(path, value=7, mode="L")
     data: Any = load_dataset("image_folder", folder)
@@ -76,7 +76,7 @@ def test_grey_images_alone_have_one_channel(folder: Path) -> None:
     assert data.test.images.unique().tolist() == [7]
 
 
-def test_grey_training_images_become_rgb_where_test_images_are(folder: Path) -> None:
+def test_grayscale_training_images_become_rgb_if_test_images_are(folder: Path) -> None:
     for path in (folder / "train").rglob("*.png"):
         write(path, value=7, mode="L")
     data: Any = load_dataset("image_folder", folder)
@@ -95,7 +95,7 @@ def test_a_tilde_is_the_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert load_dataset(f"image_folder:~/{folder.name}").name == "my-images"
 
 
-def test_grey_images_become_rgb_and_other_files_are_passed_over(folder: Path) -> None:
+def test_grayscale_images_become_rgb_and_other_files_are_ignored(folder: Path) -> None:
     write(folder / "train" / "cat" / "0.png", value=5, mode="L")
     (folder / "train" / "cat" / "notes.txt").write_text("not an image")
     (folder / "train" / "cat" / ".hidden.png").write_text("not an image")
@@ -119,7 +119,7 @@ def refuse(folder: Path, sentence: str) -> None:
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    refuse(tmp_path / "none", r"no image folder .*none; name one with --data-dir")
+    refuse(tmp_path / "none", r"no image folder .*none found; name one with --data-dir")
 
 
 @pytest.mark.parametrize("name", ["image_folder", "image_folder:"])
@@ -131,7 +131,7 @@ def test_no_folder_named(name: str) -> None:
 def test_one_class(tmp_path: Path) -> None:
     write(tmp_path / "train" / "cat" / "0.png")
     write(tmp_path / "test" / "cat" / "0.png")
-    refuse(tmp_path, r"has only the class 'cat'; .*at least two")
+    refuse(tmp_path, r"has only the class 'cat'; .*at least two classes")
 
 
 def test_no_class(tmp_path: Path) -> None:
@@ -154,17 +154,17 @@ def test_no_test_part(folder: Path) -> None:
     refuse(folder, "no 'test' folder")
 
 
-def test_a_class_too_small_to_hold_a_fifth_back(tmp_path: Path) -> None:
+def test_a_class_too_small_to_hold_out_a_fifth(tmp_path: Path) -> None:
     for name, count in (("cat", 5), ("dog", 2)):
         for index in range(count):
             write(tmp_path / name / f"{index}.png")
-    refuse(tmp_path, r"class folder .*dog has too few images to hold a fifth back")
+    refuse(tmp_path, r"class folder .*dog has too few images to hold out a fifth")
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n broken"])
 def test_a_damaged_image_is_named(folder: Path, content: bytes) -> None:
     (folder / "train" / "dog" / "1.png").write_bytes(content)
-    refuse(folder, r"dog/1\.png is not a whole image .*; mend or remove it")
+    refuse(folder, r"dog/1\.png is not a complete image .*; fix or remove it")
 
 
 def test_a_truncated_image_is_named(folder: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_truncated_image_is_named(folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:-60])
-    refuse(folder, r"dog/1\.png is not a whole image")
+    refuse(folder, r"dog/1\.png is not a complete image")
 
 
 def test_an_image_that_claims_an_absurd_size_is_named(folder: Path) -> None:
@@ -180,13 +180,13 @@ def test_an_image_that_claims_an_absurd_size_is_named(folder: Path) -> None:
     size = 2 * (100_000).to_bytes(4, "little")
     path = folder / "train" / "dog" / "1.bmp"
     path.write_bytes(header + size + b"\x01\x00\x18\x00" + bytes(24))
-    refuse(folder, r"dog/1\.bmp is not a whole image .*exceeds limit")
+    refuse(folder, r"dog/1\.bmp is not a complete image .*exceeds limit")
 
 
-def test_sixteen_bits_a_channel_are_refused_because_they_would_be_clipped(folder: Path) -> None:
+def test_sixteen_bits_per_channel_are_refused_because_they_would_be_clipped(folder: Path) -> None:
     deep = np.full((8, 10), 40_000, dtype=np.uint16)
     Image.fromarray(deep).save(folder / "train" / "dog" / "1.png")
-    refuse(folder, r"dog/1\.png has more than 8 bits a channel")
+    refuse(folder, r"dog/1\.png has more than 8 bits per channel")
 
 
 def test_images_of_two_sizes_are_named(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""From a name, with or without options, to a data set."""
+"""Data sets are loaded by name, with or without options."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from robench.registry import datasets
 
 @pytest.fixture
 def shades() -> Iterator[str]:
-    """A data set with options of its own."""
+    """A data set with options."""
 
     @datasets.register("shades")
     def shades(data_dir: Path, split: int = 1, bright: float = 0.5, grey: bool = True) -> DataSet:
@@ -62,20 +62,20 @@ def test_options_are_part_of_the_name_in_one_spelling(shades: str) -> None:
         ("image_folder()", "say where the images are"),
     ],
 )
-def test_a_wrong_option_is_told_with_the_nearest(shades: str, name: str, sentence: str) -> None:
+def test_a_wrong_option_is_reported_with_the_nearest(shades: str, name: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         load_dataset(name)
 
 
 def test_what_can_be_loaded_is_known_without_loading_it(shades: str) -> None:
-    assert can_load("shades(split=10**9)") is False  # no literal
+    assert can_load("shades(split=10**9)") is False  # not a literal
     assert can_load("shades(split=1000000000)")
     assert can_load("digits")
     assert not can_load("shades(splt=2)")
     assert not can_load("a folder of mine")
 
 
-def test_a_registered_function_that_returns_no_data_set_is_named(
+def test_a_registered_function_that_does_not_return_a_data_set_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrong = Entry[Any]("mnist5k", lambda _: {}, "", "", "mine.py")
@@ -84,6 +84,6 @@ def test_a_registered_function_that_returns_no_data_set_is_named(
         load_dataset("mnist5k")
 
 
-def test_an_unknown_name_is_told_with_the_nearest() -> None:
+def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'cifar10' or 'cifar100'"):
         load_dataset("cifar-10")

@@ -12,7 +12,7 @@ from robench.errors import UserError
 
 
 def images(counts: list[int]) -> Images:
-    """Return so many images of each class; the pixel is the image's number."""
+    """Return ``counts[label]`` images per class; the pixel is the image's number."""
     labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
     pixels = torch.arange(len(labels)).to(torch.uint8).view(-1, 1, 1, 1)
     return Images(pixels, labels)
@@ -72,7 +72,7 @@ def test_noisy_labels_are_uniform_over_the_other_classes() -> None:
 
 
 @given(st.lists(st.integers(1, 20), min_size=2, max_size=5), st.data())
-def test_every_prefix_of_an_evaluation_sample_is_as_balanced_as_can_be(
+def test_every_prefix_of_an_evaluation_sample_is_as_balanced_as_possible(
     counts: list[int], data: st.DataObject
 ) -> None:
     count = data.draw(st.integers(1, sum(counts)))
@@ -94,10 +94,10 @@ def test_the_first_of_a_larger_sample_are_the_smaller_sample() -> None:
         (lambda i: split_validation(i, 1.0, 0), r"validation part of 1 is not in \[0, 1\)"),
         (lambda i: subset(i, 0, 0), r"subset of 0 .* is not in \(0, 1\]"),
         (lambda i: add_label_noise(i, -0.1, 2, 0), r"label noise of -0\.1 is not in \[0, 1\)"),
-        (lambda i: balanced_sample(i, 11), r"11 images are asked for where there are 10"),
+        (lambda i: balanced_sample(i, 11), r"11 images are requested but there are only 10"),
     ],
 )
-def test_values_out_of_range_are_told_in_a_sentence(
+def test_values_out_of_range_are_reported_in_one_sentence(
     call: Callable[[Images], object], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):

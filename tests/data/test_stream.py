@@ -1,4 +1,4 @@
-"""Images that are streamed from disk: what must not depend on workers, place or other files."""
+"""Images streamed from disk: what must not depend on workers, location or other files."""
 
 import multiprocessing
 import shutil
@@ -75,7 +75,7 @@ def test_a_pass_leaves_the_global_random_numbers_alone(root: Path, workers: int)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_grey_files_are_streamed_as_rgb(root: Path) -> None:
+def test_grayscale_files_are_streamed_as_rgb(root: Path) -> None:
     Image.new("L", (30, 20), 9).save(root / "0" / "0.png")
     images, _ = next(stream_of(root).batches(2))
     assert images.shape == (2, 3, SIZE, SIZE)
@@ -88,20 +88,20 @@ def test_a_damaged_file_is_named_in_one_sentence(root: Path, workers: int) -> No
     with pytest.raises(UserError) as refusal:
         list(stream_of(root, workers).batches(4))
     message = str(refusal.value)
-    assert message.startswith(f"{root / '1' / '2.png'} is not a whole image")
+    assert message.startswith(f"{root / '1' / '2.png'} is not a complete image")
     assert "\n" not in message
 
 
 def test_workers_are_gone_as_soon_as_a_file_is_refused(root: Path) -> None:
     (root / "1" / "2.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match="not a whole image"):
+    with pytest.raises(UserError, match="not a complete image"):
         list(stream_of(root, workers=2).batches(4))
     assert multiprocessing.active_children() == []
 
 
 def test_a_damaged_file_of_a_sample_is_named(root: Path) -> None:
     (root / "1" / "2.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"2\.png is not a whole image"):
+    with pytest.raises(UserError, match=r"2\.png is not a complete image"):
         stream_of(root).to_images(12, seed=0)
 
 
@@ -125,5 +125,5 @@ def test_samples_are_balanced_and_the_first_of_a_larger_one_are_the_smaller(root
 
 
 def test_more_samples_than_images_are_refused(root: Path) -> None:
-    with pytest.raises(UserError, match="13 images are asked for where there are 12"):
+    with pytest.raises(UserError, match="13 images are requested but there are only 12"):
         stream_of(root).to_images(13, seed=0)

@@ -84,21 +84,23 @@ def test_a_failed_download_says_which_files_to_put_where(
         raise OSError("no network")
 
     monkeypatch.setattr(torchvision.datasets, attribute, offline)
-    with pytest.raises(UserError, match=rf"{name} is not whole .* \(no network\); put {files}"):
+    with pytest.raises(
+        UserError, match=rf"{name} is missing or incomplete .* \(no network\); put {files}"
+    ):
         load_dataset(name, tmp_path)
 
 
 @pytest.mark.parametrize(
     "error", [RuntimeError, IncompleteRead, tarfile.ReadError, pickle.UnpicklingError, zlib.error]
 )
-def test_a_cut_connection_or_damaged_archive_is_the_users_to_mend(
+def test_a_cut_connection_or_damaged_archive_is_the_users_to_fix(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Callable[[Any], Exception]
 ) -> None:
     def damaged(*_: object, **__: object) -> None:
         raise error(b"12 bytes")
 
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", damaged)
-    with pytest.raises(UserError, match="cifar10 is not whole"):
+    with pytest.raises(UserError, match="cifar10 is missing or incomplete"):
         load_dataset("cifar10", tmp_path)
 
 
@@ -107,7 +109,7 @@ def test_a_real_archive_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"not the archive")
     with (
         unittest.mock.patch("torchvision.datasets.utils._urlretrieve", side_effect=OSError("down")),
-        pytest.raises(UserError, match=r"svhn is not whole .*down"),
+        pytest.raises(UserError, match=r"svhn is missing or incomplete .*down"),
     ):
         load_dataset("svhn", tmp_path)
 

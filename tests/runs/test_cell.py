@@ -1,4 +1,4 @@
-"""A cell: what it trains on, what its outcomes are named after, what is done again."""
+"""A cell: its training data, the names of its outcomes, what is computed again."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,10 @@ import torch
 
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import Images, load_dataset
-from robench.runs.cell import RunContext, evaluation_images, outcome_key, run_cell
+from robench.runs.attack_cell import evaluation_images
+from robench.runs.cell import run_cell
+from robench.runs.context import RunContext
+from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
 from robench.runs.store import RunStore
 from robench.runs.train_cell import training_data
@@ -68,7 +71,7 @@ def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() ->
     assert (changed.crop_padding, changed.flip) == (3, True)
 
 
-def test_every_cell_is_judged_on_the_same_images() -> None:
+def test_every_cell_is_evaluated_on_the_same_images() -> None:
     assert torch.equal(
         evaluation_images(DATASET, 20).images, evaluation_images(DATASET, 50).images[:20]
     )
@@ -92,8 +95,8 @@ def test_outcomes_are_named_after_all_that_they_depend_on(tmp_path: Path) -> Non
     assert key("fgsm(eps=0.1)").split("-")[-1] == same
 
 
-class Telling(NullReporter):
-    """Remembers the states that it is told."""
+class Recording(NullReporter):
+    """A reporter that remembers the states it is called with."""
 
     def __init__(self) -> None:
         self.states: list[str] = []
@@ -103,7 +106,7 @@ class Telling(NullReporter):
 
 
 def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
-    first, second, third = Telling(), Telling(), Telling()
+    first, second, third = Recording(), Recording(), Recording()
     before = run_cell(cell(), "a", ctx(tmp_path, first))
     after = run_cell(cell(), "a", ctx(tmp_path, second))
     run_cell(cell(), "a", ctx(tmp_path, third, attacks=("fgsm", "noise")))
@@ -113,7 +116,7 @@ def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
     assert before.digest == after.digest
 
 
-def test_the_manifest_says_what_the_figures_stand_on(tmp_path: Path) -> None:
+def test_the_manifest_says_what_the_figures_are_computed_from(tmp_path: Path) -> None:
     evidence = run_cell(cell(), "a", ctx(tmp_path)).evidence
     manifest = evidence.manifest
     assert evidence.cell == cell()
@@ -132,7 +135,7 @@ def test_the_manifest_of_a_board_leaves_out_the_outcomes_of_others(tmp_path: Pat
     assert set(manifest.outcomes) == {outcome_key("clean", other), outcome_key("noise", other)}
 
 
-def test_more_images_of_an_attack_with_a_count_of_its_own_are_attacked(tmp_path: Path) -> None:
+def test_more_images_of_an_attack_with_its_own_count_are_attacked(tmp_path: Path) -> None:
     named = ("fgsm(samples=20)",)
     few = run_cell(cell(), "a", ctx(tmp_path, attacks=named, samples=10))
     more = run_cell(cell(), "a", ctx(tmp_path, attacks=named, samples=30))
@@ -140,8 +143,8 @@ def test_more_images_of_an_attack_with_a_count_of_its_own_are_attacked(tmp_path:
     assert len(more.outcomes[named[0]]) == 20
 
 
-def test_outcomes_whose_file_was_removed_are_made_again(tmp_path: Path) -> None:
-    where = ctx(tmp_path)
-    before = run_cell(cell(), "a", where)
-    where.store.open(cell()).outcomes(outcome_key("fgsm", where)).unlink()
-    assert run_cell(cell(), "a", where).digest == before.digest
+def test_outcomes_whose_file_was_removed_are_recomputed(tmp_path: Path) -> None:
+    context = ctx(tmp_path)
+    before = run_cell(cell(), "a", context)
+    context.store.open(cell()).outcomes(outcome_key("fgsm", context)).unlink()
+    assert run_cell(cell(), "a", context).digest == before.digest

@@ -1,4 +1,4 @@
-"""The checks of a cell: made once, found again, and made anew where a plugin adds one."""
+"""The checks of a cell: run once, found again, and run anew if a plugin adds one."""
 
 import hashlib
 import json
@@ -18,8 +18,9 @@ from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, Train
 from robench.data import load_dataset
 from robench.plugins import load_plugin
 from robench.registry import checks
-from robench.runs.cell import RunContext, run_cell
+from robench.runs.cell import run_cell
 from robench.runs.check_cell import _identity, search_of, with_checks
+from robench.runs.context import RunContext
 from robench.runs.progress import NullReporter
 from robench.runs.records import CellResult
 from robench.runs.store import RunStore
@@ -43,7 +44,7 @@ class Anything(Check):
 
 
 @pytest.fixture(autouse=True)
-def _forget_what_tests_register() -> Iterator[None]:
+def _undo_registrations() -> Iterator[None]:
     checks.discover()
     before, plugins = dict(checks._entries), set(module.plugin_files)
     yield
@@ -85,7 +86,7 @@ def names(cell: CellResult) -> list[str]:
     return [finding.check for finding in cell.evidence.checks.findings]
 
 
-def test_a_report_is_made_once_and_a_check_of_a_plugin_asks_for_another(tmp_path: Path) -> None:
+def test_a_report_is_computed_once_and_anew_with_a_check_of_a_plugin(tmp_path: Path) -> None:
     ctx = context(tmp_path)
     cell = trained(ctx)
     first = with_checks("batchnorm", cell, None, ctx)
@@ -93,7 +94,7 @@ def test_a_report_is_made_once_and_a_check_of_a_plugin_asks_for_another(tmp_path
     assert len(stored) == 1
 
     def never(images: torch.Tensor) -> torch.Tensor:
-        raise AssertionError("a stored report is not made again")
+        raise AssertionError("a stored report is not recomputed")
 
     broken = nn.Module()
     broken.forward = never  # type: ignore[method-assign]
@@ -113,7 +114,7 @@ def test_a_report_is_made_once_and_a_check_of_a_plugin_asks_for_another(tmp_path
 
 def test_stored_reports_keep_their_names(tmp_path: Path) -> None:
     ctx = context(tmp_path, without=("pools", "folding"), binarization=True)
-    made: Any = SimpleNamespace(digest="d")
+    result: Any = SimpleNamespace(digest="d")
     source: Any = SimpleNamespace(
         evidence=SimpleNamespace(manifest=SimpleNamespace(weights_hash="w"))
     )
@@ -128,7 +129,7 @@ def test_stored_reports_keep_their_names(tmp_path: Path) -> None:
             "without": ["folding", "pools"],
         }
     )
-    identity = _identity(made, source, (ThreatModel("linf", 0.1), 0.025), ctx)
+    identity = _identity(result, source, (ThreatModel("linf", 0.1), 0.025), ctx)
     assert identity == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -148,7 +149,7 @@ def test_the_checks_search_what_the_ranking_attack_does(
     assert search_of(evaluation.ranking_column, build_attacks(evaluation)) == search
 
 
-def test_no_checks_are_made_where_the_board_leaves_them_out(tmp_path: Path) -> None:
+def test_no_checks_are_run_if_the_board_leaves_them_out(tmp_path: Path) -> None:
     ctx = context(tmp_path, checks=False)
     cell = trained(ctx)
     assert with_checks("batchnorm", cell, None, ctx) == cell

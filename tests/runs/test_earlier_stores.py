@@ -1,7 +1,7 @@
 """A store made by an earlier commit is read: nothing in it is computed again.
 
-``store_of_16505f1`` holds two cells and the leaderboard that commit 16505f1 made of them, before
-modules moved into rooms: identities must not depend on where code lies.
+``store_of_16505f1`` has two cells and the leaderboard that commit 16505f1 computed from them,
+before modules moved: identities must not depend on where code is.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from robench.leaderboard.columns import kind_of
 from robench.leaderboard.published import Leaderboard
 
 EARLIER = Path(__file__).parent / "store_of_16505f1"
-COUNTED_ANEW = ("parameters", "multiply_adds", "training_memory_mib")
-"""Columns that a run counts each time, by counters of torch."""
+MEASURED_AGAIN = ("parameters", "multiply_adds", "training_memory_mib")
+"""Columns that every run measures again, with counters of torch."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_the_leaderboard_is_the_one_that_was_published(robench: Command, store: 
     assert list(now.columns) == list(earlier.columns)
     # Seconds are from the store, too: they are not measured again.
     assert "train_seconds_per_epoch" in [c for c in now.columns if kind_of(c) == "timing"]
-    kept = [column for column in now.columns if column not in COUNTED_ANEW]
+    kept = [column for column in now.columns if column not in MEASURED_AGAIN]
     pd.testing.assert_frame_equal(now[kept], earlier[kept])
 
 

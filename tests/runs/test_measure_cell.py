@@ -1,4 +1,4 @@
-"""Spectra of a board's networks: computed once, published, made again from the evidence."""
+"""Spectra of a board's networks: computed once, published, recomputed from the provenance."""
 
 import json
 import shutil
@@ -64,9 +64,9 @@ def test_they_are_not_computed_twice(measured: Path, robench: Command) -> None:
 
 def test_a_changed_figure_is_found(measured: Path, robench: Command) -> None:
     path = next(iter(sorted((measured / "manifests").glob("convnorm*"))))
-    told = json.loads(path.read_text())
-    told["spectra"][0]["condition"] = 1.0
-    path.write_text(json.dumps(told))
+    manifest = json.loads(path.read_text())
+    manifest["spectra"][0]["condition"] = 1.0
+    path.write_text(json.dumps(manifest))
     done = robench("verify", measured, "--rows", "0")
     assert done.code == 1
     assert "spectra.csv, row" in done.out

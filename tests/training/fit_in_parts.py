@@ -1,4 +1,4 @@
-"""Trains small networks, alone or as one of several processes; for ``test_parallel.py``."""
+"""Train small networks, alone or as one of several processes, for ``test_parallel.py``."""
 
 import sys
 from pathlib import Path

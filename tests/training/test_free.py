@@ -80,7 +80,7 @@ def test_a_short_last_minibatch_takes_as_much_of_it_as_it_needs() -> None:
     assert torch.equal(starting_delta(nothing, images), torch.zeros_like(images))
 
 
-def test_a_process_takes_its_part_of_what_the_whole_minibatch_left() -> None:
+def test_a_process_takes_its_part_of_what_the_whole_minibatch_carried_over() -> None:
     images, carried = batch(0, count=1)[0], torch.rand(4, 1, 3, 3)
     assert torch.equal(starting_delta(part_of(carried, 3, Shard(1, 2)), images), carried[2:3])
 

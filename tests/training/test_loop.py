@@ -80,7 +80,7 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("method", ["free", "standard"])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_it_learns_what_can_be_learnt(method: str, precision: str) -> None:
+def test_it_learns_what_can_be_learned(method: str, precision: str) -> None:
     model, rows = run(spec(method=method, precision=precision, epochs=4))
     assert accuracy(model, stripes(50, seed=2), CPU) > 0.95
     assert len(rows) == 4
@@ -126,7 +126,7 @@ def test_killed_at_any_point_and_resumed_gives_the_same_weights_to_the_bit(
     assert list(pd.read_csv(files.log)["epoch"]) == [1, 2, 3]
 
 
-def test_the_log_has_a_row_an_epoch_with_the_schedule_s_rate(tmp_path: Path) -> None:
+def test_the_log_has_a_row_per_epoch_with_the_schedule_s_rate(tmp_path: Path) -> None:
     files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
     run(spec(), files=files)
     log = pd.read_csv(files.log)
@@ -144,7 +144,7 @@ def test_progress_reaches_the_last_batch_of_each_epoch() -> None:
     assert {(p.task, p.total, p.unit) for p in reported} == {("training", 15, "batches")}
 
 
-def test_the_defense_is_told_of_every_replay_and_its_hooks_are_called() -> None:
+def test_the_defense_is_called_with_all_replays_and_its_hooks_are_called() -> None:
     calls: dict[str, int] = {"total": 0, "steps": 0}
 
     @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def test_divergence_is_reported_not_hidden() -> None:
         run(spec(lr=1e30))
 
 
-def test_a_damaged_checkpoint_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported_in_one_sentence(tmp_path: Path) -> None:
     files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
     run(spec(epochs=1), files=files)
     files.checkpoint.write_bytes(files.checkpoint.read_bytes()[:500])

@@ -1,4 +1,4 @@
-"""Training methods: entries that a recipe names, a user's own among them."""
+"""Training methods: entries that a recipe names, including a user's own."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class FgsmTraining(TrainingMethod):
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take back, after a test, what it registered."""
+    """Undo the registrations of a test."""
     training_methods.discover()
     monkeypatch.setattr(training_methods, "_entries", dict(training_methods._entries))
 
@@ -96,7 +96,7 @@ def test_a_plugin_s_method_trains_through_the_command_line(
 
     plugin.write_text(PLUGIN.replace("self.eps *", "2 * self.eps *"))
     changed = robench("train", "batchnorm", *options, "--set", "training.method=fgsm_at")
-    assert changed.out != done.out, "results of a method are kept apart by its code"
+    assert changed.out != done.out, "each version of a method's code has its own results"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_plugin_s_method_trains_through_the_command_line(
         ("free(", ["training.method", "name(option=value, ...)"]),
     ],
 )
-def test_a_wrong_method_is_refused_in_a_sentence(
+def test_a_wrong_method_is_refused_in_one_sentence(
     robench: Command, tiny_board: Path, method: str, parts: list[str]
 ) -> None:
     done = robench("run", tiny_board, "--set", f"training.method={method}")
@@ -127,7 +127,7 @@ def test_a_method_takes_from_the_recipe_the_options_that_it_leaves_out() -> None
     assert recipe.build_method().steps_per_minibatch == 1
 
 
-def test_what_was_published_may_name_a_method_that_is_not_loaded() -> None:
+def test_a_published_recipe_may_name_a_method_that_is_not_loaded() -> None:
     values = {"method": "somebodys(beta=6)"}
     assert TrainingSpec.model_validate(values, context=PUBLISHED).method == "somebodys(beta=6)"
     with pytest.raises(ValidationError, match="no training method is named 'somebodys'"):
@@ -164,7 +164,7 @@ def test_a_method_may_bring_its_own_loss(registered: None) -> None:
 
 @dataclass(frozen=True)
 class Counting(TrainingMethod):
-    """Carry how many minibatches there were and see that much of each image."""
+    """Carry the number of minibatches and scale each image by it."""
 
     def train_minibatch(
         self, images: Tensor, labels: Tensor, update: Update, *,
@@ -176,7 +176,7 @@ class Counting(TrainingMethod):
         return count + 1
 
 
-def test_what_a_minibatch_leaves_is_there_after_a_resume(registered: None, tmp_path: Path) -> None:
+def test_what_a_minibatch_carries_over_survives_a_resume(registered: None, tmp_path: Path) -> None:
     training_methods.register("counting")(Counting)
     files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
     whole, _ = train("counting", epochs=3)
@@ -187,7 +187,7 @@ def test_what_a_minibatch_leaves_is_there_after_a_resume(registered: None, tmp_p
 
 @dataclass(frozen=True)
 class Undeclared(TrainingMethod):
-    """Take more steps, or make more forwards, than are declared."""
+    """Take more steps, or make more forwards, than declared."""
 
     steps: int = 2
 

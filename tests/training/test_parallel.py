@@ -1,4 +1,4 @@
-"""Two processes train what one process trains, but for rounding."""
+"""Two processes train the same network as one process, up to rounding."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).parent / "fit_in_parts.py"
 
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What two processes made of every case."""
+    """The results of every case, trained by two processes."""
     out = tmp_path_factory.mktemp("parts")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", str(SCRIPT), str(out)]
@@ -59,7 +59,7 @@ def test_the_network_is_left_with_its_own_batch_norms(of_two: dict[str, Any]) ->
     assert of_two["batchnorm"]["kinds"] == train("batchnorm")["kinds"]
 
 
-def test_an_interrupted_training_of_two_goes_on_to_the_same_weights(
+def test_an_interrupted_training_of_two_resumes_to_the_same_weights(
     of_two: dict[str, Any],
 ) -> None:
     for name, tensor in of_two["carried"]["state"].items():
@@ -73,7 +73,7 @@ def test_parts_follow_one_another_and_make_up_the_batch() -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_a_batch_with_an_image_too_few_is_refused() -> None:
+def test_a_batch_with_one_image_too_few_is_refused() -> None:
     assert [whole_batch(20, 8, i) for i in range(3)] == [8, 8, 4]
     check_shards(20, 8, 3, Shard(0, 4))
     with pytest.raises(UserError, match=r"4 image\(s\) for 5 processes"):

@@ -11,7 +11,7 @@ from robench.data import load_dataset
 from robench.errors import UserError
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
-from robench.runs.cell import RunContext
+from robench.runs.context import RunContext
 from robench.runs.external_row import check_library_options, external_row, load_own
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult

@@ -17,11 +17,11 @@ class FreeAdversarialTraining(TrainingMethod):
     """Replay each minibatch; one backward pass serves the weights and the perturbation.
 
     Attributes:
-        replays: how often each minibatch is shown, the paper's "m".
+        replays: number of replays of each minibatch, the paper's "m".
         eps: radius of the Linf ball, for images in [0, 1].
         step_size: step of the perturbation, in the same units.
-        carry_delta: start each minibatch from the perturbation that the last one left (the
-            paper's warm start), not from zeros.
+        carry_delta: start each minibatch from the perturbation of the last one (the paper's warm
+            start), not from zeros.
 
     Raises:
         ValueError: for an option out of range.
@@ -40,7 +40,7 @@ class FreeAdversarialTraining(TrainingMethod):
 
     @property
     def steps_per_minibatch(self) -> int:
-        """Each replay takes an optimizer step."""
+        """One optimizer step per replay."""
         return self.replays
 
     def train_minibatch(
@@ -52,7 +52,7 @@ class FreeAdversarialTraining(TrainingMethod):
         logits: LogitsModel,
         carried: Tensor | None,
     ) -> Tensor | None:
-        """Replay the minibatch; the perturbation is left to the next one if it is to be carried."""
+        """Replay the minibatch; return the perturbation for the next one if it is to be carried."""
         delta = free_replays(
             update,
             images,
@@ -78,17 +78,17 @@ def free_replays(
     """Replay a minibatch: each backward pass serves the weights and the perturbation.
 
     Algorithm 1 of the paper; the network sees ``clamp(images + delta, 0, 1)``, and the gradient
-    is taken at what it sees, so that a pixel clamped at 0 or 1 can still come back.
+    is taken at what it sees, so that a pixel clamped at 0 or 1 can still move back.
 
     Args:
-        update: leaves the gradient of the loss in the images it is given.
+        update: called with images and labels; leaves the gradient of the loss in ``images.grad``.
         images: (B, C, H, W) in [0, 1].
         labels: (B,).
-        delta: (B, C, H, W) in [-eps, eps], where the perturbation starts: zeros, or what the
-            last minibatch left (the paper's warm start).
-        replays: how often the minibatch is shown, "m".
+        delta: (B, C, H, W) in [-eps, eps], the initial perturbation: zeros, or that of the last
+            minibatch (the paper's warm start).
+        replays: number of replays of the minibatch, "m".
         eps: radius of the Linf ball, in units of images in [0, 1].
-        step_size: step of the perturbation, same units.
+        step_size: step of the perturbation, in the same units.
 
     Returns:
         The perturbation after the last replay, (B, C, H, W) in [-eps, eps].
@@ -102,5 +102,5 @@ def free_replays(
 
 
 def starting_delta(carried: Tensor | None, images: Tensor) -> Tensor:
-    """Return what the last minibatch left for these images, or zeros where it left nothing."""
+    """Return the perturbation that the last minibatch carried over, or zeros without one."""
     return torch.zeros_like(images) if carried is None else carried

@@ -11,7 +11,7 @@ from robench.registry import register_training_method
 @register_training_method("standard")
 @dataclass(frozen=True)
 class StandardTraining(TrainingMethod):
-    """One step on each minibatch as it is."""
+    """One optimizer step per clean minibatch."""
 
     def train_minibatch(
         self,

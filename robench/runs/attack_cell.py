@@ -1,0 +1,72 @@
+"""Attack a cell's network on the test images and store the outcomes in its folder."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from robench.base import Attack
+from robench.data import DataSet, Images, ImageStream, balanced_sample
+from robench.evaluation import Outcomes, evaluate, group_by_search
+from robench.runs.context import RunContext
+from robench.runs.identity import outcome_key
+from robench.runs.store import CellFolder
+from robench.system.files import read_json, write_json
+from robench.system.provenance import code_version, file_hash, peak_memory_mib
+
+
+def evaluation_images(dataset: DataSet, samples: int) -> Images:
+    """Return the class-balanced test images that every cell is evaluated on."""
+    if isinstance(dataset.test, ImageStream):
+        return dataset.test.to_images(samples, 0)
+    return balanced_sample(dataset.test, samples)
+
+
+def attack_network(
+    model: nn.Module, seed: int, folder: CellFolder, ctx: RunContext, missing: Sequence[str]
+) -> None:
+    """Attack a network, and store the outcomes and their provenance in its folder.
+
+    Args:
+        model: images in [0, 1] -> logits.
+        seed: the seed of the attacks.
+        folder: the folder of the cell, with a manifest.
+        ctx: the context of the run.
+        missing: the columns to compute.
+    """
+    model.to(ctx.device).to(memory_format=torch.channels_last)
+    sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
+    manifest = read_json(folder.manifest)
+    for group in _groups(missing, ctx.attacks):
+        start = time.perf_counter()
+        evaluation = evaluate(
+            model,
+            sample.images,
+            sample.labels,
+            {name: ctx.attacks[name] for name in group if name != "clean"},
+            options=ctx.evaluation_options(seed),
+        )
+        seconds = time.perf_counter() - start
+        for name in group:
+            if name == "clean":
+                outcomes = Outcomes.without_attack(evaluation.clean)
+            else:
+                outcomes = evaluation.attacks[name]
+            path = folder.outcomes(outcome_key(name, ctx))
+            outcomes.save(path)
+            manifest.setdefault("outcomes", {})[path.stem] = {
+                "outcomes_hash": file_hash(path),
+                "seconds_of_group": seconds,
+                "gradients": evaluation.gradients,
+                "version": code_version(),
+            }
+        manifest["peak_memory_mib"] = max(manifest["peak_memory_mib"], peak_memory_mib(ctx.device))
+        write_json(folder.manifest, manifest)
+
+
+def _groups(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
+    """Group the columns that share one search; each group is stored when it is done."""
+    clean = [[name] for name in names if name == "clean"]
+    groups = group_by_search({name: attacks[name] for name in names if name != "clean"})
+    return [*clean, *(list(group) for group in groups)]
