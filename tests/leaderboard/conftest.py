@@ -1,4 +1,4 @@
-"""A small board that was really run, for the tests of what is done with published boards."""
+"""A small board that was actually run, for the tests of published boards."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ from robench.runs.run import run_board
 
 @pytest.fixture(scope="session")
 def finished_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``tiny``, the published folder, beside ``cells``."""
+    """Return a folder that holds ``tiny``, the published folder, and ``cells``."""
     root = tmp_path_factory.mktemp("board")
     (root / "tiny.toml").write_text(BOARD)
     result = run_board(read_board(root / "tiny.toml"), out=root)
@@ -29,14 +29,14 @@ def finished_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def published(finished_board: Path, tmp_path: Path) -> Published:
-    """The board's folder, copied."""
+    """Return a copy of the board's folder."""
     shutil.copytree(finished_board / "tiny", tmp_path / "tiny")
     return Published(tmp_path / "tiny", finished_board)
 
 
 @pytest.fixture(scope="session")
 def submission(finished_board: Path) -> Path:
-    """A submission of the board's second row; tests copy it before they change it."""
+    """Return a submission of the board's second row; tests copy it before they change it."""
     board = Leaderboard.read(finished_board / "tiny")
     write_submission(board, ["convnorm"], finished_board / "submission", [finished_board])
     return finished_board / "submission"
