@@ -47,9 +47,7 @@ def test_any_difference_has_a_plan_that_is_just_sufficient(difference: float, no
     ("difference", "disagreement", "message"),
     [(0.0, 0.1, "not between 0 and 1"), (0.2, 0.1, "disagree on at least that share")],
 )
-def test_impossible_input_is_refused(
-    difference: float, disagreement: float, message: str
-) -> None:
+def test_impossible_input_is_refused(difference: float, disagreement: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         samples_needed(difference, disagreement)
 
