@@ -1,4 +1,4 @@
-"""Does a published leaderboard agree with itself? No network is needed to tell."""
+"""Check a published leaderboard for consistency with its own artifacts; no model is run."""
 
 import math
 from collections.abc import Iterator
@@ -19,21 +19,21 @@ from robench.system.provenance import file_hash
 
 
 def audit(board: Leaderboard) -> list[str]:
-    """Return what is wrong with a published board, a sentence each; empty where all agrees.
+    """Return the problems of a published board, one sentence each; empty if it is consistent.
 
-    Compared are the bytes of all files with their checksums; specifications with their hashes and
-    with the board's; outcomes with the hashes in the manifests; and every figure of
-    ``leaderboard.csv`` and ``comparisons.csv`` with that which the outcomes give.
+    The audit compares the bytes of all files with their checksums; specifications with their hashes
+    and with the board; outcomes with the hashes in the manifests; and every figure of
+    ``leaderboard.csv`` and ``comparisons.csv`` with the value computed from the outcomes.
 
     Raises:
-        UserError: where outcomes or tables cannot be read at all.
+        UserError: if outcomes or tables cannot be read at all.
     """
-    found = [f"{name} is not what {board.folder.name} was published with (checksum differs)."
+    found = [f"{name} is not as {board.folder.name} was published (checksum differs)."
              for name in broken_sums(board.folder, read_sums(board.folder))]  # fmt: skip
     found += [problem for cell in board.cells for problem in _cell_problems(cell)]
     found += _plan_problems(board)
     if any("outcomes" in problem for problem in found):
-        return found  # figures of other outcomes would only be more of the same
+        return found  # every figure computed from them would be reported as well
     comparison = compare_rows(board.result)
     table = leaderboard(board.result, comparison)
     found += _differences("leaderboard.csv", board.table, table, ["defense"])
@@ -45,9 +45,9 @@ def audit(board: Leaderboard) -> list[str]:
         if published is not None and name in made:
             found += _differences(name, published, made[name], key)
         elif published is not None:
-            found.append(f"{name} is there, but the evidence gives no such table.")
+            found.append(f"{name} is published, but the evidence does not yield this table.")
         elif name in made:
-            found.append(f"{name} is missing, though the evidence gives it.")
+            found.append(f"{name} is missing, although the evidence yields it.")
     return found
 
 
@@ -55,13 +55,13 @@ def _cell_problems(cell: PublishedCell) -> Iterator[str]:
     name = f"'{cell.row}', seed {cell.seed}"
     manifest = cell.file.manifest
     if (manifest is None) == (cell.file.diverged is None):
-        yield f"{name}: its manifest must say either how it was made or that it diverged."
+        yield f"{name}: its manifest must say either how it was produced or that it diverged."
     if manifest is None:
         return
     if manifest.specification != cell.file.cell.key:
         yield (
-            f"{name}: the specification has the hash {cell.file.cell.key}, but the manifest is of "
-            f"{manifest.specification}."
+            f"{name}: the specification has the hash {cell.file.cell.key}, but the manifest "
+            f"belongs to {manifest.specification}."
         )
     if manifest.data_hash != cell.file.cell.data_hash:
         yield f"{name}: specification and manifest name different data."
@@ -77,18 +77,18 @@ def _cell_problems(cell: PublishedCell) -> Iterator[str]:
 
 
 def _plan_problems(board: Leaderboard) -> Iterator[str]:
-    """Compare what was done with what the board says."""
-    there = {(cell.row, cell.seed) for cell in board.cells}
+    """Compare what was run with what the board specifies."""
+    published = {(cell.row, cell.seed) for cell in board.cells}
     for title in board.board.titles:
         if title in board.board.external:
             if [cell.row for cell in board.cells].count(title) != 1:
-                yield f"'{title}' is somebody's own network and must have one manifest."
+                yield f"'{title}' is a third-party network and must have exactly one manifest."
             continue
         for seed in board.board.seeds:
-            if (title, seed) not in there:
+            if (title, seed) not in published:
                 yield f"'{title}', seed {seed}, is on the board but has no manifest."
     if len({cell.file.cell.data_hash for cell in board.cells}) > 1:
-        yield "its rows were judged on different data."
+        yield "its rows were evaluated on different data."
     for cell in board.cells:
         if cell.row not in board.board.titles or cell.seed not in board.board.seeds:
             yield f"'{cell.row}', seed {cell.seed}, has a manifest but is not on the board."
@@ -97,45 +97,48 @@ def _plan_problems(board: Leaderboard) -> Iterator[str]:
 
 
 def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
-    """Return where a cell's specification is not the board's, or None; also for unknown entries."""
+    """Return how a cell's specification deviates from the board; None if equal or not known."""
     done = cell.file.cell
     if isinstance(done, ExternalCell) != (cell.row in board.external):
-        return "it must be somebody's own network in its manifest and on the board, or in neither."
+        return "it must be a third-party network in both its manifest and the board, or in neither."
     if isinstance(done, ExternalCell):
         planned_data = board.data.model_copy(update={"name": dataset})
-        return None if done.data == planned_data else "its data is not that of the board."
+        return None if done.data == planned_data else "its data are not those of the board."
     try:
         row = resolve_row(board, cell.row)
     except UserError:
-        return None  # of a plugin that is not loaded: what it does is not known here
+        return None  # an entry of a plugin that is not loaded: its recipe is not known here
     (planned,) = row.cells([cell.seed], dataset, done.data_hash)
     if planned.plugin_hash != done.plugin_hash:
-        name = row.spec.defense
-        return f"the file that '{name}' comes from is not the one that it was trained with."
+        return (
+            f"the plugin files of its defense ('{row.spec.defense}'), training method "
+            f"('{row.recipe.method}') and backbone ('{row.model.name}') are not those that it was "
+            f"trained with."
+        )
     for name, value in planned.model_dump().items():
         if (other := done.model_dump()[name]) != value:
-            return f"its {name} is {other}, where the board says {value}."
+            return f"its {name} is {other}, but the board says {value}."
     return None
 
 
 def _differences(
     file: str, published: pd.DataFrame, made: pd.DataFrame, key: list[str]
 ) -> list[str]:
-    """Compare two tables as their files hold them: figures to six digits."""
+    """Compare two tables as stored in their files: figures to six digits."""
     made = read_csv(to_csv(made), file)
     if list(published.columns) != list(made.columns):
         odd = sorted(set(published.columns) ^ set(made.columns)) or ["their order"]
-        return [f"{file} has other columns than its outcomes give: {', '.join(odd[:5])}."]
+        return [f"{file} has other columns than its outcomes yield: {', '.join(odd[:5])}."]
     one, other = _by(published, key), _by(made, key)
     found = [
-        f"{file} has the row {_said(row)}, which no manifest is of." for row in one - other.keys()
+        f"{file} has the row {_quoted(row)}, which has no manifest." for row in one - other.keys()
     ]
-    found += [f"{file} lacks the row {_said(row)}." for row in other.keys() - one.keys()]
+    found += [f"{file} lacks the row {_quoted(row)}." for row in other.keys() - one.keys()]
     for row in [row for row in one if row in other]:
         for name, value in other[row].items():
             if not _same(one[row][name], value):
                 found.append(
-                    f"{file}, row {_said(row)}, column {name}: it says {one[row][name]}, "
+                    f"{file}, row {_quoted(row)}, column {name}: it says {one[row][name]}, "
                     f"but its outcomes give {value}."
                 )
     return found
@@ -145,13 +148,13 @@ def _by(table: pd.DataFrame, key: list[str]) -> dict[tuple[Any, ...], dict[Any, 
     return {tuple(row[k] for k in key): row for row in table.to_dict("records")}
 
 
-def _said(row: tuple[Any, ...]) -> str:
+def _quoted(row: tuple[Any, ...]) -> str:
     return "'" + ", ".join(map(str, row)) + "'"
 
 
 def _same(one: Any, other: Any) -> bool:
     if not (isinstance(one, float) and isinstance(other, float)):
         return bool(one == other)
-    # Another machine may round the sixth digit otherwise.
+    # Another machine may round the sixth digit differently.
     close = math.isclose(one, other, rel_tol=2e-6, abs_tol=1e-9)
     return close or (math.isnan(one) and math.isnan(other))

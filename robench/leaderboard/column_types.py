@@ -1,4 +1,4 @@
-"""What an entry of the list of leaderboard columns says: see :mod:`robench.leaderboard.columns`."""
+"""Types of the entries in the list of columns: see :mod:`robench.leaderboard.columns`."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from robench.runs.records import BoardResult
 
 Kind = Literal["text", "whole number", "number", "fraction", "timing"]
 """``text`` is read back as text, everything else as numbers; a ``timing`` differs between two runs
-of the same work; a ``fraction`` is an accuracy or a rate in [0, 1], shown in percent."""
+of the same work; a ``fraction`` is an accuracy or rate in [0, 1], shown in percent."""
 
 FORMS: dict[Kind, str] = {
     "text": "{value}",
@@ -23,7 +23,7 @@ FORMS: dict[Kind, str] = {
     "fraction": "{percent:.1f}",
     "timing": "{value:.1f}",
 }
-"""How the page writes a figure of a kind."""
+"""How the page formats a figure of each kind."""
 
 
 def _always(_: Board) -> bool:
@@ -32,15 +32,15 @@ def _always(_: Board) -> bool:
 
 @dataclass(frozen=True)
 class _Described:
-    """What every entry has.
+    """The fields that every entry has.
 
     Attributes:
-        name: of the column.
+        name: the name of the column.
         kind: how its values are read and shown.
-        description: a phrase for people, in Markdown.
-        heading: its name on the page, among the details of a row; it is not there if empty.
-        form: how the page writes it, a format of ``value``, ``percent`` (100 times the value) and
-            ``baseline`` (the title of the baseline row); that of its kind if empty.
+        description: its meaning as a phrase, in Markdown.
+        heading: its name among the details of a row on the page; empty to leave it out there.
+        form: its format on the page, with the fields ``value``, ``percent`` (100 times the value)
+            and ``baseline`` (the title of the baseline row); empty for the format of its kind.
     """
 
     name: str
@@ -51,7 +51,7 @@ class _Described:
     form: str = ""
 
     def text(self, value: Any, baseline: str) -> str | None:
-        """Return a value as the page writes it; None where there is none."""
+        """Return a value as the page writes it; None if it is missing."""
         form = self.form or FORMS[self.kind]
         if isinstance(value, str):
             return form.format(value=value, baseline=baseline) if value else None
@@ -62,11 +62,11 @@ class _Described:
 
 @dataclass(frozen=True)
 class Column(_Described):
-    """A column whose value follows from the row alone.
+    """A column whose value is computed from the row alone.
 
     Attributes:
-        value: of a row; ``math.nan`` where there is no number.
-        present: whether a board has the column.
+        value: computes the value of a row; ``math.nan`` if it has no number.
+        present: returns whether a board has the column.
     """
 
     value: Callable[[LeaderboardRow], Any]
@@ -76,11 +76,11 @@ class Column(_Described):
 
 @dataclass(frozen=True)
 class RelativeColumn(_Described):
-    """A column whose values follow from all rows together.
+    """A column whose values are computed from all rows together.
 
     Attributes:
-        value: of all rows, in their order; called with the table of all other columns, the
-            finished board, and its rows compared.
+        value: computes the values of all rows, in their order; called with the table of all other
+            columns, the finished board, and the comparison of its rows.
     """
 
     value: Callable[[pd.DataFrame, BoardResult, Comparison], Any]
@@ -88,12 +88,12 @@ class RelativeColumn(_Described):
 
 @dataclass(frozen=True)
 class PerAttack(_Described):
-    """A family: a column ``X_NAME`` for each evaluated column X that has one of the roles.
+    """A family of columns: ``X_NAME`` for each evaluated column X that has one of the roles.
 
-    Its kind is not ``text``: files are read by the names of the columns that hold text.
+    Its kind is never ``text``: files are read by the names of the columns that hold text.
 
     Attributes:
-        value: of the outcomes of one X; nan or 0 where there are none.
+        value: computes the figure from the outcomes of one X; nan or 0 if there are none.
         of: the roles.
     """
 

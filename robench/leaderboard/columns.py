@@ -1,6 +1,6 @@
-"""The columns of ``leaderboard.csv``: one list, from which everything about them comes.
+"""The columns of ``leaderboard.csv``: one list that defines everything about them.
 
-A new entry puts a column into the table and the CSV file, has it read back with its type, describes
+A new entry adds a column to the table and the CSV file, has it read back with its type, describes
 it in ``leaderboards/README.md`` (see :mod:`robench.leaderboard.readme`) and, if it has a heading,
 shows it among the details of each row of the page.
 """
@@ -22,7 +22,7 @@ from robench.leaderboard.row import WORST_CASE, ColumnOutcomes, LeaderboardRow, 
 from robench.runs.records import BoardResult
 
 SCHEMA = 1
-"""Version of the columns; raised when one is renamed, removed or comes to mean something else."""
+"""Version of the columns; raised when one is renamed or removed or changes its meaning."""
 
 _EVERYWHERE: tuple[Role, ...] = ("clean", "attack", "worst case")
 
@@ -45,7 +45,7 @@ def _group(table: pd.DataFrame, _: BoardResult, comparison: Comparison) -> Any:
 
 
 def _compared(name: str, table: pd.DataFrame, comparison: Comparison) -> "pd.Series[Any]":
-    """Return what the comparison says of each row; nan of those that it leaves out."""
+    """Return one field of the comparison for each row; nan for rows that it leaves out."""
     return comparison.ranks[name].reindex(table["defense"])
 
 
@@ -79,7 +79,7 @@ def _width(row: LeaderboardRow) -> float:
 def _samples(column: ColumnOutcomes) -> float:
     if column.outcomes:
         return len(column.outcomes[0])
-    # Where a seed diverged: so it was first published, and tables keep their bytes.
+    # A seed diverged. Tables were first published with these values and must keep their bytes.
     return math.nan if column.name == WORST_CASE else 0
 
 
@@ -103,8 +103,8 @@ COLUMNS: tuple[Entry, ...] = (
                    _rank_low),
     RelativeColumn("rank_high", "whole number", "upper end of the rank's 95% interval",
                    _rank_high),
-    RelativeColumn("group", "text", "letters; rows that share one are not distinguishable in the "
-                   "ranking column", _group),
+    RelativeColumn("group", "text", "letters; rows that share a letter are not distinguishable in "
+                   "the ranking column", _group),
     Column("defense", "text", "the row's name", lambda row: row.row.title),
     Column("training", "text", "training method, such as `free` or `standard`; `external` for a "
            "third-party network", _training),
@@ -112,9 +112,10 @@ COLUMNS: tuple[Entry, ...] = (
     Column("backbone", "text", "architecture of the network", _backbone),
     Column("width", "whole number", "channels of the network's first stage", _width),
     Column("dataset", "text", "name of the data set", lambda row: row.result.dataset),
-    Column("seeds", "text", "separated by blanks",
+    Column("seeds", "text", "seeds of training and attacks, separated by spaces",
            lambda row: " ".join(str(cell.seed) for cell in row.cells)),
-    Column("samples", "whole number", "test images", lambda row: row.board.evaluation.samples),
+    Column("samples", "whole number", "number of test images",
+           lambda row: row.board.evaluation.samples),
     PerAttack("mean", "fraction", "accuracy, mean over the seeds",
               lambda column: column.accuracy.mean, _EVERYWHERE),
     PerAttack("std", "fraction", "standard deviation of the accuracy over the seeds",
@@ -123,58 +124,59 @@ COLUMNS: tuple[Entry, ...] = (
               lambda column: column.accuracy.low, _EVERYWHERE),
     PerAttack("high", "fraction", "upper end of the accuracy's 95% Wilson interval",
               lambda column: column.accuracy.high, _EVERYWHERE),
-    PerAttack("rounded", "fraction", "share of the adversarial images that still fool when rounded "
-              "to 8 bits per pixel", lambda column: column.mean(attrgetter("survive_rounding")),
-              ("attack",), heading="still fools at 8 bits, %"),
-    PerAttack("samples", "whole number", "images that the attack or, for the worst case, each of "
-              "its attacks was given", _samples, ("counts queries", "worst case")),
+    PerAttack("rounded", "fraction", "share of the adversarial images that are still "
+              "misclassified when rounded to 8 bits per channel",
+              lambda column: column.mean(attrgetter("survive_rounding")),
+              ("attack",), heading="misclassified at 8 bits, %"),
+    PerAttack("samples", "whole number", "images given to the attack or, for the worst case, to "
+              "each of its attacks", _samples, ("counts queries", "worst case")),
     PerAttack("success", "fraction", "success rate of the attack",
               lambda column: column.mean(attrgetter("success_rate")), ("counts queries",),
-              heading="attacked fooled, %"),
-    PerAttack("queries", "number", "mean queries over all attacked images",
+              heading="attack success, %"),
+    PerAttack("queries", "number", "mean number of queries over all attacked images",
               lambda column: column.mean(attrgetter("mean_queries")), ("counts queries",),
               heading="mean queries", form="{value:,.0f}"),
-    PerAttack("queries_of_successes", "number", "mean queries over the successes",
+    PerAttack("queries_of_successes", "number", "mean number of queries over the successes",
               lambda column: column.mean(attrgetter("mean_queries_of_successes")),
               ("counts queries",)),
-    Column("train_seconds_per_epoch", "timing", "median seconds of an epoch, mean over the seeds",
+    Column("train_seconds_per_epoch", "timing", "median seconds per epoch, mean over the seeds",
            lambda row: sum(c.seconds_per_epoch for c in row.cells) / len(row.cells),
-           heading="Seconds an epoch"),
-    RelativeColumn("train_cost", "timing", "the seconds of an epoch relative to the baseline row",
+           heading="Seconds per epoch"),
+    RelativeColumn("train_cost", "timing", "seconds per epoch relative to the baseline row",
                    _train_cost, heading="Training time",
                    form="{value:.2f}\N{MULTIPLICATION SIGN} {baseline}"),
-    Column("parameters", "whole number", "trained parameters",
+    Column("parameters", "whole number", "trainable parameters",
            lambda row: row.row.costs.parameters, heading="Parameters"),
-    Column("multiply_adds", "whole number", "multiply-adds of one image in evaluation, as torch "
-           "counts them (FFTs and matrix inversions are not counted)",
-           lambda row: _number(row.row.costs.multiply_adds), heading="Multiply-adds an image"),
-    Column("training_memory_mib", "number", "peak of all tensors during forward and backward of a "
-           "training batch, without the optimizer, in MiB",
+    Column("multiply_adds", "whole number", "multiply-adds per image at inference, as counted by "
+           "torch (FFTs and matrix inversions are not counted)",
+           lambda row: _number(row.row.costs.multiply_adds), heading="Multiply-adds per image"),
+    Column("training_memory_mib", "number", "peak memory of all tensors during the forward and "
+           "backward pass of a training batch, without the optimizer, in MiB",
            lambda row: _number(row.row.costs.training_memory_mib),
            heading="Training memory", form="{value:.1f} MiB"),
-    Column("condition_ratio", "number", "where the board asks for `spectra`: arithmetic mean over "
-           "the layers of the condition number of the baseline's convolution divided by the row's, "
+    Column("condition_ratio", "number", "if the board sets `spectra`: arithmetic mean over the "
+           "layers of the condition number of the baseline's convolution divided by the row's, "
            "mean over the seeds", lambda row: row.condition_ratios["arithmetic"],
            present=lambda board: board.evaluation.spectra),
     Column("condition_ratio_geometric", "number", "the same with the geometric mean over the "
            "layers", lambda row: row.condition_ratios["geometric"],
            present=lambda board: board.evaluation.spectra),
-    Column("flags", "text", "the checks that failed for any seed, separated by blanks, and "
-           "`diverged`; the sentences are in the manifests", _flags),
-    Column("version", "text", "commit of the code that trained",
+    Column("flags", "text", "checks that failed for any seed, separated by spaces, and "
+           "`diverged`; the manifests hold the full findings", _flags),
+    Column("version", "text", "commit of the code that trained the networks",
            lambda row: " ".join(sorted({cell.version for cell in row.cells})), heading="Commit"),
     Column("digest", "text", "hash of specifications, weights and outcomes", _digest,
            heading="Digest"),
     Column("schema", "whole number", f"version of these columns: {SCHEMA}; raised when one is "
-           "renamed, removed or comes to mean something else", lambda row: SCHEMA),
+           "renamed or removed or changes its meaning", lambda row: SCHEMA),
 )  # fmt: skip
-"""In the order of the table; entries per attack that stand together are sorted by attack."""
+"""In the order of the table; adjacent entries per attack are grouped by attack."""
 
 
 def columns_of_table(result: BoardResult) -> Iterator[tuple[str, Entry, str]]:
-    """Give the name of each column of a board's table, its entry, and what it is of.
+    """Yield the name of each column of a board's table, its entry, and the column evaluated.
 
-    The last is a name of :func:`robench.leaderboard.row.roles` for entries per attack, else empty.
+    The last is a name in :func:`robench.leaderboard.row.roles` for entries per attack, else empty.
     """
     evaluated = roles(result)
     for per_attack, block in itertools.groupby(COLUMNS, lambda e: isinstance(e, PerAttack)):
@@ -194,7 +196,7 @@ def text_columns() -> list[str]:
 
 
 def kind_of(name: str) -> Kind | None:
-    """Return what a column of a table holds; None for a name that no entry gives."""
+    """Return the kind of a column of a table; None for a name that belongs to no entry."""
     for entry in COLUMNS:
         if name == entry.name and not isinstance(entry, PerAttack):
             return entry.kind

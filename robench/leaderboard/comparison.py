@@ -1,10 +1,10 @@
-"""Rows compared on the same images: ranks with intervals, and which differences are no chance.
+"""Paired comparison of rows: intervals of their ranks, and which differences are significant.
 
-All rows of a board are judged on the same samples, so differences are paired. Two networks are
-compared by McNemar's exact test; where there are several seeds, by a bootstrap over samples and
-seeds together: another test set and other trainings could both have come out otherwise. Over all
-pairs of a board, p-values are corrected by Holm's method. What stays above 5% is not
-distinguishable, whatever the order of the means says.
+All rows of a board are evaluated on the same samples, so differences are paired. Two networks are
+compared by McNemar's exact test or, if there are several seeds, by a bootstrap over samples and
+seeds together: both another test set and other training runs could have given other results. Over
+all pairs of a board, p-values are corrected by Holm's method. Pairs with a corrected p-value above
+5% are not distinguishable, whatever the order of their means.
 """
 
 import itertools
@@ -22,27 +22,27 @@ LEVEL = 0.05
 """Differences with a corrected p-value below it are called distinguishable."""
 
 RESAMPLES = 10_000
-"""Test sets and sets of seeds that the bootstrap draws; always the same ones."""
+"""Number of bootstrap resamples of test set and seeds; the draws are deterministic."""
 
 TEXT = ("column", "first", "second", "method")
 """Columns of ``comparisons.csv`` that hold text; all others hold numbers."""
 
 Robust = NDArray[np.bool_]
-"""(seeds, samples): right under the attack."""
+"""(seeds, samples): whether the prediction is correct under the attack."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All rows of a board against one another.
+    """Comparison of all rows of a board with one another.
 
     Attributes:
-        ranks: index: row; ``rank_low`` and ``rank_high``, the 95% interval of its rank, and
-            ``group``, letters: rows that share one are not distinguishable.
-        pairs: a line a pair, the better row first: ``difference`` of the mean accuracies with its
-            95% interval ``low`` to ``high``, ``disagreement`` (share of samples on which just one
-            is right), ``p``, ``p_holm``, ``method``, ``distinguishable``.
+        ranks: indexed by row: ``rank_low`` and ``rank_high``, the 95% interval of its rank, and
+            ``group``, letters: rows that share a letter are not distinguishable.
+        pairs: one line per pair, the better row first: ``difference`` of the mean accuracies with
+            its 95% interval ``low`` to ``high``, ``disagreement`` (share of samples on which
+            exactly one of the two is correct), ``p``, ``p_holm``, ``method``, ``distinguishable``.
     """
 
     ranks: pd.DataFrame
@@ -50,17 +50,20 @@ class Comparison:
 
 
 def compare(robust: Mapping[str, Robust]) -> Comparison:
-    """Compare rows.
+    """Compare all rows with one another.
 
     Args:
-        robust: row -> (seeds, samples), on the same samples for all; seeds may differ in number.
+        robust: row -> (seeds, samples), on the same samples for all rows; the number of seeds may
+            differ.
 
     Raises:
-        ValueError: where rows were judged on different numbers of samples.
+        ValueError: if rows were evaluated on different numbers of samples.
     """
     sizes = {values.shape[1] for values in robust.values()}
     if len(sizes) > 1:
-        raise ValueError(f"rows are judged on {sorted(sizes)} samples; a pair needs the same ones")
+        raise ValueError(
+            f"rows are evaluated on {sorted(sizes)} samples; a pair needs the same samples"
+        )
     means = {name: float(values.mean()) for name, values in robust.items()}
     names = sorted(robust, key=lambda name: (-means[name], name))
     drawn = _resampled([robust[name] for name in names])
@@ -80,7 +83,7 @@ def _pairs(names: list[str], robust: Mapping[str, Robust], drawn: Floats) -> pd.
     single = np.array([len(robust[name]) == 1 for name in names], dtype=bool)
     exact = single[first] & single[second]
     low, high, crossing = _differences(drawn)
-    wins = shares @ (1 - shares).T  # [i, j]: samples that only i gets right
+    wins = shares @ (1 - shares).T  # [i, j]: samples that only i classifies correctly
     won, lost = wins[first, second], wins[second, first]
     label = np.array(names, dtype=object)
     table = pd.DataFrame(
@@ -101,18 +104,19 @@ def _pairs(names: list[str], robust: Mapping[str, Robust], drawn: Floats) -> pd.
 
 
 def _mcnemar(won: Floats, lost: Floats) -> Floats:
-    """Return exact two-sided p-values: either network is as likely to be the one that is right."""
+    """Return exact two-sided p-values; the null hypothesis: wins and losses are equally likely."""
     few, all_of_them = np.rint(np.minimum(won, lost)), np.rint(won + lost)
     return np.minimum(1.0, 2 * binom.cdf(few, all_of_them, 0.5))
 
 
 def _differences(drawn: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return for each pair its difference's 95% interval, and the two-sided p-value of zero.
+    """Return the 95% interval of each pair's difference, and the two-sided p-value of zero.
 
-    Pairs are in the order of ``np.triu_indices``; row by row, since all differences of a large
-    board do not fit memory. Where no resample crosses zero, the p-value is that of a normal
-    distribution of their mean and spread: a count of none says only that it is below
-    2 / (RESAMPLES + 1), which Holm's correction of some hundred pairs would call chance.
+    Pairs are in the order of ``np.triu_indices``; they are computed row by row, since the
+    differences of a large board do not all fit in memory. If no resample crosses zero, the p-value
+    is that of a normal distribution with their mean and spread: a count of zero only bounds it by
+    2 / (RESAMPLES + 1), which would not remain significant after Holm's correction over a few
+    hundred pairs.
     """
     lows, highs, values = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
     columns = np.ascontiguousarray(drawn.T)
@@ -132,7 +136,8 @@ def _differences(drawn: Floats) -> tuple[Floats, Floats, Floats]:
 def _resampled(rows: list[Robust]) -> Floats:
     """Return the mean accuracy of each row in each resample, (RESAMPLES, rows).
 
-    A resample draws samples, the same for all rows, and for each row seeds, with replacement.
+    Each resample draws the samples, the same for all rows, and the seeds of each row, with
+    replacement.
     """
     if not rows:
         return np.zeros((RESAMPLES, 0))
@@ -141,13 +146,13 @@ def _resampled(rows: list[Robust]) -> Floats:
     samples = cells.shape[1]
     starts = np.cumsum([0, *(len(row) for row in rows)])
     accuracies = np.empty((RESAMPLES, len(cells)), dtype=np.float64)
-    part = max(1, 2**22 // samples)
-    for begin in range(0, RESAMPLES, part):
-        count = min(part, RESAMPLES - begin)
+    chunk = max(1, 2**22 // samples)
+    for begin in range(0, RESAMPLES, chunk):
+        count = min(chunk, RESAMPLES - begin)
         chosen = rng.integers(samples, size=(count, samples))
         chosen += samples * np.arange(count)[:, None]
         weights = np.bincount(chosen.ravel(), minlength=count * samples).reshape(count, samples)
-        counts = weights.astype(np.float32) @ cells.T  # whole numbers, exact in float32
+        counts = weights.astype(np.float32) @ cells.T  # integers, exact in float32
         accuracies[begin : begin + count] = counts.astype(np.float64) / samples
     drawn = np.empty((RESAMPLES, len(rows)))
     for i, (start, end) in enumerate(itertools.pairwise(starts)):
@@ -157,7 +162,7 @@ def _resampled(rows: list[Robust]) -> Floats:
 
 
 def _groups(names: list[str], pairs: pd.DataFrame) -> list[str]:
-    """Return letters a row: the longest runs of rows, best first, with no distinguishable pair."""
+    """Return each row's letters: one per maximal run of rows without a distinguishable pair."""
     apart = {(p.first, p.second) for p in pairs.itertuples() if p.distinguishable}
     runs: list[range] = []
     for start in range(len(names)):

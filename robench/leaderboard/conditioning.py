@@ -1,4 +1,4 @@
-"""Spectra of a board's networks as tables, and how much better conditioned than the baseline."""
+"""Spectra of a board's networks as tables, and their condition numbers against the baseline."""
 
 import math
 
@@ -11,7 +11,7 @@ FIGURES = tuple(name for name in LayerSpectrum.model_fields if name not in ("lay
 
 
 def spectra_table(result: BoardResult) -> pd.DataFrame:
-    """Return a line a row, seed, layer and operator; empty where no spectra are stored."""
+    """Return one line per row, seed, layer and operator; empty if no spectra are stored."""
     parts = [
         _table(cell).assign(defense=row.title, seed=cell.seed)
         for row in result.rows
@@ -23,13 +23,14 @@ def spectra_table(result: BoardResult) -> pd.DataFrame:
 
 
 def ratios(result: BoardResult, row: RowResult) -> dict[str, float]:
-    """Return the averages of cond(baseline) / cond(row) over layers, means over the seeds.
+    """Return the averages of cond(baseline) / cond(row) over the layers, mean over the seeds.
 
-    Each seed stands against the baseline's network of that seed (Table 9 of the ConvNorm paper).
+    Each seed is compared with the baseline's network of the same seed (Table 9 of the ConvNorm
+    paper).
 
     Returns:
-        Kind of average over the layers, ``arithmetic`` and ``geometric``, -> mean over the seeds;
-        nan where a seed has no spectra, or none to stand against.
+        Kind of average over the layers, ``arithmetic`` or ``geometric`` -> mean over the seeds;
+        nan if a seed or its baseline has no spectra.
     """
     base = next((r for r in result.rows if r.title == result.board.baseline_row), None)
     references = {c.seed: c for c in base.cells} if base else {}
@@ -53,7 +54,7 @@ def _table(cell: CellResult) -> pd.DataFrame:
 
 
 def _as_measured(cell: CellResult) -> pd.DataFrame:
-    """Return the spectra as :func:`robench.spectra` gives them: singular operators have inf."""
+    """Return the spectra as :func:`robench.spectra` does: singular operators have inf."""
     table = _table(cell)
     singular = table["condition"].isna() & table["norm"].notna()
     return table.assign(condition=table["condition"].mask(singular, math.inf))

@@ -1,4 +1,4 @@
-"""The CSV files of a leaderboard's folder, read with the types that their columns have."""
+"""Read the CSV files of a leaderboard's folder with the types of their columns."""
 
 import pandas as pd
 
@@ -9,16 +9,16 @@ from robench.leaderboard.safe_csv import read_safe_csv
 
 
 def read_csv(text: str, file: str, where: str | None = None) -> pd.DataFrame:
-    """Read what :func:`robench.leaderboard.table.to_csv` wrote, with the types it had.
+    """Read what :func:`robench.leaderboard.table.to_csv` wrote, with the original types.
 
     Args:
-        text: of the file.
-        file: its name, which says what it holds: ``leaderboard.csv``, ``comparisons.csv`` or one of
-            :mod:`robench.leaderboard.derived`.
-        where: what is read, for the message; the file's name if left out.
+        text: the content of the file.
+        file: its name, which determines its columns: ``leaderboard.csv``, ``comparisons.csv`` or
+            one of :mod:`robench.leaderboard.derived`.
+        where: what is read, for error messages; the file's name by default.
 
     Raises:
-        UserError: where it is no such table.
+        UserError: if it is not such a table.
     """
     text_of = {COMPARISONS: comparison.TEXT, **derived.TEXT}
     names = text_columns() if file == TABLE else text_of[file]

@@ -1,4 +1,4 @@
-"""Training curves: accuracy and loss against iterations and against seconds."""
+"""Training curves: accuracy and loss against iterations and seconds."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from robench.system.figures import save_figure
 MEASURES = (("val_accuracy", "validation accuracy, %", 100), ("train_loss", "training loss", 1))
 AXES = (("iteration", "iterations"), ("seconds", "seconds of training"))
 DRAWN = 10
-"""Rows in one picture; more cannot be told apart."""
+"""Rows in one picture; more curves could not be distinguished."""
 COLUMNS = (
     "defense", "seed", "epoch", "iteration", "seconds", "lr", "train_loss", "train_accuracy",
     "val_accuracy",
@@ -23,10 +23,11 @@ COLUMNS = (
 
 
 def training_curves(result: BoardResult) -> pd.DataFrame:
-    """Return a line a row, seed and epoch; none for networks that were not trained here.
+    """Return one line per row, seed and epoch; none for networks that were not trained here.
 
-    ``iteration`` counts optimizer steps from the beginning, free replays among them; ``seconds``
-    add up the epochs, without validation; ``val_accuracy`` is clean, of the held-out part.
+    ``iteration`` counts optimizer steps from the beginning, including free replays; ``seconds`` is
+    the cumulative time of the epochs, without validation; ``val_accuracy`` is the clean accuracy on
+    the held-out part.
     """
     lines = []
     for row in result.rows:
@@ -37,17 +38,17 @@ def training_curves(result: BoardResult) -> pd.DataFrame:
             seconds = 0.0
             for epoch in cell.evidence.training:
                 count, seconds = epoch.get("epoch") or 0, seconds + (epoch.get("seconds") or 0)
-                told = {name: epoch[name] for name in COLUMNS if name in epoch}
+                logged = {name: epoch[name] for name in COLUMNS if name in epoch}
                 made = {"iteration": count * _steps(spec.training, epoch), "seconds": seconds}
-                lines.append({"defense": row.title, "seed": cell.seed, **told, **made})
+                lines.append({"defense": row.title, "seed": cell.seed, **logged, **made})
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def _steps(recipe: TrainingSpec, epoch: Mapping[str, float | None]) -> float:
-    """Return the optimizer steps of an epoch.
+    """Return the number of optimizer steps of an epoch.
 
-    It is nan where the log does not say how many images there were, or the training method is of a
-    plugin that is not loaded.
+    It is nan if the log does not say how many images there were, or the training method belongs to
+    a plugin that is not loaded.
     """
     images = (epoch.get("images_per_second") or math.nan) * (epoch.get("seconds") or math.nan)
     if math.isnan(images):
@@ -60,14 +61,14 @@ def _steps(recipe: TrainingSpec, epoch: Mapping[str, float | None]) -> float:
 
 
 def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path) -> None:
-    """Draw accuracy and loss against iterations and seconds, a curve a row.
+    """Draw accuracy and loss against iterations and seconds, one curve per row.
 
-    A curve is the mean over seeds, in its band all of them.
+    A curve is the mean over the seeds; its band spans all of them.
 
     Args:
-        curves: of :func:`training_curves`.
-        rows: in the order of the legend; the first of them are drawn.
-        caption: what the curves stand on, printed below.
+        curves: the table of :func:`training_curves`.
+        rows: titles in the order of the legend; the first :data:`DRAWN` are drawn.
+        caption: what was trained and with which code, printed below.
         path: ``.svg``, ``.png`` or ``.pdf``.
     """
     shown = rows[:DRAWN]

@@ -1,4 +1,4 @@
-"""The tables beside ``leaderboard.csv`` that are made from the evidence, too."""
+"""The tables other than ``leaderboard.csv`` that are computed from the evidence."""
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ KEYS = {
     PAPER: ["defense", "column"],
     ORDER: ["group", "column"],
 }
-"""File -> the columns that name its lines."""
+"""File -> the columns that identify its lines."""
 
 TEXT = {
     CURVES: ("defense",),
@@ -27,7 +27,7 @@ TEXT = {
 
 
 def derived_tables(result: BoardResult, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return file name -> table, for those that have anything in them.
+    """Return file name -> table, for the tables that are not empty.
 
     Args:
         result: the finished board.

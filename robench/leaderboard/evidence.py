@@ -1,13 +1,13 @@
-"""The files of a published leaderboard: their names, their forms, their checksums.
+"""The files of a published leaderboard: names, schemas and checksums.
 
 board.json                    the specification as it was run
-leaderboard.csv               a row a defense
-comparisons.csv               a row a pair of defenses
+leaderboard.csv               one row per defense
+comparisons.csv               one row per pair of defenses
 curves.csv, spectra.csv, paper.csv, paper_order.csv
-                              where there is such evidence, see robench.leaderboard.derived
-manifests/ROW-seedN.json      a file a cell: specification, versions, hashes, times, checks
-outcomes/CELL/KEY.npz         what happened to each sample, a file a cell and column
-SHA256SUMS                    of all of these; `sha256sum -c SHA256SUMS` reads it, too
+                              if there is such evidence, see robench.leaderboard.derived
+manifests/ROW-seedN.json      one file per cell: specification, versions, hashes, times, checks
+outcomes/CELL/KEY.npz         the outcome of each sample, one file per cell and column
+SHA256SUMS                    checksums of all of these; `sha256sum -c SHA256SUMS` reads it as well
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class BoardFile(Spec):
 
 
 class CellFile(Evidence):
-    """``manifests/*.json``: a cell, the row that it is in, and what its network costs."""
+    """``manifests/*.json``: a cell, the row that it belongs to, and its network's complexity."""
 
     schema_version: Literal[1] = 1
     row: str
@@ -44,46 +44,48 @@ class CellFile(Evidence):
 
 
 def outcome_path(folder: Path, cell_key: str, key: str) -> Path:
-    """Return where the outcomes of a cell and column are; both keys must have been checked."""
+    """Return the path of the outcomes of a cell and column; both keys must have been checked."""
     return folder / "outcomes" / cell_key / f"{key}.npz"
 
 
 def write_sums(folder: Path, files: Iterable[Path]) -> None:
-    """Write ``SHA256SUMS`` of files below ``folder``.
+    """Write ``SHA256SUMS`` for files below ``folder``.
 
     Raises:
-        UserError: where one of them is gone, as when two runs publish into one folder.
+        UserError: if one of them has vanished, as when two runs publish into one folder.
     """
     lines = sorted((path.relative_to(folder).as_posix(), _sum(path)) for path in files)
     for name, digest in lines:
         if not digest:
             raise UserError(
-                f"{folder / name} is gone: another robench publishes there; run it again alone."
+                f"{folder / name} has vanished: another run publishes there; run this one again "
+                f"alone."
             )
     write_text(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in lines))
 
 
 def was_run(folder: Path) -> bool:
-    """Return whether something was published into a folder, be it damaged since."""
+    """Return whether a leaderboard was published into a folder, even if it is damaged now."""
     return any((folder / name).exists() for name in (BOARD, TABLE, COMPARISONS, SUMS))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """Return relative path -> sha256 as ``SHA256SUMS`` has them.
+    """Return relative path -> SHA-256, as listed in ``SHA256SUMS``.
 
     Raises:
-        UserError: where it is missing, damaged, or names a file outside the folder.
+        UserError: if it is missing or damaged, or names a file outside the folder.
     """
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         if not folder.is_dir():
             raise UserError(
-                f"there is no folder {folder}; name that of a leaderboard, as leaderboards/quick."
+                f"there is no folder {folder}; name a leaderboard's folder, such as "
+                f"leaderboards/quick."
             ) from error
         if (folder / "board.toml").is_file():
             raise UserError(
-                f"the board {folder} was not run; the leaderboard of a run is where its --out is."
+                f"the board {folder} was not run; name the folder that a run wrote with --out."
             ) from error
         raise UserError(
             f"{folder} has no {SUMS}: it is not a folder that 'robench run' published."
@@ -93,13 +95,13 @@ def read_sums(folder: Path) -> dict[str, str]:
         digest, _, name = line.partition("  ")
         path = Path(name)
         if len(digest) != 64 or not name or path.is_absolute() or ".." in path.parts:
-            raise UserError(f"{folder / SUMS}, line {number}: '{line[:80]}' is no checksum.")
+            raise UserError(f"{folder / SUMS}, line {number}: '{line[:80]}' is not a checksum.")
         sums[name] = digest
     return sums
 
 
 def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:
-    """Return the files that are missing or whose bytes are not those of the checksums."""
+    """Return the files that are missing or whose bytes do not match their checksums."""
     return [name for name, digest in sums.items() if _sum(folder / name) != digest]
 
 

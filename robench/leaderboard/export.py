@@ -1,4 +1,4 @@
-"""A leaderboard as papers print it: Markdown for a README, LaTeX with booktabs for a paper."""
+"""Export of a leaderboard: Markdown for a README, LaTeX with booktabs for a paper."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from robench.base import ThreatModel
 from robench.board.board import Board
 from robench.board.plan import build_attacks
 from robench.errors import UserError
@@ -17,15 +18,15 @@ _LATEX_NONE = "--"
 
 @dataclass(frozen=True)
 class _Markup:
-    """What differs between the languages.
+    """The parts of the markup that differ between the formats.
 
     Attributes:
-        escape: makes any text show as it is, in one line.
-        bold: of a figure.
-        plus_minus: between mean and spread.
-        tied: the mark of what is not distinguishable from the best.
-        flagged: the mark of a row with flags.
-        none: where there is no figure.
+        escape: makes any text appear literally, on one line.
+        bold: template of a bold figure.
+        plus_minus: separator of mean and standard deviation.
+        tied: mark of a figure that is not distinguishable from the best.
+        flagged: mark of a row with flags.
+        none: placeholder of a missing figure.
     """
 
     escape: Callable[[str], str]
@@ -37,19 +38,19 @@ class _Markup:
 
 
 def to_markdown(table: pd.DataFrame, board: Board) -> str:
-    """Return a leaderboard as a Markdown table (GitHub's), its caption below.
+    """Return a leaderboard as a Markdown table (GitHub's flavor), with its caption below.
 
-    A row a defense, best first; a column for the clean images and one for each attack: accuracy in
-    percent, with the standard deviation where there are several seeds. The best of a column is
-    bold; what is not distinguishable from the best is marked in the ranking column, the only one
-    that is compared.
+    The table has one row per defense, best first, one column for the clean images and one per
+    attack: accuracy in percent, with the standard deviation if there are several seeds. The best
+    figure of a column is bold; figures that are not distinguishable from the best are marked in the
+    ranking column, the only one that is compared.
 
     Args:
         table: ``leaderboard.csv``, as :attr:`robench.Leaderboard.table`.
         board: its specification.
 
     Raises:
-        UserError: where the table has no column that the board names, or an attack of the board is
+        UserError: if the table lacks a column that the board names, or an attack of the board is
             not registered.
     """
     return markdown_table(_cells(table, board, _MARKDOWN), _caption(table, board, _MARKDOWN))
@@ -58,21 +59,21 @@ def to_markdown(table: pd.DataFrame, board: Board) -> str:
 def to_latex(table: pd.DataFrame, board: Board) -> str:
     r"""Return a leaderboard as a LaTeX table; needs ``\usepackage{booktabs}``.
 
-    See :func:`to_markdown` for rows, columns, arguments and errors. Letters beyond the Latin ones
-    are left as they are and need LuaLaTeX or XeLaTeX.
+    See :func:`to_markdown` for rows, columns, arguments and errors. Non-Latin letters are left
+    unchanged and need LuaLaTeX or XeLaTeX.
     """
     return latex_table(_cells(table, board, _LATEX), _caption(table, board, _LATEX))
 
 
 def markdown_table(cells: pd.DataFrame, caption: str) -> str:
-    """Return cells, heads and caption, all escaped, as Markdown; the first column is text."""
+    """Return escaped cells, headers and caption as Markdown; the first column is text."""
     lines = [list(cells.columns), ["---", *["---:"] * (cells.shape[1] - 1)], *cells.values.tolist()]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{rows}\n\nTable: {caption}\n"
 
 
 def latex_table(cells: pd.DataFrame, caption: str) -> str:
-    """Return cells, heads and caption, all escaped, as LaTeX; the first column is text."""
+    """Return escaped cells, headers and caption as LaTeX; the first column is text."""
     return str(
         cells.style.hide(axis="index").to_latex(
             hrules=True,
@@ -96,12 +97,12 @@ def _cells(table: pd.DataFrame, board: Board, markup: _Markup) -> pd.DataFrame:
         means = [None if pd.isna(v) else f"{100 * v:.1f}" for v in table[f"{column}_mean"]]
         best = max((m for m in means if m is not None), key=float, default=None)
         cells = []
-        for place, (mean, std) in enumerate(zip(means, table[f"{column}_std"], strict=True)):
-            # Equal as printed is equal: the digits that are not shown must not decide.
+        for index, (mean, std) in enumerate(zip(means, table[f"{column}_std"], strict=True)):
+            # Figures that print alike are equal: digits that are not shown must not decide.
             text = markup.none if mean is None else markup.bold % mean if mean == best else mean
             if mean is not None and not pd.isna(std):
                 text += f"{markup.plus_minus}{100 * std:.1f}"
-            if column == board.evaluation.ranking_column and mean != best and tied[place]:
+            if column == board.evaluation.ranking_column and mean != best and tied[index]:
                 text += markup.tied
             cells.append(text)
         heads.append(markup.escape(column))
@@ -112,12 +113,12 @@ def _cells(table: pd.DataFrame, board: Board, markup: _Markup) -> pd.DataFrame:
 def _columns(table: pd.DataFrame, board: Board) -> list[str]:
     for column in board.evaluation.columns:
         if f"{column}_mean" not in table:
-            raise UserError(f"the table has no column '{column}_mean': it is not of this board.")
+            raise UserError(f"the table has no column '{column}_mean': it is from another board.")
     return list(board.evaluation.columns)
 
 
 def _tied(table: pd.DataFrame) -> list[bool]:
-    """Return which rows share a group's letter with the best, itself among them."""
+    """Return for each row whether it shares a group's letter with the best, itself included."""
     letters = [set(str(group).split()) for group in table["group"]]
     best = [own for own, rank in zip(letters, table["rank"], strict=True) if rank == 1]
     return [any(own & other for other in best) for own in letters]
@@ -128,7 +129,7 @@ def _flags(table: pd.DataFrame) -> list[str]:
 
 
 def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
-    """Say what the figures stand on."""
+    """Return the caption: what the figures were computed on."""
     several = any(len(str(seeds).split()) > 1 for seeds in table["seeds"])
     spread = ", mean and standard deviation over seeds" if several else ""
     networks = _listed(
@@ -145,7 +146,7 @@ def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
     flags = [
         f"{name}: {own}" for name, own in zip(table["defense"], _flags(table), strict=True) if own
     ]
-    said = [
+    sentences = [
         f"{board.title}. Accuracy in percent{spread}; {networks} on {_listed(table['dataset'])}; "
         f"{'seeds' if several else 'seed'} {seeds}; {_listed(table['samples'])} test images.",
         *_threats(board),
@@ -153,7 +154,7 @@ def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
         *([f"Trained differently: {'; '.join(recipes)}."] if recipes else []),
         f"robench, commit {_listed(table['version'])}.",
     ]
-    text = " ".join(markup.escape(sentence) for sentence in said)
+    text = " ".join(markup.escape(sentence) for sentence in sentences)
     if any(tied and rank != 1 for tied, rank in zip(_tied(table), table["rank"], strict=True)):
         why = f": not distinguishable from the best in {ranking} (5%, Holm's correction)."
         text += f" {markup.tied.strip()}{markup.escape(why)}"
@@ -164,19 +165,22 @@ def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
 
 
 def _threats(board: Board) -> list[str]:
-    """Return sentences on the balls of the attacks, and on those that see fewer images."""
-    balls: dict[str, list[str]] = {}
+    """Return sentences on the attacks' threat models, and on those that see fewer images."""
+    models: dict[str, list[str]] = {}
     fewer = []
     for name, attack in build_attacks(board.evaluation).items():
-        ball = attack.threat_model
-        within = (
-            f"{_NORMS.get(ball[0], ball[0])}, eps = {radius_text(ball[1])}" if ball else "no ball"
-        )
-        balls.setdefault(within, []).append(name)
+        models.setdefault(_threat_text(attack.threat_model), []).append(name)
         if attack.samples is not None and attack.samples < board.evaluation.samples:
             fewer.append(f"{name} on the first {attack.samples} images.")
-    threats = [f"{within}: {', '.join(names)}" for within, names in balls.items()]
+    threats = [f"{within}: {', '.join(names)}" for within, names in models.items()]
     return [*([f"Threat models: {'; '.join(threats)}."] if threats else []), *fewer]
+
+
+def _threat_text(threat_model: ThreatModel | None) -> str:
+    if threat_model is None:
+        return "unbounded"
+    norm, eps = threat_model
+    return f"{_NORMS.get(norm, norm)}, eps = {radius_text(eps)}"
 
 
 _NORMS = {"linf": "Linf", "l2": "L2"}
@@ -187,15 +191,15 @@ def _listed(values: Iterable[object]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return text with each run of blanks and control characters as one blank."""
+    """Return text with each run of whitespace and control characters as one space."""
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what Markdown or HTML would read; the rest stays as readable as it was."""
+    """Escape what Markdown or HTML would interpret; the rest stays readable."""
     text = re.sub(r"[\\`<>&|$~#@]", lambda found: f"&#{ord(found[0])};", _one_line(text))
     text = re.sub(r"[*_\[\]]", r"\\\g<0>", text)
-    # GitHub makes links of bare addresses.
+    # GitHub turns bare URLs into links.
     return re.sub(r":(?=//)|(?<=www)\.", lambda found: f"&#{ord(found[0])};", text, flags=re.I)
 
 
@@ -215,7 +219,7 @@ _LATEX_SPECIAL = {
     "|": r"\textbar{}",
     '"': r"\symbol{34}",
     "`": r"\symbol{96}",
-    # After the \\ of the row above, these would be taken for its arguments.
+    # After the \\ of the row above, these would be parsed as its arguments.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
@@ -223,7 +227,7 @@ _LATEX_SPECIAL = {
 
 
 def escape_latex(text: str) -> str:
-    """Escape what LaTeX would read; two hyphens stay two."""
+    """Escape what LaTeX would interpret; two hyphens stay two."""
     safe = "".join(_LATEX_SPECIAL.get(char, char) for char in _one_line(text))
     return re.sub(r"-(?=-)", "-{}", safe)
 

@@ -1,4 +1,4 @@
-"""A paper's figures beside ours, as Markdown or LaTeX."""
+"""Export of the comparison with a paper's figures, as Markdown or LaTeX."""
 
 from collections.abc import Callable
 
@@ -11,45 +11,47 @@ from robench.leaderboard.export import (
     latex_table,
     markdown_table,
 )
-from robench.leaderboard.page.beside_paper import Cell, beside_paper
+from robench.leaderboard.page.paper_comparison import ComparedFigure, paper_comparison
 from robench.leaderboard.published import Leaderboard
 
 
 def paper_to_markdown(board: Leaderboard) -> str:
-    """Return a board's figures beside the paper's as a Markdown table, the order told below.
+    """Return the paper's figures and ours as a Markdown table.
 
-    A row a defense; for each column that the paper has: its figure, ours and the difference;
-    accuracies and success rates in percent.
+    The table has one row per defense and, for each column of the paper, its figure, ours and the
+    difference; accuracies and success rates are in percent. The caption says how far the order of
+    the rows agrees.
 
     Raises:
-        UserError: where the board has no figures of a paper.
+        UserError: if the board has no figures of a paper.
     """
-    return markdown_table(*_told(board, escape_markdown))
+    return markdown_table(*_table(board, escape_markdown))
 
 
 def paper_to_latex(board: Leaderboard) -> str:
-    r"""Return it as LaTeX, with ``\usepackage{booktabs}``; see :func:`paper_to_markdown`."""
-    return latex_table(*_told(board, escape_latex))
+    r"""Return the same as LaTeX; needs ``\usepackage{booktabs}``; see :func:`paper_to_markdown`."""
+    return latex_table(*_table(board, escape_latex))
 
 
-def _told(board: Leaderboard, escape: Callable[[str], str]) -> tuple[pd.DataFrame, str]:
-    beside = beside_paper(board)
-    if beside is None or not beside.rows:
-        raise UserError(f"{board.name} has no figures of a paper to stand beside.")
+def _table(board: Leaderboard, escape: Callable[[str], str]) -> tuple[pd.DataFrame, str]:
+    """Return the escaped cells and the escaped caption."""
+    comparison = paper_comparison(board)
+    if comparison is None or not comparison.rows:
+        raise UserError(f"{board.name} has no figures of a paper to compare with.")
     heads = ["defense"]
-    for column in beside.columns:
+    for column in comparison.columns:
         heads += [f"{column}, paper", f"{column}, ours", "difference"]
-    lines = [[title, *_texts(cells)] for title, cells in beside.rows]
+    lines = [[title, *_texts(cells)] for title, cells in comparison.rows]
     escaped = [[escape(text) for text in line] for line in lines]
     about = (
-        f"{beside.paper.item} of {beside.paper.source}, its figures in the columns named paper, "
-        f"beside {board.board.title}."
+        f"{comparison.paper.item} of {comparison.paper.source}, its figures in the columns named "
+        f"paper, compared with {board.board.title}."
     )
-    caption = " ".join(escape(sentence) for sentence in (about, *beside.order))
+    caption = " ".join(escape(sentence) for sentence in (about, *comparison.order))
     return pd.DataFrame(escaped, columns=[escape(head) for head in heads]), caption
 
 
-def _texts(cells: tuple[Cell | None, ...]) -> list[str]:
+def _texts(cells: tuple[ComparedFigure | None, ...]) -> list[str]:
     return [
         text
         for cell in cells

@@ -1,4 +1,4 @@
-"""Several published leaderboards as one, where they were judged alike."""
+"""Merge published leaderboards that were evaluated alike into one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from robench.system.provenance import file_hash
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """The cells of one title, with the board that it was first seen on."""
+    """The cells of one title, and the first board that has it."""
 
-    home: Leaderboard
+    first: Leaderboard
     cells: dict[str, PublishedCell]
 
 
 def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
-    """Put the rows of several boards into one, on which each is the same row.
+    """Combine the rows of several boards into one board; each row keeps its specification.
 
-    The first board gives title, recipe and baseline. A row of another recipe or network becomes an
-    arm that says so. Rows of one title and specification with other seeds are joined; a cell that
-    several boards have counts once.
+    The first board gives title, recipe and baseline. A row with another recipe or network becomes
+    an explicit row that states the difference. Rows with the same title and specification but other
+    seeds are joined; a cell that several boards have counts once.
 
     Args:
-        boards: as read; at least one.
+        boards: the boards as read; at least one.
 
     Raises:
-        UserError: where boards were judged on other images or with other attacks, a title stands
+        UserError: if boards were evaluated on other images or with other attacks, a title stands
             for two specifications, a cell has two sets of outcomes, or a row lacks seeds that
-            others have: leaving seeds out would be choosing them.
+            others have: dropping seeds would amount to selecting them.
     """
     if not boards:
         raise UserError("name at least one leaderboard to merge.")
@@ -48,28 +48,28 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
     made = []
     for title in board.titles:
         if title not in rows:
-            raise UserError(f"{boards[0].folder} has the row '{title}' but no manifest of it.")
+            raise UserError(f"{boards[0].folder} has the row '{title}' but no manifest for it.")
         cells = sorted(rows[title].cells.values(), key=lambda cell: seeds.index(cell.seed))
         made.append(RowResult(title, cells[0].file.costs, tuple(cell.result for cell in cells)))
     return BoardResult(board, boards[0].dataset, boards[0].columns, tuple(made))
 
 
 def copy_networks(boards: Sequence[Leaderboard], folder: Path) -> list[Path]:
-    """Copy the weights and code of somebody's own networks beside a merged board.
+    """Copy the weights and code of third-party networks into the folder of a merged board.
 
-    Nobody can train them again, so ``robench verify`` needs them there. They are held against the
-    hashes in the manifests, not against ``SHA256SUMS``.
+    robench cannot retrain them, so ``robench verify`` needs them there. They are checked against
+    the hashes in the manifests, not against ``SHA256SUMS``.
 
     Args:
-        boards: that were merged.
-        folder: of the merged board.
+        boards: the boards that were merged.
+        folder: the folder of the merged board.
 
     Returns:
         The files; none for networks whose weights no board has.
 
     Raises:
-        UserError: where two networks are built by different files of one name, or a file cannot be
-            written.
+        UserError: if two networks are built by different files of the same name, or a file cannot
+            be written.
     """
     sources: dict[str, Path] = {}
     hashes: dict[str, str] = {}
@@ -94,21 +94,24 @@ def copy_networks(boards: Sequence[Leaderboard], folder: Path) -> list[Path]:
 
 
 def _check_alike(first: Leaderboard, other: Leaderboard) -> None:
-    for name, one, two in _judged_by(first, other):
+    for name, one, two in _evaluation_settings(first, other):
         if one != two:
             raise UserError(
                 f"{other.folder} cannot be merged with {first.folder}: its {name} is "
-                f"{_said(two)}, not {_said(one)}; judge its rows as the other's were."
+                f"{_short(two)}, not {_short(one)}; evaluate its rows with the same settings."
             )
 
 
-def _judged_by(first: Leaderboard, other: Leaderboard) -> Iterator[tuple[str, object, object]]:
+def _evaluation_settings(
+    first: Leaderboard, other: Leaderboard
+) -> Iterator[tuple[str, object, object]]:
+    """Yield the name of each setting that must agree, and its value on both boards."""
     yield "data set", first.dataset, other.dataset
     one, two = (b.cells[0].file.cell.data_hash for b in (first, other))
     yield "fingerprint of the data", one, two
-    this, that = (b.board.data.model_dump(exclude={"name"}) for b in (first, other))
-    for key in this:
-        yield f"data.{key}", this[key], that[key]
+    here, there = (b.board.data.model_dump(exclude={"name"}) for b in (first, other))
+    for key in here:
+        yield f"data.{key}", here[key], there[key]
     for key in ("attacks", "samples", "ranking_column", "defaults", "without"):
         yield (
             f"evaluation.{key}",
@@ -116,14 +119,14 @@ def _judged_by(first: Leaderboard, other: Leaderboard) -> Iterator[tuple[str, ob
             getattr(other.board.evaluation, key),
         )
     yield "attacks' threat models", dict(first.columns), dict(other.columns)
-    here, there = _versions(first), _versions(other)
-    for column, version in here.items():
-        if column in there:
-            yield f"version of '{column}'", version, there[column]
+    versions, others = _versions(first), _versions(other)
+    for column, version in versions.items():
+        if column in others:
+            yield f"version of '{column}'", version, others[column]
 
 
 def _versions(board: Leaderboard) -> dict[str, str]:
-    """Return column -> key of its outcomes, which says all that they depend on but the cell."""
+    """Return column -> key of its outcomes, which covers all they depend on except the cell."""
     return {
         entry.column: key
         for cell in board.cells
@@ -140,14 +143,14 @@ def _joined(boards: Sequence[Leaderboard]) -> dict[str, _Row]:
             for known in row.cells.values():
                 if _without_seed(known) != _without_seed(cell):
                     raise UserError(
-                        f"'{cell.row}' is one thing in {row.home.folder} and another in "
-                        f"{board.folder}; give one of them a label of its own."
+                        f"'{cell.row}' is one thing in {row.first.folder} and another in "
+                        f"{board.folder}; give one of them another label."
                     )
             key = cell.file.cell.key
-            if key in row.cells and _made(row.cells[key]) != _made(cell):
+            if key in row.cells and _hashes(row.cells[key]) != _hashes(cell):
                 raise UserError(
                     f"'{cell.row}', seed {cell.seed}, has other weights or outcomes in "
-                    f"{board.folder} than in {row.home.folder}; find out which are right with "
+                    f"{board.folder} than in {row.first.folder}; find out which are correct with "
                     f"'robench verify'."
                 )
             row.cells.setdefault(key, cell)
@@ -155,12 +158,13 @@ def _joined(boards: Sequence[Leaderboard]) -> dict[str, _Row]:
 
 
 def _without_seed(cell: PublishedCell) -> dict[str, object]:
-    """Return what a row's cells share; a network that was not trained here has no second seed."""
+    """Return what a row's cells share; a network that was not trained here has just one seed."""
     spec = cell.file.cell
     return spec.model_dump(exclude={"seed"} if isinstance(spec, Cell) else set())
 
 
-def _made(cell: PublishedCell) -> tuple[object, ...]:
+def _hashes(cell: PublishedCell) -> tuple[object, ...]:
+    """Return the hashes of a cell's weights and outcomes."""
     manifest = cell.file.manifest
     if manifest is None:
         return ("diverged",)
@@ -179,14 +183,14 @@ def _seeds(first: Board, rows: dict[str, _Row]) -> tuple[int, ...]:
         if missing := sorted(found - seeds):
             raise UserError(
                 f"'{title}' lacks the seeds {', '.join(map(str, missing))} that other rows have; "
-                f"run it with them."
+                f"run it with these seeds."
             )
     for title, row in rows.items():
         for cell in row.cells.values():
             if cell.seed not in found:
                 raise UserError(
                     f"'{title}' was attacked with seed {cell.seed}, which the other rows do not "
-                    f"have; judge it with seed {min(found)}."
+                    f"have; evaluate it with seed {min(found)}."
                 )
     known = [seed for seed in first.seeds if seed in found]
     return (*known, *sorted(found.difference(known)))
@@ -199,39 +203,41 @@ def _is_external(row: _Row) -> bool:
 def _board(first: Board, rows: dict[str, _Row], seeds: tuple[int, ...]) -> Board:
     own = set(first.titles)
     new = {title: row for title, row in rows.items() if title not in own}
-    arms = tuple(_arm(first, title, row) for title, row in new.items() if not _is_external(row))
+    specs = tuple(
+        _row_spec(first, title, row) for title, row in new.items() if not _is_external(row)
+    )
     external = tuple(title for title, row in new.items() if _is_external(row))
     return first.model_copy(
         update={
             "seeds": seeds,
-            "arms": first.arms + arms,
+            "arms": first.arms + specs,
             "external": first.external + external,
         }
     )
 
 
-def _arm(first: Board, title: str, row: _Row) -> RowSpec:
-    """Return the arm that makes a row's cells on a board of other recipe, images or network."""
+def _row_spec(first: Board, title: str, row: _Row) -> RowSpec:
+    """Return the row specification that reproduces a row's cells on the first board."""
     cell = next(iter(row.cells.values())).file.cell
     assert isinstance(cell, Cell)
     label = "" if title == cell.defense else title
-    plain = _plain(first, cell.defense)
+    default = _default_recipe(first, cell.defense)
     done = cell.training.model_dump()
-    changed = {k: v for k, v in done.items() if plain is None or getattr(plain, k) != v}
+    changed = {k: v for k, v in done.items() if default is None or getattr(default, k) != v}
     model = None if cell.model == first.model else cell.model
     images = cell.data.model_dump(exclude={"name"})
     data = {k: v for k, v in images.items() if getattr(first.data, k) != v}
     return RowSpec(defense=cell.defense, label=label, training=changed, data=data, model=model)
 
 
-def _plain(first: Board, defense: str) -> TrainingSpec | None:
-    """Return the recipe of a defense that sets nothing; None where it is not known here."""
+def _default_recipe(first: Board, defense: str) -> TrainingSpec | None:
+    """Return a defense's recipe without overrides; None if the defense is not registered."""
     try:
         return recipe_for(first.training, defenses.build(defense), {})
     except UserError:
         return None
 
 
-def _said(value: object) -> str:
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

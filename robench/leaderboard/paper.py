@@ -1,4 +1,4 @@
-"""A board beside the paper's experiment that it makes again: figures, and the order of the rows."""
+"""Comparison of a board with the paper's experiment that it reproduces: figures and row order."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,11 @@ ORDER = ("group", "column", "pairs", "same", "same_clearly", "reversed", "revers
 
 
 def paper_figures(result: BoardResult, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a line a row and column for which the paper has a figure.
+    """Return one line per row and column for which the paper has a figure.
 
     ``group`` says what the row changes in the data (``label_noise=0.2``): rows are compared within
-    it. ``paper`` and ``paper_std`` are the paper's, all others ours; accuracies and success rates
-    are fractions in both. ``difference`` is ours minus the paper's.
+    their group. ``paper`` and ``paper_std`` are the paper's, all others ours; accuracies and
+    success rates are fractions in both. ``difference`` is ours minus the paper's.
 
     Args:
         result: the finished board.
@@ -55,12 +55,13 @@ def paper_figures(result: BoardResult, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def paper_order(result: BoardResult, figures: pd.DataFrame) -> pd.DataFrame:
-    """Return a line a group and column: in how many pairs of rows our order is the paper's.
+    """Return one line per group and column: for how many pairs of rows our order is the paper's.
 
-    ``same`` and ``reversed`` count the pairs that differ in the paper by the sign of our
-    difference (equal figures of ours are in neither); ``same_clearly`` and ``reversed_clearly``
-    those among them that are distinguishable here, by the test of ``comparisons.csv`` over the
-    pairs of this column and group (nan for figures that are no accuracies, which have no test).
+    ``same`` and ``reversed`` count the pairs that differ in the paper, by the sign of our
+    difference (pairs with equal figures of ours count in neither); ``same_clearly`` and
+    ``reversed_clearly`` count those among them that are distinguishable here, by the test of
+    ``comparisons.csv`` over the pairs of this column and group (nan for figures other than
+    accuracies, which have no test).
     """
     lines = []
     for (group, column), part in figures.groupby(["group", "column"], sort=False):
@@ -89,8 +90,8 @@ def paper_order(result: BoardResult, figures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=list(ORDER))
 
 
-def told(order: pd.DataFrame) -> Iterator[str]:
-    """Say how far the order of the rows agrees, a sentence a group and column."""
+def order_sentences(order: pd.DataFrame) -> Iterator[str]:
+    """Yield one sentence per group and column on how far the order of the rows agrees."""
     for line in order.to_dict("records"):
         where = line["column"] + (f", {line['group']}" if line["group"] else "")
         same, other, pairs = (int(line[name]) for name in ("same", "reversed", "pairs"))
@@ -98,7 +99,7 @@ def told(order: pd.DataFrame) -> Iterator[str]:
         if other:
             text += f", in {other} it is reversed"
         if math.isnan(line["same_clearly"]):
-            yield f"{text}; whether by chance is not tested for this figure."
+            yield f"{text}; significance is not tested for this figure."
             continue
         clear = int(line["same_clearly"]) + int(line["reversed_clearly"])
         if not clear:
@@ -111,7 +112,7 @@ def told(order: pd.DataFrame) -> Iterator[str]:
 
 
 def _ours(row: Mapping[Any, Any], column: str) -> dict[str, float]:
-    """Return our figure with its spread and interval; nan for what there is not."""
+    """Return our figure with its standard deviation and interval; nan for what is missing."""
     kinds = {"ours": "mean", "ours_std": "std", "ours_low": "low", "ours_high": "high"}
     found = {name: float(row.get(f"{column}_{kind}", math.nan)) for name, kind in kinds.items()}
     return found if f"{column}_mean" in row else found | {"ours": float(row.get(column, math.nan))}
@@ -126,7 +127,7 @@ def _group(result: BoardResult, title: str) -> str:
 def _distinguishable(
     result: BoardResult, titles: list[str], column: str
 ) -> set[frozenset[str]] | None:
-    """Return the pairs of rows that are no chance in a column; None where it is no accuracy."""
+    """Return the pairs that a column distinguishes; None if it is not an accuracy."""
     if column not in result.columns:
         return None
     robust = {

@@ -1,4 +1,4 @@
-"""The pictures of a leaderboard's folder: training curves, and the spectra of the layers."""
+"""The figures in a leaderboard's folder: training curves, and the spectra of the layers."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from robench.runs.records import BoardResult
 
 
 def draw_pictures(result: BoardResult, table: pd.DataFrame, folder: Path) -> list[Path]:
-    """Draw ``curves.svg`` and ``spectra.svg``, those for which there is anything to draw.
+    """Draw ``curves.svg`` and ``spectra.svg``, each only if there are data to draw.
 
     Args:
         result: the finished board.
         table: its leaderboard, which gives the order of the rows.
-        folder: of the leaderboard.
+        folder: the folder of the leaderboard.
 
     Returns:
         The files.
@@ -24,7 +24,7 @@ def draw_pictures(result: BoardResult, table: pd.DataFrame, folder: Path) -> lis
     spec, titles = result.board, [str(title) for title in table["defense"]]
     versions = " ".join(sorted({v for text in table["version"] for v in str(text).split()}))
     part = f", {100 * spec.data.subset:g}% of the training images" if spec.data.subset < 1 else ""
-    stands_on = (
+    caption = (
         f"{result.dataset}{part}, {spec.model.name} of width {spec.model.width}, "
         f"{{seeds}}; robench {versions}"
     )
@@ -33,15 +33,15 @@ def draw_pictures(result: BoardResult, table: pd.DataFrame, folder: Path) -> lis
     if curves["epoch"].nunique() > 1:
         seeds = f"seeds {', '.join(map(str, spec.seeds))}"
         path = folder / "curves.svg"
-        there = [title for title in titles if (curves["defense"] == title).any()]
-        draw_curves(curves, there, stands_on.format(seeds=seeds), path)
+        drawn = [title for title in titles if (curves["defense"] == title).any()]
+        draw_curves(curves, drawn, caption.format(seeds=seeds), path)
         written.append(path)
     found = spectra_table(result)
     if len(found):
         first = found[found["seed"] == spec.seeds[0]]
         networks = {title: first[first["defense"] == title] for title in titles}
         path = folder / "spectra.svg"
-        caption = stands_on.format(seeds=f"seed {spec.seeds[0]}")
-        draw_spectra({k: v for k, v in networks.items() if len(v)}, caption, path)
+        nonempty = {k: v for k, v in networks.items() if len(v)}
+        draw_spectra(nonempty, caption.format(seeds=f"seed {spec.seeds[0]}"), path)
         written.append(path)
     return written

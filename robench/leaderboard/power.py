@@ -1,4 +1,4 @@
-"""How many samples and seeds it takes to tell two defenses apart."""
+"""Power analysis: the samples and seeds needed to distinguish two defenses."""
 
 import math
 from bisect import bisect_left
@@ -12,26 +12,26 @@ from robench.errors import UserError
 from robench.leaderboard.comparison import LEVEL
 
 DISAGREEMENTS = (0.02, 0.05, 0.1, 0.2)
-"""Shares of samples to plan for where no board says how much its networks disagree."""
+"""Shares of samples on which two networks disagree, assumed if no board is given."""
 
 SPREADS = (0.002, 0.005, 0.01)
-"""Standard deviations over seeds to plan for where no board has several."""
+"""Standard deviations over seeds, assumed if no board with several seeds is given."""
 
 
 def samples_needed(difference: float, disagreement: float, power: float = 0.8) -> int:
-    """Return on how many images two networks have to be judged.
+    """Return the number of images on which two networks have to be evaluated.
 
-    Samples are paired: only those on which the networks disagree speak. The difference of a sample
-    is +1, 0 or -1, with mean ``difference`` and variance ``disagreement - difference**2``; by
-    statsmodels' power of the paired t-test, two-sided.
+    Samples are paired: only those on which the networks disagree are informative. The difference of
+    a sample is +1, 0 or -1, with mean ``difference`` and variance ``disagreement - difference**2``;
+    by statsmodels' power of the paired t-test, two-sided.
 
     Args:
-        difference: of the two accuracies, as a fraction: 0.005 is half a point.
-        disagreement: share of the samples on which just one of the two is right.
-        power: probability that a true difference of that size is found.
+        difference: the difference of the two accuracies, as a fraction: 0.005 is half a point.
+        disagreement: share of the samples on which exactly one of the two is correct.
+        power: probability of detecting a true difference of that size.
 
     Raises:
-        UserError: for a difference that is not in (0, 1), or larger than the disagreement.
+        UserError: if the difference is not in (0, 1), or is larger than the disagreement.
     """
     if not 0 < difference < 1:
         raise UserError(f"a difference of {difference:g} is not between 0 and 1.")
@@ -46,23 +46,23 @@ def samples_needed(difference: float, disagreement: float, power: float = 0.8) -
 
 
 def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
-    """Return how many trainings of each of two defenses show a difference of their means.
+    """Return how many training runs of each of two defenses show a difference of their means.
 
     By statsmodels' power of the t-test of two independent groups, two-sided; at least 2.
 
     Args:
-        difference: of the mean accuracies, as a fraction.
+        difference: the difference of the mean accuracies, as a fraction.
         seed_std: standard deviation of the accuracy over seeds.
-        power: probability that a true difference of that size is found.
+        power: probability of detecting a true difference of that size.
     """
     effect = difference / max(seed_std, 1e-9)
     return _smallest(lambda count: TTestIndPower().power(effect, count, LEVEL), power)
 
 
 def _smallest(power_of: Callable[[int], float], power: float) -> int:
-    """Return the smallest count from 2 on that has the power; statsmodels' solver fails for some.
+    """Return the smallest count >= 2 with the power; statsmodels' solver fails for some inputs.
 
-    Far beyond any power that is asked for, SciPy's noncentral t gives NaN.
+    Far beyond the requested power, SciPy's noncentral t gives NaN.
     """
 
     def reached(count: int) -> bool:
@@ -81,12 +81,12 @@ def planned(
     """Return the samples needed for each disagreement, and the seeds for each spread over seeds.
 
     Args:
-        difference: of two accuracies, as a fraction.
-        power: probability that a true difference of that size is found.
-        board: folder of a leaderboard, whose networks' disagreement and spread are taken.
+        difference: the difference of two accuracies, as a fraction.
+        power: probability of detecting a true difference of that size.
+        board: folder of a leaderboard, whose networks' disagreement and spread are used.
 
     Raises:
-        UserError: where there is no such board, or the difference cannot be.
+        UserError: if there is no such board, or the difference is impossible.
     """
     disagreements, spreads = (DISAGREEMENTS, SPREADS) if board is None else _measured(board)
     possible = [d for d in disagreements if d >= difference] or [max(disagreements)]
@@ -107,7 +107,7 @@ def _measured(board: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     except (OSError, ValueError, LookupError) as error:
         raise UserError(
             f"{board} holds no leaderboard.csv with a comparisons.csv that compares its rows; name "
-            f"the folder that 'robench run' wrote."
+            f"a folder that 'robench run' wrote."
         ) from error
-    spread = (float(spreads.median()),) if len(spreads) else SPREADS  # one seed has none
+    spread = (float(spreads.median()),) if len(spreads) else SPREADS  # a single seed has no spread
     return (float(pairs["disagreement"].median()),), spread

@@ -1,4 +1,4 @@
-"""The folder of a leaderboard: its table and the evidence for each cell."""
+"""Write the folder of a leaderboard: its table and the evidence for each cell."""
 
 from pathlib import Path
 
@@ -23,17 +23,17 @@ from robench.system.files import write_bytes, write_json, write_text
 
 
 def publish(result: BoardResult, folder: Path) -> pd.DataFrame:
-    """Compare the rows of a finished board, make its table and write its folder.
+    """Compare the rows of a finished board, build its table and write its folder.
 
     Args:
         result: the finished board.
-        folder: where to write; its name is that of the board.
+        folder: the folder to write; its name becomes the board's name.
 
     Returns:
         The leaderboard's table.
 
     Raises:
-        UserError: where it cannot be written.
+        UserError: if it cannot be written.
     """
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)
@@ -46,22 +46,22 @@ def write_leaderboard(
 ) -> Path:
     """Write the files that :mod:`robench.leaderboard.evidence` lists.
 
-    What an earlier run published there and this one does not is removed; all other files in the
-    folder are left alone.
+    Files that an earlier run published there and this one does not are removed; all other files in
+    the folder are left alone.
 
     Args:
         result: the finished board.
-        table: made from it.
-        comparison: of its rows.
-        folder: where to write; its name is that of the board.
+        table: the table built from it.
+        comparison: the comparison of its rows.
+        folder: the folder to write; its name becomes the board's name.
 
     Returns:
         The path of ``leaderboard.csv``.
 
     Raises:
-        UserError: where it cannot be written.
+        UserError: if it cannot be written.
     """
-    # All tables are made before anything is written: half a leaderboard would be left otherwise.
+    # All tables are built before anything is written, so that no half leaderboard is left behind.
     derived = derived_tables(result, table)
     before = _published_before(folder)
     head = BoardFile(
@@ -89,7 +89,7 @@ def write_leaderboard(
 
 
 def _published_before(folder: Path) -> set[str]:
-    """Return the files of an earlier run; none where its checksums are damaged."""
+    """Return the files of an earlier run; none if its checksums are damaged."""
     try:
         return set(read_sums(folder))
     except UserError:
@@ -97,7 +97,7 @@ def _published_before(folder: Path) -> set[str]:
 
 
 def _copy_outcomes(cell: CellResult, folder: Path) -> list[Path]:
-    """Copy the files, not what is in them: their hashes are in the manifest."""
+    """Copy the files byte for byte: their hashes are in the manifest."""
     if cell.evidence.manifest is None:
         return []
     assert isinstance(cell.outcomes, OutcomeFiles)
@@ -114,7 +114,7 @@ def _copy_outcomes(cell: CellResult, folder: Path) -> list[Path]:
 
 
 def _unique(title: str, seed: int, names: set[str]) -> str:
-    """Return a file name for a cell; titles that differ in punctuation alone get a number."""
+    """Return a unique file name; titles that differ only in punctuation get a number."""
     slug = "".join(c if c.isalnum() else "_" for c in title).strip("_")[:60] or "row"
     number, name = 1, f"{slug}-seed{seed}.json"
     while name.casefold() in names:

@@ -1,4 +1,4 @@
-"""Read a published leaderboard back: the table, and all that it was made from."""
+"""Read a published leaderboard back: the table, and everything that it was computed from."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -52,32 +52,32 @@ class PublishedCell:
         return self.file.cell.seed
 
     def path_of(self, key: str) -> Path:
-        """Return where the outcomes with a key of the manifest are."""
+        """Return the path of the outcomes with a key of the manifest."""
         return outcome_path(self.folder, self.file.cell.key, key)
 
     @property
     def specification(self) -> dict[str, Any]:
-        """What was trained."""
+        """The specification of what was trained."""
         return self.file.cell.model_dump(mode="json")
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Versions, hashes, device, times; empty where training diverged."""
+        """Versions, hashes, device, times; empty if training diverged."""
         return self.file.manifest.model_dump(mode="json") if self.file.manifest else {}
 
     @property
     def training(self) -> list[dict[str, float | None]]:
-        """A row an epoch."""
+        """One row per epoch."""
         return list(self.file.training)
 
     @property
     def checks(self) -> dict[str, Any] | None:
-        """The report of the checks, or None."""
+        """The report of the checks; None if they were left out."""
         return self.file.checks.model_dump(mode="json") if self.file.checks else None
 
     @property
     def outcomes(self) -> Mapping[str, Outcomes]:
-        """Column -> outcomes, read at each use."""
+        """Column -> outcomes, read from disk on each access."""
         return self.result.outcomes
 
 
@@ -86,11 +86,11 @@ class Leaderboard:
     """A leaderboard as it was published.
 
     Attributes:
-        name: of the board.
-        folder: where it lies.
+        name: the name of the board.
+        folder: its folder.
         board: the specification.
         dataset: the data set's name.
-        columns: what is judged, ``clean`` first.
+        columns: the evaluated columns, ``clean`` first.
         cells: in the order of the board's rows.
     """
 
@@ -108,7 +108,7 @@ class Leaderboard:
         Nothing in it is executed. Its checksums are not compared: see ``robench verify``.
 
         Raises:
-            UserError: where a file is missing or has another form; names file and key.
+            UserError: if a file is missing or malformed; the message names file and key.
         """
         folder = Path(folder)
         names = read_sums(folder)
@@ -117,11 +117,11 @@ class Leaderboard:
             _read(folder / name, CellFile) for name in sorted(names) if _MANIFEST.fullmatch(name)
         ]
         if not files:
-            raise UserError(f"{folder / SUMS} names no manifest; publish the board again.")
+            raise UserError(f"{folder / SUMS} lists no manifest; publish the board again.")
         columns = {name: head.columns.get(name) for name in head.board.evaluation.columns}
         known = {name: column for name, column in columns.items() if column is not None}
         if len(known) < len(columns) or len(known) < len(head.columns):
-            raise UserError(f"{folder / BOARD}: its columns are not those that its board judges.")
+            raise UserError(f"{folder / BOARD}: its columns are not those of its board.")
         order = {title: i for i, title in enumerate(head.board.titles)}
         last = len(order)
         seeds = {seed: i for i, seed in enumerate(head.board.seeds)}
@@ -140,7 +140,7 @@ class Leaderboard:
         """``leaderboard.csv``, best first.
 
         Raises:
-            UserError: where it is missing, damaged or of another schema.
+            UserError: if it is missing, damaged or of another schema version.
         """
         table = _table(self.folder / TABLE)
         schema = set(table["schema"]) if "schema" in table else set()
@@ -153,10 +153,10 @@ class Leaderboard:
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
-        """``comparisons.csv``: a row a pair of defenses.
+        """``comparisons.csv``: one row per pair of defenses.
 
         Raises:
-            UserError: where it is missing or damaged.
+            UserError: if it is missing or damaged.
         """
         return _table(self.folder / COMPARISONS)
 
@@ -165,14 +165,14 @@ class Leaderboard:
         """The other tables, by file name: see :mod:`robench.leaderboard.derived`.
 
         Raises:
-            UserError: where one is damaged.
+            UserError: if one of them is damaged.
         """
         published = read_sums(self.folder)
         return {name: _table(self.folder / name) for name in KEYS if name in published}
 
     @cached_property
     def result(self) -> BoardResult:
-        """What the table is made from, as a run would leave it."""
+        """The finished board that the table is computed from, as a run returns it."""
         rows: dict[str, list[PublishedCell]] = {}
         for cell in self.cells:
             rows.setdefault(cell.row, []).append(cell)
@@ -192,11 +192,11 @@ def _result(file: CellFile, folder: Path, columns: Iterable[str]) -> CellResult:
         return CellResult(file, {})
     for key in file.manifest.outcomes:
         if not _KEY.fullmatch(key):
-            raise UserError(f"the manifest of '{file.row}' has the key '{key[:80]}': no name.")
+            raise UserError(f"the manifest of '{file.row}' has the key '{key[:80]}': not a name.")
     keys = {entry.column: key for key, entry in file.manifest.outcomes.items()}
     missing = [column for column in columns if column not in keys]
     if missing:
-        raise UserError(f"the manifest of '{file.row}' has no outcomes of '{missing[0]}'.")
+        raise UserError(f"the manifest of '{file.row}' has no outcomes for '{missing[0]}'.")
     paths = {name: outcome_path(folder, file.cell.key, keys[name]) for name in columns}
     return CellResult(file, OutcomeFiles(paths))
 
@@ -210,7 +210,7 @@ def _read(path: Path, form: type[Form]) -> Form:
 
 def _table(path: Path) -> pd.DataFrame:
     try:
-        text = path.read_bytes().decode()  # read_text would change line breaks within fields
+        text = path.read_bytes().decode()  # read_text would convert line breaks within fields
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}.") from error
     return read_csv(text, path.name, str(path))

@@ -1,4 +1,4 @@
-"""The table of columns in ``leaderboards/README.md``, made from the list of columns.
+"""Generate the table of columns in ``leaderboards/README.md`` from the list of columns.
 
 python -m robench.leaderboard.readme leaderboards/README.md
 """
@@ -13,7 +13,7 @@ from robench.leaderboard.row import Role
 from robench.system.files import write_text
 
 BEGIN, END = "<!-- columns: begin -->", "<!-- columns: end -->"
-"""What stands before and after the table in the README."""
+"""The markers before and after the table in the README."""
 
 WORDS: dict[Role, str] = {
     "clean": "clean",
@@ -30,15 +30,15 @@ def columns_table() -> str:
 
 
 def with_columns(text: str) -> str:
-    """Return the text of the README with the table as it must be.
+    """Return the text of the README with the generated table inserted.
 
     Raises:
-        UserError: where the text does not say where the table stands.
+        UserError: if the text lacks the markers of the table.
     """
     before, begin, rest = text.partition(f"{BEGIN}\n")
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise UserError(f"the README has no place for the table; write '{BEGIN}' and '{END}'.")
+        raise UserError(f"the README has no place for the table; add '{BEGIN}' and '{END}'.")
     return f"{before}{begin}\n{columns_table()}\n{end}{after}"
 
 

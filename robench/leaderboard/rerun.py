@@ -1,4 +1,4 @@
-"""Make rows of a published leaderboard again: attack their weights anew, or train them, too."""
+"""Reproduce rows of a published leaderboard: attack their weights again, or retrain them first."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,18 +27,19 @@ from robench.system.files import write_bytes, write_json, write_text
 from robench.system.provenance import file_hash
 
 REPRODUCED, WITHIN, NOT = "reproduced", "within the interval", "not reproduced"
-"""What is said of a figure: the same on every image, within its 95% interval, or neither."""
+"""The verdict on a figure: equal on every image, within its 95% interval, or neither."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rerun:
-    """What came out.
+    """The result of a rerun.
 
     Attributes:
-        figures: a line a cell and column: ``defense``, ``seed``, ``column``, ``published`` and
-            ``found`` accuracy, ``other_images`` on which the verdict is another, ``verdict``.
-        notes: what could not be made again, and weights that are not those of the manifest.
-        broken: one of the notes says that something is wrong.
+        figures: one line per cell and column: ``defense``, ``seed``, ``column``, ``published`` and
+            ``found`` accuracy, ``other_images``, the number of images on which the outcome differs,
+            and ``verdict``.
+        notes: what could not be reproduced, and weights that do not match the manifest.
+        broken: whether one of the notes reports an error.
     """
 
     figures: pd.DataFrame
@@ -47,23 +48,23 @@ class Rerun:
 
     @property
     def sound(self) -> bool:
-        """Nothing is wrong with what was made again."""
+        """Whether no figure that was recomputed contradicts the published one."""
         return not self.broken and not (self.figures["verdict"] == NOT).any()
 
 
 @dataclass(frozen=True)
 class RerunOptions:
-    """Where rows are made again, and with what.
+    """How rows are rerun: sources of weights and data, device, trust.
 
     Attributes:
-        stores: run stores whose ``cells`` may hold the weights; also looked for in the board's own
-            ``weights`` folder.
-        retrain: train the networks again instead.
-        data: the data set; that of the board if left out.
-        data_dir: where the data set is, or is downloaded to.
-        device: where to work; the CPU by default.
-        reporter: called while the work goes on.
-        trust_code: execute the code that came with a third-party network, where it needs it.
+        stores: run stores whose ``cells`` may hold the weights; the board's own ``weights`` folder
+            is searched as well.
+        retrain: train the networks again instead of loading their weights.
+        data: the data set; that of the board by default.
+        data_dir: the folder that holds the data set, or to download it to.
+        device: the device to run on; the CPU by default.
+        reporter: called with the progress.
+        trust_code: execute the code that came with a third-party network, if it is needed.
     """
 
     stores: Sequence[Path] = ()
@@ -88,15 +89,15 @@ class RerunKeywords(TypedDict, total=False):
 
 
 def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywords]) -> Rerun:
-    """Attack the weights of rows again, and compare with what was published.
+    """Attack the weights of rows again, and compare the outcomes with the published ones.
 
     Args:
-        board: as read.
-        rows: their titles.
+        board: the board as read.
+        rows: the titles of the rows.
         keywords: the fields of :class:`RerunOptions`.
 
     Raises:
-        UserError: where the images are not those of the board, or an entry is not registered.
+        UserError: if the images are not those of the board, or an entry is not registered.
     """
     options = RerunOptions(**keywords)
     images = cache(partial(_images, board, options.data, options.data_dir))
@@ -114,7 +115,7 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
 
 @dataclass(frozen=True)
 class _CellRerun:
-    """What came out for one cell: figures, or a note on why there are none."""
+    """The result for one cell: its figures, or a note on why there are none."""
 
     figures: Sequence[dict[str, object]] = ()
     note: str = ""
@@ -129,14 +130,16 @@ def _rerun_cell(
 ) -> _CellRerun:
     manifest = cell.file.manifest
     if manifest is None and not options.retrain:
-        return _CellRerun(note="it diverged; only --retrain can make it again.")
+        return _CellRerun(note="its training diverged; only --retrain can reproduce it.")
     if (reason := _out_of_reach(cell, options.retrain, options.trust_code)) is not None:
         return _CellRerun(note=reason)
     weights = None if options.retrain else find_weights(board.folder, cell, options.stores)
     if weights is None and not options.retrain:
-        return _CellRerun(note="its weights are not here; --store says where, or --retrain.")
+        return _CellRerun(
+            note="its weights are not here; name their folder with --store, or use --retrain."
+        )
     if weights and manifest and file_hash(weights) != manifest.weights_hash:
-        note = f"{weights.name} is not the file that the manifest is of."
+        note = f"{weights.name} is not the file that the manifest describes."
         return _CellRerun(note=note, broken=True)
     with tempfile.TemporaryDirectory() as scratch:
         ctx = RunContext(
@@ -146,18 +149,18 @@ def _rerun_cell(
             device=options.device,
             reporter=options.reporter,
         )
-        found = _made_again(cell, weights, ctx, board.folder)
+        found = _reproduce(cell, weights, ctx, board.folder)
         if found.diverged != (manifest is None):
-            note = f"training {'diverged' if found.diverged else 'ended well'}."
+            note = f"training {'diverged' if found.diverged else 'did not diverge'} this time."
             return _CellRerun(note=note, broken=True)
         return _CellRerun(_compared(cell, found))
 
 
 def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
-    """Return the titles of ``rows`` rows, drawn at random, in the order of the table.
+    """Return the titles of ``rows`` rows, drawn at random, in the order of the board.
 
     Raises:
-        UserError: where ``rows`` is neither a number nor ``all``.
+        UserError: if ``rows`` is neither a number nor ``all``.
     """
     titles = list(dict.fromkeys(cell.row for cell in board.cells))
     if rows == "all":
@@ -170,27 +173,27 @@ def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
 
 
 def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[Path]) -> Path | None:
-    """Return the file of a cell's weights, or None where there is none."""
+    """Return the file of a cell's weights; None if no such file is found."""
     key = cell.file.cell.key
-    places = [folder / "weights" / f"{key}.safetensors"]
-    places += [CellFolder(store / "cells" / key).weights for store in stores]
-    return next((path for path in places if path.is_file()), None)
+    paths = [folder / "weights" / f"{key}.safetensors"]
+    paths += [CellFolder(store / "cells" / key).weights for store in stores]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _out_of_reach(cell: PublishedCell, retrain: bool, trust_code: bool) -> str | None:
-    """Return why a network is not made again, whatever files there are; None where it can be."""
+    """Return why a network cannot be rerun, whatever files are available; None if it can."""
     spec = cell.file.cell
     if isinstance(spec, Cell):
         return None
     if retrain:
-        return "it is somebody's own network, which robench cannot train."
+        return "it is a third-party network, which robench cannot retrain."
     if spec.of_library or trust_code:
         return None
     code = f"model/{spec.file}" if spec.file else spec.architecture.partition(":")[0]
-    return f"the code of {code} was not run; read it, and --trust-code runs it."
+    return f"the code of {code} was not run; read it, then run it with --trust-code."
 
 
-def _made_again(
+def _reproduce(
     cell: PublishedCell, weights: Path | None, ctx: RunContext, folder: Path
 ) -> CellResult:
     spec = cell.file.cell
@@ -199,7 +202,7 @@ def _made_again(
         model = rebuild(spec, weights, folder / "model", ctx.dataset)
         return evaluate_external(spec, model, weights.read_bytes(), cell.row, ctx)
     if weights is not None:
-        _lay_out(cell, weights, ctx.store)
+        _restore(cell, weights, ctx.store)
     return run_cell(spec, cell.row, ctx)
 
 
@@ -208,14 +211,14 @@ def _images(board: Leaderboard, data: str | None, data_dir: Path | None) -> Data
     wanted = board.cells[0].file.cell.data_hash
     if dataset.fingerprint != wanted:
         raise UserError(
-            f"{dataset.name} has the fingerprint {dataset.fingerprint[:16]}, the board's have "
-            f"{wanted[:16]}; name the same ones with --data or --data-dir."
+            f"{dataset.name} has the fingerprint {dataset.fingerprint[:16]}, but the board's data "
+            f"have {wanted[:16]}; name the same data with --data or --data-dir."
         )
     return dataset
 
 
-def _lay_out(cell: PublishedCell, weights: Path, store: RunStore) -> None:
-    """Put a cell into a store as it is after training, so that it is only attacked."""
+def _restore(cell: PublishedCell, weights: Path, store: RunStore) -> None:
+    """Put a cell into a store in its state after training, so that it is only attacked."""
     folder = store.open(cell.file.cell)
     write_bytes(folder.weights, weights.read_bytes())
     write_text(folder.log, pd.DataFrame(cell.training).to_csv(index=False))

@@ -1,4 +1,4 @@
-"""What the figures of one leaderboard row are computed from; outcomes are read once per row."""
+"""The data that one leaderboard row is computed from; outcomes are read once per row."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,15 +14,15 @@ from robench.leaderboard.statistics import Estimate, estimate
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn, RowResult
 
 Role = Literal["clean", "attack", "counts queries", "worst case"]
-"""What outcomes are of; an attack that reports queries has two roles."""
+"""The role of an evaluated column; an attack that reports queries has two roles."""
 
 WORST_CASE = "worst_case"
-"""Stands for all attacks of the ranking column's threat model together, sample by sample."""
+"""All attacks of the ranking column's threat model combined, sample by sample."""
 
 
 @dataclass(frozen=True, eq=False)
 class ColumnOutcomes:
-    """The outcomes of one evaluated column of a row, one per seed; none where a seed diverged.
+    """The outcomes of one evaluated column of a row, one per seed; none if a seed diverged.
 
     Attributes:
         name: ``clean``, an attack, or :data:`WORST_CASE`.
@@ -34,20 +34,20 @@ class ColumnOutcomes:
 
     @cached_property
     def accuracy(self) -> Estimate:
-        """The accuracy over the seeds; all nan where there are no outcomes."""
+        """The accuracy over the seeds; all nan if there are no outcomes."""
         if not self.outcomes:
             return Estimate(math.nan, math.nan, math.nan, math.nan)
         return estimate([o.accuracy for o in self.outcomes], len(self.outcomes[0]))
 
     def mean(self, figure: Callable[[Outcomes], float]) -> float:
-        """Return the mean over the seeds of a figure; nan where there are no outcomes."""
+        """Return the mean over the seeds of a figure; nan if there are no outcomes."""
         values = [figure(outcomes) for outcomes in self.outcomes]
         return sum(values) / len(values) if values else math.nan
 
 
 @dataclass(frozen=True, eq=False)
 class LeaderboardRow:
-    """A row of a finished board, with the board."""
+    """A row of a finished board, together with the board."""
 
     result: BoardResult
     row: RowResult
@@ -64,12 +64,12 @@ class LeaderboardRow:
 
     @property
     def cell(self) -> AnyCell:
-        """The specification of the first cell; that of the others differs in the seed alone."""
+        """The specification of the first cell; those of the others differ only in the seed."""
         return self.cells[0].evidence.cell
 
     @property
     def diverged(self) -> bool:
-        """Whether a seed diverged: the row then has no accuracies."""
+        """Whether a seed diverged; if so, the row has no accuracies."""
         return any(cell.diverged for cell in self.cells)
 
     @cached_property
@@ -89,7 +89,7 @@ class LeaderboardRow:
 
 
 def roles(result: BoardResult) -> dict[str, frozenset[Role]]:
-    """Return name -> roles of what a board has outcomes of, in the order of its table."""
+    """Return name -> roles of the evaluated columns of a board, in the order of its table."""
     found = {name: _roles(name, column) for name, column in result.columns.items()}
     if worst_case_attacks(result.columns, result.board.evaluation.ranking_column):
         found[WORST_CASE] = frozenset({"worst case"})
@@ -97,7 +97,7 @@ def roles(result: BoardResult) -> dict[str, frozenset[Role]]:
 
 
 def worst_case_attacks(columns: Mapping[str, EvaluatedColumn], ranking: str) -> list[str]:
-    """Return the attacks of the ranking column's threat model; none where there are not several."""
+    """Return the attacks of the ranking column's threat model; none unless there are several."""
     threat_model = columns[ranking].threat_model
     same = [name for name, column in columns.items() if column.threat_model == threat_model]
     return same if threat_model and len(same) > 1 else []

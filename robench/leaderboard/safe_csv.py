@@ -1,11 +1,11 @@
-"""Tables as CSV text that a spreadsheet only shows, never runs.
+"""Tables as CSV text that a spreadsheet displays but never executes.
 
-A spreadsheet takes a cell that begins with one of ``= + - @`` or a tab or line break for a formula,
-and a formula can call programs (OWASP, "CSV Injection"). It also takes separators for its own that
-are not ours: where ``;`` is the list separator, ``a;=cmd()`` becomes two cells. So text gets an
-apostrophe before each place at which a cell could be made to begin with such a character, which
-spreadsheets read as "this is text". Reading takes just these apostrophes away again. Numbers are
-not text and are left alone.
+A spreadsheet parses a cell that begins with one of ``= + - @`` or a tab or line break as a formula,
+and a formula can call programs (OWASP, "CSV Injection"). It may also split at separators that are
+not ours: if ``;`` is the list separator, ``a;=cmd()`` becomes two cells. Therefore, an apostrophe,
+which spreadsheets read as "this is text", is inserted at each position at which a cell could begin
+with such a character. Reading removes exactly these apostrophes. Numbers are not text and are left
+alone.
 """
 
 import csv
@@ -22,14 +22,14 @@ import pandas as pd
 from robench.errors import UserError
 
 SIX_DIGITS = "%.6g"
-"""The figures of published tables."""
+"""The number format of published tables."""
 
 _ENDING = "\r\n"
 
 _STARTS = r"(?:\A|(?<=[,;|\"\t\r\n]))"
-"""The places at which a cell may begin: of the text, and behind separators and quotes."""
-# Blanks and control characters are skipped by some spreadsheets; an apostrophe that stands there
-# already gets another, so that reading knows which one was ours.
+"""The positions at which a cell may begin: the start of the text, after separators and quotes."""
+# Some spreadsheets skip whitespace and control characters; an apostrophe that is already there gets
+# another one, so that reading knows which one was inserted.
 _FORMULA = r"(?=(?:'|[^\S\t\r\n]|[\x00-\x08\x0e-\x1f\ufeff\u200b])*[=+\-@\t\r\n＝＋－＠])"  # noqa: RUF001
 _UNSAFE = re.compile(_STARTS + _FORMULA)
 _MADE_SAFE = re.compile(_STARTS + "'" + _FORMULA)
@@ -40,12 +40,12 @@ _TRUTH = {"True": True, "False": False}
 
 
 def escape(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula; :func:`unescape` undoes it."""
+    """Return text that no spreadsheet parses as a formula; :func:`unescape` undoes it."""
     return _UNSAFE.sub("'", text)
 
 
 def unescape(text: str) -> str:
-    """Return what :func:`escape` was given."""
+    """Return the text that :func:`escape` was called with."""
     return _MADE_SAFE.sub("", text)
 
 
@@ -53,13 +53,12 @@ def to_safe_csv(table: pd.DataFrame, *, float_format: str | None = SIX_DIGITS) -
     """Return a table as CSV text: a header, lines that end in LF, an empty field for no value.
 
     Args:
-        table: numbers, truth values and text; its index is left out.
-        float_format: of numbers with a fraction; None writes them so that they are read back to the
-            bit.
+        table: numbers, booleans and text; its index is left out.
+        float_format: the format of floats; None writes them so that they are read back bit for bit.
     """
-    columns = [_fields(table.iloc[:, place], float_format) for place in range(table.shape[1])]
+    columns = [_fields(table.iloc[:, index], float_format) for index in range(table.shape[1])]
     header = [escape(str(name)) for name in table.columns]
-    # With this ending CR and LF are quoted where they are text; rows end in LF all the same.
+    # With this line ending, CR and LF are quoted within text; rows are written with LF anyway.
     line = csv.writer(_Echo(), lineterminator=_ENDING)
     written = [str(line.writerow(row)) for row in [header, *zip(*columns, strict=True)]]
     return "".join(f"{row.removesuffix(_ENDING)}\n" for row in written)
@@ -72,13 +71,14 @@ def read_safe_csv(
 
     Args:
         text: CSV with a header.
-        text_columns: those that hold text; an empty field is "" there. All others hold numbers, or
-            True and False; an empty field is nan there, which makes whole numbers floats.
-        where: what is read, for the message.
+        text_columns: the columns that hold text; an empty field is "" there. All others hold
+            numbers, or True and False; an empty field is nan there, which turns integers into
+            floats.
+        where: what is read, for error messages.
 
     Raises:
-        UserError: where it is no CSV, a line is too short or too long, two columns have one name,
-            or something other than a number is in a column of numbers.
+        UserError: if it is not CSV, a line is too short or too long, two columns have the same
+            name, or a column of numbers holds something else.
     """
     rows = _rows(text, where)
     if not rows:
@@ -90,7 +90,7 @@ def read_safe_csv(
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(names):
             raise UserError(
-                f"row {number} of {where} has {len(row)} fields where the header has {len(names)}; "
+                f"row {number} of {where} has {len(row)} fields but the header has {len(names)}; "
                 f"it is damaged."
             )
     columns = {}
@@ -105,7 +105,7 @@ def read_safe_csv(
 
 
 class _Echo:
-    """A file that hands back what is written, which the CSV writer passes on."""
+    """A file whose ``write`` returns its text, which the CSV writer passes on."""
 
     def write(self, text: str) -> str:
         return text
@@ -138,19 +138,19 @@ def _values(fields: Sequence[str], where: str) -> pd.Series:
     if kinds and kinds <= set(_TRUTH):
         return pd.Series([_TRUTH[field] for field in fields])
     if kinds and "" not in kinds and _OF_WHOLE.issuperset("".join(kinds)):
-        with suppress(ValueError, OverflowError):  # beyond 64 bits: as exact as a float is
+        with suppress(ValueError, OverflowError):  # beyond 64 bits: with the precision of a float
             return pd.Series(np.array([int(field) for field in fields], dtype=np.int64))
     values = [_number(field) for field in fields]
     if None in values:
         number = values.index(None)
         raise UserError(
-            f"row {number + 1} of {where} holds '{fields[number]}', which is no number."
+            f"row {number + 1} of {where} holds '{fields[number]}', which is not a number."
         )
     return pd.Series(values, dtype=np.float64)
 
 
 def _number(field: str) -> float | None:
-    """Return what a field holds, None where it is no number; Python itself would take 1_000."""
+    """Return the value of a field, None if it is not a number; float() would accept 1_000."""
     if not field:
         return math.nan
     try:

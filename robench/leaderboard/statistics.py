@@ -1,4 +1,4 @@
-"""Intervals and spreads, by SciPy."""
+"""Confidence intervals and standard deviations of accuracies, by SciPy."""
 
 import math
 import statistics
@@ -26,10 +26,10 @@ class Estimate:
 
 
 def estimate(accuracies: Sequence[float], samples: int) -> Estimate:
-    """Summarise one accuracy a seed, each over the same ``samples`` images.
+    """Summarize one accuracy per seed, each over the same ``samples`` images.
 
     The interval is Wilson's for the mean accuracy on ``samples`` images. The seeds see the same
-    images, so they do not count as further samples: the interval says how far another test set
+    images, so they do not count as additional samples: the interval says how far another test set
     of this size could move the figure, and ``std`` how far another seed could.
     """
     mean = statistics.fmean(accuracies)

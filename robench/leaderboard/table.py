@@ -1,4 +1,4 @@
-"""From finished cells to the leaderboard: one tidy row per defense, columns in a fixed order."""
+"""Build the leaderboard from finished cells: one tidy row per defense, fixed column order."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def leaderboard(result: BoardResult, comparison: Comparison) -> pd.DataFrame:
 
     Args:
         result: the finished board.
-        comparison: of its rows.
+        comparison: the comparison of its rows.
     """
     columns = list(columns_of_table(result))
     table = pd.DataFrame([_row(LeaderboardRow(result, row), columns) for row in result.rows])
@@ -50,9 +50,9 @@ def leaderboard(result: BoardResult, comparison: Comparison) -> pd.DataFrame:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Return the table as CSV text: figures to six digits, an empty field for no figure.
+    """Return the table as CSV text: figures to six digits, an empty field for a missing figure.
 
-    Text that a spreadsheet would run as a formula begins with an apostrophe.
+    Text that a spreadsheet would execute as a formula begins with an apostrophe.
     """
     return to_safe_csv(table)
 

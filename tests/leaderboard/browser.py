@@ -1,4 +1,4 @@
-"""A real headless Chromium for the tests of the page; skips where there is none."""
+"""A headless Chromium for the tests of the page; they are skipped if none is installed."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ class Opened:
 
     page: Any
     complaints: list[str] = field(default_factory=list)
-    """Messages of the console, errors of scripts, dialogs."""
+    """Console messages, script errors and dialogs."""
     requests: list[str] = field(default_factory=list)
-    """Everything that was asked for beside the file itself."""
+    """All requests other than that for the file itself."""
 
     def shows(self, *titles: str) -> bool:
-        """Say whether the table comes to show these rows, in this order, within seconds."""
+        """Return whether the table shows these rows, in this order, within seconds."""
         return self.comes(lambda: self.titles() == list(titles))
 
     def comes(self, condition: Callable[[], bool]) -> bool:
-        """Say whether something comes true within seconds; nothing is evaluated in the page."""
+        """Return whether a condition becomes true within seconds; no script is run in the page."""
         for _ in range(60):
             if condition():
                 return True
@@ -43,7 +43,7 @@ def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        pytest.skip("there is no chromium; on Debian: apt-get install chromium")
+        pytest.skip("no chromium found; on Debian: apt-get install chromium")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
@@ -57,10 +57,10 @@ def opened(browser: Any, path: Path, address: str = "", **context: Any) -> Itera
     """Open a file from disk.
 
     Args:
-        browser: of :func:`chromium`.
+        browser: the browser started by :func:`chromium`.
         path: the HTML file.
-        address: what follows it, such as ``#row=NAME``.
-        **context: of the browser, such as ``color_scheme`` and ``viewport``.
+        address: the part after the path, such as ``#row=NAME``.
+        **context: options of the browser context, such as ``color_scheme`` and ``viewport``.
     """
     surroundings = browser.new_context(**context)
     seen = Opened(surroundings.new_page())

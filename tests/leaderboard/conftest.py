@@ -1,4 +1,4 @@
-"""A small board that was really run, for the tests of what is done with published boards."""
+"""A small board that was actually run, for the tests of published boards."""
 
 import shutil
 from pathlib import Path
@@ -32,7 +32,7 @@ def finished_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def published(finished_board: Path, tmp_path: Path) -> Published:
-    """The board's folder, copied."""
+    """Return a copy of the board's folder."""
     shutil.copytree(finished_board / "tiny", tmp_path / "tiny")
     return Published(tmp_path / "tiny", finished_board)
 

@@ -1,6 +1,6 @@
-"""Leaderboards in memory for the tests of the page: outcomes are invented, everything else is not.
+"""In-memory leaderboards for the tests of the page, with invented outcomes.
 
-The table, the comparisons and the manifests are made by the code that makes them for real boards.
+The table, the comparisons and the manifests are built by the code that builds them for real boards.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ from robench.runs.records import (
 )
 
 EPS = 8 / 255
-BALL = ("linf", EPS)
+THREAT_MODEL = ("linf", EPS)
 COLUMNS = {
     "clean": EvaluatedColumn(),
-    "fgsm": EvaluatedColumn(BALL),
-    "pgd-20": EvaluatedColumn(BALL),
+    "fgsm": EvaluatedColumn(THREAT_MODEL),
+    "pgd-20": EvaluatedColumn(THREAT_MODEL),
     "simba(samples=50)": EvaluatedColumn(None, reports_queries=True),
 }
 COSTS = Complexity(parameters=701_466, multiply_adds=35_046_656, training_memory_mib=79.3)
@@ -46,7 +46,7 @@ HONEST = ("more_steps", "more_restarts", "noise_floor", "eps_curve", "large_eps"
 
 @dataclass(frozen=True)
 class Invented:
-    """A row to be: accuracies are shares of the samples that are right."""
+    """The specification of an invented row; accuracies are fractions of the samples."""
 
     title: str
     accuracies: dict[str, float] = field(
@@ -70,7 +70,7 @@ def invent(
     folder: Path = Path("/nonexistent"),
     paper: Paper | None = None,
 ) -> Leaderboard:
-    """Return a leaderboard of these rows, as if it had been read from ``folder``."""
+    """Return a leaderboard with these rows, as if it had been read from ``folder``."""
     columns = columns or COLUMNS
     board = Board(
         title=title,

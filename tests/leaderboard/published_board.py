@@ -29,5 +29,5 @@ class Published:
             self.sum_up()
 
     def sum_up(self) -> None:
-        """Write the checksums anew, as a forger would."""
+        """Rewrite the checksums, as a forger would."""
         write_sums(self.folder, [self.folder / n for n in read_sums(self.folder)])

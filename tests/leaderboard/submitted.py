@@ -1,4 +1,4 @@
-"""Submissions for the tests: made once, copied for each test that changes them."""
+"""Submissions for the tests: written once, copied for each test that changes them."""
 
 import shutil
 from pathlib import Path
@@ -24,11 +24,11 @@ def copied(folder: Path, target: Path) -> Path:
 
 
 def sum_up(folder: Path) -> None:
-    """Write the checksums anew, of whatever is there, as a forger would."""
+    """Rewrite the checksums of all files that are there, as a forger would."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != SUMS]
     write_sums(folder, files)
 
 
 def only(folder: Path, pattern: str) -> Path:
-    """Return the first file of a pattern."""
+    """Return the first file that matches a pattern."""
     return next(iter(sorted(folder.glob(pattern))))

@@ -1,4 +1,4 @@
-"""A published board is held against its own evidence."""
+"""Audit of published boards against their own artifacts."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_an_honest_board_has_no_problem(published: Published) -> None:
         ("manifests/batch*", '"epochs": 1', '"epochs": 30', "has the hash"),
         ("manifests/batch*", '"seconds": ', '"seconds": 9', "train_seconds_per_epoch"),
         ("manifests/batch*", '"passed": true', '"passed": false', "column flags"),
-        ("board.json", '"epochs": 1', '"epochs": 30', "where the board says"),
+        ("board.json", '"epochs": 1', '"epochs": 30', "but the board says"),
         ("board.json", '"batchnorm",', "", "is not on the board"),
     ],
 )
@@ -43,20 +43,20 @@ def test_an_altered_file_is_caught_with_and_without_its_checksum(
     assert ("checksum differs" in found) == (not sums)
 
 
-def test_a_figure_that_was_made_better_is_named_with_the_true_one(published: Published) -> None:
+def test_an_improved_figure_is_reported_with_the_true_one(published: Published) -> None:
     path = published.folder / "leaderboard.csv"
     table = Leaderboard.read(published.folder).table
-    place = table.columns.get_loc("pgd-4_mean")
+    index = table.columns.get_loc("pgd-4_mean")
     lines = path.read_text().splitlines()
     fields = lines[1].split(",")
-    was, fields[place] = fields[place], "0.99"
+    was, fields[index] = fields[index], "0.99"
     path.write_text("\n".join([lines[0], ",".join(fields), *lines[2:]]) + "\n")
     published.sum_up()
     [problem] = problems(published)
     assert re.search(f"column pgd-4_mean: it says 0.99, but its outcomes give {was}", problem)
 
 
-def test_outcomes_that_were_made_better_are_caught(published: Published) -> None:
+def test_improved_outcomes_are_caught(published: Published) -> None:
     path = next(iter(sorted(published.folder.glob("outcomes/*/pgd-4*"))))
     old = Outcomes.load(path)
     better = Outcomes(**{**vars(old), "robust": np.ones_like(old.robust)})
@@ -64,7 +64,7 @@ def test_outcomes_that_were_made_better_are_caught(published: Published) -> None
     better.save(path)
     published.sum_up()
     assert "the outcomes of pgd-4 are not those of the manifest" in " ".join(problems(published))
-    # Who also writes the new hash into the manifest meets the digest and the figures.
+    # Forging the hash in the manifest as well is caught by the digest and the figures.
     for manifest in published.folder.glob("manifests/*"):
         manifest.write_text(manifest.read_text().replace(before, file_hash(path)))
     published.sum_up()

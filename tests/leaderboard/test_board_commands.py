@@ -22,7 +22,7 @@ def test_every_published_board_agrees_with_its_evidence(robench: Command, board:
     assert done.code == 0, done.out
 
 
-def test_several_boards_are_verified_and_one_that_is_wrong_is_told(
+def test_several_boards_are_verified_and_a_wrong_one_is_reported(
     robench: Command, published: Published, tmp_path: Path
 ) -> None:
     wrong, empty = tmp_path / "wrong", tmp_path / "not-run"
@@ -54,7 +54,7 @@ def test_the_page_of_a_published_board_is_written(robench: Command, published: P
 
 
 @pytest.mark.parametrize(("form", "mark"), [("markdown", "| ---: |"), ("latex", "toprule")])
-def test_a_board_is_exported_to_the_screen_or_a_file(
+def test_a_board_is_exported_to_the_console_or_a_file(
     robench: Command, published: Published, tmp_path: Path, form: str, mark: str
 ) -> None:
     shown = robench("export", published.folder, "--format", form)
@@ -66,7 +66,7 @@ def test_a_board_is_exported_to_the_screen_or_a_file(
 
 
 @pytest.mark.parametrize("command", ["verify", "page", "export"])
-def test_a_folder_that_is_no_leaderboard_is_refused(
+def test_a_folder_that_is_not_a_leaderboard_is_refused(
     robench: Command, tmp_path: Path, command: str
 ) -> None:
     done = robench(command, tmp_path)
@@ -94,7 +94,7 @@ def test_a_row_goes_from_one_board_to_another(
     assert "not empty" in again.err
 
 
-def test_a_network_of_one_s_own_needs_a_name(robench: Command) -> None:
+def test_a_third_party_network_needs_a_name(robench: Command) -> None:
     done = robench("submit", "quick", "--model", "timm:resnet18")
     assert done.code == 2
     assert "--name" in done.err

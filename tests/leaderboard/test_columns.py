@@ -1,4 +1,4 @@
-"""A leaderboard column is one entry in one list: table, CSV, README and page come from it."""
+"""A leaderboard column is one entry in one list, which defines table, CSV, README and page."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training curves as a table and as a picture."""
+"""Training curves as a table and as a figure."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ TWO = invent([Invented("one", seconds=10.0), Invented("other", seconds=4.0, meth
 
 
 def changed(result: BoardResult, **evidence: object) -> BoardResult:
-    """The board with other evidence for every cell."""
+    """Return the board with other evidence for every cell."""
 
     def cell(done: CellResult) -> CellResult:
         return replace(done, evidence=done.evidence.model_copy(update=evidence))
@@ -24,13 +24,13 @@ def changed(result: BoardResult, **evidence: object) -> BoardResult:
     return replace(result, rows=made)
 
 
-def test_there_is_a_line_a_row_seed_and_epoch() -> None:
+def test_there_is_one_line_per_row_seed_and_epoch() -> None:
     curves = training_curves(TWO.result)
     assert len(curves) == 2 * 2 * 30
     assert not curves.duplicated(["defense", "seed", "epoch"]).any()
 
 
-def test_iterations_are_optimizer_steps_free_replays_among_them() -> None:
+def test_iterations_are_optimizer_steps_including_free_replays() -> None:
     curves = training_curves(TWO.result)
     first = curves[curves["epoch"] == 1].groupby("defense")["iteration"].first()
     # 1,000 images in batches of 128, each replayed 4 times or shown once
@@ -54,7 +54,7 @@ def test_a_log_without_images_has_no_iterations_and_an_empty_one_no_lines() -> N
 def test_the_picture_is_the_same_for_the_same_curves(tmp_path: Path) -> None:
     curves = training_curves(TWO.result)
     for name in ("a.svg", "b.svg"):
-        draw_curves(curves, ["one", "other"], "what it stands on", tmp_path / name)
+        draw_curves(curves, ["one", "other"], "a caption", tmp_path / name)
     text = (tmp_path / "a.svg").read_text()
     assert text == (tmp_path / "b.svg").read_text()
     assert text.startswith("<?xml")
@@ -66,6 +66,6 @@ def test_a_picture_of_many_rows_shows_the_first_and_says_so(tmp_path: Path) -> N
     assert f"the first {DRAWN} of {DRAWN + 1} rows" in (tmp_path / "curves.svg").read_text()
 
 
-def test_one_epoch_is_no_curve(tmp_path: Path) -> None:
+def test_one_epoch_does_not_make_a_curve(tmp_path: Path) -> None:
     log = ({"epoch": 1, "seconds": 2.0, "val_accuracy": 0.5},)
     assert draw_pictures(changed(TWO.result, training=log), TWO.table, tmp_path) == []

@@ -1,4 +1,4 @@
-"""A leaderboard as papers print it, from two tables that were once published here."""
+"""Export to Markdown and LaTeX, from two tables that were once published here."""
 
 import itertools
 import re
@@ -37,14 +37,14 @@ def shipped(name: str) -> tuple[pd.DataFrame, Board]:
 
 
 def named(name: str) -> tuple[pd.DataFrame, Board]:
-    """The quick board with another name for its first defense, also in its title."""
+    """Return the quick board with another name for its first defense and in its title."""
     table, board = shipped("quick")
     table.loc[0, "defense"] = name
     return table, board.model_copy(update={"title": name})
 
 
 def read_markdown(text: str) -> tuple[list[list[str]], str]:
-    """Return the cells and the caption as they are shown; fails where anything else is shown."""
+    """Return the cells and the caption as they are shown; fail if anything else is shown."""
 
     def shown(token: Token) -> str:
         words = []
@@ -66,12 +66,12 @@ def read_markdown(text: str) -> tuple[list[list[str]], str]:
 
 
 def read_latex(text: str) -> tuple[list[list[str]], str]:
-    """Return the cells and the caption as they are shown; fails where LaTeX would read commands."""
+    """Return the cells and the caption as they are shown; fail if LaTeX would read commands."""
     wanted = [r"\begin{table}", r"\centering", r"\caption", r"\label", r"\begin{tabular}",
               r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}",
               r"\end{table}"]  # fmt: skip
-    places = [text.index(word) for word in wanted]
-    assert places == sorted(places)
+    positions = [text.index(word) for word in wanted]
+    assert positions == sorted(positions)
     lines = text.splitlines()
     assert all(text.count(word) == 1 for word in wanted[5:8])
     top, bottom = lines.index(r"\toprule"), lines.index(r"\bottomrule")
@@ -96,7 +96,7 @@ TOKEN = re.compile("|".join(map(re.escape, SIGNS)) + r"|\\textbf\{([0-9.]+)\}|(.
 
 
 def plain(text: str) -> str:
-    """Return what LaTeX prints for text of our commands; nothing else may be special in it."""
+    """Return what LaTeX prints for text with our commands; fail on any other special character."""
 
     def shown(found: re.Match[str]) -> str:
         if found[2] is not None:
@@ -121,10 +121,10 @@ def test_every_figure_of_the_table_is_printed_in_percent(
     (head, *rows), _ = read(write(table, spec))
     assert head == ["defense", "clean", *ATTACKS]
     assert [row[0] for row in rows] == list(table["defense"])
-    for place, column in enumerate(head[1:], start=1):
-        figures = [float(row[place].removesuffix(" †")) for row in rows]
+    for index, column in enumerate(head[1:], start=1):
+        figures = [float(row[index].removesuffix(" †")) for row in rows]
         assert figures == pytest.approx(list(100 * table[f"{column}_mean"]), abs=0.0501)
-        assert all(re.fullmatch(r"\d+\.\d( †)?", row[place]) for row in rows)
+        assert all(re.fullmatch(r"\d+\.\d( †)?", row[index]) for row in rows)
 
 
 def test_markdown_and_latex_show_the_same() -> None:
@@ -133,11 +133,11 @@ def test_markdown_and_latex_show_the_same() -> None:
         assert read_markdown(to_markdown(table, board)) == read_latex(to_latex(table, board))
 
 
-def test_the_caption_says_what_the_figures_stand_on() -> None:
+def test_the_caption_says_what_the_figures_were_computed_on() -> None:
     _, caption = read_markdown(to_markdown(*shipped("cifar10-linf-small")))
     for words in (
         "resnet18 of width 16 on cifar10-jpeg; seed 0; 1000 test images.",
-        "Threat models: Linf, eps = 8/255: noise, fgsm, pgd-10, pgd-20; no ball: simba(samples",
+        "Threat models: Linf, eps = 8/255: noise, fgsm, pgd-10, pgd-20; unbounded: simba(samples",
         "simba(samples=50) on the first 50 images.",
         "Trained differently: oni_paper: lr=0.01.",
         "robench, commit d25b693ee2de, 179450618a2f.",

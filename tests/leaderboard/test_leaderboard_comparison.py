@@ -1,4 +1,4 @@
-"""Rows compared on the same images."""
+"""Paired comparison of rows on the same images."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def network(accuracy: float, samples: int = 1000, seeds: int = 1, seed: int = 0) -> Robust:
-    """Right on random samples, each network on its own."""
+    """Return outcomes that are correct on random samples, independently for each network."""
     rng = np.random.default_rng(seed)
     return rng.random((seeds, samples)) < accuracy
 
@@ -42,7 +42,7 @@ def test_one_seed_is_compared_by_mcnemar_s_exact_test() -> None:
 def test_a_difference_that_is_in_every_sample_is_seen_where_intervals_overlap() -> None:
     base = network(0.5)
     better = base.copy()
-    better[0, np.flatnonzero(~base[0])[:20]] = True  # right on 20 more, wrong on none
+    better[0, np.flatnonzero(~base[0])[:20]] = True  # correct on 20 more, and on all the others
     found = pair(compare({"base": base, "better": better}))
     assert found["first"] == "better"
     assert found["distinguishable"]
@@ -53,7 +53,7 @@ def test_several_seeds_are_compared_over_samples_and_seeds() -> None:
     found = pair(compare({"a": network(0.6, seeds=3), "b": network(0.4, seeds=3, seed=1)}))
     assert found["method"] == "bootstrap"
     assert found["distinguishable"]
-    # One lucky training of two tells nothing: another pair of seeds may come out the other way.
+    # One lucky run out of two is no evidence: another pair of seeds may give the opposite result.
     luck = np.concatenate([network(0.3), network(0.7, seed=1)])
     found = pair(compare({"a": luck, "b": network(0.45, seeds=2, seed=2)}))
     assert not found["distinguishable"]
@@ -67,7 +67,7 @@ def test_networks_that_are_alike_are_not_distinguishable_and_share_ranks() -> No
     assert (result.ranks["rank_high"] == 4).any()
 
 
-def test_groups_are_letters_that_neighbours_share() -> None:
+def test_groups_are_letters_that_neighboring_rows_share() -> None:
     rows = {"best": network(0.9), "worst": network(0.1, seed=2)}
     rows["middle"], rows["like middle"] = network(0.5, seed=3), network(0.5, seed=4)
     groups = compare(rows).ranks["group"].to_dict()
@@ -112,8 +112,8 @@ def test_a_board_of_one_row_or_none_has_no_pairs() -> None:
     assert compare({}).ranks.empty
 
 
-def test_many_rows_of_several_seeds_can_be_told_apart() -> None:
-    """Holm's correction multiplies by 435 pairs, more than the resamples alone can carry."""
+def test_many_rows_of_several_seeds_can_be_distinguished() -> None:
+    """Holm's correction multiplies by 435 pairs, beyond the resolution of the resamples."""
     rows = {f"row {i}": network(0.02 + 0.03 * i, seeds=2, seed=i) for i in range(30)}
     pairs = compare(rows).pairs.set_index(["first", "second"])
     assert bool(pairs.loc[("row 29", "row 0"), "distinguishable"])

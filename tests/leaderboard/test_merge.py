@@ -1,4 +1,4 @@
-"""Boards that were judged alike become one; what does not fit is named."""
+"""Boards that were evaluated alike are merged; the first difference is reported otherwise."""
 
 import shutil
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def publish(result: BoardResult, folder: Path) -> Leaderboard:
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Return a board that differs from the first by replaced texts; each is run once."""
+    """Return a function that runs the board with replaced texts; each variant is run once."""
     root = tmp_path_factory.mktemp("boards")
     made: dict[tuple[str, ...], Leaderboard] = {}
 
@@ -59,7 +59,7 @@ NAME = ('"batchnorm"', '"vanilla"')
 SEEDS = ("seeds = [0]", "seeds = [1]")
 
 
-def test_rows_of_other_recipes_and_networks_become_arms_and_pass_the_audit(
+def test_rows_of_other_recipes_and_networks_become_explicit_rows_and_pass_the_audit(
     make: Make, tmp_path: Path
 ) -> None:
     others = [
@@ -118,7 +118,7 @@ def test_a_title_of_two_specifications_is_named(make: Make) -> None:
         (("subset = 0.2", "subset = 0.3"), "its data.subset is 0.3, not 0.2"),
     ],
 )
-def test_boards_that_were_judged_otherwise_are_refused_by_the_first_difference(
+def test_boards_that_were_evaluated_differently_are_refused_by_the_first_difference(
     make: Make, change: tuple[str, str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):

@@ -1,4 +1,4 @@
-"""The page in a real browser: it sorts, filters, tells, and asks nobody for anything."""
+"""The page in a real browser: sorting, filters, details, and no requests."""
 
 import json
 import re
@@ -49,9 +49,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(invent(ROWS, folder=folder), folder / "page.html")
 
 
-def test_the_best_row_comes_first_and_nothing_is_asked_for_or_complained_of(
-    browser: Any, page_file: Path
-) -> None:
+def test_the_best_row_comes_first_without_requests_or_errors(browser: Any, page_file: Path) -> None:
     with opened(browser, page_file) as seen:
         assert seen.titles() == ["slow", "quick", "masked", "normal"]
         assert "a board of the tests (reduced)" in seen.page.inner_text("h1")
@@ -85,7 +83,7 @@ def test_the_keyboard_sorts_opens_and_closes(browser: Any, page_file: Path) -> N
         assert page.evaluate("document.activeElement.textContent") == "quick"
 
 
-def test_the_first_tab_leads_past_the_head_of_the_page(browser: Any, page_file: Path) -> None:
+def test_the_first_tab_skips_the_head_of_the_page(browser: Any, page_file: Path) -> None:
     with opened(browser, page_file) as seen:
         seen.page.keyboard.press("Tab")
         assert seen.page.evaluate("document.activeElement.textContent") == "Skip to the table"
@@ -93,7 +91,7 @@ def test_the_first_tab_leads_past_the_head_of_the_page(browser: Any, page_file: 
         assert seen.page.evaluate("document.activeElement.id") == "ranking"
 
 
-def test_filters_leave_the_rows_that_fit_in_table_and_charts(browser: Any, page_file: Path) -> None:
+def test_filters_leave_the_matching_rows_in_table_and_charts(browser: Any, page_file: Path) -> None:
     with opened(browser, page_file) as seen:
         page = seen.page
         page.fill("#filter", "qui")
@@ -108,12 +106,12 @@ def test_filters_leave_the_rows_that_fit_in_table_and_charts(browser: Any, page_
         assert seen.shows("slow", "quick", "normal")
         page.fill("#filter", "no such row")
         assert seen.shows()
-        assert "No row fits" in page.inner_text("#board tbody")
+        assert "No row matches" in page.inner_text("#board tbody")
         page.wait_for_timeout(200)
         assert seen.complaints == []
 
 
-def test_a_flag_says_its_sentence_on_focus_on_hover_and_in_the_detail(
+def test_a_flag_shows_its_finding_on_focus_on_hover_and_in_the_details(
     browser: Any, page_file: Path
 ) -> None:
     with opened(browser, page_file) as seen:
@@ -131,14 +129,21 @@ def test_a_flag_says_its_sentence_on_focus_on_hover_and_in_the_detail(
         assert SENTENCE in page.inner_text("dialog")
 
 
-def test_the_detail_holds_all_that_a_row_stands_on(browser: Any, page_file: Path) -> None:
+def test_the_details_hold_all_the_evidence_of_a_row(browser: Any, page_file: Path) -> None:
     with opened(browser, page_file, "#row=quick") as seen:
         seen.page.wait_for_selector("dialog[open] .plot svg")
         text = seen.page.inner_text("dialog")
         assert seen.page.inner_text("#detail-title") == "quick"
         assert "robench run tests --defenses quick --seeds 0,1" in text
-        for told in ("seed 0", "seed 1", "noise_floor", "not judged", "weights_hash", "p (Holm)"):
-            assert told.casefold() in text.casefold()
+        for part in (
+            "seed 0",
+            "seed 1",
+            "noise_floor",
+            "not evaluated",
+            "weights_hash",
+            "p (Holm)",
+        ):
+            assert part.casefold() in text.casefold()
         assert seen.page.locator("dialog .plot svg").count() == 2  # accuracy and loss
         manifest = seen.page.locator("dialog pre").last.inner_text()
         assert re.search(r'"outcomes_hash": "[0-9a-f]{64}"', manifest)
@@ -168,7 +173,7 @@ def test_every_chart_is_drawn_with_words_and_figures(browser: Any, page_file: Pa
         assert mean in page.inner_text("#chart-cost table tbody tr:first-child")
 
 
-def test_what_is_not_stored_is_said(browser: Any, tmp_path: Path) -> None:
+def test_missing_evidence_is_reported(browser: Any, tmp_path: Path) -> None:
     rows = (Invented("bare", checked=False), Invented("lost", diverged=True, checked=False))
     with opened(browser, write_page(invent(rows), tmp_path / "page.html"), "#row=bare") as seen:
         seen.page.wait_for_selector("dialog[open]")
@@ -218,8 +223,8 @@ def test_the_policy_forbids_scripts_that_are_not_ours(browser: Any, page_file: P
         assert len(seen.complaints) == 2  # refused, both
 
 
-def test_dark_mode_changes_the_colours_of_page_and_charts(browser: Any, page_file: Path) -> None:
-    def colours(scheme: str) -> tuple[str, str]:
+def test_dark_mode_changes_the_colors_of_page_and_charts(browser: Any, page_file: Path) -> None:
+    def colors(scheme: str) -> tuple[str, str]:
         with opened(browser, page_file, color_scheme=scheme) as seen:
             back = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
             line = seen.page.evaluate(
@@ -227,7 +232,7 @@ def test_dark_mode_changes_the_colours_of_page_and_charts(browser: Any, page_fil
             )
         return back, line
 
-    light, dark = colours("light"), colours("dark")
+    light, dark = colors("light"), colors("dark")
     assert light[0] == "rgb(255, 255, 255)"
     assert max(map(int, re.findall(r"\d+", dark[0]))) < 50
     assert light[1] != dark[1]
@@ -246,7 +251,7 @@ def test_a_phone_scrolls_the_table_and_not_the_page(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_barrier(browser: Any, page_file: Path, scheme: str) -> None:
+def test_axe_finds_no_accessibility_violation(browser: Any, page_file: Path, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
     with opened(browser, page_file, color_scheme=scheme) as seen:
         found = axe.Axe().run(seen.page).response["violations"]

@@ -1,4 +1,4 @@
-"""What the page is put together from: words, embedded data, shared manifests, commands."""
+"""The parts of the page: texts, embedded data, shared manifests, commands."""
 
 import base64
 import gzip
@@ -24,7 +24,7 @@ from robench.leaderboard.page.details import evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.rows import table_rows
 from robench.leaderboard.page.sharing import own, shared, thinned
-from robench.leaderboard.page.wording import ball, interval, percent
+from robench.leaderboard.page.wording import interval, percent, threat_model_text
 from robench.leaderboard.page.write import render
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
@@ -50,7 +50,7 @@ def test_what_is_not_finite_becomes_null() -> None:
 
 
 @given(st.lists(TREES, min_size=1, max_size=4))
-def test_what_is_shared_and_what_is_own_make_the_whole_again(trees: list[dict]) -> None:
+def test_merging_the_shared_and_the_own_part_gives_the_whole(trees: list[dict]) -> None:
     def merged(common: dict, rest: dict) -> dict:
         whole = dict(common)
         for key, value in rest.items():
@@ -77,8 +77,8 @@ def test_figures_are_printed_as_percent_to_one_decimal() -> None:
     assert interval(0.254, 0.31) == "25.4\N{EN DASH}31.0"
     assert radius_text(8 / 255) == "8/255"
     assert radius_text(0.2) == "0.2"
-    assert ball(("l2", 0.5)) == "L2 0.5"
-    assert ball(None) == ""
+    assert threat_model_text(("l2", 0.5)) == "L2 0.5"
+    assert threat_model_text(None) == ""
 
 
 def test_the_policy_names_every_script_that_is_on_the_page_and_no_other() -> None:
@@ -103,7 +103,7 @@ def test_the_libraries_are_the_released_files(name: str) -> None:
     assert b"<!--" not in content
 
 
-def test_the_licences_of_the_libraries_are_in_the_page() -> None:
+def test_the_licenses_of_the_libraries_are_in_the_page() -> None:
     page = render(invent(ROWS))
     for holder in ("SpryMedia", "Mike Bostock", "Observable, Inc"):
         assert re.search(rf"/\*[^/]*{holder}.*?(permission notice|WARRANTIES)", page, re.DOTALL)
@@ -136,10 +136,10 @@ def test_columns_keep_the_order_of_the_board_not_that_of_the_files() -> None:
 
 def test_a_figure_of_a_seed_is_that_of_its_outcomes() -> None:
     board = invent(ROWS)
-    told = evidence(board)["rows"][0][1]["accuracy"]
+    accuracy = evidence(board)["rows"][0][1]["accuracy"]
     cell = next(c for c in board.cells if (c.row, c.seed) == ("first", 1))
-    assert told["pgd-20"] == pytest.approx(cell.outcomes["pgd-20"].accuracy)
-    assert told["worst_case"] <= told["pgd-20"]
+    assert accuracy["pgd-20"] == pytest.approx(cell.outcomes["pgd-20"].accuracy)
+    assert accuracy["worst_case"] <= accuracy["pgd-20"]
 
 
 def test_the_curve_against_eps_is_the_mean_over_the_seeds() -> None:
@@ -152,10 +152,10 @@ def test_the_curve_against_eps_is_the_mean_over_the_seeds() -> None:
         means = np.mean([[point["accuracy"] for point in seed] for seed in seeds], axis=0)
         np.testing.assert_allclose([accuracy for _, accuracy in curve], means, atol=1e-4)
         assert curve == sorted(curve)
-    assert chart["summary"] == "At Linf 8/255: 40.0% (first and second) right."
+    assert chart["summary"] == "At Linf 8/255: 40.0% (first and second) correct."
 
 
-def test_success_against_queries_starts_at_nothing_and_never_falls() -> None:
+def test_success_against_queries_starts_at_zero_and_never_falls() -> None:
     (chart,) = charts.success_against_queries(invent(ROWS))
     for points in chart["curves"].values():
         assert points[0] == [0, 0.0]
@@ -163,14 +163,14 @@ def test_success_against_queries_starts_at_nothing_and_never_falls() -> None:
         assert len(points) <= charts.STEPS + 2
 
 
-def test_spectra_that_are_none_are_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_malformed_spectra_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "spectra.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="no table of spectra"):
+    with pytest.raises(UserError, match="is not a table of spectra"):
         charts.spectra(invent(ROWS, folder=tmp_path))
     assert charts.spectra(invent(ROWS)) is None
 
 
-def test_the_commands_make_the_board_again_and_verify_it() -> None:
+def test_the_commands_reproduce_the_board_and_verify_it() -> None:
     lines = guide.commands(invent(ROWS, name="quick")).splitlines()
     assert lines == [
         "git checkout abcdef012345",
@@ -185,7 +185,7 @@ def test_a_board_that_is_not_shipped_is_run_from_its_file() -> None:
     lines = guide.commands(invent(ROWS, name="my board; rm -rf x")).splitlines()
     assert lines == [
         "git checkout abcdef012345",
-        "# 'my board; rm -rf x.toml' is its author's board file; board.json has the same settings",
+        "# 'my board; rm -rf x.toml' is the author's board file; board.json has the same settings",
         "pip install -e .",
         "robench run 'my board; rm -rf x.toml' --seeds 0,1",
         "git checkout -  # to where the leaderboard is",
@@ -202,9 +202,9 @@ def test_the_citation_escapes_what_latex_would_run(tmp_path: Path) -> None:
     assert hashlib.sha256(b"rank\n").hexdigest()[:16] in entry
 
 
-def test_the_facts_say_what_the_figures_stand_on() -> None:
+def test_the_facts_say_what_the_figures_depend_on() -> None:
     facts = dict(guide.facts(invent(ROWS, seeds=(3,))))
-    assert facts["Seeds"] == "3 (one: no spread over seeds)"
+    assert facts["Seeds"] == "3 (single seed, no standard deviation)"
     assert facts["Ranked by"] == "pgd-20, Linf 8/255"
     assert facts["Test images"] == "200"
     assert facts["Commit"] == "abcdef012345"
@@ -215,4 +215,4 @@ def test_a_commit_with_changes_of_its_own_can_be_checked_out_and_says_so() -> No
     board.table["version"] = "abcdef012345+dirty"
     lines = guide.commands(board).splitlines()
     assert lines[0] == "git checkout abcdef012345"
-    assert "not committed" in lines[1]
+    assert "uncommitted" in lines[1]

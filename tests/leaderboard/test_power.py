@@ -1,4 +1,4 @@
-"""How much a comparison needs."""
+"""Power analysis: the samples and seeds that a comparison needs."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_smaller_differences_need_more_and_so_does_more_noise() -> None:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("difference", [0.0001, 0.003, 0.05, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize("noise", [1e-9, 0.002, 0.01, 0.05])
-def test_any_difference_has_a_plan_that_is_just_enough(difference: float, noise: float) -> None:
+def test_any_difference_has_a_plan_that_is_just_sufficient(difference: float, noise: float) -> None:
     seeds = seeds_needed(difference, noise)
     power = TTestIndPower().power
     assert power(min(difference / noise, 10), seeds, 0.05) >= 0.8  # beyond, SciPy gives NaN
@@ -47,7 +47,7 @@ def test_any_difference_has_a_plan_that_is_just_enough(difference: float, noise:
     ("difference", "disagreement", "message"),
     [(0.0, 0.1, "not between 0 and 1"), (0.2, 0.1, "disagree on at least that share")],
 )
-def test_what_cannot_be_is_refused(difference: float, disagreement: float, message: str) -> None:
+def test_impossible_input_is_refused(difference: float, disagreement: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         samples_needed(difference, disagreement)
 

@@ -1,4 +1,4 @@
-"""A leaderboard that was published is read back as it was."""
+"""A published leaderboard is read back unchanged."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 
 
-def test_a_board_is_read_back_with_all_that_it_stands_on(published: Published) -> None:
+def test_a_board_is_read_back_with_all_its_evidence(published: Published) -> None:
     board = robench.Leaderboard.read(published.folder)
     assert board.name == "tiny"
     assert board.dataset == "digits"
@@ -33,7 +33,7 @@ def test_a_board_is_read_back_with_all_that_it_stands_on(published: Published) -
     assert (board.table["schema"] == SCHEMA).all()
 
 
-def test_what_is_read_makes_the_same_table_to_the_byte(published: Published) -> None:
+def test_what_is_read_yields_the_same_table_to_the_byte(published: Published) -> None:
     board = Leaderboard.read(published.folder)
     comparison = compare_rows(board.result)
     made = to_csv(leaderboard(board.result, comparison))
@@ -49,7 +49,7 @@ def test_what_is_read_can_be_published_again_elsewhere(published: Published) -> 
     assert all((other / n).read_bytes() == (published.folder / n).read_bytes() for n in names)
 
 
-def test_publishing_again_removes_what_is_no_part_of_it_and_leaves_the_rest(
+def test_publishing_again_removes_stale_files_and_leaves_the_rest(
     published: Published,
 ) -> None:
     board = Leaderboard.read(published.folder)
@@ -62,7 +62,7 @@ def test_publishing_again_removes_what_is_no_part_of_it_and_leaves_the_rest(
     assert len(Leaderboard.read(published.folder).cells) == 1
 
 
-def test_titles_that_differ_in_punctuation_alone_keep_their_manifests(
+def test_titles_that_differ_only_in_punctuation_keep_their_manifests(
     published: Published,
 ) -> None:
     board = Leaderboard.read(published.folder)
@@ -98,9 +98,9 @@ def test_pandas_reads_the_table_without_robench(published: Published) -> None:
         ("manifests/*", '"row"', '"raw"', "raw"),
         ("manifests/*", '"seed": 0', '"seed": "x"', "cell.seed = 'x': Input should be"),
         ("manifests/*", '"defense"', '"defence"', "'cell.defence'; did you mean 'defense'"),
-        ("manifests/*", '"fgsm-', '"../fgsm-', "no name"),
-        ("SHA256SUMS", "board.json", "../board.json", "no checksum"),
-        ("SHA256SUMS", "board.json", "/board.json", "no checksum"),
+        ("manifests/*", '"fgsm-', '"../fgsm-', "not a name"),
+        ("SHA256SUMS", "board.json", "../board.json", "not a checksum"),
+        ("SHA256SUMS", "board.json", "/board.json", "not a checksum"),
     ],
 )
 def test_files_of_another_form_are_refused(

@@ -1,4 +1,4 @@
-"""The published tables are made again from their evidence, byte for byte."""
+"""The published tables are reproduced from their evidence, byte for byte."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ BOARDS = sorted(
 
 
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda path: path.name)
-def test_every_table_comes_out_again_as_it_was_published(folder: Path) -> None:
+def test_every_table_is_reproduced_as_it_was_published(folder: Path) -> None:
     board = Leaderboard.read(folder)
     comparison = compare_rows(board.result)
     table = leaderboard(board.result, comparison)

@@ -1,4 +1,4 @@
-"""Rows of a published board are made again from their weights, or from nothing."""
+"""Rows of a published board are reproduced from their weights, or retrained."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def test_training_again_with_the_same_seed_reproduces_every_figure(
     assert done.out.count(REPRODUCED) == 5
 
 
-def test_weights_beside_the_board_are_found(published: Published) -> None:
+def test_weights_in_the_board_s_folder_are_found(published: Published) -> None:
     board = Leaderboard.read(published.folder)
     key = board.cells[1].file.cell.key
     (published.folder / "weights").mkdir()
@@ -44,7 +44,7 @@ def test_weights_beside_the_board_are_found(published: Published) -> None:
     assert "weights are not here" in absent.notes[0]
 
 
-def test_weights_that_were_exchanged_are_caught(published: Published, robench: Command) -> None:
+def test_replaced_weights_are_caught(published: Published, robench: Command) -> None:
     board = Leaderboard.read(published.folder)
     key = board.cells[0].file.cell.key
     state = load_file(published.store / "cells" / key / "weights.safetensors")
@@ -54,7 +54,7 @@ def test_weights_that_were_exchanged_are_caught(published: Published, robench: C
     save_file(state, published.folder / "weights" / f"{key}.safetensors")
     again = rerun(board, ["batchnorm"])
     assert not again.sound
-    assert "is not the file that the manifest is of" in again.notes[0]
+    assert "is not the file that the manifest describes" in again.notes[0]
     assert robench("verify", published.folder, "--rows", "all").code == 1
 
 
@@ -70,7 +70,7 @@ def test_figures_that_the_weights_do_not_give_are_not_reproduced(published: Publ
     assert not again.sound
 
 
-def test_a_few_other_verdicts_are_within_the_interval_and_many_are_not() -> None:
+def test_a_few_other_outcomes_are_within_the_interval_and_many_are_not() -> None:
     def outcomes(right: int) -> Outcomes:
         return Outcomes.without_attack(np.arange(100) < right)
 

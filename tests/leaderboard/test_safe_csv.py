@@ -1,4 +1,4 @@
-"""CSV text that no spreadsheet runs, and that reads back as it was."""
+"""CSV text that no spreadsheet executes, and that reads back unchanged."""
 
 import csv
 import io
@@ -56,7 +56,7 @@ def runs(cell: str) -> bool:
 @example("''=1;'=2")
 @example("\t=1")
 @example('a","=1')
-def test_neutralised_text_is_restored_and_starts_no_formula(text: str) -> None:
+def test_escaped_text_is_restored_and_starts_no_formula(text: str) -> None:
     safe = escape(text)
     assert unescape(safe) == text
     assert unescape(escape(safe)) == safe
@@ -79,7 +79,7 @@ def test_formulas_become_text(text: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(columns=names, data=st.data())
-def test_text_reads_back_to_the_letter(columns: list[str], data: st.DataObject) -> None:
+def test_text_reads_back_exactly(columns: list[str], data: st.DataObject) -> None:
     table = tables(columns, data, texts)
     pd.testing.assert_frame_equal(
         read_safe_csv(to_safe_csv(table), columns), table, check_index_type=False, check_dtype=False
@@ -100,7 +100,7 @@ def test_a_cell_of_the_sheet_is_safe_for_every_reader(
 
 @settings(max_examples=200, deadline=None)
 @given(values=st.lists(st.floats(allow_nan=True) | st.just(-0.0), min_size=1))
-def test_numbers_are_untouched_and_read_back_to_the_bit(values: list[float]) -> None:
+def test_numbers_are_unchanged_and_read_back_bit_for_bit(values: list[float]) -> None:
     text = to_safe_csv(pd.DataFrame({"a": values}), float_format=None)
     assert "'" not in text
     found = read_safe_csv(text, ())["a"]
@@ -110,13 +110,13 @@ def test_numbers_are_untouched_and_read_back_to_the_bit(values: list[float]) -> 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.booleans())
-def test_whole_numbers_and_truth_values_keep_their_kind(values: list[int], truth: bool) -> None:
+def test_integers_and_booleans_keep_their_type(values: list[int], truth: bool) -> None:
     table = pd.DataFrame({"n": np.array(values, dtype=np.int64), "t": truth})
     pd.testing.assert_frame_equal(read_safe_csv(to_safe_csv(table), ()), table)
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_the_shipped_tables_are_sheets_as_they_are(path: Path) -> None:
+def test_the_shipped_tables_need_no_escaping(path: Path) -> None:
     text = path.read_text()
     table = read_safe_csv(text, TEXT)
     assert to_safe_csv(table) == text == to_csv(table)
@@ -125,7 +125,7 @@ def test_the_shipped_tables_are_sheets_as_they_are(path: Path) -> None:
     )
 
 
-def test_a_hostile_name_in_a_real_table_harms_nothing_and_comes_back() -> None:
+def test_a_hostile_name_in_a_real_table_is_harmless_and_reads_back() -> None:
     table = read_safe_csv((BOARDS / "quick" / "leaderboard.csv").read_text(), TEXT)
     names = ["=cmd()", "<script>alert(1)</script>", "-2+3|' /C calc'!A0", "a\r\n=b", '"=x"']
     table["defense"] = names
@@ -149,13 +149,13 @@ def test_missing_values_are_empty_and_windows_line_ends_are_read() -> None:
     ("text", "sentence"),
     [
         ("", "the table is empty"),
-        ("a,b\n1\n", "row 1 of the table has 1 fields where the header has 2"),
+        ("a,b\n1\n", "row 1 of the table has 1 fields but the header has 2"),
         ("a,a\n1,2\n", "two columns named 'a'"),
         ('a\n"1\n', "the table is not CSV"),
         ("a\n1\n1_000\n", "row 2 of the column 'a' of the table holds '1_000'"),
-        ("a\n=1+1\n", "holds '=1\\+1', which is no number"),
+        ("a\n=1+1\n", "holds '=1\\+1', which is not a number"),
     ],
 )
-def test_what_is_damaged_is_told_in_a_sentence(text: str, sentence: str) -> None:
+def test_damage_is_reported_in_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         read_safe_csv(text, ())

@@ -1,4 +1,4 @@
-"""Intervals and spreads."""
+"""Confidence intervals and standard deviations."""
 
 import math
 
@@ -27,6 +27,6 @@ def test_several_seeds_give_mean_and_sample_std() -> None:
     assert result.std == pytest.approx(0.1)
 
 
-def test_seeds_are_not_counted_as_further_samples() -> None:
+def test_seeds_are_not_counted_as_additional_samples() -> None:
     one, three = estimate([0.6], 1000), estimate([0.6, 0.6, 0.6], 1000)
     assert (three.low, three.high) == (one.low, one.high)

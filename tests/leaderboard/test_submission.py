@@ -1,4 +1,4 @@
-"""Rows become a folder that somebody else can check from its weights, and that a board takes in."""
+"""Submissions: written, checked from their weights, and merged into a board."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from robench.runs.run import run_board
 
 @pytest.fixture(scope="module")
 def spec(finished_board: Path) -> Board:
-    """The board without its slow parts, for networks that are judged anew."""
+    """Return the board without its slow parts, for networks that are evaluated again."""
     board = read_board(finished_board / "tiny.toml")
     return board.model_copy(
         update={"evaluation": board.evaluation.model_copy(update={"checks": False})}
@@ -38,7 +38,7 @@ def spec(finished_board: Path) -> Board:
 
 @pytest.fixture(scope="module")
 def own(finished_board: Path, spec: Board, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A submission of a network that a .py file builds."""
+    """Return a submission of a network that a .py file builds."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "their_net.py").write_text(NETWORK)
     torch.manual_seed(0)
@@ -54,7 +54,7 @@ def own(finished_board: Path, spec: Board, tmp_path_factory: pytest.TempPathFact
     return folder / "submission"
 
 
-def test_a_submission_of_a_row_is_sound_and_made_again_from_its_weights(
+def test_a_submission_of_a_row_is_sound_and_reproduced_from_its_weights(
     submission: Path, published: Published
 ) -> None:
     names = {path.name for path in submission.iterdir()}
@@ -73,7 +73,7 @@ def test_a_submission_of_a_row_is_sound_and_made_again_from_its_weights(
     assert "robench check-submission" in (submission / "README.md").read_text()
 
 
-def test_rows_and_weights_must_be_there_and_the_folder_empty(
+def test_rows_and_weights_must_exist_and_the_folder_must_be_empty(
     published: Published, tmp_path: Path
 ) -> None:
     board = Leaderboard.read(published.folder)
@@ -99,7 +99,7 @@ def test_a_submission_merged_into_its_board_gives_the_same_rows(
         assert audit(Leaderboard.read(tmp_path / "tiny")) == []
 
 
-def test_the_code_of_somebody_s_own_network_is_run_only_where_it_is_trusted(
+def test_the_code_of_a_third_party_network_is_run_only_if_it_is_trusted(
     own: Path, tmp_path: Path
 ) -> None:
     folder = copied(own, tmp_path / "copy")
@@ -116,7 +116,7 @@ def test_the_code_of_somebody_s_own_network_is_run_only_where_it_is_trusted(
     assert (trusted.figures["verdict"] == REPRODUCED).all()
 
 
-def test_somebody_s_own_network_has_a_row_without_training(own: Path) -> None:
+def test_a_third_party_network_has_a_row_without_training(own: Path) -> None:
     board = Leaderboard.read(own)
     [row] = board.table.to_dict("records")
     assert (row["defense"], row["training"], row["recipe"]) == ("their net", "external", "")
@@ -129,7 +129,9 @@ def test_somebody_s_own_network_has_a_row_without_training(own: Path) -> None:
     assert str(own.parent) not in "".join(p.read_text() for p in own.glob("manifests/*.json"))
 
 
-def test_other_code_than_the_published_is_not_run_though_trusted(own: Path, tmp_path: Path) -> None:
+def test_code_other_than_the_published_is_not_run_even_if_trusted(
+    own: Path, tmp_path: Path
+) -> None:
     folder = copied(own, tmp_path / "copy")
     code = folder / "model" / "their_net.py"
     code.write_text(code.read_text() + "\n# changed\n")
@@ -139,7 +141,7 @@ def test_other_code_than_the_published_is_not_run_though_trusted(own: Path, tmp_
     assert not (folder / "model" / "ran.txt").exists()
 
 
-def test_somebody_s_own_network_joins_a_board_and_the_board_cannot_be_run(
+def test_a_third_party_network_joins_a_board_and_the_board_cannot_be_run(
     own: Path, published: Published, tmp_path: Path
 ) -> None:
     result = merge_boards([Leaderboard.read(published.folder), Leaderboard.read(own)])
@@ -165,7 +167,7 @@ def test_somebody_s_own_network_joins_a_board_and_the_board_cannot_be_run(
         run_board(merged.board, out=tmp_path / "runs")
 
 
-def test_a_network_of_a_library_is_built_again_without_trust(spec: Board, tmp_path: Path) -> None:
+def test_a_library_s_network_is_built_without_trust(spec: Board, tmp_path: Path) -> None:
     from torchvision.models import shufflenet_v2_x0_5
 
     torch.manual_seed(0)
@@ -178,7 +180,7 @@ def test_a_network_of_a_library_is_built_again_without_trust(spec: Board, tmp_pa
     done = check_submission(folder)
     assert done.sound
     assert list(done.figures["verdict"]) == [REPRODUCED] * 2
-    # A manifest that names a larger network is measured, not built.
+    # A larger network that a manifest names is built on the meta device only.
     manifest = only(folder, "manifests/*.json")
     manifest.write_text(manifest.read_text().replace("num_classes=10)", "num_classes=9999)"))
     with pytest.raises(UserError):

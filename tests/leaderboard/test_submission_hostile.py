@@ -1,4 +1,4 @@
-"""What strangers send is refused in one sentence, and nothing of it is executed."""
+"""Hostile submissions are refused in one sentence, and nothing in them is executed."""
 
 import io
 import json
@@ -22,11 +22,11 @@ from robench.leaderboard.submission import check_submission
 from robench.leaderboard.submission.inspection import inspect_submission
 from robench.leaderboard.submission.limits import check_name
 
-TRACE = "trace-of-a-stranger.txt"
+TRACE = "trace-of-an-exploit.txt"
 
 
-class Stranger:
-    """Unpickling it leaves a file."""
+class Exploit:
+    """An object that writes a file when it is unpickled."""
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return (Path.write_text, (Path(TRACE), "was here"))
@@ -35,39 +35,39 @@ class Stranger:
 @pytest.fixture
 def folder(submission: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    pickle.loads(pickle.dumps(Stranger()))
-    Path(TRACE).unlink()  # it would work
+    pickle.loads(pickle.dumps(Exploit()))
+    Path(TRACE).unlink()  # proves that the exploit works
     return copied(submission, tmp_path / "submission")
 
 
 def refused(folder: Path, message: str, *, sums: bool = True) -> None:
-    """Assert that a submission is refused by a sentence, with nothing left behind."""
+    """Assert that a submission is refused by a sentence and that nothing was executed."""
     if sums:
         sum_up(folder)
     with pytest.raises(UserError, match=message) as caught:
         check_submission(folder)
-    said = str(caught.value)
-    assert said.isprintable()
-    assert len(said) < 400
+    message_shown = str(caught.value)
+    assert message_shown.isprintable()
+    assert len(message_shown) < 400
     assert not Path(TRACE).exists()
     assert not list(folder.parent.rglob(TRACE))
 
 
-def test_a_pickle_in_the_place_of_weights(folder: Path) -> None:
+def test_a_pickle_in_place_of_weights(folder: Path) -> None:
     path = only(folder, "weights/*")
-    path.write_bytes(pickle.dumps(Stranger()))
-    refused(folder, "is not a whole safetensors file")
-    torch.save({"weight": Stranger()}, path)
-    refused(folder, "is not a whole safetensors file")
+    path.write_bytes(pickle.dumps(Exploit()))
+    refused(folder, "is not an intact safetensors file")
+    torch.save({"weight": Exploit()}, path)
+    refused(folder, "is not an intact safetensors file")
 
 
-def test_a_pickle_in_the_place_of_outcomes_or_in_them(folder: Path) -> None:
+def test_a_pickle_in_place_of_outcomes_or_in_them(folder: Path) -> None:
     path = only(folder, "outcomes/*/*.npz")
     with np.load(path) as arrays:
         good = dict(arrays)
-    path.write_bytes(pickle.dumps(Stranger()))
-    refused(folder, "is not a whole archive of arrays")
-    objects = np.array([Stranger()] * len(good["robust"]), dtype=object)
+    path.write_bytes(pickle.dumps(Exploit()))
+    refused(folder, "is not an intact archive of arrays")
+    objects = np.array([Exploit()] * len(good["robust"]), dtype=object)
     np.savez(path, **{**good, "robust": objects}, allow_pickle=True)
     refused(folder, "other members|object")
     with zipfile.ZipFile(path, "w") as archive:
@@ -82,7 +82,7 @@ def test_paths_that_lead_outside(folder: Path) -> None:
     sums = folder / "SHA256SUMS"
     before = sums.read_text()
     sums.write_text(before + f"{'0' * 64}  ../../etc/passwd\n")
-    refused(folder, "is no checksum", sums=False)
+    refused(folder, "is not a checksum", sums=False)
     sums.write_text(before)
     manifest = only(folder, "manifests/*")
     text = manifest.read_text()
@@ -114,7 +114,7 @@ def test_files_that_do_not_belong_there(folder: Path, name: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text("echo was here")
     path.chmod(0o755)
-    refused(folder, "does not belong into a submission")
+    refused(folder, "does not belong in a submission")
 
 
 def test_code_of_no_cell(folder: Path) -> None:
@@ -128,9 +128,9 @@ def test_a_huge_tensor_that_a_header_declares(folder: Path) -> None:
     header = {"w": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}
     text = json.dumps(header).encode()
     only(folder, "weights/*").write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 64)
-    refused(folder, "is not a whole safetensors file")
+    refused(folder, "is not an intact safetensors file")
     only(folder, "weights/*").write_bytes(struct.pack("<Q", 2**62) + b"{}")
-    refused(folder, "is not a whole safetensors file")
+    refused(folder, "is not an intact safetensors file")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -186,7 +186,7 @@ def test_a_network_that_is_far_larger_than_its_file(folder: Path) -> None:
         ("=cmd()", "as formulas do"),
         ("@SUM(A1)", "as formulas do"),
         ("-1+2", "as formulas do"),
-        ("..\\..\\x", "which no name needs"),
+        ("..\\..\\x", "which names may not contain"),
         ("a" * 161, "161 characters"),
         ("evil\u202egnp", "U[+]202E"),
         ("evil\x1b[2J", "U[+]001B"),
@@ -206,11 +206,11 @@ def test_titles_with_markup_formulas_or_hidden_characters(
 
 
 def test_a_name_is_shorter_than_a_boards_title() -> None:
-    with pytest.raises(UserError, match="81 characters; 80 are allowed"):
+    with pytest.raises(UserError, match="81 characters; at most 80 are allowed"):
         check_name("a" * 81, "the row's title")
 
 
-def test_a_name_is_no_path_but_a_heading_may_have_a_radius(folder: Path) -> None:
+def test_a_name_may_not_be_a_path_but_a_heading_may_have_a_radius(folder: Path) -> None:
     with pytest.raises(UserError, match="has a '/'"):
         check_name("../../x", "the row's title")
     board = folder / "board.json"
@@ -247,16 +247,16 @@ def test_json_that_is_nested_too_deeply_or_too_large(folder: Path) -> None:
     board.write_text("[" * 100_000 + "]" * 100_000)
     refused(folder, "nested more than 16 levels")
     board.write_text('{"a": "' + "x" * 2**23 + '"}')
-    refused(folder, "bytes; 4194304 are allowed")
+    refused(folder, "bytes; at most 4194304 are allowed")
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e999}', "\xff", "{"])
-def test_json_that_readers_may_take_in_two_ways(folder: Path, text: str) -> None:
+def test_json_that_is_ambiguous_or_invalid(folder: Path, text: str) -> None:
     (folder / "board.json").write_text(text, encoding="latin-1")
     refused(folder, "is not JSON as robench writes it")
 
 
-def test_numbers_that_cannot_be(folder: Path) -> None:
+def test_impossible_numbers(folder: Path) -> None:
     path = only(folder, "manifests/*")
     text = path.read_text()
     path.write_text(re.sub(r'"accuracy": [\d.]+', '"accuracy": 1.5', text, count=1))
@@ -265,15 +265,15 @@ def test_numbers_that_cannot_be(folder: Path) -> None:
     refused(folder, "must be finite and not negative")
 
 
-def test_outcomes_that_cannot_be(folder: Path) -> None:
+def test_impossible_outcomes(folder: Path) -> None:
     path = only(folder, "outcomes/*/pgd*.npz")
     with np.load(path) as arrays:
         good = dict(arrays)
     np.savez_compressed(path, **{**good, "correct": np.zeros_like(good["correct"]),
                                  "robust": np.ones_like(good["robust"])})  # fmt: skip
-    refused(folder, "wrong when clean are counted as robust")
+    refused(folder, "misclassified when clean are counted as robust")
     np.savez_compressed(path, **{**good, "l2": np.full_like(good["l2"], np.nan)})
-    refused(folder, "'l2' has values that are no lengths")
+    refused(folder, "'l2' has values that are not lengths")
 
 
 def test_an_altered_figure_is_a_problem_and_nothing_is_attacked(folder: Path) -> None:
@@ -289,10 +289,10 @@ def test_an_altered_figure_is_a_problem_and_nothing_is_attacked(folder: Path) ->
     assert done.figures.empty
 
 
-def test_a_file_beside_the_checksums_or_missing(folder: Path) -> None:
+def test_a_missing_file(folder: Path) -> None:
     assert "README.md" in read_sums(folder)
     (folder / "README.md").unlink()
-    refused(folder, "'README.md' is in SHA256SUMS but not there", sums=False)
+    refused(folder, "'README.md' is in SHA256SUMS but missing", sums=False)
     sum_up(folder)
     only(folder, "weights/*").unlink()
     refused(folder, "weights/.* is missing")

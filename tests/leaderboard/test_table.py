@@ -1,4 +1,4 @@
-"""From finished cells to tidy rows."""
+"""Building the table: from finished cells to tidy rows."""
 
 import hashlib
 import io
@@ -122,7 +122,7 @@ def test_the_share_of_adversarial_images_that_survive_rounding_is_a_column() -> 
     assert table.loc[0, "fgsm_rounded"] == 27 / 30
 
 
-def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_ball() -> None:
+def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_threat_model() -> None:
     even = np.arange(100) % 2 == 0
     figures = {name: outcomes(60) for name in ("clean", "fgsm", "fgsm(eps=0.5)")}
     other = outcomes(60)
@@ -134,7 +134,7 @@ def test_the_worst_case_is_over_the_attacks_of_the_ranking_column_s_ball() -> No
     table = table_of(BoardResult(board, "mnist5k", columns, (cells,)))
     assert table.loc[0, "worst_case_mean"] == 0.3
     alone = table_of(result(row("a", cell(60))))
-    assert "worst_case_mean" not in alone  # simba keeps to no ball
+    assert "worst_case_mean" not in alone  # simba has no threat model
 
 
 def test_a_row_says_what_its_recipe_changes() -> None:
@@ -181,7 +181,7 @@ def test_a_diverged_seed_leaves_a_flagged_row_without_figures_at_the_end() -> No
     assert math.isnan(table.loc[1, "fgsm_mean"])
 
 
-def test_the_csv_reads_back_and_does_not_depend_on_time_but_in_its_timing_columns() -> None:
+def test_the_csv_reads_back_and_depends_on_time_only_in_its_timing_columns() -> None:
     texts = [
         to_csv(table_of(result(row("a", cell(20, seconds=s)), row("b", cell(5)))))
         for s in (1.0, 3.0)

@@ -1,4 +1,4 @@
-"""The page of a leaderboard: one HTML file with table, charts and evidence, opened from disk."""
+"""The page of a leaderboard: one self-contained HTML file with table, charts and evidence."""
 
 from robench.leaderboard.page.write import write_page
 

@@ -1,4 +1,4 @@
-"""The cells of a published leaderboard, row by row, and what the page asks of them."""
+"""The cells of a published leaderboard, row by row, and what the page needs from them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,10 @@ def cells_of_rows(board: "Leaderboard") -> "dict[str, list[PublishedCell]]":
 
 
 def report_of(cell: "PublishedCell") -> Report | None:
-    """Return what the checks of a cell found; None where they were left out.
+    """Return the report of a cell's checks; None if they were left out.
 
     Raises:
-        UserError: where their report is damaged.
+        UserError: if the report is damaged.
     """
     return Report.from_json(cell.checks) if cell.checks else None
 
@@ -38,12 +38,12 @@ def counts_queries(board: "Leaderboard") -> list[str]:
 
 
 def threat_model(board: "Leaderboard") -> ThreatModel | None:
-    """Return norm and radius of the column that ranks; None where it has no ball."""
+    """Return norm and radius of the ranking column; None if it has no threat model."""
     return board.columns[board.board.evaluation.ranking_column].threat_model
 
 
 def accuracy_columns(board: "Leaderboard") -> list[str]:
-    """Return the columns of the table that are accuracies, clean first, the worst case last."""
+    """Return the columns of the table that are accuracies, clean first and worst case last."""
     names = [*board.board.evaluation.columns, WORST_CASE]
     return [name for name in names if f"{name}_mean" in board.table]
 
@@ -54,18 +54,18 @@ def flags_of(row: "pd.Series[Any]") -> list[str]:
 
 
 def sentences(flag: str, cells: "list[PublishedCell]") -> str:
-    """Return what a flag means on this row, with the seed where there are several."""
+    """Return the findings behind a flag of this row, with their seeds if there are several."""
     if flag == DIVERGED:
-        return "The training of a seed diverged, so the row has no figures."
-    told: dict[str, list[int]] = {}
+        return "Training diverged for at least one seed, so the row has no figures."
+    seeds_of: dict[str, list[int]] = {}
     for cell in cells:
         report = report_of(cell)
         if report and flag in report.failed:
-            told.setdefault(report[flag].sentence, []).append(cell.seed)
-    if not told:
-        return "A check failed; its sentence is not stored."
+            seeds_of.setdefault(report[flag].sentence, []).append(cell.seed)
+    if not seeds_of:
+        return "A check failed; its finding is not stored."
     if len(cells) == 1:
-        return " ".join(told)
+        return " ".join(seeds_of)
     return " ".join(
-        f"Seed {', '.join(map(str, seeds))}: {sentence}" for sentence, seeds in told.items()
+        f"Seed {', '.join(map(str, seeds))}: {sentence}" for sentence, seeds in seeds_of.items()
     )

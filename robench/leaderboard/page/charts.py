@@ -1,4 +1,4 @@
-"""The curves of the page, a row of the table each, small enough to be embedded."""
+"""The data of the page's charts, one curve per row of the table, small enough to be embedded."""
 
 from collections import defaultdict
 from dataclasses import fields
@@ -17,20 +17,20 @@ from robench.leaderboard.curves import training_curves
 from robench.leaderboard.derived import SPECTRA
 from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
 from robench.leaderboard.page.sharing import thinned
-from robench.leaderboard.page.wording import ball, listed, percent, times
+from robench.leaderboard.page.wording import listed, percent, threat_model_text, times
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
 
 Chart = dict[str, Any]
-"""JSON: ``summary`` is the chart in words; ``curves`` holds a list of points a row, by number."""
+"""JSON: ``summary`` describes the chart; ``curves`` maps a row's index to its list of points."""
 
 STEPS = 60
-"""Steps of a success curve that are kept."""
+"""Largest number of points kept of a curve."""
 
 
 def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
-    """Return the checks' accuracy against the radius, mean over seeds; None where none is stored.
+    """Return the checks' accuracy against the radius, mean over seeds; None if none is stored.
 
     Points are ``[eps, accuracy]``.
     """
@@ -51,7 +51,7 @@ def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
     return {
         "norm": model[0].capitalize() if model else "",
         "eps": model[1] if model else None,
-        "radius": ball(model).partition(" ")[2],
+        "radius": threat_model_text(model).partition(" ")[2],
         "samples": max(samples),
         "curves": curves,
         "summary": _eps_summary(board, curves, model),
@@ -59,9 +59,9 @@ def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
 
 
 def success_against_queries(board: "Leaderboard") -> list[Chart]:
-    """Return a chart a query-counting attack: attacked images fooled against queries.
+    """Return one chart per query-counting attack: success rate against queries.
 
-    Points are ``[queries, share]``, all seeds of a row taken together.
+    Points are ``[queries, share of the attacked images]``, all seeds of a row pooled.
     """
     return [chart for column in counts_queries(board) if (chart := _queries(board, column))]
 
@@ -79,19 +79,19 @@ def accuracy_against_cost(board: "Leaderboard") -> Chart:
     summary = ""
     if points:
         titles = board.table["defense"]
-        cheap, dear = (pick(points, key=lambda i: points[i][0]) for pick in (min, max))
+        cheapest, costliest = (pick(points, key=lambda i: points[i][0]) for pick in (min, max))
         summary = " ".join(
             f"{word}: {titles[i]}, {times(points[i][0])} at {percent(points[i][1])}%."
-            for word, i in (("Cheapest", cheap), ("Dearest", dear))
+            for word, i in (("Lowest cost", cheapest), ("Highest cost", costliest))
         )
     baseline = board.board.baseline or board.board.titles[0]
     return {"column": column, "baseline": baseline, "curves": points, "summary": summary}
 
 
 def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
-    """Return ``[iteration, validation accuracy]`` of each row, mean over seeds; None for too few.
+    """Return ``[iteration, validation accuracy]`` of each row, mean over the seeds.
 
-    A row of a single epoch has no curve.
+    A row with a single epoch has no curve; without any curve, the chart is None.
     """
     found = training_curves(board.result).dropna(subset=["val_accuracy", "iteration"])
     means = found.groupby(["defense", "epoch"])[["iteration", "val_accuracy"]].mean()
@@ -104,21 +104,21 @@ def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
     if not curves:
         return None
     ends = {index: points[-1][1] for index, points in curves.items()}
-    return {"curves": curves, "summary": "In the end " + _ends(board, ends, "right")}
+    return {"curves": curves, "summary": "At the end, " + _ends(board, ends, "correct")}
 
 
 def spectra(board: "Leaderboard") -> Chart | None:
-    """Return conditioning and norm of each network's layers; None where there are no spectra.
+    """Return conditioning and norm of each network's layers; None if there are no spectra.
 
     Raises:
-        UserError: where ``spectra.csv`` is not a table of spectra.
+        UserError: if ``spectra.csv`` is not a table of spectra.
     """
     path = board.folder / "spectra.csv"
     if not path.is_file():
         return None
     try:
         table = board.derived[SPECTRA] if SPECTRA in board.derived else pd.read_csv(path)
-        if "defense" in table:  # as a board publishes them: of each row's first seed
+        if "defense" in table:  # published by a board: take each row's first seed
             first = table.groupby("defense")["seed"].transform("first")
             table = table[table["seed"] == first].rename(columns={"defense": "network"})
         table = table[table["operator"] == "convolution"]
@@ -132,15 +132,15 @@ def spectra(board: "Leaderboard") -> Chart | None:
     except UserError:
         raise
     except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is no table of spectra ({error}); make it anew.") from error
+        raise UserError(f"{path} is not a table of spectra ({error}); write it again.") from error
     if lengths != {len(layers)} or worst.isna().all():
-        return None  # networks of different layers have no common axis
+        return None  # networks with different layers have no common axis
     return {
         "panels": [list(panel) for panel in PANELS],
         "layers": layers,
         "networks": networks,
-        "summary": f"The largest condition number of a layer is {worst.min():,.0f} "
-        f"({worst.idxmin()}) at the least and {worst.max():,.0f} ({worst.idxmax()}) at the most.",
+        "summary": f"The largest condition number of a network's layers ranges from "
+        f"{worst.min():,.0f} ({worst.idxmin()}) to {worst.max():,.0f} ({worst.idxmax()}).",
     }
 
 
@@ -148,14 +148,14 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
     curves: dict[int, list[list[float]]] = {}
     samples = 0
     for index, cells in enumerate(cells_of_rows(board).values()):
-        judged = [cell for cell in cells if column in cell.outcomes]
-        together = _together(judged, column)
-        if together is None or not together.correct.any():
+        evaluated = [cell for cell in cells if column in cell.outcomes]
+        pooled = _pooled(evaluated, column)
+        if pooled is None or not pooled.correct.any():
             continue
-        samples = len(together) // len(judged)
-        curve = success_curve(together)
+        samples = len(pooled) // len(evaluated)
+        curve = success_curve(pooled)
         steps = [[int(q), round(float(s), 4)] for q, s in curve.itertuples(index=False)]
-        end = int(together.queries[together.correct].max())
+        end = int(pooled.queries[pooled.correct].max())
         last = steps[-1][1] if steps else 0.0
         curves[index] = [[0, 0.0], *thinned(steps, STEPS), [end, last]]
     if not curves:
@@ -164,12 +164,12 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
         "column": column,
         "samples": samples,
         "curves": curves,
-        "summary": "In the end "
-        + _ends(board, {i: points[-1][1] for i, points in curves.items()}, "fooled"),
+        "summary": "At the end, "
+        + _ends(board, {i: points[-1][1] for i, points in curves.items()}, "success"),
     }
 
 
-def _together(cells: "list[PublishedCell]", column: str) -> Outcomes | None:
+def _pooled(cells: "list[PublishedCell]", column: str) -> Outcomes | None:
     if not cells:
         return None
     several = [cell.outcomes[column] for cell in cells]
@@ -184,18 +184,18 @@ def _eps_summary(board: "Leaderboard", curves: dict[int, Any], model: ThreatMode
         for e, accuracy in points
         if model and abs(e - model[1]) < 1e-9
     }
-    return f"At {ball(model)}: {_ends(board, at, 'right')}" if at else ""
+    return f"At {threat_model_text(model)}: {_ends(board, at, 'correct')}" if at else ""
 
 
 def _ends(board: "Leaderboard", shares: dict[int, float], word: str) -> str:
-    """Return lowest and highest share with the names of their rows."""
+    """Return the lowest and highest share with the names of their rows."""
     titles = board.table["defense"]
-    told = []
+    parts = []
     for share in sorted({min(shares.values()), max(shares.values())}):
         names = [str(titles[i]) for i, value in shares.items() if value == share]
         who = listed(names) if len(names) <= 3 else f"{len(names)} rows"
-        told.append(f"{percent(share)}% ({who})")
-    return f"from {told[0]} to {told[1]} {word}." if len(told) == 2 else f"{told[0]} {word}."
+        parts.append(f"{percent(share)}% ({who})")
+    return f"from {parts[0]} to {parts[1]} {word}." if len(parts) == 2 else f"{parts[0]} {word}."
 
 
 def _figures(column: "pd.Series[float]") -> list[float | None]:

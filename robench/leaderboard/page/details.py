@@ -1,4 +1,4 @@
-"""What a row stands on: the figures of each seed, the checks, the training, the manifests."""
+"""The details of a row: the figures of each seed, the checks, the training, the manifests."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
 
 EPOCHS = 40
-"""Points of a training curve that are kept."""
+"""Largest number of points kept of a training curve."""
 
 
 def details(board: "Leaderboard") -> list[dict[str, Any]]:
@@ -31,14 +31,15 @@ def details(board: "Leaderboard") -> list[dict[str, Any]]:
 
 
 def headings() -> list[str]:
-    """Return what is told of each attack beside its accuracy: see ``more`` of its figures."""
+    """Return the headings of what each attack has in addition to its accuracy, as ``more``."""
     return [entry.heading for entry in _headed()]
 
 
 def evidence(board: "Leaderboard") -> dict[str, Any]:
-    """Return what the figures stand on, as JSON: the cells of each row, and the comparisons.
+    """Return what the figures are computed from, as JSON: each row's cells, and the comparisons.
 
-    What the manifests of all cells share is told once, as ``shared``; a cell holds the rest.
+    What the manifests of all cells have in common is stored once, as ``shared``; each cell holds
+    the rest.
     """
     manifests = {
         cell_id(cell): {"cell": cell.specification, "manifest": cell.manifest}
@@ -56,19 +57,19 @@ def evidence(board: "Leaderboard") -> dict[str, Any]:
 
 
 def cell_id(cell: "PublishedCell") -> tuple[str, int]:
-    """Return what tells a cell from the others of its board."""
+    """Return what distinguishes a cell from the others of its board."""
     return cell.row, cell.seed
 
 
 def comparisons(board: "Leaderboard") -> dict[str, list[Any]]:
-    """Return the pairs of rows column by column; rows by their number in the table."""
-    places = {str(name): index for index, name in enumerate(board.table["defense"])}
+    """Return the pairs of rows column by column; rows are given by their index in the table."""
+    indices = {str(name): index for index, name in enumerate(board.table["defense"])}
     pairs = board.comparisons
-    known = pairs[pairs["first"].isin(places) & pairs["second"].isin(places)]
+    known = pairs[pairs["first"].isin(indices) & pairs["second"].isin(indices)]
     numbers = ["difference", "low", "high", "disagreement"]
     return {
-        "first": [places[name] for name in known["first"]],
-        "second": [places[name] for name in known["second"]],
+        "first": [indices[name] for name in known["first"]],
+        "second": [indices[name] for name in known["second"]],
         **{name: known[name].astype(float).round(4).tolist() for name in numbers},
         "p": [float(f"{p:.2g}") for p in known["p_holm"].astype(float)],
         "distinguishable": known["distinguishable"].astype(int).tolist(),
@@ -89,7 +90,7 @@ def _row(board: "Leaderboard", row: "pd.Series[Any]", cells: "list[PublishedCell
 
 
 def _facts(board: "Leaderboard", row: "pd.Series[Any]") -> list[tuple[str, str]]:
-    """Return heading and text of the columns that have a heading, where the row has a value."""
+    """Return heading and text of the columns that have a heading and a value in this row."""
     baseline = board.board.baseline_row
     headed = [e for e in columns.COLUMNS if e.heading and not isinstance(e, PerAttack)]
     texts = [(e.heading, e.text(row.get(e.name), baseline)) for e in headed]
@@ -97,7 +98,7 @@ def _facts(board: "Leaderboard", row: "pd.Series[Any]") -> list[tuple[str, str]]
 
 
 def _figures(board: "Leaderboard", row: "pd.Series[Any]", column: str) -> dict[str, Any]:
-    """Return the accuracy of a column, and as ``more`` a text or None for each heading."""
+    """Return the accuracy of a column and, as ``more``, a text or None per heading."""
     baseline = board.board.baseline_row
     return {
         **{end: row[f"{column}_{end}"] for end in ("mean", "std", "low", "high")},
@@ -132,7 +133,7 @@ def _accuracies(board: "Leaderboard", cell: "PublishedCell") -> dict[str, float]
 
 
 def _training(epochs: list[dict[str, float | None]]) -> dict[str, list[Any]]:
-    """Return loss and accuracies against the epoch, series by series."""
+    """Return one series per logged loss and accuracy, and the epochs."""
     if not epochs:
         return {}
     names = [n for n in epochs[0] if n == "epoch" or n.endswith(("loss", "accuracy"))]

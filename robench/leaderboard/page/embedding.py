@@ -1,4 +1,4 @@
-"""Putting text into an HTML file so that it stays what it is: data are data, scripts are ours."""
+"""Embed data in an HTML file so that they stay data, and allow only our scripts to run."""
 
 import base64
 import gzip
@@ -19,22 +19,22 @@ HARMLESS = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
 def json_for_html(value: Any) -> Markup:
     """Return compact JSON that can stand in a ``<script type="application/json">``.
 
-    Whatever the strings hold, no tag and no end of the script is in it. A figure that is not
-    finite becomes null.
+    Whatever the strings hold, the result contains no tag and no end of the script. A number that is
+    not finite becomes null.
     """
     return Markup(_json(value).translate(HARMLESS))
 
 
 def packed(value: Any) -> str:
-    """Return JSON as base64 of gzip: a quarter of the size, and unpacked by every browser.
+    """Return JSON as base64 of gzip: a quarter of the size, and every browser can unpack it.
 
-    The same value gives the same text.
+    The result is deterministic.
     """
     return base64.b64encode(gzip.compress(_json(value).encode(), mtime=0)).decode()
 
 
 def finite(value: Any) -> Any:
-    """Return plain JSON values: NumPy's scalars as Python's, NaN and infinities as None."""
+    """Return plain JSON values: NumPy scalars as Python scalars, NaN and infinities as None."""
     if isinstance(value, dict):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -49,7 +49,7 @@ def finite(value: Any) -> Any:
 def policy(scripts: Sequence[str]) -> str:
     """Return a Content-Security-Policy under which only these scripts run and nothing is loaded.
 
-    Style may be inline: the charts and the positions in the table are styled by attributes.
+    Inline styles are allowed: charts and the markers in the table are styled by attributes.
     """
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     return (

@@ -1,4 +1,4 @@
-"""The words around the table: what the figures stand on, how to reproduce and how to cite them."""
+"""The text around the table: what the figures depend on, how to reproduce and cite them."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.expressions import radius_text
 from robench.leaderboard.page.cells import threat_model
-from robench.leaderboard.page.wording import ball, percent
+from robench.leaderboard.page.wording import percent, threat_model_text
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard
@@ -28,46 +28,47 @@ LATEX = str.maketrans(
 
 
 def facts(board: "Leaderboard") -> list[tuple[str, str]]:
-    """Return what the figures stand on: (term, value)."""
+    """Return the facts that the figures depend on, as (term, value)."""
     spec = board.board
     data, model, training, seeds = spec.data, spec.model, spec.training, spec.seeds
     part = f", {percent(data.subset)}% of the training images" if data.subset < 1 else ""
-    noise = f", {percent(data.label_noise)}% of the labels wrong" if data.label_noise else ""
+    noise = f", {percent(data.label_noise)}% label noise" if data.label_noise else ""
     how = f"{training.method}, {_counted(training.epochs, 'epoch')}{_method_options(training)}"
     devices = {c.manifest.get("environment", {}).get("device", "") for c in board.cells} - {""}
-    alone = " (one: no spread over seeds)" if len(seeds) == 1 else ""
-    told = [
+    threat_text = threat_model_text(threat_model(board))
+    alone = " (single seed, no standard deviation)" if len(seeds) == 1 else ""
+    terms = [
         ("Data set", f"{board.dataset}{part}{noise}"),
         ("Network", f"{model.name}, width {model.width}, stem {model.stem}"),
         ("Training", how),
-        ("Ranked by", f"{spec.evaluation.ranking_column}, {ball(threat_model(board))}".strip(", ")),
+        ("Ranked by", f"{spec.evaluation.ranking_column}, {threat_text}".strip(", ")),
         ("Test images", f"{spec.evaluation.samples:,}"),
         ("Seeds", ", ".join(map(str, seeds)) + alone),
         ("Commit", ", ".join(commits(board))),
-        ("Made on", "; ".join(sorted(devices))),
+        ("Hardware", "; ".join(sorted(devices))),
     ]
-    return [(term, value) for term, value in told if value]
+    return [(term, value) for term, value in terms if value]
 
 
 def _method_options(training: TrainingSpec) -> str:
-    """Return ", m = 4, ε = 8/255": those of the two that the training method has."""
+    """Return ", m = 4, ε = 8/255": those of the two options that the training method has."""
     try:
         method = training.build_method()
     except UserError:
         return ""  # of a plugin that is not loaded
     replays, eps = getattr(method, "replays", None), getattr(method, "eps", None)
-    told = "" if replays is None else f", m = {replays}"
-    return told if eps is None else f"{told}, ε = {radius_text(eps)}"
+    text = "" if replays is None else f", m = {replays}"
+    return text if eps is None else f"{text}, ε = {radius_text(eps)}"
 
 
 def commits(board: "Leaderboard") -> list[str]:
-    """Return the versions of the code that the rows were made with, the best row's first."""
+    """Return the versions of the code that produced the rows, the best row's first."""
     versions = [v for text in board.table["version"].dropna().astype(str) for v in text.split()]
     return list(dict.fromkeys(versions))
 
 
 def commands(board: "Leaderboard") -> str:
-    """Return the shell commands that make the board again, and verify it."""
+    """Return the shell commands that reproduce the board and verify it."""
     found, shipped = commits(board), board.name in shipped_boards()
     name = shlex.quote(board.name if shipped else f"{board.name}.toml")
     seeds = ",".join(map(str, board.board.seeds))
@@ -76,11 +77,11 @@ def commands(board: "Leaderboard") -> str:
         commit, _, dirty = found[0].partition("+")
         lines.append(f"git checkout {shlex.quote(commit)}")
         if dirty:
-            lines.append("# the code had changes beside this commit that were not committed")
+            lines.append("# the code had uncommitted changes on top of this commit")
     if len(found) > 1:
-        lines.append("# the detail of a row names its commit; in all: " + " ".join(found))
+        lines.append("# the details of a row name its commit; all commits: " + " ".join(found))
     if not shipped:
-        lines.append(f"# {name} is its author's board file; board.json has the same settings")
+        lines.append(f"# {name} is the author's board file; board.json has the same settings")
     lines += [
         "pip install -e .",
         f"robench run {name} --seeds {seeds}{_data(board)}{_plugin(board)}",
@@ -92,7 +93,7 @@ def commands(board: "Leaderboard") -> str:
 
 
 def row_options(board: "Leaderboard") -> str:
-    """Return what the command that makes one row again ends with."""
+    """Return the last options of the command that reproduces one row."""
     return f"{_data(board)}{_plugin(board)}"
 
 
@@ -119,7 +120,7 @@ def _latex(text: str) -> str:
 
 
 def _data(board: "Leaderboard") -> str:
-    """Images in folders are not ours to name: whoever repeats the board says where they lie."""
+    """Return the option that names a folder of images, which differs on each machine."""
     return " --data-dir DIR" if board.board.data.name == "image_folder" else ""
 
 

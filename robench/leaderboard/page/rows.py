@@ -1,4 +1,4 @@
-"""The rows of the page's table, as text and as the values that they are sorted by."""
+"""The rows of the page's table: their text, and the values that they are sorted by."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """An accuracy in the table; ``low`` and ``high`` place its whisker, in percent of the scale."""
+    """An accuracy in the table; ``whisker`` is low, mean and high in percent of the scale."""
 
     order: float
     mean: str
@@ -41,7 +41,7 @@ class Row:
 
 
 def table_rows(board: "Leaderboard") -> list[Row]:
-    """Return the rows, best first, with a :class:`Figure` an accuracy column each."""
+    """Return the rows, best first, with one :class:`Figure` per accuracy column."""
     ranking = board.board.evaluation.ranking_column
     columns, scale = accuracy_columns(board), _scale(board.table, ranking)
     rows = zip(board.table.iterrows(), cells_of_rows(board).values(), strict=True)
@@ -68,8 +68,8 @@ def _figure(row: "pd.Series[Any]", column: str, scale: tuple[float, float] | Non
     whisker = None
     if scale and not pd.isna(mean):
         start, width = scale[0], max(scale[1] - scale[0], 1e-9)
-        places = [round(100 * (value - start) / width, 1) for value in (low, mean, high)]
-        whisker = (places[0], places[1], places[2])
+        ends = [round(100 * (value - start) / width, 1) for value in (low, mean, high)]
+        whisker = (ends[0], ends[1], ends[2])
     return Figure(
         order=_or_last(mean),
         mean=percent(mean),
@@ -91,5 +91,5 @@ def _scale(table: pd.DataFrame, column: str) -> tuple[float, float]:
 
 
 def _or_last(value: float) -> float:
-    """Return a value to sort by; rows without a figure are below all others."""
+    """Return a value to sort by; a missing figure sorts below all others."""
     return -1.0 if pd.isna(value) else round(float(value), 6)

@@ -1,4 +1,4 @@
-"""Manifests of many cells told once: what all share, and what each has of its own."""
+"""Store the manifests of many cells compactly: the common part once, the rest per cell."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -13,7 +13,7 @@ def shared(trees: Sequence[Tree]) -> Tree:
 
 
 def own(tree: Tree, common: Tree) -> Tree:
-    """Return what ``tree`` holds beside ``common``; both merged are ``tree`` again."""
+    """Return what ``tree`` holds in addition to ``common``; merging both gives ``tree``."""
     rest: Tree = {}
     for key, value in tree.items():
         if key not in common:
@@ -24,7 +24,7 @@ def own(tree: Tree, common: Tree) -> Tree:
 
 
 def thinned(points: Sequence[Any], most: int) -> list[Any]:
-    """Return at most ``most`` (>= 2) points, evenly spread; first and last are among them."""
+    """Return at most ``most`` (>= 2) points, evenly spaced, including the first and the last."""
     if len(points) <= most:
         return list(points)
     step = (len(points) - 1) / (most - 1)
@@ -33,7 +33,7 @@ def thinned(points: Sequence[Any], most: int) -> list[Any]:
 
 def _common(one: Tree, other: Tree) -> Tree:
     both: Tree = {}
-    for key in one:  # not a set of keys: its order is another in every process
+    for key in one:  # not a set of keys, whose order differs between processes
         if key not in other:
             continue
         first, second = one[key], other[key]

@@ -1,4 +1,4 @@
-"""Numbers as the page prints them."""
+"""Formatting of numbers on the page."""
 
 import math
 
@@ -6,11 +6,11 @@ from robench.base import ThreatModel
 from robench.expressions import radius_text
 
 MISSING, RANGE, TIMES = "\N{EN DASH}", "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
-"""What stands where there is no figure, between two ends, and after a ratio."""
+"""The placeholder of a missing figure, the sign between two ends, and the sign after a ratio."""
 
 
 def percent(fraction: float | None) -> str:
-    """Return a fraction as percent to one decimal, without the sign: 0.281 -> "28.1"."""
+    """Return a fraction in percent to one decimal, without the sign: 0.281 -> "28.1"."""
     return MISSING if _missing(fraction) else f"{100 * float(fraction or 0):.1f}"
 
 
@@ -19,8 +19,8 @@ def interval(low: float, high: float) -> str:
     return MISSING if _missing(low) or _missing(high) else percent(low) + RANGE + percent(high)
 
 
-def ball(threat_model: ThreatModel | None) -> str:
-    """Return a threat model in words: "Linf 8/255"; "" where there is none."""
+def threat_model_text(threat_model: ThreatModel | None) -> str:
+    """Return a threat model as text: "Linf 8/255"; "" for None."""
     if threat_model is None:
         return ""
     norm, eps = threat_model
@@ -28,7 +28,7 @@ def ball(threat_model: ThreatModel | None) -> str:
 
 
 def times(factor: float) -> str:
-    """Return a ratio to two decimals, with the sign of multiplication."""
+    """Return a ratio to two decimals, with a multiplication sign."""
     return MISSING if _missing(factor) else f"{factor:.2f}{TIMES}"
 
 

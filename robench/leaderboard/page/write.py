@@ -1,4 +1,4 @@
-"""Rendering: template, style, scripts and data become one file that asks for nothing else."""
+"""Render the page: template, style, scripts and data in one self-contained file."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -8,10 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from robench.leaderboard.page import charts, guide
-from robench.leaderboard.page.beside_paper import beside_paper
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.details import details, evidence, headings
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
+from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.rows import table_rows
 from robench.system.files import write_text
 
@@ -24,17 +24,17 @@ SCRIPTS = ("elements.js", "plots.js", "detail.js", "page.js")
 
 
 def write_page(board: "Leaderboard", path: Path) -> Path:
-    """Write the page of a leaderboard: one HTML file, opened from disk, that loads nothing.
+    """Write the page of a leaderboard: one HTML file to open from disk, which loads nothing.
 
     Args:
-        board: as published.
+        board: the published board.
         path: the file to write, e.g. ``leaderboards/quick/page.html``.
 
     Returns:
         ``path``.
 
     Raises:
-        UserError: where a file of the board is missing or damaged, or ``path`` cannot be written.
+        UserError: if a file of the board is missing or damaged, or ``path`` cannot be written.
     """
     write_text(path, render(board))
     return path
@@ -70,7 +70,7 @@ def render(board: "Leaderboard") -> str:
     }
     return environment.get_template("page.html.j2").render(
         policy=policy(scripts),
-        # Ours and the libraries', not the board's: they hold no "</script>", which a test checks.
+        # Trusted: our own and the libraries' scripts; a test checks that they hold no "</script>".
         scripts=[Markup(script) for script in scripts],
         style=Markup(_text("page.css")),
         data=json_for_html(data),
@@ -86,7 +86,7 @@ def render(board: "Leaderboard") -> str:
         cost=cost,
         curves=curves,
         spectra=layers,
-        beside=beside_paper(board),
+        comparison=paper_comparison(board),
         several_seeds=len(board.board.seeds) > 1,
         methods=sorted(board.table["training"].astype(str).unique()),
         commands=guide.commands(board),
@@ -99,6 +99,6 @@ def _text(name: str) -> str:
 
 
 def _vendored(name: str) -> str:
-    """Return a library with its licence before it, as the licence asks of every copy."""
-    licence = _text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
-    return f"/*\n{licence}*/\n{_text(f'vendor/{VENDORED[name]}')}"
+    """Return a library preceded by its license, which every copy must include."""
+    license_text = _text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
+    return f"/*\n{license_text}*/\n{_text(f'vendor/{VENDORED[name]}')}"

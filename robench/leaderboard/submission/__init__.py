@@ -1,8 +1,8 @@
-"""Submissions: rows that somebody adds to a leaderboard by pull request, and what is asked of them.
+"""Submissions: rows added to a leaderboard by pull request, and their validation.
 
-``write`` makes the folder, ``external`` makes it of somebody's own network, ``check`` is what a
-maintainer runs on it. What a stranger's folder may hold is said in ``limits``; ``layout``,
-``documents``, ``arrays`` and ``tensors`` look at its files in this order, without executing
+``write`` writes the folder, ``external_network`` writes it for a third-party network, ``check`` is
+what a maintainer runs on it. ``limits`` defines what an untrusted folder may hold; ``layout``,
+``documents``, ``arrays`` and ``tensors`` validate its files in this order, without executing
 anything, before any of them is loaded.
 """
 

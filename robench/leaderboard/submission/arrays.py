@@ -1,4 +1,4 @@
-"""The outcomes of a submission: archives of plain arrays, measured before they are unpacked."""
+"""Validate the outcomes of a submission: archives of plain arrays, sized before unpacking."""
 
 import zipfile
 from pathlib import Path
@@ -16,19 +16,19 @@ _DTYPES = {
     for name, values in vars(Outcomes.without_attack(np.zeros(0, dtype=np.bool_))).items()
 }
 _HEADER = 4096
-"""Bytes that a header takes at most; ours take 128."""
+"""Largest size of a header in bytes; ours take 128."""
 
 
 def check_outcomes(path: Path, name: str) -> None:
-    """Check an ``.npz`` of outcomes; arrays are read only when their sizes are known to be small.
+    """Check an ``.npz`` of outcomes; arrays are read only once their sizes are known to be small.
 
     Args:
-        path: of the file.
-        name: below the submission's folder.
+        path: the path of the file.
+        name: its path relative to the submission's folder.
 
     Raises:
-        UserError: where it holds anything but the eight arrays of outcomes, or they are no
-            possible outcomes.
+        UserError: if it holds anything but the eight arrays of outcomes, or their values are
+            impossible.
     """
     where = shown(name)
     try:
@@ -44,9 +44,9 @@ def check_outcomes(path: Path, name: str) -> None:
             lengths = {_check_member(archive, member, where) for member in members}
     except UserError:
         raise
-    except Exception as error:  # zipfile and NumPy raise many kinds at damaged files
+    except Exception as error:  # zipfile and NumPy raise many types on damaged files
         raise UserError(
-            f"{where} is not a whole archive of arrays ({type(error).__name__}); write it with "
+            f"{where} is not an intact archive of arrays ({type(error).__name__}); write it with "
             f"'robench submit'."
         ) from None
     if len(lengths) != 1:
@@ -55,12 +55,12 @@ def check_outcomes(path: Path, name: str) -> None:
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> int:
-    """Return the length of an array, of which the header alone is read."""
+    """Return the length of an array; only its header is read."""
     what, wanted = f"{shown(member.filename)} in {where}", _DTYPES[member.filename]
     if member.file_size > limits.SAMPLES * wanted.itemsize + _HEADER:
         raise UserError(
-            f"{what} unpacks to {member.file_size} bytes; outcomes of {limits.SAMPLES} images are "
-            f"allowed."
+            f"{what} unpacks to {member.file_size} bytes; outcomes of at most {limits.SAMPLES} "
+            f"images are allowed."
         )
     with archive.open(member) as file:
         shape, dtype = _header(file)
@@ -74,7 +74,7 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str)
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
-        raise ValueError("another version of .npy than ours")
+        raise ValueError("unsupported version of .npy")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER)
     return shape, dtype
 
@@ -83,9 +83,9 @@ def _check_values(found: Outcomes, where: str) -> None:
     for name in ("linf", "l2"):
         values = getattr(found, name)
         if not (np.isfinite(values).all() and (values >= 0).all()):
-            raise UserError(f"{where}: '{name}' has values that are no lengths.")
+            raise UserError(f"{where}: '{name}' has values that are not lengths.")
     for name in ("queries", "forwards", "backwards"):
         if (getattr(found, name) < 0).any():
             raise UserError(f"{where}: '{name}' has counts below 0.")
     if (found.robust & ~found.correct).any():
-        raise UserError(f"{where}: images that are wrong when clean are counted as robust.")
+        raise UserError(f"{where}: images that are misclassified when clean are counted as robust.")

@@ -1,4 +1,4 @@
-"""What a maintainer or a CI runs on a submission: look at it, add it up, make it again."""
+"""The check of a submission by a maintainer or CI: validate it, audit it, rerun it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ from robench.leaderboard.submission.inspection import inspect_submission
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What came out.
+    """The result of checking a submission.
 
     Attributes:
         board: the submission.
-        problems: what is wrong, a sentence each.
-        notes: what could not be made again, and why.
-        figures: as :class:`robench.leaderboard.rerun.Rerun` has them; empty where the submission
-            does not agree with itself, since then nothing is made again.
+        problems: what is wrong, one sentence each.
+        notes: what could not be reproduced, and why.
+        figures: those of :class:`robench.leaderboard.rerun.Rerun`; empty if the submission is not
+            consistent, since nothing is rerun in that case.
     """
 
     board: Leaderboard
@@ -31,7 +31,7 @@ class Checked:
 
     @property
     def sound(self) -> bool:
-        """Nothing is wrong."""
+        """Whether no problem was found."""
         return not self.problems
 
 
@@ -41,15 +41,15 @@ def check_submission(
     """Check a submission: its files, its figures against its outcomes, these against its weights.
 
     Args:
-        folder: of the submission.
-        rows: how many of the rows to attack again, or ``all``.
-        seed: of the rows that are drawn.
+        folder: the folder of the submission.
+        rows: the number of rows to attack again, or ``all``.
+        seed: seed for drawing these rows.
         keywords: data, device, trust and the like; the fields of
             :class:`robench.leaderboard.rerun.RerunOptions`.
 
     Raises:
-        UserError: where a file is not what it must be, so that nothing more is opened; or the
-            images are not there, or an attack or defense is not registered.
+        UserError: if a file is invalid, in which case no further file is opened; or if the images
+            are not found, or an attack or defense is not registered.
     """
     board = inspect_submission(folder)
     drawn = draw_rows(board, rows, seed)

@@ -1,4 +1,4 @@
-"""The JSON files of a submission: read with care, before anything is built of them."""
+"""Validate the JSON files of a submission before anything is built from them."""
 
 import json
 import math
@@ -21,19 +21,19 @@ def check_document(path: Path, name: str) -> None:
     """Check the form of a JSON file and every text in it.
 
     Args:
-        path: of the file; its size has been checked.
-        name: below the submission's folder.
+        path: the path of the file; its size has been checked.
+        name: its path relative to the submission's folder.
 
     Raises:
-        UserError: where it is nested deeply or no JSON, names a key twice, or has a number that is
+        UserError: if it is nested too deeply, is not JSON, repeats a key, or has a number that is
             not finite or text that should not be shown.
     """
     try:
         raw = path.read_bytes()
         if depth_of(raw) > limits.JSON_DEPTH:
             raise UserError(
-                f"{shown(name)} is nested more than {limits.JSON_DEPTH} levels deep; no file of "
-                f"robench is."
+                f"{shown(name)} is nested more than {limits.JSON_DEPTH} levels deep; write it with "
+                f"'robench submit'."
             )
         value = json.loads(
             raw.decode(), parse_constant=_constant, object_pairs_hook=_pairs, parse_float=_float
@@ -49,7 +49,7 @@ def check_document(path: Path, name: str) -> None:
 
 
 def depth_of(raw: bytes) -> int:
-    """Return how deeply JSON text is nested, without parsing it: parsers recurse."""
+    """Return the nesting depth of JSON text without parsing it, since parsers recurse."""
     deepest = depth = 0
     for byte in _STRINGS.sub(b"", raw):
         if byte in b"[{":
@@ -61,13 +61,13 @@ def depth_of(raw: bytes) -> int:
 
 
 def check_contents(board: Leaderboard) -> None:
-    """Check names and numbers of a submission that was read.
+    """Check the names and numbers of a submission that was read.
 
     Raises:
-        UserError: for the first name that should not be shown, or number that cannot be.
+        UserError: if a name should not be shown or a number is impossible; names the first.
     """
     heading = board.board.title
-    # "Linf 8/255" stands in headings, which name no files.
+    # Headings may contain "Linf 8/255", since they do not name files.
     check_name(heading, f"the board's title in {BOARD} {shown(heading)}", limits.HEADING, "<>\\")
     for name, what in _names(board):
         check_name(name, f"{what} {shown(name)}")
@@ -94,8 +94,8 @@ def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
     yield spec.data.name, f"the data set's name in {BOARD}"
     yield spec.model.name, f"the network's name in {BOARD}"
     yield spec.training.method, f"the training method in {BOARD}"
-    for arm in spec.arms:
-        yield arm.title, f"the label in {BOARD}"
+    for row in spec.arms:
+        yield row.title, f"the label in {BOARD}"
     for title in spec.titles:
         yield title, f"the row's title in {BOARD}"
     for cell in board.cells:
@@ -109,8 +109,8 @@ def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
         check_text(done.architecture, f"the architecture {shown(done.architecture)}", 160)
         if done.file is not None and not re.fullmatch(r"\w{1,80}\.py", done.file):
             raise UserError(
-                f"the architecture {shown(done.architecture)} names no file that a submission may "
-                f"have: letters, digits and _ before '.py'."
+                f"the architecture {shown(done.architecture)} names a file that a submission may "
+                f"not have; use letters, digits and _ before '.py'."
             )
 
 
@@ -121,19 +121,19 @@ def _in_range(value: float | None, what: str, high: float = math.inf) -> None:
 
 
 def _constant(name: str) -> float:
-    raise ValueError(f"{name} is no finite number")
+    raise ValueError(f"{name} is not a finite number")
 
 
 def _float(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text[:20]} is no finite number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return value
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return made
 
 

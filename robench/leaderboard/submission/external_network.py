@@ -1,13 +1,16 @@
-"""Somebody's own network as a submission: judged on a board's data and attacks, then written."""
+"""Evaluate a third-party network on a board's data and attacks, and write it as a submission."""
 
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import torch
 
 from robench.board.board import Board
 from robench.board.plan import build_attacks
-from robench.data import load_dataset
+from robench.board.specs import ExternalCell
+from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
@@ -19,57 +22,98 @@ from robench.runs.run import columns_of
 from robench.runs.store import CellFolder, RunStore
 
 
-# More parameters than usual: each is an option of 'robench submit --model'.
+@dataclass(frozen=True)
+class ExternalOptions:
+    """How a third-party network is evaluated: data, device, progress.
+
+    Attributes:
+        data: the data set; that of the board by default.
+        data_dir: the folder that holds the data set, or to download it to.
+        device: the device to run on; the CPU by default.
+        reporter: called with the progress.
+    """
+
+    data: str | None = None
+    data_dir: Path | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    reporter: ProgressReporter = field(default_factory=NullReporter)
+
+
+class ExternalKeywords(TypedDict, total=False):
+    """The fields of :class:`ExternalOptions` as keyword arguments."""
+
+    data: str | None
+    data_dir: Path | None
+    device: torch.device
+    reporter: ProgressReporter
+
+
 def external_submission(
     title: str,
     architecture: str,
     weights: Path | None,
     board: Board,
     folder: Path,
-    *,
-    data: str | None = None,
-    data_dir: Path | None = None,
-    device: torch.device | None = None,
-    reporter: ProgressReporter | None = None,
+    **keywords: Unpack[ExternalKeywords],
 ) -> list[Path]:
-    """Judge somebody's own network as the cells of a board are, and write it as a submission.
+    """Evaluate a third-party network as the cells of a board are, and write it as a submission.
 
     Its state dict is stored as safetensors. A ``FILE.py`` that builds it is copied to ``model/``,
     for a maintainer to read.
 
     Args:
-        title: of its row.
+        title: the title of its row.
         architecture: ``timm:NAME``, ``torchvision:NAME``, ``FILE.py:build`` or
             ``package.module:build``; the code is executed.
         weights: ``.safetensors``, or a file of ``torch.save`` with tensors only; a library's own
-            pretrained weights if left out.
-        board: whose data, attacks and first seed it is judged with.
-        folder: to write; new or empty.
-        data: the data set; that of the board if left out.
-        data_dir: where the data set is, or is downloaded to.
-        device: where to work; the CPU by default.
-        reporter: told how the work goes.
+            pretrained weights by default.
+        board: the board whose data, attacks and first seed it is evaluated with.
+        folder: the folder to write; new or empty.
+        keywords: the fields of :class:`ExternalOptions`.
 
     Returns:
         The files.
 
     Raises:
-        UserError: before any attack where title, folder, network, weights or data are not as they
-            must be.
+        UserError: if title, folder, network, weights or data are invalid; before any attack.
     """
+    options = ExternalOptions(**keywords)
     check_name(title, f"the row's title {shown(title)}")
     check_empty(folder)
     if architecture.startswith(("timm:", "torchvision:")):
         check_library_options(architecture)
-    dataset = load_dataset(data or board.data.name, data_dir)
+    dataset = _dataset(board, options)
+    columns = columns_of(build_attacks(board.evaluation))
+    cell, model, content = load_own(architecture, weights, board, dataset)
+    own = _board_of_one(board, title, cell)
+    with tempfile.TemporaryDirectory() as scratch:
+        ctx = RunContext(
+            store=RunStore(Path(scratch)),
+            dataset=dataset,
+            evaluation=board.evaluation,
+            device=options.device,
+            reporter=options.reporter,
+        )
+        row = external_row(title, cell, model, content, own, ctx)
+        result = BoardResult(own, dataset.name, columns, (row,))
+        stored = CellFolder(ctx.store.root / cell.key).weights
+        codes = [Path(architecture.partition(":")[0])] if cell.file else []
+        return publish(result, {cell.key: stored}, codes, folder)
+
+
+def _dataset(board: Board, options: ExternalOptions) -> DataSet:
+    dataset = load_dataset(options.data or board.data.name, options.data_dir)
     if board.evaluation.samples > len(dataset.test):
         raise UserError(
             f"the board asks for {board.evaluation.samples} test images, but {dataset.name} has "
             f"{len(dataset.test)}."
         )
-    columns = columns_of(build_attacks(board.evaluation))
-    cell, model, content = load_own(architecture, weights, board, dataset)
-    own = board.model_copy(
+    return dataset
+
+
+def _board_of_one(board: Board, title: str, cell: ExternalCell) -> Board:
+    """Return the board with the third-party network as its only row."""
+    return board.model_copy(
         update={
             "defenses": (),
             "arms": (),
@@ -79,16 +123,3 @@ def external_submission(
             "data": cell.data,
         }
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        ctx = RunContext(
-            store=RunStore(Path(scratch)),
-            dataset=dataset,
-            evaluation=board.evaluation,
-            device=device or torch.device("cpu"),
-            reporter=reporter or NullReporter(),
-        )
-        row = external_row(title, cell, model, content, own, ctx)
-        result = BoardResult(own, dataset.name, columns, (row,))
-        stored = CellFolder(ctx.store.root / cell.key).weights
-        codes = [Path(architecture.partition(":")[0])] if cell.file else []
-        return publish(result, {cell.key: stored}, codes, folder)

@@ -1,4 +1,4 @@
-"""The look at a submission that opens nothing dangerous: is each file what it must be?"""
+"""Validate a submission's files without executing anything."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ _TEXTS = (README, SUMS, *TABLES)
 
 
 def inspect_submission(folder: Path) -> Leaderboard:
-    """Look at every file of a submission and return it as a leaderboard.
+    """Validate every file of a submission and return it as a leaderboard.
 
-    Nothing in it is executed, unpickled, or unpacked before its size is known. Whether its figures
-    are true is not asked here.
+    Nothing in it is executed or unpickled, and nothing is unpacked before its size is known.
+    Whether its figures are correct is not checked here.
 
     Raises:
-        UserError: for the first thing that is not as it must be.
+        UserError: if a file is invalid; names the first one.
     """
     found = check_layout(folder)
     for name in sorted(found):
@@ -32,14 +32,14 @@ def inspect_submission(folder: Path) -> Leaderboard:
             _check_readable(folder / name, name)
     summed = set(read_sums(folder)) | {SUMS}
     if odd := sorted(found ^ summed):
-        where = f"is not in {SUMS}" if odd[0] in found else f"is in {SUMS} but not there"
+        where = f"is not in {SUMS}" if odd[0] in found else f"is in {SUMS} but missing"
         raise UserError(f"{shown(odd[0])} {where}; write the folder with 'robench submit'.")
     board = Leaderboard.read(folder)
     check_contents(board)
     wanted = _wanted(board)
     for kind in ("outcomes/", "weights/", "model/"):
-        there = {name for name in found if name.startswith(kind)}
-        if odd := sorted(there ^ {name for name in wanted if name.startswith(kind)}):
+        present = {name for name in found if name.startswith(kind)}
+        if odd := sorted(present ^ {name for name in wanted if name.startswith(kind)}):
             where = "belongs to no cell" if odd[0] in found else "is missing"
             raise UserError(f"{shown(odd[0])} {where}; write the folder with 'robench submit'.")
     for name, cell in wanted.items():
@@ -51,7 +51,7 @@ def inspect_submission(folder: Path) -> Leaderboard:
 
 
 def _wanted(board: Leaderboard) -> dict[str, Cell | ExternalCell]:
-    """Return the files that the manifests speak of, with the cell that each belongs to."""
+    """Return the files that the manifests refer to, with the cell that each belongs to."""
     wanted: dict[str, Cell | ExternalCell] = {}
     for cell in board.cells:
         spec, manifest = cell.file.cell, cell.file.manifest
@@ -65,7 +65,7 @@ def _wanted(board: Leaderboard) -> dict[str, Cell | ExternalCell]:
 
 
 def _check_readable(path: Path, name: str) -> None:
-    """Check text that a maintainer or a message shows: all of it can be seen."""
+    """Check that text to be shown to a maintainer or in a message has no invisible characters."""
     try:
         lines = path.read_bytes().decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:

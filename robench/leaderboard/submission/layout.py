@@ -1,4 +1,4 @@
-"""The files of a submission: which there are, before any of them is opened."""
+"""Validate names and sizes of a submission's files before any of them is opened."""
 
 import os
 import re
@@ -25,14 +25,15 @@ _ALLOWED: Mapping[re.Pattern[str], int] = {
     re.compile(r"weights/[0-9a-f]{16}\.safetensors"): limits.WEIGHTS_BYTES,
     re.compile(r"model/\w{1,80}\.py"): limits.CODE_BYTES,
 }
-"""Paths that a submission may have, and their largest size in bytes."""
+"""Paths that a submission may have -> their largest size in bytes."""
 
 
 def check_layout(folder: Path) -> set[str]:
-    """Return the relative paths of all files; only their names and sizes are looked at.
+    """Return the relative paths of all files; only their names and sizes are examined.
 
     Raises:
-        UserError: for a link, a file that does not belong there, or too much of them.
+        UserError: if there is a link or a file that does not belong there, or the folder is too
+            large.
     """
     if not folder.is_dir() or folder.is_symlink():
         raise UserError(f"there is no folder {folder}; name the folder of a submission.")
@@ -41,9 +42,9 @@ def check_layout(folder: Path) -> set[str]:
     for name, size in _files(folder, ""):
         limit = next((size for form, size in _ALLOWED.items() if form.fullmatch(name)), None)
         if limit is None:
-            raise UserError(f"{shown(name)} does not belong into a submission; remove it.")
+            raise UserError(f"{shown(name)} does not belong in a submission; remove it.")
         if size > limit:
-            raise UserError(f"{shown(name)} has {size} bytes; {limit} are allowed.")
+            raise UserError(f"{shown(name)} has {size} bytes; at most {limit} are allowed.")
         found.add(name)
         total += size
         if len(found) > limits.FILES or total > limits.TOTAL_BYTES:
@@ -67,6 +68,8 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
                 elif stat.S_ISREG(status.st_mode):
                     yield name, status.st_size
                 else:
-                    raise UserError(f"{shown(name)} is a link or no file; put files in its place.")
+                    raise UserError(
+                        f"{shown(name)} is a link or not a regular file; replace it with the file."
+                    )
     except OSError as error:
         raise UserError(f"cannot read {folder}: {error.strerror or error}.") from error

@@ -1,4 +1,4 @@
-"""The weights of a submission: safetensors files, and whether they fit their networks."""
+"""Validate the weights of a submission: safetensors files that must fit their networks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,25 +19,25 @@ from robench.runs.external_row import check_library_options
 Shapes = Mapping[str, tuple[int, ...]]
 
 _OF_NETWORK = 4
-"""How many times the weights of a file a network may have: defenses never share so much."""
+"""Largest ratio of a network's weights to those in its file; defenses never share more."""
 
 _LARGEST = 100_000
-"""Classes, channels or width that a network may have."""
+"""Largest number of classes, channels or width of a network."""
 
 
 def check_weights(path: Path, name: str, cell: Cell | ExternalCell) -> None:
-    """Check a safetensors file: names, sizes, finite values, and whether it is of this network.
+    """Check a safetensors file: names, sizes, finite values, and whether it fits the network.
 
-    Networks are only measured, not made: a small file cannot ask for a large one.
+    Networks are built on the meta device only: a small file cannot request a large allocation.
 
     Args:
-        path: of the file.
-        name: below the submission's folder.
-        cell: the network that it is of.
+        path: the path of the file.
+        name: its path relative to the submission's folder.
+        cell: the specification of the network that it belongs to.
 
     Raises:
-        UserError: where it is damaged or no safetensors, has odd names or numbers, or is of another
-            network.
+        UserError: if it is damaged or not a safetensors file, has invalid names or numbers, or
+            belongs to another network.
     """
     where = shown(name)
     shapes = _shapes(path, where)
@@ -53,29 +53,33 @@ def _shapes(path: Path, where: str) -> Shapes:
             metadata = file.metadata() or {}
             keys = list(file.keys())
             if len(keys) > limits.TENSORS:
-                raise UserError(f"{where} has {len(keys)} tensors; fewer are allowed.")
+                raise UserError(
+                    f"{where} has {len(keys)} tensors; at most {limits.TENSORS} are allowed."
+                )
             for text in metadata.values():
                 if len(text) > limits.PROSE or depth_of(text.encode()) > limits.JSON_DEPTH:
                     raise UserError(f"{where} has a header that robench does not write.")
             shapes = {}
             for key in keys:
                 if not key.isascii() or not key.isprintable() or not 0 < len(key) <= 300:
-                    raise UserError(f"{where} has a tensor named {shown(key)}, which is no name.")
+                    raise UserError(
+                        f"{where} has a tensor named {shown(key)}, which is not a name."
+                    )
                 tensor = file.get_tensor(key)
                 if not tensor.isfinite().all():
                     raise UserError(f"{where}: {shown(key)} holds values that are not finite.")
                 shapes[key] = tuple(tensor.shape)
     except UserError:
         raise
-    except Exception as error:  # the library's own, and those of dtypes that torch cannot judge
+    except Exception as error:  # the library's own, and those of dtypes without isfinite
         reason = str(error).split("\n", 1)[0][:120]
-        raise UserError(f"{where} is not a whole safetensors file ({reason}).") from None
+        raise UserError(f"{where} is not an intact safetensors file ({reason}).") from None
     return shapes
 
 
 def _check_library(cell: ExternalCell, shapes: Shapes, where: str) -> None:
     if not cell.of_library:
-        return  # only its code could tell
+        return  # only its code could tell the shapes
     check_library_options(cell.architecture)
     try:
         with torch.device("meta"):
@@ -84,29 +88,29 @@ def _check_library(cell: ExternalCell, shapes: Shapes, where: str) -> None:
         raise
     except Exception as error:
         raise UserError(
-            f"{shown(cell.architecture)} cannot be measured ({type(error).__name__}); submit its "
-            f"code as a .py file."
+            f"{shown(cell.architecture)} cannot be built on the meta device "
+            f"({type(error).__name__}); submit its code as a .py file."
         ) from None
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     odd = sorted(key for key in wanted.keys() | shapes if wanted.get(key) != shapes.get(key))
     if odd:
         raise UserError(
             f"{where} holds the weights of another network: {shown(odd[0])} is "
-            f"{shapes.get(odd[0], 'not there')} where {wanted.get(odd[0], 'nothing')} is needed."
+            f"{shapes.get(odd[0], 'missing')}, but {wanted.get(odd[0], 'nothing')} is needed."
         )
 
 
 def _check_network(path: Path, cell: Cell, shapes: Shapes, where: str) -> None:
-    """Compare with the plain backbone, since a defense may need real weights to be built on."""
+    """Compare with the plain backbone, since building a defense may need real weights."""
     network, _ = read_network(path)
-    said = (network.backbone, network.width, network.stem, network.defense)
-    if said != (cell.model.name, cell.model.width, cell.model.stem, cell.defense):
+    header = (network.backbone, network.width, network.stem, network.defense)
+    if header != (cell.model.name, cell.model.width, cell.model.stem, cell.defense):
         raise UserError(f"{where}: its {METADATA_KEY} header names another network than its row.")
     sizes = (network.num_classes, network.in_channels, network.width)
     if not all(isinstance(size, int) and 0 < size <= _LARGEST for size in sizes):
         raise UserError(f"{where}: its {METADATA_KEY} header has impossible sizes.")
-    held = sum(torch.Size(shape).numel() for shape in shapes.values())
-    if _plain_size(network) > _OF_NETWORK * held:
+    stored = sum(torch.Size(shape).numel() for shape in shapes.values())
+    if _plain_size(network) > _OF_NETWORK * stored:
         raise UserError(f"{where} holds far fewer weights than {shown(network.backbone)} has.")
 
 

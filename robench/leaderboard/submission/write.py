@@ -1,4 +1,4 @@
-"""Make the folder of a submission: a published leaderboard of a few rows, with their weights."""
+"""Write the folder of a submission: a published leaderboard of a few rows, with their weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,17 +28,17 @@ def write_submission(
     It is a published leaderboard of these rows, with ``weights/CELL.safetensors`` and a README.
 
     Args:
-        board: as read.
-        rows: their titles.
-        folder: to write; new or empty.
+        board: the board as read.
+        rows: the titles of the rows.
+        folder: the folder to write; new or empty.
         stores: run stores whose ``cells`` hold the weights.
 
     Returns:
         The files.
 
     Raises:
-        UserError: where a row or weights are not there, or are not those of the board; or where
-            ``robench check-submission`` would refuse the folder.
+        UserError: if a row or its weights are not found, or the weights are not those of the board;
+            or if ``robench check-submission`` would refuse the folder.
     """
     titles = board.board.titles
     for row in rows:
@@ -57,7 +57,7 @@ def write_submission(
                 f"the run with --store."
             )
         if file_hash(path) != cell.file.manifest.weights_hash:
-            raise UserError(f"{path} does not hold the weights that {board.name} was made with.")
+            raise UserError(f"{path} does not hold the weights of {board.name}.")
         weights[cell.file.cell.key] = path
     specs = [cell.file.cell for cell in board.cells if cell.row in rows]
     files = [spec.file for spec in specs if isinstance(spec, ExternalCell) and spec.file]
@@ -68,19 +68,19 @@ def write_submission(
 def publish(
     result: BoardResult, weights: Mapping[str, Path], codes: Sequence[Path], folder: Path
 ) -> list[Path]:
-    """Write a result as a submission, and look at it as ``robench check-submission`` does.
+    """Write a result as a submission, and validate it as ``robench check-submission`` does.
 
     Args:
         result: the rows that are submitted, and no others.
         weights: cell key -> safetensors file.
-        codes: the ``.py`` files that build somebody's own networks.
-        folder: to write; new or empty.
+        codes: the ``.py`` files that build third-party networks.
+        folder: the folder to write; new or empty.
 
     Returns:
         The files.
 
     Raises:
-        UserError: where the folder is not empty, cannot be written, or would be refused.
+        UserError: if the folder is not empty, cannot be written, or would be refused.
     """
     check_empty(folder)
     for title in result.board.titles:
@@ -105,22 +105,22 @@ def publish(
 
 
 def check_empty(folder: Path) -> None:
-    """Check that a folder is free for a submission.
+    """Check that a folder is new or empty.
 
     Raises:
-        UserError: where there is something in it.
+        UserError: if there is something in it.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty; name a new folder with --out.")
 
 
 def _reduced(result: BoardResult, rows: Sequence[str]) -> BoardResult:
-    """Return the rows alone; the data are named as tables do, never by a path."""
+    """Return these rows only; the data set is named as in tables, never by a path."""
     board = result.board
     kept = board.model_copy(
         update={
             "defenses": tuple(name for name in board.defenses if name in rows),
-            "arms": tuple(arm for arm in board.arms if arm.title in rows),
+            "arms": tuple(row for row in board.arms if row.title in rows),
             "external": tuple(title for title in board.external if title in rows),
             "baseline": board.baseline if board.baseline in rows else "",
             "data": board.data.model_copy(update={"name": result.dataset}),
@@ -136,7 +136,7 @@ def _readme(result: BoardResult, table: pd.DataFrame) -> str:
         f"# Submission to {result.board.title}",
         "",
         f"Rows of a robench leaderboard on {result.dataset}, with their weights and the evidence "
-        f"for every figure. Accuracies in percent; nothing where training diverged.",
+        f"for every figure. Accuracies are in percent; a cell is empty if training diverged.",
         "",
         f"| {' | '.join(['row', 'seeds', *columns])} |",
         f"|{' --- |' * (2 + len(columns))}",
@@ -146,6 +146,6 @@ def _readme(result: BoardResult, table: pd.DataFrame) -> str:
         shown_means = ["" if mean != mean else f"{100 * mean:.1f}" for mean in means]
         cells = [str(row["defense"]).replace("|", "\\|"), str(row["seeds"]), *shown_means]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "To check it, files first and then every figure from the weights:", ""]
+    lines += ["", "To check the files and then recompute every figure from the weights:", ""]
     lines += ["    robench check-submission DIR", ""]
     return "\n".join(lines)

@@ -1,14 +1,14 @@
 "use strict";
-// The sheet of one row: all that its figures stand on.
+// The details of one row: everything that its figures are computed from.
 
-const STATES = new Map([[true, ["passed", "✓ passed"]], [false, ["failed", "✗ failed"]], [null, ["", "not judged"]]]);
+const STATES = new Map([[true, ["passed", "✓ passed"]], [false, ["failed", "✗ failed"]], [null, ["", "not evaluated"]]]);
 const sheet = document.querySelector("#detail .sheet");
 
 function facts(row) {
   const rank = row.rank_low === null ? `${row.rank}` : `${row.rank} (95% interval ${row.rank_low} to ${row.rank_high})`;
-  const told = [["Rank", rank], ["Group", row.group], ["Training", [row.training, row.recipe].filter(Boolean).join(", ")],
+  const terms = [["Rank", rank], ["Group", row.group], ["Training", [row.training, row.recipe].filter(Boolean).join(", ")],
     ...row.facts];
-  return el("dl", { class: "facts" }, told.filter(([, value]) => value)
+  return el("dl", { class: "facts" }, terms.filter(([, value]) => value)
     .map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
 }
 
@@ -44,12 +44,12 @@ function comparisons(index, all) {
     const sign = first === index ? 1 : -1;
     const points = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(100 * value).toFixed(1)}`;
     const ends = [sign * all.low[i], sign * all.high[i]].sort((a, b) => a - b).map(points);
-    const verdict = !all.distinguishable[i] ? "not distinguishable" : sign * all.difference[i] > 0 ? "better" : "worse";
+    const result = !all.distinguishable[i] ? "not distinguishable" : sign * all.difference[i] > 0 ? "better" : "worse";
     rows.push([DATA.rows[sign > 0 ? all.second[i] : first].defense, points(sign * all.difference[i]), ends.join(" to "),
-      percent(all.disagreement[i]), all.p[i] < 1e-4 ? "< 0.0001" : String(all.p[i]), verdict]);
+      percent(all.disagreement[i]), all.p[i] < 1e-4 ? "< 0.0001" : String(all.p[i]), result]);
   });
-  if (!rows.length) return el("p", { class: "note" }, "It is compared with no other row.");
-  const title = `${DATA.rows[index].defense} against the other rows, by ${DATA.ranking}`;
+  if (!rows.length) return el("p", { class: "note" }, "This row is not compared with any other.");
+  const title = `${DATA.rows[index].defense} compared with the other rows, by ${DATA.ranking}`;
   return table(title, [["Other row"], ["difference, points", "number"], ["95% interval", "number"],
     ["disagree, % of images", "number"], ["p (Holm)", "number"], ["this row is", "state"]], rows);
 }
@@ -71,10 +71,10 @@ async function showDetail(index) {
     el("header", {}, el("h2", { id: "detail-title" }, row.defense), close), facts(row),
     ...row.flags.map(([flag, sentence]) => el("p", {}, el("span", { class: "failed" }, `Flag ${flag}: `), sentence)),
     el("h3", {}, "Figures"), figuresTable(row, seeds),
-    el("h3", {}, `Against the other rows, by ${DATA.ranking}`), comparisons(index, pairs),
+    el("h3", {}, `Compared with the other rows, by ${DATA.ranking}`), comparisons(index, pairs),
     el("h3", {}, "Checks"), ...checks(seeds),
     el("h3", {}, "Training"), training,
-    el("h3", {}, "Make this row again"), code(command, "the command"),
+    el("h3", {}, "How to reproduce this row"), code(command, "the command"),
     el("h3", {}, "Manifest"),
     ...seeds.flatMap((one) => [el("h4", {}, `Seed ${one.seed}`),
       code(JSON.stringify(merged(shared, one.evidence), null, 2), `the manifest of seed ${one.seed}`)]));

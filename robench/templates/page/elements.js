@@ -1,5 +1,5 @@
 "use strict";
-// Elements are made by el() alone: text from outside becomes text, never markup.
+// All elements are created by el(): external text becomes text, never markup.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const MISSING = "–";
@@ -20,7 +20,7 @@ const counted = (value) => (isNumber(value) ? Math.round(value).toLocaleString("
 const brief = (value) => (isNumber(value) ? Number(value.toPrecision(4)).toString() : MISSING);
 const span = (low, high) => (isNumber(low) && isNumber(high) ? `${percent(low)}–${percent(high)}` : MISSING);
 
-/** A table with a caption; the first cell of each row names it. `head` is [text, class] a column. */
+/** A table with a caption; the first cell of each row names it. `head` is one [text, class] per column. */
 function table(caption, head, rows) {
   const cell = (value, index) =>
     el(index ? "td" : "th", { class: head[index][1], scope: index ? null : "row" }, value);
@@ -32,7 +32,7 @@ function table(caption, head, rows) {
 }
 
 let evidence = null;
-/** The evidence of all rows, unpacked when it is first asked for. */
+/** The evidence of all rows, unpacked on first use. */
 function unpacked() {
   evidence ??= (async () => {
     const bytes = Uint8Array.from(atob(document.getElementById("evidence").textContent), (c) => c.charCodeAt(0));
@@ -42,7 +42,7 @@ function unpacked() {
   return evidence;
 }
 
-/** What all cells share and what one has of its own, merged; keys sorted. */
+/** The common part of all cells merged with the rest of one; keys sorted. */
 function merged(common, own) {
   if (own === undefined) return merged(common, {});
   if (common === undefined) return merged(own, {});
@@ -52,7 +52,7 @@ function merged(common, own) {
   return Object.fromEntries(keys.map((key) => [key, merged(common[key], own[key])]));
 }
 
-/** A button that copies the text of an element; absent where the browser does not allow it. */
+/** A button that copies the text of an element; null if the browser does not allow it. */
 function copyButton(source, what) {
   if (!navigator.clipboard) return null;
   const button = el("button", { type: "button", class: "plain copy", "aria-label": `Copy ${what}` }, "Copy");

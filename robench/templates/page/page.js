@@ -1,5 +1,5 @@
 "use strict";
-// The table is sorted and filtered by DataTables; the charts follow it.
+// DataTables sorts and filters the table; the charts follow it.
 
 const board = document.getElementById("board");
 const method = document.getElementById("method");
@@ -7,17 +7,17 @@ const unflagged = document.getElementById("unflagged");
 const count = document.getElementById("count");
 
 const heads = [...board.tHead.rows[0].cells];
-const places = (kind) => heads.flatMap((head, i) => (head.classList.contains(kind) ? [i] : []));
+const columnsOf = (kind) => heads.flatMap((head, i) => (head.classList.contains(kind) ? [i] : []));
 const sorted = new DataTable(board, {
   paging: false, info: false, autoWidth: false, layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
   order: [[0, "asc"]],
   columnDefs: [
-    { targets: [...places("rank"), ...places("figure"), ...places("cost")], searchable: false, type: "num" },
-    { targets: places("figure"), orderSequence: ["desc", "asc"] },
-    { targets: [...places("rank"), ...places("group"), ...places("name"), ...places("cost")], orderSequence: ["asc", "desc"] },
-    { targets: places("group"), searchable: false },
+    { targets: [...columnsOf("rank"), ...columnsOf("figure"), ...columnsOf("cost")], searchable: false, type: "num" },
+    { targets: columnsOf("figure"), orderSequence: ["desc", "asc"] },
+    { targets: [...columnsOf("rank"), ...columnsOf("group"), ...columnsOf("name"), ...columnsOf("cost")], orderSequence: ["asc", "desc"] },
+    { targets: columnsOf("group"), searchable: false },
   ],
-  language: { emptyTable: "The board has no rows.", zeroRecords: "No row fits the filter." },
+  language: { emptyTable: "The board has no rows.", zeroRecords: "No row matches the filter." },
 });
 const rowOf = (i) => sorted.row(i).node();
 sorted.search.fixed("method", (_, __, i) => !method?.value || rowOf(i).dataset.method === method.value);
@@ -39,7 +39,7 @@ document.querySelector(".tools").addEventListener("submit", (event) => event.pre
 document.getElementById("filter").addEventListener("input", (event) => sorted.search(event.target.value).draw());
 for (const control of [method, unflagged]) control?.addEventListener("change", () => sorted.draw());
 
-// Details: by the button of a row, or by the address that ends with #row=NAME.
+// Details open by the button of a row, or by an address that ends with #row=NAME.
 const dialog = document.getElementById("detail");
 const address = (name) => `#row=${encodeURIComponent(name)}`;
 board.addEventListener("click", (event) => {
@@ -57,11 +57,11 @@ function openAddress() {
 }
 window.addEventListener("hashchange", openAddress);
 
-// A flag's sentence, while the pointer or the focus is on it; Escape puts it away.
+// A flag's finding is shown while the flag is hovered or focused; Escape hides it.
 const bubble = document.getElementById("tip");
-let told = null;
+let flagShown = null;
 function showTip(flag) {
-  told = flag;
+  flagShown = flag;
   bubble.textContent = flag.dataset.tip;
   bubble.hidden = false;
   const box = flag.getBoundingClientRect();
@@ -71,14 +71,14 @@ function showTip(flag) {
   bubble.style.top = `${below ? box.bottom + 6 : box.top - 6 - bubble.offsetHeight}px`;
 }
 function hideTip() {
-  told = null;
+  flagShown = null;
   bubble.hidden = true;
 }
 for (const kind of ["mouseover", "focusin", "click"]) {
   board.addEventListener(kind, (event) => { const flag = event.target.closest(".flag"); if (flag) showTip(flag); });
 }
 for (const kind of ["mouseout", "focusout"]) board.addEventListener(kind, hideTip);
-window.addEventListener("scroll", () => { if (told) showTip(told); }, { capture: true, passive: true });
+window.addEventListener("scroll", () => { if (flagShown) showTip(flagShown); }, { capture: true, passive: true });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
 
 for (const id of ["commands", "bibtex"]) {

@@ -1,10 +1,10 @@
 "use strict";
-// Charts by Observable Plot: SVG whose colours are CSS variables, so that they follow the theme.
+// Charts by Observable Plot: SVG whose colors are CSS variables, so that they follow the theme.
 
-const COLOURS = 8;
+const COLORS = 8;
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "cross", "star", "wye", "hexagon"];
 const OTHER = "var(--other)";
-const colour = (slot) => (slot < COLOURS ? `var(--c${slot})` : OTHER);
+const slotColor = (slot) => (slot < COLORS ? `var(--c${slot})` : OTHER);
 const HEXAGON = { draw(context, size) {
   const radius = Math.sqrt(size / Math.PI);
   for (let i = 0; i < 6; i++) {
@@ -15,7 +15,7 @@ const HEXAGON = { draw(context, size) {
 const SHAPES = { circle: d3.symbolCircle, square: d3.symbolSquare, triangle: d3.symbolTriangle,
   diamond: d3.symbolDiamond, cross: d3.symbolCross, star: d3.symbolStar, wye: d3.symbolWye, hexagon: HEXAGON };
 
-/** Rows as series: `name`, `points`, and the slot that says colour and symbol. Grey ones first. */
+/** Rows as series: `name`, `points`, and the slot that determines color and symbol; gray ones first. */
 function series(curves, shown) {
   return shown.map((row, slot) => ({ row, slot, name: DATA.rows[row].defense, points: curves[row] }))
     .filter((one) => one.points).reverse();
@@ -28,25 +28,25 @@ function plot(container, options, marks) {
     width, height: Math.max(220, Math.min(340, 0.62 * width)), marginLeft: 46, marginBottom: 40, marginTop: 24,
     marginRight: 20, style: { fontSize: "12px", background: "none" }, ...options, marks,
   });
-  // One picture with one description: what is in it has no roles of its own.
+  // One image with one description: its parts have no roles.
   for (const part of chart.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
   chart.setAttribute("role", "img");
   chart.setAttribute("aria-label", options.label ?? container.dataset.label);
   if (options.append) container.append(chart); else container.replaceChildren(chart);
 }
 
-/** A line a row; the grey ones are one mark, for there may be hundreds. */
+/** One line per row; the gray ones share one mark, since there may be hundreds. */
 function lines(all, x, y, more = {}) {
-  const grey = flat(all.filter((one) => one.slot >= COLOURS));
+  const gray = flat(all.filter((one) => one.slot >= COLORS));
   return [
-    Plot.line(grey, { x: (d) => x(d.point), y: (d) => y(d.point), z: (d) => d.one.name, stroke: OTHER, strokeWidth: 0.75, ...more }),
-    ...all.filter((one) => one.slot < COLOURS)
-      .map((one) => Plot.line(one.points, { x, y, stroke: colour(one.slot), strokeWidth: 1.75, ...more })),
+    Plot.line(gray, { x: (d) => x(d.point), y: (d) => y(d.point), z: (d) => d.one.name, stroke: OTHER, strokeWidth: 0.75, ...more }),
+    ...all.filter((one) => one.slot < COLORS)
+      .map((one) => Plot.line(one.points, { x, y, stroke: slotColor(one.slot), strokeWidth: 1.75, ...more })),
   ];
 }
 
-const dots = (one, points, x, y) => (one.slot < COLOURS
-  ? Plot.dot(points, { x, y, fill: colour(one.slot), stroke: "var(--page)", strokeWidth: 0.75, r: 4.5, symbol: SHAPES[SYMBOLS[one.slot]] })
+const dots = (one, points, x, y) => (one.slot < COLORS
+  ? Plot.dot(points, { x, y, fill: slotColor(one.slot), stroke: "var(--page)", strokeWidth: 0.75, r: 4.5, symbol: SHAPES[SYMBOLS[one.slot]] })
   : null);
 
 const tip = (points, x, y, title) => Plot.tip(points, Plot.pointer({
@@ -58,12 +58,12 @@ const PERCENT_AXIS = { domain: [0, 100], grid: true, ticks: 5, label: "accuracy,
 function drawEps(container, chart, shown) {
   const all = series(chart.curves, shown);
   const eps = [...new Set(all.flatMap((one) => one.points.map((p) => p[0])))].sort((a, b) => a - b);
-  const grey = chart.radius.endsWith("/255");
-  const name = (e) => (grey ? brief(255 * e) : Number(e.toPrecision(3)).toString());
+  const levels = chart.radius.endsWith("/255");
+  const name = (e) => (levels ? brief(255 * e) : Number(e.toPrecision(3)).toString());
   const x = (p) => p[0], y = (p) => 100 * p[1];
   plot(container, {
     x: { type: "symlog", constant: eps[1] ?? 1, ticks: eps, tickFormat: name,
-      label: `ε (${chart.norm})${grey ? ", grey levels of 255" : ""}` },
+      label: `ε (${chart.norm})${levels ? ", gray levels of 255" : ""}` },
     y: PERCENT_AXIS,
   }, [
     Plot.ruleY([0]),
@@ -82,12 +82,12 @@ function drawCost(container, chart, shown) {
   const x = (p) => p[0], y = (p) => 100 * p[1];
   plot(container, {
     x: { type: wide ? "log" : "linear", domain: wide ? undefined : [0, 1.08 * Math.max(...costs, 1)],
-      label: "training time an epoch, relative", ticks: 5, tickFormat: (v) => `${v}×` },
+      label: "training time per epoch, relative", ticks: 5, tickFormat: (v) => `${v}×` },
     y: { grid: true, label: "accuracy, %", nice: true, ticks: 5, zero: false },
   }, [
-    Plot.dot(all.filter((one) => one.slot >= COLOURS).map((one) => one.points[0]), { x, y, fill: OTHER, r: 2 }),
-    ...all.filter((one) => one.slot < COLOURS).map((one) => Plot.ruleX(one.points, {
-      x, y1: (p) => 100 * p[2], y2: (p) => 100 * p[3], stroke: colour(one.slot), strokeWidth: 1.5 })),
+    Plot.dot(all.filter((one) => one.slot >= COLORS).map((one) => one.points[0]), { x, y, fill: OTHER, r: 2 }),
+    ...all.filter((one) => one.slot < COLORS).map((one) => Plot.ruleX(one.points, {
+      x, y1: (p) => 100 * p[2], y2: (p) => 100 * p[3], stroke: slotColor(one.slot), strokeWidth: 1.5 })),
     ...all.map((one) => dots(one, one.points, x, y)),
     tip(flat(all), (d) => x(d.point), (d) => y(d.point),
       (d) => `${d.one.name}\n${d.point[0].toFixed(2)}×, ${percent(d.point[1])}% (${span(d.point[2], d.point[3])})`),
@@ -109,7 +109,7 @@ function drawCurves(container, chart, shown) {
   ]);
   const half = (one) => one.points[Math.floor((one.points.length - 1) / 2)];
   return table("Validation accuracy in percent",
-    [["Defense"], ["first epoch", "number"], ["half way", "number"], ["last epoch", "number"]],
+    [["Defense"], ["first epoch", "number"], ["halfway", "number"], ["last epoch", "number"]],
     all.reverse().map((one) => [one.name, ...[one.points[0], half(one), one.points.at(-1)].map((p) => percent(p[1]))]));
 }
 
@@ -118,15 +118,15 @@ function drawQueries(container, chart, shown) {
   const x = (p) => p[0], y = (p) => 100 * p[1];
   const at = (one, share) => one.points.find((p) => p[1] >= share)?.[0];
   plot(container, {
-    x: { label: "queries", ticks: 6 }, y: { ...PERCENT_AXIS, label: "attacked images fooled, %" },
+    x: { label: "queries", ticks: 6 }, y: { ...PERCENT_AXIS, label: "attack success, %" },
   }, [
     Plot.ruleY([0]),
     ...lines(all, x, y, { curve: "step-after" }),
     ...all.map((one) => dots(one, one.points.slice(-1), x, y)),
     tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\n${percent(d.point[1])}% within ${counted(d.point[0])} queries`),
   ]);
-  return table("Queries within which a share of the attacked images is fooled",
-    [["Defense"], ...[25, 50, 75].map((s) => [`${s}% fooled`, "number"]), ["fooled at the end, %", "number"]],
+  return table("Queries after which the attack has succeeded on a share of the images",
+    [["Defense"], ...[25, 50, 75].map((s) => [`${s}% success`, "number"]), ["success at the end, %", "number"]],
     all.reverse().map((one) => [one.name, ...[0.25, 0.5, 0.75].map((s) => counted(at(one, s))), percent(one.points.at(-1)[1])]));
 }
 
@@ -135,7 +135,7 @@ function drawSpectra(container, chart, shown) {
   const rows = new Set(DATA.rows.map((row) => row.defense));
   const networks = Object.entries(chart.networks)
     .filter(([name]) => slots.has(name) || !rows.has(name))
-    .map(([name, columns]) => ({ name, columns, slot: slots.get(name) ?? COLOURS })).reverse();
+    .map(([name, columns]) => ({ name, columns, slot: slots.get(name) ?? COLORS })).reverse();
   container.replaceChildren();
   const room = container.clientWidth, gap = 16;
   const width = room >= 820 ? Math.floor((room - 2 * gap) / 3) : room;
@@ -143,7 +143,7 @@ function drawSpectra(container, chart, shown) {
     const all = networks.map((one) => ({ ...one, points: one.columns[column]
       .map((value, i) => [i + 1, value]).filter((p) => p[1] > 0) }));
     plot(container, {
-      append: true, width, height: 250, label: `${label} of each layer, one line a network`,
+      append: true, width, height: 250, label: `${label} of each layer, one line per network`,
       x: { label: "layer", ticks: 5, domain: [1, chart.layers.length] },
       y: { type: "log", label, grid: true, tickFormat: "~s", ticks: 4 },
     }, [
@@ -154,8 +154,8 @@ function drawSpectra(container, chart, shown) {
     ]);
   }
   const median = (values) => d3.median(values.filter(isNumber));
-  return table("Median and largest over the layers",
-    [["Network"], ...chart.panels.flatMap(([, label]) => [[`${label}: median`, "number"], ["largest", "number"]])],
+  return table("Median and maximum over the layers",
+    [["Network"], ...chart.panels.flatMap(([, label]) => [[`${label}: median`, "number"], ["maximum", "number"]])],
     networks.reverse().map((one) => [one.name, ...chart.panels.flatMap(([column]) =>
       [brief(median(one.columns[column])), brief(d3.max(one.columns[column].filter(isNumber)))])]));
 }
@@ -175,29 +175,29 @@ function drawTraining(container, seeds) {
       x: { label: "epoch", ticks: 5, tickFormat: "d" }, y: { label, grid: true, ticks: 4, zero: unit === 100 } }, [
       ...lines(all, (p) => p[0], (p) => unit * p[1]),
       ...ends.map((end, i) => Plot.text([end], { x: (d) => d.point[0], y: (d) => unit * d.point[1],
-        text: (d) => d.kind.replace("_", " "), textAnchor: "start", dx: 8, dy: ends.length > 1 ? 12 * i - 6 : 0, fill: colour(end.slot) })),
+        text: (d) => d.kind.replace("_", " "), textAnchor: "start", dx: 8, dy: ends.length > 1 ? 12 * i - 6 : 0, fill: slotColor(end.slot) })),
       tip(flat(all), (d) => d.point[0], (d) => unit * d.point[1], (d) => `${d.one.kind}, seed ${d.one.seed}\nepoch ${d.point[0]}: ${brief(unit * d.point[1])}`),
     ]);
   }
 }
 
-/** Legend: symbol and name of the rows with a colour, and how many are grey. */
+/** Legend: symbol and name of the colored rows, and the number of gray ones. */
 function drawLegend(list, shown) {
   const entry = (slot, text) => {
-    const path = d3.symbol(slot < COLOURS ? SHAPES[SYMBOLS[slot]] : d3.symbolCircle, 64)();
+    const path = d3.symbol(slot < COLORS ? SHAPES[SYMBOLS[slot]] : d3.symbolCircle, 64)();
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     for (const [key, value] of Object.entries({ width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" })) svg.setAttribute(key, value);
     const shape = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
     shape.setAttribute("d", path);
-    shape.setAttribute("fill", colour(slot));
+    shape.setAttribute("fill", slotColor(slot));
     return el("li", {}, svg, text);
   };
   list.replaceChildren(
-    ...shown.slice(0, COLOURS).map((row, slot) => entry(slot, DATA.rows[row].defense)),
-    ...(shown.length > COLOURS ? [entry(COLOURS, `${shown.length - COLOURS} others`)] : []));
+    ...shown.slice(0, COLORS).map((row, slot) => entry(slot, DATA.rows[row].defense)),
+    ...(shown.length > COLORS ? [entry(COLORS, `${shown.length - COLORS} others`)] : []));
 }
 
-/** Draw all charts for the rows shown, and put the tables below those whose figures are open. */
+/** Draw all charts for the rows shown, and put each chart's data table below it. */
 function drawCharts(shown) {
   drawLegend(document.getElementById("legend"), shown);
   const all = [["chart-eps", drawEps, DATA.charts.eps], ["chart-cost", drawCost, DATA.charts.cost],

@@ -1,4 +1,4 @@
-"""A paper's figures beside ours, in the same unit, and whether the order is the same."""
+"""Comparison with a paper's figures: units, differences and the order of the rows."""
 
 import math
 import re
@@ -13,9 +13,9 @@ from robench.board.paper import Paper
 from robench.errors import UserError
 from robench.leaderboard.derived import ORDER, PAPER
 from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
-from robench.leaderboard.page.beside_paper import beside_paper
+from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.write import render
-from robench.leaderboard.paper import paper_order, told
+from robench.leaderboard.paper import order_sentences, paper_order
 from robench.leaderboard.published import Leaderboard
 
 
@@ -55,12 +55,12 @@ def test_pairs_count_by_their_order_and_whether_it_is_clear() -> None:
     # good is clearly below both here, and above both in the paper; fair and poor are a near tie.
     assert (line["pairs"], line["reversed"], line["reversed_clearly"]) == (3, 2, 2)
     assert (line["same"], line["same_clearly"]) == (1, 0)
-    (sentence,) = told(CLEAR.derived[ORDER])
+    (sentence,) = order_sentences(CLEAR.derived[ORDER])
     assert "in 1 of 3 pairs of rows our order is the paper's, in 2 it is reversed" in sentence
     assert "Distinguishable here: 0 in the paper's order, 2 reversed." in sentence
 
 
-def test_figures_that_are_no_accuracies_are_taken_as_printed_and_not_tested() -> None:
+def test_figures_other_than_accuracies_are_taken_as_printed_and_not_tested() -> None:
     queries = "simba(samples=50)_queries"
     made = board({"a": {queries: (2000.0,)}, "b": {queries: (1000.0,)}}, a=0.5, b=0.4)
     figures = made.derived[PAPER].set_index("defense")
@@ -68,22 +68,22 @@ def test_figures_that_are_no_accuracies_are_taken_as_printed_and_not_tested() ->
     assert figures.loc["a", "ours"] == made.table.set_index("defense").loc["a", queries]
     (line,) = made.derived[ORDER].to_dict("records")
     assert math.isnan(line["same_clearly"])
-    assert "not tested" in next(told(made.derived[ORDER]))
+    assert "not tested" in next(order_sentences(made.derived[ORDER]))
 
 
-def test_equal_figures_of_the_paper_are_no_pair() -> None:
+def test_equal_figures_of_the_paper_do_not_count_as_a_pair() -> None:
     made = board({"a": {"clean": (90.0,)}, "b": {"clean": (90.0,)}}, a=0.5, b=0.4)
     assert made.derived[ORDER]["pairs"].tolist() == [0]
 
 
-def test_rows_that_are_not_there_and_boards_without_a_paper_have_nothing() -> None:
+def test_missing_rows_and_boards_without_a_paper_have_no_comparison() -> None:
     assert PAPER not in board({"gone": {"clean": (90.0,)}}, a=0.5).derived
     assert PAPER not in invent(rows(a=0.5)).derived
-    assert beside_paper(invent(rows(a=0.5))) is None
+    assert paper_comparison(invent(rows(a=0.5))) is None
 
 
 @pytest.mark.parametrize("write", [paper_to_markdown, paper_to_latex])
-def test_it_is_exported_with_the_papers_columns_named(write: Callable[[Leaderboard], str]) -> None:
+def test_the_export_names_the_papers_columns(write: Callable[[Leaderboard], str]) -> None:
     text = write(CLEAR)
     assert "pgd-20, paper" in text
     assert "Table 7 of arXiv:2103.00673" in text
@@ -111,7 +111,7 @@ def test_a_figure_that_no_paper_prints_is_refused(printed: tuple[float, ...]) ->
         Paper(item="Table 7", figures={"good": {"clean": printed}}).check(["good"], ("clean",))
 
 
-def test_means_that_differ_in_their_last_bit_are_no_order() -> None:
+def test_means_that_differ_in_their_last_bit_count_as_equal() -> None:
     figures = CLEAR.derived[PAPER].copy()
     figures["ours"] = [0.3, 0.1 + 0.2, 0.3]
     (line,) = paper_order(CLEAR.result, figures).to_dict("records")
