@@ -1,6 +1,6 @@
-"""Normalization defenses, one file an entry; their layers are ordinary modules.
+"""Normalization defenses, one file per entry; their layers are ordinary modules.
 
-The suite's own are importable from here; an entry that is added needs no line in this file.
+The most common built-in ones are importable from here; a new entry needs no line in this file.
 """
 
 from robench.defenses.batchnorm import BatchNorm

@@ -2,8 +2,8 @@
 
 An explicit kernel whose operator is orthogonal (on a torus; of norm at most 1 with zero padding),
 with strides, groups and dilation: block convolutions (BCOP) composed with a reshaped orthogonal
-kernel. Used through the library orthogonium. A 1x1 kernel of stride s sees one pixel of each
-stride. Begins at the library's own random orthogonal kernel.
+kernel. Uses the orthogonium library. A 1x1 kernel of stride s sees one pixel per stride.
+Training starts from the library's own random orthogonal kernel.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from robench.registry import register_defense
 
 
 class _Contiguous(nn.Module):
-    """The library takes views of its weights, which channels_last does not allow."""
+    """Makes weights contiguous: the library takes views of them, which channels_last forbids."""
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight.contiguous()
@@ -32,7 +32,7 @@ class _Contiguous(nn.Module):
 @register_defense("aoc", reference="arXiv:2501.07930 (orthogonium)")
 @dataclass(frozen=True)
 class Aoc(ConvDefense):
-    """Orthogonal convolutions of orthogonium."""
+    """Orthogonal convolutions from orthogonium."""
 
     strict_lipschitz: ClassVar[bool] = True
     supports: ClassVar[Supports] = Supports(mixed_precision=False)
@@ -40,7 +40,7 @@ class Aoc(ConvDefense):
     recipe: ClassVar[Mapping[str, Any]] = FLOAT32
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
-        """Refuse what the library refuses."""
+        """Refuse the geometries that the library does not support."""
         (k1, k2), (s1, s2), (d1, d2) = conv.kernel_size, conv.stride, conv.dilation
         if k1 != k2 or s1 != s2 or d1 != d2:
             return "orthogonium takes square kernels, strides and dilations only"
@@ -53,15 +53,15 @@ class Aoc(ConvDefense):
         if s1 > 1 and d1 > 1:
             return "it has both a stride and a dilation"
         if s1 > 1 and conv.padding_mode == "circular":
-            return "it strides over circular padding, which not every size of input bears"
+            return "it strides over circular padding, which does not work for every input size"
         if s1 > 1 and max(conv.in_channels, conv.out_channels // s1**2) % conv.groups:
-            return "orthogonium cannot divide what lies between its two kernels into these groups"
+            return "orthogonium cannot split the channels between its two kernels into these groups"
         if max(conv.in_channels, conv.out_channels) < 2 * conv.groups:
-            return "it has fewer than two channels a group"
+            return "it has fewer than two channels per group"
         return repeats_pixels(conv) or super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Make an orthogonal one of its geometry."""
+        """Return an orthogonal convolution of the same geometry."""
         from orthogonium.layers.conv.AOC import AdaptiveOrthoConv2d
 
         skips = conv.kernel_size == (1, 1) and conv.stride[0] > 1
@@ -80,5 +80,5 @@ class Aoc(ConvDefense):
             if isinstance(steps, ParametrizationList):
                 steps.insert(0, _Contiguous())
         orthogonal.to(conv.weight)
-        # A pool of single pixels takes one of each stride.
+        # Max pooling with a 1x1 window keeps one pixel per stride.
         return nn.Sequential(nn.MaxPool2d(1, conv.stride), orthogonal) if skips else orthogonal

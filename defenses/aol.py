@@ -2,7 +2,8 @@
 
     w[:, i] <- w[:, i] / sqrt( sum_j sum_l | sum_o sum_t w[o, i, t] w[o, j, t + l] | )
 
-which bounds the convolution by 1 for any input size. See ``robench.layers.almost_orthogonal``.
+which bounds the norm of the convolution by 1 for any input size. See
+``robench.layers.almost_orthogonal``.
 """
 
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ class Aol(ConvDefense):
     strict_lipschitz: ClassVar[bool] = True
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
-        """Refuse paddings that repeat pixels."""
+        """Refuse padding that repeats pixels."""
         return repeats_pixels(conv) or super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Rescale it."""
+        """Rescale the kernel."""
         return reparametrize(conv, AlmostOrthogonal(conv.groups))

@@ -3,7 +3,7 @@
     W <- W / sqrt(||W||_1 ||W||_inf),    then    W <- 1.5 W - 0.5 W W^T W,    steps times,
 
 W = reshape(w, out, in * kh * kw): the nearest matrix with orthonormal rows or columns in the
-limit, and of norm at most 1 after any number of steps. This bounds the convolution by
+limit, and of norm at most 1 after any number of steps. This bounds the norm of the convolution by
 sqrt(kh * kw) at stride 1, not by 1.
 """
 
@@ -19,14 +19,14 @@ from robench.registry import register_defense
 
 
 class BjorckOrthogonal(nn.Module):
-    """Matrices (groups, rows, columns) -> nearly orthogonal ones."""
+    """Map from matrices (groups, rows, columns) to nearly orthogonal ones."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
         self.steps = steps
 
     def forward(self, matrix: Tensor) -> Tensor:
-        """Iterate."""
+        """Run Björck's iteration."""
         return bjorck(matrix, self.steps)
 
 
@@ -36,15 +36,15 @@ class Bjorck(ConvDefense):
     """Kernels orthogonalized by Björck's iteration.
 
     Attributes:
-        steps: iterations.
+        steps: number of iterations.
     """
 
     steps: int = 15
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise UserError(f"steps is {self.steps}: 1 or more.")
+            raise UserError(f"steps is {self.steps}: it must be 1 or more.")
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Orthogonalize its kernel, group by group."""
+        """Orthogonalize the kernel, group by group."""
         return reparametrize(conv, BjorckOrthogonal(self.steps), as_matrix=True)

@@ -1,13 +1,13 @@
 """Orthogonal convolutions by the Cayley transform (Trockman and Kolter 2021).
 
-At each frequency of the input's own torus the kernel's matrix W(f) = [U; V] becomes
+At each frequency of the torus that the input forms, the kernel's matrix W(f) = [U; V] becomes
 
     Q(f) = [ (I - A) (I + A)^-1 ;  -2 V (I + A)^-1 ],    A = U - U^H + V^H V,
 
-whose columns are orthonormal: the layer has Lipschitz constant 1, and keeps norms where it does
-not reduce the dimension. See ``robench.layers.cayley``. It pads circularly, and each layer costs a
-matrix inversion a frequency. The original pairs it with GroupSort, Adam and no weight decay; here
-it stands within the board's network and recipe.
+whose columns are orthonormal: the layer has Lipschitz constant 1, and preserves norms if it does
+not reduce the dimension. See ``robench.layers.cayley``. It pads circularly, and each layer costs
+one matrix inversion per frequency. The paper pairs it with GroupSort, Adam and no weight decay;
+here it is used with the board's network and recipe.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Cayley(ConvDefense):
     strict_lipschitz: ClassVar[bool] = True
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
-        """Refuse convolutions that do not pad by half of their kernel."""
+        """Refuse convolutions that do not pad by half their kernel."""
         left, right, top, bottom = conv._reversed_padding_repeated_twice
         reach = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
         if [top + bottom, left + right] != reach or (top, left) != (bottom, right):
@@ -37,9 +37,9 @@ class Cayley(ConvDefense):
                 f"its padding is {conv.padding}; this layer keeps the size, which needs {reach}/2"
             )
         if conv.padding_mode in ("reflect", "replicate"):
-            return f"its padding_mode is '{conv.padding_mode}', this layer's is circular"
+            return f"its padding_mode is '{conv.padding_mode}', this layer pads circularly"
         return super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Orthogonalize it."""
+        """Return an orthogonal convolution of the same geometry."""
         return CayleyConv2d.from_conv(conv)

@@ -1,9 +1,9 @@
-"""Convolutional normalization: every channel of a convolution is made a tight frame.
+"""Convolutional normalization (ConvNorm): each channel of a convolution becomes a tight frame.
 
     y_o = r_o * (A_o A_o^T)^(-1/2) (w_o * x) + b_o
 
-See ``robench.layers.convnorm`` for the layer and its maths. In the paper's Table 1 it stands with
-its affine and BatchNorm; for SimBA (Table 2) without BatchNorm.
+See ``robench.layers.convnorm`` for the layer and its math. The paper's Table 1 uses it with its
+affine and BatchNorm; Table 2 (SimBA) without BatchNorm.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,15 @@ from robench.registry import register_defense
 @register_defense("convnorm", reference="arXiv:2103.00673")
 @dataclass(frozen=True)
 class ConvNorm(ConvDefense):
-    """Each channel's convolution is divided by the square root of its power spectrum.
+    """Convolutions divided, channel by channel, by the square root of their power spectrum.
 
     Attributes:
-        affine: follow with a learned depthwise convolution.
-        affine_init: ``default`` (torch's random one, as in the paper) or ``delta`` (identity).
-        eval_stats: what normalizes in evaluation, see :class:`robench.layers.convnorm.ConvNorm2d`.
-        detach: let no gradient flow through the normalization, as in the paper.
+        affine: add a learned depthwise convolution after the normalization.
+        affine_init: ``default`` (torch's random initialization, as in the paper) or ``delta``
+            (identity).
+        eval_stats: the statistics used in evaluation, see
+            :class:`robench.layers.convnorm.ConvNorm2d`.
+        detach: block gradients through the normalization, as in the paper.
     """
 
     kind: ClassVar[Kind] = "convolution"
@@ -37,7 +39,7 @@ class ConvNorm(ConvDefense):
     detach: bool = True
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Normalize it."""
+        """Normalize the convolution."""
         return ConvNorm2d.from_conv(
             conv,
             affine=self.affine,
@@ -47,7 +49,7 @@ class ConvNorm(ConvDefense):
         )
 
     def before_training(self, model: nn.Module, total_forwards: int) -> None:
-        """Let the running averages settle over the whole training."""
+        """Spread the schedule of the running averages over the whole training."""
         for module in model.modules():
             if isinstance(module, ConvNorm2d):
                 module.total_forwards = total_forwards

@@ -2,8 +2,9 @@
 
     y = gamma * (x - mean) / sqrt(var + 1e-5) + beta,
 
-with mean and variance of each sample over groups of channels and all pixels: the same in training
-and in evaluation, and no running statistics for an attack to exploit or a shift to spoil.
+with mean and variance of each sample over groups of channels and all pixels. It behaves the same
+in training and evaluation, and has no running statistics that an attack could exploit or a
+distribution shift could invalidate.
 """
 
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from robench.registry import register_defense
 @register_defense("groupnorm", reference="arXiv:1803.08494")
 @dataclass(frozen=True)
 class GroupNorm(Defense):
-    """Norm layers become group norms.
+    """Norm layers replaced by group norms.
 
     Attributes:
-        groups: of the channels; the most below this where it does not divide them, and two
-            channels at least in each.
+        groups: number of groups of channels. If it does not divide the channels, or a group would
+            have fewer than two, the largest smaller number that fits is used.
     """
 
     kind: ClassVar[Kind] = "norm layer"
@@ -33,8 +34,8 @@ class GroupNorm(Defense):
 
     def __post_init__(self) -> None:
         if self.groups < 1:
-            raise UserError(f"groups is {self.groups}: 1 or more.")
+            raise UserError(f"groups is {self.groups}: it must be 1 or more.")
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Normalize groups of channels of each sample."""
+        """Return a group norm for the same channels."""
         return group_norm_like(norm, fitting_groups(norm, self.groups))

@@ -3,7 +3,7 @@
     y = gamma * (x - mean) / sqrt(var + 1e-5) + beta,
 
 with mean and variance of each sample and channel over its pixels. A map of one pixel is erased (it
-is its own mean), so that a network whose last stage has shrunk to 1x1 learns nothing.
+equals its own mean), so a network whose last stage has shrunk to 1x1 learns nothing.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,13 @@ from robench.registry import register_defense
 @register_defense("instancenorm", reference="arXiv:1607.08022")
 @dataclass(frozen=True)
 class InstanceNorm(Defense):
-    """Norm layers normalize each channel of each sample."""
+    """Norm layers replaced by ones that normalize each channel of each sample."""
 
     kind: ClassVar[Kind] = "norm layer"
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Normalize the pixels of each channel; torch's own refuses maps of one pixel."""
+        """Return a group norm with one channel per group.
+
+        torch's own instance norm refuses maps of one pixel.
+        """
         return group_norm_like(norm, channels_of(norm))

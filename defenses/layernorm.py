@@ -1,8 +1,8 @@
-"""Layer normalization (Ba, Kiros, Hinton 2016), as for ConvNets: group norm of one group.
+"""Layer normalization (Ba, Kiros, Hinton 2016) for ConvNets: group norm with one group.
 
     y = gamma * (x - mean) / sqrt(var + 1e-5) + beta,
 
-with mean and variance of each sample over all channels and pixels, gamma and beta a channel.
+with mean and variance of each sample over all channels and pixels; gamma and beta are per channel.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from robench.registry import register_defense
 @register_defense("layernorm", reference="arXiv:1607.06450")
 @dataclass(frozen=True)
 class LayerNorm(Defense):
-    """Norm layers normalize each sample as a whole."""
+    """Norm layers replaced by ones that normalize each sample as a whole."""
 
     kind: ClassVar[Kind] = "norm layer"
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Normalize all channels and pixels of a sample together."""
+        """Return a group norm with a single group."""
         return group_norm_like(norm, 1)

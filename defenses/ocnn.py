@@ -2,12 +2,13 @@
 
     loss + strength * sum over layers of || G - I ||_F,    G[o, o', l] = <w_o, w_o' shifted by s l>
 
-with all lags at which filters overlap, zero at lag 0 being the identity. It is 0 if and only if the
-convolution's operator is orthogonal away from the border. Where a layer has more outputs than it
-sees inputs, its columns are compared instead (the two differ by a constant when squared, Lemma 1).
+over all lags l at which filters overlap, where I is the identity at lag 0 and zero elsewhere. It is
+0 if and only if the convolution's operator is orthogonal away from the border. If a layer has more
+outputs than it sees inputs, its columns are compared instead (the two differ by a constant when
+squared, Lemma 1).
 
-Differs from the released code (``ocnn_paper``): that samples, of a 3x3 kernel, 9 of the 25 lags at
-stride 1, at stride 2 not even lag 0, and only the first convolution of each block.
+Differs from the released code (``ocnn_paper``), which compares, for a 3x3 kernel, only 9 of the 25
+lags at stride 1 and not even lag 0 at stride 2, and only the first convolution of each block.
 """
 
 from dataclasses import dataclass
@@ -25,12 +26,12 @@ from robench.registry import register_defense
 @register_defense("ocnn", reference="arXiv:1911.12207")
 @dataclass(frozen=True)
 class Ocnn(ConvDefense):
-    """A penalty on overlaps of filters with all of their shifts.
+    """A penalty on the overlaps of filters at all shifts.
 
     Attributes:
-        strength: factor of the penalty.
+        strength: weight of the penalty in the loss.
         squared: penalize squared norms; the paper's code does not square.
-        layers: patterns of the layers' names, separated by ``|``.
+        layers: patterns of layer names, separated by ``|``.
     """
 
     kind: ClassVar[Kind] = "penalty"
@@ -40,7 +41,7 @@ class Ocnn(ConvDefense):
     layers: str = "*"
 
     def penalty(self, model: nn.Module) -> Tensor:
-        """Sum the gaps of the chosen layers."""
+        """Return the sum over the selected layers."""
         with torch.autocast(next(model.parameters()).device.type, enabled=False):
             gaps = [orthogonality_gap(conv) for conv in selected_convs(model, self.layers)]
             if self.squared:

@@ -1,12 +1,12 @@
-"""OCNN as the released code of the ConvNorm paper has it, faults included, for comparison.
+"""OCNN as in the released code of the ConvNorm paper, bugs included, for comparison.
 
     loss + 0.001 * ( sum over shortcuts ||M^T M - I||_F + sum over first convolutions of blocks
                      || conv2d(w, w, stride, padding=1) - E ||_F )
 
 on torchvision's ResNets: M is the 1x1 kernel as a tall matrix; E is the identity at index
 floor(size / 2) of the lags. With padding 1 a 3x3 kernel of stride 1 is compared at 9 of its 25
-lags. At stride 2 that leaves the lags -1 and 1, and E stands at (1, 1): lag 0 is absent, and
-kernels that are orthogonal at that stride are penalized. See ``ocnn`` for the maths without these.
+lags. At stride 2 only the lags -1 and 1 remain and E is at (1, 1): lag 0 is missing, and kernels
+that are orthogonal at that stride are penalized. See ``ocnn`` for the version without these bugs.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ FIRST_OF_BLOCKS = "*layer[1-4].[01].conv1"
 @register_defense("ocnn_paper", reference="arXiv:2103.00673 (released code)")
 @dataclass(frozen=True)
 class OcnnPaper(ConvDefense):
-    """OCNN's penalty with the layers and lags of the ConvNorm paper's code; for ResNets.
+    """OCNN's penalty with the layers and lags of the ConvNorm paper's code, for ResNets.
 
     Attributes:
-        strength: factor of the penalty.
+        strength: weight of the penalty in the loss.
     """
 
     kind: ClassVar[Kind] = "penalty"
@@ -38,7 +38,7 @@ class OcnnPaper(ConvDefense):
     strength: float = 1e-3
 
     def penalty(self, model: nn.Module) -> Tensor:
-        """Sum the norms as the released code does."""
+        """Return the sum of the norms, as in the released code."""
         with torch.autocast(next(model.parameters()).device.type, enabled=False):
             norms = [_flat(conv.weight) for conv in selected_convs(model, SHORTCUTS)]
             norms += [_lags(conv) for conv in selected_convs(model, FIRST_OF_BLOCKS)]

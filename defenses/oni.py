@@ -5,13 +5,13 @@ With Z the flattened kernel (out, in * kh * kw) and rows <= columns (transposed 
     S = Z Z^T + 1e-5 I,    B_0 = I,    B_{t+1} = 1.5 B_t - 0.5 B_t^3 S / ||S||_F,
     W = B_T Z / sqrt(||S||_F)  ->  (Z Z^T)^(-1/2) Z,
 
-so that the singular values of W approach 1 with T, and each row gets a learned scale. It bounds
-the convolution by sqrt(kh kw) times the scale, not by 1.
+so that the singular values of W approach 1 as T grows, and each row gets a learned scale. It bounds
+the norm of the convolution by sqrt(kh kw) times the scale, not by 1.
 
 Differs from the released code (``oni_paper``): there, kernels with more rows than columns are
 not divided by ||S||_F within the iteration, which then diverges once weights grow; and rows are
-centred first (``center``), which makes the convolution singular at frequency 0. Groups are
-orthogonalized apart here.
+centered first (``center``), which makes the convolution singular at frequency 0. Here, each group
+is orthogonalized separately.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from robench.registry import register_defense
 
 
 class NewtonOrthogonal(nn.Module):
-    """Matrices (groups, rows, columns) -> nearly orthogonal ones times a learned scale a row."""
+    """Map from matrices (groups, rows, columns) to nearly orthogonal ones with learned scales."""
 
     def __init__(self, groups: int, rows: int, steps: int, scale: float, center: bool) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class NewtonOrthogonal(nn.Module):
         self.scale = nn.Parameter(torch.full((groups, rows, 1), scale))
 
     def forward(self, matrix: Tensor) -> Tensor:
-        """Orthogonalize the smaller side."""
+        """Orthogonalize the rows or the columns, whichever are fewer."""
         if self.center:
             matrix = matrix - matrix.mean(-1, keepdim=True)
         tall = matrix.shape[-2] > matrix.shape[-1]
@@ -50,9 +50,10 @@ class Oni(ConvDefense):
     """Kernels orthogonalized by Newton's iteration, each filter with a learned scale.
 
     Attributes:
-        steps: iterations, "T"; 5 reach singular values from 0.8 in wide layers, 10 reach 1.
-        scale: where the learned scales begin; sqrt(2) is for ReLU networks.
-        center: subtract from each filter its mean first, as in the paper.
+        steps: number of iterations, "T"; 5 bring singular values to at least 0.8 in wide layers,
+            10 to 1.
+        scale: initial value of the learned scales; sqrt(2) suits ReLU networks.
+        center: subtract the mean of each filter first, as in the paper.
     """
 
     steps: int = 5
@@ -61,10 +62,10 @@ class Oni(ConvDefense):
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise UserError(f"steps is {self.steps}: 1 or more.")
+            raise UserError(f"steps is {self.steps}: it must be 1 or more.")
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Orthogonalize its kernel, group by group."""
+        """Orthogonalize the kernel, group by group."""
         rows = conv.out_channels // conv.groups
         change = NewtonOrthogonal(conv.groups, rows, self.steps, self.scale, self.center)
         return reparametrize(conv, change.to(conv.weight), as_matrix=True)

@@ -2,8 +2,8 @@
 
     W W^T = I or W^T W = I,    W = reshape(w, out, in * kh * kw),
 
-exactly, at every step of training. This bounds the convolution by sqrt(kh * kw) at stride 1, not
-by 1, and does not make its operator orthogonal, except where the stride is the kernel's size.
+exactly, at every training step. This bounds the norm of the convolution by sqrt(kh * kw) at
+stride 1, not by 1, and does not make its operator orthogonal unless the stride is the kernel size.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from robench.registry import register_defense
 
 
 class _SignsKept(nn.Module):
-    """Householder's map, of which torch stores the signs +-1 on the diagonal of what is trained.
+    """Householder map that preserves the signs +-1 which torch stores on the trained diagonal.
 
-    torch casts them to whole numbers, so that the least weight decay would make them, and the
-    whole matrix, 0.
+    torch casts them to integers, so the slightest weight decay would turn them, and with them the
+    whole matrix, into 0.
     """
 
     def __init__(self, change: nn.Module) -> None:
@@ -47,8 +47,8 @@ class Orthogonal(ConvDefense):
     """Kernels whose matrix has orthonormal rows or columns.
 
     Attributes:
-        orthogonal_map: how, see ``torch.nn.utils.parametrizations.orthogonal``; ``cayley`` is the
-            fastest of the three in networks of moderate width.
+        orthogonal_map: the map, see ``torch.nn.utils.parametrizations.orthogonal``; ``cayley`` is
+            the fastest of the three in networks of moderate width.
     """
 
     orthogonal_map: Literal["cayley", "householder", "matrix_exp"] = "cayley"

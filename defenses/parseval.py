@@ -1,10 +1,10 @@
-"""Parseval networks (Cisse, Bojanowski, Grave, Dauphin, Usunier 2017): a step towards tight frames.
+"""Parseval networks (Cisse, Bojanowski, Grave, Dauphin, Usunier 2017): a step toward tight frames.
 
     W <- (1 + rate) W - rate W W^T W
 
-after each step of the optimizer, W = reshape(w, out, in * kh * kw) or its transpose where that has
-fewer rows: one step down the gradient of rate / 4 ||W W^T - I||^2. The paper further divides each
-kernel by sqrt(kh * kw), which a norm layer behind it undoes; that is left out.
+after each step of the optimizer, W = reshape(w, out, in * kh * kw) or its transpose if that has
+fewer rows: one gradient step on rate / 4 ||W W^T - I||^2. The paper also divides each kernel by
+sqrt(kh * kw), which a subsequent norm layer undoes; this is left out here.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from robench.registry import register_defense
 @register_defense("parseval", reference="arXiv:1704.08847")
 @dataclass(frozen=True)
 class Parseval(ConvDefense):
-    """Kernels pulled towards tight frames after each step.
+    """Kernels pulled toward tight frames after each optimizer step.
 
     Attributes:
-        rate: how far, "beta"; 0.0003 in the paper.
-        layers: patterns of the layers' names, separated by ``|``.
+        rate: step size, "beta"; 0.0003 in the paper.
+        layers: patterns of layer names, separated by ``|``.
     """
 
     kind: ClassVar[Kind] = "projection"
@@ -36,10 +36,10 @@ class Parseval(ConvDefense):
 
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:
-        """Retract every chosen kernel, group by group."""
+        """Retract every selected kernel, group by group."""
         for conv in selected_convs(model, self.layers):
             matrix = matrices(conv.weight, conv.groups)
             wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
             wide = (1 + self.rate) * wide - self.rate * (wide @ wide.mT) @ wide
-            kept = wide if matrix.shape[-2] <= matrix.shape[-1] else wide.mT
-            conv.weight.copy_(kept.reshape(conv.weight.shape))
+            retracted = wide if matrix.shape[-2] <= matrix.shape[-1] else wide.mT
+            conv.weight.copy_(retracted.reshape(conv.weight.shape))

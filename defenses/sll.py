@@ -5,12 +5,12 @@
     diagonal (SLL):  D_o = sum_o' sum_l |G[o, o', l]| q_o' / q_o
     norm (CPL):      D = ||K||^2, by Gram iteration instead of the paper's power iteration
 
-with G the overlaps of K's filters and q learned, in the place of each convolution that keeps size
-and channels, see ``robench.layers.residual``. Other convolutions are rescaled as in ``aol``, and
-norm layers are dropped.
+with G the overlaps of K's filters and q learned. Such a block replaces each convolution that keeps
+size and channels, see ``robench.layers.residual``. Other convolutions are rescaled as in ``aol``,
+and norm layers are dropped.
 
-This is a recipe for a network: the blocks have their activation inside, and the bound of a whole
-network holds where it has no further shortcuts, as in VGG-16, not in a ResNet.
+This changes the architecture: the blocks contain their own activation, and the bound for a whole
+network holds only if it has no further shortcuts, as in VGG-16, not in a ResNet.
 """
 
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ from robench.registry import register_defense
 @register_defense("sll", reference="arXiv:2303.03169, arXiv:2110.12690")
 @dataclass(frozen=True)
 class Sll(Defense):
-    """1-Lipschitz residual blocks in the place of convolutions, without norm layers.
+    """1-Lipschitz residual blocks instead of convolutions; norm layers are dropped.
 
     Attributes:
-        smoothness: D; ``diagonal`` is SLL, ``norm`` is CPL.
+        smoothness: the choice of D; ``diagonal`` is SLL, ``norm`` is CPL.
     """
 
     kind: ClassVar[Kind] = "residual block"
@@ -41,15 +41,15 @@ class Sll(Defense):
     smoothness: Smoothness = "diagonal"
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
-        """Refuse paddings that repeat pixels."""
+        """Refuse padding that repeats pixels."""
         return repeats_pixels(conv) or super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Make it the inside of a block, or rescale it."""
+        """Wrap the convolution in a residual block, or rescale it if that is impossible."""
         if cannot_be_residual(conv):
             return reparametrize(conv, AlmostOrthogonal(conv.groups))
         return LipschitzResidual2d(conv, self.smoothness)
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Drop it."""
+        """Drop the norm layer."""
         return nn.Identity()

@@ -2,8 +2,8 @@
 
     loss + strength * sum over layers of || W W^T - I ||_F^2,    W = reshape(w, out, in * kh * kw),
 
-or its transpose where that has fewer rows. The operator of the convolution is not made orthogonal
-(that is ``ocnn``).
+or its transpose if that has fewer rows. This does not make the convolution's operator orthogonal;
+``ocnn`` does.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class SoftOrthogonal(ConvDefense):
     """A penalty on kernels whose matrix is not orthogonal.
 
     Attributes:
-        strength: factor of the penalty.
-        layers: patterns of the layers' names, separated by ``|``.
+        strength: weight of the penalty in the loss.
+        layers: patterns of layer names, separated by ``|``.
     """
 
     kind: ClassVar[Kind] = "penalty"
@@ -34,7 +34,7 @@ class SoftOrthogonal(ConvDefense):
     layers: str = "*"
 
     def penalty(self, model: nn.Module) -> Tensor:
-        """Sum the squared gaps of the chosen layers."""
+        """Return the sum of squared deviations over the selected layers."""
         with torch.autocast(next(model.parameters()).device.type, enabled=False):
             gaps = [_gap(conv) for conv in selected_convs(model, self.layers)]
             return self.strength * torch.stack(gaps).sum()

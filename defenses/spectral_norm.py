@@ -3,7 +3,7 @@
     w <- w / sigma(W),    W = reshape(w, out, in * kh * kw),
 
 with sigma the largest singular value of the flattened kernel, estimated by power iteration: one
-iteration a training forward, none in evaluation. This bounds the convolution by
+iteration per training forward, none in evaluation. This bounds the norm of the convolution by
 sqrt(kh * kw) at stride 1, not by 1: the operator norm of a convolution is not that of W.
 """
 
@@ -24,7 +24,7 @@ class SpectralNorm(ConvDefense):
     """Kernels divided by the largest singular value of their matrix.
 
     Attributes:
-        n_power_iterations: iterations a training forward.
+        n_power_iterations: iterations per training forward.
     """
 
     stateful_in_training: ClassVar[bool] = True
@@ -33,7 +33,9 @@ class SpectralNorm(ConvDefense):
 
     def __post_init__(self) -> None:
         if self.n_power_iterations < 1:
-            raise UserError(f"n_power_iterations is {self.n_power_iterations}: 1 or more.")
+            raise UserError(
+                f"n_power_iterations is {self.n_power_iterations}: it must be 1 or more."
+            )
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Parametrize the weight with torch's spectral norm."""

@@ -3,9 +3,9 @@
     W <- W / sigma(W), by power iteration;  then Björck's iteration to a fixed point;  then
     w <- w / sqrt(ceil(kh / s) ceil(kw / s)),
 
-a reshaped orthogonal kernel divided by its largest possible expansion. Used through the library.
-In evaluation it keeps the kernel of the last training forward. Begins at the library's own random
-kernel.
+a reshaped orthogonal kernel divided by its largest possible expansion, computed by the library.
+In evaluation the kernel of the last training forward is used. Training starts from the library's
+own random kernel.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from robench.registry import register_defense
 @register_defense("torchlip", reference="arXiv:2006.06520 (deel-torchlip)")
 @dataclass(frozen=True)
 class Torchlip(ConvDefense):
-    """Spectral and Björck normalization of deel-torchlip."""
+    """Convolutions from deel-torchlip: spectral and Björck normalization."""
 
     strict_lipschitz: ClassVar[bool] = True
     stateful_in_training: ClassVar[bool] = True
@@ -31,13 +31,13 @@ class Torchlip(ConvDefense):
     recipe: ClassVar[Mapping[str, Any]] = FLOAT32
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
-        """Refuse paddings that repeat pixels."""
+        """Refuse padding that repeats pixels and strides over circular padding."""
         if max(conv.stride) > 1 and conv.padding_mode == "circular":
-            return "it strides over circular padding, which not every size of input bears"
+            return "it strides over circular padding, which does not work for every input size"
         return repeats_pixels(conv) or super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Make a 1-Lipschitz one of its geometry."""
+        """Return a 1-Lipschitz convolution of the same geometry."""
         from deel.torchlip import SpectralConv2d
 
         return SpectralConv2d(

@@ -17,5 +17,5 @@ class Vanilla(Defense):
     kind: ClassVar[Kind] = "reference"
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Drop it."""
+        """Drop the norm layer."""
         return nn.Identity()

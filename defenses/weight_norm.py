@@ -2,9 +2,10 @@
 
     w_o = g_o v_o / ||v_o||_2
 
-for each output channel o: length and direction of each filter are learned apart. ConvNorm is this
-for each frequency of a filter instead of the filter as a whole. It was proposed in the place of
-batch normalization (``bn=False``, the default here); a norm layer behind it undoes it.
+for each output channel o: length and direction of each filter are learned separately. ConvNorm does
+this for each frequency of a filter instead of the filter as a whole. It was proposed as a
+replacement for batch normalization (``bn=False``, the default here); a subsequent norm layer undoes
+it.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from robench.registry import register_defense
 @register_defense("weight_norm", reference="arXiv:1602.07868")
 @dataclass(frozen=True)
 class WeightNorm(ConvDefense):
-    """Length and direction of each filter are learned apart; norm layers are dropped.
+    """Filters with separately learned length and direction; norm layers are dropped.
 
     Attributes:
         bn: keep the network's norm layers.

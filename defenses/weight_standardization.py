@@ -2,8 +2,8 @@
 
     w_o <- (w_o - mean(w_o)) / sqrt(var(w_o) + 1e-10)
 
-over the weights of each output channel o, and a group norm in the place of each norm layer: no
-statistics of the batch, which adversarial images shift.
+over the weights of each output channel o, with a group norm in place of each norm layer: there are
+no batch statistics for adversarial images to shift.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from robench.registry import register_defense
 
 
 class Standardize(nn.Module):
-    """Kernel (out, in / groups, kh, kw) -> mean 0 and variance 1 a channel."""
+    """Map from kernels (out, in / groups, kh, kw) to ones of mean 0 and variance 1 per channel."""
 
     def forward(self, weight: Tensor) -> Tensor:
         """Standardize each output channel."""
-        centred = weight - weight.mean((1, 2, 3), keepdim=True)
-        return centred * (centred.square().mean((1, 2, 3), keepdim=True) + 1e-10).rsqrt()
+        centered = weight - weight.mean((1, 2, 3), keepdim=True)
+        return centered * (centered.square().mean((1, 2, 3), keepdim=True) + 1e-10).rsqrt()
 
 
 @register_defense("weight_standardization", reference="arXiv:1903.10520")
@@ -33,7 +33,7 @@ class WeightStandardization(Defense):
     """Filters of mean 0 and variance 1, followed by group norms.
 
     Attributes:
-        groups: of the group norms, see ``groupnorm``.
+        groups: number of groups of the group norms, see ``groupnorm``.
     """
 
     kind: ClassVar[Kind] = "weight parametrization"
@@ -42,18 +42,18 @@ class WeightStandardization(Defense):
 
     def __post_init__(self) -> None:
         if self.groups < 1:
-            raise UserError(f"groups is {self.groups}: 1 or more.")
+            raise UserError(f"groups is {self.groups}: it must be 1 or more.")
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse filters of a single weight, which have no variance."""
         if conv.weight[0].numel() == 1:
-            return "its filters have one weight each, which standardization makes 0"
+            return "its filters have one weight each, which standardization would make 0"
         return super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
-        """Standardize its filters."""
+        """Standardize the filters."""
         return reparametrize(conv, Standardize())
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
-        """Normalize groups of channels of each sample."""
+        """Return a group norm for the same channels."""
         return group_norm_like(norm, fitting_groups(norm, self.groups))

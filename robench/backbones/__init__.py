@@ -1,1 +1,1 @@
-"""Backbones, one file a family; a new file here is found without being listed."""
+"""Backbones, one file per family; a new file here is discovered without being listed."""

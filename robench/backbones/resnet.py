@@ -1,4 +1,4 @@
-"""ResNets of torchvision (He et al. 2016), scaled to any width and input."""
+"""torchvision's ResNets (He et al. 2016), scaled to any width and input."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class ScaledResNet(ResNet):
         self.fc = nn.Linear(8 * width * block.expansion, num_classes)
 
     def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Sequential:
-        if planes == 64:  # the first stage: what comes in is the stem's width
+        if planes == 64:  # the first stage: its input has the width of the stem
             self.inplanes = self.width
         layer: nn.Sequential = super()._make_layer(
             block, planes * self.width // 64, *args, **kwargs

@@ -1,4 +1,4 @@
-"""VGG-16 of torchvision (Simonyan and Zisserman 2015), scaled to any width and input."""
+"""torchvision's VGG-16 (Simonyan and Zisserman 2015), scaled to any width and input."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a defense does to the operator of each layer: norms, condition numbers, pictures."""
+"""Effects of a defense on the operator of each layer: norms, condition numbers, figures."""
 
 from robench.diagnostics.comparison import condition_ratios
 from robench.diagnostics.spectra import spectra

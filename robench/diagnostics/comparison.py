@@ -1,22 +1,23 @@
-"""By how much one network's layers are better conditioned than another's (Table 9 of ConvNorm)."""
+"""Ratios of the condition numbers of two networks' layers (Table 9 of the ConvNorm paper)."""
 
 import numpy as np
 import pandas as pd
 
 
 def condition_ratios(reference: pd.DataFrame, network: pd.DataFrame) -> pd.DataFrame:
-    """Average cond(reference) / cond(network) over the layers that both have; more is better.
+    """Average cond(reference) / cond(network) over the layers that both have; higher is better.
 
-    The reference's plain convolutions stand against each operator of the network. The arithmetic
-    mean is the paper's; a few nearly singular layers of the reference decide it, so the geometric
-    mean stands beside it. Layers without a condition number in either are left out.
+    The reference's plain convolutions are compared with each operator of the network. The paper
+    uses the arithmetic mean, which a few nearly singular layers of the reference dominate, so the
+    geometric mean is reported as well. Layers without a condition number in either are left out.
 
     Args:
-        reference: of :func:`robench.spectra`, in the paper a network without normalization.
-        network: likewise.
+        reference: table of :func:`robench.spectra`; in the paper, of a network without
+            normalization.
+        network: table of :func:`robench.spectra` of the network to compare.
 
     Returns:
-        A row an operator: ``operator``, ``layers`` (how many are compared), ``arithmetic``,
+        One row per operator: ``operator``, ``layers`` (how many are compared), ``arithmetic``,
         ``geometric``.
     """
     base = reference[reference["operator"] == "convolution"].set_index("layer")["condition"]

@@ -1,4 +1,4 @@
-"""The picture of the paper's Figure 2: conditioning and norm of each layer, a curve a network."""
+"""The paper's Figure 2: conditioning and norm of each layer, one curve per network."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +16,18 @@ PANELS = (
 
 
 def draw_spectra(networks: Mapping[str, pd.DataFrame], caption: str, path: Path) -> None:
-    """Draw the spectra of networks, layer by layer, into a file whose ending says its format.
+    """Draw the spectra of networks, layer by layer, into a file whose suffix sets the format.
 
     Args:
-        networks: name in the legend -> table of :func:`robench.spectra`.
-        caption: data set, width, seeds and version, printed below.
+        networks: names in the legend -> tables of :func:`robench.spectra`.
+        caption: dataset, width, seeds and version, printed below.
         path: ``.svg``, ``.png`` or ``.pdf``.
     """
     figure = Figure(figsize=(4.5 * len(PANELS), 3.6), layout="constrained")
     for axes, (column, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
         for name, table in networks.items():
             curve = table[table["operator"] == "convolution"].set_index("layer")[column]
-            # Along the reference's layers, so that one that is missing leaves a gap.
+            # Aligned with the layers of the first network, so that a missing one leaves a gap.
             curve = curve.reindex(next(iter(networks.values()))["layer"].unique())
             axes.plot(range(1, len(curve) + 1), curve.to_numpy(), marker=".", label=name)
         axes.set_yscale("log")

@@ -1,4 +1,4 @@
-"""A picture of attacks: the image, what an attack made of it, and the difference, magnified."""
+"""A figure of attacks: clean images, adversarial images and their magnified differences."""
 
 import math
 import textwrap
@@ -20,14 +20,14 @@ from robench.system.figures import save_figure
 ENDINGS = (".svg", ".png", ".pdf")
 
 FINEST = 64
-"""Changes of few pixels are drawn in at most so many blocks a side: a single pixel of a larger
-image would be too small to see."""
+"""Maximum number of blocks per side in which changes of few pixels are drawn: a single pixel of a
+larger image would be too small to see."""
 
 _FEW = 0.05
-"""Share of the values up to which a change is one of few pixels."""
+"""Fraction of changed values up to which a change counts as one of few pixels."""
 
 _COLUMNS = 7
-"""So many fit side by side; fewer columns are drawn in several blocks."""
+"""Number of columns that fit side by side; a gallery of fewer is drawn in several blocks."""
 _CELL = 1.08
 """Width of an image, in inches."""
 _TEXT = 6.5
@@ -36,13 +36,13 @@ _WRONG = "#b2182b"
 
 @dataclass(frozen=True, eq=False)
 class ImageColumn:
-    """What one attack made of n images, or the n clean images.
+    """The n adversarial images of one attack, or the n clean images.
 
     Attributes:
-        title: the heading.
+        title: heading of the column.
         images: (n, C, H, W) float in [0, 1], C is 1 or 3.
-        logits: (n, classes), the network's answers to them.
-        norm: in which the size of the difference is told.
+        logits: (n, classes), the model's outputs for them.
+        norm: the norm in which the size of the difference is given.
     """
 
     title: str
@@ -53,14 +53,14 @@ class ImageColumn:
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """All that is drawn.
+    """The content of a figure of attacks.
 
     Attributes:
         labels: (n,) int64, the true classes.
-        clean: the images as they are.
-        attacks: what became of them.
+        clean: the clean images.
+        attacks: the adversarial images, one column per attack.
         classes: names of the classes, by label.
-        caption: what the picture stands on.
+        caption: what the figure is computed from.
     """
 
     labels: Tensor
@@ -74,21 +74,20 @@ class Gallery:
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a file whose format cannot be written.
+    """Check that a file has a format that can be written.
 
     Raises:
-        UserError: where the ending is not one of :data:`ENDINGS`.
+        UserError: if the suffix is not one of :data:`ENDINGS`.
     """
     if path.suffix not in ENDINGS:
-        raise UserError(f"{path} is no name of a picture: end it in .svg, .png or .pdf.")
+        raise UserError(f"{path} is not a supported image format: end it in .svg, .png or .pdf.")
 
 
 def magnification(change: Tensor) -> float:
-    """Return by how much differences are multiplied to be seen; at least 1, to two digits.
+    """Return the factor that makes differences visible; at least 1, rounded to two digits.
 
-    All but the largest twentieth of the changed values then stay within four fifths of the way to
-    black or white. Values that are not changed do not count, so that an attack on few pixels is not
-    drowned.
+    With it, all but the largest 5% of the changed values stay within four fifths of the way to
+    black or white. Unchanged values do not count, so that attacks on few pixels are handled too.
 
     Args:
         change: (n, C, H, W), adversarial minus clean images.
@@ -101,15 +100,15 @@ def magnification(change: Tensor) -> float:
 
 
 def difference(clean: Tensor, adversarial: Tensor, times: float) -> Tensor:
-    """Return the picture of a change: 0.5 is none, brighter is more; (n, C, h, w) in [0, 1].
+    """Return images of a change: 0.5 is no change, brighter is an increase; (n, C, h, w) in [0, 1].
 
-    Where few values of a large image change, the picture comes out smaller: each pixel of it shows
-    the largest change of its block, see :data:`FINEST`.
+    If few values of a large image change, the result is smaller: each of its pixels shows the
+    largest change of its block, see :data:`FINEST`.
 
     Args:
         clean: (n, C, H, W) in [0, 1].
-        adversarial: likewise.
-        times: by how much it is magnified.
+        adversarial: (n, C, H, W) in [0, 1].
+        times: magnification factor.
     """
     change = adversarial - clean
     block = _block(change)
@@ -120,27 +119,28 @@ def difference(clean: Tensor, adversarial: Tensor, times: float) -> Tensor:
 
 
 def predictions(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the class and its softmax probability for logits (n, classes).
+    """Return the predicted classes and their softmax probabilities for logits (n, classes).
 
-    Where logits are not finite the class is -1: the network says nothing.
+    For logits that are not finite, the class is -1 (no prediction) and the probability 0.
     """
-    confidence, named = logits.double().softmax(1).max(1)
-    broken = ~logits.isfinite().all(1)
-    return named.masked_fill(broken, -1), confidence.masked_fill(broken, 0)
+    confidence, predicted = logits.double().softmax(1).max(1)
+    invalid = ~logits.isfinite().all(1)
+    return predicted.masked_fill(invalid, -1), confidence.masked_fill(invalid, 0)
 
 
 def draw_gallery(gallery: Gallery, path: Path) -> None:
-    """Draw a gallery into a file whose ending says its format.
+    """Draw a gallery into a file whose suffix sets the format.
 
-    A row an image: clean, then for each attack its image and the difference. What the network says
-    is below each; a wrong prediction has a cross, bold letters and a dashed frame.
+    There is one row per image: the clean image, then for each attack the adversarial image and the
+    difference. Each has the prediction below it; a wrong one has a cross, bold letters and a dashed
+    frame.
 
     Args:
-        gallery: what to draw.
+        gallery: the gallery to draw.
         path: ``.svg``, ``.png`` or ``.pdf``.
 
     Raises:
-        UserError: for another ending, images that are neither grey nor of three colours, or a file
+        UserError: for another suffix, images that are neither gray nor of three colors, or a file
             that cannot be written.
     """
     check_ending(path)
@@ -191,10 +191,12 @@ def _draw_block(gallery: Gallery, axes: Sequence[Sequence[Axes]], samples: Seque
 
 
 def _draw_image(axes: Axes, gallery: Gallery, column: ImageColumn, sample: int) -> None:
-    (named,), (confidence,) = predictions(column.logits[sample : sample + 1])
-    wrong = bool(named != gallery.labels[sample])
-    said = f"{_short(gallery.classes[int(named)])}, {confidence:.0%}" if named >= 0 else "no answer"
-    _draw(axes, column.images[sample], f"{'✗' if wrong else '✓'} {said}")
+    (predicted,), (confidence,) = predictions(column.logits[sample : sample + 1])
+    wrong = bool(predicted != gallery.labels[sample])
+    text = "no answer"
+    if predicted >= 0:
+        text = f"{_short(gallery.classes[int(predicted)])}, {confidence:.0%}"
+    _draw(axes, column.images[sample], f"{'✗' if wrong else '✓'} {text}")
     if not wrong:
         return
     axes.xaxis.label.set(color=_WRONG, fontweight="bold")
@@ -222,8 +224,8 @@ def _head(axes: Axes, title: str) -> None:
 
 
 def _size(gallery: Gallery, column: ImageColumn, sample: int) -> str:
-    named, _ = predictions(gallery.clean.logits[sample : sample + 1])
-    if named != gallery.labels[sample]:
+    predicted, _ = predictions(gallery.clean.logits[sample : sample + 1])
+    if predicted != gallery.labels[sample]:
         return "not attacked"
     change = (column.images[sample] - gallery.clean.images[sample]).flatten()
     if column.norm == "l2":

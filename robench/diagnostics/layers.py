@@ -1,4 +1,4 @@
-"""Which modules of a network are its convolutional layers, what they see, what follows them."""
+"""Finding the convolutional layers of a network, their input sizes and the norms after them."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,14 +13,14 @@ from robench.models.defend import REPLACES_CONV
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolutional layer in its place.
+    """A convolutional layer in its network.
 
     Attributes:
-        name: in the network.
-        module: the convolution, or what a defense put in its place.
-        channels: of its input.
+        name: name of the module in the network.
+        module: the convolution, or the module by which a defense replaced it.
+        channels: number of input channels.
         size: height and width of its input.
-        norm: the batch norm that takes its output, if one does.
+        norm: the batch norm that takes its output, if there is one.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Layer:
 
     @property
     def gain(self) -> Tensor | None:
-        """What the batch norm multiplies each channel by in evaluation, (out,); None without."""
+        """The factor of the batch norm per channel in evaluation, (out,); None without one."""
         norm: Any = self.norm
         if norm is None or norm.running_var is None:
             return None
@@ -40,18 +40,18 @@ class Layer:
 
 
 def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]:
-    """Return the layers in the order in which one forward of zeros reaches them.
+    """Return the layers in the order in which a forward of zeros reaches them.
 
     Args:
-        model: in eval mode.
+        model: any network in eval mode.
         input_size: channels, height and width of an image.
 
     Raises:
-        UserError: where the network has no convolution or cannot take such images.
+        UserError: if the network has no convolution or does not support such images.
     """
     names = {module: name for name, module in _outermost(model, "")}
     found: dict[nn.Module, Layer] = {}
-    made: list[tuple[Tensor, nn.Module]] = []  # held, so that no two have one identity
+    made: list[tuple[Tensor, nn.Module]] = []  # kept alive so that no two share an id
 
     def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         shape = inputs[0].shape

@@ -1,4 +1,4 @@
-"""The operator of a module, from what it answers: no name and no weight is looked at."""
+"""The operator of a module, determined from its outputs alone, as a black box."""
 
 import math
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 Map = Callable[[Tensor], Tensor]
 SMALLEST_TORUS = 8
-"""Side from which a 3x3 kernel, also dilated, is seen as a whole."""
+"""Side from which a 3x3 kernel, even dilated, fits as a whole."""
 
 
 def linear_part(module: nn.Module) -> Map:
-    """Return x -> module(x) - module(0): a convolution without its bias."""
+    """Return x -> module(x) - module(0), e.g. a convolution without its bias."""
     constants: dict[torch.Size, Tensor] = {}
 
     def apply(x: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ def is_linear(apply: Map, shape: tuple[int, ...], like: Tensor) -> bool:
 def impulse_kernel(
     apply: Map, channels: int, size: tuple[int, int], like: Tensor
 ) -> tuple[Tensor, tuple[int, int]]:
-    """Return kernel on a torus, (out, channels, N1, N2), and stride of a shift-invariant map.
+    """Return the kernel on a torus, (out, channels, N1, N2), and the stride of an equivariant map.
 
-    One impulse a channel and a pixel of the stride, in the middle of an input of ``size``, at
-    least 8 pixels a side: what wraps around there is taken as if it did on the torus.
+    Uses one impulse per channel and pixel of the stride, at the center of an input of ``size``, at
+    least 8 pixels per side; what wraps around there is treated as wrapping around the torus.
     """
     n1, n2 = (max(n, SMALLEST_TORUS) for n in size)
     m1, m2 = apply(torch.zeros(1, channels, n1, n2).to(like)).shape[-2:]
@@ -56,31 +56,31 @@ def impulse_kernel(
             p, q = n1 // 2 + a, n2 // 2 + b
             x = torch.zeros(channels, channels, n1, n2).to(like)
             x[torch.arange(channels), torch.arange(channels), p, q] = 1
-            answer = apply(x).transpose(0, 1)  # (out, channels, m1, m2)
+            response = apply(x).transpose(0, 1)  # (out, channels, m1, m2)
             if kernel is None:
-                kernel = answer.new_zeros(answer.shape[0], channels, n1, n2)
-            kernel[:, :, ((p - rows) % n1)[:, None], (q - columns) % n2] = answer
+                kernel = response.new_zeros(response.shape[0], channels, n1, n2)
+            kernel[:, :, ((p - rows) % n1)[:, None], (q - columns) % n2] = response
     assert kernel is not None
     return kernel, (s1, s2)
 
 
 def largest_singular_value(apply: Map, shape: tuple[int, ...], like: Tensor) -> float:
-    """Return the norm of a linear map on inputs of ``shape``, by Lanczos' method.
+    """Return the norm of a linear map on inputs of ``shape``, by the Lanczos method.
 
-    The adjoint is the vector-Jacobian product of the map itself. From below, to 5e-4
-    relative at worst, as a rule much closer.
+    The adjoint is the vector-Jacobian product of the map. The result is a lower bound with a
+    relative error of at most 5e-4, usually much less.
     """
     count = math.prod(shape)
     point = torch.zeros(1, *shape).to(like).requires_grad_()
     with torch.enable_grad():
-        answer = apply(point)  # linear: one graph gives the adjoint of any vector
+        output = apply(point)  # linear: one graph serves the adjoint for any vector
 
     def gram(
         x: "np.ndarray[tuple[int], np.dtype[np.float64]]",
     ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         with torch.no_grad():
-            pushed = apply(torch.from_numpy(x).to(like).view(1, *shape))
-        (back,) = torch.autograd.grad(answer, point, pushed, retain_graph=True)
+            image = apply(torch.from_numpy(x).to(like).view(1, *shape))
+        (back,) = torch.autograd.grad(output, point, image, retain_graph=True)
         return back.double().cpu().numpy().ravel()
 
     if count <= 2:  # too few for Lanczos

@@ -1,8 +1,8 @@
-"""Norms and condition numbers of a network's layers, by the operators that they really apply.
+"""Norms and condition numbers of the operators that a network's layers actually apply.
 
-For each layer: the matrices W(f) of its circular operator (Sedghi, Gupta, Long 2019), on the torus
-that holds its padded input (``robench.layers.circular``); as it is, then with the affine that
-follows the normalization, then with the gain of the batch norm that follows the layer.
+They are computed from the matrices W(f) of a layer's circular operator (Sedghi, Gupta, Long 2019)
+on the torus that holds its padded input (``robench.layers.circular``): first alone, then with the
+affine that follows the normalization, then with the gain of the batch norm that follows the layer.
 """
 
 import copy
@@ -30,7 +30,7 @@ from robench.models.frozen import frozen_stats, under_attack
 from robench.progress import Progress, ProgressCallback, ignore_progress
 
 ROUNDING = 1e-13
-"""Share of the largest value below which there is nothing but the rounding of float64."""
+"""Fraction of the largest value below which a value is only float64 rounding error."""
 COLUMNS = (
     "layer", "operator", "in_channels", "out_channels", "kernel", "stride", "input", "torus",
     "channel_condition_median", "channel_condition_max", "norm", "condition", "norm_bound",
@@ -43,28 +43,29 @@ def spectra(
     input_size: tuple[int, int, int],
     progress: ProgressCallback = ignore_progress,
 ) -> pd.DataFrame:
-    """Return the spectra of every convolutional layer; the model is left as it was.
+    """Return the spectra of every convolutional layer; the model is left unchanged.
 
     Args:
-        model: any network; with or without a defense.
+        model: any network, with or without a defense.
         input_size: channels, height and width of an image.
         progress: called before each layer.
 
     Returns:
-        A row a layer and operator (``convolution``; ``affine``: with the affine of the
+        One row per layer and operator (``convolution``; ``affine``: with the affine of the
         normalization; ``norm``: with the batch norm's gain as well), with
 
-        - ``channel_condition_median``, ``_max``: over channels o, of the condition number
-          sqrt(max_f S_o / min_f S_o) with S_o(f) = sum_i |W_oi(f)|^2, before the stride;
+        - ``channel_condition_median``, ``_max``: median and maximum over channels o of the
+          condition number sqrt(max_f S_o / min_f S_o) with S_o(f) = sum_i |W_oi(f)|^2, before the
+          stride;
         - ``norm``, ``condition``: largest singular value of all W(f), and its ratio to the
-          smallest, pixels that a stride leaves out aside; inf for an operator that is singular;
-        - ``norm_bound``: certified upper bound of ``norm`` by Gram iteration;
-        - ``padded_norm``: of the real module on its real input, zero padding and all.
+          smallest, excluding pixels that a stride skips; inf for a singular operator;
+        - ``norm_bound``: certified upper bound on ``norm`` by Gram iteration;
+        - ``padded_norm``: norm of the actual module on its actual input, including zero padding.
 
-        A layer that is not linear has one row, its operator ``not linear``, without figures.
+        A layer that is not linear has one row, with operator ``not linear`` and no figures.
 
     Raises:
-        UserError: where the network has no convolution or cannot take such images.
+        UserError: if the network has no convolution or does not support such images.
     """
     rows: list[dict[str, Any]] = []
     with frozen_stats(model), under_attack(model):
@@ -72,14 +73,14 @@ def spectra(
         for done, layer in enumerate(layers):
             note = f"{layer.name}, {done + 1}/{len(layers)} layers"
             progress(Progress("layers", done, len(layers), "layers", note))
-            with parametrize.cached():  # weights stay the same meanwhile
+            with parametrize.cached():  # the weights do not change here
                 rows += _rows(layer)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 @dataclass(frozen=True)
 class _Operator:
-    """An operator of a layer: as matrices, as the power of its filters, as a map."""
+    """An operator of a layer as matrices, as the power spectrum of its filters, and as a map."""
 
     name: str
     matrices: Tensor
@@ -135,7 +136,7 @@ def _operators(
         bare: Any = copy.deepcopy(layer.module)
         bare.affine = nn.Identity()
         yield _Operator("convolution", matrices, power, linear_part(bare))
-        # Behind the stride, it repeats itself over the frequencies that the stride folds.
+        # After the stride, the affine repeats over the frequencies that the stride aliases.
         sides = (kernel.shape[-2], kernel.shape[-1])
         weight = affine.weight.detach().double()
         factors = symbol(on_torus(weight, (sides[0] // stride[0], sides[1] // stride[1])))
@@ -157,10 +158,10 @@ def _operators(
 
 @dataclass(frozen=True)
 class SingularRange:
-    """Singular values of a batch of matrices: the extreme ones, and an upper bound.
+    """The extreme singular values of a batch of matrices, and an upper bound.
 
-    ``bound`` is what six Gram iterations give (``robench.layers.circular.gram_bound``): for each
-    matrix (sum_i sigma_i^128)^(1/128), from the eigenvalues at hand.
+    ``bound`` is the result of six Gram iterations (``robench.layers.circular.gram_bound``), that is
+    (sum_i sigma_i^128)^(1/128) per matrix, computed from the eigenvalues.
     """
 
     smallest: float
@@ -171,8 +172,8 @@ class SingularRange:
 def singular_range(matrices: Tensor) -> SingularRange:
     """Return the range of the singular values of complex matrices (..., rows, columns).
 
-    From the eigenvalues of W^H W, which are quick; the smallest from W itself where squaring has
-    cost it its digits.
+    Computed from the eigenvalues of W^H W, which is fast; the smallest is computed from W itself if
+    squaring has lost its precision.
     """
     flat = matrices.flatten(0, -3)
     wide = flat if flat.shape[-2] <= flat.shape[-1] else flat.mH
@@ -189,11 +190,11 @@ def singular_range(matrices: Tensor) -> SingularRange:
 
 
 def _seen(matrices: Tensor, dtype: torch.dtype) -> Tensor:
-    """Leave out pixels that no filter reaches, as a 1x1 kernel of stride 2 does with 3 of 4.
+    """Leave out input pixels that no filter reaches: 3 of 4 for a 1x1 kernel of stride 2.
 
     Args:
-        matrices: of an operator.
-        dtype: in which it was computed, and so has rounding errors.
+        matrices: matrices of an operator.
+        dtype: dtype in which they were computed, which determines their rounding errors.
     """
     sizes = matrices.abs().amax((0, 1, 2))
     return matrices[..., sizes >= 10 * torch.finfo(dtype).eps * sizes.max()]

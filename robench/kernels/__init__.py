@@ -1,1 +1,1 @@
-"""Fast convolutions for the CPU: the same results as torch's, in less time."""
+"""Fast convolutions for the CPU: the same results as torch's in less time."""

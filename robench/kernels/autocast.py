@@ -5,9 +5,9 @@ from torch import Tensor
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype | None:
-    """Return what a convolution of ``x`` is cast to; None where it is left as it is.
+    """Return the dtype to which a convolution of ``x`` is cast; None if it is not cast.
 
-    Autocast is off there, on another device, or leaves float64 alone.
+    That is the case if autocast is off, on other devices, and for float64, which autocast ignores.
     """
     if x.device.type != "cpu" or x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu"):
         return None

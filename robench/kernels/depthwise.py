@@ -1,7 +1,7 @@
 """Depthwise convolutions whose image gradient is a convolution.
 
-On a CPU in bf16, torch's gradient of a depthwise convolution's image takes twice as long as the
-convolution with the kernel turned that it is, where the padding is the same on all sides (torch
+On a CPU in bf16, torch's image gradient of a depthwise convolution takes twice as long as the
+equivalent convolution with the flipped kernel, if the padding is the same on all sides (torch
 2.14).
 """
 
@@ -17,7 +17,7 @@ Pair = tuple[int, int]
 
 
 class Depthwise(nn.Conv2d):
-    """A convolution of every channel by itself, of stride 1, whose result has the image's size."""
+    """A depthwise convolution of stride 1 that keeps the image size."""
 
     def __init__(self, channels: int, kernel_size: Pair) -> None:
         super().__init__(channels, channels, kernel_size, padding="same", groups=channels)
@@ -56,11 +56,11 @@ class _Depthwise(torch.autograd.Function):
 
 
 def image_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
-    """Return that of the image, (B, C, H, W), from the result's of the same size.
+    """Return the gradient of the image, (B, C, H, W).
 
     Args:
-        gradient: (B, C, H, W).
-        weight: (C, 1, kh, kw), with odd sides.
+        gradient: gradient of the result, (B, C, H, W).
+        weight: (C, 1, kh, kw), of odd sides.
     """
     return _convolve(gradient, weight.flip(2, 3), None)
 

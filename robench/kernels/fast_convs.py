@@ -1,6 +1,6 @@
-"""Convolutions of a network in training, on a CPU in bf16: where torch's are slow, otherwise.
+"""Faster convolutions for training on a CPU in bf16, where torch's own are slow.
 
-See ``small_maps`` and ``strided_pointwise`` for what is slow and what stands in its place.
+See ``small_maps`` and ``strided_pointwise`` for which cases are slow and what replaces them.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from torch.nn import functional as F
 from robench.kernels import strided_pointwise
 from robench.kernels.autocast import autocast_dtype
 from robench.kernels.small_maps import (
-    MOST_PIXELS_OF_A_WEIGHT,
-    as_it_is,
+    MAX_PIXELS_OF_WEIGHT_GRADIENT,
     correlate,
+    flipped_kernel_matrix,
     is_small,
+    kernel_matrix,
     multiply,
     reach,
-    turned,
     windows,
 )
 
@@ -30,10 +30,10 @@ Pair = tuple[int, int]
 
 @contextmanager
 def fast_convolutions(model: nn.Module) -> Iterator[None]:
-    """Let the convolutions of ``model`` be the faster ones.
+    """Make the convolutions of ``model`` use the faster implementations.
 
-    Only those with zero padding, one group and no bias; the others stay as they are, and so does
-    everything outside ``torch.autocast``.
+    This affects only those with zero padding, one group and no bias; the others are unchanged, as
+    is everything outside ``torch.autocast``.
     """
     changed = [
         module
@@ -74,8 +74,8 @@ class _Conv(torch.autograd.Function):
         ctx.geometry = geometry
         with torch.autocast("cpu", enabled=False):
             if is_small(x) and _fits(x, weight, *geometry):
-                # A tensor of its own, which what follows may change in place.
-                return multiply(windows(x, weight, *geometry), as_it_is(weight)).clone()
+                # A separate tensor, since subsequent layers may modify it in place.
+                return multiply(windows(x, weight, *geometry), kernel_matrix(weight)).clone()
             stride, padding, dilation = geometry
             return F.conv2d(x, weight, None, stride, padding, dilation)
 
@@ -100,23 +100,25 @@ class _Conv(torch.autograd.Function):
 def _image_gradient(
     gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair
 ) -> Tensor | None:
-    """Return it where torch's is slow."""
+    """Return the gradient if torch's own is slow, else None."""
     if strided_pointwise.applies(weight, stride, padding):
         return strided_pointwise.image_gradient(gradient, x, weight, stride)
     rows, columns = reach(weight, dilation)
     beyond = (rows - padding[0], columns - padding[1])
     if not is_small(x) or stride != (1, 1) or min(beyond) < 0:
         return None
-    return multiply(windows(gradient, weight, (1, 1), beyond, dilation), turned(weight))
+    return multiply(
+        windows(gradient, weight, (1, 1), beyond, dilation), flipped_kernel_matrix(weight)
+    )
 
 
 def _weight_gradient(
     gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair
 ) -> Tensor | None:
-    """Return it where torch's is slow."""
+    """Return the gradient if torch's own is slow, else None."""
     if strided_pointwise.applies(weight, stride, padding):
         return strided_pointwise.weight_gradient(gradient, x, stride)
-    if not is_small(gradient, MOST_PIXELS_OF_A_WEIGHT):
+    if not is_small(gradient, MAX_PIXELS_OF_WEIGHT_GRADIENT):
         return None
     return correlate(gradient, windows(x, weight, stride, padding, dilation))
 

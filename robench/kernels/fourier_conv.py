@@ -1,11 +1,11 @@
-"""A full convolution and the filter after it in one, in the frequency domain.
+"""A full convolution fused with the filter after it, in the frequency domain.
 
-The filter takes the planes into the frequencies anyway, and there a convolution is a product a
-frequency, summed over the input channels: matrices (B, in) x (in, out) for each of the about
-1.5 N1 N2 real products of ``fourier_plan``, where the convolution has k1 k2 N1 N2. So the image is
-transformed instead of the convolution's result, and the way back is the filter's. The gradients of
-image and weight are two matrix products of the same kind. Nothing but image and weight is kept for
-them; what belongs to one f1 is computed at a time, and stays in the cache.
+The filter transforms the planes to the frequency domain anyway, and there a convolution is one
+product per frequency, summed over the input channels: matrices (B, in) x (in, out) for each of the
+about 1.5 N1 N2 real products of ``fourier_plan``, where the convolution has k1 k2 N1 N2. So the
+image is transformed instead of the convolution's result, and the inverse transform is that of the
+filter. The gradients of image and weight are two matrix products of the same kind. Only image and
+weight are saved for them; one f1 is computed at a time, so that it stays in the cache.
 """
 
 from typing import Any
@@ -19,14 +19,14 @@ from robench.kernels.plane_filter import PlaneGain, filter_planes
 
 Pair = tuple[int, int]
 
-LEAST_BATCH = 16
-"""Images from which it pays to transform the weight, once a batch."""
+MIN_BATCH = 16
+"""Smallest batch for which transforming the weight, once per batch, pays off."""
 
 KERNELS = 3 * 2**18
-"""Numbers of transformed weights that there are at a time, some megabytes."""
+"""Elements of transformed weights held at a time, a few megabytes."""
 
 FEW_ROWS = 12
-"""Rows of (re, im) up to which those of a plane are made one f1 at a time."""
+"""Rows of (re, im) up to which those of a plane are computed one f1 at a time."""
 
 
 def filtered_conv(
@@ -38,19 +38,20 @@ def filtered_conv(
     rows: range,
     columns: range,
 ) -> Tensor:
-    """Return the full convolution, filtered and cut; by frequencies where that is less work.
+    """Return the full convolution, filtered and cropped; by frequencies if that is less work.
 
     Args:
         x: (B, in, n1, n2).
         weight: (out, in / groups, k1, k2).
-        gain: prepared for ``out`` channels and N1 x N2 frequencies, with N = n + d (k - 1).
+        gain: the gain, prepared for ``out`` channels and N1 x N2 frequencies, with
+            N = n + d (k - 1).
         dilation: d of rows and columns.
-        groups: of channels.
-        rows: which rows are wanted, within [0, N1).
-        columns: which columns are wanted, within [0, N2).
+        groups: number of groups of channels.
+        rows: the rows to return, within [0, N1).
+        columns: the columns to return, within [0, N2).
 
     Returns:
-        (B, out, len(rows), len(columns)), in the dtype that ``torch.autocast`` asks for.
+        (B, out, len(rows), len(columns)), in the dtype that ``torch.autocast`` selects.
     """
     if groups == 1 and _pays(x, weight, gain):
         z: Tensor = _FourierConv.apply(x, weight, gain, dilation, rows, columns)
@@ -59,10 +60,11 @@ def filtered_conv(
 
 
 def _pays(x: Tensor, weight: Tensor, gain: PlaneGain) -> bool:
-    """Return whether the way by frequencies is the shorter one.
+    """Return whether computing by frequencies is less work.
 
-    Half precision has matrix units for the convolution itself. Compared are multiplications an
-    image and pixel; those of transforms count more, since they are small and done twice.
+    In half precision, hardware matrix units favor the convolution itself. The comparison counts
+    multiplications per image and pixel; those of the transforms weigh more, since they are small
+    and done twice.
     """
     if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or gain.upper is None:
         return False
@@ -71,7 +73,7 @@ def _pays(x: Tensor, weight: Tensor, gain: PlaneGain) -> bool:
     out, inputs, k1, k2 = weight.shape
     transform = 2 * (gain.size[0] + 2 * gain.size[1])
     by_frequencies = 1.5 * inputs * out + 1.8 * (inputs + out) * transform
-    return len(x) >= LEAST_BATCH and by_frequencies < out * (inputs * k1 * k2 + 2 * transform)
+    return len(x) >= MIN_BATCH and by_frequencies < out * (inputs * k1 * k2 + 2 * transform)
 
 
 class _FourierConv(torch.autograd.Function):
@@ -86,10 +88,10 @@ class _FourierConv(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:2]
         with torch.autocast(x.device.type, enabled=False):
-            if torch.is_grad_enabled():  # a gradient of this gradient goes the long way
+            if torch.is_grad_enabled():  # higher-order gradients use the plain path
                 dilation, *window = ctx.window
-                # Of tensors of their own: where the image was made from the weight, too, the
-                # gradient must not go on along that path here.
+                # Separate tensors: if the image was itself computed from the weight, the
+                # gradient must not continue along that path here.
                 x, weight = x.view_as(x), weight.view_as(weight)
                 z = filter_planes(full_conv(x, weight, dilation, 1), ctx.gain, *window)
                 sources = [leaf for leaf, want in zip((x, weight), wanted, strict=True) if want]
@@ -108,7 +110,7 @@ def _plan(x: Tensor, weight: Tensor, dilation: Pair, rows: range, columns: range
 
 def _result(x: Tensor, weight: Tensor, gain: PlaneGain, plan: FourierPlan) -> Tensor:
     taps, images = _taps(weight), _Rows(plan.into, x)
-    found = _no_rows(plan.back.T, taps, len(x), plan.columns, len(weight))
+    found = _empty_rows(plan.back.T, taps, len(x), plan.columns, len(weight))
     for f1, part in enumerate(plan.parts):
         factors = _to_products(part.into, images.of(f1))
         products = factors.new_empty(*factors.shape[:2], len(weight))
@@ -128,10 +130,10 @@ def _gradients(
     image: bool,
     own: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Return those of the image and of the weight, where they are wanted."""
+    """Return the gradients of the image and of the weight, each only if requested."""
     taps = _taps(weight)
     upstream, images = _Rows(plan.back.T, gradient), _Rows(plan.into, x) if own else None
-    found = _no_rows(plan.into, taps, len(x), x.shape[3], x.shape[1]) if image else None
+    found = _empty_rows(plan.into, taps, len(x), x.shape[3], x.shape[1]) if image else None
     dtaps = torch.zeros_like(taps)
     for f1, part in enumerate(plan.parts):
         products = _to_products(part.back.T, upstream.of(f1))
@@ -156,20 +158,20 @@ def _gradients(
 
 
 def _taps(weight: Tensor) -> Tensor:
-    """Return (out, k1 k2, in)."""
+    """Return the weight as (out, k1 k2, in)."""
     return weight.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _shares(part: Part, weight: Tensor) -> list[slice]:
-    """Return which products are computed at a time."""
+    """Return the slices of products that are computed at a time."""
     size = max(1, KERNELS // weight[:, :, 0, 0].numel())
     return [slice(start, start + size) for start in range(0, len(part.kernel), size)]
 
 
 def _tables(part: Part, gain: PlaneGain, f1: int, some: slice) -> Tensor:
-    """Return for some products what makes the other factors of taps, with the gain.
+    """Return the matrices from taps to the kernel factors of some products, times the gain.
 
-    (out, p, k1 k2), to be multiplied with :func:`_taps`.
+    Their shape is (out, p, k1 k2); they are multiplied with :func:`_taps`.
     """
     assert gain.upper is not None
     gains = gain.upper[f1, 0].index_select(0, part.frequencies[some]).to(part.kernel.dtype)
@@ -177,7 +179,7 @@ def _tables(part: Part, gain: PlaneGain, f1: int, some: slice) -> Tensor:
 
 
 class _Rows:
-    """(2 H, h) times (B, C, h, w), by rows: all at once, or on small planes one f1 at a time."""
+    """Row transform (2 H, h) x (B, C, h, w): all at once, or one f1 at a time on small planes."""
 
     def __init__(self, matrix: Tensor, planes: Tensor) -> None:
         batch, self.channels, height, self.width = planes.shape
@@ -186,7 +188,7 @@ class _Rows:
         self.rows = None if len(matrix) <= FEW_ROWS else self._times(matrix)
 
     def of(self, f1: int) -> Tensor:
-        """Return (B, 2, w, C)."""
+        """Return the rows of one f1, (B, 2, w, C)."""
         pair = slice(2 * f1, 2 * f1 + 2)
         return self._times(self.matrix[pair]) if self.rows is None else self.rows[:, pair]
 
@@ -196,26 +198,26 @@ class _Rows:
 
 
 def _to_products(matrix: Tensor, rows: Tensor) -> Tensor:
-    """(p, 2 w) times (B, 2, w, C) -> (p, B, C)."""
+    """Multiply (p, 2 w) x (B, 2, w, C) -> (p, B, C)."""
     return torch.bmm(matrix.expand(len(rows), -1, -1), rows.flatten(1, 2)).transpose(0, 1)
 
 
-def _no_rows(matrix: Tensor, like: Tensor, batch: int, width: int, channels: int) -> Tensor:
-    """Return (2 H, B, w, C), to be filled."""
+def _empty_rows(matrix: Tensor, like: Tensor, batch: int, width: int, channels: int) -> Tensor:
+    """Return an uninitialized tensor (2 H, B, w, C)."""
     return like.new_empty(len(matrix), batch, width, channels)
 
 
 def _to_columns(matrix: Tensor, products: Tensor, rows: Tensor, f1: int) -> None:
-    """(2 w, p) times (p, B, C), into one f1 of (2 H, B, w, C)."""
+    """Multiply (2 w, p) x (p, B, C) into one f1 of (2 H, B, w, C)."""
     by_image = products.transpose(0, 1)
     for part, target in zip(matrix.chunk(2), rows[2 * f1 : 2 * f1 + 2], strict=True):
         torch.bmm(part.expand(len(by_image), -1, -1), by_image, out=target)
 
 
 def _to_planes(matrix: Tensor, rows: Tensor) -> Tensor:
-    """(h, 2 H) times (2 H, B, w, C) -> (B, C, h, w) in channels_last.
+    """Multiply (h, 2 H) x (2 H, B, w, C) -> (B, C, h, w) in channels_last.
 
-    A tensor of its own, not a view: what follows may change it in place, as activations do.
+    Returns a new tensor, not a view: subsequent layers such as activations may modify it in place.
     """
     _, batch, width, channels = rows.shape
     size = (batch, channels, len(matrix), width)

@@ -1,4 +1,4 @@
-"""The matrices of a convolution and its filter in the frequency domain, by few real products.
+"""The matrices of a convolution and its filter in the frequency domain, with few real products.
 
 A real plane has a complex spectrum with X(-f) = X(f)*, so the frequencies (f1, f2) with
 f1 <= N1 / 2 suffice, and in the rows f1 = 0 and f1 = N1 / 2 those with f2 <= N2 / 2. The complex
@@ -7,10 +7,10 @@ product of an image's and a kernel's spectrum is three real ones (Gauss),
     p1 = (a + b) c,    p2 = a (d - c),    p3 = b (c + d),
     (a + ib) (c + id)  =  (p1 - p3) + i (p1 + p2),
 
-and a single one where the spectrum is real. All sums on either side of the products are part of
-the transforms, which are matrices: into the factors of the image, from the taps of the kernel to
-its factors, and from the products back to the wanted pixels. There are about 1.5 N1 N2 products,
-where the convolution itself has k1 k2 N1 N2.
+and a single one if the spectrum is real. All sums on either side of the products are part of the
+transforms, which are matrices: from the image to its factors, from the taps of the kernel to its
+factors, and from the products back to the requested pixels. There are about 1.5 N1 N2 products,
+whereas the convolution itself has k1 k2 N1 N2.
 """
 
 import math
@@ -27,12 +27,12 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """The products of one f1, and the matrices of the columns that belong to it.
+    """The products of one f1, and the column matrices that belong to it.
 
     Attributes:
         into: (p, 2 n2), from (re, im) of the columns of an image to the factors of p products.
         kernel: (p, k1 k2), from the taps of a kernel to the other factors.
-        back: (2 m2, p), from the products to (re, im) of the wanted columns.
+        back: (2 m2, p), from the products to (re, im) of the requested columns.
         frequencies: f2 of each product, (p,).
     """
 
@@ -44,13 +44,13 @@ class Part:
 
 @dataclass(frozen=True)
 class FourierPlan:
-    """How planes of one size are convolved, filtered and cut.
+    """How planes of one size are convolved, filtered and cropped.
 
     Attributes:
         into: (2 H, n1), from the rows of an image to (re, im) of each f1, with H = N1 // 2 + 1.
-        parts: one each f1, H of them.
-        back: (m1, 2 H), from these to the wanted rows.
-        columns: how many columns are wanted, m2.
+        parts: one per f1, H of them.
+        back: (m1, 2 H), from these to the requested rows.
+        columns: number of requested columns, m2.
     """
 
     into: Tensor
@@ -74,11 +74,11 @@ def fourier_plan(
     Args:
         image: n1 and n2.
         kernel: k1 and k2.
-        dilation: d1 and d2; the grid has N = n + d (k - 1) pixels a side.
-        rows: which rows of the grid are wanted, m1 of them.
-        columns: likewise, m2 of them.
-        dtype: of the matrices.
-        device: likewise.
+        dilation: d1 and d2; the grid has N = n + d (k - 1) pixels per side.
+        rows: the requested rows of the grid, m1 of them.
+        columns: the requested columns of the grid, m2 of them.
+        dtype: dtype of the matrices.
+        device: device of the matrices.
     """
     n1, n2 = (n + d * (k - 1) for n, k, d in zip(image, kernel, dilation, strict=True))
     half = n1 // 2 + 1
@@ -89,7 +89,7 @@ def fourier_plan(
     with torch.inference_mode(False):
         cos, sin = circle(range(half), range(image[0]), n1)
         into = torch.stack([cos, -sin], 1).flatten(0, 1)
-        # Frequencies between 0 and N1 / 2 stand for their mirror images too.
+        # Frequencies between 0 and N1 / 2 also represent their mirror images.
         weights = torch.tensor([1.0 if _is_edge(f, n1) else 2.0 for f in range(half)])
         cos, sin = (table * weights for table in circle(rows, range(half), n1))
         back = torch.stack([cos, -sin], 2).flatten(1)
@@ -103,12 +103,12 @@ def fourier_plan(
         return FourierPlan(put(into), tuple(parts), put(back), len(columns))
 
 
-def _columns(n: int, n2: int, wanted: range, edge: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (p, 2 n), (2 m, p) and f2 of each product."""
+def _columns(n: int, n2: int, requested: range, edge: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the matrices (p, 2 n) and (2 m, p) of the columns, and f2 of each product."""
     f2, is_real = _frequencies(n2, edge)
     cos, sin = circle(f2, range(n), n2)
     into = _factors(torch.cat([cos, sin], 1), torch.cat([-sin, cos], 1), is_real)
-    cos, sin = (table.T for table in circle(f2, wanted, n2))
+    cos, sin = (table.T for table in circle(f2, requested, n2))
     if edge:  # the column is that of a real plane: its imaginary part is zero
         cos, sin = (table * torch.where(is_real, 1.0, 2.0) for table in (cos, sin))
         nothing = torch.zeros_like(cos)
@@ -122,12 +122,12 @@ def _columns(n: int, n2: int, wanted: range, edge: bool) -> tuple[Tensor, Tensor
         -of_re[:, complex_],
         of_re[:, is_real],
     ]
-    place = torch.tensor(f2)
-    return into, torch.cat(back, 1), torch.cat([*[place[complex_]] * 3, place[is_real]])
+    indices = torch.tensor(f2)
+    return into, torch.cat(back, 1), torch.cat([*[indices[complex_]] * 3, indices[is_real]])
 
 
 def _kernel(f1: int, size: Pair, kernel: Pair, dilation: Pair, edge: bool) -> Tensor:
-    """Return (p, k1 k2), from taps to factors.
+    """Return the matrix (p, k1 k2) from taps to factors.
 
     torch's convolution is a correlation, y[q] = sum over t of w[t] x[q - d (k - 1 - t)].
     """
@@ -149,7 +149,7 @@ def _factors(re: Tensor, im: Tensor, is_real: Tensor) -> Tensor:
 
 
 def _frequencies(n2: int, edge: bool) -> tuple[list[int], Tensor]:
-    """Return the f2 that are computed, and at which of them the spectrum is real."""
+    """Return the f2 that are computed, and a mask of those at which the spectrum is real."""
     f2 = list(range(n2 // 2 + 1 if edge else n2))
     return f2, torch.tensor([edge and _is_edge(f, n2) for f in f2])
 

@@ -2,11 +2,11 @@
 
 On the CPU, torch's gradient of a 3x3 weight at padding 2 takes 2 to 9 times as long as at padding 1
 (torch 2.14): oneDNN has no fast kernel for it. The same sum is the weight gradient of a
-convolution without padding, in which image and gradient have changed places,
+convolution without padding in which image and gradient are swapped,
 
     dw[t]  =  sum_q g[q] x[q + t - r]  =  sum_p x[p] g[p + (r - t)],    r = d (k - 1),
 
-so that t runs backwards. It multiplies no zeros of the padding, and copies nothing.
+so that t runs backward. It multiplies no padding zeros and copies nothing.
 """
 
 from itertools import product
@@ -18,12 +18,12 @@ from torch.nn import functional as F
 
 from robench.kernels.autocast import autocast_dtype
 from robench.kernels.small_maps import (
-    MOST_PIXELS_OF_A_WEIGHT,
+    MAX_PIXELS_OF_WEIGHT_GRADIENT,
     correlate,
+    flipped_kernel_matrix,
     is_small,
     multiply,
     reach,
-    turned,
     windows,
 )
 
@@ -36,11 +36,11 @@ def full_conv(x: Tensor, weight: Tensor, dilation: Pair, groups: int) -> Tensor:
     Args:
         x: (B, in, H, W).
         weight: (out, in / groups, kh, kw).
-        dilation: of rows and columns.
-        groups: of channels.
+        dilation: dilation of rows and columns.
+        groups: number of groups of channels.
 
     Returns:
-        (B, out, H + d (kh - 1), W + d (kw - 1)), in the dtype that ``torch.autocast`` asks for.
+        (B, out, H + d (kh - 1), W + d (kw - 1)), in the dtype that ``torch.autocast`` selects.
     """
     if x.device.type != "cpu" or not weight.requires_grad or not torch.is_grad_enabled():
         return F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
@@ -67,18 +67,18 @@ class _FullConv(torch.autograd.Function):
             image, own = ctx.needs_input_grad[:2]
             if image and groups == 1 and is_small(x):
                 seen = windows(gradient, weight, (1, 1), (0, 0), ctx.dilation)
-                dx = multiply(seen, turned(weight))
+                dx = multiply(seen, flipped_kernel_matrix(weight))
             elif image:
                 padding = reach(weight, ctx.dilation)
                 dx = _derive(gradient, x, weight, padding, ctx.dilation, groups, image=True)
-            if own and groups == 1 and is_small(x, MOST_PIXELS_OF_A_WEIGHT):
+            if own and groups == 1 and is_small(x, MAX_PIXELS_OF_WEIGHT_GRADIENT):
                 seen = windows(gradient, weight, (1, 1), (0, 0), ctx.dilation)
-                dweight = _turned(correlate(x, seen), groups)
+                dweight = _transposed_weight(correlate(x, seen), groups)
             elif own:
                 out, inputs, *kernel = weight.shape
-                like = weight.new_empty(groups * inputs, out // groups, *kernel)  # just its shape
+                like = weight.new_empty(groups * inputs, out // groups, *kernel)  # for its shape
                 swapped = _derive(x, gradient, like, (0, 0), ctx.dilation, groups, image=False)
-                dweight = _turned(swapped, groups)
+                dweight = _transposed_weight(swapped, groups)
         return dx, dweight, None, None
 
 
@@ -92,7 +92,7 @@ def _derive(
     *,
     image: bool,
 ) -> Tensor:
-    """Return the gradient of a convolution with respect to its image, or else to its weight."""
+    """Return the gradient of a convolution with respect to its image or its weight."""
     found = torch.ops.aten.convolution_backward(
         gradient, x, weight, None, (1, 1), padding, dilation, False, (0, 0), groups,
         [image, not image, False],
@@ -101,10 +101,10 @@ def _derive(
     return result
 
 
-def _turned(swapped: Tensor, groups: int) -> Tensor:
-    """Exchange inputs and outputs and turn the kernel: (in, out / groups, kh, kw) -> a weight's.
+def _transposed_weight(swapped: Tensor, groups: int) -> Tensor:
+    """Swap inputs and outputs and flip the kernel: (in, out / groups, kh, kw) -> weight layout.
 
-    A matrix a tap: torch transposes one many times faster than four dimensions at once.
+    One matrix per tap: torch transposes those many times faster than four dimensions at once.
     """
     inputs, out, kh, kw = swapped.shape
     taps = swapped.permute(2, 3, 0, 1).reshape(kh * kw, groups, inputs // groups, out)

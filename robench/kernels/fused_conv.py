@@ -1,7 +1,7 @@
 """Convolutions that add a shortcut and apply ReLU while their output is still in the cache.
 
-On a CPU a small network spends a third of its time on reading and writing activations for these
-two; oneDNN, which computes torch's convolutions there, does them on the way.
+On a CPU, a small network spends a third of its time on reading and writing activations for these
+two operations; oneDNN, which computes torch's convolutions there, can fuse them.
 """
 
 from typing import Any
@@ -22,12 +22,12 @@ def can_fuse(device: torch.device) -> bool:
 
 
 def fits(conv: nn.Conv2d) -> bool:
-    """Return whether :class:`FusedConv` pads as ``conv`` does: zeros, as many on either side."""
+    """Return whether :class:`FusedConv` supports the padding of ``conv``: zeros, symmetric."""
     return conv.padding_mode == "zeros" and _padding(conv) is not None
 
 
 class FusedConv(nn.Module):
-    """relu(convolution(x) + shortcut), in the precision of its weight."""
+    """Computes relu(convolution(x) + shortcut) in the precision of its weight."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -37,14 +37,14 @@ class FusedConv(nn.Module):
         self.sizes = (padding, list(conv.stride), list(conv.dilation), conv.groups)
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """Apply it to (B, C, H, W)."""
+        """Map (B, C, H, W) to the output of the convolution."""
         dtype = self.weight.dtype
         other = None if shortcut is None else shortcut.to(dtype)
         return _Fused.apply(x.to(dtype), other, self.weight, self.bias, self.sizes)
 
 
 class _Fused(torch.autograd.Function):
-    """The fused forward with the gradients of its inputs; weights are frozen."""
+    """The fused forward, and the gradients of its inputs; weights are frozen."""
 
     @staticmethod
     def forward(
@@ -61,7 +61,7 @@ class _Fused(torch.autograd.Function):
             y = fused(x, weight, bias, *sizes, "relu", [], "")
         elif groups == 1 and _is_channels_last(x):
             y = fused.binary(x, shortcut, weight, bias, *sizes, "add", 1.0, "relu", [], "")
-        else:  # oneDNN adds a shortcut in channels_last only, and not to groups
+        else:  # oneDNN adds a shortcut only in channels_last and without groups
             with torch.autocast("cpu", enabled=False):
                 y = nn.functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
             y = y.add_(shortcut).relu_()
@@ -91,6 +91,6 @@ def _is_channels_last(x: Tensor) -> bool:
 
 
 def _padding(conv: nn.Conv2d) -> list[int] | None:
-    """Return the padding on either side of rows and columns; None where the two sides differ."""
+    """Return the padding per side of rows and columns; None if it is asymmetric."""
     left, right, top, bottom = conv._reversed_padding_repeated_twice
     return [top, left] if (left, top) == (right, bottom) else None

@@ -1,18 +1,18 @@
 """Filtering the planes of a feature map by a real gain, V(f) on the grid of frequencies.
 
-    z = irfft2(rfft2(y) * V),    then the rows and columns that are wanted.
+    z = irfft2(rfft2(y) * V),    then the requested rows and columns.
 
-On small planes the transform is two matrix products of real numbers a side, in channels_last: over
-the rows first, to the real and imaginary parts of the frequencies f1 <= N1 / 2, which stand next
-to each other,
+On small planes the transform is two real matrix products in each direction, in channels_last: first
+over the rows, to the real and imaginary parts of the frequencies f1 <= N1 / 2, which are stored
+next to each other,
 
     re = sum_h cos(2 pi f1 h / N1) y_h,    im = -sum_h sin(2 pi f1 h / N1) y_h,
 
 then over the columns to all f2, where (re, im) is multiplied by the complex matrix written as a
-real one. There the filter is one multiplication in place, since V(f) is real and V(-f) = V(f).
-Of the products that lead back only the wanted rows and columns are computed. V is no variable, so
-the backward pass is the same chain with the matrices transposed, and nothing of the forward pass
-is kept for it.
+real one. There the filter is one in-place multiplication, since V(f) is real and V(-f) = V(f).
+The inverse transform computes only the requested rows and columns. V is a constant, so the
+backward pass is the same chain with the matrices transposed, and nothing of the forward pass is
+saved for it.
 """
 
 import math
@@ -25,21 +25,21 @@ import torch
 from torch import Tensor
 
 LARGEST_PRODUCT = 64
-"""Side of a plane from which the FFT is faster than matrix products."""
+"""Side of a plane up to which matrix products are used; beyond it the FFT is faster."""
 
 PART = 2**18
-"""Numbers in the frequency domain that are computed at a time, one to two megabytes of float32."""
+"""Elements in the frequency domain computed at a time, one to two megabytes of float32."""
 
 
 @dataclass(frozen=True)
 class PlaneGain:
-    """A gain, prepared for planes of one size.
+    """A gain prepared for planes of one size.
 
     Attributes:
         gain: (C, N1, N2 // 2 + 1), real, the half grid of ``rfft2``.
         size: N1 and N2.
-        upper: the same on the other half grid, (N1 // 2 + 1, 1, N2, C), channels last; None where
-            the FFT is taken.
+        upper: the same on the other half grid, (N1 // 2 + 1, 1, N2, C), channels last; None if
+            the FFT is used.
     """
 
     gain: Tensor
@@ -48,9 +48,9 @@ class PlaneGain:
 
 
 def plane_gain(gain: Tensor, size: tuple[int, int]) -> PlaneGain:
-    """Prepare a gain (C, N1, N2 // 2 + 1), once for any number of filterings.
+    """Prepare a gain (C, N1, N2 // 2 + 1) once for any number of filterings.
 
-    A gain that needs a gradient gets it through the FFT.
+    For a gain that requires a gradient, the FFT is used.
     """
     if gain.requires_grad or max(size) > LARGEST_PRODUCT:
         return PlaneGain(gain, size, None)
@@ -58,15 +58,15 @@ def plane_gain(gain: Tensor, size: tuple[int, int]) -> PlaneGain:
 
 
 def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Tensor:
-    """Filter each plane and keep the given rows and columns.
+    """Filter each plane and return the given rows and columns.
 
-    Computed in float32 or better, whatever ``torch.autocast`` says; the result has y's dtype.
+    Computed in float32 or higher regardless of ``torch.autocast``; the result has y's dtype.
 
     Args:
         y: (B, C, N1, N2).
-        gain: prepared for C channels and N1 x N2 frequencies.
-        rows: which rows are wanted, within [0, N1).
-        columns: which columns are wanted, within [0, N2).
+        gain: the gain, prepared for C channels and N1 x N2 frequencies.
+        rows: the rows to return, within [0, N1).
+        columns: the columns to return, within [0, N2).
 
     Returns:
         (B, C, len(rows), len(columns)).
@@ -85,7 +85,7 @@ def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Te
 
 
 class _Chain(torch.autograd.Function):
-    """(B, C, N1, N2) -> (B, C, m1, m2): into the frequencies, multiply, and back."""
+    """(B, C, N1, N2) -> (B, C, m1, m2): transform, multiply by the gain, transform back."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, gain: Tensor, *matrices: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class _Chain(torch.autograd.Function):
         gain, *matrices = ctx.saved_tensors
         adjoint = [matrix.T for matrix in reversed(matrices)]
         with torch.autocast(grad.device.type, enabled=False):
-            # A gradient of this gradient goes through the same, since it is linear.
+            # The map is linear, so higher-order gradients use the same chain.
             chain = _Chain.apply if torch.is_grad_enabled() else _chained
             return chain(grad, gain, *adjoint), *[None] * 5
 
@@ -105,17 +105,17 @@ class _Chain(torch.autograd.Function):
 def _chained(
     y: Tensor, gain: Tensor, into1: Tensor, into2: Tensor, back2: Tensor, back1: Tensor
 ) -> Tensor:
-    """Do it for a part of the batch after the other: less memory, and what there is stays cached.
+    """Filter the batch part by part: this takes less memory, and intermediates stay cached.
 
-    Written into a tensor of its own, not returned as a view: what follows may change it in place,
-    as activations do, and autograd forbids that for a view made in a function.
+    The result is a new tensor, not a view: subsequent layers such as activations may modify it in
+    place, which autograd forbids for a view created in a custom function.
     """
     batch, channels = y.shape[:2]
     half, _, n2, _ = gain.shape
     size = (batch, channels, len(back1), len(back2) // 2)
     z = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
     images, found = y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
-    # A power of two: the products of a part are shared among threads, and batches split evenly.
+    # A power of two, so that threads share the products of a part and batches split evenly.
     part = 1 << math.ceil(math.log2(max(1, PART / (2 * half * n2 * channels))))
     work: _Work | None = None
     for source, target in zip(images.split(part), found.split(part), strict=True):
@@ -126,7 +126,7 @@ def _chained(
 
 
 class _Work:
-    """The products for some images, in memory that every part of the batch uses again."""
+    """The products for some images, in buffers that are reused for every part of the batch."""
 
     def __init__(self, source: Tensor, target: Tensor, gain: Tensor, *matrices: Tensor) -> None:
         self.images, p1, p2, channels = source.shape
@@ -140,11 +140,11 @@ class _Work:
             (columns, 2 * m2, channels),
             (count, m1, m2 * channels),
         ]
-        # Each product leads from one of two places to the other.
+        # Each product reads from one of two buffers and writes to the other.
         largest = max(map(math.prod, sizes))
-        places = (gain.new_empty(largest), gain.new_empty(largest))
+        buffers = (gain.new_empty(largest), gain.new_empty(largest))
         self.source, self.rows, self.columns, self.back, self.target = (
-            places[at % 2][: math.prod(size)].view(size) for at, size in enumerate(sizes)
+            buffers[at % 2][: math.prod(size)].view(size) for at, size in enumerate(sizes)
         )
         self.gain, batches = gain, (count, columns, columns, count)
         self.matrices = [
@@ -184,8 +184,8 @@ def _matrices(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the four factors: rows in, columns in, columns back, rows back.
 
-    With H = N1 // 2 + 1: (2H, N1), (2 N2, 2 N2), (2 len(columns), 2 N2), (len(rows), 2H). Pairs
-    of rows of the first and the last are (re, im); in the middle all re come before all im.
+    With H = N1 // 2 + 1: (2H, N1), (2 N2, 2 N2), (2 len(columns), 2 N2), (len(rows), 2H). In the
+    first and the last, (re, im) alternate; in the middle ones, all re come before all im.
     """
     with torch.inference_mode(False):
         half, (n1, n2) = size[0] // 2 + 1, size
@@ -195,7 +195,7 @@ def _matrices(
         into2 = torch.cat([torch.cat([cos2, sin2], 1), torch.cat([-sin2, cos2], 1)])
         cos2, sin2 = circle(columns, range(n2), n2)
         back2 = torch.cat([torch.cat([cos2, -sin2], 1), torch.cat([sin2, cos2], 1)])
-        # Frequencies below N1 / 2 stand for their mirror images too.
+        # Frequencies between 0 and N1 / 2 also represent their mirror images.
         weights = torch.full((half,), 2.0, dtype=torch.float64)
         weights[0] = 1
         if n1 % 2 == 0:
@@ -214,5 +214,5 @@ def circle(rows: Sequence[int], columns: Sequence[int], n: int) -> tuple[Tensor,
     return angle.cos() / math.sqrt(n), angle.sin() / math.sqrt(n)
 
 
-def _slice(kept: range) -> slice:
-    return slice(kept.start, kept.stop, kept.step)
+def _slice(selected: range) -> slice:
+    return slice(selected.start, selected.stop, selected.step)

@@ -1,6 +1,6 @@
-"""Gradients of 1x1 convolutions with a stride, as matrix products of the pixels that they see.
+"""Gradients of strided 1x1 convolutions as matrix products over the pixels that they see.
 
-On a CPU in bf16, torch's take three to five times as long (torch 2.14, the shortcuts of a
+On a CPU in bf16, torch's gradients take three to five times as long (torch 2.14, the shortcuts of a
 ResNet-18 of width 64, batches of 128).
 """
 
@@ -11,18 +11,18 @@ Pair = tuple[int, int]
 
 
 def applies(weight: Tensor, stride: Pair, padding: Pair) -> bool:
-    """Return whether a convolution of weight (out, in, kh, kw) is one of them."""
+    """Return whether a convolution of weight (out, in, kh, kw) is a strided 1x1 one."""
     return weight.shape[2:] == (1, 1) and stride != (1, 1) and padding == (0, 0)
 
 
 def image_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair) -> Tensor:
-    """Return that of the image, of x's shape, in channels_last.
+    """Return the image gradient, of x's shape, in channels_last.
 
     Args:
-        gradient: of the result, (B, out, h, w).
+        gradient: gradient of the result, (B, out, h, w).
         x: (B, in, H, W).
         weight: (out, in, 1, 1).
-        stride: of rows and columns.
+        stride: stride of rows and columns.
     """
     seen = gradient.permute(0, 2, 3, 1) @ weight.flatten(1)
     dx = torch.zeros_like(x, memory_format=torch.channels_last)
@@ -31,7 +31,7 @@ def image_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair) ->
 
 
 def weight_gradient(gradient: Tensor, x: Tensor, stride: Pair) -> Tensor:
-    """Return that of the weight, (out, in, 1, 1); see :func:`image_gradient`."""
+    """Return the weight gradient, (out, in, 1, 1); see :func:`image_gradient`."""
     seen = x.permute(0, 2, 3, 1)[:, :: stride[0], :: stride[1]].reshape(-1, x.shape[1])
     pixels = gradient.permute(0, 2, 3, 1).reshape(-1, gradient.shape[1])
     return (pixels.T @ seen)[:, :, None, None]

@@ -1,1 +1,1 @@
-"""Layers: the maths of defenses as ordinary modules, which know nothing of the suite."""
+"""Layers: the math of the defenses as ordinary modules, independent of the rest of the suite."""

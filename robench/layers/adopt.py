@@ -1,4 +1,4 @@
-"""Making a layer in the place of a convolution."""
+"""Building a layer that replaces a convolution."""
 
 from typing import Any, TypeVar
 
@@ -11,8 +11,8 @@ def adopt(kind: type[Layer], conv: nn.Conv2d, **options: Any) -> Layer:
     """Return a layer of ``kind`` with the geometry and the parameters of ``conv``.
 
     Args:
-        kind: a subclass of ``nn.Conv2d`` that takes its arguments.
-        conv: gives its weight and bias to the layer, not copies of them.
+        kind: a subclass of ``nn.Conv2d`` that accepts the same arguments.
+        conv: the convolution; its weight and bias are shared with the layer, not copied.
         options: further arguments of ``kind``.
     """
     geometry: dict[str, Any] = {

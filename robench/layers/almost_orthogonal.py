@@ -2,9 +2,9 @@
 
     w[:, i] <- w[:, i] / sqrt( sum_j sum_l | sum_o sum_t w[o, i, t] w[o, j, t + l] | )
 
-Each input channel is divided by the square root of how much it overlaps with all of them and all
-of their shifts. The operator then has a norm of at most 1, for any input size and stride, with
-zero and with circular padding: Gershgorin's circles of W^T W.
+Each input channel is divided by the square root of its total overlap with all input channels at all
+shifts. The operator then has norm at most 1, for any input size and stride, with zero or circular
+padding, by Gershgorin's circle theorem applied to W^T W.
 """
 
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from robench.layers.overlaps import overlaps
 
 
 class AlmostOrthogonal(nn.Module):
-    """Kernel -> kernel of norm at most 1, (out, in / groups, kh, kw); no parameters."""
+    """Map from kernels (out, in / groups, kh, kw) to kernels of norm at most 1; no parameters."""
 
     def __init__(self, groups: int) -> None:
         super().__init__()

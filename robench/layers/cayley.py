@@ -1,14 +1,14 @@
 """Orthogonal convolution by the Cayley transform, frequency by frequency (Trockman, Kolter 2021).
 
-For the matrix W(f) of the circular convolution at the frequency f, tall or made tall, with U its
+For the matrix W(f) of the circular convolution at frequency f, transposed if it is wide, with U its
 first square block and V the rest,
 
     A = U - U^H + V^H V,    Q(f) = [ (I - A) (I + A)^-1 ;  -2 V (I + A)^-1 ],
 
-has orthonormal columns, since I + A is never singular. W is the kernel's own symbol, scaled to a
-learned norm: g w / ||w||. A stride is unfolded into channels first (space to depth), with zeros
-where it does not divide the input; a 1x1 kernel sees one pixel of each stride. The layer pads
-circularly, whatever the convolution that it replaces did. arXiv:2104.07167.
+has orthonormal columns, since I + A is never singular. W is the symbol of the kernel, scaled to a
+learned norm: g w / ||w||. A stride is first unfolded into channels (space to depth), with zero
+padding if it does not divide the input; a 1x1 kernel sees one pixel per stride. The layer pads
+circularly, regardless of the convolution that it replaces. arXiv:2104.07167.
 """
 
 from typing import Any, Self
@@ -23,7 +23,7 @@ from robench.layers.weight_cache import WeightCache
 
 
 def cayley(matrices: Tensor) -> Tensor:
-    """Return the transform of matrices (..., out, in): the smaller side becomes orthonormal."""
+    """Return the Cayley transform of matrices (..., out, in); the smaller side is orthonormal."""
     rows, columns = matrices.shape[-2:]
     if rows < columns:
         return cayley(matrices.mH).mH
@@ -36,16 +36,16 @@ def cayley(matrices: Tensor) -> Tensor:
 class CayleyConv2d(nn.Conv2d):
     """An orthogonal convolution; takes the arguments of ``nn.Conv2d``.
 
-    Maps inputs of n pixels to ceil(n / stride), as does a convolution that pads by half of its
-    kernel. It keeps norms where it has at least as many outputs as inputs times stride squared,
-    and its transpose does where it has fewer; of a strided 1x1 kernel this holds for the pixels
-    that it sees. ``gain``, the learned norm, begins as ||w||.
+    Maps inputs of n pixels to ceil(n / stride), like a convolution that pads by half its kernel. It
+    preserves norms if it has at least as many outputs as inputs times stride squared; with fewer
+    outputs, its transpose does. For a strided 1x1 kernel this holds for the pixels that it sees.
+    ``gain``, the learned norm, is initialized to ||w||.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gain = nn.Parameter(torch.linalg.vector_norm(self.weight.detach()))
-        self._kept: WeightCache[Tensor] = WeightCache()
+        self._cache: WeightCache[Tensor] = WeightCache()
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d) -> Self:
@@ -56,7 +56,7 @@ class CayleyConv2d(nn.Conv2d):
         return layer
 
     def forward(self, input: Tensor) -> Tensor:
-        """Map (B, in, H, W), or (in, H, W), to (B, out, ceil(H / s1), ceil(W / s2))."""
+        """Map (B, in, H, W) or (in, H, W) to (B, out, ceil(H / s1), ceil(W / s2))."""
         if input.ndim == 3:
             return self.forward(input.unsqueeze(0)).squeeze(0)
         with torch.autocast(input.device.type, enabled=False):
@@ -78,8 +78,8 @@ class CayleyConv2d(nn.Conv2d):
         phases = x.unflatten(-1, (m2, s2)).unflatten(-3, (m1, s1)).permute(0, 1, 3, 5, 2, 4)
         spectrum = torch.fft.rfft2(phases.flatten(1, 3)).unflatten(1, (self.groups, -1))
         matrices = self.matrices((m1 * s1, m2 * s2), (s1, s2)).to(spectrum.dtype)
-        turned = matrices @ spectrum.flatten(3).permute(3, 1, 2, 0)
-        result = turned.permute(3, 1, 2, 0).flatten(1, 2).unflatten(-1, (m1, m2 // 2 + 1))
+        filtered = matrices @ spectrum.flatten(3).permute(3, 1, 2, 0)
+        result = filtered.permute(3, 1, 2, 0).flatten(1, 2).unflatten(-1, (m1, m2 // 2 + 1))
         return torch.fft.irfft2(result, s=(m1, m2))
 
     def circular_operator(self, size: Size) -> tuple[Tensor, Size]:
@@ -92,7 +92,7 @@ class CayleyConv2d(nn.Conv2d):
         return kernel_of(self.matrices(grid, stride), grid, stride), stride
 
     def matrices(self, torus: Size, stride: Size) -> Tensor:
-        """Return Q(f) as :func:`robench.layers.circular.symbol` does; kept while frozen."""
+        """Return Q(f) in the layout of :func:`robench.layers.circular.symbol`; cached if frozen."""
 
         def make() -> Tensor:
             weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
@@ -100,4 +100,4 @@ class CayleyConv2d(nn.Conv2d):
             kernel = on_torus(weight * (self.gain / norm), torus, dilation_of(self))
             return cayley(symbol(kernel, stride, self.groups))
 
-        return self._kept.get(make, (self.weight, self.gain), torus, stride)
+        return self._cache.get(make, (self.weight, self.gain), torus, stride)

@@ -1,13 +1,13 @@
 """Convolutional normalization (Liu et al., NeurIPS 2021, arXiv:2103.00673), as a layer.
 
-For each output channel o, the convolution is followed by the inverse square root of its own
-operator, which is a filter with the gain
+For each output channel o, the convolution A_o is followed by the inverse square root of A_o A_o^T,
+which is a filter with the gain
 
     V_o(f) = S_o(f)^(-1/2),    S_o(f) = sum_i |w^_oi(f)|^2,
 
 applied on the grid of the full linear convolution (sides n + d (k - 1)) and then cropped and
-strided. The circular operator of each channel then is a tight frame: A_o A_o^T = I. It is weight
-normalization done per frequency. No gradient flows through V (``detach``), as in the paper. The
+strided. The circular operator of each channel is then a tight frame: A_o A_o^T = I. It is weight
+normalization per frequency. No gradient flows through V (``detach``), as in the paper. The
 learned affine that follows is a depthwise convolution r_o and a bias.
 """
 
@@ -23,7 +23,7 @@ from robench.kernels.depthwise import Depthwise
 from robench.kernels.fourier_conv import filtered_conv
 from robench.kernels.plane_filter import PlaneGain, plane_gain
 from robench.layers.adopt import adopt
-from robench.layers.circular import dilation_of, laid_out
+from robench.layers.circular import dilation_of, kernel_on_torus
 from robench.layers.foldable import plain_conv
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
 from robench.layers.weight_cache import WeightCache
@@ -36,37 +36,37 @@ RUNNING_V = "running_v_"
 def gain(spectrum: Tensor) -> Tensor:
     """Return V = S^(-1/2), (out, N1, N2 // 2 + 1), finite everywhere.
 
-    S is held above 1e-12 of the channel's largest value, for spectral nulls, and above 1e-30, for
-    filters that are zero.
+    S is clamped below at 1e-12 of the channel's largest value, for spectral nulls, and at 1e-30,
+    for filters that are zero.
     """
     largest = spectrum.amax((1, 2), keepdim=True)
     return torch.maximum(spectrum, 1e-12 * largest).clamp_min(1e-30).rsqrt()
 
 
 def averaging_rate(forwards: Tensor, total: int) -> Tensor:
-    """Return the weight of the newest statistic after so many training forwards.
+    """Return the weight of the newest statistic after ``forwards`` training forwards.
 
-    max((1 + cos(pi min(t, total) / total)) / 2, 0.01): from 1 to 0.01 over the training.
+    max((1 + cos(pi min(t, total) / total)) / 2, 0.01): from 1 to 0.01 over training.
     """
     share = forwards.clamp_max(total) / max(total, 1)
     return (0.5 * (1 + torch.cos(math.pi * share))).clamp_min(0.01)
 
 
 class ConvNorm2d(nn.Conv2d):
-    """A convolution with ConvNorm; takes the arguments of ``nn.Conv2d`` and these.
+    """A convolution with ConvNorm; takes the arguments of ``nn.Conv2d`` and those below.
 
-    Works for every stride, padding, dilation, kernel size, number of groups and input size; the
-    bias is added after the normalization. Images wrap around at the border of the filter's grid.
+    Works for any stride, padding, dilation, kernel size, number of groups and input size; the bias
+    is added after the normalization. Images wrap around at the border of the filter's grid.
 
     Args:
-        affine: follow with a depthwise convolution of the same kernel size and a bias.
-        affine_init: ``default`` is torch's random initialisation, as in the paper; ``delta``
-            starts at the identity.
-        eval_stats: what normalizes in evaluation: ``running_autocorr`` is a running average of
+        affine: add a depthwise convolution of the same kernel size and a bias after it.
+        affine_init: ``default`` is torch's random initialization, as in the paper; ``delta``
+            starts from the identity.
+        eval_stats: the statistics used in evaluation: ``running_autocorr`` is a running average of
             the kernel's autocorrelation, valid for any input size; ``exact`` is the current
-            kernel; ``running_v`` is the paper's running average of V, one a size.
-        detach: let no gradient flow through V.
-        total_forwards: training forwards over which the averages settle.
+            kernel; ``running_v`` is the paper's running average of V, one per input size.
+        detach: block gradients through V.
+        total_forwards: training forwards over which the averaging rate decays.
     """
 
     num_forwards: Tensor
@@ -86,7 +86,7 @@ class ConvNorm2d(nn.Conv2d):
         self.eval_stats = eval_stats
         self.detach = detach
         self.total_forwards = total_forwards
-        self._kept: WeightCache[PlaneGain] = WeightCache()
+        self._cache: WeightCache[PlaneGain] = WeightCache()
         channels, (kh, kw) = self.out_channels, self.kernel_size
         lags = self.weight.new_zeros(channels, 2 * kh - 1, 2 * kw - 1)
         self.register_buffer("running_autocorr", lags.detach())
@@ -101,7 +101,7 @@ class ConvNorm2d(nn.Conv2d):
         return adopt(cls, conv, **options)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Map (B, in, H, W), or (in, H, W), to what has the shape of the convolution's result."""
+        """Map (B, in, H, W) or (in, H, W) to the output shape of the convolution."""
         if input.ndim == 3:
             return self.forward(input.unsqueeze(0)).squeeze(0)
         if self.kernel_size == (1, 1):
@@ -114,7 +114,7 @@ class ConvNorm2d(nn.Conv2d):
         return result
 
     def pointwise_weight(self) -> Tensor:
-        """Return the normalized weight of a 1x1 kernel, whose V does not depend on frequency."""
+        """Return the normalized weight of a 1x1 kernel, whose V is constant over frequencies."""
         return self.weight * self._gain((1, 1)).gain.to(self.weight.dtype).unsqueeze(1)
 
     def _filtered(self, x: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class ConvNorm2d(nn.Conv2d):
                 f"the kernel reaches over {reach[0] + 1}x{reach[1] + 1} pixels, more than the "
                 f"padded input of {height + reach[0]}x{width + reach[1]}"
             )
-        # Padding beyond the kernel's reach is no part of the full convolution: it comes first.
+        # Padding beyond the kernel's reach is not part of the full convolution: apply it first.
         extra = [max(p - reach[1], 0) for p in (left, right)]
         extra += [max(p - reach[0], 0) for p in (top, bottom)]
         if any(extra):
@@ -151,23 +151,23 @@ class ConvNorm2d(nn.Conv2d):
 
         if self.training:
             return prepare()
-        # In evaluation, and so in attacks, it is computed once for all forwards.
+        # In evaluation, and hence under attack, the gain is computed once for all forwards.
         sources = (self.weight, self.running_autocorr, self.num_forwards)
-        return self._kept.get(prepare, sources, size, self.eval_stats)
+        return self._cache.get(prepare, sources, size, self.eval_stats)
 
     def circular_operator(self, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Return the normalized kernel, without affine, on a torus, and the stride."""
-        kernel, stride = laid_out(self, self.weight, size)
+        kernel, stride = kernel_on_torus(self, self.weight, size)
         torus = (kernel.shape[-2], kernel.shape[-1])
         grid = (1, 1) if self.kernel_size == (1, 1) else torus
         gain = self._gain(grid).gain.to(kernel.dtype).unsqueeze(1)
         return torch.fft.irfft2(torch.fft.rfft2(kernel) * gain, s=torus), stride
 
     def folded(self) -> nn.Module | None:
-        """Return a convolution for a 1x1 kernel; for others the layer without affine, then this.
+        """Return a convolution for a 1x1 kernel, otherwise the layer without affine and the affine.
 
-        In evaluation the gain is constant. Of a 1x1 kernel, gain and affine are a number per
-        channel. Of the others the affine is the convolution that makes the output.
+        In evaluation the gain is constant. For a 1x1 kernel, gain and affine are one factor per
+        channel. For other kernels, the affine is the convolution that produces the output.
         """
         if type(self) is not ConvNorm2d or type(self.affine) not in (Depthwise, nn.Identity):
             return None
@@ -189,12 +189,12 @@ class ConvNorm2d(nn.Conv2d):
         return plain_conv(self, weight, bias)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode and forget the gain kept for evaluation."""
-        self._kept.clear()
+        """Set the mode and drop the gain cached for evaluation."""
+        self._cache.clear()
         return super().train(mode)
 
     def _statistics(self, lags: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return the gain in force for the kernel's autocorrelation; in training, average it."""
+        """Return the gain to use for a kernel's autocorrelation; in training, update averages."""
         dilation = dilation_of(self)
         current = gain(power_spectrum(lags, size, dilation))
         name = f"{RUNNING_V}{size[0]}x{size[1]}"
@@ -211,17 +211,17 @@ class ConvNorm2d(nn.Conv2d):
         if self.eval_stats == "running_v" and any(b.startswith(RUNNING_V) for b in self._buffers):
             if name not in self._buffers:
                 raise RuntimeError(
-                    f"no running V was averaged for a grid of {size[0]}x{size[1]}: train at this "
-                    f"input size, or use eval_stats='running_autocorr', which fits any"
+                    f"no running average of V exists for a grid of {size[0]}x{size[1]}: train at "
+                    f"this input size, or use eval_stats='running_autocorr', which works for any"
                 )
             return getattr(self, name)
         averaged = gain(power_spectrum(self.running_autocorr, size, dilation))
-        # Without a synchronisation: a layer that was never trained has no averages yet.
+        # Avoids a device synchronization: a layer that was never trained has no averages yet.
         return torch.where(self.num_forwards > 0, averaged.to(current.dtype), current)
 
     def _average(self, name: str, value: Tensor, rate: Tensor) -> None:
         if name not in self._buffers:
-            with torch.inference_mode(False):  # whose tensors could not be averaged into later
+            with torch.inference_mode(False):  # inference tensors could not be updated later
                 self.register_buffer(name, torch.empty_like(value, dtype=self.weight.dtype))
             getattr(self, name).copy_(value)
             return
@@ -230,7 +230,7 @@ class ConvNorm2d(nn.Conv2d):
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         for name in [name for name in self._buffers if name.startswith(RUNNING_V)]:
-            delattr(self, name)  # of sizes that the state may not have
+            delattr(self, name)  # their sizes may not be in the state
         for key, value in state_dict.items():
             if key.startswith(prefix + RUNNING_V):
                 self.register_buffer(key[len(prefix) :], torch.zeros_like(value))

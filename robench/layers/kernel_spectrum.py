@@ -13,13 +13,13 @@ from torch import Tensor
 
 
 def autocorrelation(weight: Tensor) -> Tensor:
-    """Return a_o(l), (out, in, kh, kw) -> (out, 2kh-1, 2kw-1); lag 0 is in the middle.
+    """Return a_o(l), (out, in, kh, kw) -> (out, 2kh-1, 2kw-1); lag 0 is at the center.
 
-    In float64 where a filter has few inputs: its spectrum may come close to zero, and the sum of
-    cosines would lose that in float32. Half precision is computed in float32.
+    Computed in float64 if a filter has few inputs: its spectrum may come close to zero, and in
+    float32 the sum of cosines would lose those values. Half precision is computed in float32.
     """
     out, inputs, kh, kw = weight.shape
-    few = inputs <= kh * kw and weight.device.type != "mps"  # which has no float64
+    few = inputs <= kh * kw and weight.device.type != "mps"  # mps has no float64
     rows = weight.double() if few else weight.to(torch.promote_types(weight.dtype, torch.float32))
     rows = rows.flatten(2)
     gram = rows.transpose(1, 2) @ rows
@@ -32,8 +32,8 @@ def power_spectrum(lags: Tensor, size: tuple[int, int], dilation: tuple[int, int
 
     Args:
         lags: autocorrelation of the kernel without dilation.
-        size: N1 and N2; smaller than the kernel is fine, the spectrum is then that of its alias.
-        dilation: of the convolution.
+        size: N1 and N2; if smaller than the kernel, the spectrum is that of its alias.
+        dilation: dilation of the convolution.
     """
     _, lh, lw = lags.shape
     table = _cosines((lh, lw), size, dilation, lags.dtype, lags.device)
@@ -42,7 +42,7 @@ def power_spectrum(lags: Tensor, size: tuple[int, int], dilation: tuple[int, int
 
 @lru_cache(maxsize=64)
 def _lags_of_pairs(kh: int, kw: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the 0/1 matrix (kh*kw * kh*kw, lags) that sums pairs (t, t') of one lag t' - t."""
+    """Return the 0/1 matrix (kh*kw * kh*kw, lags) that sums pairs (t, t') of equal lag t' - t."""
     with torch.inference_mode(False):
         rows, columns = torch.meshgrid(torch.arange(kh), torch.arange(kw), indexing="ij")
         rows, columns = rows.flatten(), columns.flatten()

@@ -1,4 +1,4 @@
-"""Group norms in the place of other norm layers."""
+"""Group norms that replace other norm layers."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class GroupNorm2d(nn.GroupNorm):
-    """torch's group norm, also for single images of which a group has only one value.
+    """torch's group norm that also accepts single images with one value per group.
 
-    torch refuses those, for there the result is the shift alone; but the answer for an image must
-    not depend on how many are asked about at once.
+    torch refuses those, since the result is just the shift; but the output for an image must not
+    depend on the batch size.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -19,11 +19,11 @@ class GroupNorm2d(nn.GroupNorm):
 
 
 def group_norm_like(norm: nn.Module, groups: int) -> GroupNorm2d:
-    """Return a fresh group norm for the channels, device and dtype of another norm layer.
+    """Return a fresh group norm with the channels, device and dtype of another norm layer.
 
     Args:
         norm: a batch, group or instance norm.
-        groups: a divisor of its channels; 1 is layer norm, all of them instance norm.
+        groups: a divisor of its number of channels; 1 gives layer norm, that number instance norm.
     """
     own = [t for t in (*norm.parameters(), *norm.buffers()) if t.is_floating_point()]
     like = own[0] if own else torch.empty(0)
@@ -31,7 +31,7 @@ def group_norm_like(norm: nn.Module, groups: int) -> GroupNorm2d:
 
 
 def fitting_groups(norm: nn.Module, groups: int) -> int:
-    """Return the most groups, at most ``groups``, of equally many channels, two or more.
+    """Return the largest number of equal groups, at most ``groups``, of two channels or more.
 
     Groups of one channel would be instance norm, which erases maps of one pixel.
     """

@@ -1,6 +1,6 @@
-"""Iterations that bring the singular values of matrices to 1.
+"""Iterations that drive the singular values of matrices to 1.
 
-Matrices come in batches (..., rows, columns). All of these are differentiable and have no state.
+Matrices are batched as (..., rows, columns). All iterations are differentiable and stateless.
 """
 
 import torch
@@ -12,10 +12,10 @@ def inverse_root_times(matrix: Tensor, gram: Tensor, steps: int) -> Tensor:
 
         B_0 = I,    B_{t+1} = 1.5 B_t - 0.5 B_t^3 S
 
-    which converges where the eigenvalues of S are in (0, 3) (ONI, arXiv:2004.00917, eq. 6). It is
+    which converges if the eigenvalues of S are in (0, 3) (ONI, arXiv:2004.00917, eq. 6). It is
     computed in the coupled form Y = B S, B <- (1.5 I - 0.5 B Y) B, Y <- Y (1.5 I - 0.5 B Y), which
-    is the same but for rounding: as written above, rounding errors grow with each step without
-    bound (Higham, Functions of Matrices, 2008, section 6.4).
+    is equal up to rounding: in the form above, rounding errors grow without bound with each step
+    (Higham, Functions of Matrices, 2008, section 6.4).
 
     Args:
         matrix: Z, (..., rows, columns).
@@ -38,8 +38,8 @@ def newton(matrix: Tensor, steps: int, *, divide: bool = True) -> Tensor:
     Args:
         matrix: Z, (..., rows, columns).
         steps: T.
-        divide: without, B_T is for S itself and diverges where it has an eigenvalue beyond 5; the
-            released code of ONI does so where the kernel has more rows than columns.
+        divide: if false, B_T is for S itself and diverges if S has an eigenvalue above 5; the
+            released code of ONI does this for kernels with more rows than columns.
     """
     eye = torch.eye(matrix.shape[-2], dtype=matrix.dtype, device=matrix.device)
     gram = matrix @ matrix.mT + 1e-5 * eye
@@ -48,12 +48,12 @@ def newton(matrix: Tensor, steps: int, *, divide: bool = True) -> Tensor:
 
 
 def bjorck(matrix: Tensor, steps: int) -> Tensor:
-    """Return the matrix after Björck and Bowie's iteration towards the nearest orthogonal one.
+    """Return the matrix after Björck and Bowie's iteration toward the nearest orthogonal one.
 
         W <- W / sqrt(||W||_1 ||W||_inf),    then    W <- 1.5 W - 0.5 W W^T W,    steps times.
 
-    The division is by an upper bound of the spectral norm, so that the iteration converges; the
-    norm stays at most 1 for any number of steps.
+    The divisor is an upper bound on the spectral norm, so the iteration converges; the norm stays
+    at most 1 for any number of steps.
     """
     if matrix.shape[-2] > matrix.shape[-1]:
         return bjorck(matrix.mT, steps).mT

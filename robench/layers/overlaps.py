@@ -2,9 +2,9 @@
 
     G[o, o', l] = sum_i sum_t w[o, i, t + s l] w[o', i, t]
 
-is the inner product of filter o with filter o' placed l output pixels further. The rows of the
-convolution's operator are orthonormal, away from the border, if and only if G is 1 where o = o'
-and l = 0, and 0 elsewhere. The sum over o' and l of |G| bounds, by Gershgorin's circles, the
+is the inner product of filter o with filter o' shifted by l output pixels. The rows of the
+convolution's operator are orthonormal, away from the border, if and only if G is 1 for o = o' and
+l = 0, and 0 elsewhere. By Gershgorin's circle theorem, the sum of |G| over o' and l bounds the
 operator's squared norm, for any size and for zero and circular padding.
 """
 
@@ -18,7 +18,7 @@ Lag = tuple[int, int]
 
 
 def dilate(weight: Tensor, dilation: Lag) -> Tensor:
-    """Return the kernel with its zeros written out, of sides d (k - 1) + 1."""
+    """Return the kernel with its dilation zeros written out, of sides d (k - 1) + 1."""
     if dilation == (1, 1):
         return weight
     sides = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[-2:], strict=True)]
@@ -28,12 +28,12 @@ def dilate(weight: Tensor, dilation: Lag) -> Tensor:
 
 
 def overlaps(weight: Tensor, *, stride: Lag = (1, 1), groups: int = 1) -> Tensor:
-    """Return G at all of its lags; the middle one is 0.
+    """Return G at all lags; the center is lag 0.
 
     Args:
-        weight: (out, in / groups, kh, kw), dilated already.
+        weight: (out, in / groups, kh, kw), already dilated.
         stride: s of the convolution.
-        groups: filters of different groups do not overlap and are left out.
+        groups: number of groups; filters of different groups do not overlap and are left out.
 
     Returns:
         (groups, out / groups, out / groups, L1, L2), L = 2 floor((k - 1) / s) + 1.
@@ -47,14 +47,14 @@ def overlaps(weight: Tensor, *, stride: Lag = (1, 1), groups: int = 1) -> Tensor
 
 
 def orthogonality_gap(conv: nn.Conv2d) -> Tensor:
-    """Return G minus that of an orthogonal convolution; all zero if ``conv`` is one.
+    """Return G minus the G of an orthogonal convolution; all zero if ``conv`` is orthogonal.
 
-    For a convolution with more outputs than the inputs that it sees, the columns of the operator
-    are compared instead: those of the pixels within one stride.
+    If the convolution has more outputs than inputs that it sees, the columns of the operator are
+    compared instead: those of the pixels within one stride.
     """
     dilation, stride = dilation_of(conv), (conv.stride[0], conv.stride[1])
     weight = dilate(conv.weight, dilation)
-    # Of the pixels within a stride, only those that the kernel touches have a column.
+    # Within a stride, only the pixels that the kernel touches have a column.
     rows, columns = (
         sorted({d * t % s for t in range(k)})
         for k, d, s in zip(conv.kernel_size, dilation, stride, strict=True)
@@ -70,7 +70,7 @@ def orthogonality_gap(conv: nn.Conv2d) -> Tensor:
 
 
 def _transposed(phases: list[Tensor], groups: int) -> Tensor:
-    """Return the kernel of the transposed operator, the phases of the stride as channels."""
+    """Return the kernel of the transposed operator, with the phases of the stride as channels."""
     height, width = phases[0].shape[-2:]  # the first is the largest
     padded = [F.pad(p, (0, width - p.shape[-1], 0, height - p.shape[-2])) for p in phases]
     stacked = torch.stack(padded, 2).flatten(1, 2)

@@ -1,7 +1,7 @@
-"""Weights computed from other weights: a map of kernels or of matrices, put on a convolution.
+"""Weight parametrizations: a map of kernels or of matrices, registered on a convolution.
 
-The map runs in float32 or better whatever ``torch.autocast`` says, since orthogonality does not
-survive the eight bits of bf16, and its result has the dtype of the stored weight.
+The map runs in float32 or higher precision regardless of ``torch.autocast``, since orthogonality
+does not survive the eight bits of bf16; its result has the dtype of the stored weight.
 """
 
 import torch
@@ -12,17 +12,17 @@ from robench.layers.weight_cache import WeightCache
 
 
 def reparametrize(conv: nn.Conv2d, change: nn.Module, *, as_matrix: bool = False) -> nn.Conv2d:
-    """Let ``conv`` use ``change(weight)``; the stored weight stays what is trained.
+    """Make ``conv`` use ``change(weight)``; the stored weight remains the trained parameter.
 
     Args:
-        conv: changed in place and returned.
-        change: maps a kernel (out, in / groups, kh, kw) to one of the same shape; where it has a
-            method ``right_inverse``, that gives the stored weight to begin with.
-        as_matrix: hand it the flattened kernel instead, one matrix a group,
+        conv: the convolution, modified in place and returned.
+        change: maps a kernel (out, in / groups, kh, kw) to one of the same shape; if it has a
+            ``right_inverse`` method, that computes the initial stored weight.
+        as_matrix: pass the flattened kernel to the map instead, one matrix per group,
             (groups, out / groups, in / groups * kh * kw).
     """
     wrapped = _Change(change, conv.groups if as_matrix else 0)
-    # What the wrapper returns has the right shape: no need to compute it twice for a check.
+    # The wrapper returns the right shape, so torch need not compute the map again to check it.
     parametrize.register_parametrization(conv, "weight", wrapped, unsafe=True)
     return conv
 
@@ -33,17 +33,17 @@ def matrices(weight: Tensor, groups: int) -> Tensor:
 
 
 class _Change(nn.Module):
-    """Precision, shape and dtype around a map."""
+    """Wrapper that handles precision, shape and dtype around a map."""
 
     def __init__(self, change: nn.Module, groups: int) -> None:
         super().__init__()
         self.change = change
         self.groups = groups
-        self._kept: WeightCache[Tensor] = WeightCache()
+        self._cache: WeightCache[Tensor] = WeightCache()
 
     def forward(self, weight: Tensor) -> Tensor:
         sources = (weight, *self.change.parameters(), *self.change.buffers())
-        return self._kept.get(lambda: self._around(self.change, weight), sources)
+        return self._cache.get(lambda: self._around(self.change, weight), sources)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         inverse = getattr(self.change, "right_inverse", None)

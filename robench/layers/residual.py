@@ -2,7 +2,7 @@
 
     y = x - 2 K^T D^-1 relu(K x + b)
 
-does not expand L2 distances if D is at least K K^T, being a gradient step of length 2 on a convex
+does not expand L2 distances if D is at least K K^T: it is a gradient step of length 2 on a convex
 function of that smoothness. CPL takes D = ||K||^2. SLL takes a diagonal that dominates K K^T,
 
     D_o = sum_o' sum_l |G[o, o', l]| q_o' / q_o,    q > 0 learned,
@@ -16,20 +16,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.layers.circular import gram_bound, laid_out, symbol
+from robench.layers.circular import gram_bound, kernel_on_torus, symbol
 from robench.layers.overlaps import overlaps
 from robench.layers.weight_cache import WeightCache
 
 Smoothness = Literal["diagonal", "norm"]
-"""D is SLL's diagonal, or CPL's squared norm."""
+"""The choice of D: the diagonal of SLL or the squared norm of CPL."""
 
 
 class LipschitzResidual2d(nn.Module):
-    """The block around one convolution K of as many outputs as inputs, which keeps the size.
+    """A residual block around a convolution K that keeps the size and the number of channels.
 
     Args:
-        conv: K, of stride 1 and one group, padded with zeros by half of its kernel; its bias is b.
-        smoothness: where D comes from.
+        conv: K, of stride 1 and one group, padded with zeros by half its kernel; its bias is b.
+        smoothness: how D is computed.
     """
 
     def __init__(self, conv: nn.Conv2d, smoothness: Smoothness) -> None:
@@ -40,7 +40,7 @@ class LipschitzResidual2d(nn.Module):
             conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels))
         if smoothness == "diagonal":
             self.log_q = nn.Parameter(torch.zeros_like(conv.bias))
-        self._kept: WeightCache[Tensor] = WeightCache()
+        self._cache: WeightCache[Tensor] = WeightCache()
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
@@ -61,7 +61,7 @@ class LipschitzResidual2d(nn.Module):
             with torch.autocast(self.conv.weight.device.type, enabled=False):
                 return self._smoothness((size[0], size[1])).clamp_min(1e-30).reciprocal()
 
-        return self._kept.get(make, sources, size)
+        return self._cache.get(make, sources, size)
 
     def _smoothness(self, size: tuple[int, int]) -> Tensor:
         weight = self.conv.weight
@@ -70,12 +70,12 @@ class LipschitzResidual2d(nn.Module):
             reach = overlaps(weight)[0].abs().sum((2, 3))
             q = self.log_q.to(weight.dtype).exp()
             return reach @ q / q
-        kernel, _ = laid_out(self.conv, weight, size)
+        kernel, _ = kernel_on_torus(self.conv, weight, size)
         return gram_bound(symbol(kernel)).square().view(1)
 
 
 def cannot_be_residual(conv: nn.Conv2d) -> bool:
-    """Return whether a convolution changes size or channels, has groups or pads other than 0."""
+    """Return whether a convolution changes size or channels, has groups, or pads with non-zeros."""
     keeps_size = all(
         2 * p == d * (k - 1)
         for p, d, k in zip(_pair(conv), conv.dilation, conv.kernel_size, strict=True)
@@ -85,6 +85,6 @@ def cannot_be_residual(conv: nn.Conv2d) -> bool:
 
 
 def _pair(conv: nn.Conv2d) -> tuple[int, int]:
-    """Return the padding of rows and columns in pixels, also where it is given as "same"."""
+    """Return the padding of rows and columns in pixels, even if it is given as "same"."""
     left, _, top, _ = conv._reversed_padding_repeated_twice
     return top, left

@@ -1,4 +1,4 @@
-"""Which convolutions of a network a penalty or a projection is for."""
+"""Selecting the convolutions of a network to which a penalty or projection applies."""
 
 from fnmatch import fnmatchcase
 
@@ -12,11 +12,11 @@ def selected_convs(model: nn.Module, layers: str) -> list[nn.Conv2d]:
 
     Args:
         model: any network.
-        layers: shell patterns separated by ``|``, e.g. ``"*layer1*|*downsample*"``; ``"*"`` is
-            every convolution.
+        layers: shell patterns separated by ``|``, e.g. ``"*layer1*|*downsample*"``; ``"*"``
+            selects every convolution.
 
     Raises:
-        UserError: where none matches; names one of the network's convolutions.
+        UserError: if none matches; the message names one of the network's convolutions.
     """
     convs = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
     patterns = layers.split("|")

@@ -1,4 +1,4 @@
-"""What a layer computes from its parameters, kept while they are frozen, as under attack."""
+"""Cache for values that a layer computes from its parameters while they are frozen."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class _Held(Generic[T]):
     value: T
-    sources: tuple[Tensor, ...]  # held, so that no other tensor gets their memory
+    sources: tuple[Tensor, ...]  # kept alive so that no other tensor reuses their memory
     marks: tuple[object, ...]
 
 
 class WeightCache(Generic[T]):
-    """One value, valid for as long as the tensors that it comes from stay what they are.
+    """A cache of one value, valid as long as the tensors it is computed from do not change.
 
-    Nothing is kept while a gradient could be asked for: the value would hold the graph, and writes
-    to ``weight.data``, as optimizers of old make them, leave no mark. Nor in inference mode, whose
-    tensors no later gradient can pass.
+    Nothing is cached while a source requires a gradient: the value would hold on to the graph, and
+    writes to ``weight.data``, as older optimizers make them, do not change the version counter.
+    Nothing is cached in inference mode either, since gradients cannot pass through its tensors.
     """
 
     def __init__(self) -> None:
         self._held: _Held[T] | None = None
 
     def get(self, make: Callable[[], T], sources: Sequence[Tensor], *facts: object) -> T:
-        """Return the value kept for ``sources`` and ``facts``, or make it."""
+        """Return the value cached for ``sources`` and ``facts``, or compute it with ``make``."""
         if torch.is_inference_mode_enabled() or any(
             source.requires_grad or source.is_inference() for source in sources
         ):
@@ -42,7 +42,7 @@ class WeightCache(Generic[T]):
         return held.value
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Drop the cached value."""
         self._held = None
 
 

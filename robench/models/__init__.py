@@ -1,1 +1,1 @@
-"""Networks: built, handed to a defense, saved and loaded, frozen while they are attacked."""
+"""Networks: building, applying a defense, saving and loading, freezing under attack."""

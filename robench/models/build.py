@@ -1,4 +1,4 @@
-"""A registered backbone with a defense, and the normalisation of its images inside."""
+"""Building a registered backbone with a defense and built-in image normalization."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from robench.registry import backbones
 __all__ = ["Normalize", "apply_defense", "build_model"]
 
 SIDES = (8, 16, 32, 64, 128, 224)
-"""Image sizes tried for the hint, where a network does not take the one that it was given."""
+"""Image sizes to try for the hint if a network does not support the given one."""
 
 
 class Normalize(nn.Module):
     """Subtracts the mean and divides by the standard deviation of each channel.
 
-    Inside the model, so that attacks measure their perturbations on images in [0, 1].
+    This is part of the model, so that attacks measure perturbations on images in [0, 1].
 
     Args:
-        mean: of each channel.
-        std: of each channel.
+        mean: mean of each channel.
+        std: standard deviation of each channel.
     """
 
     mean: Tensor
@@ -37,7 +37,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise images (B, C, H, W)."""
+        """Normalize images (B, C, H, W)."""
         return (images - self.mean) / self.std
 
 
@@ -54,25 +54,25 @@ def build_model(
     stem: str = "cifar",
     defense: str | Defense = "batchnorm",
 ) -> nn.Module:
-    """Return a network with a defense: images in [0, 1] (B, C, H, W) -> logits (B, classes).
+    """Build a network with a defense: images in [0, 1] (B, C, H, W) -> logits (B, classes).
 
-    Weights are drawn from torch's global generator.
+    Weights are drawn from torch's global random generator.
 
     Args:
-        backbone: a registered name, with options of the backbone where it has some:
+        backbone: a registered name, with the options of the backbone if it has any:
             ``"my_net(blocks=3)"``.
         num_classes: number of logits.
         in_channels: C.
-        image_size: H and W, checked by one forward of zeros.
-        mean: of each channel, subtracted inside the model.
-        std: of each channel, divided by inside the model.
+        image_size: H and W, checked with one forward of zeros.
+        mean: mean of each channel, which the model subtracts.
+        std: standard deviation of each channel, by which the model divides.
         width: channels of the first stage; 64 is the standard network.
         stem: the first layer, see :data:`robench.Stem`.
         defense: see :func:`apply_defense`.
 
     Raises:
         UserError: for an unknown name or option, a layer that the defense cannot replace, or
-            images that the network cannot take.
+            images that the network does not support.
     """
     backbones.lookup(backbone)
     if width < 1:
@@ -84,7 +84,7 @@ def build_model(
         if len(values) not in (1, in_channels):
             raise UserError(
                 f"{name} has {len(values)} values but images have {in_channels} channels; "
-                f"give one a channel."
+                f"give one per channel."
             )
     plain = backbones.build(backbone, given=(num_classes, in_channels, width, stem))
     defended = apply_defense(plain, defense)
@@ -98,7 +98,7 @@ def build_model(
 
 
 def _refusal(model: nn.Module, in_channels: int, size: tuple[int, int]) -> str | None:
-    """Return why ``model`` cannot take images of ``size``, or None; zeros in, nothing changed."""
+    """Return why ``model`` does not support images of ``size``, or None; the model is unchanged."""
     try:
         with torch.no_grad():
             model(torch.zeros(1, in_channels, *size))

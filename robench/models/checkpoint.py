@@ -1,4 +1,4 @@
-"""Weights with what is needed to rebuild their network, in one safetensors file."""
+"""Checkpoints: weights and the description of their network in one safetensors file."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -21,7 +21,7 @@ METADATA_KEY = "robench"
 
 @dataclass(frozen=True)
 class Network:
-    """What rebuilds a trained network: everything but its weights."""
+    """The description from which a trained network is rebuilt: everything except its weights."""
 
     backbone: str
     width: int
@@ -49,7 +49,7 @@ class Network:
         )
 
     def build(self) -> nn.Module:
-        """Return the network with fresh weights, drawn from torch's global generator."""
+        """Return the network with fresh weights, drawn from torch's global random generator."""
         return build_model(
             self.backbone,
             width=self.width,
@@ -64,31 +64,31 @@ class Network:
 
 
 def save_weights(path: Path, model: nn.Module, network: Network, **facts: Any) -> None:
-    """Write the state dict of ``model`` with ``network`` and ``facts`` (JSON values) beside it."""
-    # Clones: safetensors refuses tensors that share memory, as tied weights do.
+    """Write the state dict of ``model`` with ``network`` and ``facts`` (JSON) as metadata."""
+    # Cloned because safetensors refuses tensors that share memory, such as tied weights.
     state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     metadata = {METADATA_KEY: json.dumps({**asdict(network), **facts}, sort_keys=True)}
     write_bytes(path, safetensors.torch.save(state, metadata))
 
 
 def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
-    """Read which network a checkpoint is of, and the facts stored with it.
+    """Read the network description of a checkpoint and the facts stored with it.
 
     Raises:
-        UserError: where the file is missing, truncated or not written by robench.
+        UserError: if the file is missing, truncated or not written by robench.
     """
     if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}.")
+        raise UserError(f"no checkpoint found at {path}.")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except Exception as error:
         raise UserError(
-            f"{path} is not a whole safetensors file ({error}); copy or make it again."
+            f"{path} is not a complete safetensors file ({error}); copy or create it again."
         ) from error
     if METADATA_KEY not in metadata:
         raise UserError(
-            f"{path} does not say which network its weights are of: robench did not write it."
+            f"{path} does not say which network its weights belong to: robench did not write it."
         )
     try:
         values = json.loads(metadata[METADATA_KEY])
@@ -105,12 +105,12 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
     """Load a safetensors file into ``model``, every tensor of it.
 
     Raises:
-        UserError: where the file is damaged or of another architecture; names a tensor.
+        UserError: if the file is damaged or of another architecture; the message names a tensor.
     """
     try:
         state = safetensors.torch.load_file(path)
     except Exception as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}).") from error
+        raise UserError(f"{path} is not a complete safetensors file ({error}).") from error
     expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
     if wrong := first_difference(expected, state):
         raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
@@ -119,13 +119,13 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
-    """Rebuild a network that robench trained; in eval mode, on the CPU.
+    """Rebuild a network that robench trained, in eval mode on the CPU.
 
     Args:
-        path: a ``weights.safetensors``, or the folder that holds one.
+        path: a ``weights.safetensors`` file, or the folder that contains it.
 
     Raises:
-        UserError: as :func:`read_network` and :func:`load_weights`.
+        UserError: see :func:`read_network` and :func:`load_weights`.
     """
     path = path / "weights.safetensors" if path.is_dir() else path
     network, facts = read_network(path)
@@ -137,11 +137,11 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
 def first_difference(
     expected: dict[str, tuple[int, ...]], state: dict[str, torch.Tensor]
 ) -> str | None:
-    """Return what keeps a state dict from fitting the shapes ``expected``, or None."""
+    """Return the first mismatch between a state dict and the shapes ``expected``, or None."""
     for name, shape in expected.items():
         if name not in state:
             return f"'{name}' is missing"
         if tuple(state[name].shape) != shape:
-            return f"'{name}' is {tuple(state[name].shape)} where {shape} is needed"
+            return f"'{name}' has shape {tuple(state[name].shape)} where {shape} is needed"
     extra = sorted(set(state) - set(expected))
-    return f"'{extra[0]}' has no place in it" if extra else None
+    return f"'{extra[0]}' is not part of it" if extra else None

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, memory; counted by torch's own counters."""
+"""Complexity of a network: parameters, multiply-adds and memory, from torch's own counters."""
 
 from dataclasses import dataclass
 
@@ -16,16 +16,16 @@ from robench.system.devices import device_of
 
 @dataclass(frozen=True)
 class Complexity:
-    """Costs that do not depend on how fast or busy the machine is.
+    """Costs that do not depend on the speed or load of the machine.
 
     Attributes:
-        parameters: trained ones.
-        multiply_adds: of one image's forward in evaluation; weights that are computed from
-            others are there already. torch counts convolutions and matrix products, not FFTs.
+        parameters: number of trained parameters.
+        multiply_adds: of the forward of one image in evaluation, with weights that are computed
+            from others already cached. torch counts convolutions and matrix products, not FFTs.
         training_memory_mib: peak of all tensors during forward and backward of a training batch
-            (parameters, gradients, activations, temporaries; without the optimizer), MiB.
+            (parameters, gradients, activations, temporaries; without the optimizer), in MiB.
 
-    None stands for what torch cannot count of somebody's own network.
+    A value is None if torch cannot count it for a third-party model.
     """
 
     parameters: int
@@ -36,13 +36,13 @@ class Complexity:
 def measure_complexity(
     model: nn.Module, defense: Defense, images: Tensor, *, precision: str = "float32"
 ) -> Complexity:
-    """Count the costs of a network, on its device; it is left as it was, without gradients.
+    """Measure the complexity of a network on its device, leaving it unchanged without gradients.
 
     Args:
         model: images in [0, 1] -> logits.
-        defense: its penalty is part of a training step.
+        defense: the defense, whose penalty is part of a training step.
         images: a training batch, (B, C, H, W).
-        precision: ``float32`` or ``bf16``, of the training step.
+        precision: ``float32`` or ``bf16``, for the training step.
     """
     return Complexity(
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -53,7 +53,7 @@ def measure_complexity(
 
 def _multiply_adds(model: nn.Module, image: Tensor) -> int:
     with frozen_stats(model), under_attack(model), torch.no_grad(), parametrize.cached():
-        model(image)  # what layers keep for evaluation is made here
+        model(image)  # fills the caches that layers use in evaluation
         with FlopCounterMode(display=False) as counter:
             model(image)
     return int(counter.get_total_flops()) // 2
@@ -64,7 +64,7 @@ def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precisi
     device = device_of(model)
     frozen = [p for p in model.parameters() if not p.requires_grad]
     for parameter in frozen:
-        parameter.requires_grad_()  # the tracker puts hooks on all of them
+        parameter.requires_grad_()  # the tracker registers hooks on all parameters
     tracker = MemTracker()
     tracker.track_external(model, images)
     with frozen_stats(model):

@@ -1,4 +1,4 @@
-"""Applying a defense to a network: any network of convolutions, of any library."""
+"""Applying a defense to a convolutional network from any library."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -11,27 +11,27 @@ from robench.errors import UserError
 from robench.registry import defenses
 
 REPLACES_CONV = "replaces_conv"
-"""Attribute, true, of what stands in the place of a convolution."""
+"""Attribute that is set to true on a module which replaces a convolution."""
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 
 
 def apply_defense(
     model: nn.Module, defense: str | Defense, *, skip: Sequence[str] = ()
 ) -> nn.Module:
-    """Return a copy of ``model`` with its convolutions and norm layers handed to ``defense``.
+    """Return a copy of ``model`` with ``defense`` applied to its convolutions and norm layers.
 
-    Linear layers are left as they are. A network without any norm layer first gets a BatchNorm
-    after each convolution, so that an arm means the same on every network: ``vanilla`` drops
-    them again, the others keep, replace or drop them as on a network that came with them.
+    Linear layers are unchanged. A network without any norm layer first gets a BatchNorm after each
+    convolution, so that a defense means the same on every network: ``vanilla`` drops them again,
+    the others keep, replace or drop them as on a network that came with norm layers.
 
     Args:
-        model: any network with ``nn.Conv2d`` layers; itself left unchanged.
-        defense: an entry's name with options, ``"convnorm(bn=False)"``, or the object.
-        skip: patterns of layer names (``"classifier.*"``) to be left alone.
+        model: any network with ``nn.Conv2d`` layers; it is not modified.
+        defense: an entry expression such as ``"convnorm(bn=False)"``, or a defense object.
+        skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged.
 
     Raises:
-        UserError: where there is no convolution, or one that the defense cannot replace; names
-            the layer and the reason, before anything is changed.
+        UserError: if there is no convolution, or one that the defense cannot replace; the message
+            names the layer and the reason. Nothing has been changed by then.
     """
     if isinstance(defense, str):
         defense = defenses.build(defense)
@@ -66,7 +66,7 @@ def apply_defense(
 
 
 def _without(skip: Sequence[str], model: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules by name; one that is used twice is left out by either of its names."""
+    """Return the modules by name; a module used twice can be skipped by either of its names."""
     named = list(model.named_modules(remove_duplicate=False))
     skipped = {id(m) for name, m in named if any(fnmatchcase(name, p) for p in skip)}
     return {name: module for name, module in model.named_modules() if id(module) not in skipped}
@@ -79,12 +79,12 @@ def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
     if "weight" not in conv._parameters and type(conv) is nn.Conv2d:
         raise UserError(
             f"{where}: its weight is computed by a hook (torch's older weight_norm or "
-            f"spectral_norm), which {type(defense).__name__} would lose; remove the hook first."
+            f"spectral_norm), which {type(defense).__name__} would discard; remove the hook first."
         )
     if type(conv) is not nn.Conv2d:
         raise UserError(
-            f"{where}: it is a {type(conv).__name__} with a forward of its own, which "
-            f"{type(defense).__name__} would lose; leave it alone with skip=['{name}']."
+            f"{where}: it is a {type(conv).__name__} with its own forward, which "
+            f"{type(defense).__name__} would discard; leave it unchanged with skip=['{name}']."
         )
     if reason := defense.unsupported(conv):
         raise UserError(f"{where}: {type(defense).__name__} cannot replace it: {reason}.")
@@ -97,7 +97,7 @@ def _replaced(defense: Defense, conv: nn.Conv2d) -> nn.Module:
 
 
 def _with_norm(defense: Defense, conv: nn.Conv2d) -> nn.Module:
-    # Like its convolution, on the same device and of the same dtype.
+    # On the same device and of the same dtype as its convolution.
     norm = nn.BatchNorm2d(conv.out_channels).to(conv.weight)
     kept = defense.replace_norm(norm)
     replaced = _replaced(defense, conv)
@@ -105,7 +105,7 @@ def _with_norm(defense: Defense, conv: nn.Conv2d) -> nn.Module:
 
 
 def _keep_activation(norm: nn.Module, replaced: nn.Module) -> nn.Module:
-    """Keep the activation of a norm layer that has one inside, as timm's do."""
+    """Keep the activation of a norm layer that contains one, as in timm."""
     inner = [getattr(norm, name, None) for name in ("drop", "act")]
     after = [m for m in inner if isinstance(m, nn.Module) and not isinstance(m, nn.Identity)]
     if replaced is norm or not after:
@@ -118,11 +118,11 @@ def _rebuild(
     replace: Callable[[nn.Module], nn.Module],
     done: dict[int, tuple[nn.Module, nn.Module]],
 ) -> nn.Module:
-    """Replace modules from the root down; what has been replaced is not entered again."""
+    """Replace modules from the root down; replacements are not traversed."""
     if id(module) in done:
         return done[id(module)][1]
     replaced = replace(module)
-    done[id(module)] = (module, replaced)  # the original too: its id must not be given anew
+    done[id(module)] = (module, replaced)  # keeps the original alive: its id must not be reused
     if replaced is not module:
         return replaced
     for name, child in list(module._modules.items()):

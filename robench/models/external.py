@@ -1,4 +1,4 @@
-"""Somebody else's model: of timm, of torchvision, or of a Python file or module."""
+"""Third-party models: from timm, from torchvision, or from a Python file or module."""
 
 import importlib
 import importlib.util
@@ -20,23 +20,23 @@ from robench.models.build import Normalize
 from robench.models.checkpoint import first_difference
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
-"""Keys under which checkpoints keep their state dict among other things."""
+"""Keys under which checkpoints with other content store their state dict."""
 PREFIXES = ("module.", "model.", "_orig_mod.")
-"""What wrappers of models put before the names of their weights."""
+"""Prefixes that model wrappers add to the names of weights."""
 
 
 def load_external(name: str, weights: Path | None = None) -> nn.Module:
     """Build a model, images in [0, 1] -> logits, in eval mode on the CPU.
 
     Args:
-        name: ``timm:NAME(options)`` or ``torchvision:NAME(options)``, with mean and std of the
-            library put before it and its pretrained weights where ``weights`` is left out; or
-            ``package.module:build`` or ``FILE.py:build``, a function without arguments that
-            returns a model, or the model itself. That code is executed.
-        weights: ``.safetensors``, or a file of ``torch.save`` with tensors only.
+        name: ``timm:NAME(options)`` or ``torchvision:NAME(options)``, preceded by a normalization
+            with the library's mean and std, and with its pretrained weights if ``weights`` is
+            omitted; or ``package.module:build`` or ``FILE.py:build``, a function without
+            arguments that returns a model, or the model itself. That code is executed.
+        weights: ``.safetensors``, or a file written by ``torch.save`` with tensors only.
 
     Raises:
-        UserError: where there is no such model, it cannot be built, or the weights do not fit.
+        UserError: if the model does not exist or cannot be built, or the weights do not fit.
     """
     model, normalize = _built_parts(name, pretrained=weights is None)
     if weights is not None:
@@ -45,7 +45,7 @@ def load_external(name: str, weights: Path | None = None) -> nn.Module:
 
 
 def build_external(name: str) -> nn.Module:
-    """Build the same model as :func:`load_external`, without weights: nothing is downloaded.
+    """Build the same model as :func:`load_external` without weights; nothing is downloaded.
 
     The arguments and errors are those of :func:`load_external`.
     """
@@ -59,7 +59,7 @@ def _built_parts(name: str, *, pretrained: bool) -> tuple[nn.Module, Normalize |
             f"--model '{name}': write timm:NAME, torchvision:NAME, package.module:function or "
             f"FILE.py:function."
         )
-    with torch.random.fork_rng(devices=[]):  # whatever their code draws or seeds
+    with torch.random.fork_rng(devices=[]):  # third-party code may draw or seed
         model, mean, std = _parts(where, rest, pretrained=pretrained)
     return model, Normalize(mean, std) if mean is not None and std is not None else None
 
@@ -73,14 +73,14 @@ def _assembled(model: nn.Module, normalize: Normalize | None) -> nn.Module:
 def load_third_party_weights(path: Path, model: nn.Module) -> None:
     """Load a state dict into ``model``, every tensor of it; nothing in the file is executed.
 
-    Prefixes that wrappers leave (``module.``) are taken off, and a state dict among other things
-    is found under its usual names.
+    Prefixes left by wrappers (``module.``) are removed, and a state dict nested in other content
+    is found under its usual keys.
 
     Raises:
-        UserError: where the file is missing, damaged, holds more than tensors, or does not fit.
+        UserError: if the file is missing, damaged, contains more than tensors, or does not fit.
     """
     if not path.is_file():
-        raise UserError(f"there is no file {path} to load weights from.")
+        raise UserError(f"no weights file found at {path}.")
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for key in NESTED:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
@@ -94,7 +94,7 @@ def load_third_party_weights(path: Path, model: nn.Module) -> None:
     expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
     while prefix := _shared_prefix(state, expected):
         state = {k.removeprefix(prefix): v for k, v in state.items()}
-    # Old checkpoints lack the counters of batch norms, which nothing in evaluation reads.
+    # Old checkpoints lack the counters of batch norms, which evaluation does not use.
     counters = {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}
     state = {**counters, **state}
     if wrong := first_difference(expected, state):
@@ -103,7 +103,7 @@ def load_third_party_weights(path: Path, model: nn.Module) -> None:
 
 
 def _shared_prefix(state: Mapping[str, Any], expected: Collection[str]) -> str | None:
-    """Return the prefix that a wrapper put before all names, where it is in the way."""
+    """Return the prefix that a wrapper added to all names, if it keeps them from matching."""
     if not set(state) - set(expected):
         return None
     return next((p for p in PREFIXES if all(k.startswith(p) for k in state)), None)
@@ -113,7 +113,7 @@ def _read_safetensors(path: Path) -> Any:
     try:
         return safetensors.torch.load_file(path)
     except Exception as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}).") from error
+        raise UserError(f"{path} is not a complete safetensors file ({error}).") from error
 
 
 def _read_torch(path: Path) -> Any:
@@ -123,16 +123,16 @@ def _read_torch(path: Path) -> Any:
         text = str(error)
         if re.search(r"Unsupported (global|class)|GLOBAL", text):
             raise UserError(
-                f"{path} holds Python objects besides tensors, and loading it would execute their "
-                f"code: open it where you trust it, and save the tensors alone with "
+                f"{path} holds Python objects other than tensors, and loading it would execute "
+                f"their code: open it only if you trust it, and save just the tensors with "
                 f"torch.save(model.state_dict(), file)."
             ) from None
         first = text.split("\n", 1)[0]
-        raise UserError(f"{path} is not a whole file of torch.save ({first}).") from None
+        raise UserError(f"{path} is not a complete file of torch.save ({first}).") from None
 
 
 Parts = tuple[nn.Module, tuple[float, ...] | None, tuple[float, ...] | None]
-"""A network with the mean and std that it is to be given, if it does not know them itself."""
+"""A network, and the mean and std to normalize its images with, if it does not do so itself."""
 
 
 def _parts(where: str, name: str, pretrained: bool) -> Parts:
@@ -194,7 +194,7 @@ def _imported(where: str) -> Any:
             return importlib.import_module(where)
         except ModuleNotFoundError as error:
             raise UserError(
-                f"there is no Python module '{error.name}' here or among the installed packages; "
+                f"no Python module '{error.name}' found here or among the installed packages; "
                 f"run robench from its folder, or name a file: FILE.py:function."
             ) from None
         except Exception as error:
@@ -203,7 +203,7 @@ def _imported(where: str) -> Any:
             sys.path.pop(0)
     file = Path(where)
     if not file.is_file():
-        raise UserError(f"there is no file {file}.")
+        raise UserError(f"no model file found at {file}.")
     spec = importlib.util.spec_from_file_location(f"robench_model_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
@@ -230,10 +230,10 @@ def _built(name: str, build: Callable[[], Any]) -> Any:
 
 
 def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
-    """Ask a network about one black image of a data set.
+    """Check a model's input and output shapes with one black image of a dataset.
 
     Raises:
-        UserError: where it cannot take it, or does not return a logit a class.
+        UserError: if the model does not accept the image or does not return one logit per class.
     """
     shape = (dataset.in_channels, *dataset.image_size)
     try:
@@ -249,6 +249,6 @@ def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise UserError(
             f"{name} returns {got} for one image, but {dataset.name} has {dataset.num_classes} "
-            f"classes: (1, {dataset.num_classes}) is needed; for a model of a library write "
+            f"classes: (1, {dataset.num_classes}) is needed; for a library model write "
             f"NAME(num_classes={dataset.num_classes}) and give its weights with --checkpoint."
         )

@@ -1,4 +1,4 @@
-"""Leaving a model as it was found: modes, gradient flags, buffers."""
+"""Contexts that restore a model on exit: modes, gradient flags, buffers, device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ from robench.system.devices import device_of
 
 @contextmanager
 def frozen_stats(model: nn.Module) -> Iterator[None]:
-    """Undo, on leaving, whatever forwards inside did to the buffers of ``model``.
+    """Restore, on exit, the buffers of ``model`` that forwards inside the context changed.
 
     Running statistics, power-iteration vectors and averages of any defense are buffers, so an
-    attack during training inside this context leaves no trace in them, also after an exception:
-    values come back in place, and buffers that were rebound or added are put back or removed.
+    attack during training inside this context leaves no trace in them, even after an exception:
+    values are restored in place, and buffers that were rebound or added are reset or removed.
     """
     slots = [(module, dict(module._buffers)) for module in model.modules()]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
@@ -32,11 +32,11 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def under_attack(model: nn.Module) -> Iterator[None]:
-    """Put ``model`` in eval mode with frozen parameters; restore it on leaving.
+    """Put ``model`` in eval mode with frozen parameters; restore it on exit.
 
-    Every module's mode and every parameter's gradient flag come back one by one as they were
-    (a BatchNorm kept in eval mode within a model in training stays so), also after an exception.
-    Gradients of parameters are neither made nor touched.
+    Every module's mode and every parameter's gradient flag are restored individually (a BatchNorm
+    kept in eval mode within a model in training stays so), even after an exception. Gradients of
+    parameters are neither computed nor modified.
     """
     modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
@@ -54,7 +54,7 @@ def under_attack(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def placed(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Move ``model`` to ``device``, and back on leaving, also after an exception."""
+    """Move ``model`` to ``device``, and back on exit, even after an exception."""
     origin = device_of(model)
     model.to(device)
     try:

@@ -1,1 +1,1 @@
-"""The machine: files, devices, memory, processes, and what a result was made with."""
+"""System utilities: files, devices, memory, processes and provenance."""

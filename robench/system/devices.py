@@ -1,4 +1,4 @@
-"""Which device to work on."""
+"""Choosing a device and querying its properties."""
 
 import itertools
 
@@ -9,10 +9,10 @@ from robench.errors import UserError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called ``name``; ``auto`` takes CUDA where there is one, else the CPU.
+    """Return the device called ``name``; ``auto`` means CUDA if available, else the CPU.
 
     Raises:
-        UserError: where the name is no device or the device is not there.
+        UserError: if the name is not a device or the device is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -26,7 +26,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return where a model's first parameter or buffer is; the CPU if it has none."""
+    """Return the device of a model's first parameter or buffer; the CPU if it has none."""
     tensor = next(itertools.chain(model.parameters(), model.buffers()), None)
     return torch.device("cpu") if tensor is None else tensor.device
 
@@ -37,6 +37,6 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False
-    ask = getattr(torch.cpu, "get_capabilities", None)  # older torch cannot say
+    ask = getattr(torch.cpu, "get_capabilities", None)  # absent in older torch
     capabilities = ask() if ask else {}
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -1,4 +1,4 @@
-"""Saving pictures: the same figure gives the same file."""
+"""Saving figures reproducibly: the same figure gives the same file."""
 
 import io
 from pathlib import Path
@@ -10,9 +10,9 @@ from robench.system.files import write_bytes
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure to a file whose ending says its format: ``.svg``, ``.png`` or ``.pdf``.
+    """Write a figure to a file; its suffix (``.svg``, ``.png`` or ``.pdf``) sets the format.
 
-    Without date and random names, so that the same data give the same bytes.
+    The file contains no date and no random identifiers, so the same data give the same bytes.
     """
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     buffer = io.BytesIO()

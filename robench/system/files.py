@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written to a temporary name, synced, renamed."""
+"""Atomic file writes: to a temporary name, synced, then renamed."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from robench.errors import UserError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` at once; a reader never sees a part of it.
+    """Write ``content`` to ``path`` atomically; a reader never sees a partial file.
 
     Raises:
-        UserError: where the folder cannot be made or written, or the disk is full.
+        UserError: if the folder cannot be created or written, or the disk is full.
     """
     temporary: str | None = None
     try:
@@ -31,7 +31,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; "
-            f"free room there or name another folder with --out."
+            f"free space there or choose another folder with --out."
         ) from error
     finally:
         if temporary is not None:
@@ -39,7 +39,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is such a file; none has a name longer than the system allows."""
+    """Return whether the file exists; a name longer than the system allows counts as absent."""
     try:
         return path.is_file()
     except OSError:
@@ -60,7 +60,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: where it is missing or not JSON.
+        UserError: if it is missing or not JSON.
     """
     try:
         return json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Memory: the C library's allocator set up for tensors, and how its end is told."""
+"""Tuning glibc malloc for tensors, and detecting out-of-memory errors."""
 
 import ctypes
 import sys
@@ -10,11 +10,11 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep freed memory for the next tensor of that size.
+    """Make the process keep freed memory for the next tensor of the same size.
 
-    glibc hands every freed block of some megabytes back to the kernel, which then clears its pages
-    anew for the next activation of the same size: a third to a half of the time of a training
-    step on a CPU. Does nothing where the C library is another one.
+    glibc returns every freed block of some megabytes to the kernel, which then has to clear its
+    pages again for the next activation of the same size: this takes a third to a half of the time
+    of a training step on a CPU. Does nothing with another C library.
     """
     if sys.platform != "linux":
         return
@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether ``error`` says that a device, or the machine, has no memory left."""
+    """Return whether ``error`` means that a device or the host is out of memory."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     words = ("not enough memory", "can't allocate memory", "out of memory")

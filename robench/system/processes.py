@@ -1,8 +1,8 @@
-"""The processes of one training, where ``torchrun`` started several: which one this is.
+"""The rank of this process among those that ``torchrun`` started for one training run.
 
     torchrun --nproc-per-node 2 -m robench train batchnorm
 
-Each process trains on its part of every batch; the first one also does everything else.
+Each process trains on its shard of every batch; rank 0 also does everything else.
 """
 
 import os
@@ -13,21 +13,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Shard:
-    """One process among ``count``."""
+    """The share of one process, ``rank``, among ``count``."""
 
     rank: int = 0
     count: int = 1
 
     def of(self, whole: Tensor) -> Tensor:
-        """Return the rows of this process: parts follow one another and differ by one at most."""
+        """Return the rows of this process: contiguous, with sizes that differ by at most one."""
         return whole if self.count == 1 else whole.tensor_split(self.count)[self.rank]
 
 
 def this_shard() -> Shard:
-    """Return which of ``torchrun``'s processes this is; the only one where it started none."""
+    """Return the shard of this process; the whole if ``torchrun`` did not start it."""
     return Shard(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 
 def processes_here() -> int:
-    """Return how many of them are on this machine."""
+    """Return the number of processes of this run on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1))

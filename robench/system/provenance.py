@@ -1,4 +1,4 @@
-"""What a result was made with: versions, code, machine. Nothing private is recorded."""
+"""Provenance of a result: versions, code, machine. Nothing private is recorded."""
 
 import hashlib
 import platform
@@ -21,7 +21,7 @@ def file_hash(path: Path) -> str:
 
 @cache
 def code_version() -> str:
-    """Return robench's version; in a git checkout the commit, with ``+dirty`` where changed."""
+    """Return robench's version; in a git checkout the commit, with ``+dirty`` if modified."""
     source = Path(__file__).resolve().parent
     commit = _git(source, "rev-parse", "--short=12", "HEAD")
     ours = _git(source, "ls-files", "--error-unmatch", Path(__file__).name)
@@ -33,7 +33,7 @@ def code_version() -> str:
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """Return the versions and the kind of machine, without host, user or path."""
+    """Return the versions and the type of machine, without host, user or path."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "python": platform.python_version(),
@@ -45,7 +45,7 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def peak_memory_mib(device: torch.device) -> int:
-    """Return the peak memory so far: of the GPU where one is used, else of the process."""
+    """Return the peak memory so far: of the GPU if one is used, else of the process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device) / 2**20)
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB

@@ -111,7 +111,7 @@ def test_a_radius_alone_sets_the_step_of_every_attack(robench: Command, folder: 
         (["--model", "net:build", "--data", "digits", "--attacks", "torchattacks:PDG"],
          "torchattacks has no attack named 'PDG'"),
         (["--model", "net:build", "--checkpoint", "net.py", "--data", "digits"],
-         "net.py is not a whole file of torch.save"),
+         "net.py is not a complete file of torch.save"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence(

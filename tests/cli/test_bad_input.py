@@ -84,16 +84,16 @@ def test_a_disk_that_is_full(robench: Command, tiny_board: Path) -> None:
 def test_a_checkpoint_that_is_missing_truncated_or_not_one(
     robench: Command, tiny_board: Path, tmp_path: Path
 ) -> None:
-    refused(robench("attack", tmp_path / "none.safetensors"), "there is no checkpoint")
+    refused(robench("attack", tmp_path / "none.safetensors"), "no checkpoint found")
     done = robench("train", "vanilla", "--board", tiny_board, "--out", tmp_path / "out",
                    "--set", "training.epochs=1")  # fmt: skip
     weights = Path(done.out.split("Weights: ")[1].strip())
     content = weights.read_bytes()
     short = tmp_path / "short.safetensors"
     short.write_bytes(content[: len(content) // 2])
-    refused(robench("attack", short), "short.safetensors", "not a whole safetensors file")
+    refused(robench("attack", short), "short.safetensors", "not a complete safetensors file")
     short.write_bytes(b"not weights at all")
-    refused(robench("attack", short), "not a whole safetensors file")
+    refused(robench("attack", short), "not a complete safetensors file")
 
 
 def test_a_checkpoint_of_another_architecture(

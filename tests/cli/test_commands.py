@@ -143,5 +143,5 @@ def test_spectra_writes_a_table_and_a_picture_of_trained_networks(
 def test_spectra_names_a_checkpoint_that_is_not_there(robench: Command, tmp_path: Path) -> None:
     done = robench("spectra", tmp_path / "no", "--out", tmp_path / "spectra")
     assert done.code == 2
-    assert "there is no checkpoint" in done.err
+    assert "no checkpoint found" in done.err
     assert not (tmp_path / "spectra").exists()

@@ -1,4 +1,4 @@
-"""ConvNorm as a defense: what its options do to a network, and what a network keeps of it."""
+"""ConvNorm as a defense: the effect of its options on a network, and its state."""
 
 import copy
 from typing import Any
@@ -48,18 +48,18 @@ def test_bn_says_whether_the_norm_layers_are_kept(bn: bool, kept: int) -> None:
 
 
 def test_its_options_reach_every_layer() -> None:
-    arm = "convnorm(affine=false, eval_stats='exact', detach=false)"
-    found = layers(apply_defense(network(), arm))
+    defense = "convnorm(affine=false, eval_stats='exact', detach=false)"
+    found = layers(apply_defense(network(), defense))
     assert len(found) == 3
     assert all(isinstance(layer.affine, nn.Identity) for layer in found)
     assert {(layer.eval_stats, layer.detach) for layer in found} == {("exact", False)}
 
 
 def test_before_training_sets_the_length_of_the_ramp() -> None:
-    arm = ConvNorm()
-    model = apply_defense(network(), arm)
+    defense = ConvNorm()
+    model = apply_defense(network(), defense)
     assert {layer.total_forwards for layer in layers(model)} == {40_000}
-    arm.before_training(model, 120)
+    defense.before_training(model, 120)
     assert {layer.total_forwards for layer in layers(model)} == {120}
 
 
@@ -71,7 +71,7 @@ def test_before_training_sets_the_length_of_the_ramp() -> None:
         ("convnorm(afine=true)", "has no option 'afine'; did you mean 'affine'"),
     ],
 )
-def test_an_option_that_does_not_exist_is_told_in_a_sentence(call: str, sentence: str) -> None:
+def test_an_option_that_does_not_exist_is_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         defenses.build(call)
 
@@ -118,14 +118,14 @@ def test_buffers_are_changed_in_place_so_that_replicas_and_ddp_see_them() -> Non
 
 
 def test_the_schedule_goes_on_where_a_state_dict_left_it() -> None:
-    arm = ConvNorm()
-    whole, first = (apply_defense(network(), arm) for _ in range(2))
+    defense = ConvNorm()
+    whole, first = (apply_defense(network(), defense) for _ in range(2))
     for model in (whole, first):
-        arm.before_training(model, 6)
+        defense.before_training(model, 6)
         for _ in range(3):
             model(images())
-    resumed = apply_defense(network(), arm)
-    arm.before_training(resumed, 6)
+    resumed = apply_defense(network(), defense)
+    defense.before_training(resumed, 6)
     resumed.load_state_dict(first.state_dict())
     for model in (whole, resumed):
         with torch.no_grad():
@@ -148,19 +148,19 @@ def test_a_trained_network_takes_images_of_any_size() -> None:
 
 
 def test_one_seed_gives_one_network_and_the_parameters_all_learn() -> None:
-    arms = [apply_defense(network(), ConvNorm()) for _ in range(2)]
-    states = [model.state_dict() for model in arms]
+    models = [apply_defense(network(), ConvNorm()) for _ in range(2)]
+    states = [model.state_dict() for model in models]
     assert all(torch.equal(states[0][name], value) for name, value in states[1].items())
-    arms[0](images()).square().mean().backward()
+    models[0](images()).square().mean().backward()
     assert all(
         parameter.grad is not None and parameter.grad.isfinite().all()
-        for parameter in arms[0].parameters()
+        for parameter in models[0].parameters()
     )  # fmt: skip
 
 
 def test_the_gradient_for_an_attack_is_the_derivative_of_the_network() -> None:
-    arm = ConvNorm(bn=False, eval_stats="running_autocorr")
-    model = apply_defense(network(), arm).double()
+    defense = ConvNorm(bn=False, eval_stats="running_autocorr")
+    model = apply_defense(network(), defense).double()
     model(images(dtype=torch.float64))
     x = images(9, 1, torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(copy.deepcopy(model).eval(), x, fast_mode=True)

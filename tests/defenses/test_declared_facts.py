@@ -1,4 +1,4 @@
-"""What entries declare about themselves is true, whatever the convolution."""
+"""The properties that entries declare hold for every convolution."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_it_takes_the_convolutions_that_it_says_and_refuses_the_others(
 
 
 def expansion(layer: nn.Module, size: int) -> Tensor:
-    """Return by how much the layer stretches the most stretched of many differences."""
+    """Return the largest stretch factor of the layer over many differences."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 8, size, size, generator=generator)
     y = x + 0.01 * torch.randn(64, 8, size, size, generator=generator)
@@ -142,7 +142,7 @@ def test_states_fit_whatever_the_size_of_the_images_was(name: str) -> None:
     torch.testing.assert_close(fresh.eval()(x), layer.eval()(x))
 
 
-def test_bf16_is_refused_by_those_that_do_not_bear_it() -> None:
+def test_bf16_is_refused_by_those_that_do_not_support_it() -> None:
     from robench.board.recipes import recipe_for
     from robench.board.specs import TrainingSpec
 

@@ -1,4 +1,4 @@
-"""What holds for every registered defense."""
+"""Properties of every registered defense."""
 
 import copy
 from pathlib import Path

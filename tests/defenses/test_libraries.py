@@ -1,4 +1,4 @@
-"""Defenses that use other libraries: their layers do here what is said of them."""
+"""Defenses that use other libraries: their layers have the declared properties."""
 
 from typing import Any
 
@@ -165,7 +165,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("aoc", {"dilation": (1, 2), "padding": (1, 2)}, "square kernels, strides and dilations"),
     ("aoc", {"kernel_size": 2, "stride": 3}, "its stride 3 is larger than its kernel 2"),
     ("aoc", {"stride": 2, "dilation": 2, "padding": 2}, "both a stride and a dilation"),
-    ("aoc", {"out_channels": 4, "groups": 4}, "fewer than two channels a group"),
+    ("aoc", {"out_channels": 4, "groups": 4}, "fewer than two channels per group"),
     ("aoc", {"padding_mode": "reflect"}, "padding_mode='reflect' repeats pixels"),
     ("aoc", {"padding_mode": "circular", "padding": 2}, "circular padding is wider"),
     ("torchlip", {"groups": 2}, "it has 2 groups, only 1 is supported"),

@@ -1,4 +1,4 @@
-"""Norms without a batch, and weights of given length or variance, as defenses of a network."""
+"""Batch-free norms, and weights of fixed length or variance, as defenses."""
 
 from typing import Any
 
@@ -29,19 +29,19 @@ def images(n: int = 4) -> Tensor:
 def standardized(y: Tensor, groups: int) -> Tensor:
     """Return mean 0 and variance 1 over groups of channels and all pixels of each sample."""
     parts = y.reshape(len(y), groups, -1)
-    centred = parts - parts.mean(2, keepdim=True)
-    return (centred / (centred.square().mean(2, keepdim=True) + 1e-5).sqrt()).view_as(y)
+    centered = parts - parts.mean(2, keepdim=True)
+    return (centered / (centered.square().mean(2, keepdim=True) + 1e-5).sqrt()).view_as(y)
 
 
-@pytest.mark.parametrize(("arm", "groups"), GROUPS.items())
-def test_the_network_computes_its_formula(arm: str, groups: int) -> None:
+@pytest.mark.parametrize(("defense", "groups"), GROUPS.items())
+def test_the_network_computes_its_formula(defense: str, groups: int) -> None:
     plain = network()
-    model = apply_defense(plain, arm)
+    model = apply_defense(plain, defense)
     with torch.no_grad():
         model[1].weight.uniform_(0.5, 2)  # type: ignore[index, operator]
         model[1].bias.uniform_(-1, 1)  # type: ignore[index, operator]
     weight = plain[0].weight.detach()
-    if arm.startswith("weight"):
+    if defense.startswith("weight"):
         rows = weight.flatten(1)
         variance = rows.var(1, keepdim=True, unbiased=False)
         rows = (rows - rows.mean(1, keepdim=True)) / (variance + 1e-10).sqrt()
@@ -51,30 +51,30 @@ def test_the_network_computes_its_formula(arm: str, groups: int) -> None:
     torch.testing.assert_close(model(images()), expected, atol=1e-11, rtol=0)
 
 
-@pytest.mark.parametrize("arm", GROUPS)
+@pytest.mark.parametrize("defense", GROUPS)
 @pytest.mark.parametrize(
     "norm", [nn.BatchNorm2d(8), nn.InstanceNorm2d(8, affine=True), nn.GroupNorm(2, 8)]
 )
-def test_every_kind_of_norm_layer_is_replaced(arm: str, norm: nn.Module) -> None:
-    model = apply_defense(network(norm), arm)
+def test_every_kind_of_norm_layer_is_replaced(defense: str, norm: nn.Module) -> None:
+    model = apply_defense(network(norm), defense)
     found = model[1]  # type: ignore[index]
     assert isinstance(found, GroupNorm2d)
-    assert found.num_groups == GROUPS[arm]
+    assert found.num_groups == GROUPS[defense]
     assert found is not norm
     assert model(images()).isfinite().all()
 
 
-@pytest.mark.parametrize("arm", GROUPS)
+@pytest.mark.parametrize("defense", GROUPS)
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(8, affine=False)])
 def test_a_norm_layer_without_parameters_is_replaced_in_any_dtype(
-    arm: str, norm: nn.Module
+    defense: str, norm: nn.Module
 ) -> None:
-    assert apply_defense(network(norm), arm)(images()).dtype == torch.float64
+    assert apply_defense(network(norm), defense)(images()).dtype == torch.float64
 
 
-@pytest.mark.parametrize("arm", [*GROUPS, "weight_norm"])
-def test_the_answer_for_an_image_depends_neither_on_the_batch_nor_on_the_mode(arm: str) -> None:
-    model, x = apply_defense(network(), arm), images()
+@pytest.mark.parametrize("defense", [*GROUPS, "weight_norm"])
+def test_the_answer_for_an_image_depends_neither_on_the_batch_nor_on_the_mode(defense: str) -> None:
+    model, x = apply_defense(network(), defense), images()
     together = model.train()(x)
     assert torch.equal(model.eval()(x), together)
     apart = torch.cat([model(image[None]) for image in x])
@@ -82,9 +82,9 @@ def test_the_answer_for_an_image_depends_neither_on_the_batch_nor_on_the_mode(ar
     assert not [name for name, _ in model.named_buffers()]
 
 
-@pytest.mark.parametrize("arm", GROUPS)
-def test_brightness_and_contrast_of_the_features_do_not_matter(arm: str) -> None:
-    norm, y = apply_defense(network(), arm)[1], 10 * torch.randn(2, 8, 9, 9).double()  # type: ignore[index]
+@pytest.mark.parametrize("defense", GROUPS)
+def test_brightness_and_contrast_of_the_features_do_not_matter(defense: str) -> None:
+    norm, y = apply_defense(network(), defense)[1], 10 * torch.randn(2, 8, 9, 9).double()  # type: ignore[index]
     torch.testing.assert_close(norm(100 * y + 7), norm(y), atol=1e-6, rtol=0)
 
 
@@ -94,16 +94,16 @@ def test_an_instance_of_one_pixel_is_erased_and_a_group_of_two_channels_is_not()
     assert apply_defense(network(), "groupnorm")(x).abs().max() > 0.5
 
 
-def test_networks_without_norm_layers_get_one_behind_each_convolution() -> None:
+def test_networks_without_norm_layers_get_one_after_each_convolution() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
     made = apply_defense(model, "layernorm")
     assert sum(isinstance(module, GroupNorm2d) for module in made.modules()) == 2
 
 
-@pytest.mark.parametrize("arm", ["groupnorm(groups=0)", "weight_standardization(groups=-1)"])
-def test_less_than_a_group_is_refused(arm: str) -> None:
-    with pytest.raises(UserError, match=r"groups is .*: 1 or more"):
-        apply_defense(network(), arm)
+@pytest.mark.parametrize("defense", ["groupnorm(groups=0)", "weight_standardization(groups=-1)"])
+def test_less_than_a_group_is_refused(defense: str) -> None:
+    with pytest.raises(UserError, match=r"groups is .*: it must be 1 or more"):
+        apply_defense(network(), defense)
 
 
 # --- weight standardization ----------------------------------------------------------------------
@@ -168,11 +168,11 @@ def test_length_and_direction_of_each_filter_are_trained_apart() -> None:
     assert (direction * direction.grad).flatten(1).sum(1).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("arm", ["layernorm", "instancenorm", "groupnorm", "weight_norm"])
-def test_every_convolution_is_taken(arm: str) -> None:
+@pytest.mark.parametrize("defense", ["layernorm", "instancenorm", "groupnorm", "weight_norm"])
+def test_every_convolution_is_taken(defense: str) -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 6, 3, padding=1, padding_mode="reflect"), nn.Conv2d(6, 6, 3, 2, groups=6),
         nn.Conv2d(6, 6, 1, groups=6), nn.Conv2d(6, 4, (1, 3), padding="same", dilation=2),
     )  # fmt: skip
     x = torch.randn(2, 3, 9, 9)
-    assert apply_defense(model, arm)(x).shape == model(x).shape
+    assert apply_defense(model, defense)(x).shape == model(x).shape

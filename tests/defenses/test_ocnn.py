@@ -1,4 +1,4 @@
-"""OCNN's penalty on overlaps at every lag; the released form, which leaves lags out."""
+"""OCNN's penalty on overlaps at every lag, and the released form, which omits some lags."""
 
 from typing import Any
 
@@ -41,9 +41,9 @@ class Stages(nn.Module):
 
 def test_the_network_is_left_as_it_is() -> None:
     plain, x = network().eval(), torch.randn(2, 3, 9, 9, dtype=torch.float64)
-    for arm in ("ocnn", "ocnn_paper"):
-        assert torch.equal(apply_defense(plain, arm)(x), plain(x))
-        assert apply_defense(plain, arm).state_dict().keys() == plain.state_dict().keys()
+    for defense in ("ocnn", "ocnn_paper"):
+        assert torch.equal(apply_defense(plain, defense)(x), plain(x))
+        assert apply_defense(plain, defense).state_dict().keys() == plain.state_dict().keys()
 
 
 def test_gaps_of_all_layers_are_added_up_not_squared() -> None:
@@ -75,11 +75,11 @@ def test_layers_that_are_not_chosen_get_no_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "named"), [(Ocnn(layers="layer*"), r"layer\*"), (OcnnPaper(), "downsample")]
+    ("defense", "named"), [(Ocnn(layers="layer*"), r"layer\*"), (OcnnPaper(), "downsample")]
 )
-def test_a_network_without_the_layers_is_refused_with_an_example(arm: Any, named: str) -> None:
+def test_a_network_without_the_layers_is_refused_with_an_example(defense: Any, named: str) -> None:
     with pytest.raises(UserError, match=rf"{named}.*matches no convolution .* such as '0'"):
-        arm.penalty(network())
+        defense.penalty(network())
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
@@ -103,7 +103,7 @@ def test_only_the_full_form_sees_overlaps_of_opposite_corners() -> None:
     assert float(found.detach()) == pytest.approx(0.5**0.5, abs=1e-12)  # 0.5 at lags +-(2, 2)
 
 
-def test_a_random_strided_kernel_is_compared_at_lag_0_and_its_neighbours() -> None:
+def test_a_random_strided_kernel_is_compared_at_lag_0_and_its_neighbors() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 4, 3, 2).double()
     overlaps = torch.zeros(4, 4, 3, 3, dtype=torch.float64)
@@ -122,27 +122,27 @@ def test_a_random_strided_kernel_is_compared_at_lag_0_and_its_neighbours() -> No
 def test_the_gradient_at_orthogonal_kernels_is_zero_and_elsewhere_right(
     stride: int, squared: bool
 ) -> None:
-    arm, conv = Ocnn(squared=squared), copying(stride)
-    arm.penalty(conv).backward()
+    defense, conv = Ocnn(squared=squared), copying(stride)
+    defense.penalty(conv).backward()
     assert conv.weight.grad is not None
     assert conv.weight.grad.abs().max() == 0
 
     def penalty(weight: Tensor) -> Tensor:
         conv._parameters["weight"] = weight  # type: ignore[assignment]
-        return arm.penalty(conv)
+        return defense.penalty(conv)
 
     conv.bias = nn.Parameter(torch.zeros(8, dtype=torch.float64))  # a parameter to be found
     start = torch.randn(8, 8, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(penalty, (start,), fast_mode=True)
 
 
-@pytest.mark.parametrize("arm", [Ocnn(), OcnnPaper()])
-def test_bf16_autocast_does_not_touch_the_penalty(arm: Any) -> None:
+@pytest.mark.parametrize("defense", [Ocnn(), OcnnPaper()])
+def test_bf16_autocast_does_not_touch_the_penalty(defense: Any) -> None:
     model = Stages(nn.Conv2d(8, 8, 3, 2))
     model.float()
-    plain = arm.penalty(model)
+    plain = defense.penalty(model)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(arm.penalty(model), plain)
+        assert torch.equal(defense.penalty(model), plain)
 
 
 def test_every_convolution_is_taken() -> None:

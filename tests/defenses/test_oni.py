@@ -1,4 +1,4 @@
-"""ONI's kernels: orthonormal rows or columns times a scale; the released form and its faults."""
+"""ONI's kernels: orthonormal rows or columns times a scale; the released form and its bugs."""
 
 from typing import Any
 
@@ -21,9 +21,11 @@ def conv(outputs: int, scale: float = 1.0, **changes: Any) -> nn.Conv2d:
     return layer
 
 
-def weight_of(layer: nn.Conv2d, arm: str) -> Tensor:
+def weight_of(layer: nn.Conv2d, defense: str) -> Tensor:
     """Return the kernel (out, in / groups, kh, kw) that the defended layer uses."""
-    model = apply_defense(nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels).double()), arm)
+    model = apply_defense(
+        nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels).double()), defense
+    )
     weight: Tensor = model[0].weight  # type: ignore[index, assignment]
     return weight.detach()
 
@@ -45,7 +47,7 @@ def test_columns_are_where_rows_are_many(scale: float) -> None:
     torch.testing.assert_close(weight.T @ weight, scale**2 * eye(8), atol=1e-8, rtol=0)
 
 
-def test_it_comes_to_the_nearest_orthogonal_kernel() -> None:
+def test_it_converges_to_the_nearest_orthogonal_kernel() -> None:
     layer = conv(10, 1e3)
     u, _, v = torch.linalg.svd(layer.weight.detach().flatten(1), full_matrices=False)
     torch.testing.assert_close(weight_of(layer, EXACT).flatten(1), u @ v, atol=1e-8, rtol=0)
@@ -94,17 +96,18 @@ def test_the_matrix_is_no_longer_than_the_scale_after_any_number_of_steps(
 
 
 @pytest.mark.parametrize("outputs", [8, 50])
-def test_centring_makes_the_released_form_blind_to_a_constant_image(outputs: int) -> None:
+def test_centering_makes_the_released_form_blind_to_a_constant_image(outputs: int) -> None:
     layer = conv(outputs)
     constant = torch.ones(1, 4, 6, 6, dtype=torch.float64)
     blind, sees = (
-        nn.functional.conv2d(constant, weight_of(layer, arm)) for arm in ("oni_paper", "oni")
+        nn.functional.conv2d(constant, weight_of(layer, defense))
+        for defense in ("oni_paper", "oni")
     )
     assert blind.abs().max() < 1e-12
     assert sees.abs().max() > 0.1
 
 
-def test_centring_costs_the_released_form_one_row_where_the_matrix_is_square() -> None:
+def test_centering_costs_the_released_form_one_row_where_the_matrix_is_square() -> None:
     layer = conv(8, 1e3, in_channels=8, kernel_size=1)
     values = torch.linalg.svdvals(weight_of(layer, "oni_paper(steps=40)").flatten(1))
     torch.testing.assert_close(values[:-1] / 1.414, torch.ones(7).double(), atol=1e-5, rtol=0)
@@ -114,8 +117,8 @@ def test_centring_costs_the_released_form_one_row_where_the_matrix_is_square() -
 def test_many_rows_of_the_released_form_come_to_a_length_that_depends_on_the_weight() -> None:
     layer = conv(40, in_channels=8, kernel_size=1, bias=False)
     flat = layer.weight.detach().flatten(1)
-    centred = flat - flat.mean(1, keepdim=True)
-    gram = centred.T @ centred + 1e-5 * eye(8)
+    centered = flat - flat.mean(1, keepdim=True)
+    gram = centered.T @ centered + 1e-5 * eye(8)
     assert torch.linalg.matrix_norm(gram, ord=2) < 5, "else it diverges"
     level = 1.414 / torch.linalg.matrix_norm(gram).sqrt()
     values = torch.linalg.svdvals(weight_of(layer, "oni_paper(steps=30)").flatten(1))[:-1]
@@ -123,16 +126,16 @@ def test_many_rows_of_the_released_form_come_to_a_length_that_depends_on_the_wei
     assert (values - 1.414).abs().min() > 0.3, "not 1, the scale apart"
 
 
-@pytest.mark.parametrize("arm", ["oni_paper(steps=30)", "oni(steps=30)"])
-def test_only_the_released_form_diverges_once_an_eigenvalue_exceeds_five(arm: str) -> None:
+@pytest.mark.parametrize("defense", ["oni_paper(steps=30)", "oni(steps=30)"])
+def test_only_the_released_form_diverges_once_an_eigenvalue_exceeds_five(defense: str) -> None:
     layer = conv(40, in_channels=8, kernel_size=1)
     u, _, v = torch.linalg.svd(layer.weight.detach().flatten(1), full_matrices=False)
     s = torch.linspace(1.0, 2.5, 8, dtype=torch.float64)  # squares up to 6.25
     with torch.no_grad():
         layer.weight.copy_((u * s @ v)[..., None, None])
-    found = weight_of(layer, arm)
+    found = weight_of(layer, defense)
     tame = bool(found.isfinite().all()) and bool(found.abs().max() < 2)
-    assert tame == arm.startswith("oni(")
+    assert tame == defense.startswith("oni(")
 
 
 def test_a_gradient_goes_through_all_steps() -> None:
@@ -155,11 +158,11 @@ def test_the_released_form_refuses_groups_by_name_and_reason_and_the_other_takes
 @pytest.mark.parametrize("name", ["oni", "oni_paper"])
 def test_no_iteration_at_all_is_refused(name: str) -> None:
     for steps in (0, -1):
-        with pytest.raises(UserError, match=f"steps is {steps}: 1 or more"):
+        with pytest.raises(UserError, match=f"steps is {steps}: it must be 1 or more"):
             apply_defense(nn.Sequential(nn.Conv2d(4, 4, 3)), f"{name}(steps={steps})")
 
 
-def test_the_released_form_stands_at_its_own_numbers() -> None:
+def test_the_released_form_has_its_own_defaults() -> None:
     assert defenses.get("oni_paper").build().steps == 3
     model = apply_defense(nn.Sequential(conv(6)), "oni_paper")
     scale = next(p for name, p in model.named_parameters() if name.endswith("scale"))

@@ -1,4 +1,4 @@
-"""ONI and OCNN: the right forms keep their promises, the released forms their faults."""
+"""ONI and OCNN: properties of the correct forms and bugs of the released ones."""
 
 import pytest
 import torch
@@ -10,13 +10,13 @@ from robench.defenses.ocnn import Ocnn
 from robench.defenses.ocnn_paper import OcnnPaper
 
 
-def kernel(outputs: int, arm: str, scale: float = 1.0, kernel: int = 3) -> Tensor:
+def kernel(outputs: int, defense: str, scale: float = 1.0, kernel: int = 3) -> Tensor:
     """Return the flattened weight that a convolution of 4 inputs uses."""
     torch.manual_seed(0)
     conv = nn.Conv2d(4, outputs, kernel)
     with torch.no_grad():
         conv.weight.mul_(scale)
-    model = apply_defense(nn.Sequential(conv, nn.BatchNorm2d(outputs)).double(), arm)
+    model = apply_defense(nn.Sequential(conv, nn.BatchNorm2d(outputs)).double(), defense)
     weight: Tensor = model[0].weight.detach()  # type: ignore[index]
     return weight.flatten(1)
 
@@ -38,13 +38,13 @@ def test_few_steps_leave_singular_values_below_one() -> None:
     assert values.min() < 0.5
 
 
-@pytest.mark.parametrize("arm", ["oni(center=true)", "oni_paper"])
-def test_centred_kernels_do_not_see_a_constant(arm: str) -> None:
-    assert kernel(12, arm).sum(1).abs().max() < 1e-12
+@pytest.mark.parametrize("defense", ["oni(center=true)", "oni_paper"])
+def test_centered_kernels_do_not_see_a_constant(defense: str) -> None:
+    assert kernel(12, defense).sum(1).abs().max() < 1e-12
     assert kernel(12, "oni").sum(1).abs().max() > 0.1
 
 
-def test_centred_columns_come_to_the_projection_that_leaves_out_the_constant() -> None:
+def test_centered_columns_come_to_the_projection_that_leaves_out_the_constant() -> None:
     # Each row of the 50 x 36 matrix has mean 0, so its columns span no more than 35 dimensions.
     weight = kernel(50, "oni(steps=40, scale=1.0, center=true)", 30.0)
     expected = torch.eye(36, dtype=torch.float64) - 1 / 36
@@ -52,8 +52,8 @@ def test_centred_columns_come_to_the_projection_that_leaves_out_the_constant() -
 
 
 def test_the_paper_form_is_right_for_few_rows_and_not_for_many() -> None:
-    centred = "oni(steps=3, center=true, scale=1.414)"
-    torch.testing.assert_close(kernel(12, "oni_paper"), kernel(12, centred))
+    centered = "oni(steps=3, center=true, scale=1.414)"
+    torch.testing.assert_close(kernel(12, "oni_paper"), kernel(12, centered))
     values = torch.linalg.svdvals(kernel(50, "oni_paper(steps=3)"))[:-1] / 1.414
     assert not torch.allclose(values, torch.ones_like(values), atol=0.2), "not orthogonal"
 
@@ -102,24 +102,24 @@ def test_ocnn_is_zero_for_orthogonal_kernels_at_any_stride(stride: int) -> None:
     )
 
 
-def test_the_paper_form_punishes_orthogonal_kernels_of_stride_two() -> None:
+def test_the_paper_form_penalizes_orthogonal_kernels_of_stride_two() -> None:
     shortcut = nn.Conv2d(8, 8, 1, bias=False).double()
     with torch.no_grad():
         shortcut.weight.copy_(torch.eye(8)[:, :, None, None])
-    arm = OcnnPaper(strength=1.0)
-    assert arm.penalty(Block(copies(1), shortcut)) == 0
+    defense = OcnnPaper(strength=1.0)
+    assert defense.penalty(Block(copies(1), shortcut)) == 0
     torch.testing.assert_close(
-        arm.penalty(Block(copies(2), shortcut)), torch.tensor(8.0, dtype=torch.float64).sqrt()
+        defense.penalty(Block(copies(2), shortcut)), torch.tensor(8.0, dtype=torch.float64).sqrt()
     )
 
 
-@pytest.mark.parametrize("arm", [Ocnn(), OcnnPaper()])
-def test_the_gradient_at_orthogonal_kernels_is_zero_not_nan(arm: Defense) -> None:
+@pytest.mark.parametrize("defense", [Ocnn(), OcnnPaper()])
+def test_the_gradient_at_orthogonal_kernels_is_zero_not_nan(defense: Defense) -> None:
     shortcut = nn.Conv2d(8, 8, 1, bias=False).double()
     with torch.no_grad():
         shortcut.weight.copy_(torch.eye(8)[:, :, None, None])
     model = Block(copies(1), shortcut)
-    penalty = arm.penalty(model)
+    penalty = defense.penalty(model)
     assert penalty is not None
     penalty.backward()
     assert all(p.grad is not None and p.grad.abs().max() == 0 for p in model.parameters())
@@ -143,11 +143,11 @@ def test_minimizing_ocnn_makes_the_operator_orthogonal() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular", bias=False).double()
     optimizer = torch.optim.LBFGS(conv.parameters(), max_iter=300, line_search_fn="strong_wolfe")
-    arm = Ocnn(strength=1.0, squared=True)
+    defense = Ocnn(strength=1.0, squared=True)
 
     def closure() -> float:
         optimizer.zero_grad()
-        loss = arm.penalty(conv)
+        loss = defense.penalty(conv)
         loss.backward()
         return float(loss)
 

@@ -36,8 +36,8 @@ def assert_orthogonal(weight: Tensor, groups: int = 1, tolerance: float = 1e-12)
 def test_orthogonal_kernels_stay_so_under_weight_decay(
     orthogonal_map: str, outputs: int, groups: int
 ) -> None:
-    arm = f"orthogonal(orthogonal_map='{orthogonal_map}')"
-    model = apply_defense(network(outputs, groups), arm)
+    defense = f"orthogonal(orthogonal_map='{orthogonal_map}')"
+    model = apply_defense(network(outputs, groups), defense)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2)
     for _ in range(4):
         assert_orthogonal(model[0].weight, groups, 1e-10)  # type: ignore[index]
@@ -55,7 +55,7 @@ def test_it_begins_near_the_kernel_that_it_replaces() -> None:
     assert torch.dot(begun, nearest) > 0.8 * nearest.square().sum()
 
 
-def test_bjorck_comes_to_the_nearest_orthogonal_kernel() -> None:
+def test_bjorck_converges_to_the_nearest_orthogonal_kernel() -> None:
     plain = network()
     model = apply_defense(plain, "bjorck(steps=40)")
     u, _, v = torch.linalg.svd(plain[0].weight.detach().flatten(1), full_matrices=False)
@@ -82,13 +82,13 @@ def test_parseval_retracts_singular_values_by_its_polynomial(outputs: int) -> No
 
 
 def test_soft_orthogonality_is_zero_for_orthogonal_kernels_only() -> None:
-    arm = SoftOrthogonal(strength=2.0)
+    defense = SoftOrthogonal(strength=2.0)
     model = network()
-    found = arm.penalty(model)
+    found = defense.penalty(model)
     eye = torch.eye(12, dtype=torch.float64)
     torch.testing.assert_close(found, 2 * (gram(model[0].weight)[0] - eye).square().sum())
     nn.init.orthogonal_(model[0].weight)
-    assert arm.penalty(model) < 1e-20
+    assert defense.penalty(model) < 1e-20
 
 
 @pytest.mark.parametrize("name", ["soft_orthogonal", "parseval"])
@@ -96,17 +96,19 @@ def test_patterns_choose_layers_and_one_that_matches_none_is_refused(name: str) 
     kind = SoftOrthogonal if name == "soft_orthogonal" else Parseval
     model = nn.Sequential(network(), nn.Conv2d(12, 3, 1).double())
     before = model[1].weight.detach().clone()
-    arm = kind(layers="0.*")
-    arm.after_step(model)
+    defense = kind(layers="0.*")
+    defense.after_step(model)
     assert torch.equal(model[1].weight, before)
     with pytest.raises(UserError, match=r"layers = 'conv\*' matches no .* such as '0.0'"):
         kind(layers="conv*").penalty(model) or kind(layers="conv*").after_step(model)
 
 
-@pytest.mark.parametrize("arm", ["bjorck", "bjorck(steps=1)", "orthogonal"])
+@pytest.mark.parametrize("defense", ["bjorck", "bjorck(steps=1)", "orthogonal"])
 @pytest.mark.parametrize("outputs", [12, 60])
-def test_no_number_of_steps_makes_a_kernel_s_matrix_longer_than_one(arm: str, outputs: int) -> None:
-    model = apply_defense(network(outputs), arm)
+def test_no_number_of_steps_makes_a_kernel_s_matrix_longer_than_one(
+    defense: str, outputs: int
+) -> None:
+    model = apply_defense(network(outputs), defense)
     with torch.no_grad():
         for parameter in model[0].parameters():  # type: ignore[index]
             parameter.mul_(30)
@@ -169,10 +171,10 @@ def test_penalties_and_projections_leave_the_network_to_be_applied_to_as_it_is(k
 
 
 def test_soft_orthogonality_adds_up_layers_and_groups_and_has_a_gradient() -> None:
-    arm = SoftOrthogonal(strength=0.5)
+    defense = SoftOrthogonal(strength=0.5)
     model = nn.Sequential(network(groups=2), nn.Conv2d(12, 3, 1).double())
-    parts = [arm.penalty(model[0]), arm.penalty(model[1])]
-    torch.testing.assert_close(arm.penalty(model), parts[0] + parts[1])
+    parts = [defense.penalty(model[0]), defense.penalty(model[1])]
+    torch.testing.assert_close(defense.penalty(model), parts[0] + parts[1])
     halves = [gram(half) for half in model[0][0].weight.chunk(2)]  # type: ignore[index]
     eye = torch.eye(6, dtype=torch.float64)
     expected = sum(0.5 * (half[0] - eye).square().sum() for half in halves)
@@ -180,22 +182,22 @@ def test_soft_orthogonality_adds_up_layers_and_groups_and_has_a_gradient() -> No
 
     def penalty(weight: Tensor) -> Tensor:
         model[1]._parameters["weight"] = weight  # type: ignore[assignment]
-        return arm.penalty(model[1])
+        return defense.penalty(model[1])
 
     assert torch.autograd.gradcheck(penalty, (model[1].weight.detach().requires_grad_(),))
 
 
-@pytest.mark.parametrize("arm", ["bjorck(steps=0)", "bjorck(steps=-3)"])
-def test_no_iteration_at_all_is_refused(arm: str) -> None:
-    with pytest.raises(UserError, match=r"steps is .*: 1 or more"):
-        apply_defense(network(), arm)
+@pytest.mark.parametrize("defense", ["bjorck(steps=0)", "bjorck(steps=-3)"])
+def test_no_iteration_at_all_is_refused(defense: str) -> None:
+    with pytest.raises(UserError, match=r"steps is .*: it must be 1 or more"):
+        apply_defense(network(), defense)
 
 
-@pytest.mark.parametrize("arm", ["orthogonal", "bjorck", "parseval", "soft_orthogonal"])
-def test_every_convolution_is_taken(arm: str) -> None:
+@pytest.mark.parametrize("defense", ["orthogonal", "bjorck", "parseval", "soft_orthogonal"])
+def test_every_convolution_is_taken(defense: str) -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 6, 3, padding=1, padding_mode="reflect"), nn.Conv2d(6, 6, 3, 2, groups=6),
         nn.Conv2d(6, 4, 1, stride=2), nn.Conv2d(4, 4, (1, 3), padding="same", dilation=2),
     )  # fmt: skip
     x = torch.randn(2, 3, 9, 9)
-    assert apply_defense(model, arm)(x).shape == model(x).shape
+    assert apply_defense(model, defense)(x).shape == model(x).shape

@@ -1,4 +1,4 @@
-"""The two baselines: no norm layer, and the network's own."""
+"""The two baselines: no norm layers, and the network's own."""
 
 import pytest
 import torch
@@ -49,8 +49,8 @@ def test_batchnorm_puts_one_after_each_convolution_where_there_is_none(
     assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
     x = torch.rand(8, 3, 6, 6, dtype=dtype)
-    normalised = model[0](x)  # type: ignore[index]
-    torch.testing.assert_close(normalised.mean((0, 2, 3)), torch.zeros(4, dtype=dtype))
+    normalized = model[0](x)  # type: ignore[index]
+    torch.testing.assert_close(normalized.mean((0, 2, 3)), torch.zeros(4, dtype=dtype))
     torch.testing.assert_close(
-        normalised.var((0, 2, 3), correction=0), torch.ones(4, dtype=dtype), atol=1e-3, rtol=0
+        normalized.var((0, 2, 3), correction=0), torch.ones(4, dtype=dtype), atol=1e-3, rtol=0
     )

@@ -22,7 +22,7 @@ def test_both_means_are_over_the_layers_that_both_have() -> None:
     assert row.geometric == pytest.approx(4.0)
 
 
-def test_the_plain_convolutions_of_the_reference_stand_against_each_operator() -> None:
+def test_the_plain_convolutions_of_the_reference_are_compared_with_each_operator() -> None:
     reference = pd.concat([table("convolution", a=8.0), table("norm", a=1e9)])
     network = pd.concat([table("convolution", a=2.0), table("affine", a=16.0)])
     ratios = condition_ratios(reference, network).set_index("operator")["arithmetic"]

@@ -1,4 +1,4 @@
-"""The picture of attacks: what is magnified, what is written below, which files come out."""
+"""The figure of attacks: magnification, labels and file formats."""
 
 import itertools
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_every_format_is_written_and_the_same_gallery_gives_the_same_bytes(
     assert paths[0].read_bytes().startswith(start)
 
 
-def test_predictions_and_confidences_stand_below_and_wrong_ones_have_more_than_colour(
+def test_predictions_and_confidences_are_below_and_wrong_ones_have_more_than_color(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figure = drawn(gallery(), tmp_path / "a.png", monkeypatch)
@@ -106,7 +106,7 @@ def test_all_text_lies_within_the_picture_and_no_label_runs_into_the_next(
         assert not any(box.width and box.overlaps(extent) for box in boxes)
 
 
-def test_what_is_not_attacked_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_attacked_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = gallery()
     shown.clean.logits[1] = answers(3)[0]
     figure = drawn(shown, tmp_path / "a.png", monkeypatch)
@@ -143,7 +143,7 @@ def test_the_magnified_change_is_legible_whatever_its_size_and_number_of_pixels(
         assert float(f"{times:.2g}") == times  # as it is written
 
 
-def test_grey_is_no_change_and_brighter_is_more() -> None:
+def test_gray_is_no_change_and_brighter_is_more() -> None:
     clean = torch.full((1, 1, 4, 4), 0.5)
     changed = clean.clone()
     changed[0, 0, 0, 0], changed[0, 0, 0, 1] = 0.6, 0.3

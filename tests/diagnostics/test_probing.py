@@ -1,4 +1,4 @@
-"""A module's operator from its answers."""
+"""A module's operator, determined from its outputs."""
 
 import math
 

@@ -145,7 +145,7 @@ def test_orthogonal_layers_have_condition_one() -> None:
     assert plain["norm"] == pytest.approx(1)
 
 
-def test_a_layer_that_is_not_linear_says_so() -> None:
+def test_a_layer_that_is_not_linear_is_reported() -> None:
     model = apply_defense(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()), "sll")
     table = robench.spectra(model, (3, 6, 6))
     assert list(table["operator"]) == ["not linear"]
@@ -187,9 +187,9 @@ def test_small_singular_values_keep_their_digits() -> None:
     assert found.smallest == pytest.approx(1e-9, rel=1e-5)
 
 
-def test_layers_of_any_kind_that_stand_for_a_convolution_are_found_by_their_answers() -> None:
+def test_layers_of_any_kind_that_replace_a_convolution_are_found_by_their_outputs() -> None:
     class Chained(Defense):
-        """Puts a 1x1 convolution behind each convolution."""
+        """Adds a 1x1 convolution after each convolution."""
 
         def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
             return nn.Sequential(
@@ -199,7 +199,7 @@ def test_layers_of_any_kind_that_stand_for_a_convolution_are_found_by_their_answ
     torch.manual_seed(0)
     model = apply_defense(nn.Sequential(nn.Conv2d(4, 5, 3, 2, 1), nn.Flatten()).double(), Chained())
     table = robench.spectra(model, (4, 8, 8))
-    assert len(table) == 2, "the chain and the batch norm that stands behind it"
+    assert len(table) == 2, "the chain and the batch norm that follows it"
     found = row(table, "convolution")
     chain = nn.Sequential(*list(model[0][0]))  # type: ignore[index, arg-type]
     truth = float(torch.linalg.matrix_norm(dense(chain, 4, 8), ord=2))

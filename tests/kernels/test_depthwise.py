@@ -1,4 +1,4 @@
-"""The depthwise convolution and its gradients are torch's."""
+"""The depthwise convolution and its gradients agree with torch's."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Convolutions in training compute what torch's do, and where torch's are fast, by torch's."""
+"""Fast convolutions agree with torch's, and use torch's where those are fast."""
 
 from contextlib import nullcontext
 from itertools import product

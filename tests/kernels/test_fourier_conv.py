@@ -1,4 +1,4 @@
-"""The convolution and its filter by frequencies are one after the other."""
+"""The fused convolution and filter equal one applied after the other."""
 
 from itertools import product
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from robench.kernels import fourier_conv
-from robench.kernels.fourier_conv import LEAST_BATCH, filtered_conv
+from robench.kernels.fourier_conv import MIN_BATCH, filtered_conv
 from robench.kernels.full_conv import full_conv
 from robench.kernels.plane_filter import PlaneGain, filter_planes, plane_gain
 from robench.layers.convnorm import ConvNorm2d, gain
@@ -22,7 +22,7 @@ GEOMETRIES = list(product([(3, 3), (2, 3), (1, 4), (5, 1)], [(1, 1), (2, 1)]))
 
 @pytest.fixture(autouse=True)
 def _always_by_frequencies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is less work, on the small cases of these tests."""
+    """Convolve by frequencies even where it is not less work, as on these small cases."""
     monkeypatch.setattr(fourier_conv, "_pays", lambda *_: True)
 
 
@@ -181,10 +181,10 @@ class TestTheChoice:
     def test_layers_of_a_resnet_are_convolved_by_frequencies(self) -> None:
         for inputs, outputs, side in ((3, 64, 32), (64, 64, 32), (64, 128, 32), (512, 512, 4)):
             module = ConvNorm2d(inputs, outputs, 3, padding=1)
-            assert self.taken(module, torch.randn(LEAST_BATCH, inputs, side, side))
+            assert self.taken(module, torch.randn(MIN_BATCH, inputs, side, side))
 
     def test_few_images_and_many_inputs_of_few_outputs_are_not(self) -> None:
-        few = torch.randn(LEAST_BATCH - 1, 64, 8, 8)
+        few = torch.randn(MIN_BATCH - 1, 64, 8, 8)
         assert not self.taken(ConvNorm2d(64, 64, 3, padding=1), few)
         assert not self.taken(ConvNorm2d(64, 4, 3), torch.randn(16, 64, 16, 16))
 

@@ -1,4 +1,4 @@
-"""The plan's matrices are those of transforms, and its products are few."""
+"""The plan's matrices are those of the transforms, with few products."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def products(plan: FourierPlan) -> int:
 
 
 def convolved(plan: FourierPlan, image: Tensor, kernel: Tensor) -> Tensor:
-    """One plane and one kernel, as the plan says."""
+    """Convolve one plane with one kernel by the plan."""
     rows = (plan.into @ image).unflatten(0, (-1, 2))
     columns = [
         part.back @ ((part.into @ row.flatten()) * (part.kernel @ kernel.flatten()))

@@ -8,7 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from robench.kernels.full_conv import full_conv
-from robench.kernels.small_maps import as_it_is, correlate, is_small, multiply, turned, windows
+from robench.kernels.small_maps import (
+    correlate,
+    flipped_kernel_matrix,
+    is_small,
+    kernel_matrix,
+    multiply,
+    windows,
+)
 
 Pair = tuple[int, int]
 GEOMETRIES = list(product([(3, 3), (1, 1), (2, 3)], [(1, 1), (2, 1)], [(0, 0), (1, 2)], [1, 2]))
@@ -28,7 +35,7 @@ def test_the_result_and_the_weight_s_gradient(
     weight = normal(5, 4, *kernel, seed=1).to(memory_format=layout).requires_grad_()
     wanted = F.conv2d(x, weight, None, stride, padding, dilation)
     seen = windows(x, weight, stride, padding, (dilation, dilation))
-    torch.testing.assert_close(multiply(seen, as_it_is(weight)), wanted)
+    torch.testing.assert_close(multiply(seen, kernel_matrix(weight)), wanted)
     upstream = normal(*wanted.shape, seed=2)
     gradient = torch.autograd.grad(wanted, weight, upstream)[0]
     torch.testing.assert_close(correlate(upstream, seen), gradient)
@@ -42,7 +49,7 @@ def test_with_the_kernel_turned_it_is_the_image_s_gradient(kernel: Pair) -> None
     beyond = (kernel[0] - 1, kernel[1] - 1)
     seen = windows(upstream, weight, (1, 1), beyond, (1, 1))
     wanted = torch.autograd.grad(y, x, upstream)[0]
-    torch.testing.assert_close(multiply(seen, turned(weight)), wanted)
+    torch.testing.assert_close(multiply(seen, flipped_kernel_matrix(weight)), wanted)
 
 
 def test_small_are_maps_of_few_pixels_in_bf16() -> None:

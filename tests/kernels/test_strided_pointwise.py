@@ -1,4 +1,4 @@
-"""Gradients of strided 1x1 convolutions are torch's."""
+"""Gradients of strided 1x1 convolutions agree with torch's."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""AOL's rescaled kernels: the norm of the convolution stays at most 1 wherever it is put."""
+"""AOL's rescaled kernels: the norm of the convolution is at most 1 for any geometry."""
 
 from typing import Any
 

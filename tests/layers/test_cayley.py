@@ -137,7 +137,7 @@ def test_the_gain_is_trained_from_the_first_step_and_travels_with_the_state() ->
     assert made.gain.grad is not None
 
 
-def test_what_is_kept_for_frozen_weights_is_made_anew_when_they_change() -> None:
+def test_what_is_kept_for_frozen_weights_is_recomputed_when_they_change() -> None:
     made = layer().requires_grad_(False).eval()
     x = torch.randn(2, 4, 6, 6, dtype=torch.float64)
     first = made(x)

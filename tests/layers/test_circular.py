@@ -147,7 +147,7 @@ def test_a_kernel_wider_than_its_torus_is_added_up() -> None:
 MATRICES = torch.randn(9, 1, 6, 4, dtype=torch.complex128, generator=None)
 
 
-def test_the_gram_bound_is_above_the_norm_and_falls_towards_it() -> None:
+def test_the_gram_bound_is_above_the_norm_and_falls_toward_it() -> None:
     exact = torch.linalg.svdvals(MATRICES).max()
     bounds = torch.stack([gram_bound(MATRICES, steps) for steps in range(1, 12)])
     assert (bounds >= exact * (1 - 1e-12)).all()
@@ -207,7 +207,7 @@ def test_the_gram_bound_has_a_gradient(steps: int) -> None:
         ({"padding_mode": "circular", "padding": 2}, True),
     ],
 )
-def test_paddings_that_repeat_pixels_are_told(changes: dict[str, Any], repeats: bool) -> None:
+def test_paddings_that_repeat_pixels_are_reported(changes: dict[str, Any], repeats: bool) -> None:
     assert (repeats_pixels(conv(**changes)) is not None) == repeats
 
 

@@ -336,7 +336,7 @@ def test_the_default_affine_is_a_random_depthwise_convolution() -> None:
     assert isinstance(affine, nn.Conv2d)
     assert affine.groups == 8
     assert affine.bias is not None
-    assert affine.weight.abs().max() <= 1 / 3  # the bound of torch's initialisation at fan-in 9
+    assert affine.weight.abs().max() <= 1 / 3  # the bound of torch's initialization at fan-in 9
     assert affine.weight.std() > 0.1
 
 
@@ -454,7 +454,7 @@ def test_a_running_v_that_was_never_averaged_is_an_error() -> None:
     module = ConvNorm2d(2, 3, 3, eval_stats="running_v")
     assert module.eval()(torch.randn(1, 2, 5, 5)).isfinite().all()  # never trained: current kernel
     module.train()(torch.randn(1, 2, 6, 6))
-    with pytest.raises(RuntimeError, match=r"no running V was averaged for a grid of 11x11"):
+    with pytest.raises(RuntimeError, match=r"no running average of V exists for a grid of 11x11"):
         module.eval()(torch.randn(1, 2, 9, 9))
 
 

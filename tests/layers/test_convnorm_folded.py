@@ -34,7 +34,7 @@ class Block(nn.Module):
 
 
 def trained(model: nn.Module) -> nn.Module:
-    """Let statistics and affines be some, and the averages those of an earlier weight."""
+    """Randomize statistics and affines, with the averages of an earlier weight."""
     generator = torch.Generator().manual_seed(0)
     model.train()(IMAGES)
     for module in model.modules():
@@ -136,7 +136,7 @@ def test_a_subclass_may_do_more_and_is_left() -> None:
     assert More(3, 4, 1).eval().folded() is None
 
 
-def test_a_layer_that_somebody_watches_is_left() -> None:
+def test_a_layer_with_a_forward_hook_is_left_alone() -> None:
     model = trained(Block())
     seen: list[int] = []
     for layer in (model.one.affine, model.beside):  # type: ignore[union-attr]

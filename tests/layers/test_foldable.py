@@ -1,4 +1,4 @@
-"""Any layer can offer to be folded under attack: here layers that the suite knows nothing of."""
+"""Any layer can be folded under attack: here, layers that the suite does not know."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ class UnitConv2d(nn.Conv2d):
 
 
 class Centered(nn.Module):
-    """A layer that takes each image's mean away and ends in a convolution of computed weight."""
+    """A layer that subtracts each image's mean and ends in a convolution with a computed weight."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ def test_a_layer_that_returns_none_is_left_alone_and_called_as_a_whole() -> None
     assert_same(copy, model)
 
 
-def test_a_layer_that_somebody_watches_is_left() -> None:
+def test_a_layer_with_a_forward_hook_is_left_alone() -> None:
     model, block = network(Centered)
     seen: list[int] = []
     block.two.conv.register_forward_hook(lambda *_: seen.append(1))

@@ -1,4 +1,4 @@
-"""Group norms in the place of other norm layers: the formula, the groups, single images."""
+"""Group norms that replace other norm layers: the formula, the groups, single images."""
 
 import pytest
 import torch
@@ -12,8 +12,8 @@ from robench.layers.norms import GroupNorm2d, channels_of, fitting_groups, group
 def by_hand(x: Tensor, groups: int) -> Tensor:
     """Return (x - mean) / sqrt(var + 1e-5) of each sample's groups of channels."""
     parts = x.reshape(len(x), groups, -1)
-    centred = parts - parts.mean(2, keepdim=True)
-    return (centred / (centred.square().mean(2, keepdim=True) + 1e-5).sqrt()).view_as(x)
+    centered = parts - parts.mean(2, keepdim=True)
+    return (centered / (centered.square().mean(2, keepdim=True) + 1e-5).sqrt()).view_as(x)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 6])
@@ -25,7 +25,7 @@ def test_each_group_of_each_sample_gets_mean_zero_and_variance_one(groups: int) 
 
 @pytest.mark.parametrize("groups", [1, 3, 6])
 @pytest.mark.parametrize("pixels", [1, 4])
-def test_the_answer_for_an_image_does_not_depend_on_its_company(groups: int, pixels: int) -> None:
+def test_the_answer_for_an_image_does_not_depend_on_the_batch(groups: int, pixels: int) -> None:
     x = torch.randn(5, 6, pixels, 1, dtype=torch.float64)
     norm = GroupNorm2d(groups, 6).double()
     torch.testing.assert_close(norm(x), torch.cat([norm(image[None]) for image in x]))

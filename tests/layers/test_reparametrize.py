@@ -1,4 +1,4 @@
-"""Weights made from weights: precision, shape, what is kept; norms and the choice of layers."""
+"""Weight parametrizations: precision, shape, caching; norms and the selection of layers."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from robench.layers.weight_cache import WeightCache
 
 
 class Recorder(nn.Module):
-    """Doubles what it is given and remembers what that was."""
+    """Doubles its input and records it."""
 
     def __init__(self) -> None:
         super().__init__()

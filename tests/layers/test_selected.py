@@ -1,4 +1,4 @@
-"""Convolutions chosen by patterns of their names."""
+"""Convolutions selected by name patterns."""
 
 import pytest
 from torch import nn

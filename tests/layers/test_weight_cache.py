@@ -1,4 +1,4 @@
-"""What is kept while parameters are frozen: made once, and never that of other parameters."""
+"""Values cached while parameters are frozen: computed once, never those of other parameters."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -16,7 +16,7 @@ COMPUTED = ["cayley", "conv_sn", "aol", "bjorck", "oni", "orthogonal", "sll", "c
 
 @pytest.fixture
 def made() -> Callable[[], int]:
-    """Count how often a value was made."""
+    """Count how often a value is computed."""
     numbers: Iterator[int] = count()
     return lambda: next(numbers)
 
@@ -28,7 +28,7 @@ def test_a_value_is_made_once_for_frozen_sources(made: Callable[[], int]) -> Non
 
 
 @pytest.mark.parametrize("what", ["weight", "gain"])
-def test_a_change_in_place_of_any_source_makes_it_anew(what: str, made: Callable[[], int]) -> None:
+def test_a_change_in_place_of_any_source_recomputes_it(what: str, made: Callable[[], int]) -> None:
     kept: WeightCache[int] = WeightCache()
     sources = {"weight": torch.zeros(3), "gain": torch.zeros(1)}
     first = kept.get(made, list(sources.values()))
@@ -36,7 +36,7 @@ def test_a_change_in_place_of_any_source_makes_it_anew(what: str, made: Callable
     assert kept.get(made, list(sources.values())) > first
 
 
-def test_other_facts_dtypes_and_tensors_make_it_anew(made: Callable[[], int]) -> None:
+def test_other_facts_dtypes_and_tensors_recompute_it(made: Callable[[], int]) -> None:
     kept: WeightCache[int] = WeightCache()
     weight = torch.zeros(3)
     for number, (source, fact) in enumerate(
@@ -45,7 +45,7 @@ def test_other_facts_dtypes_and_tensors_make_it_anew(made: Callable[[], int]) ->
         assert kept.get(made, [source], fact) == number
 
 
-def test_nothing_is_kept_while_a_gradient_could_be_asked_for(made: Callable[[], int]) -> None:
+def test_nothing_is_cached_while_a_source_requires_a_gradient(made: Callable[[], int]) -> None:
     kept: WeightCache[int] = WeightCache()
     weight = torch.zeros(3, requires_grad=True)
     assert [kept.get(made, [weight]) for _ in range(3)] == [0, 1, 2]
@@ -55,7 +55,7 @@ def test_nothing_is_kept_while_a_gradient_could_be_asked_for(made: Callable[[], 
     assert [kept.get(made, [weight]) for _ in range(2)] == [5, 5]
 
 
-def test_forgetting_makes_it_anew(made: Callable[[], int]) -> None:
+def test_clearing_recomputes_it(made: Callable[[], int]) -> None:
     kept: WeightCache[int] = WeightCache()
     weight = torch.zeros(3)
     kept.get(made, [weight])

@@ -17,7 +17,7 @@ from robench.registry import backbones
 
 @pytest.fixture
 def plain() -> Iterator[str]:
-    """A backbone with options of its own."""
+    """A backbone with its own options."""
 
     @backbones.register("plain")
     def plain(
@@ -71,7 +71,9 @@ def test_a_bare_name_takes_the_defaults(plain: str) -> None:
         ("resnet18(blocks=3)", r"backbone 'resnet18' has no option 'blocks'; there are none\.$"),
     ],
 )
-def test_a_wrong_option_is_told_with_the_nearest(plain: str, backbone: str, sentence: str) -> None:
+def test_a_wrong_option_is_reported_with_the_nearest(
+    plain: str, backbone: str, sentence: str
+) -> None:
     with pytest.raises(UserError, match=sentence):
         build(backbone)
 

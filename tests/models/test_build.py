@@ -1,4 +1,4 @@
-"""A backbone with its defense, and the normalisation inside."""
+"""A backbone with its defense and built-in normalization."""
 
 from typing import Any
 
@@ -22,9 +22,9 @@ def test_the_defense_is_applied() -> None:
     assert parameter_count(build(defense="vanilla")) < parameter_count(build(defense="batchnorm"))
 
 
-def test_images_are_normalised_inside() -> None:
-    normalised = Normalize((0.5, 0.4), (0.2, 0.1))(torch.full((1, 2, 1, 1), 0.6)).flatten()
-    torch.testing.assert_close(normalised, torch.tensor([0.5, 2.0]))
+def test_images_are_normalized_inside() -> None:
+    normalized = Normalize((0.5, 0.4), (0.2, 0.1))(torch.full((1, 2, 1, 1), 0.6)).flatten()
+    torch.testing.assert_close(normalized, torch.tensor([0.5, 2.0]))
     assert not Normalize((0.5,), (0.2,)).state_dict()
 
 
@@ -48,7 +48,9 @@ def test_the_seed_decides_the_weights_and_the_check_of_the_size_changes_nothing(
         ({"defense": "none"}, "no defense is named 'none'"),
     ],
 )
-def test_what_does_not_fit_is_told_in_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+def test_what_does_not_fit_is_reported_in_a_sentence(
+    changes: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(UserError, match=sentence):
         build(**({"backbone": "resnet18"} | changes))
 

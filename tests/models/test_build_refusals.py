@@ -1,4 +1,4 @@
-"""What ``build_model`` refuses, and that its check of the image size leaves nothing behind."""
+"""Inputs that ``build_model`` refuses; its check of the image size has no side effects."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def build(**changes: Any) -> nn.Module:
         ({"std": (0.5,) * 4}, "std has 4 values but images have 3 channels"),
     ],
 )
-def test_what_does_not_fit_is_told_in_one_line(changes: dict[str, Any], sentence: str) -> None:
+def test_what_does_not_fit_is_reported_in_one_line(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence) as caught:
         build(**changes)
     assert "\n" not in str(caught.value)
@@ -48,11 +48,11 @@ def test_the_image_size_decides_neither_weights_nor_what_is_drawn_afterwards(def
     assert all(torch.equal(small[name], value) for name, value in large.items())
 
 
-@pytest.mark.parametrize("arms", [("vanilla", "batchnorm"), ("batchnorm", "convnorm")])
-def test_arms_of_one_seed_start_from_the_same_convolutions(arms: tuple[str, str]) -> None:
+@pytest.mark.parametrize("pair", [("vanilla", "batchnorm"), ("batchnorm", "convnorm")])
+def test_defenses_of_one_seed_start_from_the_same_convolutions(pair: tuple[str, str]) -> None:
     weights = []
-    for arm in arms:
+    for defense in pair:
         torch.manual_seed(2)
-        net: Any = build(defense=arm).net
+        net: Any = build(defense=defense).net
         weights.append([net.conv1.weight, net.layer3[0].downsample[0].weight, net.fc.weight])
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))

@@ -1,4 +1,4 @@
-"""Weights with what is needed to rebuild their network."""
+"""Checkpoints: weights and the description of their network."""
 
 from pathlib import Path
 
@@ -43,13 +43,13 @@ def test_tied_weights_are_saved(tmp_path: Path) -> None:
     assert load_weights(tmp_path / "w", torch.nn.Sequential(layer, layer)) is not None
 
 
-def test_weights_of_somebody_else_do_not_say_which_network(tmp_path: Path) -> None:
+def test_third_party_weights_do_not_say_which_network(tmp_path: Path) -> None:
     safetensors.torch.save_file({"w": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match="does not say which network"):
         read_network(tmp_path / "w.safetensors")
 
 
-def test_a_damaged_description_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_damaged_description_is_reported_in_a_sentence(tmp_path: Path) -> None:
     for text in ("{", '{"backbone": 1}', "[]"):
         content = safetensors.torch.save({"w": torch.zeros(1)}, {"robench": text})
         (tmp_path / "w.safetensors").write_bytes(content)
@@ -59,5 +59,5 @@ def test_a_damaged_description_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 def test_a_tensor_too_many_is_another_architecture(tmp_path: Path) -> None:
     save_weights(tmp_path / "w", torch.nn.Linear(2, 2), NETWORK)
-    with pytest.raises(UserError, match="'bias' has no place in it"):
+    with pytest.raises(UserError, match="'bias' is not part of it"):
         load_weights(tmp_path / "w", torch.nn.Linear(2, 2, bias=False))

@@ -1,4 +1,4 @@
-"""Costs are counted, not timed, and leave the network alone."""
+"""Complexity is counted, not timed, and the network is left unchanged."""
 
 import copy
 

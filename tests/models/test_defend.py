@@ -111,7 +111,7 @@ def test_the_model_may_be_a_convolution_itself() -> None:
 
 
 class OwnConv(nn.Conv2d):
-    """A convolution with a forward of its own."""
+    """A convolution with its own forward."""
 
 
 def test_a_convolution_with_a_forward_of_its_own_is_refused_by_name() -> None:

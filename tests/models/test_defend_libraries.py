@@ -10,7 +10,7 @@ from torch import nn
 from robench import apply_defense
 from robench.defenses import ConvNorm2d
 
-ARMS = ["vanilla", "batchnorm", "spectral_norm", "convnorm", "convnorm(bn=False)"]
+DEFENSES = ["vanilla", "batchnorm", "spectral_norm", "convnorm", "convnorm(bn=False)"]
 
 
 def check(model: nn.Module, side: int = 32) -> None:
@@ -21,22 +21,22 @@ def check(model: nn.Module, side: int = 32) -> None:
     assert model.eval()(torch.rand(1, 3, side, side)).isfinite().all()
 
 
-@pytest.mark.parametrize("arm", ["vanilla", "spectral_norm", "convnorm"])
+@pytest.mark.parametrize("defense", ["vanilla", "spectral_norm", "convnorm"])
 @pytest.mark.parametrize("name", ["densenet121", "shufflenet_v2_x0_5", "squeezenet1_1"])
-def test_torchvision_s_other_families(name: str, arm: str) -> None:
-    model = apply_defense(torchvision.models.get_model(name, weights=None, num_classes=4), arm)
+def test_torchvision_s_other_families(name: str, defense: str) -> None:
+    model = apply_defense(torchvision.models.get_model(name, weights=None, num_classes=4), defense)
     check(model, 64 if name == "densenet121" else 32)
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("defense", DEFENSES)
 @pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050", "test_efficientnet"])
-def test_timm_s_networks(name: str, arm: str) -> None:
+def test_timm_s_networks(name: str, defense: str) -> None:
     timm = pytest.importorskip("timm")
     plain = timm.create_model(name, num_classes=4)
-    model = apply_defense(plain, arm)
+    model = apply_defense(plain, defense)
     check(model, 64)
     convs = sum(type(module) is nn.Conv2d for module in plain.modules())
-    expected = convs if arm.startswith("convnorm") else 0
+    expected = convs if defense.startswith("convnorm") else 0
     assert sum(isinstance(module, ConvNorm2d) for module in model.modules()) == expected
 
 

@@ -1,4 +1,4 @@
-"""What a network keeps when a defense is applied: modes, sharing, names left alone; refusals."""
+"""What applying a defense preserves: modes, sharing, skipped names; and what it refuses."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from robench import apply_defense
 from robench.defenses import ConvNorm2d
 from robench.errors import UserError
 
-ARMS = ["vanilla", "batchnorm", "spectral_norm", "convnorm", "convnorm(bn=False)"]
+DEFENSES = ["vanilla", "batchnorm", "spectral_norm", "convnorm", "convnorm(bn=False)"]
 
 
 def pair() -> nn.Module:
@@ -17,15 +17,15 @@ def pair() -> nn.Module:
     return nn.ModuleDict({"first": conv, "second": conv, "other": nn.Conv2d(3, 3, 1)})
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("defense", DEFENSES)
 @pytest.mark.parametrize("with_norm", [True, False])
 @pytest.mark.parametrize("training", [True, False])
 def test_what_is_put_in_is_in_the_mode_of_what_was_there(
-    arm: str, with_norm: bool, training: bool
+    defense: str, with_norm: bool, training: bool
 ) -> None:
     norms = [nn.BatchNorm2d(4)] if with_norm else []
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), *norms).train(training)
-    model = apply_defense(plain, arm)
+    model = apply_defense(plain, defense)
     assert {module.training for module in model.modules()} == {training}
 
 
@@ -46,11 +46,11 @@ def test_a_weight_of_two_layers_stays_one_weight() -> None:
     assert model[0].weight is not a.weight  # type: ignore[index]
 
 
-@pytest.mark.parametrize("arm", ["spectral_norm", "convnorm"])
-def test_a_second_defense_on_top_is_refused_in_one_line(arm: str) -> None:
-    once = apply_defense(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), arm)
+@pytest.mark.parametrize("defense", ["spectral_norm", "convnorm"])
+def test_a_second_defense_on_top_is_refused_in_one_line(defense: str) -> None:
+    once = apply_defense(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), defense)
     with pytest.raises(UserError, match=r"^layer '0', .*skip=\['0'\]\.$") as caught:
-        apply_defense(once, arm)
+        apply_defense(once, defense)
     assert "\n" not in str(caught.value)
 
 
@@ -70,7 +70,7 @@ def test_skipping_every_convolution_is_refused_with_the_pattern() -> None:
 
 def test_a_refusal_comes_before_anything_is_changed_or_drawn() -> None:
     class OwnConv(nn.Conv2d):
-        """A convolution of the user's."""
+        """A user-defined convolution."""
 
     model = nn.Sequential(nn.Conv2d(3, 4, 3), OwnConv(4, 4, 3))
     state = torch.get_rng_state()

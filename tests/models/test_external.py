@@ -1,4 +1,4 @@
-"""Somebody else's model: built, loaded without running what is in a file, or refused."""
+"""Third-party models: built, loaded without executing code in a file, or refused."""
 
 import pickle
 from pathlib import Path
@@ -91,12 +91,12 @@ def test_a_pickle_is_refused_and_not_executed(folder: Path) -> None:
     (folder / "plain.pt").write_bytes(pickle.dumps(Harmful()))
     torch.save(theirs(), folder / "whole.pt")
     for name in ("evil.pt", "plain.pt", "whole.pt"):
-        with pytest.raises(UserError, match=r"\.pt (holds Python objects|is not a whole file)"):
+        with pytest.raises(UserError, match=r"\.pt (holds Python objects|is not a complete file)"):
             load_third_party_weights(folder / name, theirs())
     assert not (folder / "harm").exists()
 
 
-def test_whose_weights_do_not_fit_is_told_by_a_tensor(folder: Path) -> None:
+def test_weights_that_do_not_fit_are_reported_by_a_tensor(folder: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), folder / "other.pt")
     with pytest.raises(UserError, match=r"weights of another model: '0.weight' is missing"):
         load_third_party_weights(folder / "other.pt", theirs())
@@ -104,9 +104,9 @@ def test_whose_weights_do_not_fit_is_told_by_a_tensor(folder: Path) -> None:
     with pytest.raises(UserError, match="holds a list, not a state dict of tensors"):
         load_third_party_weights(folder / "list.pt", theirs())
     (folder / "cut.pt").write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(UserError, match=r"cut.pt is not a whole file of torch.save"):
+    with pytest.raises(UserError, match=r"cut.pt is not a complete file of torch.save"):
         load_third_party_weights(folder / "cut.pt", theirs())
-    with pytest.raises(UserError, match="there is no file"):
+    with pytest.raises(UserError, match="no weights file found"):
         load_third_party_weights(folder / "none.pt", theirs())
 
 
@@ -120,10 +120,12 @@ def test_whose_weights_do_not_fit_is_told_by_a_tensor(folder: Path) -> None:
         ("their_model:number", "returns a int; a torch.nn.Module is needed"),
         ("their_model:broken", r"cannot be built \(ValueError: no such thing\)"),
         ("no_such_module:build", "no Python module 'no_such_module'"),
-        ("no_such.py:build", "there is no file no_such.py"),
+        ("no_such.py:build", "no model file found at no_such.py"),
     ],
 )
-def test_what_is_not_there_is_told_in_a_sentence(name: str, sentence: str, folder: Path) -> None:
+def test_what_is_not_there_is_reported_in_a_sentence(
+    name: str, sentence: str, folder: Path
+) -> None:
     with pytest.raises(UserError, match=sentence):
         load_external(name)
 

@@ -1,4 +1,4 @@
-"""Leaving a model as it was found."""
+"""Restoring a model on exit."""
 
 import copy
 

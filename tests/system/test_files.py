@@ -1,4 +1,4 @@
-"""Files are whole or absent."""
+"""File writes are atomic."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ def test_json_reads_back(tmp_path: Path) -> None:
     assert read_json(tmp_path / "x.json") == {"a": None, "b": [1, 2]}
 
 
-def test_a_full_disk_keeps_the_old_file_and_is_told_in_a_sentence(
+def test_a_full_disk_keeps_the_old_file_and_is_reported_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.txt"
@@ -31,19 +31,19 @@ def test_a_full_disk_keeps_the_old_file_and_is_told_in_a_sentence(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="No space left on device; free room"):
+    with pytest.raises(UserError, match="No space left on device; free space"):
         write_bytes(path, b"new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
 
 
-def test_a_folder_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_reported_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(UserError, match="cannot write"):
         write_text(tmp_path / "out" / "x.txt", "text")
 
 
-def test_damaged_json_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_damaged_json_is_reported_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"a": ')
     with pytest.raises(UserError, match="is damaged"):
         read_json(tmp_path / "x.json")
