@@ -1,9 +1,9 @@
-"""The paper's protocol through robench, torchattacks and foolbox, in turn.
+"""Time the paper's protocol in robench, torchattacks and foolbox, in turn.
 
 Clean accuracy, FGSM, PGD-10 and PGD-20 at one radius, on the same network and images, with the
-same step and batch size; the libraries as their documentation shows them. Robench is timed twice:
-with the iterate that the libraries judge (``last``), and with any iterate, which is the stronger
-verdict and ends the search of a sample.
+same step and batch size; the libraries are called as in their documentation. Robench is timed
+twice: with the iterate that the libraries evaluate (``last``), and with any iterate, which is the
+stronger evaluation and stops early on a fooled sample.
 
     python benchmarks/attacks.py --checkpoint CELL --data image_folder:DIR
     python benchmarks/attacks.py --quick
@@ -19,7 +19,7 @@ from collections.abc import Callable
 import foolbox
 import torch
 import torchattacks
-from common import Case, Subject, case_of, paired, report, subject, subject_options, timed
+from common import Case, Target, case_of, paired, report, target, target_options, timed
 from torch import Tensor
 
 from robench import evaluate
@@ -33,16 +33,16 @@ from robench.models.frozen import under_attack
 Accuracies = list[float]
 
 
-def robench(case: Subject, eps: float, step: float, batch_size: int, judge: str) -> Accuracies:
+def robench(case: Target, eps: float, step: float, batch_size: int, judge: str) -> Accuracies:
     names = ["fgsm", *(f"pgd-{steps}(judge='{judge}')" for steps in (10, 20))]
-    ball = {"eps": eps, "step_size": step}
+    defaults = {"eps": eps, "step_size": step}
     result = evaluate(
-        case.model, case.images, case.labels, names, defaults=ball, batch_size=batch_size
+        case.model, case.images, case.labels, names, defaults=defaults, batch_size=batch_size
     )
     return [result.accuracy(name) for name in ("clean", *names)]
 
 
-def torchattacks_(case: Subject, eps: float, step: float, batch_size: int) -> Accuracies:
+def torchattacks_(case: Target, eps: float, step: float, batch_size: int) -> Accuracies:
     attacks = [
         lambda x, _: x,
         torchattacks.FGSM(case.model, eps=eps),
@@ -51,7 +51,7 @@ def torchattacks_(case: Subject, eps: float, step: float, batch_size: int) -> Ac
     return _each(case, batch_size, attacks)
 
 
-def foolbox_(case: Subject, eps: float, step: float, batch_size: int) -> Accuracies:
+def foolbox_(case: Target, eps: float, step: float, batch_size: int) -> Accuracies:
     device = case.images.device
     model = foolbox.PyTorchModel(case.model, bounds=(0, 1), device=device)
 
@@ -63,8 +63,8 @@ def foolbox_(case: Subject, eps: float, step: float, batch_size: int) -> Accurac
     return _each(case, batch_size, attacks)
 
 
-def bare_loop(case: Subject, eps: float, batch_size: int, rounds: int) -> Case:
-    """Return what 20 steps of PGD cost beside 20 forwards and backwards of the same samples."""
+def bare_loop(case: Target, eps: float, batch_size: int, rounds: int) -> Case:
+    """Time 20 steps of PGD against 20 bare forwards and backwards of the same samples."""
     with under_attack(case.model), torch.no_grad():
         victim = Victim(case.model, case.images[:16], batch_size=batch_size)
         kept = right(predict_all(victim, case.images), case.labels.cpu())
@@ -82,7 +82,7 @@ def bare_loop(case: Subject, eps: float, batch_size: int, rounds: int) -> Case:
 
 
 def peak_memory(name: str) -> float:
-    """Return the peak MiB of a process that does nothing else than one contestant's work."""
+    """Return the peak memory, in MiB, of a process that runs only one contestant."""
     arguments = [a for a in sys.argv[1:] if a not in ("--memory",)]
     command = [sys.executable, __file__, *arguments, "--only", name]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -90,7 +90,7 @@ def peak_memory(name: str) -> float:
 
 
 def _each(
-    case: Subject, batch_size: int, attacks: list[Callable[[Tensor, Tensor], Tensor]]
+    case: Target, batch_size: int, attacks: list[Callable[[Tensor, Tensor], Tensor]]
 ) -> Accuracies:
     right = [0.0] * len(attacks)
     batches = zip(case.images.split(batch_size), case.labels.split(batch_size), strict=True)
@@ -103,20 +103,22 @@ def _each(
 
 
 def main() -> None:
-    parser = subject_options(str(__doc__).split("\n", 1)[0], samples=1000, rounds=3, batch=256)
-    parser.add_argument("--memory", action="store_true", help="peak memory, a process each")
+    parser = target_options(str(__doc__).split("\n", 1)[0], samples=1000, rounds=3, batch=256)
+    parser.add_argument(
+        "--memory", action="store_true", help="measure peak memory, one process per contestant"
+    )
     parser.add_argument("--only", help=argparse.SUPPRESS)
-    parser.add_argument("--eps", type=float, help="8/255 where a checkpoint is given, else 0.2")
+    parser.add_argument("--eps", type=float, help="8/255 if a checkpoint is given, else 0.2")
     arguments = parser.parse_args()
     quick = arguments.quick
-    case = subject(arguments, 300 if quick else arguments.samples)
+    case = target(arguments, 300 if quick else arguments.samples)
     eps = arguments.eps or (8 / 255 if arguments.checkpoint else 0.2)
-    options_ = (case, eps, eps / 4, arguments.batch)
+    shared = (case, eps, eps / 4, arguments.batch)
     contestants: dict[str, Callable[[], Accuracies]] = {
-        "robench, any iterate": lambda: robench(*options_, judge="any"),
-        "robench, last iterate": lambda: robench(*options_, judge="last"),
-        "torchattacks": lambda: torchattacks_(*options_),
-        "foolbox": lambda: foolbox_(*options_),
+        "robench, any iterate": lambda: robench(*shared, judge="any"),
+        "robench, last iterate": lambda: robench(*shared, judge="last"),
+        "torchattacks": lambda: torchattacks_(*shared),
+        "foolbox": lambda: foolbox_(*shared),
     }
     if arguments.only:
         contestants[arguments.only]()
@@ -124,7 +126,7 @@ def main() -> None:
         return
     if arguments.memory:
         for name in contestants:
-            print(f"{name:24}{peak_memory(name):9.0f} MiB at its peak")
+            print(f"{name:24}{peak_memory(name):9.0f} MiB peak")
         return
     print(f"{case.title}; Linf {eps:.4g}, step {eps / 4:.4g}, batches of {arguments.batch}")
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -137,9 +139,9 @@ def main() -> None:
         shown = "  ".join(f"{100 * accuracy:6.1f}" for accuracy in found)
         print(f"{name:24}{statistics.median(seconds[name]):9.2f}  {shown}")
     cases = {"engine/bare loop": bare_loop(case, eps, arguments.batch, arguments.rounds)}
-    for judged, suffix in (("any", ""), ("last", ", last iterate")):
+    for iterate, suffix in (("any", ""), ("last", ", last iterate")):
         for peer in ("torchattacks", "foolbox"):
-            ours = seconds[f"robench, {judged} iterate"]
+            ours = seconds[f"robench, {iterate} iterate"]
             cases[f"protocol{suffix}/{peer}"] = case_of(ours, seconds[peer])
     report(cases, arguments.json)
 

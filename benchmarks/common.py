@@ -1,4 +1,4 @@
-"""What every benchmark shares: its options, its network, paired rounds, its report."""
+"""Shared code of the benchmarks: options, the network, paired rounds, the report."""
 
 import argparse
 import json
@@ -22,8 +22,8 @@ from robench.system.provenance import code_version
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A network and the images that it is attacked on."""
+class Target:
+    """A network under attack, with its test images."""
 
     model: nn.Module
     images: Tensor
@@ -32,7 +32,7 @@ class Subject:
 
 
 def options(description: str, **defaults: int) -> argparse.ArgumentParser:
-    """Return the options of every benchmark, and numbers with their defaults."""
+    """Return a parser with the options of every benchmark, and integer options with defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a small case, under 3 minutes")
     parser.add_argument("--json", type=Path, help="write the ratios here")
@@ -42,16 +42,16 @@ def options(description: str, **defaults: int) -> argparse.ArgumentParser:
     return parser
 
 
-def subject_options(description: str, **defaults: int) -> argparse.ArgumentParser:
-    """Return these with the network that :func:`subject` is to load."""
+def target_options(description: str, **defaults: int) -> argparse.ArgumentParser:
+    """Return a parser that also has the options of :func:`target`."""
     parser = options(description, **defaults)
     parser.add_argument("--checkpoint", type=Path, help="a network that robench trained")
     parser.add_argument("--data", help="its data set, e.g. image_folder:DIR")
     return parser
 
 
-def subject(arguments: argparse.Namespace, samples: int) -> Subject:
-    """Return the network to be attacked; one is trained on embedded digits where none is given."""
+def target(arguments: argparse.Namespace, samples: int) -> Target:
+    """Return the network under attack; without a checkpoint, train one on embedded digits."""
     keep_freed_memory()
     torch.manual_seed(0)
     if arguments.checkpoint is None:
@@ -65,7 +65,7 @@ def subject(arguments: argparse.Namespace, samples: int) -> Subject:
         title = f"{network.defense}, {network.backbone} of width {network.width}"
     sample = evaluation_images(dataset, min(samples, len(dataset.test)))
     count = len(sample.labels)
-    return Subject(
+    return Target(
         model=model.eval().to(arguments.device),
         images=(sample.images.float() / 255).to(arguments.device),
         labels=sample.labels.to(arguments.device),
@@ -83,23 +83,23 @@ def timed(work: Callable[[], object]) -> float:
 
 
 Case = tuple[float, float, float]
-"""Seconds of ours, seconds of theirs, ratio."""
+"""Our seconds, their seconds, and the ratio."""
 
 
 def case_of(ours: Sequence[float], theirs: Sequence[float]) -> Case:
-    """Return the median seconds of both, and the median of the ratios of the rounds."""
+    """Return the median seconds of both, and the median of the ratios per round."""
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return statistics.median(ours), statistics.median(theirs), statistics.median(ratios)
 
 
 def paired(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> Case:
-    """Run both in turn, so many times."""
+    """Time both in turn, for ``rounds`` rounds."""
     times = [(timed(ours), timed(theirs)) for _ in range(rounds)]
     return case_of(*zip(*times, strict=True))
 
 
 def machine() -> str:
-    """Say what the figures were measured on."""
+    """Return a description of the machine and the versions."""
     return (
         f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}, "
         f"robench {code_version()}"
@@ -107,7 +107,7 @@ def machine() -> str:
 
 
 def report(cases: Mapping[str, Case], file: Path | None) -> None:
-    """Print the cases as a table and write them where asked."""
+    """Print the cases as a table; write them as JSON if a file is given."""
     width = max(len(name) for name in cases)
     print(f"{'case':{width}}  {'ours, s':>9}  {'theirs, s':>9}  {'ratio':>6}")
     for name, (ours, theirs, ratio) in cases.items():

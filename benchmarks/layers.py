@@ -1,10 +1,10 @@
-"""Each defense's layers against a convolution with BatchNorm, forward and backward.
+"""Time each defense's layers against a convolution with BatchNorm, forward and backward.
 
-The layers are those of a ResNet-18 on 32x32 images, a convolution and its norm each, in turn with
-their peer. ConvNorm is also timed, without BatchNorm, against its definition written plainly, an
-FFT of every kernel and of the activations (``plain.py``), in the same precision. Times are summed
-over all layers of the network; ``--csv`` has them one by one. Memory is the peak of all tensors of
-one layer.
+The layers are those of a ResNet-18 on 32x32 images, each a convolution with its norm, timed in turn
+with their peer. ConvNorm is also timed, without BatchNorm, against a direct implementation of its
+definition, with FFTs of every kernel and of the activations (``plain.py``), in the same precision.
+Times are summed over all layers of the network; ``--csv`` lists them per layer. Memory is the peak
+of all tensors of one layer.
 
     python benchmarks/layers.py
     python benchmarks/layers.py --quick
@@ -37,7 +37,7 @@ DEFENSES = "convnorm,spectral_norm,oni,ocnn,cayley,weight_standardization,groupn
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution of the network, and the side of its input."""
+    """The shape of a convolution in the network, with the side length of its input."""
 
     inputs: int
     outputs: int
@@ -52,7 +52,7 @@ class Shape:
 
 
 def shapes(width: int) -> Counter[Shape]:
-    """Return the convolutions of a ResNet-18 with how often they occur."""
+    """Return the convolutions of a ResNet-18, with their counts."""
     network = build_model(
         "resnet18", num_classes=10, in_channels=3, image_size=(32, 32), width=width, stem="cifar",
         mean=(0.5,) * 3, std=(0.5,) * 3, defense="vanilla",
@@ -72,7 +72,7 @@ def shapes(width: int) -> Counter[Shape]:
     return found
 
 
-class Subject:
+class TimedLayer:
     """One layer with a defense, ready to take a step."""
 
     def __init__(self, defense: Defense, shape: Shape, arguments: argparse.Namespace) -> None:
@@ -93,7 +93,7 @@ class Subject:
             out = self.layer(self.x)
         penalty = self.defense.penalty(self.layer)
         if self.upstream is None or self.upstream.dtype != out.dtype:
-            self.upstream = torch.randn_like(out)  # as from a layer above, not from a sum
+            self.upstream = torch.randn_like(out)  # as from the next layer, not from a sum
         wanted = [self.x, *(p for p in self.layer.parameters() if p.requires_grad)]
         heads = [(out, self.upstream)] + ([] if penalty is None else [(penalty, None)])
         outputs, gradients = zip(*heads, strict=True)
@@ -111,10 +111,10 @@ class Subject:
 
 
 def compare(
-    ours: Subject, theirs: Subject, precision: str, rounds: int
+    ours: TimedLayer, theirs: TimedLayer, precision: str, rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Return the seconds of both, round by round."""
-    for _ in range(2):  # the first steps get their memory from the system
+    """Return the seconds of both, per round."""
+    for _ in range(2):  # warm-up: the first steps allocate memory from the system
         ours.step(precision)
         theirs.step(precision)
     pairs = [
@@ -132,11 +132,12 @@ def measure(
     layers: Counter[Shape],
     arguments: argparse.Namespace,
 ) -> tuple[pd.DataFrame, Case]:
-    """Return a row a shape, and what the whole network takes: a benchmark's case."""
+    """Return one row per shape, and the times of the whole network as a case."""
     rows, mine_of_all, others_of_all = [], [], []
     for shape, count in layers.items():
         defense = defenses.build(name)
-        ours, theirs = Subject(defense, shape, arguments), Subject(peer, shape, arguments)
+        ours = TimedLayer(defense, shape, arguments)
+        theirs = TimedLayer(peer, shape, arguments)
         mine, others = compare(ours, theirs, precision, arguments.rounds)
         mine_of_all.append([count * seconds for seconds in mine])
         others_of_all.append([count * seconds for seconds in others])
@@ -161,7 +162,7 @@ def measure(
 def main() -> None:
     parser = options(str(__doc__).split("\n", 1)[0], rounds=7, width=64, batch=128)
     parser.add_argument("--defenses", default=DEFENSES, help="separated by commas")
-    parser.add_argument("--csv", type=Path, help="write a row a layer here")
+    parser.add_argument("--csv", type=Path, help="write one row per layer here")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.width, arguments.rounds, arguments.defenses = 16, 3, "convnorm,spectral_norm"

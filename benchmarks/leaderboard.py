@@ -1,7 +1,7 @@
-"""A large leaderboard: built from its outcomes, compared pair by pair, and shown as a page.
+"""Time a large leaderboard: built from outcomes, compared pair by pair, drawn as a page.
 
-The outcomes are invented; everything else is what ``robench run`` does with real ones. The peer
-compares the same rows by calling statsmodels' exact McNemar test for one pair after the other, with
+The outcomes are synthetic; everything else is what ``robench run`` does with real ones. The peer
+compares the same rows by calling statsmodels' exact McNemar test on one pair after another, with
 the same bootstrap of the difference.
 
     python benchmarks/leaderboard.py            # 200 rows of 5 seeds, 10,000 samples, 6 attacks
@@ -48,8 +48,8 @@ ATTACKS = ("noise", "fgsm", "pgd-10", "pgd-20", "pgd-50", "simba")
 BALL = ThreatModel("linf", 8 / 255)
 
 
-def invented(accuracy: float, samples: int, rng: np.random.Generator) -> Outcomes:
-    """Outcomes of an attack that leaves about so many right."""
+def synthetic(accuracy: float, samples: int, rng: np.random.Generator) -> Outcomes:
+    """Return synthetic outcomes of an attack that leaves an accuracy of about ``accuracy``."""
     correct = rng.random(samples) < 0.9
     robust = correct & (rng.random(samples) < accuracy)
     counts = rng.integers(1, 1000, samples)
@@ -64,9 +64,9 @@ def cell(title: str, seed: int, strength: float, samples: int, folder: Path) -> 
         training=TrainingSpec(), seed=seed,
     )  # fmt: skip
     paths, entries = {}, {}
-    for place, column in enumerate(("clean", *ATTACKS)):
+    for index, column in enumerate(("clean", *ATTACKS)):
         path = folder / spec.key / f"{column}.npz"
-        invented(strength / (1 + 0.1 * place), samples, rng).save(path)
+        synthetic(strength / (1 + 0.1 * index), samples, rng).save(path)
         paths[column] = path
         entries[column] = OutcomeEntry(
             column=column, outcomes_hash=file_hash(path), seconds_of_group=1.0, gradients="float32",
@@ -102,7 +102,7 @@ def board(rows: int, seeds: int, samples: int, folder: Path) -> BoardResult:
 
 
 def one_by_one(robust: dict[str, NDArray[np.bool_]]) -> list[float]:
-    """Compare each pair of rows of one seed as one would by hand."""
+    """Compare each pair of rows of one seed with one call of statsmodels."""
     found = []
     rng = np.random.default_rng(0)
     for one, other in itertools.combinations(robust.values(), 2):

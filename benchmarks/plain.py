@@ -1,7 +1,7 @@
-"""The paper's way of training, written plainly: the peer of ``layers.py`` and ``training.py``.
+"""A plain implementation of the paper's training: the peer of ``layers.py`` and ``training.py``.
 
-ConvNorm by complex FFTs: of every kernel, and of the activations. Free training in float32 and
-contiguous memory, on images that a DataLoader gives out one by one after torchvision's transforms.
+ConvNorm with complex FFTs of every kernel and of the activations. Free training in float32 and
+contiguous memory, on images that a DataLoader loads one by one with torchvision's transforms.
 """
 
 import time
@@ -21,7 +21,7 @@ from robench.data import Augmentation, Images
 
 
 class PlainConvNorm2d(nn.Module):
-    """A convolution, divided by the root of its power spectrum, and a depthwise convolution."""
+    """A convolution divided by the root of its power spectrum, then a depthwise convolution."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class PlainConvNorm2d(nn.Module):
 
 @dataclass(frozen=True)
 class PlainConvNorm(ConvDefense):
-    """ConvNorm by its definition."""
+    """ConvNorm, implemented from its definition."""
 
     kind: ClassVar[Kind] = "convolution"
 
@@ -81,7 +81,7 @@ def train_plainly(
     *,
     workers: int = 2,
 ) -> float:
-    """Train for the recipe's epochs; return the seconds of the last one."""
+    """Train for the recipe's epochs; return the seconds of the last epoch."""
     model.to(device).train()
     loader = DataLoader(
         _Pictures(images, augmentation), batch_size=recipe.batch_size, shuffle=True,

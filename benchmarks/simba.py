@@ -1,17 +1,17 @@
-"""SimBA against the algorithm of Guo et al. written plainly, in lock step.
+"""Time SimBA against a plain, lock-step implementation of the algorithm of Guo et al.
 
-Both get the same order of pixels for each image and the same float32 network. The plain version
-keeps the whole batch until all steps are done or all images are fooled: a forward of the batch for
--step, one for +step, at every pixel. Other kernels round otherwise, and a direction that changes
-next to nothing may then be kept or not; so ours is also run once with the kernels of the plain
-version, where every image has to be the same.
+Both use the same order of pixels for each image and the same float32 network. The plain version
+keeps the whole batch until all steps are done or all images are fooled: one forward of the batch
+for -step and one for +step, at every pixel. Different kernels round differently, and a direction
+that changes almost nothing may then be kept or not; so ours is also run once with the kernels of
+the plain version, where every image must be the same.
 
     python benchmarks/simba.py --checkpoint CELL --data image_folder:DIR
     python benchmarks/simba.py --quick
 """
 
 import torch
-from common import Subject, paired, report, subject, subject_options
+from common import Target, paired, report, target, target_options
 from torch import Tensor
 
 from robench.attack_tools.randomness import generators, permutations
@@ -24,15 +24,15 @@ STEP = 0.2
 
 
 @torch.no_grad()
-def plain(case: Subject, max_steps: int) -> tuple[Tensor, Tensor]:
-    """Return the final images and the queries of each image."""
+def plain(case: Target, max_steps: int) -> tuple[Tensor, Tensor]:
+    """Return the final images and the number of queries per image."""
     x, labels, shape = case.images.flatten(1).clone(), case.labels, case.images.shape
     count = torch.arange(len(x))
     orders = permutations(generators(0, range(len(x))), x.shape[1])[:, :max_steps].to(x.device)
 
     def ask(flat: Tensor) -> tuple[Tensor, Tensor]:
         logits = case.model(flat.view(shape))
-        # log(1 - p) - log(p) orders as the probability does, where that rounds to 1
+        # log(1 - p) - log(p) orders like the probability, even if that rounds to 1
         others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
         return others - logits[count, labels], logits.argmax(1) != labels
 
@@ -57,13 +57,13 @@ def plain(case: Subject, max_steps: int) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    parser = subject_options(
+    parser = target_options(
         str(__doc__).split("\n", 1)[0], samples=256, rounds=3, steps=3072, batch=256
     )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.samples, arguments.steps, arguments.rounds = 64, 150, 3
-    case = subject(arguments, arguments.samples)
+    case = target(arguments, arguments.samples)
     with under_attack(case.model):
         victim = Victim(case.model, case.images[:16], batch_size=arguments.batch)
         wrong = ~right(predict_all(victim, case.images), case.labels.cpu())

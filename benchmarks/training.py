@@ -1,9 +1,9 @@
-"""Free adversarial training, defenses side by side, against the paper's way written plainly.
+"""Time free adversarial training with several defenses against a plain implementation.
 
 The peer (``plain.py``) trains in float32, in contiguous memory, on single images from a
-DataLoader, and computes ConvNorm by complex FFTs. Ours trains as the boards do: in bf16 where the
-machine computes in it, and in float32 too. Every round trains each for two short epochs of the
-same images and takes the time of the second. Other defenses are compared with our BatchNorm.
+DataLoader, and computes ConvNorm with complex FFTs. Ours trains as the boards do: in bf16 if the
+machine supports it, and also in float32. Every round trains each for two short epochs on the same
+images and times the second. Other defenses are compared with our BatchNorm.
 
     python benchmarks/training.py --data image_folder:DIR
     python benchmarks/training.py --quick
@@ -48,7 +48,7 @@ def network(defense: Defense, dataset: DataSet, width: int) -> nn.Module:
 def ours(
     name: str, precision: str, dataset: DataSet, images: Images, arguments: argparse.Namespace
 ) -> float:
-    """Return the seconds of the second epoch of two."""
+    """Return the seconds of the second of two epochs."""
     defense = defenses.build(name)
     rows = fit(
         network(defense, dataset, arguments.width), defense, recipe(precision, arguments),
@@ -83,7 +83,7 @@ def memory(name: str, precision: str, dataset: DataSet, arguments: argparse.Name
 
 
 def data_seconds(images: Images, arguments: argparse.Namespace) -> float:
-    """Return what an epoch's batches take by themselves: shuffled, augmented, as floats."""
+    """Return the seconds of loading one epoch: batches shuffled, augmented, as floats."""
 
     def deliver() -> None:
         generator = torch.Generator().manual_seed(0)
@@ -101,9 +101,9 @@ def main() -> None:
     parser = options(str(__doc__).split("\n", 1)[0], rounds=3, width=16, batch=128, images=2560)
     parser.add_argument("--data", default="mnist5k", help="e.g. image_folder:DIR")
     parser.add_argument(
-        "--defenses", default="convnorm,spectral_norm,cayley", help="beside BatchNorm"
+        "--defenses", default="convnorm,spectral_norm,cayley", help="in addition to BatchNorm"
     )
-    parser.add_argument("--csv", type=Path, help="write a row a defense here")
+    parser.add_argument("--csv", type=Path, help="write one row per defense and precision here")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.images, arguments.rounds, arguments.defenses = 640, 2, "convnorm"
@@ -152,7 +152,7 @@ def main() -> None:
     if arguments.csv:
         write_text(arguments.csv, table.round(2).to_csv(index=False))
     print(f"ResNet-18 of width {arguments.width} on {len(images)} images of {dataset.name}")
-    print(f"batches of {arguments.batch}, 4 replays; {precisions[0]} where a case names none")
+    print(f"batches of {arguments.batch}, 4 replays; {precisions[0]} unless a case says otherwise")
     print(table.round(1).to_string(index=False))
     share = data_seconds(images, arguments) / min(map(statistics.median, seconds.values()))
     print(f"data: {100 * share:.1f}% of the fastest epoch")

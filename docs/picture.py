@@ -1,4 +1,4 @@
-"""Draw a leaderboard as the terminal shows it: python docs/picture.py quick docs/quick.svg."""
+"""Draw a leaderboard as printed in the terminal: python docs/picture.py quick docs/quick.svg."""
 
 import io
 import sys
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(name: str, target: str) -> None:
-    """Draw ``leaderboards/<name>/leaderboard.csv`` into an SVG file."""
+    """Draw ``leaderboards/<name>/leaderboard.csv`` as an SVG file."""
     board = Leaderboard.read(ROOT / "leaderboards" / name)
     console = Console(record=True, width=104, file=io.StringIO())
     console.print(leaderboard_table(board.board, board.table, board.board.title))

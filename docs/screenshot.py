@@ -1,6 +1,6 @@
-"""Picture a page: python docs/screenshot.py leaderboards/quick/page.html docs/page.png.
+"""Take a screenshot: python docs/screenshot.py leaderboards/quick/page.html docs/page.png.
 
-Needs Playwright (``pip install -e '.[test]'``) and the system's Chromium.
+Requires Playwright (``pip install -e '.[test]'``) and Chromium installed on the system.
 """
 
 import shutil
@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 
 
 def main(page: str, target: str) -> None:
-    """Write the top of the page, table and charts, as a PNG."""
+    """Write the top of the page, with table and charts, as a PNG file."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]

@@ -1,4 +1,4 @@
-"""The benchmarks start: what they measure is not tested, that they can be run is."""
+"""The benchmarks start; their measurements are not tested."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The README's stories work as they are pasted, on smaller budgets where they train boards."""
+"""The README's code blocks work as pasted, with smaller budgets where they train boards."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ def story(title: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with the board that a reader would have copied."""
+    """An empty working folder, with the board that a reader would have copied."""
     monkeypatch.chdir(tmp_path)
     board = shipped_boards()["quick"].read_text()
     (tmp_path / "my_board.toml").write_text(board[: board.index("[[arms]]")])

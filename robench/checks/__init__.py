@@ -1,10 +1,11 @@
-"""Checks: can a robust accuracy be believed, or do attacks fail for another reason?
+"""Sanity checks for robust accuracies: is the model robust, or do the attacks fail?
 
 Each check looks for one of the known ways in which robustness is overstated (Athalye, Carlini and
-Wagner 2018; Carlini et al. 2019; Pintor et al. 2022; Zimmermann et al. 2022) and says what it found
-in a sentence. A check that fails does not prove a fault: it is a question that the row must answer.
+Wagner 2018; Carlini et al. 2019; Pintor et al. 2022; Zimmermann et al. 2022) and reports what it
+found in a sentence. A failed check does not prove a fault: it raises a question that the row must
+answer.
 
-Each file of :mod:`robench.checks.entries` is one check; what they share lies here.
+Each file of :mod:`robench.checks.entries` is one check; shared code is in this package.
 """
 
 from robench.checks.check import check_model

@@ -1,4 +1,4 @@
-"""``check_model``: all checks of one network."""
+"""``check_model``: run all checks on one network."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,34 +31,36 @@ def check_model(
     checks: Sequence[str | Check] | None = None,
     **keywords: Unpack[CheckKeywords],
 ) -> Report:
-    """Check whether what attacks say about a network can be believed.
+    """Check whether the robust accuracy that attacks measure on a network can be trusted.
 
-    The network comes back as it was, buffers, modes and gradient flags included, and the global
+    The network is restored on exit, including buffers, modes and gradient flags, and the global
     random state is not touched. The same arguments give the same report.
 
     Args:
         model: images in [0, 1] -> logits.
-        images: (N, C, H, W), float in [0, 1] or uint8; every prefix of them should be balanced
-            over the classes, as :func:`robench.data.balanced_sample` makes them.
-        labels: (N,) whole numbers.
-        threat_model: norm ("linf" or "l2") and radius in which the network is called robust.
-        columns: attacks that were evaluated already, by name, each with its outcomes on the first
+        images: (N, C, H, W), float in [0, 1] or uint8; every prefix should be class-balanced,
+            as in the samples of :func:`robench.data.balanced_sample`.
+        labels: (N,) integers.
+        threat_model: the norm ("linf" or "l2") and radius for which robustness is claimed.
+        columns: attacks that were already evaluated, by name, each with its outcomes on the first
             of these images; they are not run again.
-        source: another trained network, whose adversarial images are tried on this one.
-        checks: which to run: names with options, ``"more_steps(steps=200)"``, or check objects;
-            :func:`default_checks` if left out. They run in a fixed order, however they are given.
-        keywords: the fields of :class:`robench.checks.options.CheckOptions` one by one:
+        source: another trained network, whose adversarial images are transferred to this one.
+        checks: the checks to run: names with options, ``"more_steps(steps=200)"``, or check
+            objects; :func:`default_checks` by default. They run in a fixed order, whatever the
+            order in which they are given.
+        keywords: the fields of :class:`robench.checks.options.CheckOptions` as keyword arguments:
             ``samples=64``, ``step_size=2 / 255``, ``seed=1``, ``batch_size=64``.
 
     Returns:
-        At least one finding per check; one that could not be made on this network says why.
+        At least one finding per check; a check that could not be made on this network says why.
 
     Raises:
-        UserError: for bad images or labels, a radius or step out of range, an unknown check or
-            option, or outcomes of more images than are given.
+        UserError: if images or labels are invalid, a radius or step is out of range, a check or
+            option is unknown, or there are outcomes for more images than were given.
 
     Example:
-        A trained network whose logits are multiplied by 1000 hides the loss that attacks climb::
+        Multiplying the logits of a trained network by 1000 saturates the loss that attacks
+        maximize::
 
             threat_model = robench.ThreatModel("linf", 8 / 255)
             report = robench.check_model(multiplied, images, labels, threat_model)
@@ -73,14 +75,14 @@ def check_model(
         for done, check in enumerate(chosen):
             task = f"checks: {', '.join(check.findings)}"
             options.progress(Progress(task, done, len(chosen), "checks"))
-            torch.manual_seed(options.seed)  # of networks that draw random numbers
+            torch.manual_seed(options.seed)  # for networks that draw random numbers
             findings += _findings(check, context)
     options.progress(Progress("checks", len(chosen), len(chosen), "checks"))
     return Report(len(context), tuple(findings), context.curve)
 
 
 def _findings(check: Check, context: CheckContext) -> list[Finding]:
-    """Return what a check finds; where it breaks down, that its findings could not be made."""
+    """Return the findings of a check; if it raises, findings that could not be made."""
     try:
         found = check.run(context)
         found = [found] if isinstance(found, Finding) else list(found)
@@ -91,7 +93,7 @@ def _findings(check: Check, context: CheckContext) -> list[Finding]:
             )
     except UserError as error:
         reason = str(error)
-    except Exception as error:  # whatever a network does, its other checks are still made
+    except Exception as error:  # whatever a network raises, its other checks still run
         reason = f"{type(error).__name__}: {str(error).split(chr(10), 1)[0] or 'no reason given'}"
     else:
         return found
@@ -107,15 +109,17 @@ def _context(
     source: nn.Module | None,
     options: CheckOptions,
 ) -> CheckContext:
-    """Return the network with the images that the checks attack, which lie on the CPU."""
+    """Return the network with the images that the checks attack; the images are on the CPU."""
     norm, eps = threat_model
     if norm not in ("linf", "l2") or not eps > 0:
-        raise UserError(f"the ball is {norm} {eps:g}; checks need linf or l2 and a radius above 0.")
+        raise UserError(
+            f"the threat model is {norm} {eps:g}; checks need linf or l2 and a radius above 0."
+        )
     for column, (_, outcomes) in columns.items():
         if len(outcomes) > len(images):
             raise UserError(
-                f"'{column}' has outcomes of {len(outcomes)} images where {len(images)} are given; "
-                f"give the images that it was evaluated on."
+                f"'{column}' has outcomes of {len(outcomes)} images, but only {len(images)} were "
+                f"given; pass the images that it was evaluated on."
             )
     few = images[: options.samples].clone()
     few = few.float() / 255 if few.dtype == torch.uint8 else few.float()

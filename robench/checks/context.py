@@ -1,4 +1,4 @@
-"""The network under check, and what is known of it: nothing is attacked twice."""
+"""The network under check and the attacks on it that are known: no attack is run twice."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,23 +25,23 @@ from robench.registry import attacks as registry
 from robench.system.devices import device_of
 
 Columns = Mapping[str, tuple[Attack, Outcomes]]
-"""Attacks that were evaluated, by the name of their column, with what they found."""
+"""Attacks that were evaluated, by column name, with their outcomes."""
 
 
 @dataclass(eq=False)
 class CheckContext:
-    """A network, the images that it is checked on, and the attacks on it that are known.
+    """A network, the images that it is checked on, and the known attacks on it.
 
     Attributes:
         model: images in [0, 1] -> logits.
         images: (n, C, H, W) float32 in [0, 1], on the CPU.
         labels: (n,) int64, on the CPU.
-        threat_model: norm ("linf" or "l2") and radius in which the network is called robust.
-        options: seed, batch size, device and the like.
-        columns: attacks that were evaluated before, on these images and perhaps on more.
-        source: another trained network, for attacks that transfer; None where there is none.
-        own: the attacks that were added here, each on all n images.
-        curve: accuracy against the radius, which the eps sweep leaves here for the report.
+        threat_model: the norm ("linf" or "l2") and radius for which robustness is claimed.
+        options: seed, batch size, device and so on.
+        columns: attacks that were evaluated before, on these images and possibly on more.
+        source: another trained network, for transfer attacks; None if no other network was given.
+        own: the attacks that the checks added, each on all n images.
+        curve: accuracy as a function of the radius, stored by the eps sweep for the report.
     """
 
     model: nn.Module
@@ -69,18 +69,18 @@ class CheckContext:
 
     @property
     def step_size(self) -> float:
-        """The step of the standard attack."""
+        """The step size of the standard attack."""
         step = self.options.step_size
         return default_step_size(self.eps) if step is None else step
 
     @cached_property
     def device(self) -> torch.device:
-        """Where to work."""
+        """The device that the checks run on."""
         device = self.options.device
         return device_of(self.model) if device is None else torch.device(device)
 
     def attack(self, name: str, **options: object) -> Attack:
-        """Return an attack of the threat model, unless ``options`` say otherwise."""
+        """Return an attack in the threat model, unless ``options`` override it."""
         ball = {"norm": self.norm, "eps": self.eps, "step_size": self.step_size}
         return registry.build(Expression(name, options), ball)
 
@@ -89,7 +89,7 @@ class CheckContext:
         return self.attack("pgd", **{"steps": 20, **options})
 
     def run(self, *wanted: Attack) -> list[Outcomes]:
-        """Return the outcomes of attacks; those that are not known are evaluated now."""
+        """Return the outcomes of attacks; those that are not yet known are evaluated now."""
         missing = [a for a in wanted if self._known(a) is None]
         if missing:
             found = self._evaluate(missing)
@@ -99,7 +99,7 @@ class CheckContext:
 
     @property
     def white_box(self) -> list[Outcomes]:
-        """The outcomes of attacks that take gradients and keep to the ball, on all n images."""
+        """The outcomes of gradient-based attacks that keep to the ball, on all n images."""
         pairs = [*self.columns.values(), *self.own]
         return [
             o
@@ -113,25 +113,25 @@ class CheckContext:
         return ball is not None and ball[0] == self.norm and math.isclose(ball[1], self.eps)
 
     def fooled_inside(self, outcomes: Outcomes) -> Bools:
-        """Return where an image was fooled inside the ball, (n,) bool; False where not attacked."""
+        """Return which images were fooled inside the ball, (n,) bool; False if not attacked."""
         sizes = outcomes.linf if self.norm == "linf" else outcomes.l2
         inside = outcomes.fooled & (sizes <= self.eps * (1 + 1e-5) + 1e-6)
         return np.pad(inside[: len(self)], (0, max(0, len(self) - len(inside))))
 
     @cached_property
     def correct(self) -> Tensor:
-        """The images that the network gets right, (n,) bool."""
+        """Whether the network is right on each clean image, (n,) bool."""
         logits = self.logits(self.images)
         check_classes(logits, self.labels)
         return logits.isfinite().all(1) & (logits.argmax(1) == self.labels)
 
     @cached_property
     def classes(self) -> int:
-        """How many classes the network distinguishes."""
+        """The number of classes that the network distinguishes."""
         return self.logits(self.images[:1]).shape[1]
 
     def logits(self, images: Tensor, batch_size: int | None = None) -> Tensor:
-        """Return float32 logits on the CPU, by the network itself in eval mode."""
+        """Return float32 logits on the CPU, from the network itself in eval mode."""
         size = batch_size or self.options.batch_size
         with self.opened(), torch.no_grad():
             parts = [
@@ -155,7 +155,7 @@ class CheckContext:
             yield
 
     def batches(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-        """Return tensors of equal length in batches, on the device."""
+        """Split tensors of equal length into batches, on the device."""
         parts = zip(*(t.split(self.options.batch_size) for t in tensors), strict=True)
         return [tuple(p.to(self.device) for p in part) for part in parts]
 

@@ -1,4 +1,4 @@
-"""What a check is to the suite."""
+"""The interface of a check."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,35 +11,35 @@ from robench.checks.context import CheckContext
 from robench.checks.report import Finding
 
 Count = Annotated[int, Field(ge=1)]
-"""An option that counts something."""
+"""An option that is a count."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-"""An option that is a part of a whole."""
+"""An option that is a fraction."""
 
 
 @dataclass(frozen=True)
 class Check(ABC):
-    """One way in which robustness can be overstated, and how to notice. Fields are its options.
+    """A test for one way in which robustness can be overstated. Its fields are its options.
 
-    A check is stateless. It reads the network through its context, which hands out logits and the
-    outcomes of attacks, and leaves the network as it was.
+    A check is stateless. It sees the network through its context, which provides logits and the
+    outcomes of attacks, and leaves the network unchanged.
     """
 
     findings: ClassVar[tuple[str, ...]]
-    """The names of what :meth:`run` returns, which are the flags of rows that fail: lower case,
-    digits and ``_``, at most 40 characters."""
+    """The names of the findings that :meth:`run` returns, which are the flags of rows that fail:
+    lower-case letters, digits and ``_``, at most 40 characters."""
     by_default: ClassVar[bool] = True
-    """It is run unless other checks are asked for by name."""
+    """Whether it runs unless other checks are requested by name."""
     requires: ClassVar[str] = ""
-    """The optional package that it needs, as in ``pip install``; "" where there is none."""
+    """The optional package that it needs, as in ``pip install``; "" if it needs none."""
 
     @abstractmethod
     def run(self, context: CheckContext) -> Finding | Sequence[Finding]:
         """Return one finding per name in :attr:`findings`, in their order.
 
-        Random numbers of torch are seeded anew before each check. An exception becomes a finding
-        that could not be made, with the exception's message for a reason.
+        Torch's random number generator is reseeded before each check. An exception becomes a
+        finding that could not be made, with the exception's message as the reason.
 
         Args:
-            context: the network, its images, and the attacks on it that are known.
+            context: the network, its images, and the known attacks on it.
         """

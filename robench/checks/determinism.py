@@ -1,16 +1,16 @@
-"""How far two outputs of one network are apart."""
+"""The distance between two outputs of one network."""
 
 import torch
 from torch import Tensor
 
 ROUNDING = 1e-5
-"""How far logits may move between two forwards, relative to their spread: rounding only."""
+"""How much logits may differ between two forwards, relative to their spread: rounding only."""
 
 
 def distance(one: Tensor, other: Tensor) -> float:
-    """Return how far two (n, classes) are apart, relative to the spread of the first.
+    """Return the distance between two (n, classes) tensors, relative to the spread of the first.
 
-    The same NaNs and infinities are no distance; others are infinitely far.
+    Identical NaNs and infinities have distance 0; differing ones are infinitely far apart.
     """
     if torch.equal(one.nan_to_num(), other.nan_to_num()):
         return 0.0

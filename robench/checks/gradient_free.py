@@ -1,4 +1,4 @@
-"""What attacks without gradients may find that attacks with gradients missed."""
+"""Test whether gradient-free attacks find what gradient-based attacks missed."""
 
 from contextlib import suppress
 
@@ -11,21 +11,21 @@ from robench.evaluation import Outcomes
 from robench.evaluation.outcomes import Bools
 
 MISSED = 0.02
-"""Share of the samples left by the white box that it may have missed by bad luck: a search that
-ends at its last iterate and starts at a few points is not perfect either."""
+"""Fraction of the samples left by white-box attacks that they may have missed by bad luck: a
+search that ends at its last iterate and starts at a few points is not perfect either."""
 
 
 def not_stronger(
     check: str, context: CheckContext, name: str, fooled: Bools, missed: float
 ) -> Finding:
-    """Return a finding from the samples that only attacks without gradients fooled.
+    """Return a finding from the samples that only gradient-free attacks fooled.
 
     Args:
         check: the name of the finding.
-        context: what gradient attacks are known to fool, and the means to run more.
-        name: of the attacks without gradients.
-        fooled: (n,) the samples that they fooled inside the ball.
-        missed: share of the samples left by gradient attacks that may have been missed.
+        context: the known outcomes of gradient-based attacks, and the means to run more.
+        name: the name of the gradient-free attacks.
+        fooled: (n,) bool, the samples that they fooled inside the ball.
+        missed: fraction of the samples left by gradient-based attacks that may have been missed.
     """
     left = context.correct.numpy().copy()
     for outcomes in _white_box(context):
@@ -46,11 +46,12 @@ def not_stronger(
 
 
 def _white_box(context: CheckContext) -> list[Outcomes]:
-    """Return all gradient attacks in the ball; none where the network has no gradient.
+    """Return all gradient-based attacks in the ball; none if the network has no gradient.
 
-    The margin is climbed too, since searches by queries do: what only the loss makes is no sign of
-    hidden gradients. (On an adversarially trained ResNet-18 of CIFAR-10, Square fools 13 of 265
-    images that PGD-20 on the cross-entropy left, and none of those that it left on the margin.)
+    The margin loss is maximized too, since query-based searches maximize it: a gap that is due to
+    the loss alone is no sign of masked gradients. (On an adversarially trained ResNet-18 for
+    CIFAR-10, Square fools 13 of the 265 images that PGD-20 on the cross-entropy left, and none of
+    those that PGD-20 on the margin left.)
     """
     with suppress(UserError):
         context.run(context.standard(), context.standard(loss="margin"))

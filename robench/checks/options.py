@@ -1,4 +1,4 @@
-"""How a network is checked, apart from which network it is."""
+"""Options of a check run."""
 
 from dataclasses import dataclass
 from typing import Unpack
@@ -16,15 +16,15 @@ class CheckKeywords(EvaluationKeywords, total=False):
 
 @dataclass(frozen=True)
 class CheckOptions(EvaluationOptions):
-    """How a network is checked: how it is evaluated, and the size of the checks' own attacks.
+    """Options of a check run: those of the evaluation, and the size of the checks' own attacks.
 
     Attributes:
-        samples: attack the first so many of the images.
-        step_size: of the standard attack, in the norm of the threat model; None: a quarter of the
-            radius.
+        samples: number of images to attack, from the first on.
+        step_size: the step size of the standard attack, in the norm of the threat model; None
+            means a quarter of the radius.
 
     Raises:
-        UserError: for no samples, a batch without samples or an unknown shortcut.
+        UserError: if ``samples`` or the batch size is below 1, or a shortcut is unknown.
     """
 
     samples: int = 128
@@ -37,10 +37,10 @@ class CheckOptions(EvaluationOptions):
 
     @classmethod
     def from_keywords(cls, **keywords: Unpack[CheckKeywords]) -> "CheckOptions":
-        """Return the defaults with the ``keywords`` that a caller gave.
+        """Return the defaults, overridden by ``keywords``.
 
         Raises:
-            UserError: for a keyword that is none; names the nearest.
+            UserError: if a keyword is not an option; the message names the nearest one.
         """
         for name in keywords:
             if name not in cls.__dataclass_fields__:

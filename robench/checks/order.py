@@ -1,4 +1,4 @@
-"""Which checks are run, and in which order."""
+"""The selection and order of checks."""
 
 import re
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ ORDER = (
     "train_eval_gap",
     "binarization",
 )
-"""Reports are published and hashed, and a check reuses the attacks of those before it: the order is
-part of what a report says. Other checks follow in the order in which they are named."""
+"""Reports are published and hashed, and a check reuses the attacks of the checks before it, so the
+order is part of a report. Other checks follow in the order in which they are named."""
 
 
 def default_checks() -> tuple[str, ...]:
-    """Return the names of the checks that are run unless others are asked for.
+    """Return the names of the checks that run unless others are requested.
 
     Those of :data:`ORDER` come first, then :func:`added_checks`.
     """
@@ -36,32 +36,32 @@ def default_checks() -> tuple[str, ...]:
 
 
 def added_checks() -> tuple[str, ...]:
-    """Return the default checks beyond those of :data:`ORDER`, as of plugins, sorted by name."""
+    """Return the default checks that are not in :data:`ORDER`, such as plugins', sorted by name."""
     return tuple(name for name in registry if name not in ORDER and _by_default(name))
 
 
 def build_checks(wanted: Sequence[str | Check]) -> list[Check]:
-    """Build the checks that are named and put them into their order.
+    """Build the requested checks and sort them.
 
     Args:
         wanted: names with options, ``"more_steps(steps=200)"``, or check objects.
 
     Raises:
-        UserError: for an unknown check or option, a finding that cannot be named so, or two
-            findings of one name.
+        UserError: if a check or option is unknown, the name of a finding is not valid, or two
+            findings have the same name.
     """
     built: list[Check] = [registry.build(w) if isinstance(w, str) else w for w in wanted]
     names = [name for check in built for name in check.findings]
     for name in names:
         if not re.fullmatch(r"[a-z0-9_]{1,40}", name):
             raise UserError(
-                f"'{name[:80]}' cannot name a finding: use at most 40 lower-case letters, digits "
-                f"and _."
+                f"'{name[:80]}' is not a valid name for a finding; use at most 40 lower-case "
+                f"letters, digits and _."
             )
         if names.count(name) > 1:
-            raise UserError(f"two checks would report '{name}'; name each check once.")
-    place = {registry.get(name).build: index for index, name in enumerate(ORDER)}
-    return sorted(built, key=lambda check: place.get(type(check), len(ORDER)))
+            raise UserError(f"two checks would report '{name}'; list each check once.")
+    position = {registry.get(name).build: index for index, name in enumerate(ORDER)}
+    return sorted(built, key=lambda check: position.get(type(check), len(ORDER)))
 
 
 def _by_default(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the checks of one network found."""
+"""The report of the checks of one network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 from robench.errors import UserError
 
 VERSION = 1
-"""Of the JSON form."""
+"""Version of the JSON format."""
 
 Curve = tuple[tuple[float, float], ...]
-"""(eps, accuracy under the standard white-box attack of that radius), rising in eps from 0."""
+"""(eps, accuracy under the standard white-box attack at that radius), in rising order from 0."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Finding:
 
     Attributes:
         check: its name, which is the flag of a row that fails it.
-        passed: None where the check could not be made on this network.
+        passed: whether the check passed; None if it could not be made on this network.
         sentence: what was found, with figures, or why the check could not be made.
     """
 
@@ -30,12 +30,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found about one network.
+    """All findings on one network.
 
     Attributes:
-        samples: images that the checks' own attacks were given.
-        findings: one per check or several, each name once.
-        curve: accuracy against the radius; empty where it could not be taken.
+        samples: number of images that the checks' own attacks were run on.
+        findings: one or more per check, each name once.
+        curve: accuracy as a function of the radius; empty if it could not be measured.
     """
 
     samples: int
@@ -51,7 +51,7 @@ class Report:
         """Return the finding of a check.
 
         Raises:
-            KeyError: where there is none of that name.
+            KeyError: if no finding has that name.
         """
         for finding in self.findings:
             if finding.check == check:
@@ -59,7 +59,7 @@ class Report:
         raise KeyError(check)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the report as JSON values."""
         return {
             "version": VERSION,
             "samples": self.samples,
@@ -72,10 +72,10 @@ class Report:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Report":
-        """Read what :meth:`to_json` made.
+        """Read the JSON values that :meth:`to_json` returned.
 
         Raises:
-            UserError: where something is missing or of another kind or version.
+            UserError: if a value is missing, or has a wrong type or version.
         """
         try:
             if values["version"] != VERSION:

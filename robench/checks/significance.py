@@ -1,7 +1,7 @@
-"""Beyond chance or not: exact tests on the same samples, never a bare inequality.
+"""Exact significance tests on paired samples, never a bare inequality.
 
 An attack that ends at its last iterate, from one random start, loses a few samples that its next
-run would win. What counts is whether more are lost than won.
+run would win. What counts is whether more samples are lost than won.
 """
 
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from scipy.stats import binomtest
 from robench.evaluation import Outcomes
 
 LEVEL = 0.01
-"""A check fails where chance alone does as much less often than this."""
+"""A check fails if the p-value of its test is below this level."""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """An attack that should not be the weaker one, against another on the same samples.
+    """The comparison of an attack that should not be weaker with another, on the same samples.
 
     Attributes:
-        samples: how many both were given.
-        strong: accuracy that the one that should not be weaker leaves.
-        weak: accuracy that the other leaves.
-        only_strong: samples that only the first fooled.
-        only_weak: samples that only the other fooled.
-        p: of the one-sided exact sign test (McNemar's) that the first is not weaker.
+        samples: number of samples that both attacks were run on.
+        strong: accuracy under the attack that should not be weaker.
+        weak: accuracy under the other attack.
+        only_strong: number of samples that only the first attack fooled.
+        only_weak: number of samples that only the other attack fooled.
+        p: p-value of the one-sided exact sign test (McNemar's) that the first is not weaker.
     """
 
     samples: int
@@ -36,7 +36,7 @@ class Paired:
 
 
 def paired(strong: Outcomes, weak: Outcomes) -> Paired:
-    """Compare two attacks on the samples that both were given."""
+    """Compare two attacks on the samples that both were run on."""
     count = min(len(strong), len(weak))
     one, other = strong.robust[:count], weak.robust[:count]
     both = strong.correct[:count] & weak.correct[:count]
@@ -46,10 +46,10 @@ def paired(strong: Outcomes, weak: Outcomes) -> Paired:
 
 
 def at_least(hits: int, trials: int, share: float) -> float:
-    """Return the chance of so many hits or more, each of probability ``share``."""
+    """Return the probability of at least ``hits`` hits, each of probability ``share``."""
     return float(binomtest(hits, trials, share, alternative="greater").pvalue) if trials else 1.0
 
 
 def at_most(hits: int, trials: int, share: float) -> float:
-    """Return the chance of so many hits or fewer, each of probability ``share``."""
+    """Return the probability of at most ``hits`` hits, each of probability ``share``."""
     return float(binomtest(hits, trials, share, alternative="less").pvalue) if trials else 1.0

@@ -1,4 +1,4 @@
-"""Attacks that must not be weaker than others, compared on the same samples."""
+"""Compare attacks that must not be weaker than others, on the same samples."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
@@ -11,18 +11,18 @@ from robench.checks.significance import LEVEL, Paired, paired
 from robench.checks.wording import chance, percent
 
 Comparison = tuple[str, str, Paired]
-"""The attack that must not be weaker, the other one, and how they compare."""
+"""The attack that must not be weaker, the other attack, and their comparison."""
 
 
 def column_pairs(
     context: CheckContext, option: str, words: Callable[[int], str]
 ) -> Iterable[Comparison]:
-    """Compare columns that differ in one whole-number option only; the larger value is first.
+    """Compare columns that differ in one integer option only; the larger value comes first.
 
     Args:
-        context: with the columns.
-        option: of the attacks, such as "steps".
-        words: says a value of the option, ``20 steps``.
+        context: the context that holds the columns.
+        option: the option of the attacks, such as "steps".
+        words: formats a value of the option, ``20 steps``.
     """
     columns = context.columns.items()
     for (name, (attack, outcomes)), (_, (other, others)) in permutations(columns, 2):
@@ -34,9 +34,9 @@ def column_pairs(
 
 
 def not_weaker(check: str, compared: list[Comparison], meaning: str) -> Finding:
-    """Return the finding of several comparisons: the worst, or the last where all is well.
+    """Return the finding of several comparisons: of the worst, or of the last if all pass.
 
-    They share one level, by Bonferroni's correction.
+    They share one significance level, by Bonferroni's correction.
 
     Args:
         check: the name of the finding.

@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. Heavy imports wait until a command needs them."""
+"""The command line: parse, call, print. Heavy imports are deferred until a command needs them."""
 
 import sys
 import warnings
@@ -9,11 +9,11 @@ from robench.cli.options import app
 from robench.errors import RobenchWarning, UserError
 
 INTERRUPTED = 130
-"""Exit code that Typer gives to Ctrl-C."""
+"""Exit code of Typer after Ctrl-C."""
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence on stderr and exit code 2."""
+    """Run the command line; a user error prints one sentence on stderr and exits with code 2."""
     shown = warnings.showwarning
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
@@ -30,14 +30,14 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            print("robench: interrupted; the same command goes on where it stood.", file=sys.stderr)
+            print("robench: interrupted; run the same command again to resume.", file=sys.stderr)
         raise
     finally:
         _shutdown_workers()
 
 
 def _shutdown_workers() -> None:
-    """Tell the processes that help this one, where there are any, that nothing more is to do."""
+    """Tell the worker processes, if any, to exit."""
     if "robench.runs.workers" in sys.modules:
         from robench.runs.workers import shutdown
 

@@ -1,4 +1,4 @@
-"""What is done with leaderboards: plan, verify, export and show them."""
+"""Commands on leaderboards: plan, verify, page, reproduce and export."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboa
 
 
 class Format(StrEnum):
-    """What `robench export` writes."""
+    """The formats that `robench export` writes."""
 
     markdown = "markdown"
     latex = "latex"
@@ -22,17 +22,17 @@ class Format(StrEnum):
 @app.command()
 def plan(
     difference: Annotated[
-        float, typer.Option("--difference", help="Of two accuracies, in points: 0.5 is half a one.")
+        float, typer.Option("--difference", help="Of two accuracies, in percentage points.")
     ],
     board: Annotated[
         Path | None,
-        typer.Option("--board", help="Folder of a leaderboard like the one that is planned."),
+        typer.Option("--board", help="Folder of a leaderboard similar to the planned one."),
     ] = None,
     power: Annotated[
-        float, typer.Option("--power", min=0.5, max=0.99, help="Chance to find it.")
+        float, typer.Option("--power", min=0.5, max=0.99, help="Probability of detecting it.")
     ] = 0.8,
 ) -> None:
-    """Say how many test images and seeds it takes to tell two defenses apart."""
+    """Print how many test images and seeds it takes to distinguish two defenses."""
     from robench.cli.tables import plan_tables
     from robench.leaderboard.power import planned
 
@@ -47,28 +47,31 @@ def verify(
         list[Path],
         typer.Argument(
             metavar="LEADERBOARD...",
-            help="Folders of published leaderboards; others among several are left out.",
+            help="Folders of published leaderboards; of several, those without one are skipped.",
         ),
     ],
     rows: Annotated[
-        str, typer.Option("--rows", help="How many rows to make again, drawn by --seed; or 'all'.")
+        str,
+        typer.Option(
+            "--rows", help="How many rows to rerun, drawn at random with --seed; or 'all'."
+        ),
     ] = "1",
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train them again, not only attack them.")
+        bool, typer.Option("--retrain", help="Retrain the rows instead of only attacking them.")
     ] = False,
     store: Annotated[
         list[Path], typer.Option("--store", help="Folder of trained cells; repeatable.")
     ] = [Path("runs")],  # noqa: B006
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the rows that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed for drawing the rows.")] = 0,
     data: Annotated[
-        str | None, typer.Option("--data", help="Data set, if not by its name.")
+        str | None, typer.Option("--data", help="Data set, if it cannot be loaded by its name.")
     ] = None,
     data_dir: DataDir = None,
     trust_code: TrustCode = False,
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Check leaderboards against their evidence, make rows again; exit code 1 if one is wrong."""
+    """Check leaderboards against their artifacts and rerun rows; exit code 1 if one is wrong."""
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import verification_lines
     from robench.commands.verify import leaderboards_among
@@ -78,7 +81,7 @@ def verify(
     console, chosen = prepare(device, plugin)
     for folder in store:
         if folder != Path("runs") and not folder.is_dir():
-            raise UserError(f"--store {folder}: there is no such folder.")
+            raise UserError(f"--store {folder}: no such folder; give a folder of trained cells.")
     sound = True
     for folder, published in leaderboards_among(leaderboards).items():
         if not published:
@@ -104,10 +107,11 @@ def verify(
 def page(
     leaderboard: Published,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file; page.html in the folder if left out.")
+        Path | None,
+        typer.Option("--out", help="HTML file; by default page.html in the leaderboard's folder."),
     ] = None,
 ) -> None:
-    """Write a leaderboard as one HTML file that opens from disk."""
+    """Write a leaderboard as one self-contained HTML file."""
     from robench.leaderboard.page import write_page
     from robench.leaderboard.published import Leaderboard
 
@@ -119,10 +123,10 @@ def page(
 @app.command()
 def reproduce(
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of your own runs, where boards are looked for.")
+        Path, typer.Option("--out", help="Folder of your own runs, searched for boards.")
     ] = Path("runs"),
 ) -> None:
-    """List the tables and figures of papers that boards make again, and the state of each."""
+    """List the papers' tables and figures that boards reproduce, and the state of each."""
     from robench.cli.tables import states_table
     from robench.commands.reproduce import states
 
@@ -133,16 +137,19 @@ def reproduce(
 @app.command()
 def export(
     leaderboard: Published,
-    form: Annotated[Format, typer.Option("--format", help="Of the table.")] = Format.markdown,
+    form: Annotated[
+        Format, typer.Option("--format", help="Format of the table.")
+    ] = Format.markdown,
     beside: Annotated[
-        bool, typer.Option("--beside-paper", help="The paper's figures and ours, side by side.")
+        bool,
+        typer.Option("--beside-paper", help="Print the paper's figures and ours side by side."),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file; printed if left out.")
+        Path | None, typer.Option("--out", help="Output file; printed by default.")
     ] = None,
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
 ) -> None:
-    """Print a leaderboard as papers do: Markdown, or LaTeX with booktabs."""
+    """Print a leaderboard as a table for a paper: Markdown, or LaTeX with booktabs."""
     from robench.leaderboard.export import to_latex, to_markdown
     from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
     from robench.leaderboard.published import Leaderboard

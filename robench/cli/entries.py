@@ -1,4 +1,4 @@
-"""What is registered: ``robench list`` and ``robench new``."""
+"""Registered entries: ``robench list`` and ``robench new``."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -8,12 +8,12 @@ import typer
 from robench.cli.options import Plugin, app, prepare
 from robench.commands.kinds import NEW_KINDS, NewKind
 
-new = typer.Typer(help="Write the files of a new entry.", no_args_is_help=True)
+new = typer.Typer(help="Write a new entry and its test.", no_args_is_help=True)
 app.add_typer(new, name="new")
 
 
 class Kind(StrEnum):
-    """What `robench list` lists."""
+    """The kinds of entries that `robench list` lists."""
 
     defenses = "defenses"
     attacks = "attacks"
@@ -28,7 +28,7 @@ def list_entries(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """List what is registered, with one line on each."""
+    """List the registered entries, one line each."""
     from robench import registry
     from robench.board.loading import read_board, shipped_boards
     from robench.cli.tables import defenses_table, entries_table
@@ -42,14 +42,17 @@ def list_entries(
         boards = {name: read_board(path) for name, path in shipped_boards().items()}
         entries = [Entry(name, Entry, board.title, "", "") for name, board in boards.items()]
     else:
-        shelves: dict[Kind, registry.Registry[Any]] = {
+        registries: dict[Kind, registry.Registry[Any]] = {
             Kind.attacks: registry.attacks,
             Kind.datasets: registry.datasets,
             Kind.models: registry.backbones,
             Kind.checks: registry.checks,
         }
-        shelf = shelves[kind]
-        entries = [shelf.get(name) for name in [*shelf, *shelf.library_names()]]
+        entries_of_kind = registries[kind]
+        entries = [
+            entries_of_kind.get(name)
+            for name in [*entries_of_kind, *entries_of_kind.library_names()]
+        ]
     console.print(entries_table(entries, str(kind)))
 
 
@@ -58,9 +61,11 @@ def _add_command(kind: NewKind) -> None:
 
     @new.command(
         name=kind.name,
-        help=f"Write {kind.folder}/NAME.py, a commented working entry, and its test.",
+        help=f"Write {kind.folder}/NAME.py, a commented, working entry, and its test.",
     )
-    def write(name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _.")]) -> None:
+    def write(
+        name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
+    ) -> None:
         from robench.commands.new import write_entry
 
         paths = write_entry(kind.name, name)

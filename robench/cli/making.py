@@ -33,7 +33,7 @@ def run(
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
     changes: Changes = [],  # noqa: B006
 ) -> None:
-    """Train, attack and rank the defenses of a board; goes on where it was interrupted."""
+    """Train, attack and rank the defenses of a board; resumes if it was interrupted."""
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import flag_lines, leaderboard_table
@@ -54,7 +54,7 @@ def run(
 @app.command()
 def train(
     defense: Annotated[str, typer.Argument(help="A defense, e.g. 'convnorm(bn=false)'.")],
-    board: Annotated[str, typer.Option("--board", help="Whose recipe.")] = "quick",
+    board: Annotated[str, typer.Option("--board", help="Board whose recipe is used.")] = "quick",
     seed: Seed = 0,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
@@ -62,7 +62,7 @@ def train(
     plugin: Plugin = [],  # noqa: B006
     changes: Changes = [],  # noqa: B006
 ) -> None:
-    """Train one network by a board's recipe and print where its weights are."""
+    """Train one network with a board's recipe and print the path of its weights."""
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
     from robench.runs.run import train_row

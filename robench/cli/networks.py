@@ -1,4 +1,4 @@
-"""What is done to a trained network: ``robench attack``, ``show`` and ``spectra``."""
+"""Commands on a trained network: ``robench attack``, ``show`` and ``spectra``."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,25 +13,26 @@ if TYPE_CHECKING:
     from robench.commands.attack import Target
 
 Checkpoint = Annotated[
-    Path | None, typer.Argument(help="weights.safetensors that robench trained, or its folder.")
+    Path | None,
+    typer.Argument(help="weights.safetensors of a network trained by robench, or its folder."),
 ]
 Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Your own: package.module:build, FILE.py:build, timm:NAME or torchvision:NAME.",
+        help="Your own model: package.module:build, FILE.py:build, timm:NAME or torchvision:NAME.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of --model.")]
-Eps = Annotated[str, typer.Option("--eps", help="Radius of the ball, e.g. 8/255.")]
+Eps = Annotated[str, typer.Option("--eps", help="Radius of the threat model, e.g. 8/255.")]
 StepSize = Annotated[
-    str | None, typer.Option("--step-size", help="e.g. 2/255; a quarter of eps if left out.")
+    str | None, typer.Option("--step-size", help="e.g. 2/255; a quarter of eps by default.")
 ]
 Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
 Data = Annotated[
-    str | None, typer.Option("--data", help="Data set; that of the training if left out.")
+    str | None, typer.Option("--data", help="Data set; by default the one used in training.")
 ]
-Samples = Annotated[int, typer.Option("--samples", min=1, help="Test images.")]
+Samples = Annotated[int, typer.Option("--samples", min=1, help="Number of test images.")]
 
 
 @app.command()
@@ -50,19 +51,20 @@ def attack(
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
     without: Annotated[
-        str, typer.Option("--without", help="Shortcuts of the engine to leave out, e.g. bf16.")
+        str, typer.Option("--without", help="Shortcuts of the engine to disable, e.g. bf16.")
     ] = "",
     cross_check: Annotated[
         bool, typer.Option("--cross-check", help="Compare with torchattacks and foolbox.")
     ] = False,
     data_dir: DataDir = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="CSV file for the table; others go beside it.")
+        Path | None,
+        typer.Option("--out", help="CSV file for the table; other files go next to it."),
     ] = None,
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Attack a network, one of robench's or your own, and print its robust accuracies."""
+    """Attack a network, trained by robench or your own, and print its robust accuracies."""
     from robench.base import ThreatModel
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
@@ -105,7 +107,7 @@ def show(
     attack: Annotated[
         list[str], typer.Option("--attack", help="An attack to show; repeatable.")
     ] = ["pgd-20"],  # noqa: B006 - Typer copies defaults
-    images: Annotated[int, typer.Option("--images", min=1, help="How many are drawn.")] = 8,
+    images: Annotated[int, typer.Option("--images", min=1, help="Number of images to draw.")] = 8,
     eps: Eps = "8/255",
     step_size: StepSize = None,
     norm: Norm = "linf",
@@ -113,11 +115,13 @@ def show(
     samples: Samples = 100,
     seed: Seed = 0,
     data_dir: DataDir = None,
-    out: Annotated[Path, typer.Option("--out", help="A .png, .svg or .pdf.")] = Path("show.png"),
+    out: Annotated[Path, typer.Option("--out", help="A .png, .svg or .pdf file.")] = Path(
+        "show.png"
+    ),
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Draw clean and adversarial images, what was changed, and what the network says of them."""
+    """Draw clean and adversarial images, the perturbations, and the network's predictions."""
     from robench.cli.progress_bar import ProgressBar
     from robench.commands.show import show_attacks
     from robench.diagnostics.gallery import check_ending
@@ -145,14 +149,14 @@ def spectra(
     ],
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="Checkpoint to compare with, e.g. one of vanilla."),
+        typer.Option("--against", help="Checkpoint to compare with, e.g. of vanilla."),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for spectra.csv and spectra.svg.")
     ] = Path("spectra"),
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Show norms and condition numbers of each layer of trained networks."""
+    """Print the norm and condition number of each layer of trained networks."""
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import ratios_table, spectra_table
     from robench.commands.spectra import checkpoint_spectra
@@ -182,9 +186,12 @@ def _target(
     from robench.commands.attack import external_target, trained_target
 
     if (checkpoint is None) == (model is None):
-        raise UserError("name either a checkpoint that robench trained, or a --model of your own.")
+        raise UserError("give either a checkpoint trained by robench or a --model of your own.")
     if weights is not None and model is None:
-        raise UserError("--checkpoint holds the weights of --model; give robench's own by itself.")
+        raise UserError(
+            "--checkpoint holds the weights of --model; pass a checkpoint trained by robench as "
+            "the argument."
+        )
     if checkpoint is not None:
         return trained_target(checkpoint, **how)
     assert model is not None

@@ -1,4 +1,4 @@
-"""What the commands share: the application, options, and what is done before each of them."""
+"""The application, shared options, and the setup of every command."""
 
 import os
 from pathlib import Path
@@ -17,21 +17,21 @@ ORDER = (
     "run", "train", "attack", "show", "spectra", "plan", "verify", "page", "export", "reproduce",
     "submit", "check-submission", "merge", "list", "new",
 )  # fmt: skip
-"""Of the commands in the help: as a user comes to need them."""
+"""Order of the commands in the help: as a user comes to need them."""
 
 
 class InOrder(TyperGroup):
-    """Commands in that order, wherever they are written."""
+    """A command group that lists its commands in :data:`ORDER`."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands."""
+        """Return the names of the commands, in order."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
 
 app = typer.Typer(
     name="robench",
     cls=InOrder,
-    help="Train, attack and rank normalization defenses of ConvNets.",
+    help="Train, attack and rank normalization defenses for ConvNets.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,7 +48,8 @@ Defenses = Annotated[
 Seeds = Annotated[str | None, typer.Option("--seeds", help="Seeds, separated by commas.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED)]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the data set is or is downloaded to.")
+    Path | None,
+    typer.Option("--data-dir", help="Folder where the data set is, or is downloaded to."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder of trained cells and leaderboards.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
@@ -56,7 +57,8 @@ Plugin = Annotated[
     list[Path], typer.Option("--plugin", help="Python file that registers entries; repeatable.")
 ]
 TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Run the Python files in it; read them first.")
+    bool,
+    typer.Option("--trust-code", help="Run the Python files that came with it; read them first."),
 ]
 Changes = Annotated[
     list[str], typer.Option("--set", help="Change the board: table.key=value; repeatable.")
@@ -64,7 +66,7 @@ Changes = Annotated[
 
 
 def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
-    """Load plugins, join the other processes, and return where to print and where to work."""
+    """Load plugins, join the other processes, and return the console and the device."""
     from rich.console import Console
 
     from robench.plugins import load_plugin
@@ -89,5 +91,5 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
 
 
 def say(console: "Console", text: str) -> None:
-    """Print text that may hold anything, and that must be neither styled nor cut."""
+    """Print text verbatim: without markup, highlighting or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -9,11 +9,11 @@ from robench.progress import Progress
 
 
 class ProgressBar:
-    """Shows what is under way as one bar with time left; a context manager.
+    """A progress bar with the time left; a context manager.
 
     Args:
         console: where to print.
-        stages: how many names will be announced.
+        stages: number of names that will be announced.
     """
 
     def __init__(self, console: Console, stages: int) -> None:
@@ -42,7 +42,7 @@ class ProgressBar:
         self._bar.stop()
 
     def stage(self, name: str, state: str) -> None:
-        """Announce what is done; one line per stage where there is no terminal."""
+        """Announce a stage; without a terminal, print one line per stage."""
         if name not in self._seen:
             self._seen.append(name)
         self._name = name
@@ -53,7 +53,7 @@ class ProgressBar:
         self._replace(f"{name}: {state}")
 
     def update(self, progress: Progress) -> None:
-        """Move the bar."""
+        """Update the bar."""
         if progress.task != self._task:
             self._task = progress.task
             if progress.task != "training":

@@ -1,4 +1,4 @@
-"""Rows that go from one leaderboard to another: submit them, check them, merge boards."""
+"""Exchange rows between leaderboards: submit rows, check submissions, merge boards."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +8,10 @@ import typer
 from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare, say
 from robench.errors import UserError
 
-Target = Annotated[Path, typer.Option("--out", help="A new folder.")]
-Data = Annotated[str | None, typer.Option("--data", help="Data set, if not by its name.")]
+NewFolder = Annotated[Path, typer.Option("--out", help="A new folder.")]
+Data = Annotated[
+    str | None, typer.Option("--data", help="Data set, if it cannot be loaded by its name.")
+]
 
 
 @app.command()
@@ -17,9 +19,9 @@ def submit(
     leaderboard: Annotated[
         str, typer.Argument(help="Folder of a published leaderboard; for --model: a board.")
     ],
-    out: Target = Path("submission"),
+    out: NewFolder = Path("submission"),
     rows: Annotated[
-        str | None, typer.Option("--rows", help="Its rows, separated by commas; all if left out.")
+        str | None, typer.Option("--rows", help="Its rows, separated by commas; all by default.")
     ] = None,
     store: Annotated[
         list[Path], typer.Option("--store", help="Folder of trained cells; repeatable.")
@@ -31,13 +33,13 @@ def submit(
     weights: Annotated[
         Path | None, typer.Option("--checkpoint", help="Weights of --model.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The row of --model.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the row of --model.")] = None,
     data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Write a folder that others can check and add: rows with weights and all their evidence."""
+    """Write a submission: rows with their weights and artifacts, for others to check and merge."""
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
     from robench.expressions import split_titles
@@ -52,7 +54,7 @@ def submit(
             titles = split_titles(rows, titles)
         write_submission(board, titles, out, store)
     elif name is None:
-        raise UserError("give the row of --model a name: --name 'my network'.")
+        raise UserError("--model needs a name for its row; give --name 'my network'.")
     else:
         _, spec = open_board(leaderboard)
         with ProgressBar(console, 1) as reporter:
@@ -60,22 +62,20 @@ def submit(
                 name, model, weights, spec, out, data=data, data_dir=data_dir, device=chosen,
                 reporter=reporter,
             )  # fmt: skip
-    say(console, f"wrote {out}; check it as others will: robench check-submission {out}")
+    say(console, f"wrote {out}; check it as reviewers will: robench check-submission {out}")
 
 
 @app.command(name="check-submission")
 def check_submission(
-    folder: Annotated[Path, typer.Argument(help="What 'robench submit' wrote.")],
-    rows: Annotated[
-        str, typer.Option("--rows", help="How many rows to make again, or 'all'.")
-    ] = "all",
+    folder: Annotated[Path, typer.Argument(help="Folder that 'robench submit' wrote.")],
+    rows: Annotated[str, typer.Option("--rows", help="How many rows to rerun, or 'all'.")] = "all",
     trust_code: TrustCode = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the rows that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed for drawing the rows.")] = 0,
     data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
 ) -> None:
-    """Check somebody's submission: its files, its figures, its weights; exit code 1 if wrong."""
+    """Check a submission: its files, figures and weights; exit code 1 if something is wrong."""
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import rerun_table
     from robench.leaderboard import submission
@@ -101,9 +101,9 @@ def merge(
     leaderboards: Annotated[
         list[Path], typer.Argument(help="Folders of published leaderboards and submissions.")
     ],
-    out: Target = Path("merged"),
+    out: NewFolder = Path("merged"),
 ) -> None:
-    """Make one leaderboard of several that were judged alike."""
+    """Merge leaderboards that were evaluated in the same way."""
     from robench.cli.tables import leaderboard_table
     from robench.leaderboard.merge import copy_networks, merge_boards
     from robench.leaderboard.publish import publish

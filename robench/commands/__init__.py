@@ -1,1 +1,1 @@
-"""The commands of the command line as functions, usable from Python."""
+"""The commands of the command line as Python functions."""

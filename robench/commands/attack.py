@@ -1,4 +1,4 @@
-"""``robench attack``: a network, a data set and attacks in, outcomes out."""
+"""``robench attack``: evaluate attacks on a network and a data set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from robench.runs.attack_cell import evaluation_images
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked.
+    """A network under attack, with its test images.
 
     Attributes:
         model: images in [0, 1] -> logits.
         sample: a class-balanced sample of the test images.
-        title: the network and the images in words.
-        classes: their names by label; empty where the data set has none.
+        title: a description of the network and the images.
+        classes: the class names by label; empty if the data set has none.
     """
 
     model: nn.Module
@@ -40,23 +40,23 @@ class Target:
 def trained_target(
     checkpoint: Path, *, data: str | None = None, data_dir: Path | None = None, samples: int = 1000
 ) -> Target:
-    """Return a network that robench trained.
+    """Load a network that robench trained, with its test images.
 
     Args:
         checkpoint: a ``weights.safetensors``, or the folder that holds one.
-        data: the data set; that of the training if left out.
-        data_dir: where the data set is, or is downloaded to.
-        samples: number of test images; all of them where there are fewer.
+        data: the data set; by default the one used in training.
+        data_dir: folder where the data set is, or is downloaded to.
+        samples: number of test images; all of them if there are fewer.
 
     Raises:
-        UserError: for a damaged checkpoint, an unknown name, or data that does not fit.
+        UserError: if the checkpoint is damaged, a name is unknown, or the data does not fit.
     """
     model, network, facts = load_checkpoint(checkpoint)
     name = data or str(facts.get("dataset", ""))
     if data is None and not can_load(name):
         raise UserError(
-            f"the network was trained on '{name}', which has no loader of that name; "
-            f"say where the images are with --data image_folder:DIR."
+            f"the network was trained on '{name}', but no data set of that name is registered; "
+            f"name its images with --data image_folder:DIR."
         )
     dataset = load_dataset(name, data_dir)
     if (dataset.in_channels, dataset.num_classes) != (network.in_channels, network.num_classes):
@@ -77,20 +77,20 @@ def external_target(
     data_dir: Path | None = None,
     samples: int = 1000,
 ) -> Target:
-    """Return somebody else's network.
+    """Load a third-party network, with its test images.
 
     Args:
         name: see :func:`robench.models.external.load_external`.
         data: the data set.
-        weights: file of its weights.
-        data_dir: where the data set is, or is downloaded to.
-        samples: number of test images; all of them where there are fewer.
+        weights: the file of its weights.
+        data_dir: folder where the data set is, or is downloaded to.
+        samples: number of test images; all of them if there are fewer.
 
     Raises:
-        UserError: where network, weights or data are not there or do not fit each other.
+        UserError: if the network, weights or data are missing or do not fit each other.
     """
     if data is None:
-        raise UserError("say which images --model is for: --data image_folder:DIR or --data NAME.")
+        raise UserError("--model needs a data set; give --data image_folder:DIR or --data NAME.")
     model = load_external(name, weights)
     dataset = load_dataset(data, data_dir)
     check_fit(model, name, dataset)
@@ -110,7 +110,7 @@ def attack_target(
         target: the network and its images.
         attacks: expressions such as ``pgd-20(eps=4/255)``.
         defaults: options (eps, step_size, norm) of the attacks that do not set them.
-        options: seed, batch size, device and the like.
+        options: seed, batch size, device and so on.
     """
     images, labels = target.sample.images, target.sample.labels
     return evaluate(target.model, images, labels, attacks, defaults=defaults, options=options)
@@ -123,7 +123,7 @@ def cross_check_target(
     step_size: float | None = None,
     options: EvaluationOptions | None = None,
 ) -> pd.DataFrame:
-    """Compare libraries on a network; see :func:`robench.evaluation.cross_check.cross_check`."""
+    """Compare attack libraries; see :func:`robench.evaluation.cross_check.cross_check`."""
     images, labels = target.sample.images, target.sample.labels
     return cross_check(
         target.model, images, labels, threat_model, step_size=step_size, options=options

@@ -1,4 +1,4 @@
-"""The kinds of entries that ``robench new`` writes; torch-free, since the help lists them."""
+"""The kinds of entries that ``robench new`` writes; free of torch, since the help lists them."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ class NewKind:
     """A kind of entry, written from ``templates/new/<name>.py.txt`` and ``test_<name>.py.txt``.
 
     Attributes:
-        name: what the command calls it.
-        folder: where the suite's entries are, from the repository's top.
-        room: the name of its registry, of its folder of tests, and of the folder for entries where
-            there is no checkout of the suite.
+        name: the name of the kind on the command line.
+        folder: the folder of the built-in entries, relative to the repository's root.
+        plural: the name of its registry, of its folder of tests, and of the folder for entries
+            outside a checkout of the suite.
         try_it: arguments of ``robench`` that use the entry {name} in {file}.
     """
 
     name: str
     folder: str
-    room: str
+    plural: str
     try_it: str
 
 

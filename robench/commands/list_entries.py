@@ -1,4 +1,4 @@
-"""``robench list``: the names of what is registered."""
+"""``robench list``: the names of registered entries."""
 
 from fnmatch import fnmatchcase
 
@@ -9,7 +9,7 @@ def list_defenses(pattern: str = "*") -> list[str]:
     """Return the names of the registered defenses, sorted.
 
     Args:
-        pattern: which of them, with ``*`` and ``?`` as in file names.
+        pattern: names to return, with the wildcards ``*`` and ``?``.
 
     Example:
         >>> list_defenses("oni*")
@@ -22,7 +22,7 @@ def list_attacks(pattern: str = "*") -> list[str]:
     """Return the names of the registered attacks, then those of third-party libraries.
 
     Args:
-        pattern: which of them, with ``*`` and ``?`` as in file names.
+        pattern: names to return, with the wildcards ``*`` and ``?``.
 
     Example:
         >>> list_attacks("*:PGDL2")

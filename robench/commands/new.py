@@ -1,4 +1,4 @@
-"""``robench new``: writes a commented, working entry and its test."""
+"""``robench new``: write a commented, working entry and its test."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -15,34 +15,34 @@ from robench.system.files import write_text
 def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
     """Write an entry and its test, as ``defenses/<name>.py`` and ``tests/defenses/test_<name>.py``.
 
-    In a checkout of the suite an entry goes where the suite's own are, as ``robench/datasets/``;
-    anywhere else into a folder of the kind's name.
+    In a checkout of the suite, an entry goes next to the built-in ones, such as in
+    ``robench/datasets/``; elsewhere, into a folder named after the kind.
 
     Args:
         kind: one of :data:`robench.commands.kinds.NEW_KINDS`.
-        name: what boards will call it.
-        root: the folder that holds (or will hold) the kind's folder and ``tests/``.
+        name: the name that the entry is registered under.
+        root: the folder that contains (or will contain) the kind's folder and ``tests/``.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: where the name is taken or not a name, or a file is there already.
+        UserError: if the name is taken or not valid, or a file already exists.
     """
-    room = NEW_KINDS[kind].room
-    # Elsewhere than in a checkout, a folder "robench" would be taken for the package.
-    folder = NEW_KINDS[kind].folder if (root / NEW_KINDS[kind].folder).is_dir() else room
-    registry: Registry[Any] = getattr(registries, room)
+    plural = NEW_KINDS[kind].plural
+    # Outside a checkout, a folder "robench" would be taken for the package.
+    folder = NEW_KINDS[kind].folder if (root / NEW_KINDS[kind].folder).is_dir() else plural
+    registry: Registry[Any] = getattr(registries, plural)
     if name in registry:
         raise UserError(
-            f"a {kind} named '{name}' exists in {registry.get(name).file}; choose another name."
+            f"the {kind} '{name}' already exists in {registry.get(name).file}; choose another name."
         )
-    registry.register(name)  # refuses what is not a name, before anything is written
+    registry.register(name)  # rejects an invalid name before anything is written
     entry = root / folder / f"{name}.py"
-    test = root / "tests" / room / f"test_{name}.py"
+    test = root / "tests" / plural / f"test_{name}.py"
     for path in (entry, test):
         if path.exists():
-            raise UserError(f"{path} is there already; choose another name or remove it.")
+            raise UserError(f"{path} already exists; choose another name or remove it.")
     words = {
         "name": name,
         "Class": "".join(part.capitalize() for part in name.split("_")),

@@ -10,15 +10,15 @@ from robench.system.files import write_text
 
 
 def write_attack(result: Evaluation, title: str, path: Path) -> list[Path]:
-    """Write the table, and success against queries of the attacks that report them.
+    """Write the table, and success against queries for the attacks that report queries.
 
     Args:
         result: the outcomes.
-        title: what the figures stand on.
-        path: of the table; ``NAME.queries.csv`` and ``NAME.queries.svg`` go beside it.
+        title: a description of the network and the images.
+        path: the file of the table; ``NAME.queries.csv`` and ``NAME.queries.svg`` go next to it.
 
     Returns:
-        The files.
+        The files written.
     """
     write_text(path, result.table().to_csv(index=False))
     curves = {name: success_curve(result.attacks[name]) for name in result.queried}
@@ -32,7 +32,7 @@ def write_attack(result: Evaluation, title: str, path: Path) -> list[Path]:
 
 
 def write_cross_check(compared: pd.DataFrame, path: Path) -> Path:
-    """Write a comparison of libraries as ``NAME.cross-check.csv`` beside the table ``path``."""
+    """Write a comparison of libraries as ``NAME.cross-check.csv``, next to the table ``path``."""
     file = path.with_suffix(".cross-check.csv")
     write_text(file, compared.to_csv(index=False))
     return file

@@ -1,4 +1,4 @@
-"""Tables and figures of papers, and the state of each: board, scale, whether it is run."""
+"""``robench reproduce``: the papers' tables and figures, and the state of each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +12,23 @@ from robench.leaderboard.published import Leaderboard
 NOT_COVERED = (
     ("arXiv:2103.00673", "Table 3", "SNGAN: image generation; robench trains classifiers"),
 )
-"""What no board makes again, and why."""
+"""Tables and figures that no board reproduces, and why."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How far one table or figure of a paper is reproduced by one board.
+    """The state of one table or figure of a paper, as reproduced by one board.
 
     Attributes:
         source: the paper.
-        item: as the paper calls it.
-        board: name of the board; "" where there is none.
+        item: the name of the table or figure in the paper.
+        board: the name of the board; "" if no board reproduces the item.
         scale: ``full`` or ``reduced``.
-        cells: networks that it trains.
+        cells: number of networks that the board trains.
         state: ``published``, ``run`` or ``not run``; ``run, changed`` with other rows, seeds or
-            settings than the board's; ``published, damaged`` where it cannot be read; or why
-            there is no board.
-        stands_on: seeds, test images and commit of what was run, or what is wrong with it.
+            settings than the board's; ``published, damaged`` if it cannot be read; or the reason
+            why no board reproduces the item.
+        provenance: seeds, test images and commit of the run, or what is wrong with it.
     """
 
     source: str
@@ -37,18 +37,17 @@ class State:
     scale: str
     cells: int
     state: str
-    stands_on: str
+    provenance: str
 
 
 def states(out: Path) -> list[State]:
     """Return the state of each table and figure, paper by paper, in the paper's order.
 
     Args:
-        out: the folder of the reader's own runs, where boards that are not published are looked
-            for.
+        out: the folder of the user's own runs, searched for boards that are not published.
 
     Raises:
-        UserError: where a board is damaged.
+        UserError: if a board is damaged.
     """
     found = [
         _state(name, board, path.parent, out / name)
@@ -61,17 +60,17 @@ def states(out: Path) -> list[State]:
 
 def _state(name: str, board: Board, home: Path, own: Path) -> State:
     assert board.paper is not None
-    state, stands_on = "not run", ""
+    state, provenance = "not run", ""
     for folder, word in ((home, "published"), (own, "run")):
         if (folder / SUMS).is_file():
             try:
                 found = Leaderboard.read(folder)
             except UserError as error:
-                # One folder that a run left half-written must not hide the state of the others.
-                state, stands_on = f"{word}, damaged", str(error)
+                # An incomplete folder of an interrupted run must not hide the state of the others.
+                state, provenance = f"{word}, damaged", str(error)
                 break
-            whole = _judged_alike(found.board, board)
-            state, stands_on = word if whole else f"{word}, changed", _stands_on(found)
+            unchanged = _same_specification(found.board, board)
+            state, provenance = word if unchanged else f"{word}, changed", _provenance(found)
             break
     return State(
         board.paper.source,
@@ -80,31 +79,31 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
         board.paper.scale,
         len(board.row_specs) * len(board.seeds),
         state,
-        stands_on,
+        provenance,
     )
 
 
-def _judged_alike(done: Board, asked: Board) -> bool:
-    """Return whether a leaderboard is of all rows and settings of a board, whatever its texts.
+def _same_specification(done: Board, requested: Board) -> bool:
+    """Return whether a leaderboard has all rows and settings of a board; texts may differ.
 
-    Its data set has another name: that of a folder, not the way to it.
+    Its data set has another name: the name of a folder instead of its path.
     """
     one, other = (
         board.model_dump(
             exclude={"title": True, "description": True, "paper": True, "data": {"name"}}
         )
-        for board in (done, asked)
+        for board in (done, requested)
     )
     return one == other
 
 
-def _stands_on(board: Leaderboard) -> str:
+def _provenance(board: Leaderboard) -> str:
     seeds = ", ".join(map(str, board.board.seeds))
     versions = dict.fromkeys(v for text in board.table["version"] for v in str(text).split())
     return f"seeds {seeds}; {board.board.evaluation.samples:,} test images; {' '.join(versions)}"
 
 
 def _number(item: str) -> tuple[bool, int, str]:
-    """Order tables before figures, each by its number."""
+    """Sort key that puts tables before figures, each by number."""
     digits = "".join(c for c in item.split(",")[0] if c.isdigit())
     return item.startswith("Figure"), int(digits or 0), item

@@ -1,4 +1,4 @@
-"""``robench run``: a board in, a published leaderboard out."""
+"""``robench run``: run a board and publish its leaderboard."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,19 +31,19 @@ def run(
 
     Args:
         board: the name of a shipped board, a folder with a ``board.toml``, or a TOML file.
-        defenses: rows in place of the board's, separated by commas; ``"all"``: every defense.
-        seeds: seeds in place of the board's, separated by commas.
+        defenses: rows that replace the board's, separated by commas; ``"all"`` for every defense.
+        seeds: seeds that replace the board's, separated by commas.
         changes: ``"table.key=value"`` with a TOML value, such as ``"training.epochs=2"``.
         out: folder of trained cells and leaderboards.
-        data_dir: where the data set is, or is downloaded to.
+        data_dir: folder where the data set is, or is downloaded to.
         device: ``auto``, ``cpu``, ``cuda``, ...
 
     Returns:
-        The leaderboard as it was published in the folder of ``out`` that has the board's name.
+        The leaderboard as published in ``out``, in the folder with the board's name.
 
     Raises:
-        UserError: where the board names what is not there, before any work is done; or the data
-            cannot be read or the results not written.
+        UserError: if the board names an unknown entry, before any work is done; or if the data
+            cannot be read or the results cannot be written.
 
     Example:
         >>> import robench
@@ -69,10 +69,10 @@ def run_and_publish(
     Args:
         board: the specification.
         out: folder of the run store.
-        name: of the leaderboard.
-        data_dir: where the data set is, or is downloaded to.
-        device: where to work; the CPU by default.
-        reporter: called while the work goes on.
+        name: name of the leaderboard.
+        data_dir: folder where the data set is, or is downloaded to.
+        device: the device to run on; the CPU by default.
+        reporter: progress reporter, called during the run.
     """
     result = run_board(board, out=out, data_dir=data_dir, device=device, reporter=reporter)
     table = publish(result, out / name)

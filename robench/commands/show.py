@@ -1,4 +1,4 @@
-"""``robench show``: a network and attacks in, a picture of what the attacks do out."""
+"""``robench show``: draw what attacks do to images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,35 +28,36 @@ def show_attacks(
     defaults: Mapping[str, Any] | None = None,
     options: EvaluationOptions | None = None,
 ) -> Gallery:
-    """Attack a network and draw some of the images that were judged.
+    """Attack a network and draw some of the evaluated images.
 
-    All of the subject's images are attacked, so that the caption says how many are fooled; the
-    verdicts are those of :func:`robench.commands.attack.attack_target`. The images that are drawn
-    are chosen by :func:`choose`.
+    All of the target's images are attacked, so that the caption says how many are fooled; the
+    predictions are those of :func:`robench.commands.attack.attack_target`. The images to draw are
+    chosen by :func:`choose`.
 
     Args:
         target: the network and its images.
-        attacks: calls such as ``pgd-20(eps=4/255)``; a pair of columns each.
-        path: ``.svg``, ``.png`` or ``.pdf``.
-        classes: names of the classes, by label; left out, they are numbered.
-        images: how many are drawn; all of them where there are fewer.
+        attacks: expressions such as ``pgd-20(eps=4/255)``; each gets a pair of columns.
+        path: an ``.svg``, ``.png`` or ``.pdf`` file.
+        classes: class names by label; by default, classes are numbered.
+        images: number of images to draw; all of them if there are fewer.
         defaults: options (eps, step_size, norm) of the attacks that do not set them.
-        options: seed, batch size, device and the like.
+        options: seed, batch size, device and so on.
 
     Returns:
         What was drawn.
 
     Raises:
-        UserError: for no attack, no image, another ending, or what the attacks refuse.
+        UserError: if no attack or no image is requested, the file's extension is not supported, or
+            an attack rejects its options or the network.
     """
     options = options or EvaluationOptions()
     check_ending(path)
     if not attacks:
         raise UserError("name an attack to show, for instance --attack pgd-20.")
     if images < 1:
-        raise UserError(f"{images} images are asked for; give 1 or more.")
+        raise UserError(f"{images} images were requested; request 1 or more.")
     labels = target.sample.labels
-    evaluation, judged = adversarial_images(
+    evaluation, evaluated = adversarial_images(
         target.model,
         target.sample.images,
         labels,
@@ -70,13 +71,13 @@ def show_attacks(
     )
     right = torch.from_numpy(evaluation.clean[:count])
     rows = choose(labels[:count], right, fooled.sum(0), images)
-    seen = max(int(labels.max()) + 1, judged["clean"].logits.shape[1])
+    seen = max(int(labels.max()) + 1, evaluated["clean"].logits.shape[1])
     names = tuple(classes) if len(classes) >= seen else tuple(str(i) for i in range(seen))
     gallery = Gallery(
         labels=labels[rows],
-        clean=_column("clean", "linf", judged["clean"], rows),
+        clean=_column("clean", "linf", evaluated["clean"], rows),
         attacks=tuple(
-            _column(name, _norm(evaluation, name), judged[name], rows) for name in attacks
+            _column(name, _norm(evaluation, name), evaluated[name], rows) for name in attacks
         ),
         classes=names,
         caption=f"{_caption(target.title, evaluation, len(rows))} Seed {options.seed}; robench "
@@ -87,21 +88,21 @@ def show_attacks(
 
 
 def choose(labels: Tensor, right: Tensor, fooled: Tensor, count: int) -> Tensor:
-    """Choose what to show; the same every time.
+    """Choose the images to show, deterministically.
 
-    Images that the network gets right come before those that it gets wrong. Of them, those that so
-    many attacks fooled are shown in proportion to how many they are, but at least one of each kind
-    that there is (places by the method of Huntington and Hill). Within a kind, the class that is
-    shown least comes next, and of a class the first image.
+    Images that the network gets right come before those that it gets wrong. They are grouped by the
+    number of attacks that fooled them; each group is shown in proportion to its size, but with at
+    least one image (apportioned by the Huntington-Hill method). Within a group, the class shown
+    least comes next, and within a class the first image.
 
     Args:
         labels: (n,) int64, the true classes.
-        right: (n,) bool, right on the clean image.
-        fooled: (n,) whole numbers: how many attacks fooled it.
-        count: how many are wanted.
+        right: (n,) bool, whether the clean image is classified correctly.
+        fooled: (n,) integers, the number of attacks that fooled the image.
+        count: number of images to choose.
 
     Returns:
-        At most ``count`` indices, by class.
+        At most ``count`` indices, sorted by class.
     """
     kinds = {
         int(kind): (right & (fooled == kind)).nonzero().squeeze(1).tolist()
@@ -116,7 +117,7 @@ def choose(labels: Tensor, right: Tensor, fooled: Tensor, count: int) -> Tensor:
 def _fill(
     chosen: list[int], labels: Tensor, kinds: Mapping[int, list[int]], count: int
 ) -> list[int]:
-    """Choose further samples until there are ``count`` or none is left."""
+    """Choose further samples until there are ``count`` or none are left."""
     chosen, given = list(chosen), dict.fromkeys(kinds, 0)
     left = {kind: list(rows) for kind, rows in kinds.items()}
     while len(chosen) < count and any(left.values()):
@@ -133,30 +134,32 @@ def _fill(
 
 
 def _priority(size: int, given: int) -> tuple[float, int]:
-    """Return the claim of a kind to the next place; the first place of each goes before all."""
+    """Return the priority of a group for the next seat; the first seat of each comes first."""
     return (size / math.sqrt(given * (given + 1)) if given else math.inf), size
 
 
-def _column(name: str, norm: str, judged: Evaluated, rows: Tensor) -> ImageColumn:
+def _column(name: str, norm: str, evaluated: Evaluated, rows: Tensor) -> ImageColumn:
     distance: Literal["linf", "l2"] = "l2" if norm == "l2" else "linf"
-    return ImageColumn(name, judged.images[rows], judged.logits[rows], distance)
+    return ImageColumn(name, evaluated.images[rows], evaluated.logits[rows], distance)
 
 
 def _norm(evaluation: Evaluation, name: str) -> str:
-    """Return the norm to tell sizes in; Euclidean where an attack keeps to no ball."""
-    ball = evaluation.threat_models[name]
-    return ball[0] if ball else "l2"
+    """Return the norm for sizes; Euclidean if an attack has no threat model."""
+    threat_model = evaluation.threat_models[name]
+    return threat_model[0] if threat_model else "l2"
 
 
 def _caption(title: str, evaluation: Evaluation, shown: int) -> str:
     sentences = [f"{title}, {int(evaluation.clean.sum())} of them right."]
     for name, outcomes in evaluation.attacks.items():
-        ball = evaluation.threat_models[name]
-        within = f" ({ball[0]}, eps {radius_text(ball[1])})" if ball else ""
+        threat_model = evaluation.threat_models[name]
+        within = ""
+        if threat_model:
+            within = f" ({threat_model[0]}, eps {radius_text(threat_model[1])})"
         attacked = int(outcomes.correct.sum())
         sentences.append(f"{name}{within} fooled {int(outcomes.fooled.sum())} of {attacked}.")
     sentences.append(
-        f"Shown: {shown}, right ones first, in turns of the classes, fooled ones and survivors in "
+        f"Shown: {shown}, correct ones first, classes in turn, fooled and surviving ones in "
         f"proportion but at least one of each."
     )
     return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""``robench spectra``: checkpoints in, a table and a picture out."""
+"""``robench spectra``: tabulate and draw the spectra of checkpoints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from robench.system.provenance import code_version
 
 @dataclass(frozen=True)
 class Spectra:
-    """What the spectra of several checkpoints come to.
+    """The spectra of several checkpoints.
 
     Attributes:
-        table: the rows of :func:`robench.spectra`, led by a column ``network``.
-        ratios: of :func:`condition_ratios` against the reference; empty where there is none.
-        caption: what the figures stand on.
+        table: the rows of :func:`robench.spectra`, with a first column ``network``.
+        ratios: the rows of :func:`condition_ratios` against the reference; empty without one.
+        caption: what the figures are computed from.
     """
 
     table: pd.DataFrame
@@ -52,12 +52,12 @@ def checkpoint_spectra(
     """Compute the spectra of networks that robench trained.
 
     Args:
-        checkpoints: each a ``weights.safetensors``, or the folder that holds one.
-        against: the reference of the ratios, in the paper the network without normalization.
-        reporter: called while the work goes on.
+        checkpoints: ``weights.safetensors`` files, or the folders that contain them.
+        against: the reference of the ratios; in the paper, the network without normalization.
+        reporter: progress reporter, called during the computation.
 
     Raises:
-        UserError: for a damaged checkpoint.
+        UserError: if a checkpoint is damaged or listed twice.
     """
     reporter = reporter or NullReporter()
     paths = [*([against] if against else []), *checkpoints]
@@ -67,15 +67,15 @@ def checkpoint_spectra(
         model, network, facts = load_checkpoint(path)
         name = network.defense if network.defense not in tables else f"{network.defense}, {path}"
         if name in tables:
-            raise UserError(f"the checkpoint {path} is named twice.")
+            raise UserError(f"the checkpoint {path} is listed twice; list it once.")
         height, width = network.image_size
         tables[name] = spectra(
             model,
             (network.in_channels, height, width),
             progress=partial(_report, reporter, name),
         )
-        stands_on = f"{facts.get('dataset', '?')}, {network.backbone} of width {network.width}"
-        captions.append(f"{stands_on}, seed {facts.get('seed', '?')}")
+        origin = f"{facts.get('dataset', '?')}, {network.backbone} of width {network.width}"
+        captions.append(f"{origin}, seed {facts.get('seed', '?')}")
     ratios = [
         condition_ratios(tables[next(iter(tables))], table).assign(network=name)
         for name, table in tables.items()

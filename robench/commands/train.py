@@ -1,4 +1,4 @@
-"""``robench.train``: the training loop for use from Python."""
+"""``robench.train``: train a network from Python."""
 
 from typing import Any
 
@@ -30,38 +30,38 @@ def train(
     device: str = "auto",
     **recipe: Any,
 ) -> nn.Module:
-    """Train a network with a defense, adversarially for free unless told otherwise.
+    """Train a network with a defense, by default with free adversarial training.
 
     Args:
-        defense: its name with options, ``"convnorm(bn=False)"``, or the object.
-        data: a data set's name, or one made by :func:`robench.load_dataset`.
-        model: your own ConvNet, images in [0, 1] -> logits, left as it is: the defense is
-            applied to a copy. ``backbone``, ``width`` and ``stem`` are for networks of the suite.
-        backbone: a registered backbone.
-        width: channels of its first stage.
+        defense: its name with options, ``"convnorm(bn=False)"``, or a defense object.
+        data: the name of a data set, or a data set loaded by :func:`robench.load_dataset`.
+        model: your own ConvNet, images in [0, 1] -> logits, left unchanged: the defense is
+            applied to a copy. ``backbone``, ``width`` and ``stem`` apply to built-in networks.
+        backbone: the name of a registered backbone.
+        width: number of channels of its first stage.
         stem: ``cifar``, ``half`` or ``imagenet``.
-        validation: fraction of the training images held out.
-        seed: of weights, split, order and augmentation.
+        validation: fraction of the training images to hold out.
+        seed: seed of the weights, split, order and augmentation.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        recipe: fields of :class:`robench.board.board.TrainingSpec`, e.g. ``epochs=10``,
+        recipe: fields of :class:`robench.board.specs.TrainingSpec`, e.g. ``epochs=10``,
             ``eps="8/255"``, ``method="standard"``, ``method="free(replays=8)"``.
 
     Returns:
         The trained network, images in [0, 1] -> logits, in eval mode.
 
     Raises:
-        UserError: for an unknown name, or a value or network that does not fit.
-        TrainingDivergedError: where the loss ceases to be finite.
+        UserError: if a name is unknown, or a value or network does not fit.
+        TrainingDivergedError: if the loss is no longer finite.
     """
     dataset = load_dataset(data) if isinstance(data, str) else data
-    arm = defenses.build(defense) if isinstance(defense, str) else defense
-    spec = recipe_for(TrainingSpec(), arm, recipe)
+    built = defenses.build(defense) if isinstance(defense, str) else defense
+    spec = recipe_for(TrainingSpec(), built, recipe)
     chosen = choose_device(device)
     train_images, val = held_out(dataset, validation, seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = (
-            apply_defense(model, arm)
+            apply_defense(model, built)
             if model is not None
             else build_model(
                 backbone,
@@ -72,12 +72,12 @@ def train(
                 stem=stem,
                 mean=dataset.mean,
                 std=dataset.std,
-                defense=arm,
+                defense=built,
             )
         )
         fit(
             network,
-            arm,
+            built,
             spec,
             TrainingData(train_images, val, dataset.augmentation, seed),
             device=chosen,

@@ -1,4 +1,4 @@
-"""``robench verify``: is a published leaderboard what its evidence says?"""
+"""``robench verify``: check a published leaderboard against its artifacts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from robench.leaderboard.rerun import Rerun, RerunKeywords, draw_rows, rerun
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """What came out for one leaderboard.
+    """The result for one leaderboard.
 
     Attributes:
-        leaderboard: as read.
+        leaderboard: the leaderboard as read.
         problems: what is wrong in its files, one sentence each.
-        drawn: the titles of the rows that were to be made again.
-        rerun: what came of them; None where the files are wrong, since then none is.
+        drawn: the titles of the rows that were drawn to be rerun.
+        rerun: the result of the rerun; None if the files are wrong, since no row is rerun then.
     """
 
     leaderboard: Leaderboard
@@ -30,7 +30,7 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        """Nothing wrong was found."""
+        """Whether nothing wrong was found."""
         return not self.problems and (self.rerun is None or self.rerun.sound)
 
 
@@ -41,21 +41,21 @@ def verify(
     seed: int = 0,
     **keywords: Unpack[RerunKeywords],
 ) -> Verification:
-    """Check a leaderboard against its evidence, and make some of its rows again.
+    """Check a leaderboard against its artifacts, and rerun some of its rows.
 
-    Checksums, specifications and hashes are compared, and every figure is computed again from the
-    outcomes. Only if all of that agrees are the weights of rows attacked again.
+    Checksums, specifications and hashes are compared, and every figure is recomputed from the
+    outcomes. Only if all of these agree are the weights of rows attacked again.
 
     Args:
-        folder: of the published leaderboard; or the leaderboard.
-        rows: how many rows to make again, drawn at random, or ``"all"``.
-        seed: of the rows that are drawn.
-        keywords: where the weights and the images are, what may be executed; the fields of
+        folder: the folder of the published leaderboard, or the leaderboard itself.
+        rows: how many rows to rerun, drawn at random, or ``"all"``.
+        seed: seed for drawing the rows.
+        keywords: where the weights and the images are, and what may be executed: the fields of
             :class:`robench.leaderboard.rerun.RerunOptions`, such as ``stores=[Path("runs")]``.
 
     Raises:
-        UserError: where the folder holds no leaderboard, its images are not there, or an entry is
-            not registered.
+        UserError: if the folder contains no leaderboard, its images are missing, or an entry is not
+            registered.
     """
     board = folder if isinstance(folder, Leaderboard) else Leaderboard.read(folder)
     drawn = draw_rows(board, rows, seed)
@@ -65,10 +65,10 @@ def verify(
 
 
 def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:
-    """Return which folders hold a published leaderboard; a single one is taken for one.
+    """Return which folders contain a published leaderboard; a single folder is assumed to.
 
     Raises:
-        UserError: where one does not exist, or none of several holds a leaderboard.
+        UserError: if a folder does not exist, or none of several contains a leaderboard.
     """
     for folder in folders:
         if not folder.exists():
@@ -77,5 +77,7 @@ def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:
         return {folders[0]: True}
     found = {folder: was_run(folder) for folder in folders}
     if not any(found.values()):
-        raise UserError("none of these folders holds a leaderboard.")
+        raise UserError(
+            "none of these folders holds a leaderboard; give the folder of a published one."
+        )
     return found

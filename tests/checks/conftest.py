@@ -1,4 +1,4 @@
-"""Fixtures of the tests of checks."""
+"""Fixtures for the tests of checks."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from robench.evaluation import Outcomes
 
 @pytest.fixture(scope="session")
 def digits() -> tuple[Tensor, Tensor]:
-    """Test digits in turns of their classes, float and labels."""
+    """Class-balanced test digits: float images and labels."""
     sample = balanced_sample(load_dataset("digits").test, 200)
     return sample.images.float() / 255, sample.labels
 

@@ -1,4 +1,4 @@
-"""What the tests of checks share: attacks, outcomes made up for a fault, a wrapper."""
+"""Shared code of the tests of checks: attacks, forged outcomes, a wrapper."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ MakeContext = Callable[..., CheckContext]
 
 
 def attack(name: str) -> Attack:
-    """An attack of the board."""
+    """Build an attack of the board."""
     return attacks.build(name, {"norm": "linf", "eps": EPS, "step_size": STEP})
 
 
 def forged(
     fooled: range, count: int = 200, *, backwards: int = 1, forwards: int = 1, size: float = EPS
 ) -> Outcomes:
-    """Outcomes of an attack that fooled these of ``count`` samples, all right on clean images."""
+    """Forge outcomes of an attack that fooled these of ``count`` samples, all clean-correct."""
     robust = np.ones(count, dtype=bool)
     robust[list(fooled)] = False
     sizes = np.full(count, size, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""An adversarial image is planted: does the attack find it?"""
+"""An attack must find an adversarial image that was planted."""
 
 from faults import MakeContext, Wrapped
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What needs no gradient must not find what gradients miss."""
+"""Gradient-free attacks must not find what gradient-based attacks miss."""
 
 import numpy as np
 import torch
@@ -39,12 +39,12 @@ def test_successes_outside_of_the_ball_say_nothing(
     wide = {"simba": forged(range(200), backwards=0, forwards=50, size=0.2)}
     finding = BlackBox().run(make_context(digits_net, wide))
     assert finding.passed, finding.sentence
-    assert "Square" in finding.sentence  # which is run where no column keeps to the ball
+    assert "Square" in finding.sentence  # which is run if no column keeps to the ball
     inside = {"simba": forged(range(200), backwards=0, forwards=50, size=EPS)}
     assert BlackBox().run(make_context(digits_net, inside | WHITE, samples=200)).passed is False
 
 
-def test_a_network_without_gradients_is_held_against_queries_all_the_same(
+def test_a_network_without_gradients_is_still_compared_with_query_attacks(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     class Detached(Wrapped):

@@ -1,4 +1,4 @@
-"""All checks of a network: masked gradients are named, honest networks are not."""
+"""All checks of a network: masked gradients are flagged, honest networks are not."""
 
 import copy
 import random
@@ -59,7 +59,7 @@ class Saturated(Wrapped):
         return 1000 * self.net(images)
 
 
-class Quantised(Wrapped):
+class Quantized(Wrapped):
     """Pixels of five levels: right on clean images, and flat."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class Noisy(Wrapped):
     ("masked", "named"),
     [
         (Saturated, ["saturated_loss"]),
-        (Quantised, ["large_eps", "black_box", "zero_gradients", "loss_rises"]),
+        (Quantized, ["large_eps", "black_box", "zero_gradients", "loss_rises"]),
         (Noisy, ["same_logits"]),
     ],
 )
@@ -152,7 +152,7 @@ def test_a_network_without_gradients_is_checked_by_what_needs_none(
     assert "no gradient with respect to its images" in report["more_steps"].sentence
 
 
-def test_a_network_that_breaks_down_is_no_crash(check: RunChecks) -> None:
+def test_a_network_that_raises_does_not_crash_the_checks(check: RunChecks) -> None:
     class Broken(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             raise ValueError("no such thing")
@@ -196,7 +196,7 @@ def test_each_check_has_one_finding_with_a_sentence(
         ({"columns": {"fgsm": (attack("fgsm"), forged(range(2), 900))}}, "outcomes of 900 images"),
     ],
 )
-def test_bad_input_is_told_in_a_sentence(
+def test_bad_input_is_reported_in_a_sentence(
     options: dict[str, object], message: str, check: RunChecks, digits_net: nn.Module
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -209,7 +209,7 @@ def test_bad_input_is_told_in_a_sentence(
         (["any_bacth"], "any_batch"),
         (["more_steps(step=5)"], "steps"),
         (["more_restarts(restarts=0)"], "greater than or equal to 1"),
-        (["eps_sweep(multiples=(1, 0.5))"], "multiples must be above 0 and rise"),
+        (["eps_sweep(multiples=(1, 0.5))"], "multiples must be positive and in rising order"),
         (["any_batch", "any_batch(images=5)"], "two checks would report 'any_batch'"),
     ],
 )
@@ -246,7 +246,7 @@ def test_the_order_of_published_reports_is_kept() -> None:
 
 @dataclass(frozen=True)
 class Mine(package.Check):
-    """A check of a user's own."""
+    """A third-party check."""
 
     findings = ("mine",)
     says: tuple[str, ...] = ("mine",)
@@ -255,7 +255,7 @@ class Mine(package.Check):
         return [package.Finding(name, True, "It is fine.") for name in self.says]
 
 
-def test_a_check_of_ones_own_is_run_after_the_suite_s(
+def test_a_third_party_check_runs_after_the_built_in_ones(
     check: RunChecks, digits_net: nn.Module
 ) -> None:
     report = check(digits_net, checks=[Mine(), "any_batch"], samples=8)
@@ -263,7 +263,7 @@ def test_a_check_of_ones_own_is_run_after_the_suite_s(
     assert report["mine"].passed
 
 
-def test_a_check_that_does_not_return_what_it_declares_says_nothing(
+def test_a_check_that_does_not_return_what_it_declares_is_inconclusive(
     check: RunChecks, digits_net: nn.Module
 ) -> None:
     report = check(digits_net, checks=[Mine(says=("yours",))], samples=8)

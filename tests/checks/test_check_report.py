@@ -1,4 +1,4 @@
-"""What the checks found, as stored in a manifest."""
+"""The report of the checks, as stored in a manifest."""
 
 import json
 
@@ -39,6 +39,6 @@ def test_what_could_not_be_made_has_not_failed() -> None:
     [{"version": 9}, {"findings": [{"check": "a"}]}, {"curve": [1]}, {"samples": None},
      {"findings": [{"check": "a", "passed": "yes", "sentence": "b"}]}],
 )  # fmt: skip
-def test_damaged_json_is_told_in_a_sentence(change: dict[str, object]) -> None:
+def test_damaged_json_is_reported_in_a_sentence(change: dict[str, object]) -> None:
     with pytest.raises(UserError, match="checks of a cell are damaged"):
         Report.from_json(REPORT.to_json() | change)

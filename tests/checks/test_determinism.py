@@ -24,7 +24,7 @@ def test_random_noise_is_named(make_context: MakeContext, digits_net: nn.Module)
     assert AnyBatch().run(make_context(Noisy(digits_net))).passed is None
 
 
-def test_dropout_is_off_in_eval_mode_and_no_fault(
+def test_dropout_is_off_in_eval_mode_and_not_a_fault(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     assert SameLogits().run(make_context(nn.Sequential(digits_net, nn.Dropout(0.5)).train())).passed

@@ -1,4 +1,4 @@
-"""Accuracy against the radius of the ball."""
+"""Accuracy as a function of the radius."""
 
 import torch
 from faults import EPS, STEP, MakeContext, Wrapped, forged
@@ -33,7 +33,7 @@ def test_the_curve_goes_from_no_ball_to_one_that_holds_everything(
     assert EpsSweep().radii(context)[-1] == 8  # the square root of 64 pixels
 
 
-def test_an_attack_that_is_weaker_in_a_larger_ball_is_told(
+def test_an_attack_that_is_weaker_in_a_larger_ball_is_reported(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     small = f"pgd-20(eps={(half := EPS / 2)!r}, step_size={STEP * half / EPS!r})"
@@ -43,7 +43,7 @@ def test_an_attack_that_is_weaker_in_a_larger_ball_is_told(
     assert "20.0% at Linf 0.05 but 90.0% in the larger ball of Linf 0.1" in falls.sentence
 
 
-def test_a_network_that_no_ball_fools_is_told(
+def test_a_network_that_no_ball_fools_is_reported(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     class Steps(Wrapped):
@@ -63,6 +63,6 @@ def test_a_network_that_is_never_right_cannot_be_evaluated(
     context = make_context(digits_net)
     context.labels = (context.labels + 5) % 10
     context.labels[:] = torch.where(context.correct, (context.labels + 1) % 10, context.labels)
-    del context.correct  # known of the labels before
+    del context.correct  # cached for the previous labels
     findings = EpsSweep().run(context)
     assert [finding.passed for finding in findings] == [None, None]

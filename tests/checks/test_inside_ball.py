@@ -1,4 +1,4 @@
-"""Perturbations keep to their balls."""
+"""Perturbations stay inside their balls."""
 
 from faults import EPS, MakeContext, forged
 from torch import nn
@@ -32,7 +32,7 @@ def test_a_change_of_more_than_one_has_left_the_pixels_even_without_a_ball(
     assert "outside of [0, 1]" in finding.sentence
 
 
-def test_a_size_that_is_no_number_is_named(
+def test_a_size_that_is_not_a_number_is_named(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     board = {"fgsm": forged(range(9), size=float("nan"))}

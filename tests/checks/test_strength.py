@@ -29,7 +29,7 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_it_passes_where_the_stronger_attack_is_stronger(
+def test_it_passes_if_the_stronger_attack_is_stronger(
     name: str, make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     finding = CHECKS[name][0].run(make_context(digits_net, BOARD))
@@ -37,7 +37,7 @@ def test_it_passes_where_the_stronger_attack_is_stronger(
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_it_fails_where_the_weaker_attack_fools_more_than_chance_explains(
+def test_it_fails_if_the_weaker_attack_fools_more_than_chance_explains(
     name: str, make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     check, weak = CHECKS[name]
@@ -46,7 +46,7 @@ def test_it_fails_where_the_weaker_attack_fools_more_than_chance_explains(
     assert "10.0%" in finding.sentence  # the accuracy that the weaker attack leaves
 
 
-def test_a_few_samples_lost_to_the_last_iterate_are_no_failure(
+def test_a_few_samples_lost_to_the_last_iterate_are_not_a_failure(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
     # PGD loses five samples that FGSM wins, and wins two that FGSM loses: a bare inequality fails.

@@ -1,4 +1,4 @@
-"""Running statistics against those of the batch."""
+"""Running statistics compared with batch statistics."""
 
 import copy
 
@@ -32,7 +32,7 @@ def test_the_statistics_come_back_as_they_were(
     assert not any(module.training for module in digits_net.modules())
 
 
-def test_dropout_is_no_statistic(make_context: MakeContext, digits_net: nn.Module) -> None:
+def test_dropout_is_not_a_statistic(make_context: MakeContext, digits_net: nn.Module) -> None:
     network = nn.Sequential(nn.Dropout(0.9), digits_net)
     one, other = (TrainEvalGap().run(make_context(m, samples=128)) for m in (network, digits_net))
     assert one == other

@@ -78,7 +78,7 @@ def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
     compared = pd.read_csv("tables/all.cross-check.csv")
     assert set(compared["library"]) == {"torchattacks", "foolbox"}
     assert compared["beyond_chance"].isna().all()
-    for words in ("net.py:build; digits, 40 test images", "same verdict", "more than chance"):
+    for words in ("net.py:build; digits, 40 test images", "same", "prediction", "more than chance"):
         assert words.replace("more than chance", "chance") in done.out
 
 
@@ -98,10 +98,10 @@ def test_a_radius_alone_sets_the_step_of_every_attack(robench: Command, folder: 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "name either a checkpoint that robench trained, or a --model"),
-        (["x", "--model", "net:build"], "name either a checkpoint"),
+        ([], "give either a checkpoint trained by robench or a --model"),
+        (["x", "--model", "net:build"], "give either a checkpoint"),
         (["x", "--checkpoint", "net.pt"], "--checkpoint holds the weights of --model"),
-        (["--model", "net:build"], "say which images --model is for: --data"),
+        (["--model", "net:build"], "--model needs a data set; give --data image_folder:DIR"),
         (["--model", "net:one_class", "--data", "digits"],
          r"returns (1, 1) for one image, but digits has 10 classes"),
         (["--model", "net:of_other_images", "--data", "digits"],
@@ -123,7 +123,7 @@ def test_mistakes_are_one_sentence(
     assert len(done.err.splitlines()) == 1
 
 
-def test_out_of_memory_is_told_and_costs_nothing(
+def test_out_of_memory_is_reported_and_changes_no_result(
     robench: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("attack", "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",

@@ -1,4 +1,4 @@
-"""Bad input gets one clear sentence, exit code 2, no traceback; nothing is half-written."""
+"""Bad input gives one clear sentence, exit code 2 and no traceback; no partial output."""
 
 from pathlib import Path
 

@@ -100,7 +100,7 @@ def test_new_overwrites_nothing(
     (tmp_path / "defenses" / "precious.py").write_text("mine")
     done = robench("new", "defense", "precious")
     assert done.code == 2
-    assert "is there already" in done.err
+    assert "already exists" in done.err
     assert (tmp_path / "defenses" / "precious.py").read_text() == "mine"
     assert not (tmp_path / "tests").exists()
 

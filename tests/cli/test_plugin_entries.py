@@ -1,4 +1,4 @@
-"""A user's own file with a data set and a backbone, on a board that gives both options."""
+"""A plugin with a data set and a backbone, on a board that sets options of both."""
 
 import json
 from collections.abc import Iterator

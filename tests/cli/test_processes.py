@@ -1,4 +1,4 @@
-"""``torchrun -m robench``: the first process leads, the others help."""
+"""``torchrun -m robench``: rank 0 leads, the other ranks are workers."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def curves(out: Path) -> list[float]:
 def test_two_processes_make_one_board_with_the_loss_curves_of_one(
     tiny_board: Path, tmp_path: Path
 ) -> None:
-    # Free training follows signs of gradients, some of which rounding turns; this does not.
+    # Rounding flips some of the gradient signs that free training follows; this has none.
     file = tiny_board / "board.toml"
     file.write_text(file.read_text().replace("replays = 2", 'method = "standard"\nlr = 0.02'))
     shown = run(tiny_board, tmp_path / "two", *TORCHRUN)

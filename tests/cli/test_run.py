@@ -30,7 +30,7 @@ def without_times(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of one run of the tiny board, in a process of its own."""
+    """The output folder of one run of the tiny board, in a separate process."""
     root = tmp_path_factory.mktemp("finished")
     (root / "tiny.toml").write_text(TINY_BOARD)
     subprocess.run(
@@ -48,7 +48,7 @@ def test_help_is_instant_because_torch_is_not_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_run_leaves_a_leaderboard_with_a_row_a_defense(finished: Path) -> None:
+def test_a_run_leaves_a_leaderboard_with_one_row_per_defense(finished: Path) -> None:
     table = pd.read_csv(finished / "tiny" / "leaderboard.csv")
     assert sorted(table["defense"]) == ["batchnorm", "convnorm"]
     assert list(table["rank"]) == sorted(table["rank"])
@@ -60,7 +60,7 @@ def test_a_run_leaves_a_leaderboard_with_a_row_a_defense(finished: Path) -> None
     assert (table["train_seconds_per_epoch"] > 0).all()
 
 
-def test_a_cell_holds_everything_that_its_row_stands_on(finished: Path) -> None:
+def test_a_cell_contains_everything_that_its_row_is_computed_from(finished: Path) -> None:
     for cell in cells(finished):
         assert {p.name for p in cell.path.iterdir() if not p.name.startswith(".")} == {
             "spec.json",
@@ -97,7 +97,7 @@ def test_the_same_command_again_trains_nothing_and_gives_the_same_bytes(
     assert time.perf_counter() - start < 60
 
 
-def test_the_same_seed_twice_gives_the_same_csv_but_for_the_times(
+def test_the_same_seed_twice_gives_the_same_csv_except_for_the_times(
     finished: Path, robench: Command, tiny_board: Path, tmp_path: Path
 ) -> None:
     assert robench("run", tiny_board, "--out", tmp_path / "again").code == 0
@@ -143,7 +143,7 @@ def test_killed_and_run_again_gives_the_same_weights_to_the_bit(
     if sign == signal.SIGINT:
         assert process.returncode == 130
         assert b"Traceback" not in printed
-        assert b"the same command goes on" in printed
+        assert b"run the same command again to resume" in printed
     done = robench("run", tiny_board, "--out", out)
     assert done.code == 0, done.err
     for one, other in zip(cells(finished), cells(out), strict=True):

@@ -1,4 +1,4 @@
-"""``robench show``: a picture, or one sentence."""
+"""``robench show`` rejects bad input in one sentence."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from support import Command
     [
         (["--out", "show.gif"], "gif"),
         (["nowhere"], "no checkpoint nowhere"),
-        ([], "name either a checkpoint"),
+        ([], "give either a checkpoint"),
     ],
 )
-def test_what_cannot_be_drawn_is_said_before_any_work(
+def test_what_cannot_be_drawn_is_reported_before_any_work(
     robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
     message: str,
 ) -> None:  # fmt: skip

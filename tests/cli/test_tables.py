@@ -1,4 +1,4 @@
-"""What a person sees."""
+"""The tables on the console."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""``robench new``: files of a new entry."""
+"""``robench new``: the files of a new entry."""
 
 import ast
 from pathlib import Path
@@ -45,16 +45,16 @@ def test_outside_of_a_checkout_no_folder_is_made_that_hides_the_package(
 @pytest.mark.parametrize(
     ("kind", "name", "sentence"),
     [
-        ("defense", "convnorm", r"'convnorm' exists in .*convnorm\.py"),
-        ("dataset", "digits", r"'digits' exists in .*digits\.py"),
-        ("backbone", "vgg16", r"'vgg16' exists in .*vgg\.py"),
+        ("defense", "convnorm", r"'convnorm' already exists in .*convnorm\.py"),
+        ("dataset", "digits", r"'digits' already exists in .*digits\.py"),
+        ("backbone", "vgg16", r"'vgg16' already exists in .*vgg\.py"),
         ("defense", "My Norm", "cannot name a defense"),
         ("defense", "../evil", "cannot name a defense"),
         ("defense", "", "cannot name a defense"),
         ("dataset", "My Set", "cannot name a data set"),
     ],
 )
-def test_a_name_that_is_taken_or_none_is_refused_before_anything_is_written(
+def test_a_name_that_is_taken_or_not_valid_is_refused_before_anything_is_written(
     tmp_path: Path, kind: str, name: str, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):

@@ -1,4 +1,4 @@
-"""The paper's tables and figures: every one has a board, or a reason why not."""
+"""Every table and figure of the paper has a board, or a reason why it has none."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from support import Command
 from robench.board.board import Board
 from robench.board.loading import read_board, shipped_boards
 from robench.board.plan import resolve
-from robench.commands.reproduce import _judged_alike, states
+from robench.commands.reproduce import _same_specification, states
 
 PAPER = {
     name: board
@@ -48,20 +48,20 @@ def test_a_board_that_was_run_is_found_where_it_was_run(robench: Command, tmp_pa
     state = next(state for state in states(tmp_path) if state.board == name)
     if state.state != "published":
         assert state.state == "run, changed"  # fewer seeds, epochs and images than the board's
-        assert "seeds 6; 30 test images" in state.stands_on
+        assert "seeds 6; 30 test images" in state.provenance
     shown = robench("reproduce", "--out", tmp_path)
     assert shown.code == 0, shown.err
     assert name in shown.out
     assert "SNGAN" in shown.out
 
 
-def test_a_board_of_other_images_or_arms_is_another() -> None:
+def test_a_board_with_other_images_or_rows_is_a_different_one() -> None:
     board = PAPER["paper-table6-cpu"]
-    assert _judged_alike(board.model_copy(update={"title": "another text"}), board)
+    assert _same_specification(board.model_copy(update={"title": "another text"}), board)
     fewer = board.data.model_copy(update={"subset": 0.01})
-    assert not _judged_alike(board.model_copy(update={"data": fewer}), board)
-    arms = tuple(arm.model_copy(update={"data": {"label_noise": 0.9}}) for arm in board.arms)
-    assert not _judged_alike(board.model_copy(update={"arms": arms}), board)
+    assert not _same_specification(board.model_copy(update={"data": fewer}), board)
+    arms = tuple(row.model_copy(update={"data": {"label_noise": 0.9}}) for row in board.arms)
+    assert not _same_specification(board.model_copy(update={"arms": arms}), board)
 
 
 def test_a_damaged_folder_does_not_hide_the_state_of_the_others(
@@ -72,7 +72,7 @@ def test_a_damaged_folder_does_not_hide_the_state_of_the_others(
     (tmp_path / name / "SHA256SUMS").write_text("no sum at all\n")
     found = {state.board: state for state in states(tmp_path)}
     assert found[name].state == "run, damaged"
-    assert name in found[name].stands_on
+    assert name in found[name].provenance
     assert len(found) == len(states(Path("nowhere")))
 
 
@@ -85,7 +85,7 @@ def test_a_reduced_board_says_so_and_changes_only_the_scale(name: str) -> None:
     assert (small.paper.scale, full.paper.scale) == ("reduced", "full")
     assert small.paper.model_copy(update={"scale": "full"}) == full.paper
     assert small.titles == full.titles
-    assert [arm.defense for arm in small.arms] == [arm.defense for arm in full.arms]
+    assert [row.defense for row in small.arms] == [row.defense for row in full.arms]
     scale = {"epochs", "schedule", "precision", "milestones"}
     one, other = (board.training.model_dump(exclude=scale) for board in (small, full))
     assert one == other

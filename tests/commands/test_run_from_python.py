@@ -1,4 +1,4 @@
-"""``robench.run`` from Python: what the command does, and the leaderboard as it was published."""
+"""``robench.run`` does what the command does and returns the published leaderboard."""
 
 from pathlib import Path
 
@@ -34,6 +34,6 @@ def test_a_board_is_run_published_and_verified_from_python(
     assert any("leaderboard.csv" in problem for problem in forged.problems)
 
 
-def test_a_misspelt_board_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_misspelled_board_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(robench.UserError, match="did you mean 'quick'"):
         robench.run("quik", out=tmp_path)

@@ -1,4 +1,4 @@
-"""``robench show``: real attacks on a small trained network, and which images are shown."""
+"""``robench show``: attacks on a small trained network, and the choice of images."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from robench.commands.show import choose, show_attacks
 from robench.data import balanced_sample, load_dataset
 from robench.errors import UserError
 
-BALL = {"eps": "30/255", "step_size": "10/255"}
+DEFAULTS = {"eps": "30/255", "step_size": "10/255"}
 ATTACKS = ["pgd-4", "simba(max_steps=30, samples=40)"]
 
 
@@ -23,11 +23,11 @@ def target(digits_net: nn.Module) -> Target:
     return Target(digits_net, balanced_sample(load_dataset("digits").test, 60), "a net; digits")
 
 
-def test_what_is_shown_is_what_the_evaluator_judged(target: Target, tmp_path: Path) -> None:
+def test_what_is_shown_is_what_was_evaluated(target: Target, tmp_path: Path) -> None:
     gallery = show_attacks(
-        target, ATTACKS, tmp_path / "a.png", classes="abcdefghij", defaults=BALL, images=7
+        target, ATTACKS, tmp_path / "a.png", classes="abcdefghij", defaults=DEFAULTS, images=7
     )
-    result = attack_target(target, ATTACKS, defaults=BALL)
+    result = attack_target(target, ATTACKS, defaults=DEFAULTS)
     clean, labels = target.sample.images.float() / 255, target.sample.labels
     for number, image in enumerate(gallery.clean.images):
         row = int((clean == image).flatten(1).all(1).nonzero()[0])
@@ -52,15 +52,15 @@ def test_what_is_shown_is_what_the_evaluator_judged(target: Target, tmp_path: Pa
 def test_the_same_call_gives_the_same_file(target: Target, tmp_path: Path) -> None:
     files = [tmp_path / "a.svg", tmp_path / "b.svg"]
     for path in files:
-        show_attacks(target, ["pgd-2"], path, defaults=BALL, images=3)
+        show_attacks(target, ["pgd-2"], path, defaults=DEFAULTS, images=3)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_classes_without_names_are_numbered_and_all_are_shown_where_there_are_few(
+def test_classes_without_names_are_numbered_and_few_images_are_all_shown(
     digits_net: nn.Module, tmp_path: Path
 ) -> None:
     few = Target(digits_net, balanced_sample(load_dataset("digits").test, 3), "t")
-    gallery = show_attacks(few, ["noise"], tmp_path / "a.png", defaults=BALL, images=8)
+    gallery = show_attacks(few, ["noise"], tmp_path / "a.png", defaults=DEFAULTS, images=8)
     assert len(gallery) == 3
     assert gallery.classes == tuple("0123456789")
 
@@ -70,11 +70,11 @@ def test_classes_without_names_are_numbered_and_all_are_shown_where_there_are_fe
     [
         ([], "a.png", 8, "name an attack to show"),
         (["pgd-2"], "a.jpeg", 8, "end it in"),
-        (["pgd-2"], "a.png", 0, "0 images are asked for"),
+        (["pgd-2"], "a.png", 0, "0 images were requested"),
         (["pdg"], "a.png", 8, "pdg"),
     ],
 )
-def test_mistakes_are_told(
+def test_mistakes_are_reported(
     attacks: list[str], name: str, images: int, sentence: str, target: Target, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=sentence):

@@ -1,1 +1,1 @@
-"""The suite's checks, one per file; each is found by its name, ``robench.register_check``."""
+"""The built-in checks, one per file, registered by name with ``robench.register_check``."""

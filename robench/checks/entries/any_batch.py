@@ -1,4 +1,4 @@
-"""An image must get the same logits in any batch."""
+"""An image must get the same logits in every batch."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from robench.registry import register_check
 @register_check("any_batch")
 @dataclass(frozen=True)
 class AnyBatch(Check):
-    """An image gets the same logits alone and beside other images.
+    """An image gets the same logits alone and in a batch with other images.
 
     Attributes:
-        images: how many are put through in batches of other sizes.
+        images: number of images that are evaluated in batches of different sizes.
         odd_size: one of these sizes; the other is one image.
-        tolerance: how far logits may move, relative to their spread; other kernels round
-            otherwise.
+        tolerance: how much logits may differ, relative to their spread; other kernels round
+            differently.
     """
 
     findings = ("any_batch",)
@@ -29,7 +29,7 @@ class AnyBatch(Check):
     tolerance: float = 1e-3
 
     def run(self, context: CheckContext) -> Finding:
-        """Compare the logits of batches of several sizes."""
+        """Compare the logits from batches of several sizes."""
         if distance(context.logits(context.images), context.logits(context.images)) > ROUNDING:
             sentence = "The network is random, so that batches cannot be compared."
             return Finding("any_batch", None, sentence)

@@ -1,10 +1,10 @@
 """The binarization test (Zimmermann, Brendel, Tramèr, Carlini 2022, "Increasing Confidence in
 Adversarial Robustness Evaluations").
 
-For each image the last layer is exchanged for a linear one with two classes, fitted so that a
-point on the surface of the ball is of the one class, and the image and random points inside the
-ball are of the other. An adversarial image then exists, for it was put there; an attack that does
-not find one cannot be trusted not to have missed others on the network itself.
+For each image the last layer is replaced by a linear layer with two classes, fitted so that a
+point on the surface of the ball is in one class, and the image and random points inside the ball
+are in the other. An adversarial image then exists by construction; an attack that does not find one
+cannot be trusted not to have missed others on the network itself.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ from robench.registry import register_check
 @register_check("binarization", reference="arXiv:2206.13991")
 @dataclass(frozen=True)
 class Binarization(Check):
-    """An attack finds the adversarial images that are known to exist; trains a little per image.
+    """An attack finds adversarial images that are known to exist; fits one layer per image.
 
     Attributes:
-        images: on which the test is made.
-        inner_points: random points inside the ball per fitted layer; more make it harder.
-        inner_radius: of these points, in units of the ball's.
-        needed: share of the fitted networks that a sound attack fools, as in the paper.
-        tries: random points of the ball that must not do as well.
+        images: number of images that the test is made on.
+        inner_points: random points inside the ball per fitted layer; more make the test harder.
+        inner_radius: radius of these points, in units of the ball's radius.
+        needed: fraction of the fitted networks that a sound attack fools, as in the paper.
+        tries: number of random points in the ball, which must not do as well.
     """
 
     findings = ("binarization",)
@@ -68,7 +68,7 @@ class Binarization(Check):
         return Finding("binarization", True, f"{figures}.")
 
     def _attack_planted(self, context: CheckContext, last: nn.Linear) -> tuple[int, int, int]:
-        """Return how many networks the attack fools, how many noise fools, and how many fitted."""
+        """Count the networks that the attack fools, that noise fools, and that could be fitted."""
         found = lucky = fitted = 0
         right = context.correct.nonzero().squeeze(1)[: self.images]
         with context.opened():
@@ -93,33 +93,33 @@ class Binarization(Check):
     def _head(
         self, features: "_Features", context: CheckContext, image: Tensor, rng: Generator
     ) -> tuple[Tensor, Tensor] | None:
-        """Fit the layer; None where the two kinds of points cannot be separated.
+        """Fit the layer; return None if the two kinds of points cannot be separated.
 
-        The threshold lies halfway between the planted point and the inner point nearest to it, and
-        scores are scaled so that these two are at 1 and -1.
+        The threshold is halfway between the planted point and the inner point nearest to it, and
+        the scores are scaled so that these two are at 1 and -1.
         """
         noisy = _inside(context, image, rng, self.inner_points, self.inner_radius)
         inner = torch.cat([image, noisy])
         planted = _on_surface(context, image, rng)
         values = torch.cat([_split(features, inner, context), features(planted)]).double().cpu()
-        centre, scale = values.mean(0), values.std(0).clamp_min(1e-8)
-        standard = ((values - centre) / scale).numpy()
+        center, scale = values.mean(0), values.std(0).clamp_min(1e-8)
+        standard = ((values - center) / scale).numpy()
         classes = np.r_[np.zeros(len(inner)), 1]
         regression = LogisticRegression(C=1e4, class_weight="balanced", max_iter=2000)
         fit = regression.fit(standard, classes)
         weight = torch.from_numpy(fit.coef_[0]) / scale
-        scores = (values - centre) @ weight
+        scores = (values - center) @ weight
         nearest, reached = scores[:-1].max(), scores[-1]
         if not reached > nearest:
             return None
         stretch = 2 / (reached - nearest)
-        bias = -stretch * (centre @ weight + (reached + nearest) / 2)
+        bias = -stretch * (center @ weight + (reached + nearest) / 2)
         device = context.device
         return (stretch * weight).float().to(device), bias.float().to(device)
 
 
 class _Features(nn.Module):
-    """What goes into the last linear layer."""
+    """The input of the last linear layer."""
 
     def __init__(self, model: nn.Module, last: nn.Linear) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class _Binary(nn.Module):
 
 
 def _last_linear(context: CheckContext) -> nn.Linear | None:
-    """Return the linear layer whose output is the logits, or None."""
+    """Return the linear layer whose output is the logits; None if there is no such layer."""
     seen: list[tuple[nn.Linear, Tensor]] = []
     linear = [m for m in context.model.modules() if isinstance(m, nn.Linear)]
     with context.opened(), torch.no_grad():
@@ -175,7 +175,7 @@ def _inside(
 
 
 def _on_surface(context: CheckContext, image: Tensor, rng: Generator) -> Tensor:
-    """Return a random corner of the Linf ball or a random point of the L2 sphere."""
+    """Return a random corner of the Linf ball or a random point on the L2 sphere."""
     if context.norm == "linf":
         delta = (uniform([rng], image.shape[1:]) < 0.5).float().mul(2).sub(1) * context.eps
     else:

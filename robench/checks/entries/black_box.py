@@ -1,4 +1,4 @@
-"""Attacks without gradients must not find what those with gradients miss (Athalye et al. 2018)."""
+"""Gradient-free attacks must not find what gradient-based attacks miss (Athalye et al. 2018)."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,14 @@ from robench.registry import register_check
 @register_check("black_box", reference="arXiv:1802.00420")
 @dataclass(frozen=True)
 class BlackBox(Check):
-    """Searches by queries alone fool no image that gradient attacks missed.
+    """Query-based attacks fool no image that gradient-based attacks missed.
 
-    The columns' own searches count, and Square where none of them keeps to the ball.
+    The query-based attacks among the columns count; Square is run if none of them keeps to the
+    ball.
 
     Attributes:
-        queries: of Square.
-        missed: share of the samples left by gradient attacks that they may have missed.
+        queries: number of queries of Square.
+        missed: fraction of the samples left by gradient-based attacks that they may have missed.
     """
 
     findings = ("black_box",)
@@ -29,7 +30,7 @@ class BlackBox(Check):
     missed: Share = MISSED
 
     def run(self, context: CheckContext) -> Finding:
-        """Compare searches by queries with gradient attacks."""
+        """Compare query-based with gradient-based attacks."""
         columns = {
             name: (attack, outcomes)
             for name, (attack, outcomes) in context.columns.items()
@@ -41,7 +42,7 @@ class BlackBox(Check):
             square = context.attack("torchattacks:Square", norm=norm, n_queries=self.queries)
             found[f"Square with {self.queries} queries"] = context.run(square)[0]
         inside = {name: context.fooled_inside(outcomes) for name, outcomes in found.items()}
-        # A column of another ball, or of none, is named only where it came inside this one.
+        # A column of another threat model, or of none, is named only if it fooled inside this ball.
         named = [
             name
             for name in inside

@@ -1,8 +1,8 @@
-"""Accuracy against the radius of the ball: it falls, and in a ball that holds everything, to zero.
+"""Accuracy must fall with the radius, and reach zero in a ball that contains every image.
 
-The radii are multiples of the threat model's; the last is the ball around every image that holds
-all images. There an attack may write any image it likes, so a network that still gets more right
-than one that does not look at the image hides its gradients from the attack (Athalye et al. 2018).
+The radii are multiples of the threat model's; at the last, the ball around any image contains all
+images. There an attack can produce any image, so a network that still gets more images right than
+one that does not look at them hides its gradients from the attack (Athalye et al. 2018).
 """
 
 import itertools
@@ -22,10 +22,10 @@ from robench.registry import register_check
 @register_check("eps_sweep", reference="arXiv:1802.00420")
 @dataclass(frozen=True)
 class EpsSweep(Check):
-    """Accuracy falls with the radius, and to that of guessing where the ball holds every image.
+    """Accuracy falls with the radius, to that of guessing once the ball contains every image.
 
     Attributes:
-        multiples: radii of the curve in units of the threat model's, rising.
+        multiples: radii of the curve in units of the threat model's, in rising order.
     """
 
     findings = ("eps_curve", "large_eps")
@@ -34,10 +34,10 @@ class EpsSweep(Check):
 
     def __post_init__(self) -> None:
         if not all(a < b for a, b in itertools.pairwise((0.0, *self.multiples))):
-            raise ValueError("multiples must be above 0 and rise, as in (0.5, 1, 2).")
+            raise ValueError("multiples must be positive and in rising order, as in (0.5, 1, 2).")
 
     def run(self, context: CheckContext) -> list[Finding]:
-        """Attack at all radii; the curve is left in the context."""
+        """Attack at all radii; store the curve in the context."""
         sizes = self.radii(context)
         attacks = [_attack_at(context, eps) for eps in sizes]
         found = [first(outcomes, len(context)) for outcomes in context.run(*attacks)]
@@ -53,7 +53,7 @@ class EpsSweep(Check):
         return findings
 
     def radii(self, context: CheckContext) -> list[float]:
-        """Return the radii above 0, rising; the last holds everything."""
+        """Return the radii above 0 in rising order; the last ball contains every image."""
         pixels = math.prod(context.images.shape[1:])
         whole = 1.0 if context.norm == "linf" else math.sqrt(pixels)
         sizes = (multiple * context.eps for multiple in self.multiples)
@@ -61,7 +61,7 @@ class EpsSweep(Check):
 
 
 def _falls(context: CheckContext, curve: Curve, found: list[Outcomes]) -> Finding:
-    """Return ``eps_curve``: no ball leaves more images right than a smaller one inside it."""
+    """Return ``eps_curve``: no ball leaves more images right than a smaller ball inside it."""
     (_, correct), *points = curve
     steps = [paired(larger, smaller) for smaller, larger in itertools.pairwise(found)]
     at = min(range(len(steps)), key=lambda i: steps[i].p) if steps else 0
@@ -79,7 +79,7 @@ def _falls(context: CheckContext, curve: Curve, found: list[Outcomes]) -> Findin
 
 
 def _reaches_all(context: CheckContext, whole: float, last: Outcomes) -> Finding:
-    """Return ``large_eps``: in the ball that holds every image, no more is left than by chance."""
+    """Return ``large_eps``: in the ball that contains every image, accuracy is that of guessing."""
     share = 1 / context.classes
     left, asked = int(last.robust.sum()), int(last.correct.sum())
     p = at_least(left, asked, share)

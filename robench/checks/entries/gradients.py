@@ -1,4 +1,4 @@
-"""The gradients that attacks follow exist (Athalye et al. 2018)."""
+"""The gradients that attacks follow must exist (Athalye et al. 2018)."""
 
 import math
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from robench.errors import UserError
 from robench.registry import register_check
 
 VANISHED = math.log(1e-30)
-"""Log-odds of all other classes below which float32 loses the cross-entropy's gradient."""
+"""Log-odds of all other classes below which the cross-entropy's gradient vanishes in float32."""
 
 
 @register_check("gradients", reference="arXiv:1802.00420")
 @dataclass(frozen=True)
 class Gradients(Check):
-    """At the clean images gradients are finite and not zero, and the loss is not saturated.
+    """At clean images, gradients are finite and nonzero, and the loss is not saturated.
 
-    The gradient is that of the margin, which does not saturate: where it is zero there is none to
-    follow, whatever the loss. Saturation is seen from the logits: the gradient of the cross-entropy
-    is the margin's times the probability of the other classes, and goes with it.
+    The gradient is that of the margin, which does not saturate: if it is zero, there is no gradient
+    to follow, whatever the loss. Saturation is computed from the logits: the gradient of the
+    cross-entropy is the margin's times the probability of the other classes, and vanishes with it.
 
     Attributes:
-        tolerated: share of images that may be without a gradient: so many at most can seem robust
-            for that reason alone.
+        tolerated: fraction of images that may have no gradient: at most this fraction can seem
+            robust for that reason alone.
     """
 
     findings = ("finite_gradients", "zero_gradients", "saturated_loss")
@@ -37,7 +37,7 @@ class Gradients(Check):
     tolerated: Share = 0.05
 
     def run(self, context: CheckContext) -> list[Finding]:
-        """Look at the gradient of the margin and at the logits of the images that are right."""
+        """Inspect the gradient of the margin and the logits of the correctly classified images."""
         right = context.correct
         if not right.any():
             reason = "The network gets none of the images right: there is no gradient to look at."
@@ -78,7 +78,7 @@ class Gradients(Check):
 
 
 def _finite(context: CheckContext, gradients: Tensor) -> Finding:
-    """Look at the gradients, (images that are right, pixels), and at the logits of all images."""
+    """Inspect the gradients, (correct images, pixels), and the logits of all images."""
     name, rows = "finite_gradients", len(gradients)
     if broken := _broken(context):
         sentence = f"The logits are not finite on {broken} of {len(context)} images."
@@ -92,12 +92,12 @@ def _finite(context: CheckContext, gradients: Tensor) -> Finding:
 
 
 def _broken(context: CheckContext) -> int:
-    """Return on how many images the logits are not finite."""
+    """Count the images whose logits are not finite."""
     return int((~context.logits(context.images).isfinite()).any(1).sum())
 
 
 def _margin_gradients(context: CheckContext) -> tuple[Tensor, Tensor]:
-    """Return gradients and logits at the images that are right; zeros where they are cut off."""
+    """Return gradients and logits at the correct images; zeros if the gradient is cut off."""
     right = context.correct
     images, labels = context.images[right], context.labels[right]
     found = []

@@ -1,4 +1,4 @@
-"""Perturbations stay inside the ball that the column names, and images inside [0, 1]."""
+"""Perturbations must stay inside the ball of their column, and images inside [0, 1]."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ from robench.registry import register_check
 class InsideBall(Check):
     """No perturbation is larger than its attack claims.
 
-    The evaluator holds each image to [0, 1] as it predicts; of the sizes that are kept, a change
-    of a pixel by more than 1 shows that one was not.
+    The evaluator checks that each image is in [0, 1] when it predicts; in the stored sizes, a pixel
+    that changed by more than 1 shows that an image was not.
 
     Attributes:
-        tolerance: rounding of float32, relative to the radius.
+        tolerance: allowance for float32 rounding, relative to the radius.
     """
 
     findings = ("inside_ball",)
@@ -26,7 +26,7 @@ class InsideBall(Check):
     tolerance: float = 1e-5
 
     def run(self, context: CheckContext) -> Finding:
-        """Compare the sizes of all perturbations with the balls of their attacks."""
+        """Compare the sizes of all perturbations with the threat models of their attacks."""
         own = ((type(a).__name__, (a, o)) for a, o in context.own)
         seen = [*context.columns.items(), *own]
         count, balls = 0, 0

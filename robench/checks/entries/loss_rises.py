@@ -1,4 +1,4 @@
-"""The loss rises along the gradients that attacks follow (Athalye et al. 2018)."""
+"""The loss must rise along the gradients that attacks follow (Athalye et al. 2018)."""
 
 from dataclasses import dataclass
 
@@ -22,8 +22,8 @@ class LossRises(Check):
     """The loss at the end of a PGD trajectory is higher than at its start.
 
     Attributes:
-        steps: of the trajectory.
-        rising: share of trajectories that must end higher than they began.
+        steps: number of steps of the trajectory.
+        rising: fraction of trajectories that must end higher than they began.
     """
 
     findings = ("loss_rises",)
@@ -55,9 +55,9 @@ class LossRises(Check):
 
 
 def _trajectory(context: CheckContext, steps: int) -> Tensor:
-    """Return the log-odds against the true class, (steps + 1, samples that are right).
+    """Return the log-odds against the true class, (steps + 1, correct samples).
 
-    They rise as the cross-entropy does and do not saturate.
+    They rise with the cross-entropy and do not saturate.
     """
     right = context.correct
     images, labels = context.images[right], context.labels[right]

@@ -1,4 +1,4 @@
-"""Repeated searches against single ones (Carlini et al. 2019)."""
+"""Compare several restarts with one (Carlini et al. 2019)."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from robench.registry import register_check
 @register_check("more_restarts", reference="arXiv:1902.06705")
 @dataclass(frozen=True)
 class MoreRestarts(Check):
-    """Searches from several starts are not weaker than from one.
+    """An attack with several restarts is not weaker than with one start.
 
     Attributes:
-        restarts: searches of the repeated one.
+        restarts: number of random starts of the stronger attack.
     """
 
     findings = ("more_restarts",)
@@ -24,7 +24,7 @@ class MoreRestarts(Check):
     restarts: Count = 5
 
     def run(self, context: CheckContext) -> Finding:
-        """Compare columns that differ in restarts, and PGD with ``restarts`` and with one."""
+        """Compare columns that differ in restarts, and PGD from ``restarts`` starts and one."""
         several, one = context.standard(restarts=self.restarts), context.standard()
         strong, weak = context.run(several, one)
         compared = [

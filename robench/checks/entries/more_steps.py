@@ -1,4 +1,4 @@
-"""Long searches against short ones (Carlini et al. 2019)."""
+"""Compare many steps with few (Carlini et al. 2019)."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from robench.registry import register_check
 @register_check("more_steps", reference="arXiv:1902.06705")
 @dataclass(frozen=True)
 class MoreSteps(Check):
-    """More steps are not weaker: those of the columns, and many more.
+    """An attack with more steps is not weaker: among the columns, and with many steps of PGD.
 
     Attributes:
-        steps: of the longer search; the shorter one has 20.
+        steps: number of steps of the longer attack; the shorter one has 20.
     """
 
     findings = ("more_steps",)
@@ -24,7 +24,7 @@ class MoreSteps(Check):
     steps: Count = 100
 
     def run(self, context: CheckContext) -> Finding:
-        """Compare columns that differ in steps, and PGD with ``steps`` and with 20."""
+        """Compare columns that differ in steps, and PGD with ``steps`` steps and with 20."""
         few, many = context.standard(), context.standard(steps=self.steps)
         strong, weak = context.run(many, few)
         compared = [

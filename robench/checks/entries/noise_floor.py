@@ -1,4 +1,4 @@
-"""Attacks against random noise (Carlini et al. 2019)."""
+"""Compare PGD with random noise (Carlini et al. 2019)."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class NoiseFloor(Check):
     findings = ("noise_floor",)
 
     def run(self, context: CheckContext) -> Finding:
-        """Compare PGD with noise."""
+        """Compare PGD with random noise."""
         strong, weak = context.run(context.standard(), context.attack("noise"))
         compared = [("PGD with 20 steps", "random noise of the same size", paired(strong, weak))]
         return not_weaker("noise_floor", compared, "its gradients say less than chance does")

@@ -1,4 +1,4 @@
-"""The same image must give the same logits again."""
+"""The same image must get the same logits every time."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from robench.registry import register_check
 @register_check("same_logits")
 @dataclass(frozen=True)
 class SameLogits(Check):
-    """Two forwards in eval mode agree: attacks on a random network need averages.
+    """Two forwards in eval mode agree; attacks on a randomized network need averaging.
 
     Attributes:
-        tolerance: how far logits may move, relative to their spread.
+        tolerance: how much logits may differ, relative to their spread.
     """
 
     findings = ("same_logits",)

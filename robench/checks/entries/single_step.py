@@ -1,4 +1,4 @@
-"""Many small steps against a large one (Carlini et al. 2019)."""
+"""Compare many small steps with one large step (Carlini et al. 2019)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from robench.registry import register_check
 @register_check("single_step", reference="arXiv:1902.06705")
 @dataclass(frozen=True)
 class SingleStep(Check):
-    """PGD is not weaker than the one step of FGSM in the same ball."""
+    """PGD is not weaker than the single step of FGSM in the same ball."""
 
     findings = ("single_step",)
 

@@ -1,11 +1,11 @@
-"""Statistics of the batch against those that the network has kept.
+"""Compare batch statistics with running statistics.
 
-A network whose running statistics are not those of its data is, in eval mode, another network than
-the one that was trained: what its row says about the defense is then an effect of broken
-statistics, be it weakness or, where activations have shrunk, a robustness that vanishes as soon as
-the statistics are repaired. The two need not agree exactly (free training gathers them on perturbed
-images, and a batch is small), so only a gross gap fails, either way, that chance does not explain
-(exact sign test at 1%).
+A network whose running statistics are not those of its data is, in eval mode, not the network that
+was trained: its row then shows an effect of broken statistics rather than of the defense, either
+weakness or, if activations have shrunk, a robustness that vanishes as soon as the statistics are
+repaired. The two need not agree exactly (free training accumulates them on perturbed images, and a
+batch is small), so the check fails only for a large gap, in either direction, that chance does not
+explain (exact sign test at 1%).
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ from robench.registry import register_check
 @register_check("train_eval_gap")
 @dataclass(frozen=True)
 class TrainEvalGap(Check):
-    """Clean accuracy is about the same by running statistics and by those of the batch.
+    """Clean accuracy is about the same with running statistics and with batch statistics.
 
-    Only modules that have buffers are put in training mode, so that Dropout stays off.
+    Only modules with buffers are put in training mode, so that Dropout stays off.
 
     Attributes:
-        gap: between the two accuracies, above which the check fails.
-        images: below which the statistics of a batch say too little.
+        gap: difference of the two accuracies above which the check may fail.
+        images: smallest batch whose statistics are meaningful.
     """
 
     findings = ("train_eval_gap",)
@@ -39,7 +39,7 @@ class TrainEvalGap(Check):
     images: Count = 32
 
     def run(self, context: CheckContext) -> Finding:
-        """Compare clean accuracy in eval mode and with statistics in training mode."""
+        """Compare clean accuracy in eval mode and with batch statistics."""
         name = "train_eval_gap"
         keeping = [
             m for m in context.model.modules() if any(b is not None for b in m._buffers.values())

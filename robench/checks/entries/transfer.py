@@ -1,4 +1,4 @@
-"""Images made on another network must not fool where gradients fail (Athalye et al. 2018)."""
+"""Transferred images must not fool where gradient-based attacks fail (Athalye et al. 2018)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ from robench.registry import register_check
 @register_check("transfer", reference="arXiv:1802.00420")
 @dataclass(frozen=True)
 class Transfer(Check):
-    """Adversarial images of another network fool no image that gradient attacks missed.
+    """Adversarial images from another network fool no image that gradient-based attacks missed.
 
     Attributes:
-        missed: share of the samples left by gradient attacks that they may have missed.
+        missed: fraction of the samples left by gradient-based attacks that they may have missed.
     """
 
     findings = ("transfer",)
@@ -29,7 +29,7 @@ class Transfer(Check):
     missed: Share = MISSED
 
     def run(self, context: CheckContext) -> Finding:
-        """Try perturbations of the standard attack on the context's ``source``."""
+        """Transfer the perturbations of the standard attack on the context's ``source``."""
         source = context.source
         if source is None or source is context.model:
             why = (
@@ -45,11 +45,11 @@ class Transfer(Check):
 
 @dataclass(frozen=True, eq=False)
 class Transferred(Attack):
-    """An attack that searches on another network and never asks the one that it is tried on.
+    """An attack that searches on another network and never queries the model under attack.
 
     Attributes:
-        source: images in [0, 1] -> logits; left as it is.
-        search: the attack on it.
+        source: images in [0, 1] -> logits; left unchanged.
+        search: the attack on the source.
     """
 
     source: nn.Module = field(repr=False)
@@ -57,13 +57,13 @@ class Transferred(Attack):
 
     @property
     def threat_model(self) -> ThreatModel | None:
-        """That of the search."""
+        """The threat model of the search."""
         return self.search.threat_model
 
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[Generator]
     ) -> Adversarial:
-        """Search on the source; nothing is asked of ``model``."""
+        """Search on the source; ``model`` is not queried."""
         source = self.source
         with placed(source, images.device), frozen_stats(source), under_attack(source):
             found = self.search.perturb(source, images, labels, rngs).images

@@ -1,4 +1,4 @@
-"""Tables on the console, by Rich."""
+"""Console tables, drawn with Rich."""
 
 from robench.cli.tables.boards import (
     flag_lines,

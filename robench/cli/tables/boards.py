@@ -1,4 +1,4 @@
-"""Leaderboards and plans as tables."""
+"""Tables of leaderboards, verifications and plans."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
 
 
 def flag_lines(result: BoardResult) -> list[str]:
-    """Return what the checks that failed say, a line each."""
+    """Return the sentences of the failed checks, one line each."""
     return [
         f"{row.title}, seed {cell.seed}: {name}: {sentence}"
         for row in result.rows
@@ -60,13 +60,13 @@ def flag_lines(result: BoardResult) -> list[str]:
 
 
 def _remarks(row: dict[Any, Any]) -> str:
-    """Return what is special about a row, below its name: its recipe, its flags."""
+    """Return the lines below a row's name: its recipe and its flags."""
     recipe = f"\n[dim]{plain(row['recipe'])}[/dim]" if row["recipe"] else ""
     return recipe + (f"\n[red]{row['flags']}[/red]" if row["flags"] else "")
 
 
 def caption(table: pd.DataFrame) -> str:
-    """Say on what a table's figures stand."""
+    """Return the caption of a leaderboard: what its figures are computed from."""
     first = table.iloc[0]
     networks = dict.fromkeys(
         backbone if pd.isna(width) else f"{backbone} of width {width:g}"
@@ -81,10 +81,10 @@ def caption(table: pd.DataFrame) -> str:
 
 
 def rerun_table(figures: pd.DataFrame, how: str) -> Table:
-    """Return what ``robench verify`` made again, a row a cell and column."""
+    """Return the figures that ``robench verify`` reproduced, one row per cell and column."""
     shown = Table(title=how, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
     shown.add_column("defense", overflow="fold")
-    for name in ("seed", "column", "published", "found", "other verdicts"):
+    for name in ("seed", "column", "published", "found", "changed predictions"):
         shown.add_column(name, justify="left" if name == "column" else "right")
     shown.add_column("", no_wrap=True)
     for row in figures.to_dict("records"):
@@ -100,9 +100,9 @@ def rerun_table(figures: pd.DataFrame, how: str) -> Table:
 def plan_tables(
     samples: pd.DataFrame, seeds: pd.DataFrame, difference: float, power: float
 ) -> list[Group]:
-    """Return what ``robench plan`` says: images for two networks, and seeds for two defenses."""
+    """Return the tables of ``robench plan``: images for two networks, seeds for two defenses."""
     style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
-    goal = f"{difference:g} points, found with a chance of {100 * power:g}% at 5%"
+    goal = f"{difference:g} points, detected with {100 * power:g}% power at the 5% level"
     images = Table(**style)
     for name in ("disagree on", "test images"):
         images.add_column(name, justify="right")
@@ -113,7 +113,7 @@ def plan_tables(
         trainings.add_column(name, justify="right")
     for spread, count in zip(seeds["seed_std"], seeds["seeds"], strict=True):
         trainings.add_row(f"{100 * spread:.2f} points", f"{count:,}")
-    # The titles stand apart: Rich breaks a title at the width of its table, and these are narrow.
+    # Titles are separate: Rich wraps a title at the width of its table, and these are narrow.
     return [
         Group(f"Two networks that differ by {goal}", images),
         Group(f"Two defenses whose means differ by {goal}", trainings),
@@ -121,12 +121,12 @@ def plan_tables(
 
 
 def states_table(states: Sequence[State]) -> Table:
-    """Return tables and figures of papers with the state of each."""
+    """Return the papers' tables and figures with the state of each."""
     shown = Table(
         title=", ".join(dict.fromkeys(state.source for state in states)),
         title_style="bold",
         title_justify="left",
-        caption="robench run BOARD makes a board; on a folder of images, and on ImageNet, with "
+        caption="robench run BOARD runs a board; for an image folder or ImageNet, add "
         "--data-dir DIR.",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -135,13 +135,13 @@ def states_table(states: Sequence[State]) -> Table:
     for name in ("paper", "board", "scale", "networks", "state"):
         shown.add_column(name, justify="right" if name == "networks" else "left", overflow="fold")
     for state in states:
-        stands_on = f"\n[dim]{plain(state.stands_on)}[/dim]" if state.stands_on else ""
+        provenance = f"\n[dim]{plain(state.provenance)}[/dim]" if state.provenance else ""
         shown.add_row(
             plain(state.item),
             plain(state.board or "-"),
             state.scale,
             str(state.cells) if state.board else "",
-            plain(state.state) + stands_on,
+            plain(state.state) + provenance,
         )
     return shown
 
@@ -156,18 +156,18 @@ def _accuracy(row: dict[Any, Any], column: str) -> str:
 
 
 def _short(column: str, columns: Sequence[str]) -> str:
-    """Return a column's name without its options, where that names no other column."""
+    """Return a column's name without its options, if that is unambiguous."""
     name = column.partition("(")[0]
     others = [other.partition("(")[0] for other in columns if other != column]
     return column if name in others else name
 
 
 def verification_lines(found: Verification, *, retrain: bool) -> Iterator[str | Table]:
-    """Return what ``robench verify`` prints of one leaderboard.
+    """Return what ``robench verify`` prints for one leaderboard.
 
     Args:
-        found: what came out.
-        retrain: the networks were trained again, too.
+        found: the result of the verification.
+        retrain: whether the networks were retrained.
     """
     board = found.leaderboard
     if found.rerun is None:
@@ -181,4 +181,4 @@ def verification_lines(found: Verification, *, retrain: bool) -> Iterator[str | 
     if len(found.rerun.figures):
         yield rerun_table(found.rerun.figures, "retrained" if retrain else "attacked again")
     elif found.drawn:
-        yield f"0 of {len(found.drawn)} rows made again."
+        yield f"0 of {len(found.drawn)} rows were rerun."

@@ -1,4 +1,4 @@
-"""What is registered, as tables."""
+"""Tables of registered entries."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -32,7 +32,7 @@ def defenses_table(entries: Iterable[Entry[Defense]]) -> Table:
 
 
 def facts(entry: Entry[Defense]) -> list[str]:
-    """Return what a defense declares about itself, in words."""
+    """Return the properties that a defense declares, in words."""
     declared: Any = entry.build
     if not (isinstance(declared, type) and issubclass(declared, Defense)):
         return []

@@ -1,4 +1,4 @@
-"""What attacks and diagnostics found about a network, as tables."""
+"""Tables of the attacks on a network and of its diagnostics."""
 
 import math
 
@@ -10,7 +10,7 @@ from robench.cli.tables.words import figure, plain
 
 
 def evaluation_table(table: pd.DataFrame, title: str) -> Table:
-    """Return the table of ``robench attack``, a row an attack; its CSV has more columns."""
+    """Return the table of ``robench attack``, one row per attack; its CSV has more columns."""
     shown = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
     shown.add_column("attack", overflow="fold", min_width=20)
     names = {
@@ -34,10 +34,10 @@ def evaluation_table(table: pd.DataFrame, title: str) -> Table:
 
 
 def cross_check_table(table: pd.DataFrame, title: str) -> Table:
-    """Return how far libraries agree, a row an attack and library."""
+    """Return how well libraries agree, one row per attack and library."""
     shown = Table(title=f"{title}: the same attacks through three libraries", title_style="bold")
     shown.title_justify, shown.box = "left", box.SIMPLE_HEAD
-    names = ("attack", "library", "its accuracy", "robench's", "same verdict",
+    names = ("attack", "library", "its accuracy", "robench's", "same prediction",
              "only robench\nfools", "only library\nfools", "p (McNemar)",
              "differ by more\nthan chance")  # fmt: skip
     for name in names:
@@ -58,7 +58,7 @@ def cross_check_table(table: pd.DataFrame, title: str) -> Table:
 
 
 def spectra_table(table: pd.DataFrame, title: str, caption: str) -> Table:
-    """Return the spectra of one network, a row a layer and operator."""
+    """Return the spectra of one network, one row per layer and operator."""
     shown = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
     shown.caption, shown.caption_justify = caption, "left"
     shown.add_column("layer", overflow="fold")
@@ -80,7 +80,7 @@ def spectra_table(table: pd.DataFrame, title: str, caption: str) -> Table:
 
 
 def ratios_table(ratios: pd.DataFrame) -> Table:
-    """Return how much better conditioned networks are than the reference, an average of layers."""
+    """Return how much better conditioned networks are than the reference, averaged over layers."""
     shown = Table(
         title=f"cond({ratios['network'].iloc[0]}) / cond(network), averaged over layers",
         title_style="bold",

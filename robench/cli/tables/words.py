@@ -1,13 +1,13 @@
-"""Figures and text as Rich shows them."""
+"""Format figures and text for Rich."""
 
 import math
 
 
 def figure(value: float, form: str) -> str:
-    """Return a figure by its format, or a dash where there is none."""
+    """Format a figure; NaN becomes a dash."""
     return "-" if math.isnan(value) else form.format(value)
 
 
 def plain(text: str) -> str:
-    """Return text that Rich does not read as markup."""
+    """Escape text so that Rich does not read it as markup."""
     return text.replace("[", "\\[")
