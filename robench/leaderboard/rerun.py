@@ -67,10 +67,10 @@ class RerunOptions:
         trust_code: execute the code that came with a third-party network, if it is needed.
     """
 
-    stores: Sequence[Path] = ()
+    stores: Sequence[str | Path] = ()
     retrain: bool = False
     data: str | None = None
-    data_dir: Path | None = None
+    data_dir: str | Path | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     reporter: ProgressReporter = field(default_factory=NullReporter)
     trust_code: bool = False
@@ -79,10 +79,10 @@ class RerunOptions:
 class RerunKeywords(TypedDict, total=False):
     """The fields of :class:`RerunOptions` as keyword arguments."""
 
-    stores: Sequence[Path]
+    stores: Sequence[str | Path]
     retrain: bool
     data: str | None
-    data_dir: Path | None
+    data_dir: str | Path | None
     device: torch.device
     reporter: ProgressReporter
     trust_code: bool
@@ -172,11 +172,11 @@ def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
     return [titles[i] for i in sorted(drawn)]
 
 
-def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[Path]) -> Path | None:
+def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[str | Path]) -> Path | None:
     """Return the file of a cell's weights; None if no such file is found."""
     key = cell.file.cell.key
     paths = [folder / "weights" / f"{key}.safetensors"]
-    paths += [CellFolder(store / "cells" / key).weights for store in stores]
+    paths += [CellFolder(Path(store) / "cells" / key).weights for store in stores]
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -206,7 +206,7 @@ def _reproduce(
     return run_cell(spec, cell.row, ctx)
 
 
-def _images(board: Leaderboard, data: str | None, data_dir: Path | None) -> DataSet:
+def _images(board: Leaderboard, data: str | None, data_dir: str | Path | None) -> DataSet:
     dataset = load_dataset(data or board.board.data.name, data_dir)
     wanted = board.cells[0].file.cell.data_hash
     if dataset.fingerprint != wanted:

@@ -20,7 +20,7 @@ def test_a_board_is_run_published_and_verified_from_python(
     assert list(board.table["seeds"]) == ["3"]
     assert board.cells[0].specification["training"]["epochs"] == 1
 
-    again = robench.verify(board.folder, rows="all", stores=[tmp_path])
+    again = robench.verify(board.folder, rows="all", stores=[str(tmp_path)])
     assert again.sound
     assert again.drawn == ("batchnorm",)
     assert again.rerun is not None
