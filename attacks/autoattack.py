@@ -7,13 +7,12 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.losses import fooled
 from robench.attack_tools.threat_models import Norm, check_radius
 from robench.attack_tools.victims import class_count
-from robench.base import Adversarial, Attack, LogitsModel
-from robench.errors import UserError
 from robench.expressions import Expression
-from robench.registry import attacks, register_attack
+from robench.registry import attacks
 
 TARGETS = 9
 """Number of classes that the targeted parts try, most likely first, as in the authors' code."""

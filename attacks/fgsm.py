@@ -7,11 +7,10 @@ from typing import ClassVar, Self
 import torch
 from torch import Generator, Tensor
 
+from robench import Adversarial, Attack, LogitsModel, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.losses import input_gradient
 from robench.attack_tools.threat_models import Norm, check_radius, project, steepest
-from robench.base import Adversarial, Attack, LogitsModel
-from robench.registry import register_attack
 
 
 @register_attack("fgsm", reference="arXiv:1412.6572")

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from robench import Attack, ThreatModel, UserError
 from robench.attack_tools.libraries import (
     LibraryAttack,
     checked,
@@ -15,9 +16,8 @@ from robench.attack_tools.libraries import (
 )
 from robench.attack_tools.threat_models import default_step_size
 from robench.attack_tools.victims import class_count
-from robench.base import Attack, ThreatModel
 from robench.entries import Entry
-from robench.errors import UserError, did_you_mean
+from robench.errors import did_you_mean
 from robench.registry import register_attack_library
 
 NOT_ATTACKS_OF_ONE_BATCH = ("LGV", "MultiAttack")

@@ -8,10 +8,9 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from robench import Adversarial, Attack, LogitsModel, register_attack
 from robench.attack_tools.randomness import in_ball, normal
 from robench.attack_tools.threat_models import Norm, check_radius, project
-from robench.base import Adversarial, Attack, LogitsModel
-from robench.registry import register_attack
 
 
 @register_attack("noise")

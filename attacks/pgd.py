@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Generator, Tensor
 
+from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.losses import Loss, fooled, input_gradient
 from robench.attack_tools.randomness import in_ball
@@ -22,9 +23,6 @@ from robench.attack_tools.threat_models import (
     default_step_size,
     per_sample,
 )
-from robench.base import Adversarial, Attack, LogitsModel
-from robench.errors import UserError
-from robench.registry import register_attack
 
 
 @register_attack("pgd", reference="arXiv:1706.06083")

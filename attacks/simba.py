@@ -12,15 +12,13 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Generator, Tensor
 
+from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
 from robench.attack_tools.losses import log_odds, predict
 from robench.attack_tools.randomness import permutations, uniform
 from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
 from robench.attack_tools.threat_models import per_sample
-from robench.base import Adversarial, Attack, LogitsModel
-from robench.errors import UserError
-from robench.registry import register_attack
 
 
 @register_attack("simba", reference="arXiv:1905.07121")

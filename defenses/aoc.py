@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from robench.base import FLOAT32, ConvDefense, Supports
+from robench import ConvDefense, Supports, register_defense
+from robench.base import FLOAT32
 from robench.layers.circular import repeats_pixels
-from robench.registry import register_defense
 
 
 class _Contiguous(nn.Module):

@@ -11,11 +11,10 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import ConvDefense
+from robench import ConvDefense, register_defense
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.circular import repeats_pixels
 from robench.layers.reparametrize import reparametrize
-from robench.registry import register_defense
 
 
 @register_defense("aol", reference="arXiv:2208.03160")

@@ -9,8 +9,8 @@ gamma / sqrt(var) multiplies a layer's Lipschitz constant and is not bounded.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from robench.base import Defense, Kind
-from robench.registry import register_defense
+from robench import Defense, register_defense
+from robench.base import Kind
 
 
 @register_defense("batchnorm", reference="arXiv:1502.03167")

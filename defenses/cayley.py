@@ -15,9 +15,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import ConvDefense, Kind
+from robench import ConvDefense, register_defense
+from robench.base import Kind
 from robench.layers.cayley import CayleyConv2d
-from robench.registry import register_defense
 
 
 @register_defense("cayley", reference="arXiv:2104.07167")

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from robench.base import ConvDefense, Kind
+from robench import ConvDefense, register_defense
+from robench.base import Kind
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, gram_bound, kernel_on_torus, repeats_pixels, symbol
 from robench.layers.weight_cache import WeightCache
-from robench.registry import register_defense
 
 Norm = Literal["gram", "svd"]
 

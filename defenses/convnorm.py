@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import ConvDefense, Kind
+from robench import ConvDefense, register_defense
+from robench.base import Kind
 from robench.layers.convnorm import AffineInit, ConvNorm2d, EvalStats
-from robench.registry import register_defense
 
 
 @register_defense("convnorm", reference="arXiv:2103.00673")

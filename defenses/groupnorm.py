@@ -12,10 +12,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import Defense, Kind
-from robench.errors import UserError
+from robench import Defense, UserError, register_defense
+from robench.base import Kind
 from robench.layers.norms import fitting_groups, group_norm_like
-from robench.registry import register_defense
 
 
 @register_defense("groupnorm", reference="arXiv:1803.08494")

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import Defense, Kind
+from robench import Defense, register_defense
+from robench.base import Kind
 from robench.layers.norms import channels_of, group_norm_like
-from robench.registry import register_defense
 
 
 @register_defense("instancenorm", reference="arXiv:1607.08022")

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import Defense, Kind
+from robench import Defense, register_defense
+from robench.base import Kind
 from robench.layers.norms import group_norm_like
-from robench.registry import register_defense
 
 
 @register_defense("layernorm", reference="arXiv:1607.06450")

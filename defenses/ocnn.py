@@ -17,10 +17,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from robench.base import ConvDefense, Kind
+from robench import ConvDefense, register_defense
+from robench.base import Kind
 from robench.layers.overlaps import orthogonality_gap
 from robench.layers.selected import selected_convs
-from robench.registry import register_defense
 
 
 @register_defense("ocnn", reference="arXiv:1911.12207")

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.base import ConvDefense, Kind
+from robench import ConvDefense, register_defense
+from robench.base import Kind
 from robench.layers.selected import selected_convs
-from robench.registry import register_defense
 
 SHORTCUTS = "*layer[2-4].0.downsample.0"
 FIRST_OF_BLOCKS = "*layer[1-4].[01].conv1"

@@ -19,11 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robench.base import ConvDefense
-from robench.errors import UserError
+from robench import ConvDefense, UserError, register_defense
 from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
-from robench.registry import register_defense
 
 
 class NewtonOrthogonal(nn.Module):

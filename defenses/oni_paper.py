@@ -21,11 +21,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from robench.base import ConvDefense, Supports
-from robench.errors import UserError
+from robench import ConvDefense, Supports, UserError, register_defense
 from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
-from robench.registry import register_defense
 
 
 class ReleasedOni(nn.Module):

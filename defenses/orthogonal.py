@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from robench.base import ConvDefense
+from robench import ConvDefense, register_defense
 from robench.layers.reparametrize import matrices, reparametrize
-from robench.registry import register_defense
 
 
 class _SignsKept(nn.Module):

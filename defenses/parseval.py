@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from robench.base import ConvDefense, Kind
+from robench import ConvDefense, register_defense
+from robench.base import Kind
 from robench.layers.reparametrize import matrices
 from robench.layers.selected import selected_convs
-from robench.registry import register_defense
 
 
 @register_defense("parseval", reference="arXiv:1704.08847")

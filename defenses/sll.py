@@ -18,12 +18,12 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import Defense, Kind
+from robench import Defense, register_defense
+from robench.base import Kind
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.circular import repeats_pixels
 from robench.layers.reparametrize import reparametrize
 from robench.layers.residual import LipschitzResidual2d, Smoothness, cannot_be_residual
-from robench.registry import register_defense
 
 
 @register_defense("sll", reference="arXiv:2303.03169, arXiv:2110.12690")

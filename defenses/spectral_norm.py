@@ -13,9 +13,7 @@ from typing import ClassVar
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from robench.base import ConvDefense
-from robench.errors import UserError
-from robench.registry import register_defense
+from robench import ConvDefense, UserError, register_defense
 
 
 @register_defense("spectral_norm", reference="arXiv:1802.05957")

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from robench.base import FLOAT32, ConvDefense, Supports
+from robench import ConvDefense, Supports, register_defense
+from robench.base import FLOAT32
 from robench.layers.circular import repeats_pixels
-from robench.registry import register_defense
 
 
 @register_defense("torchlip", reference="arXiv:2006.06520 (deel-torchlip)")

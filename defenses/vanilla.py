@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from robench.base import Defense, Kind
-from robench.registry import register_defense
+from robench import Defense, register_defense
+from robench.base import Kind
 
 
 @register_defense("vanilla")

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from robench.base import ConvDefense
-from robench.registry import register_defense
+from robench import ConvDefense, register_defense
 
 
 @register_defense("weight_norm", reference="arXiv:1602.07868")

@@ -11,11 +11,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from robench.base import Defense, Kind
-from robench.errors import UserError
+from robench import Defense, UserError, register_defense
+from robench.base import Kind
 from robench.layers.norms import fitting_groups, group_norm_like
 from robench.layers.reparametrize import reparametrize
-from robench.registry import register_defense
 
 
 class Standardize(nn.Module):

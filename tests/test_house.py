@@ -121,7 +121,7 @@ def test_one_new_file_of_each_kind_is_found_without_touching_another(installed: 
         (folder / f"new_{kind.name}.py").write_text(Template(text).substitute(words))
     method = (ROOT / "CONTRIBUTING.md").read_text().split("# fgsm_at.py", 1)[1].split("```", 1)[0]
     (installed / "robench/training/methods/fgsm_at.py").write_text(f'"""New."""\n{method}')
-    asked = {kind.room: f"new_{kind.name}" for kind in NEW_KINDS.values()}
+    asked = {kind.plural: f"new_{kind.name}" for kind in NEW_KINDS.values()}
     asked["training_methods"] = "fgsm_at"
     assert {registries.__dict__[room] for room in asked} == set(registries.REGISTRIES)
     code = (

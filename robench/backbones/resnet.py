@@ -5,8 +5,7 @@ from typing import Any
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from robench.base import Stem
-from robench.registry import register_backbone
+from robench import Stem, register_backbone
 
 
 class ScaledResNet(ResNet):

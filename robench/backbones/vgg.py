@@ -5,9 +5,7 @@ from typing import Any
 from torch import nn
 from torchvision.models.vgg import VGG, make_layers
 
-from robench.base import Stem
-from robench.errors import UserError
-from robench.registry import register_backbone
+from robench import Stem, UserError, register_backbone
 
 # fmt: off
 VGG16: list[Any] = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M",

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from robench import DataSet, register_dataset
 from robench.data.augment import CROP_AND_FLIP
-from robench.data.dataset import DataSet
 from robench.data.torchvision_arrays import download, from_arrays
-from robench.registry import register_dataset
 
 
 @register_dataset("cifar100", reference="Krizhevsky 2009")

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robench.data.dataset import DIGITS, DataSet
+from robench import DataSet, Images, register_dataset
+from robench.data.dataset import DIGITS
 from robench.data.folder import channel_statistics
-from robench.data.images import Images
 from robench.data.sampling import split_validation
-from robench.registry import register_dataset
 
 
 @register_dataset("digits", reference="scikit-learn")

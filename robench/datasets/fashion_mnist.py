@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from robench.data.augment import Augmentation
-from robench.data.dataset import DataSet
+from robench import Augmentation, DataSet, register_dataset
 from robench.data.torchvision_arrays import download, from_arrays
-from robench.registry import register_dataset
 
 
 @register_dataset("fashion_mnist", reference="arXiv:1708.07747")

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from robench.data.dataset import DataSet
+from robench import DataSet, register_dataset
 from robench.data.folder import load_folder
-from robench.registry import register_dataset
 
 
 @register_dataset("image_folder", reference="torchvision's ImageFolder layout")

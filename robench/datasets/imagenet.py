@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from robench.data.augment import Augmentation
-from robench.data.dataset import DataSet
+from robench import Augmentation, DataSet, UserError, register_dataset
 from robench.data.folder import list_images
 from robench.data.stream import ImageStream
-from robench.errors import UserError
-from robench.registry import register_dataset
 
 
 @register_dataset("imagenet", reference="Russakovsky et al. 2015")

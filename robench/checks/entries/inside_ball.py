@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check
-from robench.checks.report import Finding
+from robench import Check, CheckContext, Finding, register_check
 from robench.checks.wording import radius
-from robench.registry import register_check
 
 
 @register_check("inside_ball")

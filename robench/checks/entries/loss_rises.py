@@ -5,15 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from robench import Check, CheckContext, Finding, register_check
 from robench.attack_tools.losses import input_gradient, log_odds
 from robench.attack_tools.randomness import generators, in_ball
 from robench.attack_tools.threat_models import ascent
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check, Count, Share
-from robench.checks.report import Finding
+from robench.checks.contract import Count, Share
 from robench.checks.significance import LEVEL, at_most
 from robench.checks.wording import chance, percent, some
-from robench.registry import register_check
 
 
 @register_check("loss_rises", reference="arXiv:1802.00420")

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check, Count
-from robench.checks.report import Finding
+from robench import Check, CheckContext, Finding, register_check
+from robench.checks.contract import Count
 from robench.checks.significance import paired
 from robench.checks.strength import column_pairs, not_weaker
-from robench.registry import register_check
 
 
 @register_check("more_restarts", reference="arXiv:1902.06705")

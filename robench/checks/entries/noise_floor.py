@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check
-from robench.checks.report import Finding
+from robench import Check, CheckContext, Finding, register_check
 from robench.checks.significance import paired
 from robench.checks.strength import not_weaker
-from robench.registry import register_check
 
 
 @register_check("noise_floor", reference="arXiv:1902.06705")

@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check
+from robench import Check, CheckContext, Finding, register_check
 from robench.checks.determinism import ROUNDING, distance
-from robench.checks.report import Finding
 from robench.checks.wording import percent
-from robench.registry import register_check
 
 
 @register_check("same_logits")

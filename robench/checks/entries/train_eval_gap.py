@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check, Count, Share
-from robench.checks.report import Finding
+from robench import Check, CheckContext, Finding, register_check
+from robench.checks.contract import Count, Share
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, percent
-from robench.registry import register_check
 
 
 @register_check("train_eval_gap")

@@ -6,13 +6,20 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor, nn
 
-from robench.base import Adversarial, Attack, LogitsModel, ThreatModel
-from robench.checks.context import CheckContext
-from robench.checks.contract import Check, Share
+from robench import (
+    Adversarial,
+    Attack,
+    Check,
+    CheckContext,
+    Finding,
+    LogitsModel,
+    ThreatModel,
+    frozen_stats,
+    register_check,
+)
+from robench.checks.contract import Share
 from robench.checks.gradient_free import MISSED, not_stronger
-from robench.checks.report import Finding
-from robench.models.frozen import frozen_stats, placed, under_attack
-from robench.registry import register_check
+from robench.models.frozen import placed, under_attack
 
 
 @register_check("transfer", reference="arXiv:1802.00420")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from robench import LogitsModel, TrainingMethod, register_training_method
 from robench.attack_tools.threat_models import check_radius
-from robench.base import LogitsModel, TrainingMethod, Update
-from robench.registry import register_training_method
+from robench.base import Update
 
 
 @register_training_method("free", reference="arXiv:1904.12843")

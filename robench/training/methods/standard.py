@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from robench.base import LogitsModel, TrainingMethod, Update
-from robench.registry import register_training_method
+from robench import LogitsModel, TrainingMethod, register_training_method
+from robench.base import Update
 
 
 @register_training_method("standard")
