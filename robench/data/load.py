@@ -28,6 +28,11 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
 
     Raises:
         UserError: for an unknown name or option, or missing or damaged images.
+
+    Example:
+        >>> digits = load_dataset("digits")
+        >>> digits.name, digits.num_classes, digits.image_size
+        ('digits', 10, (8, 8))
     """
     kind, colon, path = name.partition(":")
     if colon and kind == FOLDER and path:

@@ -116,6 +116,15 @@ def evaluate(
         UserError: if images or labels are invalid, an attack is unknown, or the model does not
             return logits for these classes.
         RuntimeError: if an attack leaves [0, 1] or its ball, or miscounts.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
+        >>> with torch.no_grad():
+        ...     _ = model[1].weight.copy_(torch.tensor([[-1.0] * 4, [1.0] * 4]))
+        >>> images = torch.full((3, 1, 2, 2), 0.02)
+        >>> result = evaluate(model, images, torch.tensor([1, 1, 1]), ["fgsm(eps=8/255)"])
+        >>> result.accuracy(), result.accuracy("fgsm(eps=8/255)")
+        (1.0, 0.0)
     """
     named = _named(attacks, defaults or {})
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()

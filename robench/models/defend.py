@@ -32,6 +32,13 @@ def apply_defense(
     Raises:
         UserError: if there is no convolution, or one that the defense cannot replace; the message
             names the layer and the reason. Nothing has been changed by then.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+        >>> type(apply_defense(net, "convnorm")[0]).__name__
+        'ConvNorm2d'
+        >>> type(net[0]).__name__  # the network itself is left unchanged
+        'Conv2d'
     """
     if isinstance(defense, str):
         defense = defenses.build(defense)
