@@ -10,7 +10,7 @@ from support import Command
     ("arguments", "message"),
     [
         (["--out", "show.gif"], "gif"),
-        (["nowhere"], "no checkpoint nowhere"),
+        (["nowhere"], "no checkpoint found at nowhere"),
         ([], "give either a checkpoint"),
     ],
 )
