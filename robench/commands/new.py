@@ -13,8 +13,9 @@ from robench.system.files import write_text
 
 
 def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
-    """Write an entry and its test, as ``defenses/<name>.py`` and ``tests/defenses/test_<name>.py``.
+    """Write an entry and its test.
 
+    They are ``defenses/<name>.py`` and ``tests/defenses/test_<name>_defense.py`` for a defense.
     In a checkout of the suite, an entry goes next to the built-in ones, such as in
     ``robench/datasets/``; elsewhere, into a folder named after the kind.
 
@@ -39,7 +40,8 @@ def write_entry(kind: str, name: str, root: Path = Path()) -> list[Path]:
         )
     registry.register(name)  # rejects an invalid name before anything is written
     entry = root / folder / f"{name}.py"
-    test = root / "tests" / plural / f"test_{name}.py"
+    # The kind is in its name since pytest refuses two files of one name in one run.
+    test = root / "tests" / plural / f"test_{name}_{kind}.py"
     for path in (entry, test):
         if path.exists():
             raise UserError(f"{path} already exists; choose another name or remove it.")

@@ -70,7 +70,7 @@ def test_a_new_defense_works_as_written_and_so_does_its_test(
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "runs" / "tiny" / "leaderboard.csv")
     assert list(table["defense"]) == ["scaffolded"]
-    assert own_test_passes(tmp_path / "tests" / "defenses" / "test_scaffolded.py")
+    assert own_test_passes(tmp_path / "tests" / "defenses" / "test_scaffolded_defense.py")
 
 
 def test_a_new_attack_works_as_written_and_so_does_its_test(
@@ -78,7 +78,7 @@ def test_a_new_attack_works_as_written_and_so_does_its_test(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert robench("new", "attack", "random_search").code == 0
-    assert own_test_passes(tmp_path / "tests" / "attacks" / "test_random_search.py")
+    assert own_test_passes(tmp_path / "tests" / "attacks" / "test_random_search_attack.py")
 
 
 @pytest.mark.parametrize("kind", ["dataset", "backbone", "check"])
@@ -89,7 +89,7 @@ def test_a_new_entry_of_another_kind_works_as_written_and_so_does_its_test(
     done = robench("new", kind, "scaffolded")
     assert done.code == 0, done.err
     assert f"--plugin {kind}s/scaffolded.py" in done.out
-    assert own_test_passes(tmp_path / "tests" / f"{kind}s" / "test_scaffolded.py")
+    assert own_test_passes(tmp_path / "tests" / f"{kind}s" / f"test_scaffolded_{kind}.py")
 
 
 def test_new_overwrites_nothing(

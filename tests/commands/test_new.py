@@ -25,7 +25,7 @@ def test_an_entry_and_its_test_are_written_and_are_valid_python(kind: str, tmp_p
     paths = write_entry(kind, "my_idea", tmp_path)
     assert [str(p.relative_to(tmp_path)) for p in paths] == [
         f"{FOLDERS[kind]}/my_idea.py",
-        f"tests/{kind}s/test_my_idea.py",
+        f"tests/{kind}s/test_my_idea_{kind}.py",
     ]
     for path in paths:
         compile(path.read_text(), str(path), "exec")
