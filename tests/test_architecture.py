@@ -124,6 +124,67 @@ def test_an_import_of_maths_and_of_registries_is_none(tmp_path: Path) -> None:
     assert imports_of_concrete_ones(tmp_path) == []
 
 
+LOWER_ROOMS = {"base", "errors", "registry"}
+"""Where the public names that any entry may import are defined."""
+
+MAY_IMPORT = {
+    "attacks": LOWER_ROOMS,
+    "defenses": LOWER_ROOMS,
+    "robench/backbones": LOWER_ROOMS,
+    "robench/training/methods": LOWER_ROOMS,
+    "robench/datasets": LOWER_ROOMS | {"data"},
+    "robench/checks/entries": LOWER_ROOMS | {"checks", "evaluation", "models"},
+}
+
+
+def public_homes() -> dict[str, str]:
+    """Return the room in which each public name is defined."""
+    stub = ast.parse((ROOT / "robench" / "__init__.pyi").read_text())
+    return {
+        alias.name: str(node.module).split(".")[0]
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def public_imports_from_above(root: Path) -> list[str]:
+    """Return where entries below ``root`` take a public name of a room that is above them.
+
+    import-linter sees ``from robench import evaluate`` as an import of the empty package: what the
+    name stands for is imported when it is used.
+    """
+    homes = public_homes()
+    return [
+        f"{file.relative_to(root)} imports {alias.name}"
+        for folder, rooms in MAY_IMPORT.items()
+        for file in sorted((root / folder).glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "robench"
+        for alias in node.names
+        if homes.get(alias.name, alias.name) not in rooms
+    ]
+
+
+def test_entries_take_no_public_name_of_a_room_above_them() -> None:
+    assert public_homes()["evaluate"] == "evaluation"
+    assert public_imports_from_above(ROOT) == []
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+@pytest.mark.parametrize("name", ["train", "verify", "runs", "Leaderboard"])
+def test_a_public_name_from_above_is_found(tmp_path: Path, folder: str, name: str) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "planted.py").write_text(f"def late():\n    from robench import {name}\n")
+    assert public_imports_from_above(tmp_path) == [f"{folder}/planted.py imports {name}"]
+
+
+def test_an_attack_that_calls_the_evaluator_is_found(tmp_path: Path) -> None:
+    (tmp_path / "attacks").mkdir()
+    (tmp_path / "attacks" / "planted.py").write_text("from robench import Attack, evaluate\n")
+    assert public_imports_from_above(tmp_path) == ["attacks/planted.py imports evaluate"]
+
+
 def test_every_public_name_is_there() -> None:
     for name in robench.__all__:
         assert getattr(robench, name) is not None

@@ -15,6 +15,7 @@ from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
+from robench.registry import backbones
 from robench.system.provenance import file_hash
 
 
@@ -109,6 +110,8 @@ def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
     except UserError:
         return None  # an entry of a plugin that is not loaded: its recipe is not known here
     (planned,) = row.cells([cell.seed], dataset, done.data_hash)
+    if not _is_registered(row.model.name):  # its plugin is not loaded: nor is its code known here
+        planned = planned.model_copy(update={"plugin_hash": done.plugin_hash})
     if planned.plugin_hash != done.plugin_hash:
         return (
             f"the plugin files of its defense ('{row.spec.defense}'), training method "
@@ -119,6 +122,14 @@ def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
         if (other := done.model_dump()[name]) != value:
             return f"its {name} is {other}, but the board says {value}."
     return None
+
+
+def _is_registered(backbone: str) -> bool:
+    try:
+        backbones.lookup(backbone)
+    except UserError:
+        return False
+    return True
 
 
 def _differences(

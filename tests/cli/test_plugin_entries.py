@@ -131,6 +131,22 @@ def test_a_board_of_a_plugin_s_data_set_and_backbone_is_trained_ranked_and_verif
     assert "plain(blocks=2) of width 4; halves(size=6), 20 test images" in attacked.out
 
 
+def test_without_its_plugin_a_board_is_verified_but_for_the_code_of_the_plugin(
+    robench: Command, plugin: Path, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert robench("run", board, "--plugin", plugin, "--out", out).code == 0
+    plugin.write_text(PLUGIN.replace("AdaptiveMaxPool2d", "AdaptiveAvgPool2d"))
+    changed = robench("verify", out / "halves", "--rows", "0", "--plugin", plugin)
+    assert changed.code == 1
+    assert "backbone ('plain(blocks=2)') are not those that it was trained with" in changed.out
+    for registry in REGISTRIES:  # as in a process that did not load it
+        for name in ("halves", "plain"):
+            monkeypatch.delitem(registry._entries, name, raising=False)
+    done = robench("verify", out / "halves", "--rows", "0")
+    assert done.code == 0, done.out
+
+
 def test_both_are_listed(robench: Command, plugin: Path) -> None:
     assert "bright left or right" in robench("list", "datasets", "--plugin", plugin).out
     assert "without a norm layer" in robench("list", "models", "--plugin", plugin).out
