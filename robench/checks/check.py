@@ -134,10 +134,7 @@ def _context(
         source=source,
         options=replace(options, device=device),
     )
-    try:
-        check_radius("eps", eps, context.norm)
-        check_radius("step_size", context.step_size, context.norm)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    check_radius("eps", eps, context.norm)
+    check_radius("step_size", context.step_size, context.norm)
     check_images(few, few_labels)
     return context

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Unpack
 
-from robench.errors import UserError, did_you_mean
-from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
+from robench.errors import UserError
+from robench.evaluation.options import EvaluationKeywords, EvaluationOptions, check_keywords
 
 
 class CheckKeywords(EvaluationKeywords, total=False):
@@ -42,8 +42,5 @@ class CheckOptions(EvaluationOptions):
         Raises:
             UserError: if a keyword is not an option; the message names the nearest one.
         """
-        for name in keywords:
-            if name not in cls.__dataclass_fields__:
-                near = did_you_mean(name, cls.__dataclass_fields__)
-                raise UserError(f"check_model has no option '{name}'; {near}")
+        check_keywords(keywords, cls, "check_model")
         return cls(**keywords)

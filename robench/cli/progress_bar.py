@@ -56,8 +56,7 @@ class ProgressBar:
         """Update the bar."""
         if progress.task != self._task:
             self._task = progress.task
-            if progress.task != "training":
-                self._replace(f"{self._name}: {progress.task}" if self._name else progress.task)
+            self._replace(f"{self._name}: {progress.task}" if self._name else progress.task)
         if self._bar_id is not None:
             note = progress.note or f"{progress.done}/{progress.total} {progress.unit}"
             self._bar.update(self._bar_id, completed=progress.done, total=progress.total, note=note)

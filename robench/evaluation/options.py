@@ -56,10 +56,7 @@ class EvaluationOptions:
         Raises:
             UserError: if a keyword is not an option; names the nearest.
         """
-        for name in keywords:
-            if name not in cls.__dataclass_fields__:
-                near = did_you_mean(name, cls.__dataclass_fields__)
-                raise UserError(f"an evaluation has no option '{name}'; {near}")
+        check_keywords(keywords, cls, "an evaluation")
         return replace(options or cls(), **keywords)
 
 
@@ -72,6 +69,18 @@ class EvaluationKeywords(TypedDict, total=False):
     device: str | torch.device | None
     progress: ProgressCallback
     observer: Observer | None
+
+
+def check_keywords(keywords: Iterable[str], options: type[EvaluationOptions], what: str) -> None:
+    """Check that every keyword is a field of the options.
+
+    Raises:
+        UserError: if one is not; says what has no such option, and names the nearest.
+    """
+    valid = options.__dataclass_fields__
+    for name in keywords:
+        if name not in valid:
+            raise UserError(f"{what} has no option '{name}'; {did_you_mean(name, valid)}")
 
 
 def check_shortcuts(names: Iterable[str]) -> set[str]:

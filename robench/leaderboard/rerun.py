@@ -2,14 +2,13 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
-import torch
 
 from robench.board.specs import Cell, ExternalCell
 from robench.data import DataSet, load_dataset
@@ -20,7 +19,7 @@ from robench.leaderboard.statistics import estimate
 from robench.runs.cell import evaluate_external, run_cell
 from robench.runs.context import RunContext
 from robench.runs.external_row import rebuild
-from robench.runs.progress import NullReporter, ProgressReporter
+from robench.runs.options import RunKeywords, RunOptions
 from robench.runs.records import CellResult
 from robench.runs.store import CellFolder, RunStore
 from robench.system.files import write_bytes, write_json, write_text
@@ -53,38 +52,26 @@ class Rerun:
 
 
 @dataclass(frozen=True)
-class RerunOptions:
-    """How rows are rerun: sources of weights and data, device, trust.
+class RerunOptions(RunOptions):
+    """How rows are rerun: besides the options of a run, sources of weights and trust.
 
     Attributes:
         stores: run stores whose ``cells`` may hold the weights; the board's own ``weights`` folder
             is searched as well.
         retrain: train the networks again instead of loading their weights.
-        data: the data set; that of the board by default.
-        data_dir: the folder that holds the data set, or to download it to.
-        device: the device to run on; the CPU by default.
-        reporter: called with the progress.
         trust_code: execute the code that came with a third-party network, if it is needed.
     """
 
     stores: Sequence[str | Path] = ()
     retrain: bool = False
-    data: str | None = None
-    data_dir: str | Path | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    reporter: ProgressReporter = field(default_factory=NullReporter)
     trust_code: bool = False
 
 
-class RerunKeywords(TypedDict, total=False):
+class RerunKeywords(RunKeywords, total=False):
     """The fields of :class:`RerunOptions` as keyword arguments."""
 
     stores: Sequence[str | Path]
     retrain: bool
-    data: str | None
-    data_dir: str | Path | None
-    device: torch.device
-    reporter: ProgressReporter
     trust_code: bool
 
 

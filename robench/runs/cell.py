@@ -46,9 +46,7 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
         missing = [name for name in names if not _is_stored(name, stored, folder, ctx)]
         ctx.reporter.stage(cell_title(title, cell.seed), "attacking" if missing else "stored")
         if missing:
-            with torch.random.fork_rng():
-                model = load_weights(folder.weights, Network.of(cell, ctx.dataset).build())
-            attack_network(model, cell.seed, folder, ctx, missing)
+            attack_network(network_of(cell, ctx), cell.seed, folder, ctx, missing)
         return _result(cell, folder, ctx)
 
 

@@ -1,11 +1,8 @@
 """Evaluate a third-party network on a board's data and attacks, and write it as a submission."""
 
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, Unpack
-
-import torch
+from typing import Unpack
 
 from robench.board.board import Board
 from robench.board.plan import build_attacks
@@ -16,36 +13,10 @@ from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
 from robench.runs.context import RunContext
 from robench.runs.external_row import check_library_options, external_row, load_own
-from robench.runs.progress import NullReporter, ProgressReporter
+from robench.runs.options import RunKeywords, RunOptions
 from robench.runs.records import BoardResult
 from robench.runs.run import columns_of
 from robench.runs.store import CellFolder, RunStore
-
-
-@dataclass(frozen=True)
-class ExternalOptions:
-    """How a third-party network is evaluated: data, device, progress.
-
-    Attributes:
-        data: the data set; that of the board by default.
-        data_dir: the folder that holds the data set, or to download it to.
-        device: the device to run on; the CPU by default.
-        reporter: called with the progress.
-    """
-
-    data: str | None = None
-    data_dir: Path | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    reporter: ProgressReporter = field(default_factory=NullReporter)
-
-
-class ExternalKeywords(TypedDict, total=False):
-    """The fields of :class:`ExternalOptions` as keyword arguments."""
-
-    data: str | None
-    data_dir: Path | None
-    device: torch.device
-    reporter: ProgressReporter
 
 
 def external_submission(
@@ -54,7 +25,7 @@ def external_submission(
     weights: Path | None,
     board: Board,
     folder: Path,
-    **keywords: Unpack[ExternalKeywords],
+    **keywords: Unpack[RunKeywords],
 ) -> list[Path]:
     """Evaluate a third-party network as the cells of a board are, and write it as a submission.
 
@@ -69,7 +40,7 @@ def external_submission(
             pretrained weights by default.
         board: the board whose data, attacks and first seed it is evaluated with.
         folder: the folder to write; new or empty.
-        keywords: the fields of :class:`ExternalOptions`.
+        keywords: the fields of :class:`robench.runs.options.RunOptions`.
 
     Returns:
         The files.
@@ -77,7 +48,7 @@ def external_submission(
     Raises:
         UserError: if title, folder, network, weights or data are invalid; before any attack.
     """
-    options = ExternalOptions(**keywords)
+    options = RunOptions(**keywords)
     check_name(title, f"the row's title {shown(title)}")
     check_empty(folder)
     if architecture.startswith(("timm:", "torchvision:")):
@@ -101,7 +72,7 @@ def external_submission(
         return publish(result, {cell.key: stored}, codes, folder)
 
 
-def _dataset(board: Board, options: ExternalOptions) -> DataSet:
+def _dataset(board: Board, options: RunOptions) -> DataSet:
     dataset = load_dataset(options.data or board.data.name, options.data_dir)
     if board.evaluation.samples > len(dataset.test):
         raise UserError(

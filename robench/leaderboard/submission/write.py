@@ -8,13 +8,12 @@ import pandas as pd
 from robench.board.specs import ExternalCell
 from robench.errors import UserError, did_you_mean
 from robench.leaderboard.evidence import SUMS, read_sums, write_sums
-from robench.leaderboard.publish import write_leaderboard
+from robench.leaderboard.publish import publish as publish_board
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import find_weights
 from robench.leaderboard.submission.inspection import inspect_submission
 from robench.leaderboard.submission.layout import README
 from robench.leaderboard.submission.limits import check_name, shown
-from robench.leaderboard.table import compare_rows, leaderboard
 from robench.runs.records import BoardResult
 from robench.system.files import write_bytes, write_text
 from robench.system.provenance import file_hash
@@ -85,9 +84,7 @@ def publish(
     check_empty(folder)
     for title in result.board.titles:
         check_name(title, f"the row's title {shown(title)}")
-    comparison = compare_rows(result)
-    table = leaderboard(result, comparison)
-    write_leaderboard(result, table, comparison, folder)
+    table = publish_board(result, folder)
     written = [folder / name for name in read_sums(folder)]
     copies = {f"weights/{key}.safetensors": path for key, path in weights.items()}
     copies |= {f"model/{path.name}": path for path in codes}
