@@ -8,7 +8,7 @@ import typer
 from robench.cli.options import Plugin, app, prepare
 from robench.commands.kinds import NEW_KINDS, NewKind
 
-new = typer.Typer(help="Write a new entry and its test.", no_args_is_help=True)
+new = typer.Typer(help="Write a commented, working entry and its test.", no_args_is_help=True)
 app.add_typer(new, name="new")
 
 
@@ -61,7 +61,7 @@ def _add_command(kind: NewKind) -> None:
 
     @new.command(
         name=kind.name,
-        help=f"Write {kind.folder}/NAME.py, a commented, working entry, and its test.",
+        help=f"Write {kind.folder}/NAME.py and its test.",
     )
     def write(
         name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
