@@ -1,7 +1,7 @@
 """The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 import pandas as pd
@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from robench.base import Attack, ThreatModel
 from robench.errors import UserError
+from robench.evaluation.forward import QUANTUM
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
 from robench.evaluation.validation import check_classes, check_images
-from robench.evaluation.victim import QUANTUM, Victim
+from robench.evaluation.victim import Victim
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
@@ -31,6 +32,8 @@ class Evaluation:
         queried: names of the attacks whose cost in queries is a result.
         threat_models: name of each attack -> its norm and radius; None if it is unbounded.
         gradients: the precision of the gradients, "bf16" or "float32".
+        refused: for each shortcut of the engine that the model rules out, the reason: the end of
+            a sentence whose subject is the model.
     """
 
     clean: Bools
@@ -38,6 +41,7 @@ class Evaluation:
     queried: tuple[str, ...]
     threat_models: Mapping[str, ThreatModel | None]
     gradients: str = "float32"
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def accuracy(self, name: str = "clean") -> float:
         """Return the share of samples classified correctly, clean or under the attack ``name``."""
@@ -144,8 +148,7 @@ def evaluate(
         few = images[:QUANTUM].to(home)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
         labels = labels.long().cpu()
-        with torch.no_grad():
-            check_classes(victim(few[:1]), labels)
+        check_classes(victim.num_classes, labels)
         logits = predict_all(victim, images)
         clean = right(logits, labels)
         if options.observer is not None:
@@ -167,6 +170,7 @@ def evaluate(
         queried=tuple(name for name, attack in named.items() if attack.reports_queries),
         threat_models={name: attack.threat_model for name, attack in named.items()},
         gradients=victim.gradients,
+        refused=victim.refused,
     )
 
 

@@ -96,7 +96,9 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
 
 
 def predict_all(victim: Victim, images: Tensor) -> Tensor:
-    """Return the logits of the model's float32 predictions, (B, classes) on the CPU.
+    """Return the float32 logits of the model itself, (B, classes) on the CPU.
+
+    No copy of it is asked, so that a result rests on the model alone.
 
     Args:
         victim: the model under attack.
@@ -105,7 +107,8 @@ def predict_all(victim: Victim, images: Tensor) -> Tensor:
     logits = torch.empty(len(images), victim.num_classes)
 
     def advance(rows: Tensor) -> Tensor:
-        logits[rows] = victim.predict(images[rows].to(victim.device)).cpu()
+        with torch.no_grad():
+            logits[rows] = victim(images[rows].to(victim.device)).cpu()
         return torch.ones(len(rows), dtype=torch.bool)
 
     run_batched(victim, torch.arange(len(images)), advance)
@@ -127,9 +130,8 @@ def _report(job: Job, label: str, done: int, total: int, more: int) -> None:
 def _pool(group: Mapping[str, Attack], job: Job) -> int:
     """Return how many samples to pass at once."""
     batch_size = job.victim.batch_size
-    if "pools" in job.options.without or not all(
-        attack.batches_itself for attack in group.values()
-    ):
+    independent = "pools" not in job.options.without and job.victim.independent
+    if not independent or not all(attack.batches_itself for attack in group.values()):
         return batch_size
     size = 4 * math.prod(job.images.shape[1:])
     return max(batch_size, POOL_BYTES // size)
@@ -146,7 +148,8 @@ def _search(
     threat_model = attacks[0].threat_model
     norm: Norm = "l2" if threat_model and threat_model[0] == "l2" else "linf"
     model = victim if kind.batches_itself else Counted(victim, images, norm)
-    found = kind.perturb_together(attacks, model, images, labels, rngs)
+    # An attack gets tensors of its own: it is compared with what it was given.
+    found = kind.perturb_together(attacks, model, images.clone(), labels.clone(), rngs)
     counted = []
     for attack, adversarial in zip(attacks, found, strict=True):
         check_perturbation(attack, images, adversarial.images)

@@ -58,15 +58,15 @@ def check_logits(logits: Any, count: int) -> Tensor:
     return logits
 
 
-def check_classes(logits: Tensor, labels: Tensor) -> None:
+def check_classes(num_classes: int, labels: Tensor) -> None:
     """Check that a model has a class for every label.
 
     Raises:
         UserError: if it has too few classes.
     """
-    if logits.shape[1] <= labels.max():
+    if num_classes <= labels.max():
         raise UserError(
-            f"the model has {logits.shape[1]} classes but a label is {labels.max().item()}; "
+            f"the model has {num_classes} classes but a label is {labels.max().item()}; "
             f"use a model with the number of classes of these images."
         )
 

@@ -1,0 +1,193 @@
+"""Reasons not to replace a model by a copy: what tracing, folding or bf16 could not see.
+
+A copy computes the same logits with other operations. That its gradient is the model's, too, is
+compared on a few samples (:mod:`robench.evaluation.agreement`); here a model is searched for
+what a comparison on a few samples could miss.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+from torch.overrides import TorchFunctionMode, resolve_name
+
+from robench.layers.foldable import Foldable
+
+STEPS = frozenset(
+    {"ceil", "fix", "floor", "floor_divide", "fake_quantize", "heaviside", "round", "sgn", "sign"}
+    | {"trunc"}
+)
+"""Functions of torch whose derivative is zero wherever it exists; also with ``_`` at the end."""
+
+CONSTANT = ("_like", "new_")
+"""Parts of the names of functions that take only the shape of their argument."""
+
+
+def structure_of(model: nn.Module) -> str | None:
+    """Return why the layers of a model forbid a copy, as the end of a sentence, or None."""
+    for kind in ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks"):
+        if getattr(torch_module, f"_global_{kind}", None):
+            return "hooks are registered for all modules"
+    for name, layer in model.named_modules():
+        where = f"layer '{name}'" if name else "the model"
+        if isinstance(layer, torch.jit.ScriptModule):
+            return f"{where} is TorchScript"
+        if hasattr(layer, "_orig_mod"):
+            return f"{where} is compiled"
+        if "forward" in vars(layer):
+            return f"the forward of {where} was replaced"
+        if any(not _computes_weights(hook) for hook in _hooks(layer)):
+            return f"{where} has a hook"
+    return None
+
+
+def behavior_of(model: nn.Module, images: Tensor) -> str | None:
+    """Return why a forward of a model forbids a copy, as the end of a sentence, or None.
+
+    Args:
+        model: in eval mode, its parameters frozen; called once before, so that what it builds at
+            its first call exists.
+        images: (B, C, H, W); they are not changed.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    before = _plain_attributes(model)
+    watch = _Watch()
+    with torch.enable_grad():
+        given = images.clone().requires_grad_().clone()  # not a leaf: it may be written to
+        version = given._version
+        with watch:
+            logits = model(given)
+    if given._version != version or not torch.equal(given.detach(), images):
+        return "it writes into its input"
+    if watch.found is not None:
+        return watch.found
+    if not isinstance(logits, Tensor) or not logits.requires_grad:
+        return "its logits have no gradient with respect to its images"
+    if name := next(_own_functions(logits), None):
+        return f"it has a backward of its own ('{name}')"
+    if changed := _changed(before, _plain_attributes(model)):
+        return f"it keeps a state between calls ({changed})"
+    return None
+
+
+def _hooks(layer: nn.Module) -> Iterator[Any]:
+    for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+        yield from getattr(layer, kind, {}).values()
+
+
+def _computes_weights(hook: Any) -> bool:
+    """Return whether a hook is one by which torch's older normalizations compute a weight."""
+    return type(hook).__module__.startswith("torch.nn.utils.")
+
+
+class _Watch(TorchFunctionMode):
+    """Looks at every function of torch that is given something with a gradient.
+
+    Attributes:
+        found: the first cut of the gradient, as the end of a sentence; None if there is none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: str | None = None
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self.found is None and any(t.requires_grad for t in _tensors((args, kwargs))):
+            self.found = _cut_of(func, result)
+        return result
+
+
+def _cut_of(func: Any, result: Any) -> str | None:
+    name = _name_of(func)
+    if name.rstrip("_") in STEPS:
+        return f"'{name}' inside it has no gradient"
+    if name == "register_hook":
+        return "it registers a hook on a tensor"
+    if any(part in name for part in CONSTANT):
+        return None
+    floating = [tensor for tensor in _tensors(result) if tensor.is_floating_point()]
+    if floating and not any(tensor.requires_grad for tensor in floating):
+        how = "runs without gradient" if not torch.is_grad_enabled() else "cuts the gradient"
+        return f"'{name}' inside it {how}"
+    return None
+
+
+def _name_of(func: Any) -> str:
+    """Return the plain name of a function of torch: "detach", or "data" for a property."""
+    name = getattr(func, "__name__", "")
+    if name == "__get__":  # of a property: its own name is before it
+        name = (resolve_name(func) or "").removesuffix(".__get__").rpartition(".")[2]
+    return str(name)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _tensors(value)
+    elif isinstance(values, dict):
+        for value in values.values():
+            yield from _tensors(value)
+
+
+def _own_functions(logits: Tensor) -> Iterator[str]:
+    """Yield the names of custom autograd functions behind logits, but for robench's kernels."""
+    seen: set[Any] = set()
+    left: list[Any] = [logits.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        function = getattr(node, "_forward_cls", None)  # of a torch.autograd.Function
+        if function is not None and not function.__module__.startswith("robench.kernels."):
+            yield function.__name__
+        left += [following for following, _ in node.next_functions]
+
+
+_SIMPLE = (bool, int, float, str, bytes, type(None))
+
+
+def _plain_attributes(model: nn.Module) -> dict[str, Any]:
+    """Return what a model keeps beside its parameters and layers, by name.
+
+    Foldable layers are left out: they vouch for their folded form themselves.
+    """
+    kept: dict[str, Any] = {}
+    for path, layer in model.named_modules():
+        if isinstance(layer, Foldable):
+            continue
+        own = {name: value for name, value in vars(layer).items() if name not in _OF_TORCH}
+        for name, value in (own | layer._buffers).items():
+            kept[f"{path}.{name}".lstrip(".")] = _trace_of(value)
+    return kept
+
+
+_OF_TORCH = frozenset(vars(nn.Module()))
+"""The attributes of every module."""
+
+
+def _trace_of(value: Any) -> Any:
+    """Return something that differs after ``value`` was changed in one of the usual ways."""
+    if isinstance(value, _SIMPLE):
+        return value
+    if isinstance(value, Tensor):
+        return id(value), value._version
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value), len(value), [_trace_of(each) for each in value]
+    if isinstance(value, dict):
+        return len(value), [(_trace_of(k), _trace_of(v)) for k, v in value.items()]
+    return id(value)
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> str | None:
+    names = [name for name in after if name not in before or before[name] != after[name]]
+    return ", ".join(f"'{name}'" for name in names[:3]) or None
