@@ -10,6 +10,7 @@ from torch.nn import functional
 from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel
 from robench.errors import UserError
+from robench.system.memory import is_out_of_memory
 
 Loss = Literal["ce", "margin"]
 """Cross-entropy, or the logit of the best other class minus that of the true one."""
@@ -83,8 +84,26 @@ def input_gradient(
                 "no_grad inside it?); use an attack that needs none, such as 'simba'."
             )
         maximized = margin if loss == "margin" else _cross_entropy
-        gradient = torch.autograd.grad(maximized(logits, labels).sum(), inputs)[0]
+        gradient = gradient_of(maximized(logits, labels).sum(), inputs)
         return gradient.float(), logits.detach()
+
+
+def gradient_of(loss: Tensor, inputs: Tensor) -> Tensor:
+    """Return the gradient of a scalar with respect to a model's inputs.
+
+    Raises:
+        UserError: if the model's backward fails, or the loss does not depend on the inputs.
+    """
+    try:
+        return torch.autograd.grad(loss, inputs)[0]
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"the gradient of the model with respect to its images cannot be computed ({reason}); "
+            f"mend its backward, or use an attack that needs none, such as 'simba'."
+        ) from error
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The network under check and the attacks on it that are known: no attack is run twice."""
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,9 @@ from robench.attack_tools.threat_models import Norm, default_step_size
 from robench.base import Attack, ThreatModel
 from robench.checks.options import CheckOptions
 from robench.checks.report import Curve
+from robench.errors import RobenchWarning
 from robench.evaluation import Outcomes, evaluate
+from robench.evaluation.evaluate import LEFT_OUT
 from robench.evaluation.outcomes import Bools
 from robench.evaluation.validation import check_classes, check_logits
 from robench.expressions import Expression
@@ -135,7 +138,8 @@ class CheckContext:
         size = batch_size or self.options.batch_size
         with self.opened(), torch.no_grad():
             parts = [
-                check_logits(self.model(p.to(self.device)), len(p)) for p in images.split(size)
+                check_logits(self.model(p.to(self.device, copy=True)), len(p))
+                for p in images.split(size)
             ]
             return torch.cat(parts).float().cpu()
 
@@ -168,7 +172,9 @@ class CheckContext:
 
     def _evaluate(self, attacks: Sequence[Attack]) -> list[Outcomes]:
         options = replace(self.options, progress=ignore_progress)
-        found = evaluate(self.model, self.images, self.labels, attacks, options=options)
+        with warnings.catch_warnings():  # the evaluation of the network's own columns has said it
+            warnings.filterwarnings("ignore", LEFT_OUT, RobenchWarning)
+            found = evaluate(self.model, self.images, self.labels, attacks, options=options)
         return list(found.attacks.values())
 
 

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from robench.errors import UserError
 from robench.evaluation.agreement import Precision, Reference, near, reference
 from robench.evaluation.examination import behavior_of, structure_of
 from robench.evaluation.folding import folded, half_precision
@@ -81,11 +82,16 @@ def choose_copies(
         plain = Copies(model, model, num_classes=logits.shape[1])
         if reason := _unpredictable(logits, again):
             return plain.without(shortcuts - {"channels_last"}, reason)
-        wanted = reference(partial(PLAIN, model), samples, batch_size)
+        try:
+            wanted = reference(partial(PLAIN, model), samples, batch_size)
+        except UserError as error:  # attacks without gradients may still run
+            return plain.without(shortcuts - {"channels_last"}, str(error))
         if reason := _incomparable(model, wanted):
             return plain.without(shortcuts - {"channels_last"}, reason)
         copies = _laid_out(plain, wanted, shortcuts)
-        if reason := structure_of(model) or _behavior(model, wanted):
+        repeated = None if torch.equal(logits, again) else _RANDOM  # if only in the last bits
+        unseen = structure_of(model) or _behavior(model, wanted)
+        if reason := repeated or unseen or _blindness(wanted):
             return copies.without(shortcuts & {"folding", "bf16"}, reason)
         if "folding" in shortcuts:
             copies = _folded(copies, wanted)
@@ -96,7 +102,10 @@ def _unpredictable(logits: Tensor, again: Tensor) -> str | None:
     """Return why nothing can be compared with a model, as the end of a sentence, or None."""
     if not logits.isfinite().all():
         return "its logits are not finite"
-    return None if torch.equal(logits, again) else "its logits differ from call to call"
+    return None if near(again, logits, "float32") else _RANDOM
+
+
+_RANDOM = "its logits differ from call to call"
 
 
 def _incomparable(model: nn.Module, wanted: Reference) -> str | None:
@@ -123,6 +132,10 @@ def _laid_out(copies: Copies, wanted: Reference, shortcuts: set[str]) -> Copies:
     if (difference := _difference(copies.exact, faster, "float32", wanted)) is None:
         return replace(padded, forward=faster)
     return padded.without({"channels_last"}, f"its {difference} in that memory format")
+
+
+def _blindness(wanted: Reference) -> str | None:
+    return None if wanted.gradients.any() else "its input gradients are zero"
 
 
 def _behavior(model: nn.Module, wanted: Reference) -> str | None:

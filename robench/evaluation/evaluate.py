@@ -1,5 +1,6 @@
 """The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Unpack
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.base import Attack, ThreatModel
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
@@ -147,6 +148,8 @@ def evaluate(
             images, labels = images.clone(), labels.clone()
         few = images[:QUANTUM].to(home)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
+        if victim.refused:
+            warnings.warn(_refusals(victim.refused), RobenchWarning, stacklevel=2)
         labels = labels.long().cpu()
         check_classes(victim.num_classes, labels)
         logits = predict_all(victim, images)
@@ -172,6 +175,19 @@ def evaluate(
         gradients=victim.gradients,
         refused=victim.refused,
     )
+
+
+LEFT_OUT = "the model is attacked without "
+"""How the warning begins that names the shortcuts that a model rules out."""
+
+
+def _refusals(refused: Mapping[str, str]) -> str:
+    """Return which shortcuts are left out, and why."""
+    shortcuts: dict[str, list[str]] = {}
+    for name, reason in refused.items():
+        shortcuts.setdefault(reason, []).append(name)
+    parts = [f"{' and '.join(names)}, since {reason}" for reason, names in shortcuts.items()]
+    return f"{LEFT_OUT}{'; without '.join(parts)}: the figures are its own, but take longer."
 
 
 def _named(

@@ -5,6 +5,7 @@ compared on a few samples (:mod:`robench.evaluation.agreement`); here a model is
 what a comparison on a few samples could miss.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,15 +64,11 @@ def behavior_of(model: nn.Module, images: Tensor) -> str | None:
             logits = model(given)
     if given._version != version or not torch.equal(given.detach(), images):
         return "it writes into its input"
-    if watch.found is not None:
-        return watch.found
-    if not isinstance(logits, Tensor) or not logits.requires_grad:
-        return "its logits have no gradient with respect to its images"
     if name := next(_own_functions(logits), None):
         return f"it has a backward of its own ('{name}')"
     if changed := _changed(before, _plain_attributes(model)):
         return f"it keeps a state between calls ({changed})"
-    return None
+    return watch.found
 
 
 def _hooks(layer: nn.Module) -> Iterator[Any]:
@@ -100,8 +97,21 @@ class _Watch(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if self.found is None and any(t.requires_grad for t in _tensors((args, kwargs))):
-            self.found = _cut_of(func, result)
+            found = _cut_of(func, result)
+            self.found = None if found and _in_a_kernel() else found
         return result
+
+
+def _in_a_kernel() -> bool:
+    """Return whether one of robench's kernels is at work: its backward is tested."""
+    frame = sys._getframe()
+    while frame := frame.f_back:  # type: ignore[assignment]
+        if frame.f_globals.get("__name__", "").startswith(_KERNELS):
+            return True
+    return False
+
+
+_KERNELS = "robench.kernels."
 
 
 def _cut_of(func: Any, result: Any) -> str | None:
@@ -148,7 +158,7 @@ def _own_functions(logits: Tensor) -> Iterator[str]:
             continue
         seen.add(node)
         function = getattr(node, "_forward_cls", None)  # of a torch.autograd.Function
-        if function is not None and not function.__module__.startswith("robench.kernels."):
+        if function is not None and not function.__module__.startswith(_KERNELS):
             yield function.__name__
         left += [following for following, _ in node.next_functions]
 
@@ -167,8 +177,14 @@ def _plain_attributes(model: nn.Module) -> dict[str, Any]:
             continue
         own = {name: value for name, value in vars(layer).items() if name not in _OF_TORCH}
         for name, value in (own | layer._buffers).items():
-            kept[f"{path}.{name}".lstrip(".")] = _trace_of(value)
+            if not _is_computed(name, layer):
+                kept[f"{path}.{name}".lstrip(".")] = _trace_of(value)
     return kept
+
+
+def _is_computed(name: str, layer: nn.Module) -> bool:
+    """Return whether one of torch's older normalizations computes this weight at each forward."""
+    return any(f"{name}{ending}" in layer._parameters for ending in ("_g", "_orig"))
 
 
 _OF_TORCH = frozenset(vars(nn.Module()))

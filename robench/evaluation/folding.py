@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from robench.evaluation.fusion import fuse_activations
 from robench.kernels.fused_conv import FusedConv, can_fuse
-from robench.layers.foldable import PLAIN_CONVOLUTIONS, Foldable, plain_conv
+from robench.layers.foldable import PLAIN_CONVOLUTIONS, Foldable, is_hooked, plain_conv
 from robench.system.devices import device_of
 
 PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv)
@@ -53,7 +53,7 @@ def _plain(module: nn.Module) -> nn.Module | None:
     """Return a plain layer that computes what ``module`` does in eval mode, or None."""
     if not isinstance(module, Foldable):
         return _computed(module) if parametrize.is_parametrized(module) else None
-    if any(_hooked(layer) for layer in module.modules()):
+    if any(is_hooked(layer) for layer in module.modules()):
         return None
     with torch.no_grad():
         return module.folded()
@@ -64,7 +64,7 @@ def _computed(module: nn.Module) -> nn.Module | None:
 
     torch's own removal would delete the property from a class that the copy shares with the model.
     """
-    if _hooked(module) or set(module.parametrizations) - {"weight"}:  # type: ignore[arg-type]
+    if is_hooked(module) or set(module.parametrizations) - {"weight"}:  # type: ignore[arg-type]
         return None
     base = type(module).__mro__[1]
     with torch.no_grad():
@@ -99,16 +99,12 @@ def _fold(network: fx.GraphModule, norm: fx.Node) -> None:
     # A convolution that is used twice cannot take the norm of one of its uses.
     if sum(node.target == before.target for node in network.graph.nodes) > 1:
         return
-    if bn.running_mean is None or _hooked(bn) or _hooked(conv):
+    if bn.running_mean is None or is_hooked(bn) or is_hooked(conv):
         return
     path, _, name = str(before.target).rpartition(".")
     setattr(network.get_submodule(path), name, fuse_conv_bn_eval(conv, bn))  # type: ignore[type-var]
     norm.replace_all_uses_with(before)
     network.graph.erase_node(norm)
-
-
-def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def half_precision(model: nn.Module) -> nn.Module:

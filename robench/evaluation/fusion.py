@@ -7,7 +7,7 @@ import torch
 from torch import fx, nn
 
 from robench.kernels.fused_conv import FusedConv, fits
-from robench.layers.foldable import PLAIN_CONVOLUTIONS
+from robench.layers.foldable import PLAIN_CONVOLUTIONS, is_hooked
 
 _ADDITIONS = (operator.add, operator.iadd, torch.add)
 _RELUS = (torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_)
@@ -45,7 +45,7 @@ def _is_plain(node: Any, modules: dict[str, nn.Module], network: fx.GraphModule)
         return False
     assert isinstance(conv, nn.Conv2d)
     alone = sum(other.target == node.target for other in network.graph.nodes) == 1
-    return alone and fits(conv) and not conv._forward_hooks
+    return alone and fits(conv) and not is_hooked(conv)
 
 
 def _fuse_addition(

@@ -44,7 +44,7 @@ class Foldable(Protocol):
     A layer with a ``folded`` method is a leaf for torch.fx, even if the method returns None,
     whereas other modules that contain modules are traced through. A layer with a forward hook is
     not folded. A subclass with another ``forward`` needs another ``folded``. The copy is only used
-    if it runs and its logits on a few images agree with those of the network.
+    if it runs and its logits and input gradients on a few images agree with those of the network.
     """
 
     def folded(self) -> nn.Module | None:
@@ -59,3 +59,8 @@ def plain_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2
     conv.weight = nn.Parameter(weight.detach(), requires_grad=False)
     conv.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
     return conv.eval()
+
+
+def is_hooked(module: nn.Module) -> bool:
+    """Return whether a module has a forward hook, which a plain layer would lose."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
