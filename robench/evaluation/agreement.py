@@ -62,7 +62,7 @@ class Reference:
         return None if _parallel(gradients, self.gradients, precision) else "input gradients"
 
 
-def reference(model: Model, samples: Tensor, batch_size: int) -> Reference:
+def reference(model: Model, samples: Tensor, num_classes: int, batch_size: int) -> Reference:
     """Compute what copies must agree with.
 
     The further points are reached by steps along the sign of the gradient of the second-best
@@ -71,6 +71,7 @@ def reference(model: Model, samples: Tensor, batch_size: int) -> Reference:
     Args:
         model: images -> logits, differentiable.
         samples: (B, C, H, W) in [0, 1].
+        num_classes: number of logits per image.
         batch_size: how many images to pass at a time.
     """
     points = [samples]
@@ -79,10 +80,8 @@ def reference(model: Model, samples: Tensor, batch_size: int) -> Reference:
         upwards = torch.cat([_upwards(model, batch) for batch in x.split(batch_size)])
         points.append((x + step * upwards.sign()).clamp(0, 1))
     images = torch.cat(points)
-    with torch.no_grad():
-        classes = model(images[:batch_size]).shape[1]
     rng = torch.Generator().manual_seed(0)
-    weights = torch.randn(len(images), classes, generator=rng).to(images.device)
+    weights = torch.randn(len(images), num_classes, generator=rng).to(images.device)
     logits, gradients = gradients_of(model, images, weights, batch_size)
     return Reference(images, weights, logits, gradients, batch_size)
 

@@ -8,18 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import UserError
-from robench.evaluation.agreement import Precision, Reference, near, reference
+from robench.evaluation.agreement import STEPS, Precision, Reference, near, reference
 from robench.evaluation.examination import behavior_of, structure_of
 from robench.evaluation.folding import folded, half_precision
 from robench.evaluation.forward import PLAIN, QUANTUM, Forward
 from robench.models.frozen import frozen_stats
 from robench.system.devices import has_bf16
 
-SAMPLES = 8
-"""Number of samples on which copies are compared with the model; half of it for large images."""
-
-LARGE = 3 * 64 * 64
-"""Number of values of an image above which it is large."""
+SAMPLES = QUANTUM // (len(STEPS) + 1)
+"""Number of samples on which copies are compared with the model: one batch with their points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +65,7 @@ def choose_copies(
     Raises:
         UserError: if the model does not return logits.
     """
-    samples = samples[: SAMPLES if samples[0].numel() <= LARGE else SAMPLES // 2]
+    samples = samples[:SAMPLES]
     if not has_bf16(samples.device):
         shortcuts = shortcuts - {"bf16"}
     forked = [samples.device] if samples.device.type == "cuda" else []
@@ -83,7 +80,7 @@ def choose_copies(
         if reason := _unpredictable(logits, again):
             return plain.without(shortcuts - {"channels_last"}, reason)
         try:
-            wanted = reference(partial(PLAIN, model), samples, batch_size)
+            wanted = reference(partial(PLAIN, model), samples, plain.num_classes, batch_size)
         except UserError as error:  # attacks without gradients may still run
             return plain.without(shortcuts - {"channels_last"}, str(error))
         if reason := _incomparable(model, wanted):
@@ -129,9 +126,20 @@ def _laid_out(copies: Copies, wanted: Reference, shortcuts: set[str]) -> Copies:
     if "channels_last" not in shortcuts:
         return padded
     faster = Forward(torch.channels_last, QUANTUM)
-    if (difference := _difference(copies.exact, faster, "float32", wanted)) is None:
-        return replace(padded, forward=faster)
-    return padded.without({"channels_last"}, f"its {difference} in that memory format")
+    if reason := _layout_dependence(copies.exact, faster, wanted):
+        return padded.without({"channels_last"}, reason)
+    return replace(padded, forward=faster)
+
+
+def _layout_dependence(model: nn.Module, forward: Forward, wanted: Reference) -> str | None:
+    count = wanted.batch_size
+    try:
+        with torch.no_grad():
+            logits = forward(model, wanted.points[:count])
+    except Exception as error:  # a view that needs another format
+        return f"its forward fails in that memory format ({type(error).__name__})"
+    same = near(logits, wanted.logits[:count], "float32")
+    return None if same else "its logits depend on the memory format"
 
 
 def _blindness(wanted: Reference) -> str | None:

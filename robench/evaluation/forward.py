@@ -34,7 +34,9 @@ class Forward:
         count = len(images)
         if missing := -count % self.multiple:
             images = torch.cat([images, images[-1:].detach().expand(missing, *images.shape[1:])])
-        logits = model(images.clone(memory_format=self.memory_format))
+        given = images.contiguous(memory_format=self.memory_format)
+        # With one channel, both formats are one, and no copy was made.
+        logits = model(given.clone() if given.data_ptr() == images.data_ptr() else given)
         logits = check_logits(logits, count + missing).float()
         return logits[:count] if missing else logits
 

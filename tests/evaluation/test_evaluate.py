@@ -349,8 +349,8 @@ class Odd(nn.Module):
     ("model", "sentence"),
     [
         (network(classes=2), "has 2 classes but a label is 3; use a model with the number of"),
-        (Odd(lambda x: x.mean((1, 2, 3))), r"returns shape \(8,\) for 8 images"),
-        (Odd(lambda x: x), r"returns shape \(8, 1, 5, 5\)"),
+        (Odd(lambda x: x.mean((1, 2, 3))), r"returns shape \(5,\) for 5 images"),
+        (Odd(lambda x: x), r"returns shape \(5, 1, 5, 5\)"),
         (Odd(lambda x: (x, x)), "returns a tuple; it must return logits"),
     ],
 )
