@@ -44,7 +44,7 @@ class Copies:
 
     def without(self, shortcuts: Iterable[str], reason: str) -> "Copies":
         """Return the same copies, with the reason for not taking a shortcut."""
-        return replace(self, refused={**dict.fromkeys(shortcuts, reason), **self.refused})
+        return replace(self, refused={**self.refused, **dict.fromkeys(sorted(shortcuts), reason)})
 
 
 def choose_copies(

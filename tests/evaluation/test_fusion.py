@@ -115,3 +115,11 @@ def test_what_cannot_be_fused_is_left(model: nn.Module) -> None:
     assert layers(network) == 0
     x = torch.randn(2, 3, 6, 6)
     torch.testing.assert_close(network(x), model(x))
+
+
+def test_a_convolution_with_a_pre_hook_is_not_fused() -> None:
+    conv = nn.Conv2d(3, 4, 3, padding=1)
+    conv.register_forward_pre_hook(lambda layer, inputs: (inputs[0] * 2,))
+    network = fx.symbolic_trace(nn.Sequential(conv, nn.ReLU()).eval())
+    fuse_activations(network)
+    assert any(isinstance(layer, nn.ReLU) for layer in network.modules())
