@@ -141,8 +141,9 @@ def test_a_data_folder_with_a_broken_image(
             images_in(tmp_path / "data" / part / name)
     (tmp_path / "data" / "train" / "dog" / "1.png").write_bytes(b"\x89PNG broken")
     done = robench(
-        "run", tiny_board, "--set", "data.name=image_folder", "--data-dir", tmp_path / "data"
-    )
+        "run", tiny_board, "--set", "data.name=image_folder", "--data-dir", tmp_path / "data",
+        "--set", "evaluation.samples=6",
+    )  # fmt: skip
     refused(done, "1.png")
 
 

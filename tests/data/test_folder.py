@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from robench.data import load_dataset
-from robench.data.folder import channel_statistics
+from robench.data.statistics import channel_statistics
 from robench.errors import UserError
 
 
@@ -115,11 +115,11 @@ def test_statistics_are_those_of_the_pixels() -> None:
 
 def refuse(folder: Path, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        load_dataset("image_folder", folder)
+        assert load_dataset("image_folder", folder).fingerprint  # which reads every image
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    refuse(tmp_path / "none", r"no image folder .*none found; name one with --data-dir")
+    refuse(tmp_path / "none", r"no image folder .*none found; name one with --data-dir or --data")
 
 
 @pytest.mark.parametrize("name", ["image_folder", "image_folder:"])
