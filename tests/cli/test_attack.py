@@ -128,6 +128,22 @@ def test_mistakes_are_one_sentence(
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--attacks", "fgms"], "no attack is named 'fgms'"),
+        (["--without", "fp16"], "no shortcut is named 'fp16'"),
+        (["--indices", "first:0"], "has no images"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_the_network_and_the_images_are_looked_for(
+    arguments: list[str], sentence: str, robench: Command
+) -> None:
+    done = robench("attack", "nowhere.safetensors", *arguments)
+    assert done.code == 2
+    assert sentence in done.err
+
+
 def test_out_of_memory_is_reported_and_changes_no_result(
     robench: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
