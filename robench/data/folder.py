@@ -10,7 +10,7 @@ from robench.data.dataset import DataSet
 from robench.data.decode import is_color
 from robench.data.files import ImageFile
 from robench.data.images import Images
-from robench.data.listing import list_images
+from robench.data.listing import list_images, notify_numbers
 from robench.data.measured import MeasuredDataSet
 from robench.data.sampling import split_indices
 from robench.data.unread import FileImages
@@ -37,6 +37,7 @@ def load_folder(path: Path) -> DataSet:
             f"no image folder {path} found; name one with --data-dir or --data image_folder:DIR."
         )
     classes, train_files, test_files = _parts(path)
+    notify_numbers(path, classes)
     # The test part comes first: unless all of it is grayscale, no training file is opened.
     channels = 3 if any(is_color(file) for file, _ in [*test_files, *train_files]) else 1
     test = FileImages(test_files, channels)

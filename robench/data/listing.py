@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -31,21 +31,20 @@ def list_images(folder: Path) -> tuple[tuple[str, ...], list[ImageFile]]:
     """Return the class names below a folder and (file, label) of its images, in order.
 
     Folders in a class folder are read too. Files of other endings than torchvision's, hidden files,
-    and files outside the class folders are skipped; a warning counts them. Another one says which
-    label a class has if the names are numbers that sort differently as text.
+    and files outside the class folders are skipped; a warning counts them.
 
     Raises:
         UserError: if there are fewer than two classes, or a class has no images.
     """
     classes = list_classes(folder)
-    _notify_numbers(folder, classes)
     files: list[ImageFile] = []
-    skipped = [p.relative_to(folder) for p in folder.iterdir() if p.is_file()]
+    skipped = [
+        _kind(p.name, "") or "outside class folders" for p in folder.iterdir() if p.is_file()
+    ]
     for label, name in enumerate(classes):
-        found = list(_files_below(folder / name))
-        images = [path for path in found if _is_read(path.relative_to(folder))]
+        images, others = _files_below(folder / name)
         files += [(path, label) for path in images]
-        skipped += [p.relative_to(folder) for p in found if not _is_read(p.relative_to(folder))]
+        skipped += others
         if not images:
             raise UserError(
                 f"the class folder {folder / name} has no images ({', '.join(IMG_EXTENSIONS)}); "
@@ -55,34 +54,8 @@ def list_images(folder: Path) -> tuple[tuple[str, ...], list[ImageFile]]:
     return classes, files
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder and of those below it, in torchvision's order."""
-    for root, _, names in sorted(os.walk(folder, followlinks=True)):
-        yield from (Path(root, name) for name in sorted(names))
-
-
-def _is_read(path: Path) -> bool:
-    return path.suffix.lower() in IMG_EXTENSIONS and not _is_hidden(path)
-
-
-def _is_hidden(path: Path) -> bool:
-    """Return whether a file, or a folder of a path below the class folders, is hidden."""
-    return any(part[0] == "." for part in path.parts)
-
-
-def _notify_skipped(folder: Path, paths: Sequence[Path]) -> None:
-    if not paths:
-        return
-    kinds = ["hidden" if _is_hidden(p) else p.suffix.lower() or "without ending" for p in paths]
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kinds).items()))
-    were = "1 file was" if len(paths) == 1 else f"{len(paths)} files were"
-    notify(
-        f"{were} skipped in {folder} ({counts}): images are {', '.join(IMG_EXTENSIONS)} files in "
-        f"class folders."
-    )
-
-
-def _notify_numbers(folder: Path, classes: Sequence[str]) -> None:
+def notify_numbers(folder: Path, classes: Sequence[str]) -> None:
+    """Say which labels classes have whose names are numbers that sort differently as text."""
     if not all(name.isdecimal() for name in classes):
         return
     if list(classes) == sorted(classes, key=int):
@@ -92,4 +65,42 @@ def _notify_numbers(folder: Path, classes: Sequence[str]) -> None:
         f"the class folders of {folder} are numbers and sorted as text, as in torchvision's "
         f"ImageFolder: label {first}, ...; pad the names with zeros if your network counts "
         f"otherwise."
+    )
+
+
+def _files_below(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the images in a folder and those below it, in torchvision's order; what others are."""
+    images, others = [], []
+    for root, _, names in sorted(os.walk(folder, followlinks=True)):
+        parent, inside = Path(root), root[len(str(folder)) :]
+        for name in sorted(names):
+            if kind := _kind(name, inside):
+                others.append(kind)
+            else:
+                images.append(parent / name)
+    return images, others
+
+
+def _kind(name: str, inside: str) -> str | None:
+    """Return what a file is that is skipped: hidden, or its ending; None for an image.
+
+    Args:
+        name: the name of the file.
+        inside: its folder, below the class folder.
+    """
+    if name[0] == "." or f"{os.sep}." in inside:
+        return "hidden"
+    if name.lower().endswith(IMG_EXTENSIONS):
+        return None
+    return Path(name).suffix.lower() or "without ending"
+
+
+def _notify_skipped(folder: Path, kinds: Sequence[str]) -> None:
+    if not kinds:
+        return
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kinds).items()))
+    were = "1 file was" if len(kinds) == 1 else f"{len(kinds)} files were"
+    notify(
+        f"{were} skipped in {folder} ({counts}): images are {', '.join(IMG_EXTENSIONS)} files in "
+        f"folders of classes."
     )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from robench.data.dataset import DataSet
 from robench.data.images import Images
+from robench.data.notices import notify
 from robench.errors import UserError
 
 ENDINGS = (".txt", ".csv", ".json", ".npy")
@@ -31,7 +32,7 @@ class Selection:
     indices: Tensor
 
     def take(self, dataset: DataSet) -> Images:
-        """Return these test images, in this order.
+        """Return these test images, in this order; a warning says if all are of one class.
 
         Raises:
             UserError: if the data set has fewer test images than an index says.
@@ -42,7 +43,14 @@ class Selection:
                 f"--indices {self.text} has the index {largest}, but {dataset.name} has {count} "
                 f"test images, 0 to {count - 1}."
             )
-        return dataset.test.take(self.indices)
+        chosen = dataset.test.take(self.indices)
+        if len(chosen) > 1 and len(chosen.labels.unique()) == 1:
+            notify(
+                f"all of the images of --indices {self.text} have the label "
+                f"{int(chosen.labels[0])}: the test images of {dataset.name} may be sorted by "
+                f"class, as those of folders are."
+            )
+        return chosen
 
 
 def read_selection(text: str) -> Selection:

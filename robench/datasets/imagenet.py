@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from robench import Augmentation, DataSet, UserError, register_dataset
-from robench.data.listing import list_classes, list_images
+from robench.data.listing import list_classes, list_images, notify_numbers
 from robench.data.stream import ImageStream
 from robench.data.unread import UnreadStream
 
@@ -17,14 +17,15 @@ def imagenet(data_dir: Path) -> DataSet:
             f"no folder {test_folder} found; put ImageNet there, one folder per class, or name "
             f"its folder with --data-dir."
         )
+    classes = list_classes(test_folder)
+    notify_numbers(test_folder, classes)
     train = ImageStream((), train_folder)  # without it, a network can be attacked
     if train_folder.is_dir():
-        if list_classes(train_folder) != list_classes(test_folder):
+        if list_classes(train_folder) != classes:
             raise UserError(f"{train_folder} and {test_folder} do not have the same classes.")
         train = UnreadStream(lambda: _files(train_folder), train_folder)
     test = ImageStream(_files(test_folder), test_folder)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    classes = list_classes(test_folder)
     return DataSet("imagenet", train, test, classes, mean, std, Augmentation(flip=True))
 
 

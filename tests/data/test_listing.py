@@ -64,7 +64,15 @@ def test_nested_images_become_part_of_the_data_set(tmp_path: Path) -> None:
 
 
 def test_what_is_skipped_is_counted_and_said_once(folder: Path) -> None:
-    for name in ("a/1.gif", "b/x/2.gif", "b/3.jfif", "b/notes", "b/.c.png", "b/.hid/1.png", "r.md"):
+    for name in (
+        "a/1.gif",
+        "b/x/2.gif",
+        "b/3.jfif",
+        "b/notes",
+        "b/.c.png",
+        "b/.hid/1.png",
+        "r.png",
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("")
     (folder / ".cache").mkdir()
@@ -72,8 +80,8 @@ def test_what_is_skipped_is_counted_and_said_once(folder: Path) -> None:
         _, files = list_images(folder)
     assert len(files) == 7
     (sentence,) = (str(warning.message) for warning in said)
-    assert sentence.startswith(f"7 files were skipped in {folder} (2 .gif, 1 .jfif, 1 .md, ")
-    assert "2 hidden, 1 without ending" in sentence
+    assert sentence.startswith(f"7 files were skipped in {folder} (2 .gif, 1 .jfif, 2 hidden, ")
+    assert "1 outside class folders, 1 without ending)" in sentence
 
 
 def test_a_class_of_skipped_files_alone_has_no_images(folder: Path) -> None:
@@ -83,19 +91,25 @@ def test_a_class_of_skipped_files_alone_has_no_images(folder: Path) -> None:
         list_images(folder)
 
 
-def test_numbers_that_sort_otherwise_as_text_are_said(tmp_path: Path) -> None:
-    for number in range(1, 12):
-        write(tmp_path / str(number) / "0.png")
-    with pytest.warns(RobenchWarning, match="label 0 is '1', 1 is '10', 2 is '11', .* zeros"):
-        classes, _ = list_images(tmp_path)
-    assert list(classes) == ImageFolder(str(tmp_path)).classes
+def test_numbers_that_sort_otherwise_as_text_are_said_once(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for number in range(1, 12):
+            write(tmp_path / part / str(number) / "0.png")
+    with pytest.warns(
+        RobenchWarning, match="label 0 is '1', 1 is '10', 2 is '11', .* zeros"
+    ) as said:
+        data = load_dataset(f"image_folder:{tmp_path}")
+    assert len(said) == 1
+    assert list(data.classes) == ImageFolder(str(tmp_path / "test")).classes
 
 
 @pytest.mark.parametrize("names", [("0", "1", "9"), ("01", "02", "10"), ("1", "2b", "11")])
 def test_other_names_are_not_remarkable(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
-        write(tmp_path / name / "0.png")
-    quiet(tmp_path)
+        write(tmp_path / "test" / name / "0.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RobenchWarning)
+        load_dataset(f"image_folder:{tmp_path}")
 
 
 @pytest.fixture

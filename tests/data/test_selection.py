@@ -8,9 +8,9 @@ import pytest
 import torch
 from support import Command
 
-from robench.data import Images, load_dataset
+from robench.data import DataSet, Images, load_dataset
 from robench.data.selection import read_selection
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,14 @@ def test_exactly_these_images_are_taken_in_this_order(tmp_path: Path) -> None:
     taken = read_selection(str(tmp_path / "i.txt")).take(digits)
     assert torch.equal(taken.images, digits.test.images[[7, 2, 5]])
     assert torch.equal(taken.labels, digits.test.labels[[7, 2, 5]])
+
+
+def test_images_of_one_class_alone_are_said_since_folders_are_sorted_by_class() -> None:
+    images = torch.zeros(6, 1, 2, 2, dtype=torch.uint8)
+    part = Images(images, torch.tensor([0, 0, 0, 1, 1, 1]))
+    data = DataSet("sorted", part, part, ("a", "b"), (0.5,), (0.5,))
+    with pytest.warns(RobenchWarning, match="first:3 have the label 0: .* sorted by class"):
+        assert len(read_selection("first:3").take(data)) == 3
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,15 @@ def test_a_network_of_other_images_is_refused_before_any_is_decoded(
     assert decoded == []
 
 
+def test_wrong_weights_are_refused_before_the_images_are_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path("net.py").write_text(NET)
+    with pytest.raises(UserError, match="is not a complete file of torch"):
+        external_target("net.py:build", "image_folder:nowhere", weights=Path("net.py"))
+
+
 def test_a_sample_is_the_same_whether_all_images_were_read_before(folder: Path) -> None:
     data, whole = (load_dataset(f"image_folder:{folder}") for _ in range(2))
     assert whole.fingerprint
