@@ -11,6 +11,7 @@ from robench.errors import UserError
 
 if TYPE_CHECKING:
     from robench.commands.attack import Target
+    from robench.data.selection import Selection
 
 Checkpoint = Annotated[
     Path | None,
@@ -30,9 +31,24 @@ StepSize = Annotated[
 ]
 Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
 Data = Annotated[
-    str | None, typer.Option("--data", help="Data set; by default the one used in training.")
+    str | None,
+    typer.Option(
+        "--data",
+        help="Data set, image_folder:DIR or FILE.npz; by default the one used in training.",
+    ),
 ]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Number of test images.")]
+SamplesOrIndices = Annotated[
+    int | None,
+    typer.Option("--samples", min=1, show_default="1000", help="Number of test images."),
+]
+Indices = Annotated[
+    str | None,
+    typer.Option(
+        "--indices",
+        help="Exactly these test images, in this order: first:N, range:A:B or a file of indices.",
+    ),
+]
 
 
 @app.command()
@@ -47,7 +63,8 @@ def attack(
     step_size: StepSize = None,
     norm: Norm = "linf",
     data: Data = None,
-    samples: Samples = 1000,
+    samples: SamplesOrIndices = None,
+    indices: Indices = None,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1)] = 256,
     without: Annotated[
@@ -68,13 +85,17 @@ def attack(
     from robench.base import ThreatModel
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
-    from robench.commands.attack import attack_target, cross_check_target
-    from robench.commands.reports import write_attack, write_cross_check
+    from robench.commands.attack import attack_target, check_requests, cross_check_target
+    from robench.commands.reports import write_attack, write_cross_check, write_selection
     from robench.evaluation.options import EvaluationOptions
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
-    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
+    check_requests(split_expressions(attacks), split_expressions(without))
+    chosen_images = _chosen_images(samples, indices)
+    target = _target(
+        checkpoint, model, weights, data=data, data_dir=data_dir, samples=chosen_images
+    )
     defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
         options = EvaluationOptions(
@@ -85,6 +106,8 @@ def attack(
         )
     console.print(evaluation_table(result.table(), target.title))
     written = write_attack(result, target.title, out) if out else []
+    if out and target.selection is not None:
+        written.append(write_selection(target.selection, target.sample.labels, out))
     if cross_check:
         with ProgressBar(console, 1) as reporter:
             compared = cross_check_target(
@@ -123,6 +146,7 @@ def show(
 ) -> None:
     """Draw clean and adversarial images, the perturbations, and the network's predictions."""
     from robench.cli.progress_bar import ProgressBar
+    from robench.commands.attack import check_requests
     from robench.commands.show import show_attacks
     from robench.diagnostics.gallery import check_ending
     from robench.evaluation.options import EvaluationOptions
@@ -130,6 +154,7 @@ def show(
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
+    check_requests(split_expressions(",".join(attack)))
     target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
     defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
@@ -171,6 +196,17 @@ def spectra(
         console.print(ratios_table(result.ratios))
     for path in written:
         say(console, f"wrote {path}")
+
+
+def _chosen_images(samples: int | None, indices: str | None) -> "int | Selection":
+    """Return the number of images to attack, or exactly which ones."""
+    from robench.data.selection import read_selection
+
+    if indices is None:
+        return 1000 if samples is None else samples
+    if samples is not None:
+        raise UserError("--indices says which images are attacked; leave out --samples.")
+    return read_selection(indices)
 
 
 def _defaults(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:

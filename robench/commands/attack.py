@@ -11,12 +11,14 @@ from torch import nn
 from robench.base import ThreatModel
 from robench.data import DataSet, Images, load_dataset
 from robench.data.load import can_load
+from robench.data.selection import Selection
 from robench.errors import UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
-from robench.evaluation.options import EvaluationOptions
-from robench.models.checkpoint import load_checkpoint
+from robench.evaluation.options import EvaluationOptions, check_shortcuts
+from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import check_fit, load_external
+from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
 
 
@@ -26,19 +28,25 @@ class Target:
 
     Attributes:
         model: images in [0, 1] -> logits.
-        sample: a class-balanced sample of the test images.
+        sample: a class-balanced sample of the test images, or those of ``selection``.
         title: a description of the network and the images.
         classes: the class names by label; empty if the data set has none.
+        selection: which test images these are, if they were chosen.
     """
 
     model: nn.Module
     sample: Images
     title: str
     classes: tuple[str, ...] = ()
+    selection: Selection | None = None
 
 
 def trained_target(
-    checkpoint: Path, *, data: str | None = None, data_dir: Path | None = None, samples: int = 1000
+    checkpoint: Path,
+    *,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    samples: int | Selection = 1000,
 ) -> Target:
     """Load a network that robench trained, with its test images.
 
@@ -46,7 +54,7 @@ def trained_target(
         checkpoint: a ``weights.safetensors``, or the folder that holds one.
         data: the data set; by default the one used in training.
         data_dir: folder where the data set is, or is downloaded to.
-        samples: number of test images; all of them if there are fewer.
+        samples: number of test images, all of them if there are fewer; or exactly these.
 
     Raises:
         UserError: if the checkpoint is damaged, a name is unknown, or the data does not fit.
@@ -59,7 +67,10 @@ def trained_target(
             f"name its images with --data image_folder:DIR."
         )
     dataset = load_dataset(name, data_dir)
-    if (dataset.in_channels, dataset.num_classes) != (network.in_channels, network.num_classes):
+    if data is None:
+        check_same_data(network, dataset)
+    fits = dataset.in_channels == network.in_channels and dataset.accepts(network.num_classes)
+    if not fits:
         raise UserError(
             f"the network takes {network.in_channels}-channel images of {network.num_classes} "
             f"classes, but {dataset.name} has {dataset.in_channels} channels and "
@@ -75,7 +86,7 @@ def external_target(
     *,
     weights: Path | None = None,
     data_dir: Path | None = None,
-    samples: int = 1000,
+    samples: int | Selection = 1000,
 ) -> Target:
     """Load a third-party network, with its test images.
 
@@ -84,7 +95,7 @@ def external_target(
         data: the data set.
         weights: the file of its weights.
         data_dir: folder where the data set is, or is downloaded to.
-        samples: number of test images; all of them if there are fewer.
+        samples: number of test images, all of them if there are fewer; or exactly these.
 
     Raises:
         UserError: if the network, weights or data are missing or do not fit each other.
@@ -130,7 +141,40 @@ def cross_check_target(
     )
 
 
-def _target(model: nn.Module, dataset: DataSet, samples: int, title: str) -> Target:
-    sample = evaluation_images(dataset, min(samples, len(dataset.test)))
-    words = f"{title}; {dataset.name}, {len(sample.labels)} test images"
-    return Target(model, sample, words, tuple(dataset.classes))
+def check_requests(attacks: Sequence[str], without: Sequence[str] = ()) -> None:
+    """Look up the names of attacks and shortcuts, before anything is read.
+
+    Raises:
+        UserError: if one is unknown; the message names the nearest.
+    """
+    check_shortcuts(without)
+    for attack in attacks:
+        registry.lookup(attack)
+
+
+def check_same_data(network: Network, dataset: DataSet) -> None:
+    """Check that a registered data set is the one that a network was trained on.
+
+    A folder of images may have its name; the network knows the mean and std of its images.
+
+    Raises:
+        UserError: if the network was trained on images of another mean or std.
+    """
+    trained, found = (network.mean, network.std), (tuple(dataset.mean), tuple(dataset.std))
+    if trained != found:
+        raise UserError(
+            f"the network was trained on images named '{dataset.name}' of mean {trained[0]} and "
+            f"std {trained[1]}, but those of the registered data set have {found[0]} and "
+            f"{found[1]}; name its images with --data image_folder:DIR."
+        )
+
+
+def _target(model: nn.Module, dataset: DataSet, samples: int | Selection, title: str) -> Target:
+    if isinstance(samples, Selection):
+        sample, which = samples.take(dataset), f" ({samples.text})"
+        selection = samples
+    else:
+        sample, which = evaluation_images(dataset, min(samples, len(dataset.test))), ""
+        selection = None
+    words = f"{title}; {dataset.name}, {len(sample.labels)} test images{which}"
+    return Target(model, sample, words, tuple(dataset.classes), selection)

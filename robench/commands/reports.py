@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
+from robench.data.selection import Selection
 from robench.evaluation import Evaluation
 from robench.evaluation.queries import draw_success, success_curve
 from robench.system.files import write_text
@@ -29,6 +31,17 @@ def write_attack(result: Evaluation, title: str, path: Path) -> list[Path]:
     write_text(table, pd.concat(rows)[["attack", "queries", "success"]].to_csv(index=False))
     draw_success(curves, title, picture)
     return [path, table, picture]
+
+
+def write_selection(selection: Selection, labels: Tensor, path: Path) -> Path:
+    """Write which test images were attacked as ``NAME.images.csv``, next to the table ``path``.
+
+    ``--indices`` reads this file again.
+    """
+    file = path.with_suffix(".images.csv")
+    table = pd.DataFrame({"index": selection.indices.numpy(), "label": labels.numpy()})
+    write_text(file, table.to_csv(index=False))
+    return file
 
 
 def write_cross_check(compared: pd.DataFrame, path: Path) -> Path:

@@ -1,13 +1,17 @@
 """A data set: its two parts, its classes, and how it is normalized and augmented."""
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+
+import torch
 
 from robench.data.augment import Augmentation
 from robench.data.images import Images
 from robench.data.sampling import split_validation
 from robench.data.stream import ImageStream
+from robench.errors import UserError
 
 DIGITS = tuple("0123456789")
 """The classes of data sets of digits."""
@@ -21,7 +25,7 @@ class DataSet:
         name: the name of the data set in tables.
         train: the training part; the validation part is split off when a network is trained.
         test: the held-out part.
-        classes: names of the classes, by label.
+        classes: names of the classes, by label; empty if only the labels are known.
         mean: mean of each channel, of images in [0, 1].
         std: standard deviation of each channel, of images in [0, 1].
         augmentation: the usual augmentation of this data set.
@@ -37,21 +41,33 @@ class DataSet:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
-        return len(self.classes)
+        """The number of classes; one more than the largest test label if they have no names."""
+        return len(self.classes) or self._largest_label + 1
 
     @property
     def in_channels(self) -> int:
         """The number of channels of an image."""
-        return len(self.mean)
+        return self.test.image_shape[0]
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of an image."""
-        if isinstance(self.train, ImageStream):
-            return self.train.image_size
-        height, width = self.train.images.shape[-2:]
-        return height, width
+        return self.test.image_shape[1:]
+
+    def named(self, name: str) -> "DataSet":
+        """Return this data set under another name; nothing is read for it."""
+        other = copy.copy(self)
+        object.__setattr__(other, "name", name)
+        return other
+
+    def accepts(self, logits: int) -> bool:
+        """Return whether a network with so many logits fits the classes."""
+        return logits == len(self.classes) if self.classes else logits > self._largest_label
+
+    @property
+    def _largest_label(self) -> int:
+        labels = self.test.labels if isinstance(self.test, Images) else torch.zeros(1)
+        return int(labels.max())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -60,11 +76,28 @@ class DataSet:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def require_training(dataset: DataSet) -> None:
+    """Check that there are images to train on.
+
+    Raises:
+        UserError: if there are none.
+    """
+    if len(dataset.train) == 0:
+        raise UserError(
+            f"{dataset.name} has no training images: a network can be attacked on it, but not "
+            f"trained; name data with a training part (a folder 'train' next to 'test')."
+        )
+
+
 def held_out(dataset: DataSet, fraction: float, seed: int) -> tuple[Images | ImageStream, Images]:
     """Return the images to train on and the validation part; a stream is not split.
 
     See :func:`robench.data.split_validation` for the arguments.
+
+    Raises:
+        UserError: if there are no training images, or for a fraction outside [0, 1).
     """
+    require_training(dataset)
     if isinstance(dataset.train, ImageStream):
         return dataset.train, dataset.train.to_images(0, seed)
     return split_validation(dataset.train, fraction, seed)

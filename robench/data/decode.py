@@ -1,4 +1,4 @@
-"""Decode an image file into a tensor."""
+"""Decode an image file into a tensor, as torchvision's ImageFolder does by default."""
 
 from pathlib import Path
 
@@ -10,18 +10,28 @@ from torch import Tensor
 from robench.errors import UserError
 
 GRAY_MODES = ("1", "L", "LA", "La")
+ORIENTATION = 0x0112
+"""The EXIF tag that says how an image is rotated or mirrored; 1 is upright."""
 
 
 def decode(path: Path) -> Tensor:
     """Return an image file as uint8 (C, H, W): C is 1 for a grayscale file and 3 for any other.
 
+    The rotation in its EXIF data is not applied: torchvision does not, either.
+
     Raises:
         UserError: if it is not a complete image, or has more than 8 bits per channel.
     """
+    return decode_and_inspect(path)[0]
+
+
+def decode_and_inspect(path: Path) -> tuple[Tensor, bool]:
+    """Return a decoded file as :func:`decode` does, and whether a rotation was not applied."""
     try:
         with Image.open(path) as image:
             mode = image.mode
             pixels = np.array(image.convert("L" if mode in GRAY_MODES else "RGB"))
+            turned = _is_turned(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not a complete image ({error}); fix or remove it.") from error
     if mode[0] in "IF":  # Pillow clips these at 255 instead of scaling them
@@ -29,4 +39,28 @@ def decode(path: Path) -> Tensor:
             f"{path} has more than 8 bits per channel (mode {mode}); "
             f"save it with 8, scaled to 0-255."
         )
-    return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1)
+    return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1), turned
+
+
+def is_turned(path: Path) -> bool:
+    """Return whether a file's EXIF data ask for a rotation that decoding leaves out."""
+    with Image.open(path) as image:
+        return _is_turned(image)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    if image.format == "TIFF":  # Pillow applies it to this format alone, as it decodes
+        return False
+    try:
+        return image.getexif().get(ORIENTATION, 1) != 1
+    except Exception:  # damaged EXIF data, which has no influence on the pixels
+        return False
+
+
+def is_color(path: Path) -> bool:
+    """Return whether a file's header says that it is not grayscale; False if it is unreadable."""
+    try:
+        with Image.open(path) as image:
+            return image.mode not in GRAY_MODES
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False

@@ -1,145 +1,103 @@
 """Data sets from your own image files, with one folder per class."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from robench.data.augment import Augmentation
 from robench.data.dataset import DataSet
-from robench.data.decode import decode
+from robench.data.decode import is_color
+from robench.data.files import ImageFile
 from robench.data.images import Images
-from robench.data.sampling import split_validation
+from robench.data.listing import list_images, notify_numbers
+from robench.data.measured import MeasuredDataSet
+from robench.data.sampling import split_indices
+from robench.data.unread import FileImages
 from robench.errors import UserError
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 
 
-def list_images(folder: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
-    """Return the class names below a folder and (file, label) of its images, sorted.
-
-    Raises:
-        UserError: if there are fewer than two classes, or a class has no images.
-    """
-    classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
-    if len(classes) < 2:
-        found = f"only the class '{classes[0]}'" if classes else "no class folders"
-        raise UserError(
-            f"{folder} has {found}; use one folder per class, for at least two classes."
-        )
-    files = []
-    for label, name in enumerate(classes):
-        images = sorted(p for p in (folder / name).iterdir() if _is_image(p))
-        if not images:
-            raise UserError(f"the class folder {folder / name} has no images; fill or remove it.")
-        files += [(path, label) for path in images]
-    return tuple(classes), files
-
-
 def load_folder(path: Path) -> DataSet:
-    """Read ``path/train/<class>/*`` and ``path/test/<class>/*`` into memory.
+    """List ``path/train/<class>/**`` and ``path/test/<class>/**``; images are read when used.
 
-    ``val`` may stand in for ``test``. If the class folders are directly in ``path``, a fixed fifth
-    of each class is the test part. Images have one channel if all files are grayscale, else three,
-    and must have the same size; mean and std are those of the training part.
+    ``val`` may stand in for ``test``. Without ``train``, the data set can only be attacked. If the
+    class folders are directly in ``path``, a fixed fifth of each class is the test part. Images
+    have one channel if all files are grayscale, else three, and must have the same size; mean and
+    std are those of the training part. Reading a part raises a UserError for a damaged image or
+    differing sizes.
 
     Raises:
         UserError: for a missing folder, fewer than two classes, differing classes, too few images
-            to hold some out, a damaged image or differing sizes.
+            to hold some out, or parts of differing sizes.
     """
     if not path.is_dir():
-        raise UserError(f"no image folder {path} found; name one with --data-dir.")
-    test_folder = next((path / n for n in TEST_NAMES if (path / n).is_dir()), None)
-    if (path / "train").is_dir():
-        if test_folder is None:
-            raise UserError(f"{path} has 'train' but no 'test' folder; add {path / 'test'}.")
-        classes, train_files = list_images(path / "train")
-        test_classes, test_files = list_images(test_folder)
-        if classes != test_classes:
-            odd = sorted(set(classes) ^ set(test_classes))[0]
-            raise UserError(
-                f"the class '{odd}' is not in both {path / 'train'} and {test_folder}; "
-                f"both need the same classes."
-            )
-        train, test = _load(train_files), _load(test_files)
-    else:
-        classes, files = list_images(path)
-        train, test = split_validation(_load(files), 0.2, seed=0)
-        for label, name in enumerate(classes):
-            if not (test.labels == label).any():
-                raise UserError(
-                    f"the class folder {path / name} has too few images to hold out a fifth for "
-                    f"testing; add some, or make folders {path / 'train'} and {path / 'test'}."
-                )
-    if train.images.shape[2:] != test.images.shape[2:]:
-        sizes = [f"{i.images.shape[3]}x{i.images.shape[2]}" for i in (train, test)]
         raise UserError(
-            f"training images in {path} are {sizes[0]} but test images are {sizes[1]}; "
-            f"resize them to one size."
+            f"no image folder {path} found; name one with --data-dir or --data image_folder:DIR."
         )
-    channels = max(train.images.shape[1], test.images.shape[1])
-    train, test = _with_channels(train, channels), _with_channels(test, channels)
-    mean, std = channel_statistics(train.images)
-    size = min(train.images.shape[-2:])
-    return DataSet(
+    classes, train_files, test_files = _parts(path)
+    notify_numbers(path, classes)
+    # The test part comes first: unless all of it is grayscale, no training file is opened.
+    channels = 3 if any(is_color(file) for file, _ in [*test_files, *train_files]) else 1
+    test = FileImages(test_files, channels)
+    train: Images = Images(torch.zeros(0, *test.image_shape, dtype=torch.uint8), test.labels[:0])
+    if train_files:
+        train = FileImages(train_files, channels)
+        if train.image_shape != test.image_shape:
+            sizes = [f"{i.image_shape[2]}x{i.image_shape[1]}" for i in (train, test)]
+            raise UserError(
+                f"training images in {path} are {sizes[0]} but test images are {sizes[1]}; "
+                f"resize them to one size."
+            )
+    return MeasuredDataSet(
         name=path.resolve().name,
         train=train,
         test=test,
         classes=classes,
-        mean=mean,
-        std=std,
-        augmentation=Augmentation(crop_padding=size // 8, flip=True),
+        augmentation=Augmentation(crop_padding=min(test.image_shape[1:]) // 8, flip=True),
     )
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and standard deviation of each channel, in [0, 1], to four digits.
-
-    Args:
-        images: (N, C, H, W) uint8.
-    """
-    means, stds = [], []
-    for channel in images.unbind(1):
-        # From the counts of the 256 values: exact, and no float copy of all images.
-        # One slice at a time, because bincount copies its input to int64.
-        parts = [torch.bincount(p.flatten(), minlength=256) for p in channel.split(4096)]
-        counts = torch.stack(parts).sum(0).double()
-        values = torch.arange(256, dtype=torch.float64) / 255
-        mean = (counts * values).sum() / counts.sum()
-        variance = (counts * (values - mean) ** 2).sum() / counts.sum()
-        means.append(round(float(mean), 4))
-        stds.append(max(round(float(variance.sqrt()), 4), 1e-4))  # a constant channel is legal
-    return tuple(means), tuple(stds)
+Parts = tuple[tuple[str, ...], Sequence[ImageFile], Sequence[ImageFile]]
+"""Class names, training files and test files."""
 
 
-def _load(files: Sequence[tuple[Path, int]]) -> Images:
-    paths = [path for path, _ in files]
-    # Many files per task: submitting a task costs as much as decoding a 32x32 image.
-    tasks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
-    with ThreadPoolExecutor() as pool:
-        images = [image for part in pool.map(_decode_all, tasks) for image in part]
-    for image, (path, _) in zip(images, files, strict=True):
-        if image.shape[1:] != images[0].shape[1:]:
-            sizes = [f"{i.shape[2]}x{i.shape[1]}" for i in (images[0], image)]
+def _parts(path: Path) -> Parts:
+    test_folder = next((path / n for n in TEST_NAMES if (path / n).is_dir()), None)
+    if not (path / "train").is_dir():
+        if test_folder is not None and _has_parts_only(path, test_folder):
+            classes, files = list_images(test_folder)
+            return classes, [], files
+        return _split(path)
+    if test_folder is None:
+        raise UserError(f"{path} has 'train' but no 'test' folder; add {path / 'test'}.")
+    classes, train_files = list_images(path / "train")
+    test_classes, test_files = list_images(test_folder)
+    if classes != test_classes:
+        odd = sorted(set(classes) ^ set(test_classes))[0]
+        raise UserError(
+            f"the class '{odd}' is not in both {path / 'train'} and {test_folder}; "
+            f"both need the same classes."
+        )
+    return classes, train_files, test_files
+
+
+def _has_parts_only(path: Path, test_folder: Path) -> bool:
+    """Return whether the folders in ``path`` are parts, not classes that have such names."""
+    folders = [p.name for p in path.iterdir() if p.is_dir() and p.name[0] != "."]
+    return set(folders) <= set(TEST_NAMES) and any(p.is_dir() for p in test_folder.iterdir())
+
+
+def _split(path: Path) -> Parts:
+    """Split class folders into a training and a test part."""
+    classes, files = list_images(path)
+    labels = torch.tensor([label for _, label in files])
+    kept, held = split_indices(labels, 0.2, seed=0)
+    for label, name in enumerate(classes):
+        if not (labels[held] == label).any():
             raise UserError(
-                f"{files[0][0]} is {sizes[0]} but {path} is {sizes[1]}; resize them to one size."
+                f"the class folder {path / name} has too few images to hold out a fifth for "
+                f"testing; add some, or make folders {path / 'train'} and {path / 'test'}."
             )
-    channels = max(len(image) for image in images)
-    pixels = torch.stack([image.expand(channels, -1, -1) for image in images])
-    return Images(pixels, torch.tensor([label for _, label in files]))
-
-
-def _decode_all(paths: Sequence[Path]) -> list[Tensor]:
-    return [decode(path) for path in paths]
-
-
-def _with_channels(images: Images, channels: int) -> Images:
-    pixels = images.images.expand(-1, channels, -1, -1).contiguous()
-    return Images(pixels, images.labels)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMG_EXTENSIONS and path.name[0] != "."
+    return classes, [files[i] for i in kept], [files[i] for i in held]

@@ -40,6 +40,12 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
     def take(self, indices: Tensor) -> "Images":
         """Return the samples at ``indices``, in that order."""
         return Images(self.images[indices], self.labels[indices])

@@ -1,16 +1,18 @@
 """Load a data set by its name."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from robench.data.dataset import DataSet
 from robench.data.folder import load_folder
+from robench.data.notices import notify
+from robench.data.npz import load_npz
 from robench.errors import UserError
 from robench.expressions import Expression, parse_expression
 from robench.registry import datasets
 
 FOLDER = "image_folder"
+NPZ = ".npz"
 
 
 def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
@@ -18,13 +20,16 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
 
     Args:
         name: a registered name, optionally with options of the data set
-            (``"my_set(split=2)"``), or ``image_folder:PATH``.
+            (``"my_set(split=2)"``); ``image_folder:PATH`` or a path with a slash, such as
+            ``./my_images``, for a folder of images; or an ``.npz`` file of images and labels. A
+            name without a slash is a registered one, also if a folder of that name is here.
         data_dir: the folder where it is or is downloaded to; ``$ROBENCH_DATA`` or
             ``~/.cache/robench/data`` if left out. For a bare ``image_folder``, the folder itself.
 
     Returns:
         The data set; if options were given, its name is the expression, so that tables and
-        stored results distinguish one choice of options from another.
+        stored results distinguish one choice of options from another. Its training images are
+        read, and its mean and std are measured, when they are first used.
 
     Raises:
         UserError: for an unknown name or option, or missing or damaged images.
@@ -34,13 +39,14 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
         >>> digits.name, digits.num_classes, digits.image_size
         ('digits', 10, (8, 8))
     """
-    kind, colon, path = name.partition(":")
-    if colon and kind == FOLDER and path:
-        return load_folder(Path(path).expanduser())
+    if (path := _path_of(name)) is not None:
+        return load_npz(path) if path.suffix.lower() == NPZ else load_folder(path)
+    kind, colon, _ = name.partition(":")
     expression = Expression(kind) if kind == FOLDER else parse_expression(name)
     if expression.name == FOLDER and (colon or data_dir is None):
         raise UserError(f"say where the images are: --data-dir DIR, or the name {FOLDER}:DIR.")
     folder = Path(data_dir).expanduser() if data_dir is not None else default_data_dir()
+    _say_which(expression.name, folder)
     entry, options = datasets.lookup(expression)
     dataset = datasets.build(expression, given=(folder,))
     if not isinstance(dataset, DataSet):
@@ -48,7 +54,32 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
             f"the data set '{name}' of {entry.file} is a {type(dataset).__name__}; its function "
             f"must return a robench.DataSet."
         )
-    return replace(dataset, name=str(Expression(entry.name, options))) if options else dataset
+    return dataset.named(str(Expression(entry.name, options))) if options else dataset
+
+
+def _path_of(name: str) -> Path | None:
+    """Return the folder or file that ``name`` says; None if it is the name of a data set."""
+    kind, colon, rest = name.partition(":")
+    if colon and kind == FOLDER:
+        return Path(rest).expanduser() if rest else None
+    before_options = name.partition("(")[0]
+    is_path = any(mark in before_options for mark in ("/", os.sep)) or name in (".", "..", "~")
+    return Path(name).expanduser() if is_path or name.lower().endswith(NPZ) else None
+
+
+def _say_which(name: str, data_dir: Path) -> None:
+    """Say that a registered data set is read where a folder of its name is here, too."""
+    here = Path(name)
+    if not here.is_dir() or here.resolve() == data_dir.resolve():
+        return
+    if name not in datasets:
+        raise UserError(
+            f"no data set is named '{name}'; to read the folder of that name, write ./{name}."
+        )
+    if any(path.is_dir() for path in here.iterdir()):
+        notify(
+            f"'{name}' is the registered data set; to read the folder of that name, write ./{name}."
+        )
 
 
 def can_load(name: str) -> bool:

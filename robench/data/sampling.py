@@ -22,12 +22,18 @@ def split_validation(images: Images, fraction: float, seed: int) -> tuple[Images
     Raises:
         UserError: for a fraction outside [0, 1).
     """
+    kept, held = split_indices(images.labels, fraction, seed)
+    return images.take(kept), images.take(held)
+
+
+def split_indices(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices of the two parts of :func:`split_validation`, each in order."""
     if not 0 <= fraction < 1:
         raise UserError(f"a validation part of {fraction:g} is not in [0, 1).")
-    held = torch.zeros(len(images), dtype=torch.bool)
-    for rows in _classes_in_random_order(images.labels, seed):
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for rows in _classes_in_random_order(labels, seed):
         held[rows[: round(fraction * len(rows))]] = True
-    return images.take((~held).nonzero().squeeze(1)), images.take(held.nonzero().squeeze(1))
+    return (~held).nonzero().squeeze(1), held.nonzero().squeeze(1)
 
 
 def subset(images: Images, fraction: float, seed: int) -> Images:

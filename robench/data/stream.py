@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms import v2
 
 from robench.data.augment import Augmentation
-from robench.data.decode import decode
+from robench.data.decode import decode, is_turned
 from robench.data.images import Images
+from robench.data.notices import notify_turned
 from robench.data.sampling import balanced_order
 from robench.errors import UserError
 from robench.system.processes import Shard
@@ -41,9 +42,9 @@ class ImageStream:
         return len(self.files)
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of an image."""
-        return self.size, self.size
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return 3, self.size, self.size
 
     def batch_count(self, batch_size: int) -> int:
         """Return the number of batches in a shuffled pass."""
@@ -101,12 +102,24 @@ class ImageStream:
         if count > len(self):
             raise UserError(f"{count} images are requested but there are only {len(self)}.")
         labels = torch.tensor([label for _, label in self.files])
-        chosen = balanced_order(labels, seed)[:count]
-        decoded = _Decoded(self, chosen.tolist(), None, flip=False)
+        return self.take(balanced_order(labels, seed)[:count])
+
+    def take(self, indices: Tensor) -> Images:
+        """Return the samples at ``indices``, in that order, center-cropped, in memory.
+
+        Raises:
+            UserError: if one is not a complete image; the message names it.
+        """
+        decoded = _Decoded(self, indices.tolist(), None, flip=False)
         with ThreadPoolExecutor() as pool:
-            images = [image for image, _ in pool.map(decoded.read, range(len(decoded)))]
-        empty = torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8)
-        return Images(torch.stack(images) if images else empty, labels[chosen])
+            pairs = list(pool.map(decoded.read, range(len(decoded))))
+        paths = [Path(self.files[i][0]) for i in indices.tolist()]
+        turned = [path for path in paths if is_turned(path)]
+        notify_turned(len(turned), len(paths), next(iter(turned), None))
+        images = [image for image, _ in pairs]
+        empty = torch.zeros(0, *self.image_shape, dtype=torch.uint8)
+        labels = torch.tensor([label for _, label in pairs], dtype=torch.int64)
+        return Images(torch.stack(images) if images else empty, labels)
 
     def hash(self) -> str:
         """Return a hash of names, file sizes and labels; hashing every pixel would take hours."""

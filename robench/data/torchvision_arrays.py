@@ -14,6 +14,8 @@ import torch
 from robench.data.augment import Augmentation
 from robench.data.dataset import DataSet
 from robench.data.images import Images
+from robench.data.measured import MeasuredDataSet
+from robench.data.unread import UnreadImages
 from robench.errors import UserError
 
 # No network, a cut connection, a wrong checksum, a damaged archive.
@@ -31,8 +33,8 @@ DOWNLOAD_ERRORS = (
 
 def download(
     name: str, files: str, data_dir: Path, part: Callable[[Path, bool], Any]
-) -> tuple[Any, Any]:
-    """Return the training and the test part of a torchvision data set, downloaded if missing.
+) -> tuple[Callable[[], Any], Any]:
+    """Return the parts of a torchvision data set, downloaded if missing.
 
     Args:
         name: the name of the data set, for the message.
@@ -40,36 +42,46 @@ def download(
         data_dir: the folder where they are or are downloaded to.
         part: (folder, training part or not) -> torchvision's data set.
 
+    Returns:
+        A function that returns the training part, so that an attack does not read it; and the test
+        part. Both raise a UserError if files are missing or damaged and cannot be downloaded.
+
     Raises:
-        UserError: if files are missing or damaged and cannot be downloaded.
+        UserError: if that is so for the test part.
     """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        return part(data_dir, True), part(data_dir, False)
-    except DOWNLOAD_ERRORS as error:
-        raise UserError(
-            f"{name} is missing or incomplete in {data_dir} and cannot be downloaded ({error}); "
-            f"put {files} there, or name their folder with --data-dir."
-        ) from error
+
+    def read(training: bool) -> Any:
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            return part(data_dir, training)
+        except DOWNLOAD_ERRORS as error:
+            raise UserError(
+                f"{name} is missing or incomplete in {data_dir} and cannot be downloaded "
+                f"({error}); put {files} there, or name their folder with --data-dir."
+            ) from error
+
+    return lambda: read(True), read(False)
 
 
 def from_arrays(
     name: str,
-    parts: tuple[Any, Any],
+    parts: tuple[Callable[[], Any], Any],
     classes: tuple[str, ...],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
     augmentation: Augmentation,
 ) -> DataSet:
-    """Build a data set from torchvision's (training part, test part).
+    """Build a data set from the parts that :func:`download` returns.
 
-    The other arguments are the fields of :class:`robench.data.DataSet`.
+    A mean and std of None are measured on the training part when they are first needed. The other
+    arguments are the fields of :class:`robench.data.DataSet`.
     """
-    train, test = (_images(part) for part in parts)
-    return DataSet(name, train, test, classes, mean, std, augmentation)
+    read_train, test = parts
+    train = UnreadImages(lambda: images_of(read_train()))
+    return MeasuredDataSet(name, train, images_of(test), classes, mean, std, augmentation)
 
 
-def _images(part: Any) -> Images:
+def images_of(part: Any) -> Images:
     """Turn a torchvision data set's arrays, (N, H, W[, C]) or SVHN's (N, C, H, W), into Images."""
     pixels = torch.as_tensor(np.asarray(part.data))
     if pixels.ndim == 3:

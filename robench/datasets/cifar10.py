@@ -18,4 +18,4 @@ def cifar10(data_dir: Path) -> DataSet:
 
     parts = download("cifar10", "cifar-10-python.tar.gz", data_dir, part)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-    return from_arrays("cifar10", parts, tuple(parts[0].classes), mean, std, CROP_AND_FLIP)
+    return from_arrays("cifar10", parts, tuple(parts[1].classes), mean, std, CROP_AND_FLIP)

@@ -18,4 +18,4 @@ def cifar100(data_dir: Path) -> DataSet:
 
     parts = download("cifar100", "cifar-100-python.tar.gz", data_dir, part)
     mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
-    return from_arrays("cifar100", parts, tuple(parts[0].classes), mean, std, CROP_AND_FLIP)
+    return from_arrays("cifar100", parts, tuple(parts[1].classes), mean, std, CROP_AND_FLIP)

@@ -7,8 +7,8 @@ import torch
 
 from robench import DataSet, Images, register_dataset
 from robench.data.dataset import DIGITS
-from robench.data.folder import channel_statistics
 from robench.data.sampling import split_validation
+from robench.data.statistics import channel_statistics
 
 
 @register_dataset("digits", reference="scikit-learn")

@@ -17,6 +17,6 @@ def fashion_mnist(data_dir: Path) -> DataSet:
 
     files = "its four *-ubyte.gz files, in FashionMNIST/raw,"
     parts = download("fashion_mnist", files, data_dir, part)
-    classes = tuple(parts[0].classes)
+    classes = tuple(parts[1].classes)
     augmentation = Augmentation(crop_padding=2, flip=True)
     return from_arrays("fashion_mnist", parts, classes, (0.2860,), (0.3530,), augmentation)

@@ -3,26 +3,31 @@
 from pathlib import Path
 
 from robench import Augmentation, DataSet, UserError, register_dataset
-from robench.data.folder import list_images
+from robench.data.listing import list_classes, list_images, notify_numbers
 from robench.data.stream import ImageStream
+from robench.data.unread import UnreadStream
 
 
 @register_dataset("imagenet", reference="Russakovsky et al. 2015")
 def imagenet(data_dir: Path) -> DataSet:
     """ImageNet-1k from DIR/train and DIR/val, one folder per class; streamed from disk."""
-    parts = []
-    for name in ("train", "val"):
-        folder = data_dir / name
-        if not folder.is_dir():
-            raise UserError(
-                f"no folder {folder} found; put ImageNet there, one folder per class, or name its "
-                f"folder with --data-dir."
-            )
-        classes, files = list_images(folder)
-        stream = ImageStream(tuple((str(path), label) for path, label in files), folder)
-        parts.append((classes, stream))
-    (classes, train), (test_classes, test) = parts
-    if classes != test_classes:
-        raise UserError(f"{data_dir}/train and {data_dir}/val do not have the same classes.")
+    train_folder, test_folder = data_dir / "train", data_dir / "val"
+    if not test_folder.is_dir():
+        raise UserError(
+            f"no folder {test_folder} found; put ImageNet there, one folder per class, or name "
+            f"its folder with --data-dir."
+        )
+    classes = list_classes(test_folder)
+    notify_numbers(test_folder, classes)
+    train = ImageStream((), train_folder)  # without it, a network can be attacked
+    if train_folder.is_dir():
+        if list_classes(train_folder) != classes:
+            raise UserError(f"{train_folder} and {test_folder} do not have the same classes.")
+        train = UnreadStream(lambda: _files(train_folder), train_folder)
+    test = ImageStream(_files(test_folder), test_folder)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     return DataSet("imagenet", train, test, classes, mean, std, Augmentation(flip=True))
+
+
+def _files(folder: Path) -> tuple[tuple[str, int], ...]:
+    return tuple((str(path), label) for path, label in list_images(folder)[1])

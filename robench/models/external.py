@@ -245,7 +245,8 @@ def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
             f"{name} cannot take images of {'x'.join(map(str, shape))} from {dataset.name} "
             f"({type(error).__name__}: {reason})."
         ) from error
-    if not isinstance(logits, torch.Tensor) or logits.shape != (1, dataset.num_classes):
+    fits = isinstance(logits, torch.Tensor) and logits.ndim == 2 and len(logits) == 1
+    if not fits or not dataset.accepts(logits.shape[1]):
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise UserError(
             f"{name} returns {got} for one image, but {dataset.name} has {dataset.num_classes} "

@@ -10,6 +10,7 @@ from robench.board.board import Board
 from robench.board.plan import Plan, PlannedRow, resolve
 from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
+from robench.data.dataset import require_training
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity
@@ -125,10 +126,12 @@ def check_sizes(plan: Plan, dataset: DataSet) -> None:
     """Build every network once and count the test images, before any work is done.
 
     Raises:
-        UserError: if a network does not fit the images, a defense does not fit the network, or
-            there are fewer test images than the board asks for.
+        UserError: if a network does not fit the images, a defense does not fit the network, there
+            are no training images, or fewer test images than the board asks for.
     """
     board = plan.board
+    if plan.rows:
+        require_training(dataset)
     if board.evaluation.samples > len(dataset.test):
         raise UserError(
             f"the board asks for {board.evaluation.samples} test images, but {dataset.name} has "

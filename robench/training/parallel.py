@@ -90,11 +90,17 @@ def whole_batch(images: int, batch_size: int, index: int) -> int:
 
 
 def check_shards(images: int, batch_size: int, batches: int, shard: Shard) -> None:
-    """Refuse batches that leave a process without an image.
+    """Refuse to train on no batch at all, and batches that leave a process without an image.
 
     Raises:
-        UserError: if the smallest batch has fewer images than there are processes.
+        UserError: if there is no batch, or the smallest one has fewer images than there are
+            processes.
     """
+    if batches == 0:
+        raise UserError(
+            f"{images} training image(s) make no batch, since a batch needs two; use more images, "
+            f"a larger subset or a smaller validation part."
+        )
     smallest = whole_batch(images, batch_size, batches - 1)
     if smallest < shard.count:
         raise UserError(

@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.save(model.state_dict(), tmp_path / "net.pt")
     for part, source in (("train", data.train), ("test", data.test)):
         for i in range(60):
-            path = tmp_path / "digits" / part / str(int(source.labels[i])) / f"{i}.png"
+            path = tmp_path / "my-digits" / part / str(int(source.labels[i])) / f"{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(source.images[i, 0].numpy()).save(path)
     return tmp_path
@@ -60,7 +60,7 @@ def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
 ) -> None:
     done = robench(
         "attack", "--model", "net.py:build", "--checkpoint", "net.pt",
-        "--data", "image_folder:digits", "--samples", 40, "--eps", "0.1", "--step-size", "0.03",
+        "--data", "image_folder:my-digits", "--samples", 40, "--eps", "0.1", "--step-size", "0.03",
         "--attacks", "fgsm,pgd-4,simba(max_steps=10),torchattacks:MIFGSM,foolbox:LinfPGD(steps=3)",
         "--cross-check", "--without", "bf16", "--out", "tables/all.csv",
     )  # fmt: skip
@@ -78,7 +78,12 @@ def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
     compared = pd.read_csv("tables/all.cross-check.csv")
     assert set(compared["library"]) == {"torchattacks", "foolbox"}
     assert compared["beyond_chance"].isna().all()
-    for words in ("net.py:build; digits, 40 test images", "same", "prediction", "more than chance"):
+    for words in (
+        "net.py:build; my-digits, 40 test images",
+        "same",
+        "prediction",
+        "more than chance",
+    ):
         assert words.replace("more than chance", "chance") in done.out
 
 
@@ -121,6 +126,22 @@ def test_mistakes_are_one_sentence(
     assert done.code == 2
     assert sentence in done.err
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--attacks", "fgms"], "no attack is named 'fgms'"),
+        (["--without", "fp16"], "no shortcut is named 'fp16'"),
+        (["--indices", "first:0"], "has no images"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_the_network_and_the_images_are_looked_for(
+    arguments: list[str], sentence: str, robench: Command
+) -> None:
+    done = robench("attack", "nowhere.safetensors", *arguments)
+    assert done.code == 2
+    assert sentence in done.err
 
 
 def test_out_of_memory_is_reported_and_changes_no_result(

@@ -120,6 +120,19 @@ def test_a_data_set_that_does_not_fit_the_checkpoint(robench: Command, tmp_path:
     refused(robench("attack", path, "--data", "digits"), "3 classes", "10 classes")
 
 
+def test_a_network_of_a_folder_that_is_named_like_a_data_set(
+    robench: Command, tmp_path: Path
+) -> None:
+    from robench.models.checkpoint import Network
+
+    network = Network("resnet18", 4, "cifar", "batchnorm", 10, 1, (8, 8), (0.5,), (0.5,))
+    path = tmp_path / "w.safetensors"
+    save_weights(path, network.build(), network, dataset="digits")
+    refused(robench("attack", path), "images named 'digits' of mean (0.5,)", "image_folder:DIR")
+    done = robench("attack", path, "--data", "digits", "--attacks", "fgsm", "--samples", 4)
+    assert done.code == 0, done.err
+
+
 def images_in(folder: Path, count: int = 3) -> None:
     folder.mkdir(parents=True)
     for index in range(count):
@@ -141,8 +154,9 @@ def test_a_data_folder_with_a_broken_image(
             images_in(tmp_path / "data" / part / name)
     (tmp_path / "data" / "train" / "dog" / "1.png").write_bytes(b"\x89PNG broken")
     done = robench(
-        "run", tiny_board, "--set", "data.name=image_folder", "--data-dir", tmp_path / "data"
-    )
+        "run", tiny_board, "--set", "data.name=image_folder", "--data-dir", tmp_path / "data",
+        "--set", "evaluation.samples=6",
+    )  # fmt: skip
     refused(done, "1.png")
 
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from robench.data import load_dataset
-from robench.data.folder import channel_statistics
-from robench.errors import UserError
+from robench.data.statistics import channel_statistics
+from robench.errors import RobenchWarning, UserError
 
 
 def write(path: Path, value: int = 0, size: tuple[int, int] = (10, 8), mode: str = "RGB") -> None:
@@ -95,12 +95,13 @@ def test_a_tilde_is_the_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert load_dataset(f"image_folder:~/{folder.name}").name == "my-images"
 
 
-def test_grayscale_images_become_rgb_and_other_files_are_ignored(folder: Path) -> None:
+def test_grayscale_images_become_rgb_and_other_files_are_skipped(folder: Path) -> None:
     write(folder / "train" / "cat" / "0.png", value=5, mode="L")
     (folder / "train" / "cat" / "notes.txt").write_text("not an image")
     (folder / "train" / "cat" / ".hidden.png").write_text("not an image")
     (folder / "train" / ".cache").mkdir()
-    data = load_dataset("image_folder", folder)
+    with pytest.warns(RobenchWarning, match="2 files were skipped"):
+        data = load_dataset("image_folder", folder)
     assert data.train.images[0, :, 0, 0].tolist() == [5, 5, 5]  # type: ignore[union-attr]
     assert len(data.train) == 6
 
@@ -115,11 +116,11 @@ def test_statistics_are_those_of_the_pixels() -> None:
 
 def refuse(folder: Path, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        load_dataset("image_folder", folder)
+        assert load_dataset("image_folder", folder).fingerprint  # which reads every image
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    refuse(tmp_path / "none", r"no image folder .*none found; name one with --data-dir")
+    refuse(tmp_path / "none", r"no image folder .*none found; name one with --data-dir or --data")
 
 
 @pytest.mark.parametrize("name", ["image_folder", "image_folder:"])

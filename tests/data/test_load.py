@@ -1,16 +1,18 @@
 """Data sets are loaded by name, with or without options."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from robench.data import DataSet, Images, load_dataset
 from robench.data.load import can_load
 from robench.entries import Entry
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.registry import datasets
 
 
@@ -87,3 +89,51 @@ def test_a_registered_function_that_does_not_return_a_data_set_is_named(
 def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'cifar10' or 'cifar100'"):
         load_dataset("cifar-10")
+
+
+@pytest.fixture
+def folder_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of images that is named like the registered data set ``digits``."""
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "test"):
+        for label in "0123456789":
+            (tmp_path / "digits" / part / label).mkdir(parents=True)
+            for index in range(3):
+                path = tmp_path / "digits" / part / label / f"{index}.png"
+                Image.new("L", (8, 8), 20 * int(label) + index).save(path)
+    return tmp_path / "digits"
+
+
+def test_a_bare_name_is_the_registered_data_set_and_a_folder_of_it_is_mentioned(
+    folder_of_the_same_name: Path,
+) -> None:
+    with pytest.warns(RobenchWarning, match=r"'digits' is the registered .*, write \./digits\."):
+        assert len(load_dataset("digits").test) == 359
+
+
+@pytest.mark.parametrize(
+    "form", ["./digits", "image_folder:digits", "{absolute}", "../{up}/digits"]
+)
+def test_a_path_is_the_folder(folder_of_the_same_name: Path, form: str) -> None:
+    parent = folder_of_the_same_name.parent
+    name = form.format(absolute=folder_of_the_same_name, up=parent.name)
+    assert len(load_dataset(name).test) == 30
+
+
+def test_the_folder_of_downloads_is_not_mentioned(folder_of_the_same_name: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RobenchWarning)
+        load_dataset("digits", "digits")
+
+
+def test_a_folder_with_an_unregistered_bare_name_says_how_to_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pets").mkdir()
+    with pytest.raises(UserError, match=r"no data set is named 'pets'; .* write \./pets\."):
+        load_dataset("pets")
+
+
+def test_a_slash_in_an_option_makes_no_path(shades: str) -> None:
+    assert load_dataset("shades(bright=51/255)").name == "shades(bright=0.2)"

@@ -45,6 +45,8 @@ def stand_in(shape: tuple[int, ...], attribute: str = "targets") -> Callable[...
         ("cifar100", "CIFAR100", (32, 32, 3), "targets", 3, (32, 32)),
         ("fashion_mnist", "FashionMNIST", (28, 28), "targets", 1, (28, 28)),
         ("svhn", "SVHN", (3, 32, 32), "labels", 3, (32, 32)),
+        ("mnist", "MNIST", (28, 28), "targets", 1, (28, 28)),
+        ("kmnist", "KMNIST", (28, 28), "targets", 1, (28, 28)),
     ],
 )
 def test_torchvision_s_arrays_become_channel_first_images(
@@ -75,6 +77,9 @@ def test_torchvision_s_arrays_become_channel_first_images(
         ("cifar100", "CIFAR100", "cifar-100-python.tar.gz"),
         ("fashion_mnist", "FashionMNIST", "its four .* in FashionMNIST/raw"),
         ("svhn", "SVHN", "train_32x32.mat and test_32x32.mat"),
+        ("mnist", "MNIST", "its four .* in MNIST/raw"),
+        ("kmnist", "KMNIST", "its four .* in KMNIST/raw"),
+        ("emnist", "EMNIST", "its emnist-balanced-.* in EMNIST/raw"),
     ],
 )
 def test_a_failed_download_says_which_files_to_put_where(
@@ -121,3 +126,21 @@ def test_a_tilde_in_the_data_dir_is_the_home(
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", stand_in((32, 32, 3)))
     load_dataset("cifar10", "~/pictures")
     assert (tmp_path / "pictures").is_dir()
+
+
+def test_the_training_part_is_read_when_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+
+    def part(root: Path, train: bool, download: bool) -> StandIn:
+        asked.append(train)
+        return stand_in((32, 32, 3))(root, train=train, download=download)
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", part)
+    data = load_dataset("cifar10", tmp_path)
+    assert (len(data.test), data.in_channels, data.image_size) == (6, 3, (32, 32))
+    assert asked == [False]
+    assert len(data.train) == 12
+    assert data.fingerprint
+    assert asked == [False, True]

@@ -59,5 +59,5 @@ def test_an_evaluation_sample_of_a_stream_is_balanced_and_in_memory(imagenet: Pa
 
 
 def test_imagenet_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no folder .*train found; put ImageNet there"):
+    with pytest.raises(UserError, match=r"no folder .*val found; put ImageNet there"):
         load_dataset("imagenet", tmp_path)
