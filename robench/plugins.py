@@ -81,8 +81,9 @@ def _unload(file: Path) -> None:
 
 
 def _same_file(module: Any, file: Path) -> bool:
-    other = getattr(module, "__file__", None)
-    return bool(other) and Path(str(other)).resolve() == file
+    other = str(getattr(module, "__file__", None) or "")
+    # The name first: to resolve the paths of thousands of modules takes a quarter of a second.
+    return other.endswith(file.name) and Path(other).resolve() == file
 
 
 def _line_in(error: BaseException, file: Path) -> str:
