@@ -2,7 +2,8 @@
 
 Without arguments it prints the entries whose sources are not the listed ones. With ``same`` their
 results are what they were, so that stored ones are found again; with ``changed`` they are other
-results under the same name, which are computed anew. Names of entries restrict it to these.
+results under the same name, which are computed anew. Names of entries restrict it to these; a new
+entry is listed only if it is named.
 """
 
 import argparse
@@ -23,13 +24,13 @@ def suite_sources() -> dict[str, dict[str, str]]:
 
 
 def unlisted() -> list[tuple[str, str, str]]:
-    """Return kind, name and hash of the listed entries whose sources are not listed."""
+    """Return kind, name and hash of the entries whose sources are not listed."""
     listed = shipped_sources()
     return [
         (kind, name, source)
         for kind, entries in suite_sources().items()
         for name, source in entries.items()
-        if name in listed.get(kind, {}) and source not in listed[kind][name]
+        if source not in listed.get(kind, {}).get(name, {})
     ]
 
 
@@ -51,12 +52,14 @@ def main() -> None:
     arguments = parser.parse_args()
     sources: Sources = json.loads(FILE.read_text())
     for kind, name, source in unlisted():
-        if arguments.names and name not in arguments.names:
+        known = sources.setdefault(kind, {}).get(name, {})
+        wanted = name in arguments.names or not arguments.names
+        if not wanted or (arguments.meaning and not known and not arguments.names):
             continue
         if arguments.meaning:
-            same = arguments.meaning == "same"
-            sources[kind][name] = listed_as(sources[kind][name], source, same)
-        print(f"{kind} {name}: {source[:16]} {arguments.meaning or 'is not listed'}")
+            sources[kind][name] = listed_as(known, source, arguments.meaning == "same")
+        state = arguments.meaning or ("has changed" if known else "is new: its source counts")
+        print(f"{kind} {name}: {state}")
     if arguments.meaning:
         FILE.write_text(json.dumps(sources, indent=1) + "\n")
 
