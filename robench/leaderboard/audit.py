@@ -14,8 +14,8 @@ from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.leaderboard.sources import other_attack, other_source
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
-from robench.registry import backbones
 from robench.system.provenance import file_hash
 
 
@@ -75,6 +75,8 @@ def _cell_problems(cell: PublishedCell) -> Iterator[str]:
             yield f"{name}: the outcomes of {entry.column} are missing."
         elif file_hash(path) != entry.outcomes_hash:
             yield f"{name}: the outcomes of {entry.column} are not those of the manifest."
+        if entry.column != "clean" and other_attack(entry.column, entry.source):
+            yield f"{name}: the source of the attack {entry.column} is not the one of its figures."
 
 
 def _plan_problems(board: Leaderboard) -> Iterator[str]:
@@ -109,27 +111,21 @@ def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
         row = resolve_row(board, cell.row)
     except UserError:
         return None  # an entry of a plugin that is not loaded: its recipe is not known here
+    if (wrong := other_source(done, row.entries, _python(cell))) is not None:
+        return wrong
     (planned,) = row.cells([cell.seed], dataset, done.data_hash)
-    if not _is_registered(row.model.name):  # its plugin is not loaded: nor is its code known here
-        planned = planned.model_copy(update={"plugin_hash": done.plugin_hash})
-    if planned.plugin_hash != done.plugin_hash:
-        return (
-            f"the plugin files of its defense ('{row.spec.defense}'), training method "
-            f"('{row.recipe.method}') and backbone ('{row.model.name}') are not those that it was "
-            f"trained with."
-        )
-    for name, value in planned.model_dump().items():
+    for name, value in planned.model_dump(exclude=_OF_SOURCES).items():
         if (other := done.model_dump()[name]) != value:
             return f"its {name} is {other}, but the board says {value}."
     return None
 
 
-def _is_registered(backbone: str) -> bool:
-    try:
-        backbones.lookup(backbone)
-    except UserError:
-        return False
-    return True
+_OF_SOURCES = {"plugin_hash", "sources", "version"}
+
+
+def _python(cell: PublishedCell) -> str:
+    """Return the version of Python that a cell was trained with, or ""."""
+    return cell.file.manifest.environment.get("python", "") if cell.file.manifest else ""
 
 
 def _differences(

@@ -10,7 +10,7 @@ from robench.board.specs import Cell, ExternalCell
 from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.runs.attack_cell import attack_network
 from robench.runs.context import RunContext, cell_title
-from robench.runs.identity import outcome_key
+from robench.runs.identity import outcome_key, source_of
 from robench.runs.records import (
     CellResult,
     Divergence,
@@ -104,6 +104,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
         return
     network = Network.of(cell, ctx.dataset)
     facts = {"cell": cell.key, "dataset": ctx.dataset.name, "seed": cell.seed}
+    facts |= {"sources": cell.sources} if cell.sources else {}
     save_weights(folder.weights, model, network, **facts)
     seconds = sum(epoch.seconds for epoch in epochs)
     write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=seconds))
@@ -141,7 +142,10 @@ def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> C
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_json(folder.manifest)
     # Outcomes of other boards and earlier versions are stored too, but are not part of this result.
-    own = {key: manifest["outcomes"][key] | {"column": name} for name, key in keys.items()}
+    own = {
+        key: manifest["outcomes"][key] | {"column": name, "source": source_of(name)}
+        for name, key in keys.items()
+    }
     log = pd.read_csv(folder.log) if folder.log.exists() else pd.DataFrame()
     evidence = Evidence(
         cell=cell,
