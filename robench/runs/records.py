@@ -6,13 +6,13 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from robench.base import Attack, ThreatModel
 from robench.board.board import Board
-from robench.board.specs import HASH, AnyCell, Cell, Spec, TrainingSpec
+from robench.board.specs import HASH, AnyCell, Cell, Shortcut, Spec, TrainingSpec
 from robench.evaluation import Outcomes
 from robench.models.complexity import Complexity
 
@@ -20,8 +20,8 @@ from robench.models.complexity import Complexity
 class OutcomeEntry(Spec):
     """The provenance of the outcomes of one column, which are in a file named by their key.
 
-    ``source`` is the hash of the attack's source, unless it is the suite's as shipped; it is left
-    out of the JSON form if there is none.
+    ``source`` is the hash of the attack's source, unless it is the suite's as shipped; ``refused``
+    says for each shortcut that the network ruled out why. The JSON form leaves out what is empty.
     """
 
     column: str
@@ -30,11 +30,12 @@ class OutcomeEntry(Spec):
     gradients: str
     version: str
     source: str | None = Field(None, pattern=HASH)
+    refused: dict[Shortcut, Annotated[str, Field(max_length=500)]] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
-    def _without_no_source(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
-        return {k: value for k, value in values.items() if k != "source" or value is not None}
+        return {k: value for k, value in values.items() if k not in ("source", "refused") or value}
 
 
 class Manifest(Spec):
