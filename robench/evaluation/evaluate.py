@@ -1,7 +1,7 @@
 """The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 import pandas as pd
@@ -12,6 +12,7 @@ from robench.base import Attack, ThreatModel
 from robench.errors import UserError
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
+from robench.evaluation.partial import Earlier, open_partial
 from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
 from robench.evaluation.validation import check_classes, check_images
@@ -31,6 +32,7 @@ class Evaluation:
         queried: names of the attacks whose cost in queries is a result.
         threat_models: name of each attack -> its norm and radius; None if it is unbounded.
         gradients: the precision of the gradients, "bf16" or "float32".
+        earlier: what the sessions before it have spent, if it resumed.
     """
 
     clean: Bools
@@ -38,6 +40,7 @@ class Evaluation:
     queried: tuple[str, ...]
     threat_models: Mapping[str, ThreatModel | None]
     gradients: str = "float32"
+    earlier: Earlier = field(default_factory=Earlier)
 
     def accuracy(self, name: str = "clean") -> float:
         """Return the share of samples classified correctly, clean or under the attack ``name``."""
@@ -150,23 +153,28 @@ def evaluate(
         clean = right(logits, labels)
         if options.observer is not None:
             options.observer("clean", torch.arange(len(images)), images.cpu(), logits)
+        images, groups = images.cpu(), group_by_search(named)
+        partial, keys = open_partial(victim, images, labels, logits, groups, options)
         job = Job(
             victim=victim,
-            images=images.cpu(),
+            images=images,
             labels=labels,
             clean=clean,
             device=home,
             options=options,
+            partial=partial,
         )
         results: dict[str, Outcomes] = {}
-        for group in group_by_search(named):
-            results |= attack_group(group, job)
+        for group, key in zip(groups, keys, strict=True):
+            results |= attack_group(group, job, key)
+        partial.close()
     return Evaluation(
         clean=clean.numpy(),
         attacks={name: results[name] for name in named},
         queried=tuple(name for name, attack in named.items() if attack.reports_queries),
         threat_models={name: attack.threat_model for name, attack in named.items()},
         gradients=victim.gradients,
+        earlier=partial.earlier,
     )
 
 
