@@ -17,6 +17,7 @@ from robench.attack_tools.batching import run_batched
 from robench.attack_tools.kept_search import KeptSearch
 from robench.attacks import PGD
 from robench.base import Adversarial, Attack
+from robench.checks.options import CheckOptions
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Evaluation, Outcomes, evaluate, partial
 from robench.evaluation.adversarial import adversarial_images
@@ -469,6 +470,11 @@ def test_images_are_not_kept_so_that_there_is_nothing_to_observe(
 ) -> None:
     with pytest.raises(UserError, match="leave out one of them"):
         adversarial_images(model, *digits_test, ["fgsm"], resume=file)
+
+
+def test_checks_have_nothing_to_resume(file: Path) -> None:
+    with pytest.raises(UserError, match="checks keep no file"):
+        CheckOptions(resume=file)
 
 
 # --- counts and reports ------------------------------------------------------------------------
