@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
+from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import fooled
 from robench.attack_tools.threat_models import Norm, check_radius
 from robench.attack_tools.victims import class_count
@@ -16,6 +17,8 @@ from robench.registry import attacks
 
 TARGETS = 9
 """Number of classes that the targeted parts try, most likely first, as in the authors' code."""
+
+_FOOLED = -1
 
 
 @register_attack("autoattack", reference="arXiv:2003.01690")
@@ -70,17 +73,19 @@ class AutoAttack(Attack):
                 f"the network has only {classes} class(es), so no other class can win; "
                 f"use a network with two classes or more."
             )
-        best = images.clone()
-        left = torch.arange(len(images))
-        for part in self.parts(classes):
+        state = _State(images.clone(), torch.zeros(len(images), dtype=torch.int64))
+        search = KeptSearch(model, state)
+        for number, part in enumerate(self.parts(classes)):
+            left = (state.next == number).nonzero().squeeze(1)
             if not len(left):
-                break
+                continue
             x, y = images[left], labels[left]
             found = part.perturb(model, x, y, [rngs[i] for i in left]).images
             lost = fooled(model, found, y).cpu()
-            best[left[lost]] = found[lost.to(found.device)]
-            left = left[~lost]
-        return Adversarial(best)
+            state.best[left[lost]] = found[lost.to(found.device)]
+            state.next[left] = torch.where(lost, _FOOLED, number + 1)
+            search.keep()
+        return Adversarial(state.best)
 
     def parts(self, classes: int) -> list[Attack]:
         """Return the parts for a network with this many classes."""
@@ -97,6 +102,19 @@ class AutoAttack(Attack):
             _part("FAB", **apgd, multi_targeted=True, n_classes=targets),
             _part("Square", **threat_model, n_queries=self.queries),
         ]
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """What the parts so far have found.
+
+    Attributes:
+        best: the image that fooled the model; the clean image where none has.
+        next: the number of the part that attacks the sample next; _FOOLED if none does.
+    """
+
+    best: Tensor
+    next: Tensor
 
 
 def _part(name: str, **options: object) -> Attack:

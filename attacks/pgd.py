@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
+from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import Loss, fooled, input_gradient
 from robench.attack_tools.randomness import in_ball
 from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
@@ -197,9 +198,10 @@ class _Search:
 
     def run(self) -> dict[int, Adversarial]:
         """Search until every sample is finished; return the result of each number of steps."""
-        left = torch.arange(len(self.state.x))
+        model, left = self.algorithm.model, torch.arange(len(self.state.x))
+        search = KeptSearch(model, self.state, *(self.found[n] for n in sorted(self.found)))
         while len(left):
-            run_batched(self.algorithm.model, left, self.advance)
+            run_batched(model, left, self.advance, search)
             left = self._confirm()
         return self.found
 

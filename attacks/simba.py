@@ -15,9 +15,10 @@ from torch import Generator, Tensor
 from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
+from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import log_odds, predict
 from robench.attack_tools.randomness import permutations, uniform
-from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
+from robench.attack_tools.sample_state import Table, contiguous, read_rows, write_rows
 from robench.attack_tools.threat_models import per_sample
 
 
@@ -83,7 +84,8 @@ class SimBA(Attack):
         images = images.float()
         queries = _Queries(self, model, images, labels, rngs)
         search = _Algorithm1(queries) if self.mode == "paper" else _AuthorsCode(queries)
-        run_batched(model, torch.arange(len(images)), search.advance)
+        kept = KeptSearch(model, *search.tables)
+        run_batched(model, torch.arange(len(images)), search.advance, kept)
         found, none = search.state, torch.zeros(len(images), dtype=torch.int64)
         x = (images + found.delta).clamp(0, 1)
         return Adversarial(x, found.queries, found.forwards, none)
@@ -130,6 +132,7 @@ class _Algorithm1:
     def __init__(self, queries: "_Queries") -> None:
         self.queries = queries
         self.state = _State.initial(queries.images)
+        self.tables: tuple[Table, ...] = (self.state, queries.goal.state)
 
     def advance(self, rows: Tensor) -> Tensor:
         """Try -step, else +step, and keep what helps; return which of ``rows`` are finished."""
@@ -165,6 +168,7 @@ class _AuthorsCode:
         self.queries = queries
         self.state = _State.initial(queries.images)
         self.minus = _Minus(self.state.score.clone(), self.state.sign.bool())
+        self.tables: tuple[Table, ...] = (self.state, self.minus, queries.goal.state)
 
     def advance(self, rows: Tensor) -> Tensor:
         """Try -step, then +step, and keep the better; return which of ``rows`` are finished."""
@@ -241,13 +245,20 @@ class _Queries:
         return _Tried(change, score, (score > now.score) & changed, won)
 
 
+@dataclass(frozen=True, eq=False)
+class _Targets:
+    """Each image's class to leave or to reach, and whether it needs no further draw."""
+
+    classes: Tensor
+    drawn: Tensor
+
+
 class _Goal:
     """The goal of a search, and its score: leave the true class, or reach a target class."""
 
     def __init__(self, targeted: bool, labels: Tensor, rngs: Sequence[Generator]) -> None:
         self.targeted, self.labels, self.rngs = targeted, labels, rngs
-        self.targets = labels.long().clone()
-        self.drawn = torch.full((len(labels),), not targeted)
+        self.state = _Targets(labels.long().clone(), torch.full((len(labels),), not targeted))
 
     def of(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores and whether the searches are over, each (B,) on the CPU.
@@ -255,8 +266,8 @@ class _Goal:
         The score is the log-odds against the true class, or those for the target: they order
         points as the probability does, but without its rounding.
         """
-        self._draw(rows[~self.drawn[rows]], logits.shape[1])
-        targets = self.targets[rows]
+        self._draw(rows[~self.state.drawn[rows]], logits.shape[1])
+        targets = self.state.classes[rows]
         odds, same = log_odds(logits, targets).cpu(), (logits.argmax(1) == targets).cpu()
         return (-odds, same) if self.targeted else (odds, ~same)
 
@@ -265,8 +276,8 @@ class _Goal:
         if len(rows):
             draws = uniform([self.rngs[i] for i in rows], (1,)).squeeze(1)
             shift = 1 + (draws * (classes - 1)).long()
-            self.targets[rows] = (self.labels[rows] + shift.to(self.labels.device)) % classes
-            self.drawn[rows] = True
+            self.state.classes[rows] = (self.labels[rows] + shift.to(self.labels.device)) % classes
+            self.state.drawn[rows] = True
 
 
 def _choose(which: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -6,13 +6,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel, VictimModel
 from robench.errors import RobenchWarning, UserError
+from robench.system.interrupts import postponed_interrupts
 from robench.system.memory import is_out_of_memory
 
 
-def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor], Tensor]) -> None:
+def run_batched(
+    model: LogitsModel,
+    samples: Tensor,
+    advance: Callable[[Tensor], Tensor],
+    search: KeptSearch | None = None,
+) -> None:
     """Advance samples in batches until all of them are finished.
 
     Every call of ``advance`` gets a full batch, however far each of its samples has come, for as
@@ -25,6 +32,8 @@ def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor],
         samples: indices of the samples, (N,) int64 on the CPU.
         advance: takes some of the samples, (B,) int64, advances each by one step, and returns
             which of them have finished, (B,) bool. If it raises, it must have changed nothing.
+        search: the state that ``advance`` reads and changes, to be kept from time to time; one
+            that was kept before goes on with the samples that were left.
 
     Raises:
         UserError: if memory does not suffice for a single sample.
@@ -32,20 +41,30 @@ def run_batched(model: LogitsModel, samples: Tensor, advance: Callable[[Tensor],
     victim = as_victim(model)
     count = len(samples)
     active, waiting = samples[:0], samples
-    while len(active) or len(waiting):
-        size = batch_size_of(victim, count)
-        batch = torch.cat([active, waiting])
-        active, waiting = batch[:size], batch[size:]
-        try:
-            finished = advance(active).cpu()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            halve(victim, len(active))
-            continue
-        active = active[~finished]
-        if finished.any():
-            victim.report(count - len(active) - len(waiting))
+    kept = search.take_lists() if search else None
+    if kept is not None:
+        active, waiting = kept
+        victim.report(count - len(active) - len(waiting))
+    with postponed_interrupts(search is not None and search.is_kept) as interrupts:
+        while len(active) or len(waiting):
+            size = batch_size_of(victim, count)
+            batch = torch.cat([active, waiting])
+            active, waiting = batch[:size], batch[size:]
+            counts = victim.counts()
+            try:
+                finished = advance(active).cpu()
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                victim.recount(counts)
+                halve(victim, len(active))
+                continue
+            active = active[~finished]
+            if search is not None:  # only between two steps is the state that of a step
+                search.keep_if_due(active, waiting, now=interrupts.pending)
+            interrupts.deliver()
+            if finished.any():
+                victim.report(count - len(active) - len(waiting))
 
 
 def batch_size_of(model: VictimModel, count: int) -> int:

@@ -7,7 +7,7 @@ declares, never on its name.
 
 from robench.base.attack import Adversarial, Attack, ThreatModel
 from robench.base.defense import FLOAT32, ConvDefense, Defense, Kind, Supports
-from robench.base.model import LogitsModel, Stem, VictimModel
+from robench.base.model import LogitsModel, SearchKeeper, Stem, VictimModel
 from robench.base.training_method import TrainingLoss, TrainingMethod, Update
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Defense",
     "Kind",
     "LogitsModel",
+    "SearchKeeper",
     "Stem",
     "Supports",
     "ThreatModel",

@@ -1,8 +1,8 @@
 """Interfaces of a model: in training, and under attack."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -11,6 +11,42 @@ LogitsModel = Callable[[Tensor], Tensor]
 
 Stem = Literal["cifar", "half", "imagenet"]
 """A backbone's first layer: 3x3 stride 1; 3x3 stride 2; 7x7 stride 2 and max-pool."""
+
+
+class SearchKeeper(ABC):
+    """Where unfinished searches are kept, so that an interrupted evaluation can go on with them.
+
+    Searches are numbered in the order in which they are opened. What is kept with each are the
+    states of the generators and the counts of the model, too.
+    """
+
+    @abstractmethod
+    def open(self, tensors: Mapping[str, Tensor]) -> tuple[int, list[Tensor] | None]:
+        """Open the next search.
+
+        Args:
+            tensors: its initial state, overwritten in place if it was kept before.
+
+        Returns:
+            Its number; and the ``lists`` that were kept with it, None if it was not kept.
+        """
+
+    @abstractmethod
+    def due(self) -> bool:
+        """Return whether enough time has passed since the file was last written."""
+
+    @abstractmethod
+    def keep(
+        self, number: int, tensors: Mapping[str, Tensor], lists: Sequence[Tensor], write: bool
+    ) -> None:
+        """Copy the state of a search; drop what was kept of the searches opened after it.
+
+        Args:
+            number: the search's.
+            tensors: its state.
+            lists: tensors of any length that belong to it.
+            write: write the file now, rather than when it is due.
+        """
 
 
 class VictimModel(ABC):
@@ -23,9 +59,11 @@ class VictimModel(ABC):
     Attributes:
         batch_size: how many samples to pass at a time, halved if memory runs out; None: all of
             them.
+        keeper: where searches are kept while they run; None: nowhere.
     """
 
     batch_size: int | None = None
+    keeper: SearchKeeper | None = None
 
     @property
     @abstractmethod
@@ -43,6 +81,13 @@ class VictimModel(ABC):
     @abstractmethod
     def for_gradients(self, images: Tensor) -> Tensor:
         """Return logits whose gradient an attack follows; faster, but not exact."""
+
+    def counts(self) -> tuple[Any, ...]:
+        """Return what it has counted so far, for :meth:`recount`."""
+        return ()
+
+    def recount(self, counts: tuple[Any, ...]) -> None:  # noqa: B027 - it may count nothing
+        """Count from ``counts`` on: what came after them failed and will be repeated."""
 
     @abstractmethod
     def report(self, finished: int) -> None:

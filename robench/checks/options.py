@@ -24,7 +24,8 @@ class CheckOptions(EvaluationOptions):
             means a quarter of the radius.
 
     Raises:
-        UserError: if ``samples`` or the batch size is below 1, or a shortcut is unknown.
+        UserError: if ``samples`` or the batch size is below 1, a shortcut is unknown, or
+            ``resume`` is set: checks are not long.
     """
 
     samples: int = 128
@@ -33,6 +34,8 @@ class CheckOptions(EvaluationOptions):
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise UserError(f"samples is {self.samples}; give 1 or more.")
+        if self.resume is not None:
+            raise UserError("checks keep no file to resume from; leave out resume.")
         super().__post_init__()
 
     @classmethod

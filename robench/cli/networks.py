@@ -76,7 +76,10 @@ def attack(
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="CSV file for the table; other files go next to it."),
+        typer.Option(
+            "--out",
+            help="CSV file for the table; other files go next to it, what is done so far, too.",
+        ),
     ] = None,
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
@@ -88,6 +91,7 @@ def attack(
     from robench.commands.attack import attack_target, check_requests, cross_check_target
     from robench.commands.reports import write_attack, write_cross_check, write_selection
     from robench.evaluation.options import EvaluationOptions
+    from robench.evaluation.partial import remove
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
@@ -97,9 +101,10 @@ def attack(
         checkpoint, model, weights, data=data, data_dir=data_dir, samples=chosen_images
     )
     defaults = _defaults(eps, step_size, norm)
+    resume = out.with_suffix(".partial.npz") if out else None
     with ProgressBar(console, 1) as reporter:
         options = EvaluationOptions(
-            seed, batch_size, split_expressions(without), chosen, reporter.update
+            seed, batch_size, split_expressions(without), chosen, reporter.update, resume=resume
         )
         result = attack_target(
             target, split_expressions(attacks), defaults=defaults, options=options
@@ -118,6 +123,8 @@ def attack(
             )
         console.print(cross_check_table(compared, target.title))
         written += [write_cross_check(compared, out)] if out else []
+    if resume:
+        remove(resume)
     for path in written:
         say(console, f"wrote {path}")
 

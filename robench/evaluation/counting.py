@@ -51,6 +51,15 @@ class Counted(nn.Module, VictimModel):
         with torch.no_grad():
             return self(images)
 
+    def counts(self) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        """Return the forwards and backwards counted so far, and those of the victim."""
+        return self.forwards.clone(), self.backwards.clone(), self._victim.counts()
+
+    def recount(self, counts: tuple[Tensor, Tensor, tuple[int, int]]) -> None:
+        """Count from these on: what came after them failed and will be repeated."""
+        self.forwards, self.backwards, of_victim = counts
+        self._victim.recount(of_victim)
+
     def report(self, finished: int) -> None:
         """Do nothing: the evaluator itself reports each finished batch."""
 

@@ -70,7 +70,9 @@ def cross_check(
         x, y = (images, labels) if rows is None else (images[rows], labels[rows])
         return evaluate(model, x, y, attacks, options=replace(plain, seed=start))
 
-    plain = replace(EvaluationOptions.of(options, **keywords), without=("bf16", "folding"))
+    plain = replace(
+        EvaluationOptions.of(options, **keywords), without=("bf16", "folding"), resume=None
+    )
     seed, (norm, eps) = plain.seed, threat_model
     cases = _cases(norm, eps, default_step_size(eps) if step_size is None else step_size, steps)
     named = [name for case in cases for name in (case.ours, *case.theirs.values())]

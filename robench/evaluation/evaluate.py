@@ -14,6 +14,7 @@ from robench.errors import RobenchWarning, UserError
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
+from robench.evaluation.partial import Earlier, open_partial
 from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
 from robench.evaluation.validation import check_classes, check_images
@@ -35,6 +36,7 @@ class Evaluation:
         gradients: the precision of the gradients, "bf16" or "float32".
         refused: for each shortcut of the engine that the model rules out, the reason: the end of
             a sentence whose subject is the model.
+        earlier: what the sessions before it have spent, if it resumed.
     """
 
     clean: Bools
@@ -43,6 +45,7 @@ class Evaluation:
     threat_models: Mapping[str, ThreatModel | None]
     gradients: str = "float32"
     refused: Mapping[str, str] = field(default_factory=dict)
+    earlier: Earlier = field(default_factory=Earlier)
 
     def accuracy(self, name: str = "clean") -> float:
         """Return the share of samples classified correctly, clean or under the attack ``name``."""
@@ -156,17 +159,21 @@ def evaluate(
         clean = right(logits, labels)
         if options.observer is not None:
             options.observer("clean", torch.arange(len(images)), images.cpu(), logits)
+        images, groups = images.cpu(), group_by_search(named)
+        partial, keys = open_partial(victim, images, labels, logits, groups, options)
         job = Job(
             victim=victim,
-            images=images.cpu(),
+            images=images,
             labels=labels,
             clean=clean,
             device=home,
             options=options,
+            partial=partial,
         )
         results: dict[str, Outcomes] = {}
-        for group in group_by_search(named):
-            results |= attack_group(group, job)
+        for group, key in zip(groups, keys, strict=True):
+            results |= attack_group(group, job, key)
+        partial.close()
     return Evaluation(
         clean=clean.numpy(),
         attacks={name: results[name] for name in named},
@@ -174,6 +181,7 @@ def evaluate(
         threat_models={name: attack.threat_model for name, attack in named.items()},
         gradients=victim.gradients,
         refused=victim.refused,
+        earlier=partial.earlier,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypedDict, Unpack, get_args
 
 import torch
@@ -28,9 +29,15 @@ class EvaluationOptions:
         device: the device to run on; the model is moved there meanwhile. None: the model's own.
         progress: called after each batch.
         observer: called with what was evaluated, first with ``clean`` on all samples.
+        resume: a file, ``.npz``, that keeps what is done: the same evaluation, if it was
+            interrupted, goes on with it and ends with the same outcomes to the bit. A file of
+            another evaluation is replaced, with a warning. It is written at most every 30 seconds
+            and not removed: remove it with :func:`robench.evaluation.partial.remove` when the
+            outcomes are stored.
 
     Raises:
-        UserError: if batch_size is below 1 or a shortcut is unknown.
+        UserError: if batch_size is below 1, a shortcut is unknown, or there are both an observer
+            and a file to resume from, which holds no images to observe.
     """
 
     seed: int = 0
@@ -39,11 +46,17 @@ class EvaluationOptions:
     device: str | torch.device | None = None
     progress: ProgressCallback = ignore_progress
     observer: Observer | None = None
+    resume: Path | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"batch_size is {self.batch_size}; give 1 or more.")
         check_shortcuts(self.without)
+        if self.resume is not None and self.observer is not None:
+            raise UserError(
+                "resume keeps outcomes, not the images that an observer is called with; "
+                "leave out one of them."
+            )
 
     @classmethod
     def of(
@@ -69,6 +82,7 @@ class EvaluationKeywords(TypedDict, total=False):
     device: str | torch.device | None
     progress: ProgressCallback
     observer: Observer | None
+    resume: Path | None
 
 
 def check_keywords(keywords: Iterable[str], options: type[EvaluationOptions], what: str) -> None:

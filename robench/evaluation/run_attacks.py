@@ -1,7 +1,7 @@
 """Run one group of attacks that share a search on all of its samples."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,8 +13,10 @@ from robench.attack_tools.randomness import generators
 from robench.attack_tools.threat_models import Norm
 from robench.base import Adversarial, Attack
 from robench.evaluation.counting import Counted
+from robench.evaluation.kept_group import KeptGroup
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
+from robench.evaluation.partial import PartialFile
 from robench.evaluation.validation import check_perturbation, sizes
 from robench.evaluation.victim import Victim
 from robench.progress import Progress
@@ -38,6 +40,7 @@ class Job:
         clean: (N,) bool, whether the clean image is classified correctly.
         device: the device to run on.
         options: the settings of the evaluation.
+        partial: the file that keeps what is done.
     """
 
     victim: Victim
@@ -46,14 +49,21 @@ class Job:
     clean: Tensor
     device: torch.device
     options: EvaluationOptions
+    partial: PartialFile
 
-    def report(self, attack: str, done: int, total: int) -> None:
-        """Report how many samples an attack has finished."""
-        self.options.progress(Progress(attack, done, total, "images"))
+    def report(self, attack: str, done: int, total: int, before: int = 0) -> None:
+        """Report how many samples an attack has finished, and how many an earlier session had."""
+        note = f"{done}/{total} images, {before} from before" if before else ""
+        self.options.progress(Progress(attack, done, total, "images", note))
 
 
-def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
+def attack_group(group: Mapping[str, Attack], job: Job, key: str) -> dict[str, Outcomes]:
     """Attack the correctly classified samples; each attack sees only its first ``samples``.
+
+    Args:
+        group: name -> attack.
+        job: what all groups share.
+        key: the name of the group in the file that keeps what is done.
 
     Raises:
         RuntimeError: if an attack leaves [0, 1] or its ball, or miscounts.
@@ -64,34 +74,41 @@ def attack_group(group: Mapping[str, Attack], job: Job) -> dict[str, Outcomes]:
     correct = job.clean.nonzero().squeeze(1)
     todo = correct[correct < max(counts.values())]
     label = ", ".join(group)
-    done = 0
-    job.report(label, 0, len(todo))
-    while done < len(todo):
-        rows = todo[done : done + _pool(group, job)]
-        # An attack that stops early must not see the later samples of its group.
-        present = {name: a for name, a in group.items() if counts[name] > int(rows[0])}
-        job.victim.on_finished = partial(_report, job, label, done, len(todo))
-        images, labels = job.images[rows].contiguous().to(job.device), job.labels[rows]
-        try:
-            found = _search(list(present.values()), job, images, labels.to(job.device), rows)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            halve(job.victim, len(rows))  # an attack that batches itself never gets here
-            continue
-        finally:
-            job.victim.on_finished = None
-        predictions = _Predictions(job.victim, labels)
-        for name, adversarial in zip(present, found, strict=True):
-            mine = rows < counts[name]
-            values = _costs(images, adversarial) | predictions.of(adversarial.images)
-            _fill(arrays[name], rows, mine, values)
-            if job.options.observer is not None:
-                seen = adversarial.images.detach().cpu()
-                job.options.observer(name, rows[mine], seen[mine], predictions.logits[mine])
-        done += len(rows)
-        if not all(attack.batches_itself for attack in present.values()):
-            job.report(label, done, len(todo))
+    kept = KeptGroup(job.partial, key, arrays, job.victim)
+
+    def report(finished: int) -> None:
+        kept.finished = finished
+        job.report(label, finished, len(todo), kept.before)
+
+    report(kept.finished)
+    with kept.saved_if_interrupted():
+        while kept.done < len(todo):
+            rows = todo[kept.done : kept.done + _pool(group, job)]
+            # An attack that stops early must not see the later samples of its group.
+            present = {name: a for name, a in group.items() if counts[name] > int(rows[0])}
+            job.victim.on_finished = partial(_report, report, kept.done)
+            images, labels = job.images[rows].contiguous().to(job.device), job.labels[rows]
+            attacks = list(present.values())
+            try:
+                found = _search(attacks, job, images, labels.to(job.device), rows, kept)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                halve(job.victim, len(rows))  # an attack that batches itself never gets here
+                continue
+            finally:
+                job.victim.on_finished = None
+            predictions = _Predictions(job.victim, labels)
+            for name, adversarial in zip(present, found, strict=True):
+                mine = rows < counts[name]
+                values = _costs(images, adversarial) | predictions.of(adversarial.images)
+                _fill(arrays[name], rows, mine, values)
+                if job.options.observer is not None:
+                    seen = adversarial.images.detach().cpu()
+                    job.options.observer(name, rows[mine], seen[mine], predictions.logits[mine])
+            kept.end(kept.done + len(rows))
+            if not all(attack.batches_itself for attack in attacks):
+                report(kept.done)
     return {name: Outcomes(**{k: v.numpy() for k, v in a.items()}) for name, a in arrays.items()}
 
 
@@ -123,8 +140,8 @@ def right(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.isfinite().all(1) & (logits.argmax(1) == labels)
 
 
-def _report(job: Job, label: str, done: int, total: int, more: int) -> None:
-    job.report(label, done + more, total)
+def _report(report: Callable[[int], None], done: int, more: int) -> None:
+    report(done + more)
 
 
 def _pool(group: Mapping[str, Attack], job: Job) -> int:
@@ -138,7 +155,12 @@ def _pool(group: Mapping[str, Attack], job: Job) -> int:
 
 
 def _search(
-    attacks: list[Attack], job: Job, images: Tensor, labels: Tensor, rows: Tensor
+    attacks: list[Attack],
+    job: Job,
+    images: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+    kept: KeptGroup,
 ) -> list[Adversarial]:
     """Run the attacks, with everything counted and every image checked."""
     kind = type(attacks[0])
@@ -148,6 +170,7 @@ def _search(
     threat_model = attacks[0].threat_model
     norm: Norm = "l2" if threat_model and threat_model[0] == "l2" else "linf"
     model = victim if kind.batches_itself else Counted(victim, images, norm)
+    kept.begin(model, rngs, rows)
     # An attack gets tensors of its own: it is compared with what it was given.
     found = kind.perturb_together(attacks, model, images.clone(), labels.clone(), rngs)
     counted = []

@@ -85,6 +85,14 @@ class Victim(VictimModel):
         """Number of logits per image."""
         return self._copies.num_classes
 
+    def counts(self) -> tuple[int, int]:
+        """Return the forwards and backwards counted so far."""
+        return self.forwards, self.backwards
+
+    def recount(self, counts: tuple[int, int]) -> None:
+        """Count from these on: what came after them failed and will be repeated."""
+        self.forwards, self.backwards = counts
+
     def report(self, finished: int) -> None:
         """Pass on how many samples of the running attack are finished."""
         if self.on_finished is not None:

@@ -1,7 +1,9 @@
 """Attack a cell's network on the test images and store the outcomes in its folder."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from robench.base import Attack
 from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
+from robench.evaluation.partial import remove
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.store import CellFolder
@@ -39,15 +42,16 @@ def attack_network(
     sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
     manifest = read_json(folder.manifest)
     for group in _groups(missing, ctx.attacks):
+        kept = None if group == ["clean"] else folder.partial(outcome_key(group[0], ctx))
         start = time.perf_counter()
         evaluation = evaluate(
             model,
             sample.images,
             sample.labels,
             {name: ctx.attacks[name] for name in group if name != "clean"},
-            options=ctx.evaluation_options(seed),
+            options=replace(ctx.evaluation_options(seed), resume=kept),
         )
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start + evaluation.earlier.seconds
         for name in group:
             if name == "clean":
                 outcomes = Outcomes.without_attack(evaluation.clean)
@@ -61,8 +65,14 @@ def attack_network(
                 "gradients": evaluation.gradients,
                 "version": code_version(),
             }
-        manifest["peak_memory_mib"] = max(manifest["peak_memory_mib"], peak_memory_mib(ctx.device))
+            if evaluation.refused:
+                manifest["outcomes"][path.stem]["refused"] = dict(evaluation.refused)
+        peaks = (peak_memory_mib(ctx.device), evaluation.earlier.peak_memory_mib)
+        manifest["peak_memory_mib"] = max(manifest["peak_memory_mib"], *peaks)
         write_json(folder.manifest, manifest)
+        if kept is not None:
+            remove(kept)
+    shutil.rmtree(folder.unfinished, ignore_errors=True)  # what other boards have left
 
 
 def _groups(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:

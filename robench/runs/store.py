@@ -64,6 +64,15 @@ class CellFolder:
         """Return the file of the outcomes with this key."""
         return self.path / "outcomes" / f"{key}.npz"
 
+    @property
+    def unfinished(self) -> Path:
+        """The folder of what attacks have done, while they are in progress."""
+        return self.path / "partial"
+
+    def partial(self, key: str) -> Path:
+        """Return the file of what the attacks with these outcomes have done so far."""
+        return self.unfinished / f"{key}.npz"
+
 
 @dataclass(frozen=True)
 class RunStore:

@@ -143,7 +143,7 @@ def test_killed_and_run_again_gives_the_same_weights_to_the_bit(
     if sign == signal.SIGINT:
         assert process.returncode == 130
         assert b"Traceback" not in printed
-        assert b"run the same command again to resume" in printed
+        assert b"interrupted; the same command goes on where it stood" in printed
     done = robench("run", tiny_board, "--out", out)
     assert done.code == 0, done.err
     for one, other in zip(cells(finished), cells(out), strict=True):

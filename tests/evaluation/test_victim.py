@@ -252,3 +252,22 @@ def test_out_of_memory_in_the_middle_of_an_attack_loses_nothing(
         result = evaluate(digits_net, *digits_test, names, defaults=DEFAULTS)
     for name in names:
         assert np.array_equal(expected.attacks[name].robust, result.attacks[name].robust)
+
+
+@pytest.mark.parametrize("name", ["pgd-5(eps=0.1)", "simba(max_steps=10)"])
+def test_what_memory_was_too_small_for_is_not_counted(
+    name: str, digits_net: nn.Module, digits_test: Digits
+) -> None:
+    calls = []
+
+    def small(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        calls.append(len(inputs[0]))
+        if len(calls) > 8 and calls[-1] > 32:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    options: dict[str, Any] = {"batch_size": 64, "without": ("folding", "bf16")}
+    expected = evaluate(digits_net, *digits_test, [name], **options).attacks[name]
+    digits_net.register_forward_pre_hook(small)
+    with pytest.warns(UserWarning, match="continuing with 32"):
+        found = evaluate(digits_net, *digits_test, [name], **options).attacks[name]
+    assert np.array_equal(found.forwards, expected.forwards)

@@ -1,5 +1,6 @@
 """A cell: its training data, the names of its outcomes, what is computed again."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import torch
 
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import Images, load_dataset
+from robench.evaluation import Outcomes
+from robench.progress import Progress
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.cell import run_cell
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
-from robench.runs.store import RunStore
+from robench.runs.store import CellFolder, RunStore
 from robench.runs.train_cell import training_data
 
 DATASET = load_dataset("digits")
@@ -148,3 +151,33 @@ def test_outcomes_whose_file_was_removed_are_recomputed(tmp_path: Path) -> None:
     before = run_cell(cell(), "a", context)
     context.store.open(cell()).outcomes(outcome_key("fgsm", context)).unlink()
     assert run_cell(cell(), "a", context).digest == before.digest
+
+
+class _Stop(NullReporter):
+    """A reporter that interrupts an attack when it has finished some images."""
+
+    def update(self, progress: Progress) -> None:
+        if progress.task.startswith("simba") and progress.done >= 3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_attack_goes_on_in_the_cell_it_is_of(tmp_path: Path) -> None:
+    attacks = ("pgd-2", "simba(max_steps=20)")
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(cell(), "one", ctx(tmp_path / "stopped", _Stop(), attacks=attacks))
+    folder = CellFolder(tmp_path / "stopped" / cell().key)
+    shutil.copytree(tmp_path / "stopped", tmp_path / "whole")
+    shutil.rmtree(tmp_path / "whole" / cell().key / "partial")
+    (kept,) = folder.unfinished.iterdir()
+    assert kept.name == f"{outcome_key(attacks[1], ctx(tmp_path, attacks=attacks))}.npz"
+    seen: list[Progress] = []
+    reporter = NullReporter()
+    reporter.update = seen.append  # type: ignore[method-assign]
+    run_cell(cell(), "one", ctx(tmp_path / "stopped", reporter, attacks=attacks))
+    run_cell(cell(), "one", ctx(tmp_path / "whole", attacks=attacks))
+    assert {progress.task for progress in seen} == {attacks[1]}
+    assert seen[0].done >= 3
+    assert not folder.unfinished.exists()
+    for file in (tmp_path / "whole" / cell().key / "outcomes").iterdir():
+        one, other = Outcomes.load(file), Outcomes.load(folder.outcomes(file.stem))
+        assert all((values == vars(other)[name]).all() for name, values in vars(one).items())
