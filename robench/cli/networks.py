@@ -10,7 +10,10 @@ from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
 from robench.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from robench.commands.attack import Target
+    from robench.commands.attack_defaults import AttackDefaults
 
 Checkpoint = Annotated[
     Path | None,
@@ -24,11 +27,14 @@ Model = Annotated[
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of --model.")]
-Eps = Annotated[str, typer.Option("--eps", help="Radius of the threat model, e.g. 8/255.")]
+Eps = Annotated[
+    str | None,
+    typer.Option("--eps", help="Radius of the threat model, e.g. 4/255.", show_default="8/255"),
+]
 StepSize = Annotated[
     str | None, typer.Option("--step-size", help="e.g. 2/255; a quarter of eps by default.")
 ]
-Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
+Norm = Annotated[str | None, typer.Option("--norm", help="linf or l2.", show_default="linf")]
 Data = Annotated[
     str | None, typer.Option("--data", help="Data set; by default the one used in training.")
 ]
@@ -43,9 +49,9 @@ def attack(
     attacks: Annotated[
         str, typer.Option("--attacks", help="Attacks, separated by commas.")
     ] = "fgsm,pgd-10,pgd-20",
-    eps: Eps = "8/255",
+    eps: Eps = None,
     step_size: StepSize = None,
-    norm: Norm = "linf",
+    norm: Norm = None,
     data: Data = None,
     samples: Samples = 1000,
     seed: Seed = 0,
@@ -65,7 +71,6 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack a network, trained by robench or your own, and print its robust accuracies."""
-    from robench.base import ThreatModel
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
     from robench.commands.attack import attack_target, cross_check_target
@@ -74,23 +79,22 @@ def attack(
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
+    names = split_expressions(attacks)
+    defaults = _defaults(console, names, eps, step_size, norm, compared=cross_check)
     target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
-    defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
         options = EvaluationOptions(
             seed, batch_size, split_expressions(without), chosen, reporter.update
         )
-        result = attack_target(
-            target, split_expressions(attacks), defaults=defaults, options=options
-        )
-    console.print(evaluation_table(result.table(), target.title))
+        result = attack_target(target, names, defaults=defaults.values, options=options)
+    console.print(evaluation_table(result.table(), target.title, gradients=result.gradients))
     written = write_attack(result, target.title, out) if out else []
     if cross_check:
         with ProgressBar(console, 1) as reporter:
             compared = cross_check_target(
                 target,
-                ThreatModel(norm, defaults["eps"]),
-                step_size=defaults.get("step_size"),
+                defaults.threat_model,
+                step_size=defaults.step_size,
                 options=replace(options, progress=reporter.update),
             )
         console.print(cross_check_table(compared, target.title))
@@ -108,9 +112,9 @@ def show(
         list[str], typer.Option("--attack", help="An attack to show; repeatable.")
     ] = ["pgd-20"],  # noqa: B006 - Typer copies defaults
     images: Annotated[int, typer.Option("--images", min=1, help="Number of images to draw.")] = 8,
-    eps: Eps = "8/255",
+    eps: Eps = None,
     step_size: StepSize = None,
-    norm: Norm = "linf",
+    norm: Norm = None,
     data: Data = None,
     samples: Samples = 100,
     seed: Seed = 0,
@@ -130,12 +134,12 @@ def show(
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
+    names = split_expressions(",".join(attack))
+    defaults = _defaults(console, names, eps, step_size, norm)
     target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
-    defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
         gallery = show_attacks(
-            target, split_expressions(",".join(attack)), out, classes=target.classes, images=images,
-            defaults=defaults,
+            target, names, out, classes=target.classes, images=images, defaults=defaults.values,
             options=EvaluationOptions(seed=seed, device=chosen, progress=reporter.update),
         )  # fmt: skip
     console.print(gallery.caption, markup=False, highlight=False)
@@ -173,11 +177,21 @@ def spectra(
         say(console, f"wrote {path}")
 
 
-def _defaults(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
-    from robench.expressions import typed_number
+def _defaults(
+    console: "Console",
+    attacks: list[str],
+    eps: str | None,
+    step_size: str | None,
+    norm: str | None,
+    compared: bool = False,
+) -> "AttackDefaults":
+    """Return what the attacks inherit, after saying which of it does not reach which attack."""
+    from robench.commands.attack_defaults import attack_defaults
 
-    values = {"eps": typed_number(eps), "norm": norm}
-    return values if step_size is None else {**values, "step_size": typed_number(step_size)}
+    found = attack_defaults(attacks, eps=eps, step_size=step_size, norm=norm, compared=compared)
+    for notice in found.notices:
+        say(console, notice)
+    return found
 
 
 def _target(
