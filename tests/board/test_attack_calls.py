@@ -9,6 +9,7 @@ import pytest
 from robench import Attack, UserError, evaluate, register_attack
 from robench.board.attack_calls import Fate, build_attack, check_defaults, fate
 from robench.board.loading import read_board, shipped_boards
+from robench.board.plan import resolve
 from robench.expressions import parse_expression
 from robench.registry import attacks
 
@@ -151,3 +152,12 @@ def test_objects_take_no_defaults(digits_net: Any, digits_test: Any) -> None:
 def test_misspelt_defaults_are_refused_from_python(digits_net: Any, digits_test: Any) -> None:
     with pytest.raises(UserError, match="did you mean 'eps'"):
         evaluate(digits_net, *digits_test, ["fgsm"], defaults={"epss": 0.1})
+
+
+def test_a_board_may_state_a_step_size_that_no_attack_needs_but_no_other_option() -> None:
+    board = read_board(shipped_boards()["quick"])
+    only_fgsm = board.evaluation.model_copy(update={"attacks": ("fgsm",), "rank_by": "fgsm"})
+    resolve(board.model_copy(update={"evaluation": only_fgsm}))
+    misspelt = only_fgsm.model_copy(update={"defaults": {"eps": 0.2, "queries": 9}})
+    with pytest.raises(UserError, match="'queries', which is not an option of any of its attacks"):
+        resolve(board.model_copy(update={"evaluation": misspelt}))
