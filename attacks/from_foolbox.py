@@ -15,8 +15,9 @@ from robench.attack_tools.libraries import (
     parameters_of,
     with_signature,
 )
-from robench.attack_tools.threat_models import default_step_size
+from robench.attack_tools.threat_models import check_ball, default_step_size
 from robench.attack_tools.victims import class_count
+from robench.base import RadiusOptions
 from robench.entries import Entry
 from robench.errors import did_you_mean
 from robench.registry import register_attack_library
@@ -28,6 +29,11 @@ NEED_MORE = {
 """Attacks that cannot be run on a batch alone, and what else they need."""
 
 DISTANCES = ("l0", "l1", "l2", "linf")
+
+OPTIONS = RadiusOptions(
+    norm=("norm", "distance", "constraint"), step=("step_size", "abs_stepsize", "rel_stepsize")
+)
+"""Its names for the options of a threat model."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,11 @@ class Foolbox:
         summary = (kind.__doc__ or "").strip().split("\n", 1)[0]
         extra = [] if name == "SpatialAttack" else ["eps"]
         extra += ["step_size"] if "abs_stepsize" in valid else []
-        build = with_signature(partial(_build, name, valid), [*valid, *extra, "samples"], summary)
+        extra += ["norm"] if {"distance", "constraint"} & valid.keys() else []
+        build = with_signature(
+            partial(_build, name, valid), [*valid, *extra, "samples"], summary,
+            radius_options=OPTIONS, norm=_norm_of(kind),
+        )  # fmt: skip
         return Entry(f"foolbox:{name}", build, summary, "foolbox", __file__)
 
 
@@ -90,9 +100,10 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
 
     full = f"foolbox:{name}"
     samples, eps = options.pop("samples", None), options.pop("eps", None)
-    if "step_size" in options:
-        given = options.pop("step_size")
-        options.setdefault("abs_stepsize", given)
+    for alias, own in (("step_size", "abs_stepsize"), ("norm", _norm_option(valid))):
+        if alias in options:
+            given = options.pop(alias)
+            options.setdefault(own, given)
     options = checked(full, options, valid)
     if eps is not None:
         eps = checked(full, {"eps": eps}, {"eps": 8 / 255})["eps"]
@@ -113,6 +124,8 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
         ) from None
     except Exception as error:
         raise UserError(f"{full} does not take these options: {error}.") from None
+    if threat_model is not None:
+        check_ball(full, threat_model)
     return FoolboxAttack(full, tuple(sorted(options.items())), threat_model, eps, samples=samples)
 
 
@@ -138,8 +151,23 @@ def _parameters(kind: type) -> dict[str, Any]:
 def _threat_model(attack: Any, eps: float | None) -> ThreatModel | None:
     if eps is None:
         return None
-    p = attack.distance.p
-    return ThreatModel("linf" if p == float("inf") else f"l{p:g}", float(eps))
+    return ThreatModel(_name_of(attack.distance.p), float(eps))
+
+
+def _norm_option(valid: Mapping[str, Any]) -> str:
+    return "constraint" if "constraint" in valid else "distance"
+
+
+def _norm_of(kind: type) -> str | None:
+    """Return the only norm that an attack works in, or None."""
+    p = getattr(getattr(kind, "distance", None), "p", None)
+    if p is not None:
+        return _name_of(p)
+    return next((norm for norm in DISTANCES if kind.__name__.lower().startswith(norm)), None)
+
+
+def _name_of(p: float) -> str:
+    return "linf" if p == float("inf") else f"l{p:g}"
 
 
 def _kinds() -> dict[str, type]:

@@ -14,8 +14,9 @@ from robench.attack_tools.libraries import (
     parameters_of,
     with_signature,
 )
-from robench.attack_tools.threat_models import default_step_size
+from robench.attack_tools.threat_models import Norm, check_ball, check_radius
 from robench.attack_tools.victims import class_count
+from robench.base import RadiusOptions
 from robench.entries import Entry
 from robench.errors import did_you_mean
 from robench.registry import register_attack_library
@@ -23,8 +24,8 @@ from robench.registry import register_attack_library
 NOT_ATTACKS_OF_ONE_BATCH = ("LGV", "MultiAttack")
 """Attacks that need a data loader or other attacks to be built."""
 
-STEP = 2 / 255
-"""The library's default step size, whatever the radius."""
+OPTIONS = RadiusOptions(radius=("eps", "max_epsilon"), step=("step_size", "alpha"))
+"""Its names for the options of a threat model."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class TorchAttacks:
         summary = (kind.__doc__ or "").strip().split("\n", 1)[0]
         aliases = ["eps"] if "max_epsilon" in valid else []
         aliases += ["step_size"] if "alpha" in valid else []
-        build = with_signature(partial(_build, name, valid), [*valid, *aliases, "samples"], summary)
+        build = with_signature(
+            partial(_build, name, valid), [*valid, *aliases, "samples"], summary,
+            radius_options=OPTIONS, norm=_norm_of(name, valid),
+        )  # fmt: skip
         return Entry(f"torchattacks:{name}", build, summary, "torchattacks", __file__)
 
 
@@ -94,9 +98,16 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
     if "norm" in options and "norm" in valid:
         options["norm"] = _norm(full, options["norm"])
     options = checked(full, options, valid)
-    if valid.get("alpha") == STEP and "eps" in options:
-        options.setdefault("alpha", default_step_size(options["eps"]))
+    if "alpha" in options:
+        norm: Norm = "l2" if _norm_of(name, valid) == "l2" else "linf"
+        check_radius(f"{full}: alpha", options["alpha"], norm)
+    if {"alpha", "eps"} <= valid.keys() and "eps" in options:
+        # The library's default step is meant for its default radius, of which it is a quarter
+        # in most attacks.
+        options.setdefault("alpha", options["eps"] * (valid["alpha"] / valid["eps"]))
     threat_model = _threat_model(name, options, valid)
+    if threat_model is not None:
+        check_ball(full, threat_model)
     return TorchAttack(full, tuple(sorted(options.items())), threat_model, samples=samples)
 
 
@@ -114,8 +125,15 @@ def _threat_model(
     eps = values.get("eps", values.get("max_epsilon"))
     if eps is None:
         return None
-    norm = str(values.get("norm", "L2" if name.endswith("L2") else "Linf"))
-    return ThreatModel(norm.lower(), float(eps))
+    norm = values.get("norm") or _norm_of(name, valid)
+    return ThreatModel(str(norm).lower(), float(eps))
+
+
+def _norm_of(name: str, valid: Mapping[str, Any]) -> str | None:
+    """Return the only norm that an attack works in, or None."""
+    if "norm" in valid or not {"eps", "max_epsilon"} & valid.keys():
+        return None
+    return "l2" if name.endswith("L2") else "linf"
 
 
 register_attack_library("torchattacks", TorchAttacks())

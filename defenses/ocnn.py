@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from robench import ConvDefense, register_defense
 from robench.base import Kind
 from robench.layers.overlaps import orthogonality_gap
-from robench.layers.selected import selected_convs
+from robench.layers.selected import check_not_negative, selected_convs
 
 
 @register_defense("ocnn", reference="arXiv:1911.12207")
@@ -32,6 +32,9 @@ class Ocnn(ConvDefense):
         strength: weight of the penalty in the loss.
         squared: penalize squared norms; the paper's code does not square.
         layers: patterns of layer names, separated by ``|``.
+
+    Raises:
+        UserError: if strength is negative or not finite.
     """
 
     kind: ClassVar[Kind] = "penalty"
@@ -39,6 +42,9 @@ class Ocnn(ConvDefense):
     strength: float = 1e-3
     squared: bool = False
     layers: str = "*"
+
+    def __post_init__(self) -> None:
+        check_not_negative("strength", self.strength)
 
     def penalty(self, model: nn.Module) -> Tensor:
         """Return the sum over the selected layers."""

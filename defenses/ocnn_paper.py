@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from robench import ConvDefense, register_defense
 from robench.base import Kind
-from robench.layers.selected import selected_convs
+from robench.layers.selected import check_not_negative, selected_convs
 
 SHORTCUTS = "*layer[2-4].0.downsample.0"
 FIRST_OF_BLOCKS = "*layer[1-4].[01].conv1"
@@ -31,11 +31,17 @@ class OcnnPaper(ConvDefense):
 
     Attributes:
         strength: weight of the penalty in the loss.
+
+    Raises:
+        UserError: if strength is negative or not finite.
     """
 
     kind: ClassVar[Kind] = "penalty"
 
     strength: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_not_negative("strength", self.strength)
 
     def penalty(self, model: nn.Module) -> Tensor:
         """Return the sum of the norms, as in the released code."""

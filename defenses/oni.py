@@ -14,6 +14,7 @@ centered first (``center``), which makes the convolution singular at frequency 0
 is orthogonalized separately.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,9 @@ class Oni(ConvDefense):
             10 to 1.
         scale: initial value of the learned scales; sqrt(2) suits ReLU networks.
         center: subtract the mean of each filter first, as in the paper.
+
+    Raises:
+        UserError: if steps is below 1, or scale is not above 0.
     """
 
     steps: int = 5
@@ -61,6 +65,8 @@ class Oni(ConvDefense):
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise UserError(f"steps is {self.steps}: it must be 1 or more.")
+        if not 0 < self.scale < math.inf:
+            raise UserError(f"scale is {self.scale:g}: it must be above 0.")
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Orthogonalize the kernel, group by group."""

@@ -16,7 +16,7 @@ from torch import nn
 from robench import ConvDefense, register_defense
 from robench.base import Kind
 from robench.layers.reparametrize import matrices
-from robench.layers.selected import selected_convs
+from robench.layers.selected import check_not_negative, selected_convs
 
 
 @register_defense("parseval", reference="arXiv:1704.08847")
@@ -27,12 +27,18 @@ class Parseval(ConvDefense):
     Attributes:
         rate: step size, "beta"; 0.0003 in the paper.
         layers: patterns of layer names, separated by ``|``.
+
+    Raises:
+        UserError: if rate is negative or not finite.
     """
 
     kind: ClassVar[Kind] = "projection"
 
     rate: float = 3e-4
     layers: str = "*"
+
+    def __post_init__(self) -> None:
+        check_not_negative("rate", self.rate)
 
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:

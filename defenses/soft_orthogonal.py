@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from robench import ConvDefense, register_defense
 from robench.base import Kind
 from robench.layers.reparametrize import matrices
-from robench.layers.selected import selected_convs
+from robench.layers.selected import check_not_negative, selected_convs
 
 
 @register_defense("soft_orthogonal", reference="arXiv:1810.09102")
@@ -26,12 +26,18 @@ class SoftOrthogonal(ConvDefense):
     Attributes:
         strength: weight of the penalty in the loss.
         layers: patterns of layer names, separated by ``|``.
+
+    Raises:
+        UserError: if strength is negative or not finite.
     """
 
     kind: ClassVar[Kind] = "penalty"
 
     strength: float = 1e-3
     layers: str = "*"
+
+    def __post_init__(self) -> None:
+        check_not_negative("strength", self.strength)
 
     def penalty(self, model: nn.Module) -> Tensor:
         """Return the sum of squared deviations over the selected layers."""

@@ -13,6 +13,8 @@ from typing import Any
 from robench.errors import UserError
 
 _FRACTION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*/\s*([0-9]*\.?[0-9]+)\s*")
+_ROUNDING = 1e-8
+"""A radius that is this close to a multiple of 1/255 is one, computed in another order."""
 _EXPRESSION = re.compile(r"(?P<name>[^\s()]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
 
 
@@ -42,11 +44,15 @@ def number(value: Any) -> Any:
 
 
 def radius_text(eps: float) -> str:
-    """Return a radius as papers write it: ``8/255`` or ``0.2``, whichever is exact."""
+    """Return a radius as papers write it and as users type it: ``8/255`` or ``0.2``.
+
+    A radius that was computed and not typed has four digits.
+    """
     levels = round(255 * eps)
-    if round(eps, 2) == eps or abs(eps - levels / 255) > 1e-6:
-        return f"{eps:.4g}"
-    return f"{levels}/255"
+    if round(eps, 2) != eps and abs(eps - levels / 255) <= _ROUNDING:
+        return f"{levels}/255"
+    typed = f"{eps:.6g}"
+    return typed if float(typed) == eps else f"{eps:.4g}"
 
 
 def typed_number(text: str) -> Any:

@@ -23,7 +23,7 @@ from robench.entries import Entry, Library, missing_package
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
 from robench.shipped import identity_of
-from robench.signatures import build_checked, option_names
+from robench.signatures import build_checked, inherited, option_names
 from robench.sources import running_source
 
 T = TypeVar("T")
@@ -149,9 +149,10 @@ class Registry(Generic[T]):
         valid = self._options(entry)
         for option in resolved.options:
             if option not in valid:
+                hints: Mapping[str, str] = getattr(entry.build, "absent_options", {})
                 raise UserError(
                     f"{self.kind} '{parsed.name}' has no option '{option}'; "
-                    f"{did_you_mean(option, valid)}"
+                    f"{hints.get(option) or did_you_mean(option, valid)}"
                 )
         return entry, dict(resolved.options)
 
@@ -167,8 +168,7 @@ class Registry(Generic[T]):
 
         Args:
             expression: the entry's name and options, as text or parsed.
-            defaults: values for those options of the entry that the expression leaves out; names
-                that the entry does not have are ignored.
+            defaults: values for options that the expression leaves out; see :meth:`inherited`.
             given: values of the registry's ``given`` parameters.
 
         Raises:
@@ -176,16 +176,28 @@ class Registry(Generic[T]):
         """
         parsed = parse_expression(expression) if isinstance(expression, str) else expression
         entry, options = self.lookup(parsed)
+        taken = self.inherited(parsed, defaults or {})
         if package := missing_package(entry):
             raise UserError(
                 f"{self.kind} '{entry.name}' needs the package {package}, which is not installed: "
                 f"pip install '{package}'."
             )
-        valid = self._options(entry)
-        inherited = {k: v for k, v in (defaults or {}).items() if k in valid}
-        return build_checked(
-            entry.build, {**inherited, **options}, f"{self.kind} '{parsed}'", given
-        )
+        what = f"{self.kind} '{expression}'"
+        return build_checked(entry.build, {**taken, **options}, what, given)
+
+    def inherited(
+        self, expression: str | Expression, defaults: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the defaults that an entry takes: those of its options that the call leaves out.
+
+        Options that belong together stay together: an attack that sets a radius of its own takes
+        no step size that is meant for another one (:mod:`robench.base.inheritance`).
+
+        Raises:
+            UserError: for an unknown name or option.
+        """
+        entry, options = self.lookup(expression)
+        return inherited(entry.build, options, defaults, len(self.given))
 
     def _options(self, entry: Entry[T]) -> list[str]:
         return option_names(entry.build, len(self.given))

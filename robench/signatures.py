@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
+from robench.base import RadiusOptions
 from robench.errors import UserError
 from robench.expressions import number
 
@@ -18,6 +19,27 @@ def option_names(build: Callable[..., Any], given: int = 0) -> list[str]:
     parameters = inspect.signature(build).parameters.values()
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     return positional[given:] + [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def inherited(
+    build: Callable[..., Any], own: Mapping[str, Any], defaults: Mapping[str, Any], given: int = 0
+) -> dict[str, Any]:
+    """Return the defaults that an entry inherits if a call sets its options ``own``.
+
+    Args:
+        build: what builds the entry; its attribute ``radius_options``, a
+            :class:`robench.base.RadiusOptions`, says which of its options belong together.
+        own: the options that the call sets.
+        defaults: values for options that the call leaves out, whether the entry has them or not.
+        given: number of its positional parameters that are no options.
+    """
+    own, defaults = ({k: number(v) for k, v in values.items()} for values in (own, defaults))
+    options: RadiusOptions | None = getattr(build, "radius_options", None)
+    if options is None:
+        taken = {k: v for k, v in defaults.items() if k not in own}
+    else:
+        taken = options.inherited(own, defaults)
+    return {k: v for k, v in taken.items() if k in option_names(build, given)}
 
 
 def build_checked(

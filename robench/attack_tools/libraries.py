@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from robench.attack_tools.threat_models import norms, project
-from robench.base import Adversarial, Attack, LogitsModel, ThreatModel
+from robench.base import Adversarial, Attack, LogitsModel, RadiusOptions, ThreatModel
 from robench.errors import UserError
 from robench.system.memory import is_out_of_memory
 
@@ -171,9 +171,22 @@ def checked(name: str, options: Mapping[str, Any], valid: Mapping[str, Any]) -> 
 
 
 def with_signature(
-    build: Callable[..., Attack], valid: Sequence[str], summary: str
+    build: Callable[..., Attack],
+    valid: Sequence[str],
+    summary: str,
+    *,
+    radius_options: RadiusOptions,
+    norm: str | None,
 ) -> Callable[..., Attack]:
-    """Return ``build`` as a function whose signature lists these options."""
+    """Return ``build`` as a function whose signature lists these options.
+
+    Args:
+        build: what builds the attack.
+        valid: the names of its options.
+        summary: what it does, in a line.
+        radius_options: its names for norm, radius and step size.
+        norm: the norm that it works in; None if that is an option, or if it has no ball.
+    """
 
     def entry(**options: Any) -> Attack:
         return build(**options)
@@ -182,4 +195,7 @@ def with_signature(
     parameters = [inspect.Parameter(name, kind, default=None) for name in dict.fromkeys(valid)]
     entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     entry.__doc__ = summary
+    entry.radius_options = radius_options  # type: ignore[attr-defined]
+    if norm is not None and "norm" not in valid:
+        entry.absent_options = {"norm": f"it works in {norm} only."}  # type: ignore[attr-defined]
     return entry

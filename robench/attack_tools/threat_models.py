@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from robench.base import ThreatModel
 from robench.errors import UserError
 
 Norm = Literal["linf", "l2"]
@@ -106,6 +107,35 @@ def check_radius(name: str, value: float, norm: Norm) -> None:
         raise UserError(f"{name} is {value:g} but pixels lie in [0, 1]: write {hint}?")
     if norm == "l2" and not 0 < value < math.inf:
         raise UserError(f"{name} is {value:g} but an L2 length must be above 0: write 0.5?")
+
+
+def check_ball(what: str, ball: ThreatModel) -> None:
+    """Check the radius of an attack, whoever wrote it.
+
+    Args:
+        what: the attack, as the message names it.
+        ball: its threat model.
+
+    Raises:
+        UserError: if the radius is out of range; see :func:`check_radius`.
+    """
+    if ball.norm in get_args(Norm):
+        check_radius(f"{what}: eps", ball.eps, cast(Norm, ball.norm))
+    elif not 0 < ball.eps < math.inf:
+        raise UserError(f"{what}: eps is {ball.eps:g}, but a radius must be above 0.")
+
+
+def diameter(norm: str, pixels: int) -> float:
+    """Return how far apart two images can be: a ball of this radius contains every image.
+
+    Args:
+        norm: "linf", "l2" or another Lp norm such as "l1"; for "l0", sizes are numbers of pixels.
+        pixels: number of values of an image.
+    """
+    if norm == "linf":
+        return 1.0
+    p = float(norm.removeprefix("l"))
+    return float(pixels) if p == 0 else pixels ** (1 / p)
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:

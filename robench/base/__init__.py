@@ -7,6 +7,7 @@ declares, never on its name.
 
 from robench.base.attack import Adversarial, Attack, ThreatModel
 from robench.base.defense import FLOAT32, ConvDefense, Defense, Kind, Supports
+from robench.base.inheritance import RadiusOptions
 from robench.base.model import LogitsModel, SearchKeeper, Stem, VictimModel
 from robench.base.training_method import TrainingLoss, TrainingMethod, Update
 
@@ -18,6 +19,7 @@ __all__ = [
     "Defense",
     "Kind",
     "LogitsModel",
+    "RadiusOptions",
     "SearchKeeper",
     "Stem",
     "Supports",

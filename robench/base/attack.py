@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from robench.base.inheritance import RadiusOptions
 from robench.base.model import LogitsModel
 
 
@@ -54,6 +55,9 @@ class Attack:
     batches_itself: ClassVar[bool] = False
     """Whether it takes many more samples than fit into a batch and limits its batches to
     ``model.batch_size`` itself, as with :func:`robench.attack_tools.batching.run_batched`."""
+
+    radius_options: ClassVar[RadiusOptions] = RadiusOptions()
+    """Its names for norm, radius and step size: which defaults it inherits together."""
 
     samples: int | None = field(default=None, kw_only=True)
     """Attack only this many of the evaluation's images, the first ones (None: all)."""

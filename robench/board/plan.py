@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from robench.base import Attack, Defense
+from robench.base import Attack, Defense, RadiusOptions
+from robench.board.attack_calls import build_attack
 from robench.board.board import Board, RowSpec
 from robench.board.explain import explain
 from robench.board.recipes import recipe_for
@@ -168,9 +169,9 @@ def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
     """Return column -> attack, with the board's defaults for options that an attack leaves out.
 
     Raises:
-        UserError: for the first unknown name or option.
+        UserError: for the first unknown name or option, or radius out of range.
     """
-    return {name: attacks.build(name, evaluation.defaults) for name in evaluation.attacks}
+    return {name: build_attack(name, evaluation.defaults) for name in evaluation.attacks}
 
 
 def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
@@ -183,14 +184,19 @@ def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
 
 
 def _check_defaults(evaluation: EvaluationSpec) -> None:
-    """Check that some attack has each default: a misspelled one would have no effect."""
-    known = attacks.options()
+    """Check that an attack of the board has each default: another one would have no effect.
+
+    Norm, radius and step size state the board's threat model, also while no attack needs them:
+    ``--set evaluation.attacks=[...]`` exchanges attacks.
+    """
+    threat_model = RadiusOptions()
+    known = {*threat_model.norm, *threat_model.radius, *threat_model.step}
     for attack in evaluation.attacks:
         known |= attacks.options(attack)
     for name in evaluation.defaults:
         if name not in known:
             raise UserError(
-                f"evaluation.defaults has '{name}', which is not an option of any attack; "
+                f"evaluation.defaults has '{name}', which is not an option of any of its attacks; "
                 f"{did_you_mean(name, known)}"
             )
 

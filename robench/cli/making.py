@@ -45,7 +45,7 @@ def run(
         published = run_and_publish(
             spec, out, name, data_dir=data_dir, device=chosen, reporter=reporter
         )
-    console.print(leaderboard_table(spec, published.table, spec.title))
+    console.print(leaderboard_table(spec, published.table, spec.title, result=published.result))
     for line in flag_lines(published.result):
         say(console, line)
     say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
@@ -66,11 +66,13 @@ def train(
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
     from robench.runs.run import train_row
+    from robench.system.files import read_json
 
     console, chosen = prepare(device, plugin)
     _, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)
     with ProgressBar(console, 1) as reporter:
         folder = train_row(spec, out=out, data_dir=data_dir, device=chosen, reporter=reporter)
     if folder.diverged.exists():
-        raise UserError(f"the training of '{defense}' diverged: its loss is no longer finite.")
+        reason = read_json(folder.diverged)["reason"]
+        raise UserError(f"the training of '{defense}' diverged: {reason}; try a lower training.lr.")
     say(console, f"Weights: {folder.weights}")

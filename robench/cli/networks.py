@@ -10,7 +10,10 @@ from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
 from robench.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from robench.commands.attack import Target
+    from robench.commands.attack_defaults import AttackDefaults
     from robench.data.selection import Selection
 
 Checkpoint = Annotated[
@@ -25,11 +28,14 @@ Model = Annotated[
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of --model.")]
-Eps = Annotated[str, typer.Option("--eps", help="Radius of the threat model, e.g. 8/255.")]
+Eps = Annotated[
+    str | None,
+    typer.Option("--eps", help="Radius of the threat model, e.g. 4/255.", show_default="8/255"),
+]
 StepSize = Annotated[
     str | None, typer.Option("--step-size", help="e.g. 2/255; a quarter of eps by default.")
 ]
-Norm = Annotated[str, typer.Option("--norm", help="linf or l2.")]
+Norm = Annotated[str | None, typer.Option("--norm", help="linf or l2.", show_default="linf")]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -59,9 +65,9 @@ def attack(
     attacks: Annotated[
         str, typer.Option("--attacks", help="Attacks, separated by commas.")
     ] = "fgsm,pgd-10,pgd-20",
-    eps: Eps = "8/255",
+    eps: Eps = None,
     step_size: StepSize = None,
-    norm: Norm = "linf",
+    norm: Norm = None,
     data: Data = None,
     samples: SamplesOrIndices = None,
     indices: Indices = None,
@@ -85,7 +91,6 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack a network, trained by robench or your own, and print its robust accuracies."""
-    from robench.base import ThreatModel
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
     from robench.commands.attack import attack_target, check_requests, cross_check_target
@@ -95,21 +100,20 @@ def attack(
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
-    check_requests(split_expressions(attacks), split_expressions(without))
+    names = split_expressions(attacks)
+    check_requests(names, split_expressions(without))
+    defaults = _defaults(console, names, eps, step_size, norm, compared=cross_check)
     chosen_images = _chosen_images(samples, indices)
     target = _target(
         checkpoint, model, weights, data=data, data_dir=data_dir, samples=chosen_images
     )
-    defaults = _defaults(eps, step_size, norm)
     resume = out.with_suffix(".partial.npz") if out else None
     with ProgressBar(console, 1) as reporter:
         options = EvaluationOptions(
             seed, batch_size, split_expressions(without), chosen, reporter.update, resume=resume
         )
-        result = attack_target(
-            target, split_expressions(attacks), defaults=defaults, options=options
-        )
-    console.print(evaluation_table(result.table(), target.title))
+        result = attack_target(target, names, defaults=defaults.values, options=options)
+    console.print(evaluation_table(result.table(), target.title, gradients=result.gradients))
     written = write_attack(result, target.title, out) if out else []
     if out and target.selection is not None:
         written.append(write_selection(target.selection, target.sample.labels, out))
@@ -117,8 +121,8 @@ def attack(
         with ProgressBar(console, 1) as reporter:
             compared = cross_check_target(
                 target,
-                ThreatModel(norm, defaults["eps"]),
-                step_size=defaults.get("step_size"),
+                defaults.threat_model,
+                step_size=defaults.step_size,
                 options=replace(options, progress=reporter.update),
             )
         console.print(cross_check_table(compared, target.title))
@@ -138,9 +142,9 @@ def show(
         list[str], typer.Option("--attack", help="An attack to show; repeatable.")
     ] = ["pgd-20"],  # noqa: B006 - Typer copies defaults
     images: Annotated[int, typer.Option("--images", min=1, help="Number of images to draw.")] = 8,
-    eps: Eps = "8/255",
+    eps: Eps = None,
     step_size: StepSize = None,
-    norm: Norm = "linf",
+    norm: Norm = None,
     data: Data = None,
     samples: Samples = 100,
     seed: Seed = 0,
@@ -161,13 +165,13 @@ def show(
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
-    check_requests(split_expressions(",".join(attack)))
+    names = split_expressions(",".join(attack))
+    check_requests(names)
+    defaults = _defaults(console, names, eps, step_size, norm)
     target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
-    defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
         gallery = show_attacks(
-            target, split_expressions(",".join(attack)), out, classes=target.classes, images=images,
-            defaults=defaults,
+            target, names, out, classes=target.classes, images=images, defaults=defaults.values,
             options=EvaluationOptions(seed=seed, device=chosen, progress=reporter.update),
         )  # fmt: skip
     console.print(gallery.caption, markup=False, highlight=False)
@@ -216,11 +220,21 @@ def _chosen_images(samples: int | None, indices: str | None) -> "int | Selection
     return read_selection(indices)
 
 
-def _defaults(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
-    from robench.expressions import typed_number
+def _defaults(
+    console: "Console",
+    attacks: list[str],
+    eps: str | None,
+    step_size: str | None,
+    norm: str | None,
+    compared: bool = False,
+) -> "AttackDefaults":
+    """Return what the attacks inherit, after saying which of it does not reach which attack."""
+    from robench.commands.attack_defaults import attack_defaults
 
-    values = {"eps": typed_number(eps), "norm": norm}
-    return values if step_size is None else {**values, "step_size": typed_number(step_size)}
+    found = attack_defaults(attacks, eps=eps, step_size=step_size, norm=norm, compared=compared)
+    for notice in found.notices:
+        say(console, notice)
+    return found
 
 
 def _target(

@@ -20,6 +20,10 @@ ORDER = (
 """Order of the commands in the help: as a user comes to need them."""
 
 
+UNBOUNDED = 100_000
+"""The width of a console that is no terminal: a file or a pipe has none, so nothing is cut."""
+
+
 class InOrder(TyperGroup):
     """A command group that lists its commands in :data:`ORDER`."""
 
@@ -79,7 +83,7 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
         load_plugin(plugin)
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 120  # a file has no width; Rich would take 80
+        console.width = UNBOUNDED  # a file has no width; Rich would take 80
     chosen = choose_device(device)
     if this_shard().count > 1:
         from robench.runs.workers import join, worker_loop

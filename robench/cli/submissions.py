@@ -114,5 +114,5 @@ def merge(
     result = merge_boards(boards)
     table = publish(result, out)
     copy_networks(boards, out)
-    console.print(leaderboard_table(result.board, table, result.board.title))
+    console.print(leaderboard_table(result.board, table, result.board.title, result=result))
     say(console, f"Leaderboard: {out / 'leaderboard.csv'}")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.base import Attack, ThreatModel
+from robench.board.attack_calls import build_attack, check_defaults
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
@@ -17,10 +18,10 @@ from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.partial import Earlier, open_partial
 from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
-from robench.evaluation.validation import check_classes, check_images
+from robench.evaluation.validation import check_classes, check_images, check_radii
 from robench.evaluation.victim import Victim
+from robench.expressions import radius_text
 from robench.models.frozen import frozen_stats, placed, under_attack
-from robench.registry import attacks as registry
 from robench.system.devices import device_of
 
 
@@ -69,7 +70,7 @@ class Evaluation:
         outcomes = {"clean": Outcomes.without_attack(self.clean), **self.attacks}
         bounds = [bound for bound in self.threat_models.values() if bound]
         for norm, eps in dict.fromkeys(bound for bound in bounds if bounds.count(bound) > 1):
-            outcomes[f"worst case ({norm} {eps:.4g})"] = self.worst_case(norm, eps)
+            outcomes[f"worst case ({norm} {radius_text(eps)})"] = self.worst_case(norm, eps)
         return pd.DataFrame(
             {
                 "attack": name,
@@ -116,14 +117,15 @@ def evaluate(
         labels: (N,) integers.
         attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects; or a mapping
             from column names to attack objects.
-        defaults: options for the attacks that have them and do not set them.
+        defaults: options for the attacks that have them and do not set them; an attack that sets
+            another ``eps`` does not inherit a ``step_size``.
         options: seed, batch size, device and the like as one object.
         keywords: the same options one by one, ``batch_size=64``; see :class:`EvaluationOptions`.
 
     Raises:
-        UserError: if images or labels are invalid, an attack is unknown, or the model does not
-            return logits for these classes.
-        RuntimeError: if an attack leaves [0, 1] or its ball, or miscounts.
+        UserError: if images or labels are invalid, an attack is unknown, a default reaches no
+            attack, the model does not return logits for these classes, or an attack leaves [0, 1]
+            or its ball.
 
     Example:
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
@@ -137,6 +139,7 @@ def evaluate(
     named = _named(attacks, defaults or {})
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     check_images(images, labels)
+    check_radii({name: attack.threat_model for name, attack in named.items()}, images)
     options = EvaluationOptions.of(options, **keywords)
     home = device_of(model) if options.device is None else torch.device(options.device)
     forked = [home] if home.type == "cuda" else []
@@ -202,15 +205,24 @@ def _named(
     attacks: Sequence[str | Attack] | Mapping[str, Attack], defaults: Mapping[str, Any]
 ) -> dict[str, Attack]:
     named: dict[str, Attack] = {}
-    pairs = attacks.items() if isinstance(attacks, Mapping) else [(None, a) for a in attacks]
+    pairs: list[tuple[str | None, str | Attack]] = (
+        list(attacks.items()) if isinstance(attacks, Mapping) else [(None, a) for a in attacks]
+    )
     for column, attack in pairs:
         name = column or (attack if isinstance(attack, str) else repr(attack))
         if name in named or name == "clean":
             raise UserError(f"two columns would be named '{name}'; name each attack once.")
-        built = registry.build(attack, defaults) if isinstance(attack, str) else attack
+        built = build_attack(attack, defaults) if isinstance(attack, str) else attack
         if built.samples is not None and built.samples < 1:
             raise UserError(f"{name} has samples={built.samples}; give 1 or more, or leave it out.")
         named[name] = built
+    calls = [attack for _, attack in pairs if isinstance(attack, str)]
+    if defaults and named and not calls:
+        raise UserError(
+            f"defaults reach only attacks given by name, and these are objects: set "
+            f"{', '.join(defaults)} on the objects."
+        )
+    check_defaults(calls, defaults)
     return named
 
 

@@ -12,12 +12,13 @@ from robench.attack_tools.batching import halve, run_batched
 from robench.attack_tools.randomness import generators
 from robench.attack_tools.threat_models import Norm
 from robench.base import Adversarial, Attack
+from robench.errors import UserError
 from robench.evaluation.counting import Counted
 from robench.evaluation.kept_group import KeptGroup
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.partial import PartialFile
-from robench.evaluation.validation import check_perturbation, sizes
+from robench.evaluation.validation import attack_results, sizes
 from robench.evaluation.victim import Victim
 from robench.progress import Progress
 from robench.system.memory import is_out_of_memory
@@ -66,7 +67,7 @@ def attack_group(group: Mapping[str, Attack], job: Job, key: str) -> dict[str, O
         key: the name of the group in the file that keeps what is done.
 
     Raises:
-        RuntimeError: if an attack leaves [0, 1] or its ball, or miscounts.
+        UserError: if an attack leaves [0, 1] or its ball, or miscounts.
     """
     total = len(job.images)
     counts = {name: min(a.samples or total, total) for name, a in group.items()}
@@ -174,8 +175,7 @@ def _search(
     # An attack gets tensors of its own: it is compared with what it was given.
     found = kind.perturb_together(attacks, model, images.clone(), labels.clone(), rngs)
     counted = []
-    for attack, adversarial in zip(attacks, found, strict=True):
-        check_perturbation(attack, images, adversarial.images)
+    for adversarial in attack_results(attacks, images, found):
         if isinstance(model, Counted):
             forwards, backwards = adversarial.forwards, adversarial.backwards
             forwards = model.forwards if forwards is None else forwards
@@ -191,10 +191,16 @@ def _search(
 def _check_counts(name: str, adversarial: Adversarial, victim: Victim) -> None:
     """Compare the costs that an attack reports with what was actually computed."""
     if adversarial.forwards is None or adversarial.backwards is None:
-        raise RuntimeError(f"{name} batches itself and must count forwards and backwards")
+        raise UserError(
+            f"the attack {name} batches itself but returned no forwards or backwards: it must "
+            f"count both per sample."
+        )
     reported = int(adversarial.forwards.sum())
     if reported != victim.forwards:
-        raise RuntimeError(f"{name} reports {reported} forwards but made {victim.forwards}")
+        raise UserError(
+            f"the attack {name} reports {reported} forwards but made {victim.forwards}: its counts "
+            f"are wrong."
+        )
 
 
 class _Predictions:

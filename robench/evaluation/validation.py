@@ -1,13 +1,17 @@
 """Checks of an evaluation's images, labels, logits and perturbations."""
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from robench.attack_tools.threat_models import norms
-from robench.base import Attack
+from robench.attack_tools.threat_models import check_ball, diameter, norms
+from robench.base import Adversarial, Attack, ThreatModel
 from robench.errors import UserError
+from robench.expressions import radius_text
 
 TOLERANCE = 1e-6
 
@@ -71,25 +75,117 @@ def check_classes(num_classes: int, labels: Tensor) -> None:
         )
 
 
-def check_perturbation(attack: Attack, clean: Tensor, images: Tensor) -> None:
-    """Check that an attack kept to [0, 1] and to its ball.
+def check_radii(balls: Mapping[str, ThreatModel | None], images: Tensor) -> None:
+    """Check that no attack has a ball in which any image can become any other.
+
+    Args:
+        balls: the threat model of each attack, by the attack's name.
+        images: (N, C, H, W) in [0, 1].
 
     Raises:
-        RuntimeError: if it did not; names the attack, since the bug is not the user's.
+        UserError: for the first radius that is not a size of a change of these images.
     """
-    name = type(attack).__name__
+    shape = tuple(images.shape[1:])
+    for name, ball in balls.items():
+        if ball is None:
+            continue
+        check_ball(f"attack '{name}'", ball)
+        widest = diameter(ball.norm, math.prod(shape))
+        if ball.eps > widest:
+            raise UserError(
+                f"attack '{name}': eps is {ball.eps:g}, but two images of shape {shape} in [0, 1] "
+                f"are at most {widest:.4g} apart in {ball.norm}: write '{ball.eps:g}/255'?"
+            )
+
+
+def attack_results(attacks: Sequence[Attack], images: Tensor, found: Any) -> list[Adversarial]:
+    """Return what attacks returned, checked: one result per attack, without gradients.
+
+    Args:
+        attacks: the attacks that were run together.
+        images: (B, C, H, W), what they were given.
+        found: what they returned.
+
+    Raises:
+        UserError: if it is not one :class:`robench.Adversarial` per attack, or one breaks the
+            rules (:func:`check_perturbation`); names the attack and what it returned.
+    """
+    name = type(attacks[0]).__name__
+    if not isinstance(found, (list, tuple)) or len(found) != len(attacks):
+        shown = f"{len(found)} results" if isinstance(found, (list, tuple)) else _kind(found)
+        raise UserError(
+            f"the attack {name} returned {shown} for {len(attacks)} attacks; its perturb_together "
+            f"must return a list of one Adversarial each."
+        )
+    results = []
+    for attack, result in zip(attacks, found, strict=True):
+        if not isinstance(result, Adversarial):
+            raise UserError(
+                f"the attack {type(attack).__name__} returned {_kind(result)}; its perturb must "
+                f"return Adversarial(images)."
+            )
+        check_perturbation(attack, images, result.images)
+        detached = result.images.detach().to(device=images.device, dtype=images.dtype)
+        results.append(replace(result, images=detached, **_counts(attack, result, len(images))))
+    return results
+
+
+def check_perturbation(attack: Attack, clean: Tensor, images: Any) -> None:
+    """Check that an attack kept to [0, 1] and to its ball.
+
+    Args:
+        attack: the attack.
+        clean: (B, C, H, W), the images that it was given.
+        images: the images that it returned.
+
+    Raises:
+        UserError: if it did not; names the attack and what it did.
+    """
+    what = f"the attack {type(attack).__name__}"
+    if not isinstance(images, Tensor):
+        raise UserError(f"{what} returned {_kind(images)} as images; it must return a tensor.")
     if images.shape != clean.shape:
-        raise RuntimeError(f"{name} returned {tuple(images.shape)} for {tuple(clean.shape)}")
+        raise UserError(
+            f"{what} returned images of shape {tuple(images.shape)} for {tuple(clean.shape)}."
+        )
+    images = images.detach().to(clean.device)
+    if not images.is_floating_point():
+        raise UserError(f"{what} returned images of {images.dtype}; they must be float in [0, 1].")
     if not images.isfinite().all():
-        raise RuntimeError(f"{name} returned images that are not finite")
-    if images.min() < -TOLERANCE or images.max() > 1 + TOLERANCE:
-        raise RuntimeError(f"{name} left [0, 1]: [{images.min().item()}, {images.max().item()}]")
+        raise UserError(f"{what} returned images that are not finite.")
+    low, high = images.min().item(), images.max().item()
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise UserError(f"{what} left [0, 1]: its images lie in [{low:.6g}, {high:.6g}].")
     if attack.threat_model is None:
         return
     (norm, eps), (linf, l2) = attack.threat_model, sizes(clean, images)
     largest = {"linf": linf, "l2": l2}.get(norm, torch.zeros(1)).max().item()
     if largest > eps + TOLERANCE * max(1, eps):
-        raise RuntimeError(f"{name} left its {norm} ball of radius {eps}: {largest}")
+        raise UserError(
+            f"{what} left its {norm} ball of radius {radius_text(eps)}: it moved an image by "
+            f"{largest:.6g}."
+        )
+
+
+def _counts(attack: Attack, result: Adversarial, count: int) -> dict[str, Tensor]:
+    """Return the costs that an attack reports, without gradients and on the CPU."""
+    counts = {}
+    for name in ("queries", "forwards", "backwards"):
+        values = getattr(result, name)
+        if values is None:
+            continue
+        if not isinstance(values, Tensor) or values.shape != (count,):
+            shown = tuple(values.shape) if isinstance(values, Tensor) else _kind(values)
+            raise UserError(
+                f"the attack {type(attack).__name__} returned {shown} as {name}; give one integer "
+                f"for each of the {count} images, or None."
+            )
+        counts[name] = values.detach().cpu()
+    return counts
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"an object of type {type(value).__name__}"
 
 
 def sizes(clean: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """Selecting the convolutions of a network to which a penalty or projection applies."""
 
+import math
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -16,12 +18,30 @@ def selected_convs(model: nn.Module, layers: str) -> list[nn.Conv2d]:
             selects every convolution.
 
     Raises:
-        UserError: if none matches; the message names one of the network's convolutions.
+        UserError: if a pattern matches none; the message names the nearest convolution.
     """
     convs = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
     patterns = layers.split("|")
-    chosen = [conv for name, conv in convs.items() if any(fnmatchcase(name, p) for p in patterns)]
-    if not chosen:
-        example = f"; its convolutions have names such as '{next(iter(convs))}'" if convs else ""
-        raise UserError(f"layers = '{layers}' matches no convolution of the network{example}.")
-    return chosen
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in convs):
+            which = "" if pattern == layers else f"'{pattern}' in "
+            near = get_close_matches(pattern, convs, n=1, cutoff=0)
+            example = f"; its convolutions have names such as '{near[0]}'" if near else ""
+            raise UserError(
+                f"{which}layers = '{layers}' matches no convolution of the network{example}."
+            )
+    return [conv for name, conv in convs.items() if any(fnmatchcase(name, p) for p in patterns)]
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Check the weight of a penalty, or the rate of a projection.
+
+    Args:
+        name: the option.
+        value: its value.
+
+    Raises:
+        UserError: if it is negative or not finite: training would move away from its goal.
+    """
+    if not 0 <= value < math.inf:
+        raise UserError(f"{name} is {value:g}: it must be 0 or more.")

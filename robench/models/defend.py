@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from torch import nn
 
 from robench.base import Defense
-from robench.errors import UserError
+from robench.errors import UserError, did_you_mean
 from robench.registry import defenses
 
 REPLACES_CONV = "replaces_conv"
@@ -31,7 +32,8 @@ def apply_defense(
 
     Raises:
         UserError: if there is no convolution, or one that the defense cannot replace; the message
-            names the layer and the reason. Nothing has been changed by then.
+            names the layer and the reason; or if a pattern of ``skip`` matches no layer. Nothing
+            has been changed by then.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
@@ -73,8 +75,16 @@ def apply_defense(
 
 
 def _without(skip: Sequence[str], model: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules by name; a module used twice can be skipped by either of its names."""
+    """Return the modules by name; a module used twice can be skipped by either of its names.
+
+    Raises:
+        UserError: if a pattern matches no module: a misspelled one would be ignored.
+    """
     named = list(model.named_modules(remove_duplicate=False))
+    for pattern in skip:
+        if not any(fnmatchcase(name, pattern) for name, _ in named):
+            near = did_you_mean(pattern, get_close_matches(pattern, dict(named), n=3, cutoff=0))
+            raise UserError(f"skip: '{pattern}' matches no layer of the network; {near}")
     skipped = {id(m) for name, m in named if any(fnmatchcase(name, p) for p in skip)}
     return {name: module for name, module in model.named_modules() if id(module) not in skipped}
 

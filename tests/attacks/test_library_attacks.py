@@ -184,14 +184,52 @@ def test_losses_are_summed_so_that_the_batch_does_not_protect(
     assert run(model, digits_test, call, 100).accuracy(call) <= one_by_one + 0.01
 
 
-def test_the_step_follows_the_radius() -> None:
-    """The libraries' own defaults are 2/255 whatever the radius, and a thirtieth of it."""
-    for call in ("torchattacks:PGD(eps=0.2)", "foolbox:LinfPGD(eps=0.2)"):
-        built = dict(attacks.build(call).options)  # type: ignore[attr-defined]
-        assert built.get("alpha", built.get("abs_stepsize")) == pytest.approx(0.05)
-    for call in ("torchattacks:PGD(step_size=0.01)", "foolbox:LinfPGD(eps=0.2, step_size=0.01)"):
-        built = dict(attacks.build(call).options)  # type: ignore[attr-defined]
-        assert built.get("alpha", built.get("abs_stepsize")) == 0.01
+@pytest.mark.parametrize(
+    ("call", "step"),
+    [
+        ("torchattacks:PGD(eps=0.2)", 0.05), ("foolbox:LinfPGD(eps=0.2)", 0.05),
+        ("torchattacks:PGD(step_size=0.01)", 0.01), ("torchattacks:PGDL2(eps=3.0)", 0.6),
+        ("torchattacks:PGDL2(eps=1.0)", 0.2), ("torchattacks:FFGSM(eps=0.2)", 0.25),
+        ("foolbox:LinfPGD(eps=0.2, step_size=0.01)", 0.01),
+    ],
+)  # fmt: skip
+def test_the_step_follows_the_radius(call: str, step: float) -> None:
+    """The libraries' own defaults are meant for one radius, and a thirtieth of it."""
+    built = dict(attacks.build(call).options)  # type: ignore[attr-defined]
+    assert built.get("alpha", built.get("abs_stepsize")) == pytest.approx(step)
+
+
+@pytest.mark.parametrize(
+    ("call", "step"),
+    [
+        ("torchattacks:PGD(eps=0.2)", 0.05), ("foolbox:LinfPGD(eps=0.2)", 0.05),
+        ("torchattacks:PGD(eps=0.1)", 0.01), ("torchattacks:PGD", 0.01),
+        ("torchattacks:PGD(alpha=0.03)", 0.03), ("foolbox:LinfPGD(abs_stepsize=0.03)", 0.03),
+    ],
+)  # fmt: skip
+def test_a_step_that_is_meant_for_another_radius_is_not_inherited(call: str, step: float) -> None:
+    built = dict(attacks.build(call, {"eps": 0.1, "step_size": 0.01}).options)  # type: ignore[attr-defined]
+    assert built.get("alpha", built.get("abs_stepsize")) == pytest.approx(step)
+
+
+def test_a_step_of_another_name_leaves_no_second_one() -> None:
+    built = attacks.build("foolbox:LinfPGD(rel_stepsize=0.1)", {"eps": 0.1, "step_size": 0.01})
+    assert dict(built.options) == {"rel_stepsize": 0.1}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("call", "ball"),
+    [
+        ("foolbox:InversionAttack", ("linf", 0.1)),
+        ("foolbox:HopSkipJumpAttack", ("linf", 0.1)),
+        ("foolbox:InversionAttack(distance='l2')", ("l2", 0.1)),
+        ("foolbox:InversionAttack(norm='l2')", ("l2", 0.1)),
+    ],
+)
+def test_a_norm_reaches_the_option_that_foolbox_has_for_it(
+    call: str, ball: tuple[str, float]
+) -> None:
+    assert attacks.build(call, {"eps": 0.1, "norm": "linf"}).threat_model == ball
 
 
 def test_options_of_the_board_reach_them() -> None:
@@ -262,6 +300,17 @@ def test_a_model_without_parameters_can_be_attacked() -> None:
         ("foolbox:LinfDeepFool", "foolbox has no attack named .* 'LinfDeepFoolAttack'"),
         ("torchattacks:LGV", "needs more than a model"),
         ("foolbox:DatasetAttack", "needs other images"),
+        ("torchattacks:PGD(norm='l2')", "has no option 'norm'; it works in linf only"),
+        ("torchattacks:PGDL2(norm='linf')", "it works in l2 only"),
+        ("foolbox:LinfPGD(norm='l2')", "it works in linf only"),
+        ("foolbox:L2AdditiveGaussianNoiseAttack(norm='linf')", "it works in l2 only"),
+        ("torchattacks:PGD(eps=8)", "eps is 8 but pixels lie in .*: write '8/255'"),
+        ("torchattacks:PIFGSM(max_epsilon=16)", "write '16/255'"),
+        ("torchattacks:PGD(alpha=2)", "alpha is 2 but pixels lie in .*: write '2/255'"),
+        ("torchattacks:PGDL2(eps=-1)", "eps is -1 but an L2 length must be above 0"),
+        ("foolbox:LinfPGD(eps=8)", "eps is 8 but pixels lie in .*: write '8/255'"),
+        ("foolbox:L1PGD(eps=-1)", "eps is -1, but a radius must be above 0"),
+        ("autoattack(eps=8)", "write '8/255'"),
         ("torchattacks:PGD(epsilon=0.1)", "no option 'epsilon'; did you mean 'eps'"),
         ("torchattacks:PGD(steps='many')", "steps = 'many': give a number such as 10"),
         ("torchattacks:PGD(random_start=1)", "random_start = 1: give true or false"),

@@ -168,3 +168,80 @@ def test_the_attacks_of_libraries_are_listed(robench: Command) -> None:
     done = robench("list", "attacks")
     for name in ("autoattack", "torchattacks:Square", "foolbox:LinfDeepFoolAttack"):
         assert name in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--attacks", "simba", "--eps", "0.2"],
+         "eps = 0.2 reaches none of the attacks (simba): none has this option; did you mean"),
+        (["--attacks", "torchattacks:PGD", "--norm", "l2"], "it works in linf only"),
+        (["--attacks", "pgd,torchattacks:PGD", "--norm", "l2", "--eps", "0.5"],
+         "'torchattacks:PGD' works in linf, but eps = 0.5 is meant for l2"),
+        (["--attacks", "fgsm", "--norm", "l2"], "--norm l2 needs a radius of its own: give --eps"),
+        (["--attacks", "foolbox:LinfPGD", "--eps", "8"], "write '8/255'"),
+        (["--attacks", "pgd(norm='l2', eps=20)"], "are at most 8 apart in l2: write '20/255'"),
+    ],
+)  # fmt: skip
+def test_a_threat_model_that_does_not_reach_its_attacks_is_refused(
+    arguments: list[str], sentence: str, robench: Command, folder: Path
+) -> None:
+    done = robench("attack", "--model", "net:build", "--data", "digits", *arguments)
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_what_does_not_reach_an_attack_is_said_and_nothing_else(
+    robench: Command, folder: Path
+) -> None:
+    arguments = ("attack", "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
+                 "--samples", 50, "--attacks",
+                 "pgd-3,pgd-3(eps=0.3),simba(max_steps=2)")  # fmt: skip
+    silent = robench(*arguments)
+    assert silent.code == 0, silent.err
+    assert "--" not in silent.out
+    told = robench(*arguments, "--eps", "8/255", "--step-size", "2/255")
+    assert "--eps 8/255 does not reach simba(max_steps=2), whose options are basis," in told.out
+    assert "--step-size 2/255 is not used by pgd-3(eps=0.3), which sets a radius" in told.out
+    assert told.out[told.out.index("net:build") :] == silent.out
+
+
+def test_a_radius_of_a_call_s_own_is_reached_whatever_the_step_of_the_others(
+    robench: Command, folder: Path
+) -> None:
+    arguments = ("attack", "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
+                 "--samples", 100, "--attacks", "pgd-5(eps=0.3)", "--out")  # fmt: skip
+    assert robench(*arguments, "alone.csv").code == 0
+    assert robench(*arguments, "shared.csv", "--step-size", "2/255").code == 0
+    assert Path("shared.csv").read_text() == Path("alone.csv").read_text()
+
+
+def test_a_misbehaving_attack_of_a_plugin_ends_in_one_sentence(
+    robench: Command, folder: Path
+) -> None:
+    Path("mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from robench import Adversarial, Attack, register_attack\n"
+        "@register_attack('leaves_its_ball')\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Attack):\n"
+        "    eps: float = 0.1\n"
+        "    def perturb(self, model, images, labels, rngs):\n"
+        "        return Adversarial((images + 0.5).clamp(0, 1))\n"
+    )
+    done = robench("attack", "--model", "net:build", "--data", "digits", "--samples", 20,
+                   "--plugin", "mine.py", "--attacks", "leaves_its_ball")  # fmt: skip
+    assert done.code == 2
+    assert "the attack Mine left its linf ball of radius 8/255: it moved an image" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_the_table_says_the_precision_of_gradients_and_the_radius_as_typed(
+    robench: Command, folder: Path
+) -> None:
+    arguments = ("attack", "--model", "net:build", "--data", "digits", "--samples", 20, "--eps",
+                 "8/255", "--attacks", "fgsm,pgd-2", "--without", "bf16")  # fmt: skip
+    out = robench(*arguments).out
+    assert "gradients: float32; predictions: float32" in out
+    assert "worst case (linf 8/255)" in out

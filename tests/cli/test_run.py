@@ -178,6 +178,8 @@ def test_a_cell_that_diverges_is_a_flagged_row_not_a_crash(
     table = pd.read_csv(out / "tiny" / "leaderboard.csv")
     assert table.loc[0, "flags"] == "diverged"
     assert pd.isna(table.loc[0, "pgd-4_mean"])
+    reason = "vanilla, seed 0: diverged: the loss is not finite after epoch 1; try a lower"
+    assert reason in done.out
     assert "diverged" in robench(
         "run", tiny_board, "--defenses", "vanilla", "--set", "training.lr=1e30", "--out", out
     ).out  # fmt: skip

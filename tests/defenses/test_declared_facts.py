@@ -155,3 +155,21 @@ def test_bf16_is_refused_by_those_that_do_not_support_it() -> None:
         assert recipe_for(bf16, entry, {}).precision == "float32", "its own recipe says so"
         with pytest.raises(UserError, match="does not support mixed precision"):
             recipe_for(bf16, entry, {"precision": "bf16"})
+
+
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("parseval(rate=-1)", "rate is -1: it must be 0 or more"),
+        ("ocnn(strength=-0.1)", r"strength is -0\.1: it must be 0 or more"),
+        ("ocnn_paper(strength=-1)", "strength is -1: it must be 0 or more"),
+        ("soft_orthogonal(strength=-1)", "strength is -1: it must be 0 or more"),
+        ("oni(scale=0)", "scale is 0: it must be above 0"),
+    ],
+)
+def test_a_weight_that_would_work_against_the_defense_is_refused(
+    expression: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        defenses.build(expression)
+    defenses.build(expression.partition("(")[0])

@@ -163,7 +163,7 @@ def test_an_attack_that_miscounts_is_named() -> None:
             model(images)
             return Adversarial(images, forwards=torch.zeros(len(images), dtype=torch.int64))
 
-    with pytest.raises(RuntimeError, match="Boasting reports 0 forwards but made 33"):
+    with pytest.raises(UserError, match="Boasting reports 0 forwards but made 33"):
         run([Boasting()])
 
 
@@ -294,7 +294,7 @@ def test_dropout_is_off_and_predictions_are_float32_under_autocast() -> None:
     ],
 )
 def test_an_attack_that_breaks_the_rules_is_named(attack: Attack, sentence: str) -> None:
-    with pytest.raises(RuntimeError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         run([attack])
 
 
@@ -367,6 +367,8 @@ def test_bad_models(model: nn.Module, sentence: str) -> None:
         (["pgd-10(eps=8)"], "8/255"),
         (["fgsm(samples=0)"], "samples=0; give 1 or more"),
         (["fgsm(samples=-5)"], "samples=-5; give 1 or more"),
+        (["pgd(norm='l2', eps=5.1)"], "eps is 5.1, but two images .* at most 5 apart in l2"),
+        (["torchattacks:PGDL2(eps=8)"], "at most 5 apart in l2: write '8/255'"),
     ],
 )
 def test_bad_attacks(names: list[str], sentence: str) -> None:

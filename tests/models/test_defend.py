@@ -91,6 +91,11 @@ def test_skipped_layers_are_left_alone() -> None:
     assert "layer1.0.conv1" in replaced
 
 
+def test_a_misspelled_pattern_of_layers_to_skip_is_refused() -> None:
+    with pytest.raises(UserError, match=r"skip: 'layr4.\*' matches no layer .* 'layer4"):
+        apply_defense(torchvision.models.resnet18(), "convnorm", skip=["conv1", "layr4.*"])
+
+
 def test_a_module_that_is_used_twice_stays_one_module() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

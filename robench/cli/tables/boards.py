@@ -10,53 +10,71 @@ from rich.console import Group
 from rich.table import Table
 
 from robench.board.board import Board
+from robench.cli.tables.fitted import FittedColumn, FittedTable, Listing
+from robench.cli.tables.networks import precision
 from robench.cli.tables.words import figure, plain
 from robench.commands.reproduce import State
 from robench.commands.verify import Verification
-from robench.runs.records import BoardResult
+from robench.runs.records import BoardResult, CellResult
 
 
-def leaderboard_table(board: Board, table: pd.DataFrame, title: str) -> Table:
-    """Return the leaderboard as a Rich table: percent, mean ± std, 95% interval below."""
-    shown = Table(
-        title=title,
-        title_style="bold",
-        title_justify="left",
-        caption=caption(table),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    shown.add_column("#", justify="right")
-    shown.add_column("defense", min_width=10, overflow="fold")
+def leaderboard_table(
+    board: Board, table: pd.DataFrame, title: str, *, result: BoardResult | None = None
+) -> FittedTable:
+    """Return the leaderboard for the console: percent, mean ± std, 95% interval below.
+
+    Args:
+        board: the specification.
+        table: the figures.
+        title: a line above.
+        result: the outcomes, which say in what precision gradients were taken.
+    """
     columns = board.evaluation.columns
-    for column in columns:
-        ranking = column == board.evaluation.ranking_column
-        name = _short(column, columns) + (" ▼" if ranking else "")
-        shown.add_column(name, justify="right", no_wrap=True)
     querying = [c for c in columns if f"{c}_queries" in table]
-    for column in querying:
-        shown.add_column(f"{_short(column, columns)}\nqueries", justify="right")
-    shown.add_column("s/epoch", justify="right")
-    for row in table.to_dict("records"):
-        shown.add_row(
+    ranking = board.evaluation.ranking_column
+    headers = [
+        FittedColumn("#"),
+        FittedColumn("defense", "left"),
+        *(FittedColumn(_short(c, columns) + (" ▼" if c == ranking else "")) for c in columns),
+        *(FittedColumn(f"{_short(column, columns)}\nqueries") for column in querying),
+        FittedColumn("s/epoch"),
+    ]
+    rows = [
+        [
             f"{row['rank']}\n[dim]{row['group']}[/dim]",
             plain(row["defense"]) + _remarks(row),
             *(_accuracy(row, column) for column in columns),
             *(figure(row[f"{column}_queries"], "{:.0f}") for column in querying),
             figure(row["train_seconds_per_epoch"], "{:.1f}"),
-        )
-    return shown
+        ]
+        for row in table.to_dict("records")
+    ]
+    taken = gradients_of(result) if result is not None else ""
+    notes = [caption(table), *_legend(columns), *([precision(taken)] if taken else [])]
+    return FittedTable(title, headers, rows, keys=2, caption="; ".join(notes))
+
+
+def gradients_of(result: BoardResult) -> str:
+    """Return the precisions in which a board's attacks took gradients, such as ``bf16``."""
+    manifests = (cell.evidence.manifest for row in result.rows for cell in row.cells)
+    entries = (entry for m in manifests if m is not None for entry in m.outcomes.values())
+    found = {entry.gradients for entry in entries if entry.column != "clean"}
+    return " and ".join(sorted(found))
 
 
 def flag_lines(result: BoardResult) -> list[str]:
-    """Return the sentences of the failed checks, one line each."""
+    """Return the sentences of the failed checks and the reasons of divergence, one line each."""
     return [
         f"{row.title}, seed {cell.seed}: {name}: {sentence}"
         for row in result.rows
         for cell in row.cells
-        for name, sentence in cell.flags.items()
+        for name, sentence in {**_divergence(cell), **cell.flags}.items()
     ]
+
+
+def _divergence(cell: CellResult) -> dict[str, str]:
+    note = cell.evidence.diverged
+    return {} if note is None else {"diverged": f"{note.reason}; try a lower training.lr."}
 
 
 def _remarks(row: dict[Any, Any]) -> str:
@@ -80,21 +98,27 @@ def caption(table: pd.DataFrame) -> str:
     )
 
 
-def rerun_table(figures: pd.DataFrame, how: str) -> Table:
+def rerun_table(figures: pd.DataFrame, how: str) -> FittedTable:
     """Return the figures that ``robench verify`` reproduced, one row per cell and column."""
-    shown = Table(title=how, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
-    shown.add_column("defense", overflow="fold")
-    for name in ("seed", "column", "published", "found", "changed predictions"):
-        shown.add_column(name, justify="left" if name == "column" else "right")
-    shown.add_column("", no_wrap=True)
-    for row in figures.to_dict("records"):
-        shares = (f"{100 * row[name]:.1f}%" for name in ("published", "found"))
-        counts = f"{row['other_images']} images"
-        shown.add_row(
-            plain(row["defense"]), str(row["seed"]), plain(row["column"]), *shares, counts,
-            row["verdict"],
-        )  # fmt: skip
-    return shown
+    headers = [
+        FittedColumn("defense", "left"),
+        FittedColumn("seed"),
+        FittedColumn("column", "left"),
+        *(FittedColumn(name) for name in ("published", "found", "changed\npredictions")),
+        FittedColumn("verdict", "left"),
+    ]
+    rows = [
+        [
+            plain(row["defense"]),
+            str(row["seed"]),
+            plain(row["column"]),
+            *(f"{100 * row[name]:.1f}%" for name in ("published", "found")),
+            f"{row['other_images']} images",
+            plain(row["verdict"]),
+        ]
+        for row in figures.to_dict("records")
+    ]
+    return FittedTable(how, headers, rows, keys=3)
 
 
 def plan_tables(
@@ -120,30 +144,21 @@ def plan_tables(
     ]
 
 
-def states_table(states: Sequence[State]) -> Table:
+def states_table(states: Sequence[State]) -> Listing:
     """Return the papers' tables and figures with the state of each."""
-    shown = Table(
-        title=", ".join(dict.fromkeys(state.source for state in states)),
-        title_style="bold",
-        title_justify="left",
-        caption="robench run BOARD runs a board; for an image folder or ImageNet, add "
-        "--data-dir DIR.",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for name in ("paper", "board", "scale", "networks", "state"):
-        shown.add_column(name, justify="right" if name == "networks" else "left", overflow="fold")
+    rows = []
     for state in states:
         provenance = f"\n[dim]{plain(state.provenance)}[/dim]" if state.provenance else ""
-        shown.add_row(
-            plain(state.item),
-            plain(state.board or "-"),
-            state.scale,
-            str(state.cells) if state.board else "",
-            plain(state.state) + provenance,
-        )
-    return shown
+        networks = str(state.cells) if state.board else ""
+        status = plain(state.state) + provenance
+        rows.append([plain(state.item), plain(state.board or "-"), state.scale, networks, status])
+    return Listing(
+        ", ".join(dict.fromkeys(state.source for state in states)),
+        ("paper", "board", "scale", "networks", "state"),
+        rows,
+        caption="robench run BOARD runs a board; for an image folder or ImageNet, add "
+        "--data-dir DIR.",
+    )
 
 
 def _accuracy(row: dict[Any, Any], column: str) -> str:
@@ -162,7 +177,13 @@ def _short(column: str, columns: Sequence[str]) -> str:
     return column if name in others else name
 
 
-def verification_lines(found: Verification, *, retrain: bool) -> Iterator[str | Table]:
+def _legend(columns: Sequence[str]) -> list[str]:
+    """Return what the shortened names of columns stand for."""
+    short = {column: _short(column, columns) for column in columns}
+    return [f"{name} is {column}" for column, name in short.items() if name != column]
+
+
+def verification_lines(found: Verification, *, retrain: bool) -> Iterator[str | FittedTable]:
     """Return what ``robench verify`` prints for one leaderboard.
 
     Args:

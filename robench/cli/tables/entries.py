@@ -4,31 +4,20 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from robench.base import Defense
+from robench.cli.tables.fitted import Listing
 from robench.cli.tables.words import plain
 from robench.entries import Entry, missing_package
 
 
-def defenses_table(entries: Iterable[Entry[Defense]]) -> Table:
+def defenses_table(entries: Iterable[Entry[Defense]]) -> Listing:
     """Return the defenses as a table: name, what it does, its kind and facts, reference."""
-    shown = Table(
-        title="defenses",
-        title_style="bold",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    shown.add_column("name", no_wrap=True)
-    for column in ("what it does", "kind", "facts", "reference"):
-        shown.add_column(column)
+    rows = []
     for entry in entries:
         kind = plain(str(getattr(entry.build, "kind", "")))
-        cells = (plain(entry.summary), kind, "; ".join(facts(entry)), plain(entry.reference))
-        shown.add_row(entry.name, *cells)
-    return shown
+        known = plain("; ".join(facts(entry)))
+        rows.append([entry.name, plain(entry.summary), kind, known, plain(entry.reference)])
+    return Listing("defenses", ("name", "what it does", "kind", "facts", "reference"), rows)
 
 
 def facts(entry: Entry[Defense]) -> list[str]:
@@ -47,12 +36,7 @@ def facts(entry: Entry[Defense]) -> list[str]:
     ]
 
 
-def entries_table(entries: Iterable[Entry[Any]], title: str) -> Table:
+def entries_table(entries: Iterable[Entry[Any]], title: str) -> Listing:
     """Return a registry as a table: name, what it does, where it comes from."""
-    shown = Table(title=title, title_style="bold", title_justify="left")
-    shown.add_column("name", no_wrap=True)
-    shown.add_column("what it does")
-    shown.add_column("reference")
-    for entry in entries:
-        shown.add_row(entry.name, plain(entry.summary), plain(entry.reference))
-    return shown
+    rows = [[entry.name, plain(entry.summary), plain(entry.reference)] for entry in entries]
+    return Listing(title, ("name", "what it does", "reference"), rows)

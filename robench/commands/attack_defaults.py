@@ -1,0 +1,86 @@
+"""The options of ``robench attack`` and ``show`` that all attacks share: radius, step and norm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from robench.base import ThreatModel
+from robench.board.attack_calls import Fate, build_attack, check_defaults, fate
+from robench.errors import UserError
+from robench.expressions import typed_number
+from robench.registry import attacks as registry
+
+RADIUS = "8/255"
+"""The radius that attacks get if neither they nor the user name one."""
+
+
+@dataclass(frozen=True)
+class AttackDefaults:
+    """What attacks inherit from a call.
+
+    Attributes:
+        values: the defaults, as :func:`robench.evaluate` takes them.
+        threat_model: the norm and radius of attacks that set none of their own.
+        step_size: the step size; None if the user gave none.
+        notices: what does not reach which attack, one sentence each.
+    """
+
+    values: dict[str, Any]
+    threat_model: ThreatModel
+    step_size: float | None
+    notices: tuple[str, ...]
+
+
+def attack_defaults(
+    attacks: Sequence[str],
+    *,
+    eps: str | None = None,
+    step_size: str | None = None,
+    norm: str | None = None,
+    compared: bool = False,
+) -> AttackDefaults:
+    """Return the defaults of a call, after checking that its attacks can be built with them.
+
+    Args:
+        attacks: the attacks, such as ``pgd-20(eps=4/255)``.
+        eps: the radius, as typed; None if the user gave none.
+        step_size: the step size, as typed; None if the user gave none.
+        norm: the norm; None if the user gave none.
+        compared: whether libraries are compared in the threat model, too.
+
+    Raises:
+        UserError: for an unknown attack or option, or if what the user gave reaches no attack.
+    """
+    typed = {"eps": eps, "step_size": step_size, "norm": norm}
+    given = {name: typed_number(text) for name, text in typed.items() if text is not None}
+    values: dict[str, Any] = {"eps": typed_number(RADIUS), **given}
+    threat_model = ThreatModel(norm or "linf", values["eps"])
+    if not compared:
+        check_defaults(attacks, values, given)
+    if threat_model.norm != "linf" and eps is None and _reaches(attacks, "eps", values):
+        raise UserError(f"--norm {norm} needs a radius of its own: give --eps, for instance 0.5.")
+    notices = tuple(
+        notice
+        for name in given
+        for call in attacks
+        if (notice := _notice(call, name, values, f"--{name.replace('_', '-')} {typed[name]}"))
+    )
+    for call in attacks:
+        build_attack(call, values)
+    values = {name: value for name, value in values.items() if _reaches(attacks, name, values)}
+    return AttackDefaults(values, threat_model, given.get("step_size"), notices)
+
+
+def _notice(call: str, name: str, values: Mapping[str, Any], typed: str) -> str:
+    """Return the sentence on an attack that an option does not reach; "" if none is needed."""
+    became = fate(call, name, values)
+    if became is Fate.ANOTHER_RADIUS:
+        return f"{typed} is not used by {call}, which sets a radius of its own."
+    if became is Fate.NO_OPTION and name != "step_size":
+        options = ", ".join(sorted(registry.options(call) - {"samples"}))
+        return f"{typed} does not reach {call}, whose options are {options}."
+    return ""
+
+
+def _reaches(attacks: Sequence[str], name: str, values: Mapping[str, Any]) -> bool:
+    return any(fate(call, name, values) is Fate.TAKEN for call in attacks)
