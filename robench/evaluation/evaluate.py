@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robench.base import Attack, ThreatModel
 from robench.errors import UserError
@@ -14,8 +14,9 @@ from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
-from robench.evaluation.validation import check_classes, check_images
+from robench.evaluation.validation import Classes, Pixels, as_samples, check_classes
 from robench.evaluation.victim import QUANTUM, Victim
+from robench.models.accept import first_logits, plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
@@ -86,8 +87,8 @@ class Evaluation:
 @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 def evaluate(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Pixels,
+    labels: Classes,
     attacks: Sequence[str | Attack] | Mapping[str, Attack],
     *,
     defaults: Mapping[str, Any] | None = None,
@@ -104,8 +105,8 @@ def evaluate(
 
     Args:
         model: images in [0, 1] -> logits.
-        images: (N, C, H, W), float in [0, 1] or uint8.
-        labels: (N,) integers.
+        images: (N, C, H, W), a tensor or numpy array, float in [0, 1] or uint8.
+        labels: (N,) integers, a tensor, numpy array or list.
         attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects; or a mapping
             from column names to attack objects.
         defaults: options for the attacks that have them and do not set them.
@@ -113,8 +114,8 @@ def evaluate(
         keywords: the same options one by one, ``batch_size=64``; see :class:`EvaluationOptions`.
 
     Raises:
-        UserError: if images or labels are invalid, an attack is unknown, or the model does not
-            return logits for these classes.
+        UserError: if images or labels are invalid, an attack is unknown, or the model is of a kind
+            that cannot be evaluated, raises, or does not return logits for these classes.
         RuntimeError: if an attack leaves [0, 1] or its ball, or miscounts.
 
     Example:
@@ -127,8 +128,8 @@ def evaluate(
         (1.0, 0.0)
     """
     named = _named(attacks, defaults or {})
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    check_images(images, labels)
+    samples, classes = as_samples(images, labels)
+    model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
     home = device_of(model) if options.device is None else torch.device(options.device)
     forked = [home] if home.type == "cuda" else []
@@ -139,21 +140,22 @@ def evaluate(
         frozen_stats(model),
         under_attack(model),
     ):
-        if images.is_inference():
-            images, labels = images.clone(), labels.clone()
-        few = images[:QUANTUM].to(home)
+        if samples.is_inference():
+            samples, classes = samples.clone(), classes.clone()
+        few = samples[:QUANTUM].to(home)
+        check_classes(first_logits(model, few), classes)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
-        labels = labels.long().cpu()
+        classes = classes.long().cpu()
         with torch.no_grad():
-            check_classes(victim(few[:1]), labels)
-        logits = predict_all(victim, images)
-        clean = right(logits, labels)
+            check_classes(victim(few[:1]), classes)
+        logits = predict_all(victim, samples)
+        clean = right(logits, classes)
         if options.observer is not None:
-            options.observer("clean", torch.arange(len(images)), images.cpu(), logits)
+            options.observer("clean", torch.arange(len(samples)), samples.cpu(), logits)
         job = Job(
             victim=victim,
-            images=images.cpu(),
-            labels=labels,
+            images=samples.cpu(),
+            labels=classes,
             clean=clean,
             device=home,
             options=options,
