@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
+from robench.cli.third_party import (
+    MeanOption,
+    NormalizeOption,
+    StdOption,
+    WeightsOption,
+    third_party_options,
+)
 from robench.errors import UserError
 
 if TYPE_CHECKING:
     from robench.commands.attack import Target
+    from robench.models.external import ExternalOptions
 
 Checkpoint = Annotated[
     Path | None,
@@ -40,6 +48,10 @@ def attack(
     checkpoint: Checkpoint = None,
     model: Model = None,
     weights: Weights = None,
+    which: WeightsOption = None,
+    normalize: NormalizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     attacks: Annotated[
         str, typer.Option("--attacks", help="Attacks, separated by commas.")
     ] = "fgsm,pgd-10,pgd-20",
@@ -68,13 +80,18 @@ def attack(
     from robench.base import ThreatModel
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
-    from robench.commands.attack import attack_target, cross_check_target
+    from robench.commands.attack import accuracy_hint, attack_target, cross_check_target
     from robench.commands.reports import write_attack, write_cross_check
     from robench.evaluation.options import EvaluationOptions
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
-    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
+    target = _target(
+        checkpoint, model, weights, third_party_options(model, normalize, mean, std, which),
+        data=data, data_dir=data_dir, samples=samples,
+    )  # fmt: skip
+    for note in target.notes:
+        say(console, note)
     defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
         options = EvaluationOptions(
@@ -84,6 +101,8 @@ def attack(
             target, split_expressions(attacks), defaults=defaults, options=options
         )
     console.print(evaluation_table(result.table(), target.title))
+    if hint := accuracy_hint(target, result):
+        say(console, hint)
     written = write_attack(result, target.title, out) if out else []
     if cross_check:
         with ProgressBar(console, 1) as reporter:
@@ -104,6 +123,10 @@ def show(
     checkpoint: Checkpoint = None,
     model: Model = None,
     weights: Weights = None,
+    which: WeightsOption = None,
+    normalize: NormalizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     attack: Annotated[
         list[str], typer.Option("--attack", help="An attack to show; repeatable.")
     ] = ["pgd-20"],  # noqa: B006 - Typer copies defaults
@@ -130,7 +153,12 @@ def show(
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
-    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
+    target = _target(
+        checkpoint, model, weights, third_party_options(model, normalize, mean, std, which),
+        data=data, data_dir=data_dir, samples=samples,
+    )  # fmt: skip
+    for note in target.notes:
+        say(console, note)
     defaults = _defaults(eps, step_size, norm)
     with ProgressBar(console, 1) as reporter:
         gallery = show_attacks(
@@ -181,7 +209,11 @@ def _defaults(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
 
 
 def _target(
-    checkpoint: Path | None, model: str | None, weights: Path | None, **how: Any
+    checkpoint: Path | None,
+    model: str | None,
+    weights: Path | None,
+    options: "ExternalOptions",
+    **how: Any,
 ) -> "Target":
     from robench.commands.attack import external_target, trained_target
 
@@ -195,4 +227,4 @@ def _target(
     if checkpoint is not None:
         return trained_target(checkpoint, **how)
     assert model is not None
-    return external_target(model, how.pop("data"), weights=weights, **how)
+    return external_target(model, how.pop("data"), weights=weights, options=options, **how)

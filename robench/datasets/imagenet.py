@@ -4,6 +4,7 @@ from pathlib import Path
 
 from robench import Augmentation, DataSet, UserError, register_dataset
 from robench.data.folder import list_images
+from robench.data.statistics import MEAN_STD
 from robench.data.stream import ImageStream
 
 
@@ -24,5 +25,5 @@ def imagenet(data_dir: Path) -> DataSet:
     (classes, train), (test_classes, test) = parts
     if classes != test_classes:
         raise UserError(f"{data_dir}/train and {data_dir}/val do not have the same classes.")
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    mean, std = MEAN_STD["imagenet"]
     return DataSet("imagenet", train, test, classes, mean, std, Augmentation(flip=True))
