@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from robench.base import TrainingMethod
+from robench.board.mean_and_std import MeanAndStd
 from robench.errors import UserError, did_you_mean
 from robench.expressions import number, parse_expression
 from robench.registry import training_methods
@@ -249,7 +250,7 @@ class Cell(Hashed):
         return values
 
 
-class ExternalCell(Hashed):
+class ExternalCell(MeanAndStd, Hashed):
     """A third-party network, which robench evaluates but did not train.
 
     Attributes:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robench.attack_tools.threat_models import check_radius
 from robench.base import ThreatModel
@@ -15,15 +15,16 @@ from robench.checks.options import CheckKeywords, CheckOptions
 from robench.checks.order import build_checks, default_checks
 from robench.checks.report import Finding, Report
 from robench.errors import UserError
-from robench.evaluation.validation import check_images
+from robench.evaluation.validation import Classes, Pixels, as_samples
+from robench.models.accept import plain_module
 from robench.progress import Progress
 from robench.system.devices import device_of
 
 
 def check_model(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Pixels,
+    labels: Classes,
     threat_model: ThreatModel,
     *,
     columns: Columns | None = None,
@@ -102,8 +103,8 @@ def _findings(check: Check, context: CheckContext) -> list[Finding]:
 
 def _context(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Pixels,
+    labels: Classes,
     threat_model: ThreatModel,
     columns: Columns,
     source: nn.Module | None,
@@ -121,20 +122,18 @@ def _context(
                 f"'{column}' has outcomes of {len(outcomes)} images, but only {len(images)} were "
                 f"given; pass the images that it was evaluated on."
             )
-    few = images[: options.samples].clone()
-    few = few.float() / 255 if few.dtype == torch.uint8 else few.float()
-    few_labels = labels[: options.samples]
+    few, few_labels = as_samples(images[: options.samples], labels[: options.samples])
+    model = plain_module(model)
     device = device_of(model) if options.device is None else torch.device(options.device)
     context = CheckContext(
         model=model,
-        images=few.cpu(),
+        images=few.clone().cpu(),
         labels=few_labels.clone().long().cpu(),
         threat_model=ThreatModel(norm, eps),
         columns=columns,
-        source=source,
+        source=None if source is None else plain_module(source),
         options=replace(options, device=device),
     )
     check_radius("eps", eps, context.norm)
     check_radius("step_size", context.step_size, context.norm)
-    check_images(few, few_labels)
     return context

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
+from robench.cli.third_party import (
+    MeanOption,
+    NormalizeOption,
+    StdOption,
+    WeightsOption,
+    third_party_options,
+)
 from robench.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
     from robench.commands.attack import Target
     from robench.commands.attack_defaults import AttackDefaults
     from robench.data.selection import Selection
+    from robench.models.external import ExternalOptions
 
 Checkpoint = Annotated[
     Path | None,
@@ -62,6 +70,10 @@ def attack(
     checkpoint: Checkpoint = None,
     model: Model = None,
     weights: Weights = None,
+    which: WeightsOption = None,
+    normalize: NormalizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     attacks: Annotated[
         str, typer.Option("--attacks", help="Attacks, separated by commas.")
     ] = "fgsm,pgd-10,pgd-20",
@@ -93,7 +105,12 @@ def attack(
     """Attack a network, trained by robench or your own, and print its robust accuracies."""
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
-    from robench.commands.attack import attack_target, check_requests, cross_check_target
+    from robench.commands.attack import (
+        accuracy_hint,
+        attack_target,
+        check_requests,
+        cross_check_target,
+    )
     from robench.commands.reports import write_attack, write_cross_check, write_selection
     from robench.evaluation.options import EvaluationOptions
     from robench.evaluation.partial import remove
@@ -103,10 +120,12 @@ def attack(
     names = split_expressions(attacks)
     check_requests(names, split_expressions(without))
     defaults = _defaults(console, names, eps, step_size, norm, compared=cross_check)
-    chosen_images = _chosen_images(samples, indices)
     target = _target(
-        checkpoint, model, weights, data=data, data_dir=data_dir, samples=chosen_images
-    )
+        checkpoint, model, weights, third_party_options(model, normalize, mean, std, which),
+        data=data, data_dir=data_dir, samples=_chosen_images(samples, indices),
+    )  # fmt: skip
+    for note in target.notes:
+        say(console, note)
     resume = out.with_suffix(".partial.npz") if out else None
     with ProgressBar(console, 1) as reporter:
         options = EvaluationOptions(
@@ -114,6 +133,8 @@ def attack(
         )
         result = attack_target(target, names, defaults=defaults.values, options=options)
     console.print(evaluation_table(result.table(), target.title, gradients=result.gradients))
+    if hint := accuracy_hint(target, result):
+        say(console, hint)
     written = write_attack(result, target.title, out) if out else []
     if out and target.selection is not None:
         written.append(write_selection(target.selection, target.sample.labels, out))
@@ -138,6 +159,10 @@ def show(
     checkpoint: Checkpoint = None,
     model: Model = None,
     weights: Weights = None,
+    which: WeightsOption = None,
+    normalize: NormalizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     attack: Annotated[
         list[str], typer.Option("--attack", help="An attack to show; repeatable.")
     ] = ["pgd-20"],  # noqa: B006 - Typer copies defaults
@@ -168,7 +193,12 @@ def show(
     names = split_expressions(",".join(attack))
     check_requests(names)
     defaults = _defaults(console, names, eps, step_size, norm)
-    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
+    target = _target(
+        checkpoint, model, weights, third_party_options(model, normalize, mean, std, which),
+        data=data, data_dir=data_dir, samples=samples,
+    )  # fmt: skip
+    for note in target.notes:
+        say(console, note)
     with ProgressBar(console, 1) as reporter:
         gallery = show_attacks(
             target, names, out, classes=target.classes, images=images, defaults=defaults.values,
@@ -238,7 +268,11 @@ def _defaults(
 
 
 def _target(
-    checkpoint: Path | None, model: str | None, weights: Path | None, **how: Any
+    checkpoint: Path | None,
+    model: str | None,
+    weights: Path | None,
+    options: "ExternalOptions",
+    **how: Any,
 ) -> "Target":
     from robench.commands.attack import external_target, trained_target
 
@@ -252,4 +286,4 @@ def _target(
     if checkpoint is not None:
         return trained_target(checkpoint, **how)
     assert model is not None
-    return external_target(model, how.pop("data"), weights=weights, **how)
+    return external_target(model, how.pop("data"), weights=weights, options=options, **how)

@@ -6,6 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare, say
+from robench.cli.third_party import (
+    MeanOption,
+    NormalizeOption,
+    StdOption,
+    WeightsOption,
+    third_party_options,
+)
 from robench.errors import UserError
 
 NewFolder = Annotated[Path, typer.Option("--out", help="A new folder.")]
@@ -33,6 +40,10 @@ def submit(
     weights: Annotated[
         Path | None, typer.Option("--checkpoint", help="Weights of --model.")
     ] = None,
+    which: WeightsOption = None,
+    normalize: NormalizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the row of --model.")] = None,
     data: Data = None,
     data_dir: DataDir = None,
@@ -42,11 +53,13 @@ def submit(
     """Write a submission: rows with their weights and artifacts, for others to check and merge."""
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
+    from robench.cli.tables import flag_lines, leaderboard_table
     from robench.expressions import split_titles
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.submission import external_submission, write_submission
 
     console, chosen = prepare(device, plugin)
+    external = third_party_options(model, normalize, mean, std, which)
     if model is None:
         board = Leaderboard.read(leaderboard)
         titles = [row.title for row in board.result.rows]
@@ -58,10 +71,14 @@ def submit(
     else:
         _, spec = open_board(leaderboard)
         with ProgressBar(console, 1) as reporter:
-            external_submission(
-                name, model, weights, spec, out, data=data, data_dir=data_dir, device=chosen,
-                reporter=reporter,
+            notes = external_submission(
+                name, model, weights, spec, out, external, data=data, data_dir=data_dir,
+                device=chosen, reporter=reporter,
             )  # fmt: skip
+        written = Leaderboard.read(out)
+        console.print(leaderboard_table(written.board, written.table, written.board.title))
+        for line in (*notes, *flag_lines(written.result)):
+            say(console, line)
     say(console, f"wrote {out}; check it as reviewers will: robench check-submission {out}")
 
 

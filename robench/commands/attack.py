@@ -1,7 +1,8 @@
 """``robench attack``: evaluate attacks on a network and a data set."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from robench.base import ThreatModel
 from robench.data import DataSet, Images, load_dataset
 from robench.data.load import can_load
 from robench.data.selection import Selection
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
+from robench.evaluation.notices import gradient_notice, is_near_chance
 from robench.evaluation.options import EvaluationOptions, check_shortcuts
 from robench.models.checkpoint import Network, load_checkpoint
-from robench.models.external import check_fit, load_external
+from robench.models.external import ExternalOptions, check_fit, load_external
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
 
@@ -32,6 +34,8 @@ class Target:
         title: a description of the network and the images.
         classes: the class names by label; empty if the data set has none.
         selection: which test images these are, if they were chosen.
+        notes: sentences for the user: what is put before a third-party network, and which of its
+            file's weights were taken.
     """
 
     model: nn.Module
@@ -39,6 +43,7 @@ class Target:
     title: str
     classes: tuple[str, ...] = ()
     selection: Selection | None = None
+    notes: tuple[str, ...] = ()
 
 
 def trained_target(
@@ -85,6 +90,7 @@ def external_target(
     data: str | None,
     *,
     weights: Path | None = None,
+    options: ExternalOptions | None = None,
     data_dir: Path | None = None,
     samples: int | Selection = 1000,
 ) -> Target:
@@ -94,6 +100,7 @@ def external_target(
         name: see :func:`robench.models.external.load_external`.
         data: the data set.
         weights: the file of its weights.
+        options: what is put before the network, and which weights of the file are taken.
         data_dir: folder where the data set is, or is downloaded to.
         samples: number of test images, all of them if there are fewer; or exactly these.
 
@@ -102,10 +109,10 @@ def external_target(
     """
     if data is None:
         raise UserError("--model needs a data set; give --data image_folder:DIR or --data NAME.")
-    model = load_external(name, weights)
+    external = load_external(name, weights, options)
     dataset = load_dataset(data, data_dir)
-    check_fit(model, name, dataset)
-    return _target(model, dataset, samples, name)
+    check_fit(external.module, name, dataset)
+    return replace(_target(external.module, dataset, samples, name), notes=external.notes)
 
 
 def attack_target(
@@ -115,7 +122,7 @@ def attack_target(
     defaults: Mapping[str, Any] | None = None,
     options: EvaluationOptions | None = None,
 ) -> Evaluation:
-    """Attack a network.
+    """Attack a network; a warning says if its gradients are of no use to attacks.
 
     Args:
         target: the network and its images.
@@ -124,7 +131,25 @@ def attack_target(
         options: seed, batch size, device and so on.
     """
     images, labels = target.sample.images, target.sample.labels
+    device = options.device if options else None
+    if notice := gradient_notice(target.model, images, labels, device):
+        warnings.warn(notice, RobenchWarning, stacklevel=2)
     return evaluate(target.model, images, labels, attacks, defaults=defaults, options=options)
+
+
+def accuracy_hint(target: Target, result: Evaluation) -> str | None:
+    """Return a sentence on the likely causes if clean accuracy is near chance, or None."""
+    classes = len(target.classes) or int(target.sample.labels.max()) + 1
+    if not is_near_chance(result.accuracy(), classes):
+        return None
+    causes = (
+        "; likely causes: another mean and std than in training (--normalize, or --mean and "
+        "--std), labels in another order, or other weights."
+        if target.notes
+        else "; are these the images and classes that the network was trained on?"
+    )
+    chance = f"chance is {1 / classes:.3g}"
+    return f"clean accuracy is only {result.accuracy():.1%} of {classes} classes ({chance}){causes}"
 
 
 def cross_check_target(

@@ -9,7 +9,10 @@ from robench.base import Defense
 from robench.board.recipes import recipe_for
 from robench.board.specs import TrainingSpec
 from robench.data import DataSet, held_out, load_dataset
+from robench.errors import UserError
+from robench.models.accept import first_logits, plain_module
 from robench.models.build import apply_defense, build_model
+from robench.models.frozen import frozen_stats, under_attack
 from robench.registry import defenses
 from robench.system.devices import choose_device
 from robench.training.data import TrainingData
@@ -75,6 +78,8 @@ def train(
                 defense=built,
             )
         )
+        if model is not None:
+            _check_own(network, dataset, chosen)
         fit(
             network,
             built,
@@ -83,3 +88,16 @@ def train(
             device=chosen,
         )
     return network
+
+
+def _check_own(network: nn.Module, dataset: DataSet, device: torch.device) -> None:
+    """Refuse, before training, a network of one's own that does not fit the data set."""
+    network = plain_module(network).to(device)
+    images = torch.zeros(2, dataset.in_channels, *dataset.image_size, device=device)
+    with frozen_stats(network), under_attack(network):
+        classes = first_logits(network, images).shape[1]
+    if classes < dataset.num_classes:
+        raise UserError(
+            f"the model has {classes} classes, but {dataset.name} has {dataset.num_classes}; give "
+            f"its last layer one output per class."
+        )

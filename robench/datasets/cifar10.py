@@ -5,6 +5,7 @@ from typing import Any
 
 from robench import DataSet, register_dataset
 from robench.data.augment import CROP_AND_FLIP
+from robench.data.statistics import MEAN_STD
 from robench.data.torchvision_arrays import download, from_arrays
 
 
@@ -17,5 +18,5 @@ def cifar10(data_dir: Path) -> DataSet:
         return CIFAR10(folder, train=train, download=True)
 
     parts = download("cifar10", "cifar-10-python.tar.gz", data_dir, part)
-    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    mean, std = MEAN_STD["cifar10"]
     return from_arrays("cifar10", parts, tuple(parts[1].classes), mean, std, CROP_AND_FLIP)

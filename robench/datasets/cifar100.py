@@ -5,6 +5,7 @@ from typing import Any
 
 from robench import DataSet, register_dataset
 from robench.data.augment import CROP_AND_FLIP
+from robench.data.statistics import MEAN_STD
 from robench.data.torchvision_arrays import download, from_arrays
 
 
@@ -17,5 +18,5 @@ def cifar100(data_dir: Path) -> DataSet:
         return CIFAR100(folder, train=train, download=True)
 
     parts = download("cifar100", "cifar-100-python.tar.gz", data_dir, part)
-    mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
+    mean, std = MEAN_STD["cifar100"]
     return from_arrays("cifar100", parts, tuple(parts[1].classes), mean, std, CROP_AND_FLIP)

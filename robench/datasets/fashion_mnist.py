@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from robench import Augmentation, DataSet, register_dataset
+from robench.data.statistics import MEAN_STD
 from robench.data.torchvision_arrays import download, from_arrays
 
 
@@ -19,4 +20,4 @@ def fashion_mnist(data_dir: Path) -> DataSet:
     parts = download("fashion_mnist", files, data_dir, part)
     classes = tuple(parts[1].classes)
     augmentation = Augmentation(crop_padding=2, flip=True)
-    return from_arrays("fashion_mnist", parts, classes, (0.2860,), (0.3530,), augmentation)
+    return from_arrays("fashion_mnist", parts, classes, *MEAN_STD["fashion_mnist"], augmentation)

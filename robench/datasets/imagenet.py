@@ -4,6 +4,7 @@ from pathlib import Path
 
 from robench import Augmentation, DataSet, UserError, register_dataset
 from robench.data.listing import list_classes, list_images, notify_numbers
+from robench.data.statistics import MEAN_STD
 from robench.data.stream import ImageStream
 from robench.data.unread import UnreadStream
 
@@ -25,7 +26,7 @@ def imagenet(data_dir: Path) -> DataSet:
             raise UserError(f"{train_folder} and {test_folder} do not have the same classes.")
         train = UnreadStream(lambda: _files(train_folder), train_folder)
     test = ImageStream(_files(test_folder), test_folder)
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    mean, std = MEAN_STD["imagenet"]
     return DataSet("imagenet", train, test, classes, mean, std, Augmentation(flip=True))
 
 

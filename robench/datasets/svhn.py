@@ -5,6 +5,7 @@ from typing import Any
 
 from robench import Augmentation, DataSet, register_dataset
 from robench.data.dataset import DIGITS
+from robench.data.statistics import MEAN_STD
 from robench.data.torchvision_arrays import download, from_arrays
 
 
@@ -17,5 +18,5 @@ def svhn(data_dir: Path) -> DataSet:
         return SVHN(folder, split="train" if train else "test", download=True)
 
     parts = download("svhn", "train_32x32.mat and test_32x32.mat", data_dir, part)
-    mean, std = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
+    mean, std = MEAN_STD["svhn"]
     return from_arrays("svhn", parts, DIGITS, mean, std, Augmentation(crop_padding=4))

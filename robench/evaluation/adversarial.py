@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from robench.base import Attack
 from robench.evaluation.evaluate import Evaluation, evaluate
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
+from robench.evaluation.validation import Classes, Pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,8 @@ class Evaluated:
 
 def adversarial_images(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Pixels,
+    labels: Classes,
     attacks: Sequence[str | Attack],
     *,
     defaults: Mapping[str, Any] | None = None,

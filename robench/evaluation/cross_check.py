@@ -16,6 +16,7 @@ from robench.base import ThreatModel
 from robench.evaluation.evaluate import Evaluation, evaluate
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools
+from robench.evaluation.validation import Classes, Pixels, as_samples
 
 RERUNS = 10
 """Number of runs with other random starts, which show how chance affects a sample."""
@@ -33,8 +34,8 @@ class _Case:
 
 def cross_check(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Pixels,
+    labels: Classes,
     threat_model: ThreatModel,
     *,
     step_size: float | None = None,
@@ -67,9 +68,10 @@ def cross_check(
     """
 
     def run(attacks: list[str], start: int, rows: Tensor | None = None) -> Evaluation:
-        x, y = (images, labels) if rows is None else (images[rows], labels[rows])
+        x, y = samples if rows is None else (samples[0][rows], samples[1][rows])
         return evaluate(model, x, y, attacks, options=replace(plain, seed=start))
 
+    samples = as_samples(images, labels)
     plain = replace(
         EvaluationOptions.of(options, **keywords), without=("bf16", "folding"), resume=None
     )

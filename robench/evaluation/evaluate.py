@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robench.base import Attack, ThreatModel
 from robench.board.attack_calls import build_attack, check_defaults
@@ -18,9 +18,10 @@ from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.partial import Earlier, open_partial
 from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
-from robench.evaluation.validation import check_classes, check_images, check_radii
+from robench.evaluation.validation import Classes, Pixels, as_samples, check_classes, check_radii
 from robench.evaluation.victim import Victim
 from robench.expressions import radius_text
+from robench.models.accept import first_logits, plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.system.devices import device_of
 
@@ -95,8 +96,8 @@ class Evaluation:
 @torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 def evaluate(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Pixels,
+    labels: Classes,
     attacks: Sequence[str | Attack] | Mapping[str, Attack],
     *,
     defaults: Mapping[str, Any] | None = None,
@@ -113,8 +114,8 @@ def evaluate(
 
     Args:
         model: images in [0, 1] -> logits.
-        images: (N, C, H, W), float in [0, 1] or uint8.
-        labels: (N,) integers.
+        images: (N, C, H, W), a tensor or numpy array, float in [0, 1] or uint8.
+        labels: (N,) integers, a tensor, numpy array or list.
         attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects; or a mapping
             from column names to attack objects.
         defaults: options for the attacks that have them and do not set them; an attack that sets
@@ -124,8 +125,8 @@ def evaluate(
 
     Raises:
         UserError: if images or labels are invalid, an attack is unknown, a default reaches no
-            attack, the model does not return logits for these classes, or an attack leaves [0, 1]
-            or its ball.
+            attack, the model is of a kind that cannot be evaluated, raises, or does not return
+            logits for these classes, or an attack leaves [0, 1] or its ball.
 
     Example:
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
@@ -137,9 +138,9 @@ def evaluate(
         (1.0, 0.0)
     """
     named = _named(attacks, defaults or {})
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    check_images(images, labels)
-    check_radii({name: attack.threat_model for name, attack in named.items()}, images)
+    samples, classes = as_samples(images, labels)
+    check_radii({name: attack.threat_model for name, attack in named.items()}, samples)
+    model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
     home = device_of(model) if options.device is None else torch.device(options.device)
     forked = [home] if home.type == "cuda" else []
@@ -150,24 +151,24 @@ def evaluate(
         frozen_stats(model),
         under_attack(model),
     ):
-        if images.is_inference():
-            images, labels = images.clone(), labels.clone()
-        few = images[:QUANTUM].to(home)
+        if samples.is_inference():
+            samples, classes = samples.clone(), classes.clone()
+        few = samples[:QUANTUM].to(home)
+        check_classes(first_logits(model, few).shape[1], classes)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
         if victim.refused:
             warnings.warn(_refusals(victim.refused), RobenchWarning, stacklevel=2)
-        labels = labels.long().cpu()
-        check_classes(victim.num_classes, labels)
-        logits = predict_all(victim, images)
-        clean = right(logits, labels)
+        samples, classes = samples.cpu(), classes.long().cpu()
+        logits = predict_all(victim, samples)
+        clean = right(logits, classes)
         if options.observer is not None:
-            options.observer("clean", torch.arange(len(images)), images.cpu(), logits)
-        images, groups = images.cpu(), group_by_search(named)
-        partial, keys = open_partial(victim, images, labels, logits, groups, options)
+            options.observer("clean", torch.arange(len(samples)), samples, logits)
+        groups = group_by_search(named)
+        partial, keys = open_partial(victim, samples, classes, logits, groups, options)
         job = Job(
             victim=victim,
-            images=images,
-            labels=labels,
+            images=samples,
+            labels=classes,
             clean=clean,
             device=home,
             options=options,

@@ -1,19 +1,57 @@
-"""Checks of an evaluation's images, labels, logits and perturbations."""
+"""Checks of an evaluation's images, labels and perturbations."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from robench.attack_tools.threat_models import check_ball, diameter, norms
 from robench.base import Adversarial, Attack, ThreatModel
 from robench.errors import UserError
 from robench.expressions import radius_text
+from robench.models.accept import check_logits as check_logits
 
 TOLERANCE = 1e-6
+
+Pixels = Tensor | NDArray[Any]
+"""Images (N, C, H, W), float in [0, 1] or uint8."""
+Classes = Tensor | NDArray[Any] | Sequence[int]
+"""Labels (N,), integers."""
+
+
+def as_samples(images: Pixels, labels: Classes) -> tuple[Tensor, Tensor]:
+    """Return images and labels as tensors, the images float32 in [0, 1], both without gradient.
+
+    Raises:
+        UserError: if one is of another type; see also :func:`check_images`.
+    """
+    if not isinstance(images, (Tensor, np.ndarray)):
+        raise UserError(
+            f"images are a {type(images).__name__}; give a tensor or numpy array (N, C, H, W)."
+        )
+    pixels = _tensor(images, "images").detach()
+    pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+    classes = _tensor(labels, "labels").detach()
+    check_images(pixels, classes)
+    return pixels, classes
+
+
+def _tensor(values: Any, what: str) -> Tensor:
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "u" and array.dtype != np.uint8:
+            array = array.astype(np.int64)  # torch has few operations for other unsigned integers
+        usable = array.flags.writeable and array.flags.c_contiguous and array.dtype.isnative
+        return torch.from_numpy(array if usable else array.astype(array.dtype.newbyteorder("=")))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{what} cannot be read as an array of numbers ({error}).") from None
 
 
 def check_images(images: Tensor, labels: Tensor) -> None:
@@ -44,22 +82,6 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise UserError(f"labels are {labels.dtype}; give integers, the true classes.")
     if labels.min() < 0:
         raise UserError(f"a label is {labels.min().item()}; classes are counted from 0.")
-
-
-def check_logits(logits: Any, count: int) -> Tensor:
-    """Check what a model returns for ``count`` images, and return it.
-
-    Raises:
-        UserError: if it is not a tensor (count, classes).
-    """
-    if not isinstance(logits, Tensor):
-        raise UserError(f"the model returns a {type(logits).__name__}; it must return logits.")
-    if logits.ndim != 2 or len(logits) != count:
-        raise UserError(
-            f"the model returns shape {tuple(logits.shape)} for {count} images; logits must be "
-            f"({count}, classes)."
-        )
-    return logits
 
 
 def check_classes(num_classes: int, labels: Tensor) -> None:

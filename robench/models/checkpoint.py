@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from robench.board.sources import entries_of, other_sources, quoted
 from robench.board.specs import Cell
@@ -113,7 +115,7 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
         state = safetensors.torch.load_file(path)
     except Exception as error:
         raise UserError(f"{path} is not a complete safetensors file ({error}).") from error
-    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    expected = {k: None if is_lazy(v) else tuple(v.shape) for k, v in model.state_dict().items()}
     if wrong := first_difference(expected, state):
         raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
     model.load_state_dict(state)
@@ -150,13 +152,16 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
 
 
 def first_difference(
-    expected: dict[str, tuple[int, ...]], state: dict[str, torch.Tensor]
+    expected: Mapping[str, tuple[int, ...] | None], state: dict[str, torch.Tensor]
 ) -> str | None:
-    """Return the first mismatch between a state dict and the shapes ``expected``, or None."""
+    """Return the first mismatch between a state dict and the shapes ``expected``, or None.
+
+    A lazy layer expects no shape (None): it gets that of the state dict.
+    """
     for name, shape in expected.items():
         if name not in state:
             return f"'{name}' is missing"
-        if tuple(state[name].shape) != shape:
+        if shape is not None and tuple(state[name].shape) != shape:
             return f"'{name}' has shape {tuple(state[name].shape)} where {shape} is needed"
     extra = sorted(set(state) - set(expected))
     return f"'{extra[0]}' is not part of it" if extra else None

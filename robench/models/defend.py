@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from robench.base import Defense
 from robench.errors import UserError, did_you_mean
+from robench.models.accept import refuse_lazy, unwrapped
 from robench.registry import defenses
 
 REPLACES_CONV = "replaces_conv"
@@ -31,9 +33,9 @@ def apply_defense(
         skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged.
 
     Raises:
-        UserError: if there is no convolution, or one that the defense cannot replace; the message
-            names the layer and the reason; or if a pattern of ``skip`` matches no layer. Nothing
-            has been changed by then.
+        UserError: if there is no convolution, a layer is lazy, or the defense cannot replace one;
+            the message names the layer and the reason; or if a pattern of ``skip`` matches no
+            layer. Nothing has been changed by then.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
@@ -44,6 +46,7 @@ def apply_defense(
     """
     if isinstance(defense, str):
         defense = defenses.build(defense)
+    model = _convertible(model)
     layers = _without(skip, model)
     convs = {name: m for name, m in layers.items() if isinstance(m, nn.Conv2d)}
     if not convs:
@@ -56,7 +59,7 @@ def apply_defense(
     wanted = {id(module) for module in layers.values()}
     without_norms = not any(isinstance(module, NORMS) for module in model.modules())
     # The copy's modules are found by the originals' ids, so that shared ones stay shared.
-    memo: dict[int, object] = {}
+    memo: dict[int, object] = _computed_tensors(model)
     copied = copy.deepcopy(model, memo)
     chosen = {id(memo[key]) for key in wanted if key in memo}
 
@@ -66,12 +69,35 @@ def apply_defense(
         if isinstance(module, nn.Conv2d):
             new = _with_norm(defense, module) if without_norms else _replaced(defense, module)
         elif isinstance(module, NORMS):
-            new = _keep_activation(module, defense.replace_norm(module))
+            new = _keep_activation(module, _made(defense, "replace_norm", module))
         else:
             return module
         return new.train(module.training)
 
     return _rebuild(copied, replace, {})
+
+
+def _convertible(model: nn.Module) -> nn.Module:
+    """Return the network itself, of which layers can be replaced."""
+    model = unwrapped(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UserError(
+            "the model is a TorchScript module, of which no layer can be replaced; apply the "
+            "defense to the network before it is scripted or traced."
+        )
+    refuse_lazy(model)
+    return model
+
+
+def _computed_tensors(model: nn.Module) -> dict[int, object]:
+    """Return copies, by id, of tensors that modules have computed and that torch cannot copy.
+
+    torch's older ``weight_norm`` and ``spectral_norm`` set the weight, with its gradient's graph,
+    as a plain attribute before each forward.
+    """
+    values = [value for module in model.modules() for value in vars(module).values()]
+    tensors = [value for value in values if isinstance(value, Tensor) and not value.is_leaf]
+    return {id(tensor): tensor.detach().clone() for tensor in tensors}
 
 
 def _without(skip: Sequence[str], model: nn.Module) -> dict[str, nn.Module]:
@@ -107,8 +133,19 @@ def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
         raise UserError(f"{where}: {type(defense).__name__} cannot replace it: {reason}.")
 
 
+def _made(defense: Defense, method: str, layer: nn.Module) -> nn.Module:
+    """Return what a defense replaces a layer by, which must be a module."""
+    made = getattr(defense, method)(layer)
+    if not isinstance(made, nn.Module):
+        raise UserError(
+            f"{type(defense).__name__}.{method} returns {made!r:.40} for {type(layer).__name__}; "
+            f"it must return the module that replaces the layer (a 'return' may be missing)."
+        )
+    return made
+
+
 def _replaced(defense: Defense, conv: nn.Conv2d) -> nn.Module:
-    replaced = defense.replace_conv(conv)
+    replaced = _made(defense, "replace_conv", conv)
     vars(replaced)[REPLACES_CONV] = True
     return replaced
 
@@ -116,7 +153,7 @@ def _replaced(defense: Defense, conv: nn.Conv2d) -> nn.Module:
 def _with_norm(defense: Defense, conv: nn.Conv2d) -> nn.Module:
     # On the same device and of the same dtype as its convolution.
     norm = nn.BatchNorm2d(conv.out_channels).to(conv.weight)
-    kept = defense.replace_norm(norm)
+    kept = _made(defense, "replace_norm", norm)
     replaced = _replaced(defense, conv)
     return replaced if isinstance(kept, nn.Identity) else nn.Sequential(replaced, kept)
 

@@ -2,148 +2,136 @@
 
 import importlib
 import importlib.util
-import re
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robench.data import DataSet
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
+from robench.models.accept import check_logits, plain_module, reason, unwrapped
 from robench.models.build import Normalize
-from robench.models.checkpoint import first_difference
+from robench.models.normalization import IDENTITY, Normalization
+from robench.models.state_dicts import Kind
+from robench.models.third_party_weights import load_third_party_weights
 
-NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
-"""Keys under which checkpoints with other content store their state dict."""
-PREFIXES = ("module.", "model.", "_orig_mod.")
-"""Prefixes that model wrappers add to the names of weights."""
+LIBRARIES = ("timm", "torchvision")
+"""Libraries whose models are named without a file or module."""
 
 
-def load_external(name: str, weights: Path | None = None) -> nn.Module:
+@dataclass(frozen=True)
+class ExternalOptions:
+    """How a third-party model is loaded, beyond its name and the file of its weights.
+
+    Attributes:
+        normalization: what is put before the network; None: the library's mean and std, or nothing
+            before a network of your own.
+        weights: which weights of a file that holds both, ``ema`` or ``raw``; None prefers ``ema``.
+    """
+
+    normalization: Normalization | None = None
+    weights: Kind | None = None
+
+
+@dataclass(frozen=True)
+class ExternalModel:
+    """A third-party model.
+
+    Attributes:
+        module: images in [0, 1] -> logits, in eval mode on the CPU.
+        normalization: what is put before the network.
+        notes: sentences for the user: what is put before it, which weights were taken.
+    """
+
+    module: nn.Module
+    normalization: Normalization
+    notes: tuple[str, ...]
+
+
+def load_external(
+    name: str, weights: Path | None = None, options: ExternalOptions | None = None
+) -> ExternalModel:
     """Build a model, images in [0, 1] -> logits, in eval mode on the CPU.
 
     Args:
         name: ``timm:NAME(options)`` or ``torchvision:NAME(options)``, preceded by a normalization
-            with the library's mean and std, and with its pretrained weights if ``weights`` is
-            omitted; or ``package.module:build`` or ``FILE.py:build``, a function without
-            arguments that returns a model, or the model itself. That code is executed.
+            with the library's mean and std unless ``options`` say otherwise, and with its
+            pretrained weights if ``weights`` is omitted; or ``package.module:build`` or
+            ``FILE.py:build``, a function without arguments that returns a model, or the model
+            itself. That code is executed.
         weights: ``.safetensors``, or a file written by ``torch.save`` with tensors only.
+        options: what is put before the network, and which of the file's weights are taken.
 
     Raises:
         UserError: if the model does not exist or cannot be built, or the weights do not fit.
     """
-    model, normalize = _built_parts(name, pretrained=weights is None)
-    if weights is not None:
-        load_third_party_weights(weights, model)
-    return _assembled(model, normalize)
+    options = options or ExternalOptions()
+    if options.weights is not None and weights is None:
+        raise UserError("--weights chooses among the weights of a file; name it with --checkpoint.")
+    network, own = _network(name, pretrained=weights is None)
+    taken = () if weights is None else load_third_party_weights(weights, network, options.weights)
+    normalization = options.normalization or own or IDENTITY
+    model = _assembled(name, network, normalization)
+    change = "" if options.normalization else "; --normalize NAME or --mean and --std change that"
+    return ExternalModel(model, normalization, (f"{name}: {normalization}{change}.", *taken))
 
 
-def build_external(name: str) -> nn.Module:
+def build_external(name: str, normalization: Normalization | None = None) -> nn.Module:
     """Build the same model as :func:`load_external` without weights; nothing is downloaded.
 
     The arguments and errors are those of :func:`load_external`.
     """
-    return _assembled(*_built_parts(name, pretrained=False))
+    network, own = _network(name, pretrained=False)
+    return _assembled(name, network, normalization or own or IDENTITY)
 
 
-def _built_parts(name: str, *, pretrained: bool) -> tuple[nn.Module, Normalize | None]:
-    where, colon, rest = name.partition(":")
-    if not colon or not rest:
+def split_name(name: str) -> tuple[str, str]:
+    """Split the name of a model into where it is and what it is called there.
+
+    ``timm:NAME(options)`` is split at its first colon, ``C:\\nets.py:build`` at its last.
+
+    Raises:
+        UserError: if a half is missing.
+    """
+    where, _, what = name.partition(":")
+    if where not in LIBRARIES:
+        where, _, what = name.rpartition(":")
+    if not where or not what.strip() or what.endswith(".py"):
         raise UserError(
             f"--model '{name}': write timm:NAME, torchvision:NAME, package.module:function or "
             f"FILE.py:function."
         )
+    return where, what
+
+
+def _network(name: str, *, pretrained: bool) -> tuple[nn.Module, Normalization | None]:
+    where, what = split_name(name)
     with torch.random.fork_rng(devices=[]):  # third-party code may draw or seed
-        model, mean, std = _parts(where, rest, pretrained=pretrained)
-    return model, Normalize(mean, std) if mean is not None and std is not None else None
+        if where == "timm":
+            return _timm(parse_expression(what), pretrained)
+        if where == "torchvision":
+            return _torchvision(parse_expression(what), pretrained)
+        return unwrapped(_own(where, what)), None
 
 
-def _assembled(model: nn.Module, normalize: Normalize | None) -> nn.Module:
-    if normalize is not None:
-        model = nn.Sequential(OrderedDict(normalize=normalize, net=model))
-    return model.eval()
+def _assembled(name: str, network: nn.Module, normalization: Normalization) -> nn.Module:
+    """Return the network behind its normalization; a network of one's own may have none.
 
-
-def load_third_party_weights(path: Path, model: nn.Module) -> None:
-    """Load a state dict into ``model``, every tensor of it; nothing in the file is executed.
-
-    Prefixes left by wrappers (``module.``) are removed, and a state dict nested in other content
-    is found under its usual keys.
-
-    Raises:
-        UserError: if the file is missing, damaged, contains more than tensors, or does not fit.
+    A library's network has the same names of weights whatever is put before it.
     """
-    if not path.is_file():
-        raise UserError(f"no weights file found at {path}.")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    for key in NESTED:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-            break
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(
-            f"{path} holds a {type(state).__name__}, not a state dict of tensors; save one with "
-            f"torch.save(model.state_dict(), file)."
-        )
-    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    while prefix := _shared_prefix(state, expected):
-        state = {k.removeprefix(prefix): v for k, v in state.items()}
-    # Old checkpoints lack the counters of batch norms, which evaluation does not use.
-    counters = {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}
-    state = {**counters, **state}
-    if wrong := first_difference(expected, state):
-        raise UserError(f"{path} holds the weights of another model: {wrong}.")
-    model.load_state_dict(state)
+    if normalization.is_identity and split_name(name)[0] not in LIBRARIES:
+        return network.eval()
+    layers = OrderedDict(normalize=normalization.layer(), net=network)
+    return nn.Sequential(layers).eval()
 
 
-def _shared_prefix(state: Mapping[str, Any], expected: Collection[str]) -> str | None:
-    """Return the prefix that a wrapper added to all names, if it keeps them from matching."""
-    if not set(state) - set(expected):
-        return None
-    return next((p for p in PREFIXES if all(k.startswith(p) for k in state)), None)
-
-
-def _read_safetensors(path: Path) -> Any:
-    try:
-        return safetensors.torch.load_file(path)
-    except Exception as error:
-        raise UserError(f"{path} is not a complete safetensors file ({error}).") from error
-
-
-def _read_torch(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        text = str(error)
-        if re.search(r"Unsupported (global|class)|GLOBAL", text):
-            raise UserError(
-                f"{path} holds Python objects other than tensors, and loading it would execute "
-                f"their code: open it only if you trust it, and save just the tensors with "
-                f"torch.save(model.state_dict(), file)."
-            ) from None
-        first = text.split("\n", 1)[0]
-        raise UserError(f"{path} is not a complete file of torch.save ({first}).") from None
-
-
-Parts = tuple[nn.Module, tuple[float, ...] | None, tuple[float, ...] | None]
-"""A network, and the mean and std to normalize its images with, if it does not do so itself."""
-
-
-def _parts(where: str, name: str, pretrained: bool) -> Parts:
-    if where == "timm":
-        return _timm(parse_expression(name), pretrained)
-    if where == "torchvision":
-        return _torchvision(parse_expression(name), pretrained)
-    return _own(where, name), None, None
-
-
-def _timm(call: Expression, pretrained: bool) -> Parts:
+def _timm(call: Expression, pretrained: bool) -> tuple[nn.Module, Normalization]:
     try:
         import timm
         from timm.data import resolve_model_data_config
@@ -156,10 +144,11 @@ def _timm(call: Expression, pretrained: bool) -> Parts:
     options = {"pretrained": pretrained, **call.options}
     model = _built(f"timm:{call}", lambda: timm.create_model(call.name, **options))
     config = resolve_model_data_config(model)
-    return model, tuple(config["mean"]), tuple(config["std"])
+    found = Normalization(tuple(config["mean"]), tuple(config["std"]), "timm's configuration")
+    return model, found.of_channels(int(call.options.get("in_chans", len(found.mean))))
 
 
-def _torchvision(call: Expression, pretrained: bool) -> Parts:
+def _torchvision(call: Expression, pretrained: bool) -> tuple[nn.Module, Normalization]:
     from torchvision import models
 
     names = models.list_models(module=models)
@@ -168,7 +157,7 @@ def _torchvision(call: Expression, pretrained: bool) -> Parts:
     options = {"weights": "DEFAULT" if pretrained else None, **call.options}
     model = _built(f"torchvision:{call}", lambda: models.get_model(call.name, **options))
     default = models.get_model_weights(call.name).DEFAULT.transforms()
-    return model, tuple(default.mean), tuple(default.std)
+    return model, Normalization(tuple(default.mean), tuple(default.std), "torchvision's weights")
 
 
 def _own(where: str, function: str) -> nn.Module:
@@ -220,36 +209,49 @@ def _built(name: str, build: Callable[[], Any]) -> Any:
     try:
         return build()
     except Exception as error:
-        reason = str(error).split("\n", 1)[0]
+        why = reason(error)
         raise UserError(
-            f"{name} cannot be built ({type(error).__name__}: {reason}); without a network to "
+            f"{name} cannot be built ({why}); without a network to "
             f"download pretrained weights from, name your own with --checkpoint."
-            if "weights" in reason.lower() or isinstance(error, OSError)
-            else f"{name} cannot be built ({type(error).__name__}: {reason})."
+            if "weights" in why.lower() or isinstance(error, OSError)
+            else f"{name} cannot be built ({why})."
         ) from error
 
 
 def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
-    """Check a model's input and output shapes with one black image of a dataset.
+    """Check a model's weights, and its input and output with one black image of a dataset.
 
     Raises:
-        UserError: if the model does not accept the image or does not return one logit per class.
+        UserError: if the model is of a kind that cannot be evaluated, does not accept the image or
+            does not return one logit per class.
     """
+    plain_module(model)
     shape = (dataset.in_channels, *dataset.image_size)
     try:
         with torch.no_grad():
-            logits = model(torch.zeros(1, *shape))
+            returned = model(torch.zeros(1, *shape))
     except Exception as error:
-        reason = str(error).split("\n", 1)[0]
         raise UserError(
             f"{name} cannot take images of {'x'.join(map(str, shape))} from {dataset.name} "
-            f"({type(error).__name__}: {reason})."
+            f"({reason(error)}){_normalization_hint(model, dataset)}."
         ) from error
-    fits = isinstance(logits, torch.Tensor) and logits.ndim == 2 and len(logits) == 1
-    if not fits or not dataset.accepts(logits.shape[1]):
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    fits = isinstance(returned, torch.Tensor) and returned.ndim == 2 and len(returned) == 1
+    if isinstance(returned, torch.Tensor) and not (fits and dataset.accepts(returned.shape[1])):
         raise UserError(
-            f"{name} returns {got} for one image, but {dataset.name} has {dataset.num_classes} "
-            f"classes: (1, {dataset.num_classes}) is needed; for a library model write "
-            f"NAME(num_classes={dataset.num_classes}) and give its weights with --checkpoint."
+            f"{name} returns {tuple(returned.shape)} for one image, but {dataset.name} has "
+            f"{dataset.num_classes} classes: (1, {dataset.num_classes}) is needed; for a library "
+            f"model write NAME(num_classes={dataset.num_classes}) and give its weights with "
+            f"--checkpoint."
         )
+    check_logits(returned, 1)
+
+
+def _normalization_hint(model: nn.Module, dataset: DataSet) -> str:
+    """Say that the mean and std are of other images; gray images become colored ones by them."""
+    means = [layer.mean.numel() for layer in model.children() if isinstance(layer, Normalize)]
+    if not means or means[0] in (1, dataset.in_channels):
+        return ""
+    return (
+        f"; the mean and std before it have {means[0]} channels, but the images have "
+        f"{dataset.in_channels}: give --mean and --std, or --normalize none"
+    )

@@ -17,8 +17,9 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
     attack during training inside this context leaves no trace in them, even after an exception:
     values are restored in place, and buffers that were rebound or added are reset or removed.
     """
-    rebindable = (m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule))
-    slots = [(module, dict(module._buffers)) for module in rebindable]
+    # A scripted module's buffers can be neither rebound nor removed.
+    plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    slots = [(module, dict(module._buffers)) for module in plain]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         yield

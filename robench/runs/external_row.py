@@ -16,7 +16,16 @@ from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, measure_complexity
-from robench.models.external import build_external, check_fit, load_external
+from robench.models.external import (
+    LIBRARIES,
+    ExternalModel,
+    ExternalOptions,
+    build_external,
+    check_fit,
+    load_external,
+    split_name,
+)
+from robench.models.normalization import Normalization
 from robench.runs.cell import evaluate_external
 from robench.runs.check_cell import with_checks
 from robench.runs.context import RunContext
@@ -28,8 +37,12 @@ LARGEST_OPTION = 30_000
 
 
 def load_own(
-    architecture: str, weights: Path | None, board: Board, dataset: DataSet
-) -> tuple[ExternalCell, nn.Module, bytes]:
+    architecture: str,
+    weights: Path | None,
+    board: Board,
+    dataset: DataSet,
+    options: ExternalOptions | None = None,
+) -> tuple[ExternalCell, ExternalModel, bytes]:
     """Load a third-party network; return its specification, the model and its safetensors file.
 
     Args:
@@ -37,12 +50,15 @@ def load_own(
         weights: ``.safetensors``, or a file of ``torch.save`` with tensors only.
         board: the board whose data and seed it is evaluated with.
         dataset: the data set of the board, loaded.
+        options: what is put before the network, and which weights of the file are taken.
 
     Raises:
         UserError: if there is no such model, it does not fit the weights or the images, or a
             weight is not a finite number.
     """
-    model = load_external(architecture, weights)
+    options = options or ExternalOptions()
+    external = load_external(architecture, weights, options)
+    model = external.module
     check_fit(model, architecture, dataset)
     values = model.state_dict()
     odd = [k for k, v in values.items() if not isinstance(v, torch.Tensor)]
@@ -52,17 +68,22 @@ def load_own(
     # Clones: safetensors refuses tensors that share memory, as tied weights do.
     state = {k: v.detach().cpu().contiguous().clone() for k, v in values.items()}
     content = safetensors.torch.save(state)
-    source, colon, rest = architecture.partition(":")
+    source, rest = split_name(architecture)
     file = Path(source) if source.endswith(".py") else None
+    given = options.normalization
+    if given is not None and given.is_identity and source not in LIBRARIES:
+        given = None  # what such a network gets anyway
     cell = ExternalCell(
-        architecture=f"{file.name if file else source}{colon}{rest}",
+        architecture=f"{file.name if file else source}:{rest}",
         code_hash=file_hash(file) if file else None,
         weights_hash=hashlib.sha256(content).hexdigest(),
         data=board.data.model_copy(update={"name": dataset.name}),
         data_hash=dataset.fingerprint,
         seed=board.seeds[0],
+        mean=given.mean if given else None,
+        std=given.std if given else None,
     )
-    return cell, model, content
+    return cell, external, content
 
 
 def rebuild(cell: ExternalCell, weights: Path, code: Path, dataset: DataSet) -> nn.Module:
@@ -89,7 +110,10 @@ def rebuild(cell: ExternalCell, weights: Path, code: Path, dataset: DataSet) -> 
         if not file.is_file() or file_hash(file) != cell.code_hash:
             raise UserError(f"{file} is not the file that builds the published network.")
         name = f"{code}/{name}"
-    model = load_weights(weights, build_external(name)).eval()
+    given = None
+    if cell.mean is not None and cell.std is not None:
+        given = Normalization(cell.mean, cell.std)
+    model = load_weights(weights, build_external(name, given)).eval()
     check_fit(model, cell.architecture, dataset)
     return model
 

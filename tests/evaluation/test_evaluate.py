@@ -349,9 +349,9 @@ class Odd(nn.Module):
     ("model", "sentence"),
     [
         (network(classes=2), "has 2 classes but a label is 3; use a model with the number of"),
-        (Odd(lambda x: x.mean((1, 2, 3))), r"returns shape \(5,\) for 5 images"),
-        (Odd(lambda x: x), r"returns shape \(5, 1, 5, 5\)"),
-        (Odd(lambda x: (x, x)), "returns a tuple; it must return logits"),
+        (Odd(lambda x: x.mean((1, 2, 3))), r"returns shape \(16,\) for 16 images"),
+        (Odd(lambda x: x), r"returns shape \(16, 1, 5, 5\)"),
+        (Odd(lambda x: (x, x)), r"returns a tuple of 2: .*; it must return logits"),
     ],
 )
 def test_bad_models(model: nn.Module, sentence: str) -> None:

@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from published_board import Published
+from pydantic import ValidationError
 from submitted import NETWORK, copied, only, sum_up
+from support import Command
 from torch import nn
 
 from robench.board.board import Board
 from robench.board.loading import read_board
+from robench.board.specs import DataSpec, ExternalCell
+from robench.data.statistics import MEAN_STD
 from robench.errors import UserError
 from robench.leaderboard.audit import audit
 from robench.leaderboard.export import to_latex, to_markdown
@@ -24,7 +29,22 @@ from robench.leaderboard.submission import (
     write_submission,
 )
 from robench.leaderboard.table import compare_rows, leaderboard
+from robench.models.external import ExternalOptions, build_external
+from robench.models.normalization import IDENTITY, choose_normalization
 from robench.runs.run import run_board
+
+ROUNDED = """
+import torch
+from torch import nn
+
+class Round(nn.Module):
+    def forward(self, x):
+        return torch.round(x * 3) / 3
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(Round(), nn.Flatten(), nn.Linear(64, 10))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +192,7 @@ def test_a_library_s_network_is_built_without_trust(spec: Board, tmp_path: Path)
 
     torch.manual_seed(0)
     torch.save(shufflenet_v2_x0_5(num_classes=10).state_dict(), tmp_path / "weights.pt")
-    evaluation = spec.evaluation.model_copy(update={"attacks": ("fgsm",), "rank_by": ""})
-    board = spec.model_copy(update={"evaluation": evaluation})
+    board = with_fgsm_alone(spec)
     folder = tmp_path / "submission"
     name = "torchvision:shufflenet_v2_x0_5(num_classes=10)"
     external_submission("shufflenet", name, tmp_path / "weights.pt", board, folder)
@@ -185,6 +204,67 @@ def test_a_library_s_network_is_built_without_trust(spec: Board, tmp_path: Path)
     manifest.write_text(manifest.read_text().replace("num_classes=10)", "num_classes=9999)"))
     with pytest.raises(UserError):
         check_submission(folder)
+
+
+def with_fgsm_alone(spec: Board) -> Board:
+    evaluation = spec.evaluation.model_copy(update={"attacks": ("fgsm",), "rank_by": ""})
+    return spec.model_copy(update={"evaluation": evaluation})
+
+
+@pytest.mark.parametrize(
+    ("library", "normalize"), [(False, "none"), (False, "mnist"), (True, "cifar10")]
+)
+def test_a_normalization_of_ones_own_is_published_and_built_again(
+    normalize: str, library: bool, spec: Board, tmp_path: Path
+) -> None:
+    name = "torchvision:shufflenet_v2_x0_5(num_classes=10)"
+    if not library:
+        (tmp_path / "their_net.py").write_text(NETWORK)
+        name = f"{tmp_path / 'their_net.py'}:build"
+    torch.manual_seed(0)
+    net = build_external(name, IDENTITY)
+    bare = net.get_submodule("net") if library else net
+    torch.save(bare.state_dict(), tmp_path / "weights.pt")
+    folder = tmp_path / "submission"
+    options = ExternalOptions(choose_normalization(normalize))
+    notes = external_submission(
+        "x", name, tmp_path / "weights.pt", with_fgsm_alone(spec), folder, options
+    )
+    assert ("nothing is put" if normalize == "none" else f"({normalize})") in notes[0]
+    done = check_submission(folder, trust_code=True)
+    assert done.problems == ()
+    assert list(done.figures["verdict"]) == [REPRODUCED] * 2
+    [cell] = Leaderboard.read(folder).cells
+    known = [cell.specification.get(name) for name in ("mean", "std")]
+    assert known == [list(v) for v in MEAN_STD.get(normalize, ())] or known == [None, None]
+    assert (known == [None, None]) == (normalize == "none")
+
+
+def test_the_specification_of_a_network_without_one_is_as_it_was_before() -> None:
+    cell = ExternalCell(
+        architecture="timm:resnet18", weights_hash="0" * 64, data=DataSpec(), data_hash="x", seed=0
+    )
+    assert "mean" not in cell.model_dump()
+    assert cell.key == "05447be4830bd624"
+    with pytest.raises(ValidationError, match="mean and std belong together"):
+        ExternalCell.model_validate({**cell.model_dump(), "mean": (0.5,)})
+
+
+def test_the_flags_of_ones_own_network_are_printed(
+    robench: Command, finished_board: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "nets.py").write_text(ROUNDED)
+    done = robench(
+        "submit", finished_board / "tiny.toml", "--model", f"{tmp_path / 'nets.py'}:build",
+        "--name", "rounded", "--out", tmp_path / "submission",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "submission" / "leaderboard.csv")
+    flags = table["flags"][0].split()
+    assert flags
+    for flag in flags:
+        assert f"rounded, seed {table['seeds'][0]}: {flag}: " in done.out
+    assert "nothing is put before the network" in done.out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Third-party models: built, loaded without executing code in a file, or refused."""
 
 import pickle
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from robench.data import load_dataset
 from robench.errors import UserError
-from robench.models.external import load_external, load_third_party_weights
+from robench.models.external import ExternalOptions, check_fit, load_external, split_name
+from robench.models.normalization import IDENTITY, Normalization
+from robench.models.third_party_weights import load_third_party_weights
 
 SOURCE = """
 import torch
@@ -50,7 +55,7 @@ def theirs() -> nn.Module:
 def test_a_function_or_object_of_a_module_or_file(name: str, folder: Path) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    model = load_external(name)
+    model = load_external(name).module
     assert torch.equal(torch.get_rng_state(), before)
     assert not model.training
     assert model(torch.rand(2, 3, 4, 4)).shape == (2, 2)
@@ -69,7 +74,7 @@ def test_weights_in_every_usual_wrapping(
         safetensors.torch.save_file(state, file)
     else:
         torch.save({key: state, "epoch": 3, "name": "x"} if key else state, file)
-    model = load_external("their_model:build", file)
+    model = load_external("their_model:build", file).module
     assert same(model, source)
 
 
@@ -131,17 +136,95 @@ def test_what_is_not_there_is_reported_in_a_sentence(
 
 
 def test_torchvision_gets_its_mean_and_std(folder: Path) -> None:
-    source = load_external("torchvision:resnet18(weights=None, num_classes=2)")
+    source = load_external("torchvision:resnet18(weights=None, num_classes=2)").module
     assert torch.allclose(source.get_submodule("normalize").mean.flatten(),  # type: ignore[union-attr, arg-type]
                           torch.tensor([0.485, 0.456, 0.406]))  # fmt: skip
     torch.save(source.get_submodule("net").state_dict(), folder / "w.pt")
-    model = load_external("torchvision:resnet18(num_classes=2)", folder / "w.pt")
+    model = load_external("torchvision:resnet18(num_classes=2)", folder / "w.pt").module
     assert same(model, source)
 
 
 def test_timm_gets_its_mean_and_std() -> None:
     pytest.importorskip("timm")
-    model = load_external("timm:resnet10t(pretrained=false, num_classes=3)")
+    model = load_external("timm:resnet10t(pretrained=false, num_classes=3)").module
     assert model(torch.rand(1, 3, 32, 32)).shape == (1, 3)
     with pytest.raises(UserError, match="timm has no model 'resnet10x'; did you mean"):
         load_external("timm:resnet10x")
+
+
+@pytest.mark.parametrize(
+    ("name", "halves"),
+    [
+        (r"C:\nets.py:build", (r"C:\nets.py", "build")),
+        ("folder/nets.py:build", ("folder/nets.py", "build")),
+        ("package.module:build", ("package.module", "build")),
+        ("timm:resnet18(a='x:y')", ("timm", "resnet18(a='x:y')")),
+    ],
+)
+def test_a_name_is_split_where_its_file_or_library_ends(name: str, halves: tuple[str, str]) -> None:
+    assert split_name(name) == halves
+
+
+@pytest.mark.parametrize("name", [r"C:\nets.py", "nets.py", "nets.py:", ":build", "timm:"])
+def test_a_name_without_a_function_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"write timm:NAME, .* or FILE.py:function"):
+        split_name(name)
+
+
+def test_what_is_put_before_a_network_is_said(folder: Path) -> None:
+    own = load_external("their_model:build")
+    assert own.notes == (
+        "their_model:build: nothing is put before the network: it gets images in [0, 1]; "
+        "--normalize NAME or --mean and --std change that.",
+    )
+    library = load_external("torchvision:resnet18(weights=None, num_classes=2)")
+    assert "normalized with mean 0.485, 0.456, 0.406 and std 0.229" in library.notes[0]
+    assert "(torchvision's weights)" in library.notes[0]
+
+
+def test_a_normalization_of_ones_own_replaces_the_librarys(folder: Path) -> None:
+    images = torch.rand(2, 3, 32, 32)
+    torch.manual_seed(0)
+    usual = load_external("torchvision:resnet18(weights=None, num_classes=2)").module
+    bare = usual.get_submodule("net")
+    name = "torchvision:resnet18(num_classes=2)"
+    torch.save(bare.state_dict(), folder / "w.pt")
+    none = load_external(name, folder / "w.pt", ExternalOptions(IDENTITY))
+    assert torch.equal(none.module(images), bare(images))
+    assert none.notes[0] == f"{name}: nothing is put before the network: it gets images in [0, 1]."
+    given = ExternalOptions(Normalization((0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "--mean and --std"))
+    own = load_external(name, folder / "w.pt", given).module
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.1, 0.2, 0.3])
+    normalized = (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    assert torch.equal(own(images), bare(normalized))
+    assert list(own.state_dict()) == list(none.module.state_dict()) == list(usual.state_dict())
+
+
+def test_a_normalization_of_other_images_is_refused(folder: Path) -> None:
+    given = ExternalOptions(Normalization((0.5,) * 3, (0.1,) * 3))
+    (folder / "gray.py").write_text(
+        "from torch import nn\ndef build(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+    )
+    model = load_external("gray.py:build", None, given).module
+    with pytest.raises(UserError, match="before it have 3 channels, but the images have 1: give"):
+        check_fit(model, "gray.py:build", load_dataset("digits"))
+
+
+def test_a_library_that_adapts_a_network_to_gray_images_gets_the_average(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in for timm, whose configuration has three channels whatever ``in_chans`` is."""
+    config = {"mean": (0.4, 0.5, 0.6), "std": (0.1, 0.2, 0.3)}
+    timm, data = types.ModuleType("timm"), types.ModuleType("timm.data")
+    vars(timm).update(
+        list_models=lambda: ["net"],
+        create_model=lambda name, pretrained, in_chans=3: nn.Conv2d(in_chans, 2, 1),
+    )
+    vars(data).update(resolve_model_data_config=lambda model: config)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    monkeypatch.setitem(sys.modules, "timm.data", data)
+    gray = load_external("timm:net(in_chans=1)")
+    assert gray.module(torch.rand(1, 1, 4, 4)).shape == (1, 2, 4, 4)
+    assert gray.normalization.mean == pytest.approx((0.5,))
+    assert "timm's configuration, averaged over its channels" in gray.notes[0]
+    assert load_external("timm:net").normalization.mean == (0.4, 0.5, 0.6)

@@ -11,6 +11,7 @@ from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
+from robench.models.external import ExternalOptions, split_name
 from robench.runs.context import RunContext
 from robench.runs.external_row import check_library_options, external_row, load_own
 from robench.runs.options import RunKeywords, RunOptions
@@ -25,8 +26,9 @@ def external_submission(
     weights: Path | None,
     board: Board,
     folder: Path,
+    external: ExternalOptions | None = None,
     **keywords: Unpack[RunKeywords],
-) -> list[Path]:
+) -> tuple[str, ...]:
     """Evaluate a third-party network as the cells of a board are, and write it as a submission.
 
     Its state dict is stored as safetensors. A ``FILE.py`` that builds it is copied to ``model/``,
@@ -40,10 +42,11 @@ def external_submission(
             pretrained weights by default.
         board: the board whose data, attacks and first seed it is evaluated with.
         folder: the folder to write; new or empty.
+        external: what is put before the network, and which weights of the file are taken.
         keywords: the fields of :class:`robench.runs.options.RunOptions`.
 
     Returns:
-        The files.
+        Sentences for the user: what is put before the network, which weights were taken.
 
     Raises:
         UserError: if title, folder, network, weights or data are invalid; before any attack.
@@ -55,7 +58,7 @@ def external_submission(
         check_library_options(architecture)
     dataset = _dataset(board, options)
     columns = columns_of(build_attacks(board.evaluation))
-    cell, model, content = load_own(architecture, weights, board, dataset)
+    cell, network, content = load_own(architecture, weights, board, dataset, external)
     own = _board_of_one(board, title, cell)
     with tempfile.TemporaryDirectory() as scratch:
         ctx = RunContext(
@@ -65,11 +68,12 @@ def external_submission(
             device=options.device,
             reporter=options.reporter,
         )
-        row = external_row(title, cell, model, content, own, ctx)
+        row = external_row(title, cell, network.module, content, own, ctx)
         result = BoardResult(own, dataset.name, columns, (row,))
         stored = CellFolder(ctx.store.root / cell.key).weights
-        codes = [Path(architecture.partition(":")[0])] if cell.file else []
-        return publish(result, {cell.key: stored}, codes, folder)
+        codes = [Path(split_name(architecture)[0])] if cell.file else []
+        publish(result, {cell.key: stored}, codes, folder)
+    return network.notes
 
 
 def _dataset(board: Board, options: RunOptions) -> DataSet:

@@ -1,0 +1,96 @@
+"""Find the state dicts within the content of a file of weights, raw and averaged ones."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+Kind = Literal["ema", "raw"]
+"""Averaged over training (EMA, SWA), or as the last step left them."""
+
+NESTED = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights",
+          "params")  # fmt: skip
+"""Keys under which checkpoints with other content store their state dict; earlier ones first."""
+
+EXTRA_STATE = "_extra_state"
+"""Last part of the names under which modules store what is not a tensor."""
+
+_AVERAGED = re.compile(r"(^|[^a-z])(ema|swa|avg|averaged|shadow)([^a-z]|$)")
+_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class StateDict:
+    """A state dict within a file.
+
+    Attributes:
+        path: the keys that lead to it, ``state_dict_ema``; "" if it is the file's whole content.
+        values: the tensors, and the extra states, by name.
+    """
+
+    path: str
+    values: Mapping[str, Any]
+
+    @property
+    def known(self) -> int:
+        """The place of its first key among the usual ones; after them if it is another."""
+        first = self.path.split(".", 1)[0]
+        return NESTED.index(first) if first in NESTED else len(NESTED)
+
+
+def find_state_dicts(content: Any) -> list[StateDict]:
+    """Return the state dicts within the content of a file, the usual ones first."""
+    return sorted(_walk(content, ()), key=lambda found: found.known)
+
+
+def is_averaged(names: str) -> bool:
+    """Return whether keys or a prefix say that the weights are averages over training."""
+    return _AVERAGED.search(names.lower()) is not None
+
+
+def _walk(content: Any, path: tuple[str, ...]) -> Iterator[StateDict]:
+    if not isinstance(content, Mapping) or len(path) > _DEPTH:
+        return
+    named = {k: v for k, v in content.items() if isinstance(k, str)}
+    tensors = {k: v for k, v in named.items() if _is_state(k, v)}
+    if len(tensors) == len(content) and any(isinstance(v, Tensor) for v in tensors.values()):
+        yield StateDict(".".join(path), tensors)
+        return
+    for key, value in named.items():
+        yield from _walk(value, (*path, key))
+
+
+def _is_state(name: str, value: Any) -> bool:
+    return isinstance(value, Tensor) or name.rpartition(".")[2] == EXTRA_STATE
+
+
+def canonical_names(names: Iterable[str]) -> dict[str, str]:
+    """Return, by name, one name for a tensor however torch's wrappers name it.
+
+    ``conv.weight_g`` and ``conv.weight_v`` of the older ``weight_norm`` are
+    ``conv.parametrizations.weight.original0`` and ``original1`` of the newer, and likewise for
+    ``spectral_norm``; the ``_orig_mod`` of ``torch.compile`` is left out. Other names are
+    unchanged.
+    """
+    made = _of_newer_norms(list(names))
+    return {name: new.replace("_orig_mod.", "") for name, new in made.items()}
+
+
+def _of_newer_norms(names: list[str]) -> dict[str, str]:
+    made = {name: name for name in names}
+    for name in names:
+        owner, dot, last = name.rpartition(".")
+        tensor, _, part = last.rpartition("_")
+        if not tensor or part not in ("g", "orig"):
+            continue
+        new = f"{owner}{dot}parametrizations.{tensor}."
+        old = f"{owner}{dot}{tensor}_"
+        if part == "g" and f"{old}v" in made:
+            made |= {f"{old}g": f"{new}original0", f"{old}v": f"{new}original1"}
+        elif part == "orig" and f"{old}u" in made:
+            made |= {f"{old}orig": f"{new}original", f"{old}u": f"{new}0._u"}
+            if f"{old}v" in made:
+                made[f"{old}v"] = f"{new}0._v"
+    return made

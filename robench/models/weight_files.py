@@ -1,0 +1,134 @@
+"""Read files of third-party weights: only data is read, and nothing in a file is executed."""
+
+import re
+import warnings
+from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from robench.errors import UserError
+
+_INERT = re.compile(
+    r"argparse\.Namespace|pathlib\.\w+|datetime\.\w+|collections\.defaultdict|typing\.\w+|enum\.\w+"
+    r"|(builtins\.)?(int|float|str|bool|list|dict|tuple|type|slice|range|frozenset|object)"
+    r"|(numpy|omegaconf|easydict|addict|yacs|ml_collections|lightning|pytorch_lightning"
+    r"|lightning_fabric|lightning_utilities)\.[\w.]+"
+)
+"""Objects that training scripts store beside their weights: arguments, metrics, counters."""
+
+_GLOBAL = re.compile(r"Unsupported (?:global: )?(?:GLOBAL )([\w.]+)|GLOBAL ([\w.]+) was not")
+_MOST_KINDS = 100
+
+
+def read_weights(path: Path) -> Any:
+    """Return the content of a file of weights: a state dict, or what it is nested in.
+
+    Args:
+        path: ``.safetensors``, or a file of ``torch.save``.
+
+    Raises:
+        UserError: if the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise UserError(f"no weights file found at {path}.")
+    _refuse_other_files(path)
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except Exception as error:
+            raise UserError(f"{path} is not a complete safetensors file ({error}).") from error
+    return _read_torch(path)
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse what a download often leaves in the place of weights."""
+    with path.open("rb") as file:
+        start = file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not start:
+        raise UserError(f"{path} is empty; download or save the weights again.")
+    if start.lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise UserError(
+            f"{path} is a web page and not a file of weights: its link led to a page; open it in a "
+            f"browser and download the file itself."
+        )
+    if start.startswith(b"version https://git-lfs"):
+        raise UserError(
+            f"{path} is a pointer of Git LFS and not the weights themselves; run 'git lfs pull' in "
+            f"its repository."
+        )
+
+
+def _read_torch(path: Path) -> Any:
+    """Read a file of ``torch.save``; harmless objects beside the tensors become placeholders."""
+    inert: dict[str, Any] = {}
+    while True:
+        try:
+            with _placeholders(inert), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's remarks on the format; refusals are ours
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            text = str(error)
+        match = _GLOBAL.search(text)
+        name = next(filter(None, match.groups()), "") if match else ""
+        if not _INERT.fullmatch(name) or name in inert or len(inert) >= _MOST_KINDS:
+            raise UserError(f"{path} {_refusal(text)}")
+        inert[name] = _placeholder(name)
+
+
+def _placeholder(name: str) -> Any:
+    """Return what takes the place of the class or function ``name`` and does nothing."""
+    if name == "collections.defaultdict":
+        return _mapping
+    if "dict" in name.rpartition(".")[2].lower():
+        return OrderedDict  # torch fills no other mapping
+    module, _, last = name.rpartition(".")
+    return type(last, (_Inert,), {"__module__": module or "builtins", "__qualname__": last})
+
+
+def _mapping(*_: Any) -> OrderedDict[Any, Any]:
+    return OrderedDict()
+
+
+class _Inert:
+    """An object that was stored beside the weights and is not needed."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def _placeholders(inert: dict[str, Any]) -> AbstractContextManager[Any]:
+    if not inert:
+        return nullcontext()
+    named: list[Any] = [
+        (kind, f"builtins.{name}" if "." not in name else name) for name, kind in inert.items()
+    ]
+    return torch.serialization.safe_globals(named)
+
+
+def _refusal(text: str) -> str:
+    """Return why torch does not read a file, without its advice to read it unsafely."""
+    if "TorchScript" in text:
+        return (
+            "is a TorchScript archive and not a state dict; give --model FILE.py:build with a "
+            "function that returns torch.jit.load(file)."
+        )
+    if re.search(r"Unsupported (global|class)|GLOBAL", text):
+        return (
+            "holds Python objects other than tensors, and loading it would execute their code: "
+            "open it only if you trust it, and save just the tensors with "
+            "torch.save(model.state_dict(), file)."
+        )
+    first = text.split("\n", 1)[0].split(". ", 1)[0]
+    if "weights_only" in first or "Weights only" in first:
+        first = "it was cut off, or another program wrote it"
+    return f"is not a complete file of torch.save ({first.rstrip('.')})."

@@ -1,0 +1,154 @@
+"""``robench attack --model``: weights and normalization are chosen and said; causes are hinted."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from support import Command
+from torch import nn
+
+from robench.data import load_dataset
+
+MODEL = """
+import torch
+from torch import nn
+
+class Norm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(0.5))
+    def forward(self, x):
+        return (x - self.mean) / 0.25
+
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+def normalized():
+    return nn.Sequential(Norm(), build())
+
+def of_nan_gradients():
+    class Root(nn.Module):
+        def forward(self, x):
+            return x + 0 * (x - x).sqrt()
+    return nn.Sequential(Root(), build())
+
+def lazy():
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+
+def pair():
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+    return nn.Sequential(build(), Pair())
+
+def half():
+    return build().half()
+"""
+
+
+@pytest.fixture(scope="module")
+def states() -> dict[str, dict[str, torch.Tensor]]:
+    """Weights of a linear network for digits that are normalized: trained, and untrained."""
+    data = load_dataset("digits")
+    images = (data.train.images.float() / 255 - 0.5) / 0.25  # type: ignore[union-attr]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        raw = {k: torch.zeros_like(v) for k, v in net.state_dict().items()}
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
+        for _ in range(60):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(images), data.train.labels).backward()  # type: ignore[union-attr]
+            optimizer.step()
+    return {"trained": {k: v.detach().clone() for k, v in net.state_dict().items()}, "raw": raw}
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: dict[str, dict[str, torch.Tensor]]
+) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(MODEL)
+    torch.save(states["trained"], "net.pt")
+    torch.save({"state_dict": states["raw"], "state_dict_ema": states["trained"]}, "both.pt")
+    Path("page.pt").write_text("<!DOCTYPE html><html><body>Sign in</body></html>")
+    return tmp_path
+
+
+ATTACK = ("attack", "--data", "digits", "--samples", 50, "--attacks", "fgsm", "--model")
+
+
+def clean(out: str) -> float:
+    line = next(line for line in out.splitlines() if line.split()[:1] == ["clean"])
+    return float(line.split()[2].rstrip("%"))
+
+
+def test_mean_and_std_are_put_before_the_bare_network_and_said(
+    robench: Command, folder: Path
+) -> None:
+    arguments = (*ATTACK, "net.py:build", "--checkpoint", "net.pt")
+    bare = robench(*arguments)
+    assert "net.py:build: nothing is put before the network" in bare.out
+    given = robench(*arguments, "--mean", "0.5", "--std", "0.25")
+    assert given.code == 0, given.err
+    assert "images are normalized with mean 0.5 and std 0.25 (--mean and --std)" in given.out
+    assert clean(given.out) > 85
+    assert clean(given.out) != clean(bare.out)
+    assert "near chance" not in given.out
+    named = robench(*arguments, "--normalize", "digits")
+    assert "(digits)" in named.out
+    within = robench(*ATTACK, "net.py:normalized", "--checkpoint", "net.pt")
+    assert clean(within.out) == clean(given.out)
+    assert "net.pt holds the weights of the part '1' of the network" in within.out
+
+
+def test_averaged_weights_are_the_default_and_raw_ones_can_be_chosen(
+    robench: Command, folder: Path
+) -> None:
+    arguments = (*ATTACK, "net.py:normalized", "--checkpoint", "both.pt")
+    default, raw = robench(*arguments), robench(*arguments, "--weights", "raw")
+    assert "took the averaged (EMA) ones, 'state_dict_ema'; --weights raw takes" in default.out
+    assert "took the raw ones, 'state_dict'" in raw.out
+    assert clean(default.out) > 85
+    assert clean(raw.out) < 15
+    assert "clean accuracy is only 10.0% of 10 classes (chance is 0.1); likely causes:" in raw.out
+
+
+def test_gradients_that_lead_nowhere_are_said(robench: Command, folder: Path) -> None:
+    done = robench(*ATTACK, "net.py:of_nan_gradients")
+    assert done.code == 0
+    assert "robench: the model's gradient is NaN or infinite on 16 of 16 clean images" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["net.py:lazy"], "'1.weight' belongs to a lazy layer"),
+        (["net.py:half"], "weights are float16 ('1.weight')"),
+        (["net.py:pair"], "returns a tuple of 2: (1, 10), (1, 10); it must return logits alone"),
+        (["net.py"], "--model 'net.py': write timm:NAME"),
+        ([r"C:\nets.py:build"], r"no model file found at C:\nets.py"),
+        (["net.py:build", "--checkpoint", "page.pt"], "page.pt is a web page and not a file of"),
+        (["net.py:build", "--weights", "ema"], "--weights chooses among the weights of a file"),
+        (["net.py:build", "--checkpoint", "net.pt", "--weights", "emma"],
+         "--weights emma: did you mean 'ema'"),
+        (["net.py:build", "--checkpoint", "net.pt", "--weights", "ema"],
+         "net.pt holds only raw weights"),
+        (["net.py:build", "--mean", "0.5"], "--mean and --std belong together"),
+        (["net.py:build", "--normalize", "cifar10"],
+         "the mean and std before it have 3 channels, but the images have 1: give --mean"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_sentence(
+    arguments: list[str], sentence: str, robench: Command, folder: Path
+) -> None:
+    done = robench(*ATTACK, *arguments)
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_options_of_ones_own_model_need_one(robench: Command, folder: Path) -> None:
+    done = robench("attack", "weights.safetensors", "--normalize", "none")
+    assert done.code == 2
+    assert "--normalize is an option of --model" in done.err
