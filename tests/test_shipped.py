@@ -108,7 +108,9 @@ def test_an_edit_in_the_folders_of_the_suite_counts_and_a_comment_does_not(tmp_p
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    changed = {name for name, identity in json.loads(lines[0]).items() if identity is not None}
+    before = {f"{r.kind} {name}": r.source_identity(name) for r in REGISTRIES for name in r}
+    after = json.loads(lines[0])
+    changed = {name for name, identity in after.items() if identity != before.get(name)}
     assert changed == {
         "defense batchnorm",
         "defense mine",

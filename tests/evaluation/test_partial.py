@@ -200,7 +200,8 @@ def test_finished_steps_are_not_repeated(
     before = model.images
     counted(model, lambda: run(resume=file))
     assert before > 0.4 * images
-    assert before + model.images <= images + beginning + 16
+    lost = 2 * 16  # what was interrupted: a step, and the prediction that decides on a restart
+    assert before + model.images <= images + beginning + lost
 
 
 def test_finished_parts_and_batches_of_autoattack_are_not_repeated(
