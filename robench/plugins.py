@@ -1,17 +1,20 @@
 """Plugins: a user's own Python files (``--plugin FILE``) that register entries."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
 from robench.errors import UserError
-from robench.registry import REGISTRIES, as_name, plugin_files
+from robench.plugin_modules import import_plugin
+from robench.registry import REGISTRIES, plugin_files
+from robench.sources import source_files
 
 
 def load_plugin(path: str | Path) -> None:
     """Import a user's file, so that boards can name the entries that it registers.
+
+    It may import the modules that are beside it; see :mod:`robench.plugin_modules`.
 
     Raises:
         UserError: if there is no such Python file or it raises.
@@ -19,24 +22,18 @@ def load_plugin(path: str | Path) -> None:
     file = Path(path).resolve()
     if not file.is_file() or file.suffix != ".py":
         raise UserError(f"plugin '{path}' is not an existing Python file; name a .py file.")
+    if "." in file.stem:
+        raise UserError(f"plugin '{path}' has a second dot in its name; rename it.")
     for registry in REGISTRIES:
         registry.discover()
-    plugin_files.add(str(file))
+    plugin_files.update(str(source) for source in source_files(file).values())
     if any(_same_file(module, file) for module in list(sys.modules.values())):
         return
-    name = f"robench_plugin_{as_name(file.stem)}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their module while it is executed
     try:
-        spec.loader.exec_module(module)
+        import_plugin(file)
     except UserError:
-        del sys.modules[name]
         raise
     except Exception as error:
-        del sys.modules[name]
         line = _line_in(error, file)
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
 
