@@ -80,6 +80,25 @@ def forget_plugin(file: Path) -> None:
     _remove(_home_of(file), set())
 
 
+def plugin_tree(file: Path) -> tuple[Path, set[Path]]:
+    """Return the folder that a plugin's modules are in, and the files of all of them.
+
+    They are the file itself and what it imports from beside it, in turn. With these files at the
+    same places below another folder, the plugin runs from there.
+
+    Raises:
+        UserError: if a file cannot be read.
+    """
+    file = file.resolve()
+    home = _home_of(file)
+    found = set(source_files(file).values())
+    for depth in range(1, len(home.package) + 1):
+        # Python executes these before the plugin, whether the plugin names them or not.
+        init = home.root.joinpath(*home.package[:depth], "__init__.py")
+        found |= set(source_files(init).values())
+    return home.root, found
+
+
 def _home_of(file: Path) -> _Home:
     package: tuple[str, ...] = ()
     root = file.parent

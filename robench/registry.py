@@ -14,6 +14,8 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -186,6 +188,11 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
+    def knows(self, name: str) -> bool:
+        """Return whether an entry, or a library of entries, is registered under this name."""
+        self.discover()
+        return name in self._entries or name in self._libraries
+
     def __contains__(self, name: object) -> bool:
         self.discover()
         return name in self._entries
@@ -246,6 +253,36 @@ REGISTRIES: tuple[Registry[Any], ...] = (
 
 plugin_files: set[str] = set()
 """The user files that :func:`robench.plugins.load_plugin` has loaded."""
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Undo on leaving what is registered inside the ``with`` statement."""
+    for registry in REGISTRIES:
+        registry.discover()
+    before = [(r, dict(r._entries), dict(r._libraries)) for r in REGISTRIES]
+    files = set(plugin_files)
+    try:
+        yield
+    finally:
+        for registry, entries, libraries in before:
+            registry._entries = entries
+            registry._libraries = libraries
+        plugin_files.intersection_update(files)
+
+
+def is_of_the_suite(entry: Entry[Any]) -> bool:
+    """Return whether an entry comes with robench, rather than from a user's file or a package."""
+    return any(Path(entry.file).is_relative_to(folder) for folder in _suite())
+
+
+@cache
+def _suite() -> tuple[Path, ...]:
+    """Return the folders of the suite's own files; in a checkout, entries are beside robench."""
+    entries = [importlib.import_module(f"robench.{name}") for name in ("attacks", "defenses")]
+    paths: list[str] = [path for module in entries for path in module.__path__]
+    return tuple(Path(path).resolve() for path in (str(Path(__file__).parent), *paths))
+
 
 register_defense = defenses.register
 register_attack = attacks.register

@@ -24,6 +24,7 @@ from robench.leaderboard.evidence import (
     TABLE,
     BoardFile,
     CellFile,
+    SourceEntry,
     outcome_path,
     read_sums,
 )
@@ -92,6 +93,7 @@ class Leaderboard:
         dataset: the data set's name.
         columns: the evaluated columns, ``clean`` first.
         cells: in the order of the board's rows.
+        sources: the entries whose code is in the folder, since they do not come with robench.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Leaderboard:
     dataset: str
     columns: Mapping[str, EvaluatedColumn]
     cells: tuple[PublishedCell, ...]
+    sources: tuple[SourceEntry, ...] = ()
 
     @classmethod
     def read(cls, folder: str | Path) -> "Leaderboard":
@@ -133,7 +136,7 @@ class Leaderboard:
             )
         )
         cells = tuple(PublishedCell(file, _result(file, folder, known), folder) for file in files)
-        return cls(head.name, folder, head.board, head.dataset, known, cells)
+        return cls(head.name, folder, head.board, head.dataset, known, cells, head.sources)
 
     @cached_property
     def table(self) -> pd.DataFrame:
