@@ -10,13 +10,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """A registered name: how to build it and where it comes from."""
+    """A registered name: how to build it and where it comes from.
+
+    Attributes:
+        name: the name.
+        build: what builds it.
+        summary: one line.
+        reference: where it was published.
+        file: the file that defines it.
+        source: the hash of the source that registered it, as it was at that time.
+    """
 
     name: str
     build: Callable[..., T]
     summary: str
     reference: str
     file: str
+    source: str = ""
 
 
 class Library(Protocol[T]):

@@ -77,7 +77,10 @@ def import_plugin(file: Path) -> ModuleType:
 
 def forget_plugin(file: Path) -> None:
     """Remove a plugin and its neighbors from ``sys.modules``, so that it can be imported anew."""
-    _remove(_home_of(file), set())
+    files = {str(path) for path in plugin_tree(file)[1]}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in _HOMES and getattr(module, "__file__", None) in files:
+            del sys.modules[name]
 
 
 def plugin_tree(file: Path) -> tuple[Path, set[Path]]:

@@ -6,15 +6,16 @@ from traceback import extract_tb
 from typing import Any
 
 from robench.errors import UserError
-from robench.plugin_modules import import_plugin
+from robench.plugin_modules import forget_plugin, import_plugin
 from robench.registry import REGISTRIES, plugin_files
-from robench.sources import source_files
+from robench.sources import source_files, source_hash
 
 
 def load_plugin(path: str | Path) -> None:
     """Import a user's file, so that boards can name the entries that it registers.
 
-    It may import the modules that are beside it; see :mod:`robench.plugin_modules`.
+    It may import the modules that are beside it; see :mod:`robench.plugin_modules`. A file that was
+    loaded before is executed again if it, or what it imports from beside it, has changed since.
 
     Raises:
         UserError: if there is no such Python file or it raises.
@@ -26,9 +27,12 @@ def load_plugin(path: str | Path) -> None:
         raise UserError(f"plugin '{path}' has a second dot in its name; rename it.")
     for registry in REGISTRIES:
         registry.discover()
-    plugin_files.update(str(source) for source in source_files(file).values())
+    files = set(source_files(file).values())
+    plugin_files.update(map(str, files))
     if any(_same_file(module, file) for module in list(sys.modules.values())):
-        return
+        if not _have_changed(files):
+            return
+        unload_plugin(file)
     try:
         import_plugin(file)
     except UserError:
@@ -38,9 +42,24 @@ def load_plugin(path: str | Path) -> None:
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
 
 
+def unload_plugin(file: Path) -> None:
+    """Forget a file and what it imports from beside it: the entries and the modules."""
+    for source in source_files(file).values():
+        for registry in REGISTRIES:
+            registry.forget(source)
+    forget_plugin(file)
+
+
+def _have_changed(files: set[Path]) -> bool:
+    """Return whether the source of a loaded file is not the one that registered its entries."""
+    own = [e for r in REGISTRIES for e in r.entries() if Path(e.file) in files]
+    return any(entry.source != source_hash(Path(entry.file)) for entry in own)
+
+
 def _same_file(module: Any, file: Path) -> bool:
-    other = getattr(module, "__file__", None)
-    return bool(other) and Path(str(other)).resolve() == file
+    other = str(getattr(module, "__file__", None) or "")
+    # The name first: to resolve the paths of thousands of modules takes a quarter of a second.
+    return other.endswith(file.name) and Path(other).resolve() == file
 
 
 def _line_in(error: BaseException, file: Path) -> str:

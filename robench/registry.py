@@ -6,8 +6,6 @@ points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robenc
 (:mod:`robench.plugins`). The first look-up imports the first two.
 """
 
-import ast
-import hashlib
 import importlib
 import inspect
 import pkgutil
@@ -26,7 +24,9 @@ from robench.base import Attack, Defense, TrainingMethod
 from robench.entries import Entry, Library, missing_package
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
+from robench.shipped import identity_of
 from robench.signatures import build_checked, option_names
+from robench.sources import running_source
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -50,6 +50,7 @@ class Registry(Generic[T]):
         self._group = group
         self._entries: dict[str, Entry[T]] = {}
         self._libraries: dict[str, Library[T]] = {}
+        self._sources: dict[str, str] = {}
         self._discovered = False
 
     def register(self, name: str, *, reference: str = "") -> Callable[[Target], Target]:
@@ -77,7 +78,9 @@ class Registry(Generic[T]):
                     f"rename one of them."
                 )
             summary = (inspect.getdoc(target) or "").split("\n", 1)[0]
-            self._entries[name] = Entry(name, target, summary, reference, file)
+            # Now, while its module is executed: what is in memory stays, whatever its file becomes.
+            source = running_source(sys._getframe(1).f_code)
+            self._entries[name] = Entry(name, target, summary, reference, file, source)
             return target
 
         return decorate
@@ -85,6 +88,7 @@ class Registry(Generic[T]):
     def register_library(self, prefix: str, library: Library[T]) -> None:
         """Register the entries of another library as ``prefix:NAME``."""
         self._libraries[prefix] = library
+        self._sources[prefix] = running_source(sys._getframe(1).f_code)
 
     def get(self, name: str) -> Entry[T]:
         """Return the entry called ``name``.
@@ -101,17 +105,30 @@ class Registry(Generic[T]):
             raise UserError(f"no {self.kind} is named '{name}'; {near}")
         return self._entries[name]
 
-    def plugin_hash(self, expression: str) -> str | None:
-        """Return the hash of the user's file that defines an entry; None for other entries.
+    def source_identity(self, expression: str | Expression) -> str | None:
+        """Return what the source of an entry adds to the identity of results.
 
-        The code of a plugin changes while its author works on it, so results of different versions
-        are stored separately; comments and layout do not count.
+        Returns:
+            None for an entry of the suite as it is shipped (:mod:`robench.shipped`), otherwise the
+            hash of its source (:mod:`robench.sources`) as it was when the entry was registered.
+
+        Raises:
+            UserError: if there is no entry of that name.
         """
-        file = self.get(self._resolve(expression).name).file
-        if file not in plugin_files:
-            return None
-        code = ast.dump(ast.parse(Path(file).read_text(encoding="utf-8")))
-        return hashlib.sha256(code.encode()).hexdigest()[:16]
+        entry = self.get(self._resolve(expression).name)
+        prefix = entry.name.partition(":")[0]  # of a library: the file that adapts it counts
+        return identity_of(self.kind, prefix, entry.source or self._sources[prefix])
+
+    def entries(self) -> list[Entry[T]]:
+        """Return the registered entries, without those of libraries."""
+        self.discover()
+        return list(self._entries.values())
+
+    def forget(self, file: Path) -> None:
+        """Take out the entries of a file, which is about to be executed again."""
+        gone = [name for name, entry in self._entries.items() if entry.file == str(file)]
+        for name in gone:
+            del self._entries[name]
 
     def options(self, expression: str | None = None) -> set[str]:
         """Return the names of the options of one entry, or of all entries.

@@ -13,11 +13,14 @@ files that the code reads.
 
 import ast
 import hashlib
+import linecache
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import CodeType
 
 from robench import normal_form
 from robench.errors import UserError
@@ -68,6 +71,19 @@ def source_hash(file: Path) -> str:
     hashes = {"" if path == entry else name: _read(path)[0] for name, path in files.items()}
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def running_source(code: CodeType) -> str:
+    """Return the hash of the source of running code: of its file, or of a notebook's cell.
+
+    A source that cannot be found gets a hash of its own each time, so that nothing computed with
+    it is taken for the result of something else.
+    """
+    file = Path(code.co_filename)
+    if file.is_file():
+        return source_hash(file)
+    cell = "".join(linecache.getlines(code.co_filename)) or secrets.token_hex()
+    return hashlib.sha256(_analyze(cell.encode())[0].encode()).hexdigest()
 
 
 def _neighbors(file: Path, beside: Path) -> Iterator[Path]:

@@ -1,5 +1,7 @@
-"""Registries: names, near matches, discovery, plugins, options."""
+"""Registries: names, near matches, discovery, plugins, sources, options."""
 
+import linecache
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, PackageNotFoundError
@@ -54,7 +56,9 @@ def registry() -> Registry[Defense]:
 def _undo_registrations() -> Iterator[None]:
     defenses.discover()
     before, plugins = dict(defenses._entries), set(module.plugin_files)
+    sources = dict(attacks._sources)
     yield
+    attacks._sources.update(sources)
     defenses._entries.clear()
     defenses._entries.update(before)
     module.plugin_files.clear()
@@ -168,12 +172,82 @@ def test_the_identity_of_a_plugin_is_its_code_not_its_comments(tmp_path: Path) -
     path = write_plugin(tmp_path / "mine.py", "plugged")
     load_plugin(path)
     call = "plugged"
-    first = defenses.plugin_hash(call)
+    first = defenses.source_identity(call)
+    assert first is not None
     path.write_text("# a comment\n" + path.read_text())
-    assert defenses.plugin_hash(call) == first
+    load_plugin(path)
+    assert defenses.source_identity(call) == first
     path.write_text(path.read_text().replace("1.0", "2.0"))
-    assert defenses.plugin_hash(call) != first
-    assert defenses.plugin_hash("vanilla") is None
+    load_plugin(path)
+    assert defenses.source_identity(call) != first
+    assert defenses.build("plugged").strength == 2.0  # type: ignore[attr-defined]
+    assert defenses.source_identity("vanilla") is None
+
+
+def test_the_identity_is_of_the_code_that_was_loaded_not_of_a_later_edit(tmp_path: Path) -> None:
+    path = write_plugin(tmp_path / "mine.py", "plugged")
+    load_plugin(path)
+    first = defenses.source_identity("plugged")
+    path.write_text(path.read_text().replace("1.0", "2.0"))
+    assert defenses.source_identity("plugged") == first
+    assert defenses.build("plugged").strength == 1.0  # type: ignore[attr-defined]
+
+
+def test_a_changed_plugin_is_loaded_again_with_its_neighbors(tmp_path: Path) -> None:
+    path = write_plugin(tmp_path / "mine.py", "plugged")
+    neighbor = tmp_path / "beside_the_plugin.py"
+    find = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom {neighbor.stem} import value\n"
+    path.write_text(find + path.read_text().replace("1.0", "value"))
+    neighbor.write_text("value = 1.0\n")
+    load_plugin(path)
+    first = defenses.source_identity("plugged")
+    neighbor.write_text("value = 2.0\n")  # of the same size, in the same second
+    load_plugin(path)
+    sys.path.remove(str(tmp_path))
+    assert defenses.build("plugged").strength == 2.0  # type: ignore[attr-defined]
+    assert defenses.source_identity("plugged") != first
+
+
+def test_an_entry_that_a_changed_plugin_no_longer_has_is_gone(tmp_path: Path) -> None:
+    path = write_plugin(tmp_path / "mine.py", "plugged")
+    load_plugin(path)
+    load_plugin(write_plugin(path, "renamed"))
+    assert "renamed" in defenses
+    assert "plugged" not in defenses
+
+
+def run_cell(text: str, name: str) -> None:
+    """Execute a notebook's cell as IPython does: its lines are known to linecache only."""
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    exec(compile(text, name, "exec"), {"__name__": "__main__"})
+
+
+def test_an_entry_of_a_notebook_has_the_source_of_its_cell() -> None:
+    text = PLUGIN.format(name="plugged")
+    found = []
+    for edit in (text, f"# a comment\n{text}", text.replace("1.0", "2.0")):
+        run_cell(edit, f"<ipython-input-{len(found)}>")
+        found.append(defenses.source_identity("plugged"))
+    assert found[0] == found[1] != found[2]
+    assert None not in found
+
+
+def test_an_entry_whose_source_is_not_known_is_never_taken_for_an_earlier_one() -> None:
+    found = set()
+    for _ in range(2):
+        exec(compile(PLUGIN.format(name="plugged"), "<nowhere>", "exec"), {"__name__": "__main__"})
+        found.add(defenses.source_identity("plugged"))
+    assert len(found) == 2
+
+
+def test_a_library_has_the_source_of_the_file_that_adapts_it() -> None:
+    assert attacks.source_identity("torchattacks:PGD(steps=2)") is None
+    library = attacks._libraries["torchattacks"]
+    text = "register('torchattacks', library)"
+    exec(compile(text, "<nowhere>", "exec"), {
+        "register": attacks.register_library, "library": library,
+    })  # fmt: skip
+    assert attacks.source_identity("torchattacks:PGD(steps=2)") is not None
 
 
 def test_entry_points_of_installed_packages_are_found(

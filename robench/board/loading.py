@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from robench.board.board import Board
+from robench.board.explain import explain, worst
 from robench.board.plan import resolve_rows
-from robench.board.specs import explain, worst
 from robench.errors import UserError, did_you_mean
 from robench.system.files import is_file
 

@@ -7,11 +7,21 @@ from pydantic import ValidationError
 
 from robench.base import Attack, Defense
 from robench.board.board import Board, RowSpec
-from robench.board.recipes import join_hashes, recipe_for
-from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec, explain
+from robench.board.explain import explain
+from robench.board.recipes import recipe_for
+from robench.board.sources import Entries, entries_of, sources_of
+from robench.board.specs import (
+    SOURCES_VERSION,
+    SPEC_VERSION,
+    Cell,
+    DataSpec,
+    EvaluationSpec,
+    ModelSpec,
+    TrainingSpec,
+)
 from robench.errors import UserError, did_you_mean
 from robench.expressions import parse_expression
-from robench.registry import attacks, backbones, defenses, training_methods
+from robench.registry import attacks, backbones, defenses
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,11 @@ class PlannedRow:
         """The row's name in the table."""
         return self.spec.title
 
+    @property
+    def entries(self) -> Entries:
+        """The entries that its networks depend on, as far as they are registered here."""
+        return entries_of(self.spec.defense, self.recipe.method, self.model.name, self.data.name)
+
     def cells(self, seeds: Sequence[int], data_name: str, data_hash: str) -> list[Cell]:
         """Return the cells of the row, one per seed.
 
@@ -45,11 +60,7 @@ class PlannedRow:
             data_name: the name of the data set in tables (never a path).
             data_hash: the fingerprint of its images and labels.
         """
-        code = join_hashes(
-            defenses.plugin_hash(self.spec.defense),
-            training_methods.plugin_hash(self.recipe.method),
-            _backbone_hash(self.model.name),
-        )
+        sources = sources_of(self.entries)
         return [
             Cell(
                 defense=str(parse_expression(self.spec.defense)),
@@ -58,7 +69,8 @@ class PlannedRow:
                 model=self.model,
                 training=self.recipe,
                 seed=seed,
-                plugin_hash=code,
+                sources=sources,
+                version=SOURCES_VERSION if sources else SPEC_VERSION,
             )
             for seed in seeds
         ]
@@ -181,13 +193,6 @@ def _check_defaults(evaluation: EvaluationSpec) -> None:
                 f"evaluation.defaults has '{name}', which is not an option of any attack; "
                 f"{did_you_mean(name, known)}"
             )
-
-
-def _backbone_hash(name: str) -> str | None:
-    try:
-        return backbones.plugin_hash(name)
-    except UserError:  # of a plugin that is not loaded: a published row can still be compared
-        return None
 
 
 def _canonical(model: ModelSpec) -> ModelSpec:

@@ -1,13 +1,13 @@
 """The recipe of a row: the board's, then the defense's settings, then the row's; the last wins."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from robench.base import Defense
-from robench.board.specs import Spec, TrainingSpec, explain
+from robench.board.explain import explain
+from robench.board.specs import Spec, TrainingSpec
 from robench.errors import UserError
 
 
@@ -34,18 +34,6 @@ def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any])
             f"use 'float32'."
         )
     return recipe
-
-
-def join_hashes(*hashes: str | None) -> str | None:
-    """Return one hash of the user files that define the entries of a row; None without any.
-
-    Args:
-        hashes: the hash of the file of each entry; None for an entry of the suite.
-    """
-    several = list(dict.fromkeys(each for each in hashes if each is not None))
-    if len(several) < 2:
-        return several[0] if several else None
-    return hashlib.sha256(" ".join(several).encode()).hexdigest()[:16]
 
 
 def differences(changed: Spec, base: Spec) -> str:

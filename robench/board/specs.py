@@ -7,7 +7,7 @@ specification is its name in the run store.
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,10 +15,11 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     Tag,
-    ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -29,6 +30,12 @@ from robench.registry import training_methods
 
 SPEC_VERSION = 1
 """Part of every cell's identity; raised when the meaning of a specification changes."""
+
+SOURCES_VERSION = 2
+"""The version of a trained cell with ``sources``, which version 1 does not have.
+
+A cell without them stays at version 1, so that it keeps its name.
+"""
 
 DEFAULT_RANKING_COLUMN = "pgd-20"
 """The column that ranks if a board has it and leaves ``rank_by`` out."""
@@ -194,8 +201,27 @@ class Hashed(Spec):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+SourceName = Annotated[
+    str, Field(pattern=r"^(defense|training method|backbone|data set) [a-z][a-z0-9_]{0,80}$")
+]
+"""An entry whose source is part of a cell's identity: its kind and name."""
+
+
 class Cell(Hashed):
-    """One network to train: everything that its weights depend on, and nothing else."""
+    """One network to train: everything that its weights depend on, and nothing else.
+
+    Attributes:
+        defense: the defense, with its options.
+        data: the images, and what is done to the training part.
+        data_hash: the fingerprint of the images.
+        model: the network.
+        training: the recipe.
+        seed: the seed of the training and of the attacks.
+        plugin_hash: in version 1, a hash of the files that ``--plugin`` named.
+        sources: the sources of its entries, but for those of the suite as they are shipped; see
+            :func:`robench.board.sources.sources_of`. Left out of the JSON form if there are none.
+        version: see :data:`SPEC_VERSION` and :data:`SOURCES_VERSION`.
+    """
 
     defense: str
     data: DataSpec
@@ -204,7 +230,23 @@ class Cell(Hashed):
     training: TrainingSpec
     seed: int
     plugin_hash: str | None = None
+    sources: dict[SourceName, Annotated[str, Field(pattern=HASH)]] = Field(default_factory=dict)
     version: int = SPEC_VERSION
+
+    @model_validator(mode="after")
+    def _sources_are_of_version_2(self) -> Self:
+        if self.sources and (self.version < SOURCES_VERSION or self.plugin_hash is not None):
+            raise ValueError(
+                f"a cell with 'sources' has version {SOURCES_VERSION} and no plugin_hash"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_sources(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        if not self.sources:
+            values.pop("sources", None)
+        return values
 
 
 class ExternalCell(Hashed):
@@ -253,39 +295,5 @@ AnyCell = Annotated[
 """A network of a board; a wrong key is reported only for the kind that is meant."""
 
 
-_KINDS: dict[Any, type[BaseModel]] = {_TRAINED: Cell, _EXTERNAL: ExternalCell}
+KINDS: dict[Any, type[BaseModel]] = {_TRAINED: Cell, _EXTERNAL: ExternalCell}
 """The tags that pydantic adds to the location of an error if a key has one of several forms."""
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Describe the first error of a validation, naming the key and the nearest valid one."""
-    first = worst(error)
-    key = ".".join(str(part) for part in first["loc"] if part not in _KINDS)
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; {did_you_mean(str(first['loc'][-1]), _keys(model, first))}"
-    if first["type"] == "missing":
-        return f"the key '{key}' is missing."
-    message = first["msg"].removeprefix("Value error, ")
-    if not key:
-        return message
-    value = first["input"]
-    return f"{key}: {message}" if isinstance(value, dict) else f"{key} = {value!r}: {message}"
-
-
-def worst(error: ValidationError) -> Any:
-    """Return the error to report: an unknown key first, since it explains a missing one."""
-    errors = error.errors(include_url=False)
-    return next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-
-
-def _keys(model: type[BaseModel], error: Any) -> list[str]:
-    for part in error["loc"][:-1]:
-        if part in _KINDS:
-            model = _KINDS[part]
-            continue
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        for candidate in (inner, *get_args(inner)):  # the model itself, or tuple[model, ...]
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                model = candidate
-    return list(model.model_fields)

@@ -15,9 +15,9 @@ from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.leaderboard.sources import other_source
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.leaderboard.trust import source_problems
-from robench.registry import backbones
 from robench.system.provenance import file_hash
 
 
@@ -124,27 +124,21 @@ def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
         row = resolve_row(board, cell.row)
     except UserError:
         return None  # an entry of a plugin that is not loaded: its recipe is not known here
+    if (wrong := other_source(done, row.entries, _python(cell))) is not None:
+        return wrong
     (planned,) = row.cells([cell.seed], dataset, done.data_hash)
-    if not _is_registered(row.model.name):  # its plugin is not loaded: nor is its code known here
-        planned = planned.model_copy(update={"plugin_hash": done.plugin_hash})
-    if planned.plugin_hash != done.plugin_hash:
-        return (
-            f"the plugin files of its defense ('{row.spec.defense}'), training method "
-            f"('{row.recipe.method}') and backbone ('{row.model.name}') are not those that it was "
-            f"trained with."
-        )
-    for name, value in planned.model_dump().items():
+    for name, value in planned.model_dump(exclude=_OF_SOURCES).items():
         if (other := done.model_dump()[name]) != value:
             return f"its {name} is {other}, but the board says {value}."
     return None
 
 
-def _is_registered(backbone: str) -> bool:
-    try:
-        backbones.lookup(backbone)
-    except UserError:
-        return False
-    return True
+_OF_SOURCES = {"plugin_hash", "sources", "version"}
+
+
+def _python(cell: PublishedCell) -> str:
+    """Return the version of Python that a cell was trained with, or ""."""
+    return cell.file.manifest.environment.get("python", "") if cell.file.manifest else ""
 
 
 def _differences(

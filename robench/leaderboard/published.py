@@ -11,7 +11,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from robench.board.board import Board
-from robench.board.specs import PUBLISHED, Spec, explain
+from robench.board.explain import explain
+from robench.board.specs import PUBLISHED, Spec
 from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.columns import SCHEMA

@@ -13,6 +13,7 @@ from robench.board.board import Board
 from robench.checks import Report, check_model, default_checks
 from robench.checks.order import added_checks
 from robench.checks.report import VERSION
+from robench.registry import attacks
 from robench.registry import checks as registry
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.cell import network_of
@@ -108,7 +109,7 @@ def _check(
         threat_model,
         columns={name: (ctx.attacks[name], cell.outcomes[name]) for name in named},
         source=None if source is None else network_of(source.evidence.cell, ctx),
-        checks=[*default_checks(), *(["binarization"] if evaluation.binarization else [])],
+        checks=_checks(ctx),
         step_size=step_size,
         samples=min(evaluation.check_samples, len(sample.labels)),
         seed=cell.seed,
@@ -117,6 +118,10 @@ def _check(
         without=evaluation.without,
         progress=ctx.reporter.update,
     )
+
+
+def _checks(ctx: RunContext) -> list[str]:
+    return [*default_checks(), *(["binarization"] if ctx.evaluation.binarization else [])]
 
 
 def _identity(cell: CellResult, source: CellResult | None, search: Search, ctx: RunContext) -> str:
@@ -133,6 +138,11 @@ def _identity(cell: CellResult, source: CellResult | None, search: Search, ctx: 
         "binarization": ctx.evaluation.binarization,
     }
     if added := added_checks():
-        identity["added"] = {name: registry.plugin_hash(name) for name in added}
+        identity["added"] = {name: registry.source_identity(name) for name in added}
+    sources = {f"check {name}": registry.source_identity(name) for name in _checks(ctx)}
+    # Some checks run the attacks of the columns, with other options.
+    sources |= {f"attack {name}": attacks.source_identity(name) for name in ctx.attacks}
+    if edited := {name: source for name, source in sources.items() if source is not None}:
+        identity["sources"] = edited
     text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -21,7 +21,7 @@ def outcome_key(name: str, ctx: RunContext) -> str:
     if name != "clean":
         attack = ctx.attacks[name]
         identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
-        identity["plugin"] = attacks.plugin_hash(name)
+        identity["plugin"] = attacks.source_identity(name)
         requested = ctx.evaluation.samples
         identity["samples"] = min(attack.samples or requested, requested)
     text = json.dumps(identity, sort_keys=True, default=str)

@@ -21,14 +21,17 @@ def file_hash(path: Path) -> str:
 
 @cache
 def code_version() -> str:
-    """Return robench's version; in a git checkout the commit, with ``+dirty`` if modified."""
+    """Return robench's version; in a git checkout the commit, with ``+dirty`` if modified.
+
+    A new file counts as well, unless git ignores it: it may be an entry that was run.
+    """
     source = Path(__file__).resolve().parent
     commit = _git(source, "rev-parse", "--short=12", "HEAD")
     ours = _git(source, "ls-files", "--error-unmatch", Path(__file__).name)
     if not commit or not ours:
         return _version("robench")
     code = [":/robench", ":/attacks", ":/defenses"]
-    dirty = _git(source, "status", "--porcelain", "--untracked-files=no", "--", *code)
+    dirty = _git(source, "status", "--porcelain", "--untracked-files=normal", "--", *code)
     return f"{commit}+dirty" if dirty else commit
 
 

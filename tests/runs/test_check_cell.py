@@ -108,6 +108,7 @@ def test_a_report_is_computed_once_and_anew_with_a_check_of_a_plugin(tmp_path: P
     assert len(reports(tmp_path)) == 2
     before = reports(tmp_path)
     plugin.write_text(PLUGIN.format(sentence="It is quite fine."))
+    load_plugin(plugin)
     with_checks("batchnorm", cell, None, ctx)
     assert len(reports(tmp_path) - before) == 1
 

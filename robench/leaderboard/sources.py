@@ -1,0 +1,58 @@
+"""Compare the sources that a published network was trained with, with those that are here."""
+
+import platform
+
+from robench.board.sources import Entries, plugin_hash_of_version_1, sources_of
+from robench.board.specs import SOURCES_VERSION, SPEC_VERSION, Cell
+from robench.shipped import is_shipped
+
+
+def other_source(done: Cell, entries: Entries, python: str) -> str | None:
+    """Return how the sources of a published cell differ from those here; None if they do not.
+
+    Each cell is held against the rules of its own version. An entry of a plugin that is not loaded
+    here is not compared: its source is not known.
+
+    Args:
+        done: the published cell.
+        entries: the entries of its row that are registered here.
+        python: the version of Python that it was trained with, or "".
+    """
+    if done.version not in (SPEC_VERSION, SOURCES_VERSION):
+        return f"its specification has version {done.version}, which this robench does not know."
+    if bool(done.sources) != (done.version == SOURCES_VERSION):
+        return f"its specification has version {done.version} and {len(done.sources)} sources."
+    here = sources_of(entries)
+    if done.version == SPEC_VERSION:
+        if _is_other_plugin(done, entries, python):
+            names = _listed(entries)
+            return f"the plugin files of its {names} are not those that it was trained with."
+        # Version 1 does not know the sources of other entries, but for those of the suite.
+        here = {key: source for key, source in here.items() if is_shipped(*key.rsplit(" ", 1))}
+    for key in sorted(here.keys() | (done.sources.keys() & entries.keys())):
+        if here.get(key) != done.sources.get(key):
+            return f"the source of the {_quoted(key)} here is not the one that it was trained with."
+    return None
+
+
+def _is_other_plugin(done: Cell, entries: Entries, python: str) -> bool:
+    """Return whether a cell of version 1 was trained with other plugin files, if that is known."""
+    if done.plugin_hash is not None and not any(key.startswith("backbone ") for key in entries):
+        return False  # it is of a plugin that is not loaded here
+    if done.plugin_hash is not None and _minor(python) != _minor(platform.python_version()):
+        return False  # the hashes of version 1 depend on the version of Python
+    return plugin_hash_of_version_1(entries) != done.plugin_hash
+
+
+def _minor(python: str) -> str:
+    return ".".join(python.split(".")[:2])
+
+
+def _listed(entries: Entries) -> str:
+    named = [_quoted(key) for key in entries]
+    return ", ".join(named[:-1]) + f" and {named[-1]}"
+
+
+def _quoted(key: str) -> str:
+    kind, name = key.rsplit(" ", 1)
+    return f"{kind} '{name}'"
