@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from robench.registry import (
     plugin_files,
     training_methods,
 )
+from robench.shipped import is_shipped
 
 Entries = dict[str, tuple[Registry[Any], str]]
 """Kind and name of each entry of a row ("defense mine") -> its registry and name."""
@@ -48,6 +50,30 @@ def sources_of(entries: Entries) -> dict[str, str]:
     return {key: source for key, source in sorted(found.items()) if source is not None}
 
 
+def other_sources(
+    recorded: Mapping[str, str], entries: Entries, *, complete: bool = True
+) -> list[str]:
+    """Return the entries whose sources here are not those that a network was trained with.
+
+    Args:
+        recorded: the sources that it was trained with, as :func:`sources_of` returned them.
+        entries: its entries that are registered here; others are not compared.
+        complete: whether entries that are not recorded were those of the suite as shipped. If not,
+            this is assumed for names of the suite, and nothing is known of others.
+    """
+    here = sources_of(entries)
+    if not complete:
+        here = {k: source for k, source in here.items() if k in recorded or _is_shipped(k)}
+    compared = sorted(here.keys() | (recorded.keys() & entries.keys()))
+    return [key for key in compared if here.get(key) != recorded.get(key)]
+
+
+def quoted(key: str) -> str:
+    """Return an entry as sentences name it: ``defense 'mine'``."""
+    kind, name = key.rsplit(" ", 1)
+    return f"{kind} '{name}'"
+
+
 def plugin_hash_of_version_1(entries: Entries) -> str | None:
     """Return what version 1 of a cell has as its ``plugin_hash``: None without plugins.
 
@@ -68,6 +94,11 @@ def _hash_of_version_1(file: Path) -> str:
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"cannot read the plugin {file}: {error}.") from error
     return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def _is_shipped(key: str) -> bool:
+    kind, name = key.rsplit(" ", 1)
+    return is_shipped(kind, name)
 
 
 def _name(expression: str, pattern: str = r"\w+") -> str:

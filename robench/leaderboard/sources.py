@@ -2,9 +2,8 @@
 
 import platform
 
-from robench.board.sources import Entries, plugin_hash_of_version_1, sources_of
+from robench.board.sources import Entries, other_sources, plugin_hash_of_version_1, quoted
 from robench.board.specs import SOURCES_VERSION, SPEC_VERSION, Cell
-from robench.shipped import is_shipped
 
 
 def other_source(done: Cell, entries: Entries, python: str) -> str | None:
@@ -22,16 +21,14 @@ def other_source(done: Cell, entries: Entries, python: str) -> str | None:
         return f"its specification has version {done.version}, which this robench does not know."
     if bool(done.sources) != (done.version == SOURCES_VERSION):
         return f"its specification has version {done.version} and {len(done.sources)} sources."
-    here = sources_of(entries)
-    if done.version == SPEC_VERSION:
-        if _is_other_plugin(done, entries, python):
-            names = _listed(entries)
-            return f"the plugin files of its {names} are not those that it was trained with."
-        # Version 1 does not know the sources of other entries, but for those of the suite.
-        here = {key: source for key, source in here.items() if is_shipped(*key.rsplit(" ", 1))}
-    for key in sorted(here.keys() | (done.sources.keys() & entries.keys())):
-        if here.get(key) != done.sources.get(key):
-            return f"the source of the {_quoted(key)} here is not the one that it was trained with."
+    earlier = done.version == SPEC_VERSION
+    if earlier and _is_other_plugin(done, entries, python):
+        names = _listed(entries)
+        return f"the plugin files of its {names} are not those that it was trained with."
+    # Version 1 does not record the sources of entries that are neither plugins nor the suite's.
+    others = other_sources(done.sources, entries, complete=not earlier)
+    if others:
+        return f"the source of the {quoted(others[0])} is not the one that it was trained with."
     return None
 
 
@@ -49,10 +46,5 @@ def _minor(python: str) -> str:
 
 
 def _listed(entries: Entries) -> str:
-    named = [_quoted(key) for key in entries]
+    named = [quoted(key) for key in entries]
     return ", ".join(named[:-1]) + f" and {named[-1]}"
-
-
-def _quoted(key: str) -> str:
-    kind, name = key.rsplit(" ", 1)
-    return f"{kind} '{name}'"

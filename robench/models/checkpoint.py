@@ -1,6 +1,7 @@
 """Checkpoints: weights and the description of their network in one safetensors file."""
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from robench.board.sources import entries_of, other_sources, quoted
 from robench.board.specs import Cell
 from robench.data import DataSet
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.models.build import build_model
 from robench.system.files import write_bytes
 
@@ -121,6 +123,9 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
 def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
     """Rebuild a network that robench trained, in eval mode on the CPU.
 
+    A warning says if the source of its defense or backbone has changed since it was trained: its
+    weights are of the code before.
+
     Args:
         path: a ``weights.safetensors`` file, or the folder that contains it.
 
@@ -131,6 +136,16 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
     network, facts = read_network(path)
     with torch.random.fork_rng(devices=[]):
         model = network.build()
+    entries = entries_of(network.defense, "", network.backbone, "")
+    recorded = facts.get("sources")
+    known = recorded if isinstance(recorded, dict) else {}
+    for key in other_sources(known, entries, complete=False):
+        warnings.warn(
+            f"the source of the {quoted(key)} is not the one that {path} was trained with; train "
+            f"it again, or load the code that it was trained with.",
+            RobenchWarning,
+            stacklevel=2,
+        )
     return load_weights(path, model).eval(), network, facts
 
 

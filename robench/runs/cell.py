@@ -104,6 +104,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
         return
     network = Network.of(cell, ctx.dataset)
     facts = {"cell": cell.key, "dataset": ctx.dataset.name, "seed": cell.seed}
+    facts |= {"sources": cell.sources} if cell.sources else {}
     save_weights(folder.weights, model, network, **facts)
     seconds = sum(epoch.seconds for epoch in epochs)
     write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=seconds))

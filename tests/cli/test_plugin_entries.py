@@ -140,8 +140,7 @@ def test_without_its_plugin_a_board_is_verified_but_for_the_code_of_the_plugin(
     changed = robench("verify", out / "halves", "--rows", "0", "--plugin", plugin)
     assert changed.code == 1
     assert (
-        "the source of the backbone 'plain' here is not the one that it was trained with"
-        in changed.out
+        "the source of the backbone 'plain' is not the one that it was trained with" in changed.out
     )
     for registry in REGISTRIES:  # as in a process that did not load it
         for name in ("halves", "plain"):
