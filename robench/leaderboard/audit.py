@@ -15,7 +15,7 @@ from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.derived import KEYS, derived_tables
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
-from robench.leaderboard.sources import other_source
+from robench.leaderboard.sources import other_attack, other_source
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.leaderboard.trust import source_problems
 from robench.system.provenance import file_hash
@@ -90,6 +90,8 @@ def _cell_problems(cell: PublishedCell) -> Iterator[str]:
             yield f"{name}: the outcomes of {entry.column} are missing."
         elif file_hash(path) != entry.outcomes_hash:
             yield f"{name}: the outcomes of {entry.column} are not those of the manifest."
+        if entry.column != "clean" and other_attack(entry.column, entry.source):
+            yield f"{name}: the source of the attack {entry.column} is not the one of its figures."
 
 
 def _plan_problems(board: Leaderboard) -> Iterator[str]:

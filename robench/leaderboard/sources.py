@@ -1,9 +1,12 @@
-"""Compare the sources that a published network was trained with, with those that are here."""
+"""Compare the sources of a published network and its attacks with those that are here."""
 
 import platform
 
 from robench.board.sources import Entries, other_sources, plugin_hash_of_version_1, quoted
 from robench.board.specs import SOURCES_VERSION, SPEC_VERSION, Cell
+from robench.errors import UserError
+from robench.registry import attacks
+from robench.shipped import is_shipped
 
 
 def other_source(done: Cell, entries: Entries, python: str) -> str | None:
@@ -30,6 +33,21 @@ def other_source(done: Cell, entries: Entries, python: str) -> str | None:
     if others:
         return f"the source of the {quoted(others[0])} is not the one that it was trained with."
     return None
+
+
+def other_attack(column: str, published: str | None) -> bool:
+    """Return whether the attack of a column is not the one that was published, if that is known.
+
+    Args:
+        column: the attack, with its options.
+        published: the source that it had; None if it was the suite's, or not recorded.
+    """
+    try:
+        entry, _ = attacks.lookup(column)
+    except UserError:
+        return False  # of a plugin that is not loaded here
+    known = published is not None or is_shipped(attacks.kind, entry.name.partition(":")[0])
+    return known and attacks.source_identity(column) != published
 
 
 def _is_other_plugin(done: Cell, entries: Entries, python: str) -> bool:

@@ -10,7 +10,7 @@ from robench.board.specs import Cell, ExternalCell
 from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.runs.attack_cell import attack_network
 from robench.runs.context import RunContext, cell_title
-from robench.runs.identity import outcome_key
+from robench.runs.identity import outcome_key, source_of
 from robench.runs.records import (
     CellResult,
     Divergence,
@@ -142,7 +142,10 @@ def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> C
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_json(folder.manifest)
     # Outcomes of other boards and earlier versions are stored too, but are not part of this result.
-    own = {key: manifest["outcomes"][key] | {"column": name} for name, key in keys.items()}
+    own = {
+        key: manifest["outcomes"][key] | {"column": name, "source": source_of(name)}
+        for name, key in keys.items()
+    }
     log = pd.read_csv(folder.log) if folder.log.exists() else pd.DataFrame()
     evidence = Evidence(
         cell=cell,

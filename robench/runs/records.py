@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from robench.base import Attack, ThreatModel
 from robench.board.board import Board
@@ -17,13 +18,23 @@ from robench.models.complexity import Complexity
 
 
 class OutcomeEntry(Spec):
-    """The provenance of the outcomes of one column, which are in a file named by their key."""
+    """The provenance of the outcomes of one column, which are in a file named by their key.
+
+    ``source`` is the hash of the attack's source, unless it is the suite's as shipped; it is left
+    out of the JSON form if there is none.
+    """
 
     column: str
     outcomes_hash: str = Field(pattern=HASH)
     seconds_of_group: float
     gradients: str
     version: str
+    source: str | None = Field(None, pattern=HASH)
+
+    @model_serializer(mode="wrap")
+    def _without_no_source(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        return {k: value for k, value in values.items() if k != "source" or value is not None}
 
 
 class Manifest(Spec):

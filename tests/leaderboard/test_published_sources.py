@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from robench.board.sources import entries_of, sources_of
 from robench.board.specs import Cell, DataSpec, ModelSpec, TrainingSpec
-from robench.leaderboard.sources import other_source
+from robench.leaderboard.sources import other_attack, other_source
 from robench.plugins import load_plugin
 from robench.registry import REGISTRIES, backbones, datasets, plugin_files
 
@@ -159,3 +159,20 @@ def test_a_folder_of_images_is_no_entry() -> None:
     assert list(entries_of("batchnorm", "", "", "image_folder:/my images/x")) == [
         "defense batchnorm"
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "published", "other"),
+    [
+        ("pgd-20", None, False),
+        ("torchattacks:PGD(steps=2)", None, False),
+        ("pgd-20", HASH, True),
+        ("torchattacks:PGD(steps=2)", HASH, True),
+        ("an_attack_that_is_not_loaded", HASH, False),
+        ("-" * 5000, HASH, False),
+    ],
+)
+def test_an_attack_of_the_suite_has_no_other_source(
+    column: str, published: str | None, other: bool
+) -> None:
+    assert other_attack(column, published) == other

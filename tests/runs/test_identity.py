@@ -211,14 +211,21 @@ def test_a_network_whose_code_has_changed_is_attacked_with_a_warning(
     assert "robench: the source of the backbone 'own_backbone' is not the one that" in done.err
 
 
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("own_data.py", "the source of the data set 'own_data' is not the one that it was trained"),
+        ("own_attack.py", "the source of the attack own_attack is not the one of its figures"),
+    ],
+)
 def test_a_published_board_is_held_against_the_sources_it_was_made_with(
-    robench: Command, own: Path
+    robench: Command, own: Path, file: str, sentence: str
 ) -> None:
     named = [part for kind in ENTRIES for part in ("--plugin", own / f"own_{kind}.py")]
     verify = ["verify", own / "out" / "own", "--rows", "0", *named]
     assert robench(*verify).code == 0
-    with (own / "own_data.py").open("a") as text:
+    with (own / file).open("a") as text:
         text.write("\nEDITED = True\n")
     done = robench(*verify)
     assert done.code == 1
-    assert "the source of the data set 'own_data' is not the one that it was trained" in done.out
+    assert sentence in done.out

@@ -125,7 +125,8 @@ def _data(board: "Leaderboard") -> str:
 
 
 def _plugin(board: "Leaderboard") -> str:
-    own = any(cell.specification.get("plugin_hash") for cell in board.cells)
+    specifications = [cell.specification for cell in board.cells]
+    own = any(spec.get("plugin_hash") or spec.get("sources") for spec in specifications)
     return " --plugin FILE" if own else ""
 
 
