@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -286,19 +285,6 @@ def restored() -> Iterator[None]:
             registry._entries = entries
             registry._libraries = libraries
         plugin_files.intersection_update(files)
-
-
-def is_of_the_suite(entry: Entry[Any]) -> bool:
-    """Return whether an entry comes with robench, rather than from a user's file or a package."""
-    return any(Path(entry.file).is_relative_to(folder) for folder in _suite())
-
-
-@cache
-def _suite() -> tuple[Path, ...]:
-    """Return the folders of the suite's own files; in a checkout, entries are beside robench."""
-    entries = [importlib.import_module(f"robench.{name}") for name in ("attacks", "defenses")]
-    paths: list[str] = [path for module in entries for path in module.__path__]
-    return tuple(Path(path).resolve() for path in (str(Path(__file__).parent), *paths))
 
 
 register_defense = defenses.register

@@ -169,7 +169,7 @@ def test_what_a_neighbor_registers_belongs_to_the_plugin(tmp_path: Path) -> None
     write(tmp_path, both="import mine")
     load_plugin(tmp_path / "both.py")
     assert strength() == 2.0
-    assert defenses.plugin_hash("plugged") is not None
+    assert defenses.source_identity("plugged") is not None
 
 
 def test_objects_of_a_neighbor_can_be_pickled_and_loaded_by_workers(tmp_path: Path) -> None:

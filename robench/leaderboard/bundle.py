@@ -28,9 +28,9 @@ from robench.registry import (
     checks,
     datasets,
     defenses,
-    is_of_the_suite,
     training_methods,
 )
+from robench.shipped import is_shipped
 
 OF_ROWS = ("defense", "training method", "backbone")
 """The kinds of entries that belong to rows; the others belong to the whole board."""
@@ -60,8 +60,9 @@ def bundle_of(board: Board) -> Bundle:
     found: dict[str, Path] = {}
     for registry, expression in _named(board):
         entry, _ = registry.lookup(expression)
-        if not is_of_the_suite(entry) and Path(entry.file).is_file():
-            found[f"{registry.kind} {entry.name.partition(':')[0]}"] = Path(entry.file)
+        name = entry.name.partition(":")[0]
+        if not is_shipped(registry.kind, name) and Path(entry.file).is_file():
+            found[f"{registry.kind} {name}"] = Path(entry.file)
     return _bundled(found)
 
 
@@ -114,14 +115,20 @@ def completed(bundle: Bundle, board: Board, cells: Sequence[Cell]) -> Bundle:
                 f"the code of the {registry.kind} '{name}' is not here, so nobody could check its "
                 f"figures; name its file with --plugin."
             ) from None
-        if is_of_the_suite(entry):
+        name = entry.name.partition(":")[0]
+        if is_shipped(registry.kind, name):
+            if registry.source_identity(expression) is not None:
+                raise UserError(
+                    f"the {registry.kind} '{name}' of this robench was edited, so nobody else "
+                    f"could check its figures; give the edited one a name and a file of its own."
+                )
             continue
         if not Path(entry.file).is_file():
             raise UserError(
                 f"the {registry.kind} '{name}' is not defined in a file, so nobody else could load "
                 f"it; write it to a .py file, name that with --plugin, and run the board again."
             )
-        found[f"{registry.kind} {entry.name.partition(':')[0]}"] = Path(entry.file)
+        found[f"{registry.kind} {name}"] = Path(entry.file)
     return joined([bundle, _bundled(found)])
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from robench.board.board import Board
+from robench.board.sources import quoted
 from robench.board.specs import Spec
 from robench.errors import UserError
 from robench.models.complexity import Complexity
@@ -47,8 +48,7 @@ class SourceEntry(Spec):
     @property
     def words(self) -> str:
         """The entry in a sentence: ``defense 'my_norm'``."""
-        kind, _, name = self.entry.rpartition(" ")
-        return f"{kind} '{name}'"
+        return quoted(self.entry)
 
 
 class BoardFile(Spec):

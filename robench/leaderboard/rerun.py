@@ -16,7 +16,7 @@ from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.statistics import estimate
-from robench.leaderboard.trust import check_attacks, unknown_to, unknown_to_all, untrusted
+from robench.leaderboard.trust import unknown_to, unknown_to_all, untrusted
 from robench.runs.cell import evaluate_external, run_cell
 from robench.runs.context import RunContext
 from robench.runs.external_row import rebuild
@@ -88,8 +88,6 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
         UserError: if the images are not those of the board, or an entry is not registered.
     """
     options = RerunOptions(**keywords)
-    if rows:
-        check_attacks(board)
     if rows and (unknown := unknown_to_all(board)):
         none = pd.DataFrame(columns=[*_COLUMNS])
         return Rerun(none, (untrusted(board, unknown),), broken=False)

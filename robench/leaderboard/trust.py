@@ -1,9 +1,10 @@
 """Execute the code that came with a board, if its reader trusts it; check it without, if not."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from robench.board.sources import quoted
 from robench.board.specs import Cell
 from robench.errors import UserError
 from robench.leaderboard.bundle import names_of
@@ -11,7 +12,8 @@ from robench.leaderboard.evidence import SOURCES, SourceEntry, broken_sums, read
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.plugin_modules import forget_plugin, plugin_tree
 from robench.plugins import load_plugin
-from robench.registry import REGISTRIES, attacks, is_of_the_suite, restored
+from robench.registry import REGISTRIES, restored
+from robench.shipped import is_shipped
 from robench.sources import source_hash
 
 
@@ -63,24 +65,6 @@ def unknown_sources(board: Leaderboard) -> list[SourceEntry]:
     return [entry for entry in board.sources if not _is_known(entry)]
 
 
-def check_attacks(board: Leaderboard) -> None:
-    """Check that the attacks of a board are those that are registered here.
-
-    Raises:
-        UserError: if one is registered here with other code than the published one.
-    """
-    for entry in board.sources:
-        kind, _, name = entry.entry.rpartition(" ")
-        if kind != "attack" or name not in attacks:
-            continue
-        here, published = Path(attacks.get(name).file), board.folder / SOURCES / entry.file
-        if here.is_file() and source_hash(here) != source_hash(published):
-            raise UserError(
-                f"the {entry.words} of {here} is not that of {published}; leave out your own, and "
-                f"run the published one with --trust-code."
-            )
-
-
 def unknown_to(cell: PublishedCell, board: Leaderboard) -> list[SourceEntry]:
     """Return the entries that a cell's network needs, and that are not registered here."""
     spec = cell.file.cell
@@ -97,9 +81,10 @@ def unknown_to_all(board: Leaderboard) -> list[SourceEntry]:
 def untrusted(board: Leaderboard, entries: list[SourceEntry]) -> str:
     """Return the sentence that says that code was not executed, and how it can be."""
     named = ", ".join(entry.words for entry in entries)
-    files = ", ".join(dict.fromkeys(f"{SOURCES}/{entry.file}" for entry in entries))
+    folders = dict.fromkeys(entry.file.partition("/")[0] for entry in entries)
+    files = ", ".join(f"{SOURCES}/{folder}" for folder in folders)
     return (
-        f"{board.name}: the code of {named} was not run, so what depends on it was not checked; "
+        f"{board.name}: the code of the {named} was not run, so what depends on it was not checked; "
         f"read {files}, then run it with --trust-code."
     )
 
@@ -122,7 +107,7 @@ def source_problems(board: Leaderboard) -> list[str]:
         if name not in listed:
             found.append(f"{name}, which defines the {entry.words}, is missing.")
             continue
-        if _is_ours(entry):
+        if is_shipped(*entry.entry.rsplit(" ", 1)):
             found.append(f"{name} defines the {entry.words}, a name of robench's own.")
         hashes[entry.entry] = source_hash(board.folder / name)
         root = board.folder.resolve()
@@ -130,14 +115,24 @@ def source_problems(board: Leaderboard) -> list[str]:
         needed |= {path.relative_to(root).as_posix() for path in files if path.is_relative_to(root)}
     found += [f"{name} belongs to no entry." for name in sorted(listed - needed)]
     found += [f"{name} is not in SHA256SUMS." for name in sorted(needed - listed)]
-    for cell in board.cells:
-        for name, digest in getattr(cell.file.cell, "sources", {}).items():
-            if hashes.get(name, digest) != digest:
-                found.append(
-                    f"the code of {name} in {SOURCES}/ is not that which '{cell.row}', seed "
-                    f"{cell.seed}, was trained with."
-                )
+    found += [
+        f"the code of the {quoted(name)} in {SOURCES}/ is not that which '{cell.row}', seed "
+        f"{cell.seed}, was made with."
+        for cell in board.cells
+        for name, digest in _identities(cell)
+        if hashes.get(name, digest) != digest
+    ]
     return found
+
+
+def _identities(cell: PublishedCell) -> Iterator[tuple[str, str]]:
+    """Yield the entries that a cell's figures depend on, with the hashes of their code."""
+    if isinstance(cell.file.cell, Cell):
+        yield from cell.file.cell.sources.items()
+    for outcome in cell.file.manifest.outcomes.values() if cell.file.manifest else ():
+        if outcome.source is not None:
+            name = re.match(r"\w*", outcome.column)
+            yield f"attack {name[0] if name else ''}", outcome.source
 
 
 def _changed(board: Leaderboard) -> list[str]:
@@ -156,11 +151,3 @@ def _changed(board: Leaderboard) -> list[str]:
 def _is_known(entry: SourceEntry) -> bool:
     kind, _, name = entry.entry.rpartition(" ")
     return any(registry.kind == kind and registry.knows(name) for registry in REGISTRIES)
-
-
-def _is_ours(entry: SourceEntry) -> bool:
-    kind, _, name = entry.entry.rpartition(" ")
-    return any(
-        registry.kind == kind and name in registry and is_of_the_suite(registry.get(name))
-        for registry in REGISTRIES
-    )
