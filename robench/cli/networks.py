@@ -10,11 +10,20 @@ from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
 from robench.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from robench.commands.attack import Target
 
 Checkpoint = Annotated[
     Path | None,
     typer.Argument(help="weights.safetensors of a network trained by robench, or its folder."),
+]
+Checkpoints = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="[CHECKPOINT]...",
+        help="weights.safetensors of networks trained by robench, or their folders.",
+    ),
 ]
 Model = Annotated[
     str | None,
@@ -37,7 +46,7 @@ Samples = Annotated[int, typer.Option("--samples", min=1, help="Number of test i
 
 @app.command()
 def attack(
-    checkpoint: Checkpoint = None,
+    checkpoints: Checkpoints = [],  # noqa: B006 - Typer copies defaults
     model: Model = None,
     weights: Weights = None,
     attacks: Annotated[
@@ -64,7 +73,7 @@ def attack(
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Attack a network, trained by robench or your own, and print its robust accuracies."""
+    """Attack networks, trained by robench or your own, and print their robust accuracies."""
     from robench.base import ThreatModel
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import cross_check_table, evaluation_table
@@ -74,8 +83,17 @@ def attack(
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
-    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
     defaults = _defaults(eps, step_size, norm)
+    if len(checkpoints) > 1:
+        options = EvaluationOptions(seed, batch_size, split_expressions(without), chosen)
+        _refuse_with_several(model=model, weights=weights, cross_check=cross_check)
+        _attack_several(
+            checkpoints, split_expressions(attacks), console, out, defaults=defaults,
+            options=options, data=data, data_dir=data_dir, samples=samples,
+        )  # fmt: skip
+        return
+    checkpoint = checkpoints[0] if checkpoints else None
+    target = _target(checkpoint, model, weights, data=data, data_dir=data_dir, samples=samples)
     with ProgressBar(console, 1) as reporter:
         options = EvaluationOptions(
             seed, batch_size, split_expressions(without), chosen, reporter.update
@@ -178,6 +196,38 @@ def _defaults(eps: str, step_size: str | None, norm: str) -> dict[str, Any]:
 
     values = {"eps": typed_number(eps), "norm": norm}
     return values if step_size is None else {**values, "step_size": typed_number(step_size)}
+
+
+def _refuse_with_several(*, model: str | None, weights: Path | None, cross_check: bool) -> None:
+    if model is not None or weights is not None:
+        raise UserError("several checkpoints are of robench's own networks; leave out --model.")
+    if cross_check:
+        raise UserError("--cross-check compares libraries on one network; name one checkpoint.")
+
+
+def _attack_several(
+    checkpoints: list[Path], attacks: list[str], console: "Console", out: Path | None, **how: Any
+) -> None:
+    """Attack several networks and print one table with a row for each."""
+    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.tables import networks_table
+    from robench.commands.attack_several import attack_several, trained_among
+    from robench.system.files import write_text
+
+    trained, diverged = trained_among(checkpoints)
+    for path in diverged:
+        say(console, f"{path} was left out: its training diverged.")
+    if not trained:
+        raise UserError("there is no network to attack: the training of all of them diverged.")
+    options = how.pop("options")
+    with ProgressBar(console, len(trained)) as reporter:
+        table = attack_several(
+            trained, attacks, options=replace(options, progress=reporter.update), **how
+        )
+    console.print(networks_table(table))
+    if out is not None:
+        write_text(out, table.to_csv(index=False))
+        say(console, f"wrote {out}")
 
 
 def _target(

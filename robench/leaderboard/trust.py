@@ -84,8 +84,8 @@ def untrusted(board: Leaderboard, entries: list[SourceEntry]) -> str:
     folders = dict.fromkeys(entry.file.partition("/")[0] for entry in entries)
     files = ", ".join(f"{SOURCES}/{folder}" for folder in folders)
     return (
-        f"{board.name}: the code of the {named} was not run, so what depends on it was not checked; "
-        f"read {files}, then run it with --trust-code."
+        f"{board.name}: the code of the {named} was not run, so what depends on it was not "
+        f"checked; read {files}, then run it with --trust-code."
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
-from support import TINY_BOARD, Command
+from support import TINY_BOARD, Command, changed_board
 
 from robench.leaderboard.columns import kind_of
 from robench.runs.store import CellFolder
@@ -113,8 +113,8 @@ def test_another_attack_is_added_without_training_again(
     done = robench("run", tiny_board, changed, "--out", finished)
     assert done.code == 0, done.err
     assert "training" not in done.out
-    table = pd.read_csv(finished / "tiny" / "leaderboard.csv")
-    assert "noise_mean" in table
+    assert "noise_mean" in pd.read_csv(changed_board(finished) / "leaderboard.csv")
+    assert "noise_mean" not in pd.read_csv(finished / "tiny" / "leaderboard.csv")
 
 
 def interruptible() -> None:
@@ -161,7 +161,7 @@ def test_seeds_and_defenses_of_the_command_line_replace_the_board_s(
         "--set", 'evaluation.attacks=["fgsm"]', "--set", "evaluation.rank_by=fgsm", "--out", out,
     )  # fmt: skip
     assert done.code == 0, done.err
-    table = pd.read_csv(out / "tiny" / "leaderboard.csv")
+    table = pd.read_csv(changed_board(out) / "leaderboard.csv")
     assert list(table["defense"]) == ["vanilla"]
     assert list(table["seeds"]) == ["5 6"]
     assert table["fgsm_std"].notna().all()
@@ -175,7 +175,7 @@ def test_a_cell_that_diverges_is_a_flagged_row_not_a_crash(
         "run", tiny_board, "--defenses", "vanilla", "--set", "training.lr=1e30", "--out", out
     )
     assert done.code == 0, done.err
-    table = pd.read_csv(out / "tiny" / "leaderboard.csv")
+    table = pd.read_csv(changed_board(out) / "leaderboard.csv")
     assert table.loc[0, "flags"] == "diverged"
     assert pd.isna(table.loc[0, "pgd-4_mean"])
     assert "diverged" in robench(

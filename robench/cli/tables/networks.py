@@ -33,6 +33,25 @@ def evaluation_table(table: pd.DataFrame, title: str) -> Table:
     return shown
 
 
+def networks_table(table: pd.DataFrame) -> Table:
+    """Return the accuracies of several networks, one row per network and one column per attack.
+
+    Args:
+        table: as :func:`robench.commands.attack_several.attack_several` returns it.
+    """
+    images = ", ".join(dict.fromkeys(table["images"]))
+    shown = Table(title=images, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
+    shown.add_column("network", overflow="fold", min_width=12)
+    attacks = list(dict.fromkeys(table["attack"]))
+    for attack in attacks:
+        shown.add_column(plain(attack), justify="right", overflow="fold", min_width=6)
+    accuracies = table.set_index(["network", "attack"])["accuracy"]
+    for network in dict.fromkeys(table["network"]):
+        figures = (figure(accuracies[network, attack], "{:.1%}") for attack in attacks)
+        shown.add_row(plain(network), *figures)
+    return shown
+
+
 def cross_check_table(table: pd.DataFrame, title: str) -> Table:
     """Return how well libraries agree, one row per attack and library."""
     shown = Table(title=f"{title}: the same attacks through three libraries", title_style="bold")
