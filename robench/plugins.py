@@ -6,7 +6,7 @@ from traceback import extract_tb
 from typing import Any
 
 from robench.errors import UserError
-from robench.plugin_modules import forget_plugin, import_plugin
+from robench.plugin_modules import PREFIX, forget_plugin, import_plugin
 from robench.registry import REGISTRIES, plugin_files
 from robench.sources import source_files, source_hash
 
@@ -28,9 +28,13 @@ def load_plugin(path: str | Path) -> None:
     for registry in REGISTRIES:
         registry.discover()
     files = set(source_files(file).values())
+    known = str(file) in plugin_files
     plugin_files.update(map(str, files))
-    if any(_same_file(module, file) for module in list(sys.modules.values())):
-        if not _have_changed(files):
+    loaded = [name for name, module in list(sys.modules.items()) if _same_file(module, file)]
+    if loaded:
+        # Its modules outlast what they registered, if that was undone.
+        undone = not known and all(name.startswith(PREFIX) for name in loaded)
+        if not undone and not _have_changed(files):
             return
         unload_plugin(file)
     try:

@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 
 import robench.registry as module
 from robench.errors import UserError
-from robench.plugin_modules import forget_plugin
 from robench.plugins import load_plugin
 from robench.registry import defenses
 
@@ -221,14 +220,23 @@ def test_a_plugin_that_raises_in_a_neighbor_leaves_nothing_behind(tmp_path: Path
     assert strength() == 7.0
 
 
-def test_a_forgotten_plugin_is_executed_anew(tmp_path: Path) -> None:
-    write(tmp_path, helpers="STRENGTH = 1.0")
-    path = plugin(tmp_path, "import helpers", "helpers.STRENGTH")
+def test_a_plugin_is_executed_anew_if_a_neighbor_has_changed_or_its_entries_are_gone(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, helpers="STRENGTH = 1.0", counter="times = []")
+    path = plugin(tmp_path, "import counter, helpers\ncounter.times.append(1)", "helpers.STRENGTH")
     load_plugin(path)
+    first = defenses.get("plugged").build
+    load_plugin(path)
+    assert defenses.get("plugged").build is first
     write(tmp_path, helpers="STRENGTH = 2.0")
     load_plugin(path)
-    assert strength() == 1.0
-    forget_plugin(path)
+    assert strength() == 2.0
+    with module.restored():
+        load_plugin(path)
+        assert strength() == 2.0
+    defenses.forget(path)
+    module.plugin_files.discard(str(path))
     load_plugin(path)
     assert strength() == 2.0
 

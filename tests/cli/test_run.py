@@ -3,6 +3,7 @@
 import io
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,32 @@ def test_another_attack_is_added_without_training_again(
     assert "training" not in done.out
     assert "noise_mean" in pd.read_csv(changed_board(finished) / "leaderboard.csv")
     assert "noise_mean" not in pd.read_csv(finished / "tiny" / "leaderboard.csv")
+
+
+def test_a_changed_run_leaves_the_full_board_alone_and_no_page_stays_beside_another_table(
+    finished: Path, robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "cells", out / "cells")
+    run = ("run", tiny_board, "--out", out)
+    assert robench(*run).code == 0
+    page = out / "tiny" / "page.html"
+    assert robench("page", out / "tiny").code == 0
+    before = {path: path.read_bytes() for path in (out / "tiny").rglob("*") if path.is_file()}
+    fewer = (*run, "--defenses", "vanilla", "--set", "training.epochs=1")
+    assert robench(*fewer).code == 0
+    assert robench(*run).code == 0
+    assert {path: path.read_bytes() for path in before} == before
+    changed = changed_board(out)
+    assert robench("page", changed).code == 0
+    assert 'title = "tiny, changed: --defenses vanilla' in (changed / "board.toml").read_text()
+    html = (changed / "page.html").read_text()
+    assert f"robench run {changed.name}/board.toml" in html
+    assert "free, 1 epoch" in html
+
+    # More seeds make another table of the same board; its page is gone until it is written again.
+    assert robench(*run, "--seeds", "0,1", "--set", "title=tiny").code == 0
+    assert not page.exists()
 
 
 def interruptible() -> None:
