@@ -1,6 +1,8 @@
 """Plugins: a user's own Python files (``--plugin FILE``) that register entries."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -52,6 +54,18 @@ def unload_plugin(file: Path) -> None:
         for registry in REGISTRIES:
             registry.forget(source)
     forget_plugin(file)
+
+
+@contextmanager
+def registrations_undone() -> Iterator[None]:
+    """Undo on leaving what is registered inside the ``with`` statement."""
+    before, files = [registry.state() for registry in REGISTRIES], set(plugin_files)
+    try:
+        yield
+    finally:
+        for registry, state in zip(REGISTRIES, before, strict=True):
+            registry.restore(state)
+        plugin_files.intersection_update(files)
 
 
 def _have_changed(files: set[Path]) -> bool:

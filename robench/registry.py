@@ -12,7 +12,6 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -122,6 +121,15 @@ class Registry(Generic[T]):
         """Return the registered entries, without those of libraries."""
         self.discover()
         return list(self._entries.values())
+
+    def state(self) -> tuple[dict[str, Any], ...]:
+        """Return what is registered, for :meth:`restore`."""
+        self.discover()
+        return dict(self._entries), dict(self._libraries), dict(self._sources)
+
+    def restore(self, state: tuple[dict[str, Any], ...]) -> None:
+        """Register exactly what was registered when ``state`` was taken."""
+        self._entries, self._libraries, self._sources = map(dict, state)
 
     def forget(self, file: Path) -> None:
         """Take out the entries of a file, which is about to be executed again."""
@@ -269,23 +277,6 @@ REGISTRIES: tuple[Registry[Any], ...] = (
 
 plugin_files: set[str] = set()
 """The user files that :func:`robench.plugins.load_plugin` has loaded."""
-
-
-@contextmanager
-def restored() -> Iterator[None]:
-    """Undo on leaving what is registered inside the ``with`` statement."""
-    for registry in REGISTRIES:
-        registry.discover()
-    before = [(r, dict(r._entries), dict(r._libraries)) for r in REGISTRIES]
-    files = set(plugin_files)
-    try:
-        yield
-    finally:
-        for registry, entries, libraries in before:
-            registry._entries = entries
-            registry._libraries = libraries
-        plugin_files.intersection_update(files)
-
 
 register_defense = defenses.register
 register_attack = attacks.register

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import robench.registry as module
 from robench.errors import UserError
-from robench.plugins import load_plugin
+from robench.plugins import load_plugin, registrations_undone
 from robench.registry import defenses
 
 PLUGIN = """
@@ -232,7 +232,7 @@ def test_a_plugin_is_executed_anew_if_a_neighbor_has_changed_or_its_entries_are_
     write(tmp_path, helpers="STRENGTH = 2.0")
     load_plugin(path)
     assert strength() == 2.0
-    with module.restored():
+    with registrations_undone():
         load_plugin(path)
         assert strength() == 2.0
     defenses.forget(path)

@@ -11,6 +11,7 @@ from support import Command, changed_board
 
 import robench as package
 from robench.board.loading import shipped_boards
+from robench.plugins import registrations_undone
 from robench.registry import defenses
 
 README = Path(package.__file__).resolve().parents[1] / "README.md"
@@ -63,7 +64,8 @@ def run_lines(text: str, robench: Command, folder: Path) -> None:
 def test_register_a_new_defense(robench: Command, folder: Path) -> None:
     (_, code), (_, command) = story("Register a new defense")
     (folder / "my_norm.py").write_text(code)
-    run_lines(command, robench, folder)
+    with registrations_undone():
+        run_lines(command, robench, folder)
     table = pd.read_csv(changed_board(folder / "runs", "quick") / "leaderboard.csv")
     assert set(table["defense"]) == {"my_norm", "batchnorm"}
 
@@ -79,7 +81,7 @@ def test_publish_a_leaderboard(
     robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = [text for _, text in story("Publish a leaderboard")]
-    command, code, reading, using, submitting, other = blocks
+    command, code, reading, using, submitting, adding, other = blocks
     run_lines(command, robench, folder)
     exec(compile(code, "README", "exec"), {})
     assert "pgd-20_low" in capsys.readouterr().out
@@ -91,6 +93,11 @@ def test_publish_a_leaderboard(
     passing[-1] = passing[-1].replace("leaderboards/quick", "results/my_board")
     run_lines("\n".join(passing).replace("--rows convnorm", "--rows vanilla"), robench, folder)
     assert (folder / "merged" / "leaderboard.csv").exists()
+    (folder / "my_norm.py").write_text(story("Register a new defense")[0][1])
+    *adding, merging = adding.splitlines()
+    with registrations_undone():
+        run_lines("\n".join(adding), robench, folder)
+    assert merging.startswith("robench merge leaderboards/quick s")  # of other images than these
     assert "cifar10-linf-small" in shipped_boards()
     assert "cifar10-linf-small --data-dir" in other
 

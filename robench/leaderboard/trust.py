@@ -11,8 +11,8 @@ from robench.leaderboard.bundle import names_of
 from robench.leaderboard.evidence import SOURCES, SourceEntry, broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.plugin_modules import forget_plugin, plugin_tree
-from robench.plugins import load_plugin
-from robench.registry import REGISTRIES, restored
+from robench.plugins import load_plugin, registrations_undone
+from robench.registry import REGISTRIES
 from robench.shipped import is_shipped
 from robench.sources import source_hash
 
@@ -45,7 +45,7 @@ def trusted_code(board: Leaderboard, *, trust: bool) -> Iterator[str]:
     if problems := [*source_problems(board), *_changed(board)]:
         raise UserError(f"{board.folder}: {problems[0]} Nothing was executed.")
     files = [board.folder / SOURCES / file for file in dict.fromkeys(e.file for e in missing)]
-    with restored():
+    with registrations_undone():
         try:
             for file in files:
                 load_plugin(file)

@@ -15,6 +15,7 @@ from support import TINY_BOARD, Command, changed_board
 
 from robench import registry
 from robench.leaderboard.published import Leaderboard
+from robench.plugins import registrations_undone
 
 BOARD = (
     TINY_BOARD.replace("epochs = 2", "epochs = 1")
@@ -29,7 +30,7 @@ HELPERS = "def strength() -> float:\n    import constants\n    return constants.
 
 @pytest.fixture(autouse=True)
 def _as_in_a_process_of_its_own() -> Iterator[None]:
-    with registry.restored():
+    with registrations_undone():
         yield
 
 
@@ -58,7 +59,7 @@ def test_a_defense_of_one_s_own_is_run_published_checked_and_merged_by_somebody_
     robench: Command, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Own defense -> board.
-    with registry.restored():
+    with registrations_undone():
         done = robench("run", "tiny.toml", "--plugin", "defenses/my_norm.py",
                        "--defenses", "my_norm,batchnorm", "--out", "r")  # fmt: skip
     assert done.code == 0, done.err
@@ -79,7 +80,7 @@ def test_a_defense_of_one_s_own_is_run_published_checked_and_merged_by_somebody_
         if line.startswith("robench "):
             words = shlex.split(line)[1:]
             again = [*words, "--out", "."] if words[0] == "run" else words
-            with registry.restored():
+            with registrations_undone():
                 done = robench(*again)
             assert done.code == 0, (line, done.out, done.err)
             assert "training" not in done.out

@@ -17,7 +17,7 @@ from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import check_submission, write_submission
 from robench.leaderboard.submission.inspection import inspect_submission
 from robench.leaderboard.trust import trusted_code
-from robench.plugins import load_plugin
+from robench.plugins import load_plugin, registrations_undone
 
 TRAP = 'import pathlib\npathlib.Path(__file__).with_name("ran.txt").write_text("ran")\n'
 DEFENSE = '''
@@ -86,7 +86,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    with registry.restored():
+    with registrations_undone():
         load_plugin(root / "code/mylab/defenses/my scaled.py")
         load_plugin(root / "attacks/brighten.py")
         board = run(root / "tiny.toml", out=root / "out", device="cpu")
@@ -217,7 +217,7 @@ def test_cached_bytecode_in_the_folder_of_a_board_is_not_executed(folder: Path) 
 
 
 def load_plugin_and_forget(path: Path) -> None:
-    with registry.restored():
+    with registrations_undone():
         load_plugin(path)
 
 
@@ -257,7 +257,7 @@ def test_too_much_code_is_refused(folder: Path) -> None:
 def test_one_s_own_copy_of_the_code_needs_no_trust(
     work: Path, folder: Path, robench: Command
 ) -> None:
-    with registry.restored():
+    with registrations_undone():
         done = robench("check-submission", folder, "--plugin", work / "attacks/brighten.py",
                        "--plugin", work / "code/mylab/defenses/my scaled.py")  # fmt: skip
     assert done.code == 0, done.out
@@ -297,7 +297,7 @@ def test_the_file_of_the_board_is_published_and_must_be_the_board(
 ) -> None:
     from robench.board.loading import read_board
 
-    with registry.restored():
+    with registrations_undone():
         load_plugin(work / "code/mylab/defenses/my scaled.py")
         load_plugin(work / "attacks/brighten.py")
         assert read_board(folder / "board.toml") == Leaderboard.read(folder).board
