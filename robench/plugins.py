@@ -1,25 +1,23 @@
 """Plugins: a user's own Python files (``--plugin FILE``) that register entries."""
 
-import importlib
-import importlib.util
 import sys
-from importlib.machinery import SourceFileLoader
-from importlib.util import cache_from_source
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
-from types import CodeType
 from typing import Any
 
 from robench.errors import UserError
-from robench.registry import REGISTRIES, as_name, plugin_files
+from robench.plugin_modules import PREFIX, forget_plugin, import_plugin
+from robench.registry import REGISTRIES, plugin_files
 from robench.sources import source_files, source_hash
 
 
 def load_plugin(path: str | Path) -> None:
     """Import a user's file, so that boards can name the entries that it registers.
 
-    A file that was loaded before is executed again if it, or what it imports from beside it, has
-    changed since.
+    It may import the modules that are beside it; see :mod:`robench.plugin_modules`. A file that was
+    loaded before is executed again if it, or what it imports from beside it, has changed since.
 
     Raises:
         UserError: if there is no such Python file or it raises.
@@ -27,57 +25,53 @@ def load_plugin(path: str | Path) -> None:
     file = Path(path).resolve()
     if not file.is_file() or file.suffix != ".py":
         raise UserError(f"plugin '{path}' is not an existing Python file; name a .py file.")
+    if "." in file.stem:
+        raise UserError(f"plugin '{path}' has a second dot in its name; rename it.")
     for registry in REGISTRIES:
         registry.discover()
-    plugin_files.add(str(file))
-    if any(_same_file(module, file) for module in list(sys.modules.values())):
-        if not _has_changed(file):
+    files = set(source_files(file).values())
+    known = str(file) in plugin_files
+    plugin_files.update(map(str, files))
+    loaded = [name for name, module in list(sys.modules.items()) if _same_file(module, file)]
+    if loaded:
+        # Its modules outlast what they registered, if that was undone.
+        undone = not known and all(name.startswith(PREFIX) for name in loaded)
+        if not undone and not _have_changed(files):
             return
-        _unload(file)
-    name = f"robench_plugin_{as_name(file.stem)}"
-    spec = importlib.util.spec_from_file_location(name, file, loader=_Uncached(name, str(file)))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their module while it is executed
+        unload_plugin(file)
     try:
-        spec.loader.exec_module(module)
+        import_plugin(file)
     except UserError:
-        del sys.modules[name]
         raise
     except Exception as error:
-        del sys.modules[name]
         line = _line_in(error, file)
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
 
 
-class _Uncached(SourceFileLoader):
-    """Compiles the file as it is now: Python's cache overlooks edits within a second."""
+def unload_plugin(file: Path) -> None:
+    """Forget a file and what it imports from beside it: the entries and the modules."""
+    for source in source_files(file).values():
+        for registry in REGISTRIES:
+            registry.forget(source)
+    forget_plugin(file)
 
-    def get_code(self, fullname: str) -> CodeType:
-        """Return the compiled file."""
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+
+@contextmanager
+def registrations_undone() -> Iterator[None]:
+    """Undo on leaving what is registered inside the ``with`` statement."""
+    before, files = [registry.state() for registry in REGISTRIES], set(plugin_files)
+    try:
+        yield
+    finally:
+        for registry, state in zip(REGISTRIES, before, strict=True):
+            registry.restore(state)
+        plugin_files.intersection_update(files)
 
 
-def _has_changed(file: Path) -> bool:
+def _have_changed(files: set[Path]) -> bool:
     """Return whether the source of a loaded file is not the one that registered its entries."""
-    own = [e for r in REGISTRIES for e in r.entries() if e.file == str(file)]
-    source = source_hash(file)
-    return any(entry.source != source for entry in own)
-
-
-def _unload(file: Path) -> None:
-    """Forget a file, its entries and the modules that it imports from beside it."""
-    for registry in REGISTRIES:
-        registry.forget(file)
-    sources = set(source_files(file).values())
-    for name, module in list(sys.modules.items()):
-        if any(_same_file(module, path) for path in sources):
-            del sys.modules[name]
-    for path in sources:
-        Path(cache_from_source(path)).unlink(missing_ok=True)
-    importlib.invalidate_caches()
+    own = [e for r in REGISTRIES for e in r.entries() if Path(e.file) in files]
+    return any(entry.source != source_hash(Path(entry.file)) for entry in own)
 
 
 def _same_file(module: Any, file: Path) -> bool:

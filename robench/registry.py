@@ -122,6 +122,15 @@ class Registry(Generic[T]):
         self.discover()
         return list(self._entries.values())
 
+    def state(self) -> tuple[dict[str, Any], ...]:
+        """Return what is registered, for :meth:`restore`."""
+        self.discover()
+        return dict(self._entries), dict(self._libraries), dict(self._sources)
+
+    def restore(self, state: tuple[dict[str, Any], ...]) -> None:
+        """Register exactly what was registered when ``state`` was taken."""
+        self._entries, self._libraries, self._sources = map(dict, state)
+
     def forget(self, file: Path) -> None:
         """Take out the entries of a file, which is about to be executed again."""
         gone = [name for name, entry in self._entries.items() if entry.file == str(file)]
@@ -214,6 +223,11 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
+
+    def knows(self, name: str) -> bool:
+        """Return whether an entry, or a library of entries, is registered under this name."""
+        self.discover()
+        return name in self._entries or name in self._libraries
 
     def __contains__(self, name: object) -> bool:
         self.discover()

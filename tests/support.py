@@ -56,6 +56,12 @@ class Finished:
 Command = Callable[..., Finished]
 
 
+def changed_board(out: Path, name: str = "tiny") -> Path:
+    """Return the folder of the only run in ``out`` that changed a board."""
+    [folder] = out.glob(f"{name}-changed-*")
+    return folder
+
+
 @contextmanager
 def shared_folder(name: str, factory: pytest.TempPathFactory) -> Iterator[tuple[Path, bool]]:
     """Yield a folder that all of xdist's workers share, and whether it is still to be filled.

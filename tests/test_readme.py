@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Command
+from support import Command, changed_board
 
 import robench as package
 from robench.board.loading import shipped_boards
+from robench.plugins import registrations_undone
 from robench.registry import defenses
 
 README = Path(package.__file__).resolve().parents[1] / "README.md"
@@ -18,6 +19,15 @@ SMALL = [
     "--set=data.name=digits", "--set=model.width=4", "--set=model.stem=cifar",
     "--set=training.epochs=1", "--set=evaluation.samples=40",
 ]  # fmt: skip
+SMALLER = {
+    'name = "mnist5k"': 'name = "digits"',
+    "width = 16": "width = 4",
+    'stem = "half"': 'stem = "cifar"',
+    "epochs = 5": "epochs = 1",
+    "samples = 1000": "samples = 40",
+    '["vanilla", "batchnorm", "spectral_norm", "convnorm"]': '["vanilla"]',
+}
+"""Changes of the board that a reader copies; with --set, it would be another board's results."""
 
 
 def story(title: str) -> list[tuple[str, str]]:
@@ -31,7 +41,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, with the board that a reader would have copied."""
     monkeypatch.chdir(tmp_path)
     board = shipped_boards()["quick"].read_text()
-    (tmp_path / "my_board.toml").write_text(board[: board.index("[[arms]]")])
+    board = board[: board.index("[[arms]]")]
+    for old, new in SMALLER.items():
+        assert old in board
+        board = board.replace(old, new)
+    (tmp_path / "my_board.toml").write_text(board)
     return tmp_path
 
 
@@ -42,9 +56,7 @@ def expand(word: str, folder: Path) -> list[str]:
 def run_lines(text: str, robench: Command, folder: Path) -> None:
     for line in text.splitlines():
         words = [path for word in shlex.split(line, comments=True) for path in expand(word, folder)]
-        small = SMALL if words[1] in ("run", "train") else []
-        if words[1] == "run" and "--defenses" not in words:
-            small = [*small, "--defenses", "vanilla"]
+        small = SMALL if words[1] in ("run", "train") and "my_board.toml" not in words else []
         done = robench(*words[1:], *small)
         assert done.code == 0, (line, done.err)
 
@@ -52,8 +64,9 @@ def run_lines(text: str, robench: Command, folder: Path) -> None:
 def test_register_a_new_defense(robench: Command, folder: Path) -> None:
     (_, code), (_, command) = story("Register a new defense")
     (folder / "my_norm.py").write_text(code)
-    run_lines(command, robench, folder)
-    table = pd.read_csv(folder / "runs" / "quick" / "leaderboard.csv")
+    with registrations_undone():
+        run_lines(command, robench, folder)
+    table = pd.read_csv(changed_board(folder / "runs", "quick") / "leaderboard.csv")
     assert set(table["defense"]) == {"my_norm", "batchnorm"}
 
 
@@ -68,7 +81,7 @@ def test_publish_a_leaderboard(
     robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = [text for _, text in story("Publish a leaderboard")]
-    command, code, reading, using, submitting, other = blocks
+    command, code, reading, using, submitting, adding, other = blocks
     run_lines(command, robench, folder)
     exec(compile(code, "README", "exec"), {})
     assert "pgd-20_low" in capsys.readouterr().out
@@ -80,6 +93,11 @@ def test_publish_a_leaderboard(
     passing[-1] = passing[-1].replace("leaderboards/quick", "results/my_board")
     run_lines("\n".join(passing).replace("--rows convnorm", "--rows vanilla"), robench, folder)
     assert (folder / "merged" / "leaderboard.csv").exists()
+    (folder / "my_norm.py").write_text(story("Register a new defense")[0][1])
+    *adding, merging = adding.splitlines()
+    with registrations_undone():
+        run_lines("\n".join(adding), robench, folder)
+    assert merging.startswith("robench merge leaderboards/quick s")  # of other images than these
     assert "cifar10-linf-small" in shipped_boards()
     assert "cifar10-linf-small --data-dir" in other
 

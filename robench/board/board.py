@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from robench.board.paper import OTHER_COLUMNS, Paper
 from robench.board.specs import (
@@ -37,6 +37,8 @@ class Board(Spec):
 
     title: str
     description: str = ""
+    authors: str = ""
+    """Who made the board, as BibTeX separates them: "Ada Lovelace and Alan Turing"."""
     defenses: tuple[str, ...] = ()
     seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field((0,), min_length=1)
     data: DataSpec = DataSpec()
@@ -58,6 +60,13 @@ class Board(Spec):
         if len(set(seeds)) < len(seeds):
             raise UserError("duplicate seed: it would train the same network twice; list it once.")
         return seeds
+
+    @model_serializer(mode="wrap")
+    def _without_no_authors(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        if not self.authors:  # as boards were published before they had authors
+            values.pop("authors", None)
+        return values
 
     @property
     def titles(self) -> list[str]:

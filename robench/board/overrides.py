@@ -1,5 +1,6 @@
 """Command-line overrides of a board: which board, which rows, which seeds, which values."""
 
+import hashlib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,9 @@ def open_board(
         changes: ``table.key=value`` with a TOML value, e.g. ``training.epochs=2``.
 
     Returns:
-        The board's short name and the board.
+        The board's short name and the board. With other rows, values or fewer seeds than the board
+        has, it is another board, with a name and a title that say so: its results are not those of
+        the full board, whose folder they must not take.
 
     Raises:
         UserError: see :func:`find_board` and :func:`robench.board.board.read_board`.
@@ -79,7 +82,31 @@ def open_board(
     resolve_rows(changed)
     if changes:
         changed.check_paper(board.titles)
-    return short, changed
+    if _is_whole(changed, board):
+        return short, changed
+    words = _words(rows, seeds, changes)
+    renamed = {"title": f"{board.title}, changed: {words}"[:LONGEST_TITLE],
+               "description": f"The board '{short}' with {words}."}  # fmt: skip
+    kept = {key: value for key, value in renamed.items() if values[key] == getattr(board, key)}
+    digest = hashlib.sha256(changed.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+    return f"{short}-changed-{digest[:6]}", changed.model_copy(update=kept)
+
+
+LONGEST_TITLE = 160
+"""The largest number of characters of a title, of which a change takes the last ones."""
+
+
+def _is_whole(changed: Board, board: Board) -> bool:
+    """Return whether a board has all of the original: the same rows and settings, and its seeds."""
+    same = changed.model_copy(update={"seeds": board.seeds}) == board
+    return same and set(changed.seeds) >= set(board.seeds)
+
+
+def _words(rows: str | None, seeds: str | None, changes: Sequence[str]) -> str:
+    """Return the changes of the command line, as they were typed."""
+    words = [f"--defenses {rows}"] if rows is not None else []
+    words += [f"--seeds {seeds}"] if seeds is not None else []
+    return " ".join([*words, *(f"--set {change}" for change in changes)])
 
 
 def _rows(board: Board, text: str) -> dict[str, Any]:

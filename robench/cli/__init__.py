@@ -8,7 +8,7 @@ import warnings
 from types import FrameType
 from typing import Any, NoReturn
 
-from robench.cli import boards, entries, making, networks, submissions  # noqa: F401 - commands
+from robench.cli import boards, entries, making, networks, pictures, submissions  # noqa: F401 - commands
 from robench.cli.options import app
 from robench.errors import RobenchWarning, UserError
 

@@ -110,13 +110,20 @@ def page(
         Path | None,
         typer.Option("--out", help="HTML file; by default page.html in the leaderboard's folder."),
     ] = None,
+    trust_code: TrustCode = False,
+    plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write a leaderboard as one self-contained HTML file."""
     from robench.leaderboard.page import write_page
     from robench.leaderboard.published import Leaderboard
+    from robench.leaderboard.trust import trusted_code
 
-    console, _ = prepare("cpu", [])
-    path = write_page(Leaderboard.read(leaderboard), out or leaderboard / "page.html")
+    console, _ = prepare("cpu", plugin)
+    board = Leaderboard.read(leaderboard)
+    with trusted_code(board, trust=trust_code) as note:
+        path = write_page(board, out or leaderboard / "page.html")
+    if note:
+        say(console, note)
     say(console, f"wrote {path}")
 
 

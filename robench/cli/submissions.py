@@ -91,13 +91,14 @@ def check_submission(
     data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Check a submission: its files, figures and weights; exit code 1 if something is wrong."""
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import rerun_table
     from robench.leaderboard import submission
 
-    console, chosen = prepare(device, [])
+    console, chosen = prepare(device, plugin)
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "device": chosen}
     with ProgressBar(console, 1) as reporter:
         checked = submission.check_submission(
@@ -119,17 +120,26 @@ def merge(
         list[Path], typer.Argument(help="Folders of published leaderboards and submissions.")
     ],
     out: NewFolder = Path("merged"),
+    trust_code: TrustCode = False,
+    plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Merge leaderboards that were evaluated in the same way."""
+    from contextlib import ExitStack
+
     from robench.cli.tables import leaderboard_table
-    from robench.leaderboard.merge import copy_networks, merge_boards
+    from robench.leaderboard.merge import copy_networks, merge_boards, merged_bundle
     from robench.leaderboard.publish import publish
     from robench.leaderboard.published import Leaderboard
+    from robench.leaderboard.trust import trusted_code
 
-    console, _ = prepare("cpu", [])
+    console, _ = prepare("cpu", plugin)
     boards = [Leaderboard.read(folder) for folder in leaderboards]
-    result = merge_boards(boards)
-    table = publish(result, out)
+    with ExitStack() as loaded:
+        notes = [loaded.enter_context(trusted_code(b, trust=trust_code)) for b in boards]
+        result, bundle = merge_boards(boards), merged_bundle(boards)
+        table = publish(result, out, bundle)
     copy_networks(boards, out)
+    for note in dict.fromkeys(filter(None, notes)):
+        say(console, note)
     console.print(leaderboard_table(result.board, table, result.board.title, result=result))
     say(console, f"Leaderboard: {out / 'leaderboard.csv'}")

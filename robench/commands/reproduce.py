@@ -61,7 +61,8 @@ def states(out: Path) -> list[State]:
 def _state(name: str, board: Board, home: Path, own: Path) -> State:
     assert board.paper is not None
     state, provenance = "not run", ""
-    for folder, word in ((home, "published"), (own, "run")):
+    changed = sorted(own.parent.glob(f"{own.name}-changed-*"))
+    for folder, word in ((home, "published"), (own, "run"), *((path, "run") for path in changed)):
         if (folder / SUMS).is_file():
             try:
                 found = Leaderboard.read(folder)

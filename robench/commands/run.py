@@ -7,6 +7,7 @@ import torch
 
 from robench.board.board import Board
 from robench.board.overrides import open_board
+from robench.leaderboard.bundle import bundle_of
 from robench.leaderboard.pictures import draw_pictures
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
@@ -39,7 +40,8 @@ def run(
         device: ``auto``, ``cpu``, ``cuda``, ...
 
     Returns:
-        The leaderboard as published in ``out``, in the folder with the board's name.
+        The leaderboard as published in ``out``: in the folder with the board's name, or in one
+        beside it if rows, values or seeds of the board were changed.
 
     Raises:
         UserError: if the board names an unknown entry, before any work is done; or if the data
@@ -74,7 +76,8 @@ def run_and_publish(
         device: the device to run on; the CPU by default.
         reporter: progress reporter, called during the run.
     """
+    bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
     result = run_board(board, out=out, data_dir=data_dir, device=device, reporter=reporter)
-    table = publish(result, out / name)
+    table = publish(result, out / name, bundle)
     draw_pictures(result, table, out / name)
     return Leaderboard.read(out / name)

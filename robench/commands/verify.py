@@ -10,6 +10,7 @@ from robench.leaderboard.audit import audit
 from robench.leaderboard.evidence import was_run
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import Rerun, RerunKeywords, draw_rows, rerun
+from robench.leaderboard.trust import trusted_code
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +60,10 @@ def verify(
     """
     board = folder if isinstance(folder, Leaderboard) else Leaderboard.read(folder)
     drawn = draw_rows(board, rows, seed)
-    if problems := audit(board):
-        return Verification(board, tuple(problems), tuple(drawn), None)
-    return Verification(board, (), tuple(drawn), rerun(board, drawn, **keywords))
+    with trusted_code(board, trust=keywords.get("trust_code", False)):
+        if problems := audit(board):
+            return Verification(board, tuple(problems), tuple(drawn), None)
+        return Verification(board, (), tuple(drawn), rerun(board, drawn, **keywords))
 
 
 def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:

@@ -1,6 +1,7 @@
 """Check a published leaderboard for consistency with its own artifacts; no model is run."""
 
 import math
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,14 +9,15 @@ import pandas as pd
 
 from robench.board.board import Board
 from robench.board.plan import resolve_row
-from robench.board.specs import ExternalCell
+from robench.board.specs import PUBLISHED, ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.derived import KEYS, derived_tables
-from robench.leaderboard.evidence import broken_sums, read_sums
+from robench.leaderboard.evidence import TOML, broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.sources import other_attack, other_source
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
+from robench.leaderboard.trust import source_problems
 from robench.system.provenance import file_hash
 
 
@@ -23,14 +25,19 @@ def audit(board: Leaderboard) -> list[str]:
     """Return the problems of a published board, one sentence each; empty if it is consistent.
 
     The audit compares the bytes of all files with their checksums; specifications with their hashes
-    and with the board; outcomes with the hashes in the manifests; and every figure of
-    ``leaderboard.csv`` and ``comparisons.csv`` with the value computed from the outcomes.
+    and with the board; the code of entries with the hashes in the specifications; outcomes with the
+    hashes in the manifests; and every figure of ``leaderboard.csv`` and ``comparisons.csv`` with
+    the value computed from the outcomes.
 
     Raises:
         UserError: if outcomes or tables cannot be read at all.
     """
+    sums = read_sums(board.folder)
     found = [f"{name} is not as {board.folder.name} was published (checksum differs)."
-             for name in broken_sums(board.folder, read_sums(board.folder))]  # fmt: skip
+             for name in broken_sums(board.folder, sums)]  # fmt: skip
+    if TOML in sums and not _is_same_board(board):
+        found.append(f"{TOML} is not the board of board.json.")
+    found += source_problems(board)
     found += [problem for cell in board.cells for problem in _cell_problems(cell)]
     found += _plan_problems(board)
     if any("outcomes" in problem for problem in found):
@@ -50,6 +57,14 @@ def audit(board: Leaderboard) -> list[str]:
         elif name in made:
             found.append(f"{name} is missing, although the evidence yields it.")
     return found
+
+
+def _is_same_board(board: Leaderboard) -> bool:
+    try:
+        values = tomllib.loads((board.folder / TOML).read_bytes().decode())
+        return Board.model_validate(values, context=PUBLISHED) == board.board
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def _cell_problems(cell: PublishedCell) -> Iterator[str]:

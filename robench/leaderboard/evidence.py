@@ -7,15 +7,20 @@ curves.csv, spectra.csv, paper.csv, paper_order.csv
                               if there is such evidence, see robench.leaderboard.derived
 manifests/ROW-seedN.json      one file per cell: specification, versions, hashes, times, checks
 outcomes/CELL/KEY.npz         the outcome of each sample, one file per cell and column
+sources/NAME-HASH/*.py        the code of entries that do not come with robench
+board.toml                    the board as a file that 'robench run' takes
 SHA256SUMS                    checksums of all of these; `sha256sum -c SHA256SUMS` reads it as well
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from robench.board.board import Board
+from robench.board.sources import quoted
 from robench.board.specs import Spec
 from robench.errors import UserError
 from robench.models.complexity import Complexity
@@ -23,6 +28,27 @@ from robench.runs.records import EvaluatedColumn, Evidence
 from robench.system.files import write_text
 
 BOARD, TABLE, COMPARISONS, SUMS = "board.json", "leaderboard.csv", "comparisons.csv", "SHA256SUMS"
+TOML, SOURCES, PAGE = "board.toml", "sources", "page.html"
+
+
+class SourceEntry(Spec):
+    """An entry that does not come with robench, and where its code is.
+
+    Attributes:
+        entry: its kind and name, such as ``defense my_norm``.
+        file: the ``.py`` file that registers it, relative to ``sources/``. What it imports from
+            beside it is there as well.
+    """
+
+    entry: str = Field(
+        pattern=r"^(defense|attack|data set|backbone|check|training method) [a-z][a-z0-9_]{0,80}$"
+    )
+    file: str = Field(pattern=r"^[\w-]+(/[\w-]+)+\.py$", max_length=400)
+
+    @property
+    def words(self) -> str:
+        """The entry in a sentence: ``defense 'my_norm'``."""
+        return quoted(self.entry)
 
 
 class BoardFile(Spec):
@@ -33,6 +59,14 @@ class BoardFile(Spec):
     dataset: str
     columns: dict[str, EvaluatedColumn]
     board: Board
+    sources: tuple[SourceEntry, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_sources(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        if not self.sources:  # as boards were published before there were sources
+            del values["sources"]
+        return values
 
 
 class CellFile(Evidence):

@@ -1,5 +1,6 @@
 """Merge published leaderboards that were evaluated alike into one."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 from robench.board.board import Board, RowSpec
 from robench.board.recipes import recipe_for
 from robench.board.specs import Cell, ExternalCell, TrainingSpec
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
+from robench.leaderboard.bundle import Bundle, joined, published_bundle
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import defenses
 from robench.runs.records import BoardResult, RowResult
@@ -28,15 +30,16 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
 
     The first board gives title, recipe and baseline. A row with another recipe or network becomes
     an explicit row that states the difference. Rows with the same title and specification but other
-    seeds are joined; a cell that several boards have counts once.
+    seeds are joined; a cell that several boards have counts once, as the first of them has it, and
+    a warning says so if they differ.
 
     Args:
         boards: the boards as read; at least one.
 
     Raises:
         UserError: if boards were evaluated on other images or with other attacks, a title stands
-            for two specifications, a cell has two sets of outcomes, or a row lacks seeds that
-            others have: dropping seeds would amount to selecting them.
+            for two specifications, or a row lacks seeds that others have: dropping seeds would
+            amount to selecting them.
     """
     if not boards:
         raise UserError("name at least one leaderboard to merge.")
@@ -54,11 +57,20 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
     return BoardResult(board, boards[0].dataset, boards[0].columns, tuple(made))
 
 
-def copy_networks(boards: Sequence[Leaderboard], folder: Path) -> list[Path]:
-    """Copy the weights and code of third-party networks into the folder of a merged board.
+def merged_bundle(boards: Sequence[Leaderboard]) -> Bundle:
+    """Return the code that came with boards, for the folder of the merged board.
 
-    robench cannot retrain them, so ``robench verify`` needs them there. They are checked against
-    the hashes in the manifests, not against ``SHA256SUMS``.
+    Raises:
+        UserError: if an entry has other code on one board than on another.
+    """
+    return joined([published_bundle(board) for board in boards])
+
+
+def copy_networks(boards: Sequence[Leaderboard], folder: Path) -> list[Path]:
+    """Copy the weights in the folders of boards, and the code of third-party networks.
+
+    ``robench verify`` attacks them again. They are checked against the hashes in the manifests, not
+    against ``SHA256SUMS``.
 
     Args:
         boards: the boards that were merged.
@@ -74,23 +86,29 @@ def copy_networks(boards: Sequence[Leaderboard], folder: Path) -> list[Path]:
     sources: dict[str, Path] = {}
     hashes: dict[str, str] = {}
     for board in boards:
-        for spec in (cell.file.cell for cell in board.cells):
-            if not isinstance(spec, ExternalCell):
-                continue
-            wanted = {f"weights/{spec.key}.safetensors": spec.weights_hash}
-            if spec.file:
-                wanted[f"model/{spec.file}"] = spec.code_hash or ""
-            for name, digest in wanted.items():
-                if hashes.setdefault(name, digest) != digest:
+        for cell in board.cells:
+            for name, digest in _files_of(cell).items():
+                if hashes.setdefault(name, digest) != digest and name.startswith("model/"):
                     raise UserError(
                         f"two networks are built by different files named {name}; rename one."
                     )
                 path = board.folder / name
-                if path.is_file() and file_hash(path) == digest:
+                if path.is_file() and file_hash(path) == hashes[name]:
                     sources.setdefault(name, path)
     for name, path in sources.items():
         write_bytes(folder / name, path.read_bytes())
     return [folder / name for name in sources]
+
+
+def _files_of(cell: PublishedCell) -> dict[str, str]:
+    """Return the files of a cell's network and their hashes."""
+    spec, manifest = cell.file.cell, cell.file.manifest
+    if manifest is None:
+        return {}
+    files = {f"weights/{spec.key}.safetensors": manifest.weights_hash}
+    if isinstance(spec, ExternalCell) and spec.file:
+        files[f"model/{spec.file}"] = spec.code_hash or ""
+    return files
 
 
 def _check_alike(first: Leaderboard, other: Leaderboard) -> None:
@@ -148,10 +166,13 @@ def _joined(boards: Sequence[Leaderboard]) -> dict[str, _Row]:
                     )
             key = cell.file.cell.key
             if key in row.cells and _hashes(row.cells[key]) != _hashes(cell):
-                raise UserError(
+                warnings.warn(
                     f"'{cell.row}', seed {cell.seed}, has other weights or outcomes in "
-                    f"{board.folder} than in {row.first.folder}; find out which are correct with "
-                    f"'robench verify'."
+                    f"{board.folder} than in {row.first.folder}, as after training on another "
+                    f"machine: those of {row.first.folder} count; 'robench verify' tells whether "
+                    f"they are correct.",
+                    RobenchWarning,
+                    stacklevel=2,
                 )
             row.cells.setdefault(key, cell)
     return rows

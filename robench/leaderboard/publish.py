@@ -4,13 +4,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from robench.board.writing import board_text
 from robench.errors import UserError
+from robench.leaderboard.bundle import Bundle
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import (
     BOARD,
     COMPARISONS,
+    PAGE,
+    SOURCES,
+    SUMS,
     TABLE,
+    TOML,
     BoardFile,
     CellFile,
     outcome_path,
@@ -19,15 +25,16 @@ from robench.leaderboard.evidence import (
 )
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.runs.records import BoardResult, CellResult, Evidence, OutcomeFiles
-from robench.system.files import write_bytes, write_json, write_text
+from robench.system.files import json_text, write_bytes, write_json
 
 
-def publish(result: BoardResult, folder: Path) -> pd.DataFrame:
+def publish(result: BoardResult, folder: Path, bundle: Bundle | None = None) -> pd.DataFrame:
     """Compare the rows of a finished board, build its table and write its folder.
 
     Args:
         result: the finished board.
         folder: the folder to write; its name becomes the board's name.
+        bundle: the code of entries that do not come with robench.
 
     Returns:
         The leaderboard's table.
@@ -37,23 +44,28 @@ def publish(result: BoardResult, folder: Path) -> pd.DataFrame:
     """
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)
-    write_leaderboard(result, table, comparison, folder)
+    write_leaderboard(result, table, comparison, folder, bundle)
     return table
 
 
 def write_leaderboard(
-    result: BoardResult, table: pd.DataFrame, comparison: Comparison, folder: Path
+    result: BoardResult,
+    table: pd.DataFrame,
+    comparison: Comparison,
+    folder: Path,
+    bundle: Bundle | None = None,
 ) -> Path:
     """Write the files that :mod:`robench.leaderboard.evidence` lists.
 
-    Files that an earlier run published there and this one does not are removed; all other files in
-    the folder are left alone.
+    Files that an earlier run published there and this one does not are removed, and so is the page
+    of another leaderboard; all other files in the folder are left alone.
 
     Args:
         result: the finished board.
         table: the table built from it.
         comparison: the comparison of its rows.
         folder: the folder to write; its name becomes the board's name.
+        bundle: the code of entries that do not come with robench.
 
     Returns:
         The path of ``leaderboard.csv``.
@@ -63,17 +75,40 @@ def write_leaderboard(
     """
     # All tables are built before anything is written, so that no half leaderboard is left behind.
     derived = derived_tables(result, table)
-    before = _published_before(folder)
+    before, listed = _published_before(folder), _listed(folder)
+    bundle = bundle or Bundle()
     head = BoardFile(
-        name=folder.name, dataset=result.dataset, columns=dict(result.columns), board=result.board
+        name=folder.name,
+        dataset=result.dataset,
+        columns=dict(result.columns),
+        board=result.board,
+        sources=bundle.entries,
     )
-    written = [folder / name for name in (BOARD, TABLE, COMPARISONS)]
-    write_json(written[0], head.model_dump(mode="json"))
-    write_text(written[1], to_csv(table))
-    write_text(written[2], to_csv(comparison.pairs))
-    for name, part in derived.items():
-        written.append(folder / name)
-        write_text(written[-1], to_csv(part))
+    texts = {
+        BOARD: json_text(head.model_dump(mode="json")),
+        TABLE: to_csv(table),
+        COMPARISONS: to_csv(comparison.pairs),
+        **{name: to_csv(part) for name, part in derived.items()},
+    }
+    if TOML in before or not (folder / TOML).exists():  # never over a file that somebody wrote
+        texts[TOML] = board_text(result.board)
+    contents = {name: text.encode() for name, text in texts.items()}
+    contents |= {f"{SOURCES}/{name}": content for name, content in bundle.files.items()}
+    for name, content in contents.items():
+        write_bytes(folder / name, content)
+    written = [folder / name for name in contents]
+    written += _write_cells(result, folder)
+    write_sums(folder, written)
+    gone = before - {path.relative_to(folder).as_posix() for path in written}
+    if _listed(folder) != listed:
+        gone.add(PAGE)
+    for name in gone:
+        (folder / name).unlink(missing_ok=True)
+    return folder / TABLE
+
+
+def _write_cells(result: BoardResult, folder: Path) -> list[Path]:
+    written: list[Path] = []
     names: set[str] = set()
     for row in result.rows:
         for cell in row.cells:
@@ -82,10 +117,15 @@ def write_leaderboard(
             file = CellFile(row=row.title, costs=row.costs, **known)
             write_json(path, file.model_dump(mode="json"))
             written += [path, *_copy_outcomes(cell, folder)]
-    write_sums(folder, written)
-    for name in before - {path.relative_to(folder).as_posix() for path in written}:
-        (folder / name).unlink(missing_ok=True)
-    return folder / TABLE
+    return written
+
+
+def _listed(folder: Path) -> bytes:
+    """Return the list of checksums; empty if there is none."""
+    try:
+        return (folder / SUMS).read_bytes()
+    except OSError:
+        return b""
 
 
 def _published_before(folder: Path) -> set[str]:

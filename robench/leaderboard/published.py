@@ -25,6 +25,7 @@ from robench.leaderboard.evidence import (
     TABLE,
     BoardFile,
     CellFile,
+    SourceEntry,
     outcome_path,
     read_sums,
 )
@@ -93,6 +94,7 @@ class Leaderboard:
         dataset: the data set's name.
         columns: the evaluated columns, ``clean`` first.
         cells: in the order of the board's rows.
+        sources: the entries whose code is in the folder, since they do not come with robench.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Leaderboard:
     dataset: str
     columns: Mapping[str, EvaluatedColumn]
     cells: tuple[PublishedCell, ...]
+    sources: tuple[SourceEntry, ...] = ()
 
     @classmethod
     def read(cls, folder: str | Path) -> "Leaderboard":
@@ -134,7 +137,7 @@ class Leaderboard:
             )
         )
         cells = tuple(PublishedCell(file, _result(file, folder, known), folder) for file in files)
-        return cls(head.name, folder, head.board, head.dataset, known, cells)
+        return cls(head.name, folder, head.board, head.dataset, known, cells, head.sources)
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.statistics import estimate
+from robench.leaderboard.trust import unknown_to, unknown_to_all, untrusted
 from robench.runs.cell import evaluate_external, run_cell
 from robench.runs.context import RunContext
 from robench.runs.external_row import rebuild
@@ -57,9 +58,9 @@ class RerunOptions(RunOptions):
 
     Attributes:
         stores: run stores whose ``cells`` may hold the weights; the board's own ``weights`` folder
-            is searched as well.
+            and the folder that the board is in are searched as well.
         retrain: train the networks again instead of loading their weights.
-        trust_code: execute the code that came with a third-party network, if it is needed.
+        trust_code: execute the code that came with the board, if it is needed.
     """
 
     stores: Sequence[str | Path] = ()
@@ -87,6 +88,9 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
         UserError: if the images are not those of the board, or an entry is not registered.
     """
     options = RerunOptions(**keywords)
+    if rows and (unknown := unknown_to_all(board)):
+        none = pd.DataFrame(columns=[*_COLUMNS])
+        return Rerun(none, (untrusted(board, unknown),), broken=False)
     images = cache(partial(_images, board, options.data, options.data_dir))
     figures: list[dict[str, object]] = []
     notes: list[str] = []
@@ -96,8 +100,10 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
         figures += again.figures
         notes += [f"'{cell.row}', seed {cell.seed}: {again.note}"] if again.note else []
         broken |= again.broken
-    columns = ["defense", "seed", "column", "published", "found", "other_images", "verdict"]
-    return Rerun(pd.DataFrame(figures, columns=columns), tuple(notes), broken)
+    return Rerun(pd.DataFrame(figures, columns=[*_COLUMNS]), tuple(notes), broken)
+
+
+_COLUMNS = ("defense", "seed", "column", "published", "found", "other_images", "verdict")
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ def _rerun_cell(
     manifest = cell.file.manifest
     if manifest is None and not options.retrain:
         return _CellRerun(note="its training diverged; only --retrain can reproduce it.")
+    if unknown := unknown_to(cell, board):
+        return _CellRerun(note=untrusted(board, unknown).removeprefix(f"{board.name}: "))
     if (reason := _out_of_reach(cell, options.retrain, options.trust_code)) is not None:
         return _CellRerun(note=reason)
     weights = None if options.retrain else find_weights(board.folder, cell, options.stores)
@@ -126,7 +134,11 @@ def _rerun_cell(
             note="its weights are not here; name their folder with --store, or use --retrain."
         )
     if weights and manifest and file_hash(weights) != manifest.weights_hash:
-        note = f"{weights.name} is not the file that the manifest describes."
+        note = (
+            f"{weights} is not the file that the manifest describes. Weights that were trained on "
+            f"another machine, or by another version of torch, differ by rounding: train them here "
+            f"and compare the figures with --retrain, or name the published weights with --store."
+        )
         return _CellRerun(note=note, broken=True)
     with tempfile.TemporaryDirectory() as scratch:
         ctx = RunContext(
@@ -160,11 +172,18 @@ def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
 
 
 def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[str | Path]) -> Path | None:
-    """Return the file of a cell's weights; None if no such file is found."""
-    key = cell.file.cell.key
+    """Return the file of a cell's weights; None if no such file is found.
+
+    Searched are the board's own ``weights``, the run store that the board was published in, and
+    ``stores``. A file that the manifest describes comes before one that it does not.
+    """
+    key, manifest = cell.file.cell.key, cell.file.manifest
     paths = [folder / "weights" / f"{key}.safetensors"]
+    stores = [folder.resolve().parent, *stores]
     paths += [CellFolder(Path(store) / "cells" / key).weights for store in stores]
-    return next((path for path in paths if path.is_file()), None)
+    found = [path for path in paths if path.is_file()]
+    right = (path for path in found if manifest and file_hash(path) == manifest.weights_hash)
+    return next(right, found[0] if found else None)
 
 
 def _out_of_reach(cell: PublishedCell, retrain: bool, trust_code: bool) -> str | None:

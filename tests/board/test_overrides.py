@@ -1,6 +1,8 @@
 """Command-line overrides: which board, which rows, which seeds, which values."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,3 +73,36 @@ def test_seeds_are_whole_numbers_each_once(tiny_board: Path, seeds: str, sentenc
 def test_a_name_longer_than_the_system_allows_is_not_a_board() -> None:
     with pytest.raises(UserError, match="no board 'x"):
         open_board("x" * 5000)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"rows": "vanilla"}, {"rows": "convnorm,batchnorm"}, {"changes": ["training.epochs=1"]},
+     {"seeds": "3"}],
+)  # fmt: skip
+def test_a_changed_board_has_a_name_and_a_title_of_its_own(
+    tiny_board: Path, changes: dict[str, Any]
+) -> None:
+    name, board = open_board(str(tiny_board), **changes)
+    assert re.fullmatch(r"tiny-changed-[0-9a-f]{6}", name)
+    assert board.title.startswith("tiny, changed: --")
+    assert board.description.startswith("The board 'tiny' with --")
+    assert open_board(str(tiny_board), **changes)[0] == name  # the same changes, the same folder
+    assert open_board(str(tiny_board), rows="vanilla", seeds="9")[0] != name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"seeds": "0"}, {"seeds": "1,0,2"}, {"rows": "batchnorm,convnorm"},
+     {"changes": ["training.epochs=2"]}],
+)  # fmt: skip
+def test_a_board_with_all_that_it_names_keeps_its_name(
+    tiny_board: Path, changes: dict[str, Any]
+) -> None:
+    name, board = open_board(str(tiny_board), **changes)
+    assert (name, board.title) == ("tiny", "tiny")
+
+
+def test_a_long_change_does_not_make_the_title_too_long(tiny_board: Path) -> None:
+    _, board = open_board(str(tiny_board), rows="all", changes=["training.epochs=1"] * 20)
+    assert len(board.title) <= 160

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Command
+from support import Command, changed_board
 
 
 def train(robench: Command, board: Path, out: Path, defense: str = "batchnorm") -> Path:
@@ -68,7 +68,7 @@ def test_a_new_defense_works_as_written_and_so_does_its_test(
         "--set", "training.epochs=1", "--set", "evaluation.samples=20",
     )  # fmt: skip
     assert done.code == 0, done.err
-    table = pd.read_csv(tmp_path / "runs" / "tiny" / "leaderboard.csv")
+    table = pd.read_csv(changed_board(tmp_path / "runs") / "leaderboard.csv")
     assert list(table["defense"]) == ["scaffolded"]
     assert own_test_passes(tmp_path / "tests" / "defenses" / "test_scaffolded_defense.py")
 

@@ -3,6 +3,7 @@
 import io
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
-from support import TINY_BOARD, Command
+from support import TINY_BOARD, Command, changed_board
 
 from robench.leaderboard.columns import kind_of
 from robench.runs.store import CellFolder
@@ -113,8 +114,34 @@ def test_another_attack_is_added_without_training_again(
     done = robench("run", tiny_board, changed, "--out", finished)
     assert done.code == 0, done.err
     assert "training" not in done.out
-    table = pd.read_csv(finished / "tiny" / "leaderboard.csv")
-    assert "noise_mean" in table
+    assert "noise_mean" in pd.read_csv(changed_board(finished) / "leaderboard.csv")
+    assert "noise_mean" not in pd.read_csv(finished / "tiny" / "leaderboard.csv")
+
+
+def test_a_changed_run_leaves_the_full_board_alone_and_no_page_stays_beside_another_table(
+    finished: Path, robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "cells", out / "cells")
+    run = ("run", tiny_board, "--out", out)
+    assert robench(*run).code == 0
+    page = out / "tiny" / "page.html"
+    assert robench("page", out / "tiny").code == 0
+    before = {path: path.read_bytes() for path in (out / "tiny").rglob("*") if path.is_file()}
+    fewer = (*run, "--defenses", "vanilla", "--set", "training.epochs=1")
+    assert robench(*fewer).code == 0
+    assert robench(*run).code == 0
+    assert {path: path.read_bytes() for path in before} == before
+    changed = changed_board(out)
+    assert robench("page", changed).code == 0
+    assert 'title = "tiny, changed: --defenses vanilla' in (changed / "board.toml").read_text()
+    html = (changed / "page.html").read_text()
+    assert f"robench run {changed.name}/board.toml" in html
+    assert "free, 1 epoch" in html
+
+    # More seeds make another table of the same board; its page is gone until it is written again.
+    assert robench(*run, "--seeds", "0,1", "--set", "title=tiny").code == 0
+    assert not page.exists()
 
 
 def interruptible() -> None:
@@ -161,7 +188,7 @@ def test_seeds_and_defenses_of_the_command_line_replace_the_board_s(
         "--set", 'evaluation.attacks=["fgsm"]', "--set", "evaluation.rank_by=fgsm", "--out", out,
     )  # fmt: skip
     assert done.code == 0, done.err
-    table = pd.read_csv(out / "tiny" / "leaderboard.csv")
+    table = pd.read_csv(changed_board(out) / "leaderboard.csv")
     assert list(table["defense"]) == ["vanilla"]
     assert list(table["seeds"]) == ["5 6"]
     assert table["fgsm_std"].notna().all()
@@ -175,7 +202,7 @@ def test_a_cell_that_diverges_is_a_flagged_row_not_a_crash(
         "run", tiny_board, "--defenses", "vanilla", "--set", "training.lr=1e30", "--out", out
     )
     assert done.code == 0, done.err
-    table = pd.read_csv(out / "tiny" / "leaderboard.csv")
+    table = pd.read_csv(changed_board(out) / "leaderboard.csv")
     assert table.loc[0, "flags"] == "diverged"
     assert pd.isna(table.loc[0, "pgd-4_mean"])
     reason = "vanilla, seed 0: diverged: the loss is not finite after epoch 1; try a lower"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support import changed_board
 
 import robench
 from robench.leaderboard.published import Leaderboard
@@ -15,7 +16,7 @@ def test_a_board_is_run_published_and_verified_from_python(
         tiny_board, defenses="batchnorm", seeds="3", changes=["training.epochs=1"], out=tmp_path
     )
     assert isinstance(board, Leaderboard)
-    assert board.folder == tmp_path / "tiny"
+    assert board.folder == changed_board(tmp_path)
     assert list(board.table["defense"]) == ["batchnorm"]
     assert list(board.table["seeds"]) == ["3"]
     assert board.cells[0].specification["training"]["epochs"] == 1

@@ -69,12 +69,14 @@ def invent(
     columns: dict[str, EvaluatedColumn] | None = None,
     folder: Path = Path("/nonexistent"),
     paper: Paper | None = None,
+    authors: str = "",
 ) -> Leaderboard:
     """Return a leaderboard with these rows, as if it had been read from ``folder``."""
     columns = columns or COLUMNS
     board = Board(
         title=title,
         description="Made by the tests.",
+        authors=authors,
         paper=paper,
         arms=tuple(RowSpec(defense="vanilla", label=row.title) for row in rows),
         seeds=tuple(seeds),

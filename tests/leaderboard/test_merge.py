@@ -8,7 +8,7 @@ import pytest
 from published_board import BOARD, Published
 
 from robench.board.loading import read_board
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.audit import audit
 from robench.leaderboard.merge import merge_boards
 from robench.leaderboard.publish import write_leaderboard
@@ -125,7 +125,7 @@ def test_boards_that_were_evaluated_differently_are_refused_by_the_first_differe
         merge_boards([make(), make(change)])
 
 
-def test_equal_cells_count_once_and_must_have_equal_outcomes(make: Make, tmp_path: Path) -> None:
+def test_a_cell_of_two_boards_counts_once_as_the_first_has_it(make: Make, tmp_path: Path) -> None:
     first = make()
     assert len(merge_boards([first, first]).rows[0].cells) == 1
     shutil.copytree(first.folder, tmp_path / "copy")
@@ -133,8 +133,11 @@ def test_equal_cells_count_once_and_must_have_equal_outcomes(make: Make, tmp_pat
     old = first.cells[0].file.manifest
     assert old is not None
     published.change("manifests/*", old.weights_hash, "0" * 64, sums=True)
-    with pytest.raises(UserError, match="has other weights or outcomes in"):
-        merge_boards([first, Leaderboard.read(tmp_path / "copy")])
+    other = Leaderboard.read(tmp_path / "copy")
+    for boards in ([first, other], [other, first]):
+        with pytest.warns(RobenchWarning, match=f"those of {boards[0].folder} count"):
+            [row] = merge_boards(boards).rows
+        assert row.cells[0].evidence.manifest == boards[0].cells[0].file.manifest
 
 
 def test_nothing_cannot_be_merged() -> None:

@@ -134,7 +134,7 @@ def test_the_details_hold_all_the_evidence_of_a_row(browser: Any, page_file: Pat
         seen.page.wait_for_selector("dialog[open] .plot svg")
         text = seen.page.inner_text("dialog")
         assert seen.page.inner_text("#detail-title") == "quick"
-        assert "robench run tests --defenses quick --seeds 0,1" in text
+        assert "robench run tests.toml --defenses quick --seeds 0,1" in text
         for part in (
             "seed 0",
             "seed 1",

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
+from robench.board.loading import read_board, shipped_boards
 from robench.errors import UserError
 from robench.expressions import radius_text
 from robench.leaderboard.page import charts, guide, sharing
@@ -170,8 +171,11 @@ def test_a_malformed_spectra_file_is_refused_in_a_sentence(tmp_path: Path) -> No
     assert charts.spectra(invent(ROWS)) is None
 
 
+QUICK = read_board(shipped_boards()["quick"]).title
+
+
 def test_the_commands_reproduce_the_board_and_verify_it() -> None:
-    lines = guide.commands(invent(ROWS, name="quick")).splitlines()
+    lines = guide.commands(invent(ROWS, name="quick", title=QUICK)).splitlines()
     assert lines == [
         "git checkout abcdef012345",
         "pip install -e .",
@@ -184,13 +188,27 @@ def test_the_commands_reproduce_the_board_and_verify_it() -> None:
 def test_a_board_that_is_not_shipped_is_run_from_its_file() -> None:
     lines = guide.commands(invent(ROWS, name="my board; rm -rf x")).splitlines()
     assert lines == [
+        "# in a clone of robench:",
         "git checkout abcdef012345",
-        "# 'my board; rm -rf x.toml' is the author's board file; board.json has the same settings",
         "pip install -e .",
+        "# 'my board; rm -rf x.toml' is the author's board file; board.json has the same",
+        "# in the folder that holds 'my board; rm -rf x':",
         "robench run 'my board; rm -rf x.toml' --seeds 0,1",
-        "git checkout -  # to where the leaderboard is",
-        "robench verify 'leaderboards/my board; rm -rf x' --store runs",
+        "robench verify 'my board; rm -rf x' --store runs",
     ]
+
+
+def test_a_board_of_somebody_else_is_cited_by_its_authors_and_robench_besides() -> None:
+    named = guide.citation(invent(ROWS, authors="Ada Lovelace and Alan Turing"))
+    assert "author = {Ada Lovelace and Alan Turing}," in named
+    board, tool = named.split("\n\n")
+    assert "robench developers" not in board
+    assert "robench developers" in tool
+    # A board that only has the name of a shipped one, or a shipped one that was changed.
+    for board in (invent(ROWS, name="quick"), invent(ROWS, name="quick-changed", title=QUICK)):
+        own, _ = guide.citation(board).split("\n\n")
+        assert "author" not in own
+    assert "The robench developers" in guide.citation(invent(ROWS, name="quick", title=QUICK))
 
 
 def test_the_citation_escapes_what_latex_would_run(tmp_path: Path) -> None:
@@ -214,5 +232,5 @@ def test_a_commit_with_changes_of_its_own_can_be_checked_out_and_says_so() -> No
     board = invent(ROWS)
     board.table["version"] = "abcdef012345+dirty"
     lines = guide.commands(board).splitlines()
-    assert lines[0] == "git checkout abcdef012345"
-    assert "uncommitted" in lines[1]
+    assert lines[1] == "git checkout abcdef012345"
+    assert "uncommitted" in lines[2]

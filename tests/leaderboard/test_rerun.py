@@ -1,6 +1,7 @@
 """Rows of a published board are reproduced from their weights, or retrained."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,15 @@ from support import Command
 from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.rerun import NOT, REPRODUCED, WITHIN, _verdict, draw_rows, rerun
+from robench.leaderboard.rerun import (
+    NOT,
+    REPRODUCED,
+    WITHIN,
+    _verdict,
+    draw_rows,
+    find_weights,
+    rerun,
+)
 
 
 def test_attacking_the_stored_weights_again_reproduces_every_figure(published: Published) -> None:
@@ -44,6 +53,25 @@ def test_weights_in_the_board_s_folder_are_found(published: Published) -> None:
     assert "weights are not here" in absent.notes[0]
 
 
+def test_the_weights_of_the_manifest_come_before_others_of_the_same_cell(
+    published: Published, tmp_path: Path
+) -> None:
+    board = Leaderboard.read(published.folder)
+    key = board.cells[0].file.cell.key
+    elsewhere = tmp_path / "elsewhere" / "cells" / key / "weights.safetensors"
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_bytes(b"trained on another machine")
+    for stores in ([tmp_path / "elsewhere", published.store], [published.store]):
+        found = find_weights(board.folder, board.cells[0], stores)
+        assert found == published.store / "cells" / key / "weights.safetensors"
+    # The store that a board was published in is searched without being named.
+    beside = Leaderboard.read(published.store / "tiny")
+    assert find_weights(beside.folder, beside.cells[0], []) is not None
+    [note] = rerun(board, ["batchnorm"], stores=[tmp_path / "elsewhere"]).notes
+    assert str(elsewhere) in note
+    assert "--retrain" in note
+
+
 def test_replaced_weights_are_caught(published: Published, robench: Command) -> None:
     board = Leaderboard.read(published.folder)
     key = board.cells[0].file.cell.key
@@ -55,6 +83,7 @@ def test_replaced_weights_are_caught(published: Published, robench: Command) -> 
     again = rerun(board, ["batchnorm"])
     assert not again.sound
     assert "is not the file that the manifest describes" in again.notes[0]
+    assert "--retrain" in again.notes[0]
     assert robench("verify", published.folder, "--rows", "all").code == 1
 
 

@@ -80,7 +80,7 @@ def test_a_submission_of_a_row_is_sound_and_reproduced_from_its_weights(
     names = {path.name for path in submission.iterdir()}
     assert names == {
         "board.json", "leaderboard.csv", "comparisons.csv", "curves.csv", "manifests", "outcomes",
-        "weights", "SHA256SUMS", "README.md",
+        "weights", "SHA256SUMS", "README.md", "board.toml",
     }  # fmt: skip
     done = check_submission(submission)
     assert done.problems == ()

@@ -12,6 +12,7 @@ from robench.cli.tables.entries import defenses_table, entries_table, facts
 from robench.cli.tables.networks import (
     cross_check_table,
     evaluation_table,
+    networks_table,
     ratios_table,
     spectra_table,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "facts",
     "flag_lines",
     "leaderboard_table",
+    "networks_table",
     "plan_tables",
     "ratios_table",
     "rerun_table",

@@ -42,6 +42,24 @@ def precision(gradients: str) -> str:
     return f"gradients: {gradients}; predictions: float32"
 
 
+def networks_table(table: pd.DataFrame) -> FittedTable:
+    """Return the accuracies of several networks, one row per network and one column per attack.
+
+    Args:
+        table: as :func:`robench.commands.attack_several.attack_several` returns it.
+    """
+    images = ", ".join(dict.fromkeys(table["images"]))
+    attacks = list(dict.fromkeys(table["attack"]))
+    accuracies = table.set_index(["network", "attack"])["accuracy"]
+    rows = [
+        [plain(network), *(figure(accuracies[network, attack], "{:.1%}") for attack in attacks)]
+        for network in dict.fromkeys(table["network"])
+    ]
+    names = [FittedColumn("network", "left"), *(FittedColumn(plain(name)) for name in attacks)]
+    gradients = " and ".join(dict.fromkeys(table["gradients"]))
+    return FittedTable(images, names, rows, caption=precision(gradients))
+
+
 def cross_check_table(table: pd.DataFrame, title: str) -> FittedTable:
     """Return how well libraries agree, one row per attack and library."""
     figures = ("its accuracy", "robench's\naccuracy", "same\nprediction", "only robench\nfools",

@@ -5,10 +5,11 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from robench.board.loading import shipped_boards
+from robench.board.loading import read_board, shipped_boards
 from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.expressions import radius_text
+from robench.leaderboard.evidence import SOURCES, TOML, read_sums
 from robench.leaderboard.page.cells import threat_model
 from robench.leaderboard.page.wording import percent, threat_model_text
 
@@ -67,29 +68,57 @@ def commits(board: "Leaderboard") -> list[str]:
     return list(dict.fromkeys(versions))
 
 
+def is_shipped(board: "Leaderboard") -> bool:
+    """Return whether the board comes with robench, rather than from somebody else."""
+    path = shipped_boards().get(board.name)
+    return path is not None and read_board(path).title == board.board.title
+
+
 def commands(board: "Leaderboard") -> str:
     """Return the shell commands that reproduce the board and verify it."""
-    found, shipped = commits(board), board.name in shipped_boards()
-    name = shlex.quote(board.name if shipped else f"{board.name}.toml")
-    seeds = ",".join(map(str, board.board.seeds))
-    lines = []
-    if found:
-        commit, _, dirty = found[0].partition("+")
-        lines.append(f"git checkout {shlex.quote(commit)}")
-        if dirty:
-            lines.append("# the code had uncommitted changes on top of this commit")
+    shipped, seeds = is_shipped(board), ",".join(map(str, board.board.seeds))
+    folder = f"leaderboards/{board.name}" if shipped else board.name
+    versions = _checkout(board)
+    lines = list(versions) if shipped or not versions else ["# in a clone of robench:", *versions]
+    lines.append("pip install -e .")
+    if not shipped:
+        if not _has_file(board):
+            lines.append(f"# {target(board)} is the author's board file; board.json has the same")
+        lines.append(f"# in the folder that holds {shlex.quote(board.name)}:")
+    lines.append(f"robench run {target(board)} --seeds {seeds}{_data(board)}{_plugin(board)}")
+    if shipped and versions:
+        lines.append("git checkout -  # to where the leaderboard is")
+    options = f"--store runs{_data(board)}{_plugin(board)}"
+    return "\n".join([*lines, f"robench verify {shlex.quote(folder)} {options}"])
+
+
+def _checkout(board: "Leaderboard") -> list[str]:
+    """Return the command that restores the code of the board, with comments on it."""
+    found = commits(board)
+    if not found:
+        return []
+    commit, _, dirty = found[0].partition("+")
+    lines = [f"git checkout {shlex.quote(commit)}"]
+    if dirty:
+        lines.append("# the code had uncommitted changes on top of this commit")
     if len(found) > 1:
         lines.append("# the details of a row name its commit; all commits: " + " ".join(found))
-    if not shipped:
-        lines.append(f"# {name} is the author's board file; board.json has the same settings")
-    lines += [
-        "pip install -e .",
-        f"robench run {name} --seeds {seeds}{_data(board)}{_plugin(board)}",
-        *(["git checkout -  # to where the leaderboard is"] if found else []),
-        f"robench verify {shlex.quote('leaderboards/' + board.name)} --store runs{_data(board)}"
-        f"{_plugin(board)}",
-    ]
-    return "\n".join(lines)
+    return lines
+
+
+def target(board: "Leaderboard") -> str:
+    """Return what ``robench run`` runs for this board, as a shell takes it."""
+    if is_shipped(board):
+        return shlex.quote(board.name)
+    return shlex.quote(f"{board.name}/{TOML}" if _has_file(board) else f"{board.name}.toml")
+
+
+def _has_file(board: "Leaderboard") -> bool:
+    """Return whether the board's file was published with it."""
+    try:
+        return TOML in read_sums(board.folder)
+    except UserError:
+        return False
 
 
 def row_options(board: "Leaderboard") -> str:
@@ -98,21 +127,38 @@ def row_options(board: "Leaderboard") -> str:
 
 
 def citation(board: "Leaderboard") -> str:
-    """Return a BibTeX entry that names the board, the commit and the table's hash."""
+    """Return BibTeX entries: one of the board, by its authors if it names them, and one of robench.
+
+    The first names the commit and the hash of the table.
+    """
     path = board.folder / "leaderboard.csv"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
     notes = [f"commit {commits(board)[0]}"] if commits(board) else []
     notes += [f"SHA-256 of leaderboard.csv begins with {digest}"] if digest else []
-    return "\n".join(
-        [
-            f"@misc{{robench-{re.sub('[^A-Za-z0-9-]+', '-', board.name)},",
-            f"  title = {{{_latex(board.board.title)}}},",
-            "  author = {{The robench developers}},",
-            f"  howpublished = {{robench leaderboard \\texttt{{{_latex(board.name)}}}}},",
-            f"  note = {{{_latex(', '.join(notes))}}}",
+    authors = _latex(board.board.authors)
+    if not authors and is_shipped(board):
+        authors = DEVELOPERS
+    lines = [
+        f"@misc{{robench-{re.sub('[^A-Za-z0-9-]+', '-', board.name)},",
+        f"  title = {{{_latex(board.board.title)}}},",
+        *([f"  author = {{{authors}}},"] if authors else []),
+        f"  howpublished = {{robench leaderboard \\texttt{{{_latex(board.name)}}}}},",
+        f"  note = {{{_latex(', '.join(notes))}}}",
+        "}",
+    ]
+    if authors != DEVELOPERS:
+        lines += [
+            "",
+            "@misc{robench,",
+            f"  title = {{{TOOL}}},",
+            f"  author = {{{DEVELOPERS}}}",
             "}",
         ]
-    )
+    return "\n".join(lines)
+
+
+DEVELOPERS = "{The robench developers}"
+TOOL = "robench: adversarial robustness of normalization defenses"
 
 
 def _latex(text: str) -> str:
@@ -125,6 +171,11 @@ def _data(board: "Leaderboard") -> str:
 
 
 def _plugin(board: "Leaderboard") -> str:
+    """Return the options that load the code of entries that do not come with robench."""
+    files = dict.fromkeys(entry.file for entry in board.sources)
+    paths = (shlex.quote(f"{board.name}/{SOURCES}/{file}") for file in files)
+    if files:
+        return "".join(f" --plugin {path}" for path in paths)
     specifications = [cell.specification for cell in board.cells]
     own = any(spec.get("plugin_hash") or spec.get("sources") for spec in specifications)
     return " --plugin FILE" if own else ""

@@ -54,7 +54,7 @@ def render(board: "Leaderboard") -> str:
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
     curves = charts.accuracy_against_iterations(board)
     data = {
-        "name": board.name,
+        "target": guide.target(board),
         "ranking": board.board.evaluation.ranking_column,
         "rowOptions": guide.row_options(board),
         "charts": {
@@ -91,6 +91,7 @@ def render(board: "Leaderboard") -> str:
         methods=sorted(board.table["training"].astype(str).unique()),
         commands=guide.commands(board),
         citation=guide.citation(board),
+        shipped=guide.is_shipped(board),
     )
 
 

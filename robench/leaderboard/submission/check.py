@@ -10,6 +10,7 @@ from robench.leaderboard.audit import audit
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import NOT, RerunKeywords, draw_rows, rerun
 from robench.leaderboard.submission.inspection import inspect_submission
+from robench.leaderboard.trust import trusted_code
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +54,10 @@ def check_submission(
     """
     board = inspect_submission(folder)
     drawn = draw_rows(board, rows, seed)
-    if problems := audit(board):
-        return Checked(board, tuple(problems), (), pd.DataFrame())
-    again = rerun(board, drawn, **keywords)
+    with trusted_code(board, trust=keywords.get("trust_code", False)):
+        if problems := audit(board):
+            return Checked(board, tuple(problems), (), pd.DataFrame())
+        again = rerun(board, drawn, **keywords)
     missed = [
         f"'{line['defense']}', seed {line['seed']}, {line['column']}: {line['published']:.4f} was "
         f"submitted, but its weights give {line['found']:.4f}."

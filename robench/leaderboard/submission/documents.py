@@ -69,6 +69,7 @@ def check_contents(board: Leaderboard) -> None:
     heading = board.board.title
     # Headings may contain "Linf 8/255", since they do not name files.
     check_name(heading, f"the board's title in {BOARD} {shown(heading)}", limits.HEADING, "<>\\")
+    check_text(board.board.authors, f"the board's authors in {BOARD}", limits.HEADING)
     for name, what in _names(board):
         check_name(name, f"{what} {shown(name)}")
     for cell in board.cells:

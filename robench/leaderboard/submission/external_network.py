@@ -9,6 +9,7 @@ from robench.board.plan import build_attacks
 from robench.board.specs import ExternalCell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
+from robench.leaderboard.bundle import Bundle, completed, data_name
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import check_empty, publish
 from robench.models.external import ExternalOptions, split_name
@@ -58,8 +59,9 @@ def external_submission(
         check_library_options(architecture)
     dataset = _dataset(board, options)
     columns = columns_of(build_attacks(board.evaluation))
+    bundle = completed(Bundle(), board, [])
     cell, network, content = load_own(architecture, weights, board, dataset, external)
-    own = _board_of_one(board, title, cell)
+    own = _board_of_one(board, title, cell, data_name(board, dataset.name, bundle))
     with tempfile.TemporaryDirectory() as scratch:
         ctx = RunContext(
             store=RunStore(Path(scratch)),
@@ -72,7 +74,7 @@ def external_submission(
         result = BoardResult(own, dataset.name, columns, (row,))
         stored = CellFolder(ctx.store.root / cell.key).weights
         codes = [Path(split_name(architecture)[0])] if cell.file else []
-        publish(result, {cell.key: stored}, codes, folder)
+        publish(result, {cell.key: stored}, codes, folder, bundle)
     return network.notes
 
 
@@ -86,7 +88,7 @@ def _dataset(board: Board, options: RunOptions) -> DataSet:
     return dataset
 
 
-def _board_of_one(board: Board, title: str, cell: ExternalCell) -> Board:
+def _board_of_one(board: Board, title: str, cell: ExternalCell, data: str) -> Board:
     """Return the board with the third-party network as its only row."""
     return board.model_copy(
         update={
@@ -95,6 +97,6 @@ def _board_of_one(board: Board, title: str, cell: ExternalCell) -> Board:
             "external": (title,),
             "baseline": "",
             "seeds": (cell.seed,),
-            "data": cell.data,
+            "data": cell.data.model_copy(update={"name": data}),
         }
     )

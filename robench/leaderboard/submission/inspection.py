@@ -4,15 +4,16 @@ from pathlib import Path
 
 from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError
-from robench.leaderboard.evidence import BOARD, SUMS, read_sums
+from robench.leaderboard.evidence import BOARD, SUMS, TOML, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission.arrays import check_outcomes
 from robench.leaderboard.submission.documents import check_contents, check_document
 from robench.leaderboard.submission.layout import README, TABLES, check_layout
 from robench.leaderboard.submission.limits import check_text, check_visible, shown
 from robench.leaderboard.submission.tensors import check_weights
+from robench.leaderboard.trust import source_problems
 
-_TEXTS = (README, SUMS, *TABLES)
+_TEXTS = (README, SUMS, TOML, *TABLES)
 
 
 def inspect_submission(folder: Path) -> Leaderboard:
@@ -28,7 +29,7 @@ def inspect_submission(folder: Path) -> Leaderboard:
     for name in sorted(found):
         if name == BOARD or name.startswith("manifests/"):
             check_document(folder / name, name)
-        elif name in _TEXTS or name.startswith("model/"):
+        elif name in _TEXTS or name.startswith(("model/", "sources/")):
             _check_readable(folder / name, name)
     summed = set(read_sums(folder)) | {SUMS}
     if odd := sorted(found ^ summed):
@@ -42,6 +43,8 @@ def inspect_submission(folder: Path) -> Leaderboard:
         if odd := sorted(present ^ {name for name in wanted if name.startswith(kind)}):
             where = "belongs to no cell" if odd[0] in found else "is missing"
             raise UserError(f"{shown(odd[0])} {where}; write the folder with 'robench submit'.")
+    if problems := source_problems(board):
+        raise UserError(f"{problems[0]} Write the folder with 'robench submit'.")
     for name, cell in wanted.items():
         if name.startswith("outcomes/"):
             check_outcomes(folder / name, name)

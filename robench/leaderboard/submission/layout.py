@@ -8,7 +8,7 @@ from pathlib import Path
 
 from robench.errors import UserError
 from robench.leaderboard.derived import KEYS
-from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE
+from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE, TOML
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
 
@@ -20,10 +20,12 @@ _ALLOWED: Mapping[re.Pattern[str], int] = {
     re.compile("|".join(map(re.escape, TABLES))): limits.TEXT_BYTES,
     re.compile(rf"{re.escape(SUMS)}"): limits.TEXT_BYTES,
     re.compile(re.escape(README)): limits.CODE_BYTES,
+    re.compile(re.escape(TOML)): limits.JSON_BYTES,
     re.compile(r"manifests/[\w-]{1,90}\.json"): limits.JSON_BYTES,
     re.compile(r"outcomes/[0-9a-f]{16}/[\w-]{1,80}\.npz"): limits.SAMPLES * 64,
     re.compile(r"weights/[0-9a-f]{16}\.safetensors"): limits.WEIGHTS_BYTES,
     re.compile(r"model/\w{1,80}\.py"): limits.CODE_BYTES,
+    re.compile(r"sources/[\w-]{1,100}(/[\w-]{1,80}){1,12}\.py"): limits.CODE_BYTES,
 }
 """Paths that a submission may have -> their largest size in bytes."""
 
@@ -38,7 +40,7 @@ def check_layout(folder: Path) -> set[str]:
     if not folder.is_dir() or folder.is_symlink():
         raise UserError(f"there is no folder {folder}; name the folder of a submission.")
     found: set[str] = set()
-    total = 0
+    total = sources = 0
     for name, size in _files(folder, ""):
         limit = next((size for form, size in _ALLOWED.items() if form.fullmatch(name)), None)
         if limit is None:
@@ -47,6 +49,12 @@ def check_layout(folder: Path) -> set[str]:
             raise UserError(f"{shown(name)} has {size} bytes; at most {limit} are allowed.")
         found.add(name)
         total += size
+        sources += name.startswith("sources/")
+        if sources > limits.SOURCES:
+            raise UserError(
+                f"{folder} has more than {limits.SOURCES} files of code in sources/, which nobody "
+                f"can read; submit entries that need fewer."
+            )
         if len(found) > limits.FILES or total > limits.TOTAL_BYTES:
             raise UserError(
                 f"{folder} holds more than {limits.FILES} files or {limits.TOTAL_BYTES} bytes; "
@@ -58,12 +66,17 @@ def check_layout(folder: Path) -> set[str]:
     return found
 
 
+def _depth(prefix: str) -> int:
+    """Return how many folders deep files may be: packages of code are nested."""
+    return 13 if prefix.startswith("sources/") else 2
+
+
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name, status = f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode) and not prefix.count("/") > 1:
+                if stat.S_ISDIR(status.st_mode) and prefix.count("/") < _depth(prefix):
                     yield from _files(Path(entry.path), f"{name}/")
                 elif stat.S_ISREG(status.st_mode):
                     yield name, status.st_size

@@ -25,6 +25,9 @@ TEXT_BYTES = 8 * MIB
 CODE_BYTES = MIB
 """Size of a source file or README, which a maintainer must be able to read."""
 
+SOURCES = 200
+"""Number of files of code, all of which a maintainer must be able to read."""
+
 SAMPLES = 1_000_000
 """Outcomes of one column; ImageNet has 100,000 test images."""
 

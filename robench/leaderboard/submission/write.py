@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from robench.board.specs import ExternalCell
+from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError, did_you_mean
-from robench.leaderboard.evidence import SUMS, read_sums, write_sums
+from robench.leaderboard.bundle import Bundle, completed, data_name, published_bundle
+from robench.leaderboard.evidence import SOURCES, SUMS, read_sums, write_sums
 from robench.leaderboard.publish import publish as publish_board
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import find_weights
@@ -24,20 +25,22 @@ def write_submission(
 ) -> list[Path]:
     """Write rows of a published board as a folder that can be added by pull request.
 
-    It is a published leaderboard of these rows, with ``weights/CELL.safetensors`` and a README.
+    It is a published leaderboard of these rows, with ``weights/CELL.safetensors``, the code of
+    entries that do not come with robench, and a README.
 
     Args:
         board: the board as read.
         rows: the titles of the rows.
         folder: the folder to write; new or empty.
-        stores: run stores whose ``cells`` hold the weights.
+        stores: run stores whose ``cells`` hold the weights, besides the one that the board was
+            published in.
 
     Returns:
         The files.
 
     Raises:
-        UserError: if a row or its weights are not found, or the weights are not those of the board;
-            or if ``robench check-submission`` would refuse the folder.
+        UserError: if a row, its weights or its code are not found, or the weights are not those of
+            the board; or if ``robench check-submission`` would refuse the folder.
     """
     titles = board.board.titles
     for row in rows:
@@ -61,11 +64,18 @@ def write_submission(
     specs = [cell.file.cell for cell in board.cells if cell.row in rows]
     files = [spec.file for spec in specs if isinstance(spec, ExternalCell) and spec.file]
     codes = [board.folder / "model" / name for name in files]
-    return publish(_reduced(board.result, rows), weights, codes, folder)
+    trained = [spec for spec in specs if isinstance(spec, Cell)]
+    bundle = completed(published_bundle(board, trained), board.board, trained)
+    name = data_name(board.board, board.dataset, bundle)
+    return publish(_reduced(board.result, rows, name), weights, codes, folder, bundle)
 
 
 def publish(
-    result: BoardResult, weights: Mapping[str, Path], codes: Sequence[Path], folder: Path
+    result: BoardResult,
+    weights: Mapping[str, Path],
+    codes: Sequence[Path],
+    folder: Path,
+    bundle: Bundle,
 ) -> list[Path]:
     """Write a result as a submission, and validate it as ``robench check-submission`` does.
 
@@ -74,6 +84,7 @@ def publish(
         weights: cell key -> safetensors file.
         codes: the ``.py`` files that build third-party networks.
         folder: the folder to write; new or empty.
+        bundle: the code of entries that do not come with robench.
 
     Returns:
         The files.
@@ -84,7 +95,7 @@ def publish(
     check_empty(folder)
     for title in result.board.titles:
         check_name(title, f"the row's title {shown(title)}")
-    table = publish_board(result, folder)
+    table = publish_board(result, folder, bundle)
     written = [folder / name for name in read_sums(folder)]
     copies = {f"weights/{key}.safetensors": path for key, path in weights.items()}
     copies |= {f"model/{path.name}": path for path in codes}
@@ -94,7 +105,7 @@ def publish(
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
         written.append(folder / name)
-    write_text(folder / README, _readme(result, table))
+    write_text(folder / README, _readme(result, table, bundle))
     written.append(folder / README)
     write_sums(folder, written)
     inspect_submission(folder)
@@ -111,8 +122,8 @@ def check_empty(folder: Path) -> None:
         raise UserError(f"{folder} is not empty; name a new folder with --out.")
 
 
-def _reduced(result: BoardResult, rows: Sequence[str]) -> BoardResult:
-    """Return these rows only; the data set is named as in tables, never by a path."""
+def _reduced(result: BoardResult, rows: Sequence[str], data: str) -> BoardResult:
+    """Return these rows only, on the data set of this name."""
     board = result.board
     kept = board.model_copy(
         update={
@@ -120,14 +131,14 @@ def _reduced(result: BoardResult, rows: Sequence[str]) -> BoardResult:
             "arms": tuple(row for row in board.arms if row.title in rows),
             "external": tuple(title for title in board.external if title in rows),
             "baseline": board.baseline if board.baseline in rows else "",
-            "data": board.data.model_copy(update={"name": result.dataset}),
+            "data": board.data.model_copy(update={"name": data}),
         }
     )
     own = tuple(row for row in result.rows if row.title in rows)
     return BoardResult(kept, result.dataset, result.columns, own)
 
 
-def _readme(result: BoardResult, table: pd.DataFrame) -> str:
+def _readme(result: BoardResult, table: pd.DataFrame, bundle: Bundle) -> str:
     columns = list(result.columns)
     lines = [
         f"# Submission to {result.board.title}",
@@ -145,4 +156,11 @@ def _readme(result: BoardResult, table: pd.DataFrame) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "To check the files and then recompute every figure from the weights:", ""]
     lines += ["    robench check-submission DIR", ""]
+    if bundle.entries:
+        lines += [
+            "This code does not come with robench. Read it, then add --trust-code:",
+            "",
+        ]
+        lines += [f"- {entry.words}: `{SOURCES}/{entry.file}`" for entry in bundle.entries]
+        lines += [""]
     return "\n".join(lines)

@@ -66,7 +66,7 @@ async function showDetail(index) {
   const close = el("button", { type: "button", class: "plain close" }, "Close");
   close.addEventListener("click", () => document.getElementById("detail").close());
   const training = el("div", { class: "plot" });
-  const command = `robench run ${quoted(DATA.name)} --defenses ${quoted(row.defense)} --seeds ${seeds.map((s) => s.seed).join(",")}${DATA.rowOptions}`;
+  const command = `robench run ${DATA.target} --defenses ${quoted(row.defense)} --seeds ${seeds.map((s) => s.seed).join(",")}${DATA.rowOptions}`;
   sheet.replaceChildren(
     el("header", {}, el("h2", { id: "detail-title" }, row.defense), close), facts(row),
     ...row.flags.map(([flag, sentence]) => el("p", {}, el("span", { class: "failed" }, `Flag ${flag}: `), sentence)),

@@ -1,0 +1,84 @@
+"""``robench attack`` on several networks that robench trained."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robench.commands.attack import Target, attack_target, trained_target
+from robench.evaluation.options import EvaluationOptions
+from robench.models.checkpoint import read_network
+from robench.runs.store import CellFolder
+
+
+def attack_several(
+    checkpoints: Sequence[Path],
+    attacks: Sequence[str],
+    *,
+    defaults: Mapping[str, Any],
+    options: EvaluationOptions,
+    kept: Path | None = None,
+    **how: Any,
+) -> pd.DataFrame:
+    """Attack networks one after the other, each on the same images.
+
+    Args:
+        checkpoints: the ``weights.safetensors`` of the networks, or their folders.
+        attacks: expressions such as ``pgd-20(eps=4/255)``.
+        defaults: options (eps, step_size, norm) of the attacks that do not set them.
+        options: seed, batch size, device and so on.
+        kept: a folder for what is done so far, so that the same call resumes; the caller removes
+            it when the table is stored.
+        how: the data set and the number of images; see
+            :func:`robench.commands.attack.trained_target`.
+
+    Returns:
+        The table of each network, one below the other, with the first columns ``network``,
+        ``checkpoint``, ``images`` (the data set and the number of its test images) and
+        ``gradients``, their precision.
+
+    Raises:
+        UserError: if a checkpoint is damaged, before any of them is attacked; or if a name is
+            unknown, or the data do not fit.
+    """
+    names = _names(checkpoints)
+    tables: list[pd.DataFrame] = []
+    for target, path, name in zip(_targets(checkpoints, how), checkpoints, names, strict=True):
+        resume = kept / f"{len(tables)}.npz" if kept else None
+        result = attack_target(
+            target, attacks, defaults=defaults, options=replace(options, resume=resume)
+        )
+        images = target.title.partition("; ")[2]
+        first = {"network": name, "checkpoint": str(path), "images": images}
+        first["gradients"] = result.gradients
+        tables.append(result.table().assign(**first))
+    whole = pd.concat(tables, ignore_index=True)
+    return whole[[*first, *(column for column in whole if column not in first)]]
+
+
+def trained_among(checkpoints: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Split the folders of cells, as ``cells/*`` names them, into trained and diverged ones."""
+    diverged = [path for path in checkpoints if CellFolder(path).diverged.is_file()]
+    return [path for path in checkpoints if path not in diverged], diverged
+
+
+def _targets(checkpoints: Sequence[Path], how: Mapping[str, Any]) -> Iterator[Target]:
+    """Yield the networks one at a time: all of them may not fit into memory."""
+    for path in checkpoints:
+        yield trained_target(path, **how)
+
+
+def _names(checkpoints: Sequence[Path]) -> list[str]:
+    """Return what tells the networks apart: defense and seed, and the folder if need be."""
+    found = []
+    for path in checkpoints:
+        network, facts = read_network(path / "weights.safetensors" if path.is_dir() else path)
+        seed = f", seed {facts['seed']}" if "seed" in facts else ""
+        found.append(f"{network.defense}{seed}")
+    folders = [path.name if path.is_dir() else path.parent.name for path in checkpoints]
+    return [
+        name if found.count(name) == 1 else f"{name} ({folder})"
+        for name, folder in zip(found, folders, strict=True)
+    ]

@@ -1,0 +1,153 @@
+"""Execute the code that came with a board, if its reader trusts it; check it without, if not."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from robench.board.sources import quoted
+from robench.board.specs import Cell
+from robench.errors import UserError
+from robench.leaderboard.bundle import names_of
+from robench.leaderboard.evidence import SOURCES, SourceEntry, broken_sums, read_sums
+from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.plugin_modules import forget_plugin, plugin_tree
+from robench.plugins import load_plugin, registrations_undone
+from robench.registry import REGISTRIES
+from robench.shipped import is_shipped
+from robench.sources import source_hash
+
+
+@contextmanager
+def trusted_code(board: Leaderboard, *, trust: bool) -> Iterator[str]:
+    """Load the entries in the board's ``sources/``, and take them out again afterwards.
+
+    Entries that are registered here already, from a plugin or a package of the user's own, are
+    used instead, if their code is the same.
+
+    Args:
+        board: the board as read.
+        trust: whether the code may be executed. Nothing is executed without it.
+
+    Yields:
+        A sentence about code that was not executed; empty if there is none.
+
+    Raises:
+        UserError: if the code is not what was published, raises, or does not register what it
+            should; or if an entry is registered here with other code.
+    """
+    missing = unknown_sources(board)
+    if not missing:
+        yield ""
+        return
+    if not trust:
+        yield untrusted(board, missing)
+        return
+    if problems := [*source_problems(board), *_changed(board)]:
+        raise UserError(f"{board.folder}: {problems[0]} Nothing was executed.")
+    files = [board.folder / SOURCES / file for file in dict.fromkeys(e.file for e in missing)]
+    with registrations_undone():
+        try:
+            for file in files:
+                load_plugin(file)
+            if absent := [entry for entry in missing if not _is_known(entry)]:
+                raise UserError(
+                    f"{board.folder / SOURCES / absent[0].file} does not register the "
+                    f"{absent[0].words}; publish the board again."
+                )
+            yield ""
+        finally:
+            for file in files:
+                forget_plugin(file.resolve())
+
+
+def unknown_sources(board: Leaderboard) -> list[SourceEntry]:
+    """Return the entries whose code is in the folder of a board and that are unknown here."""
+    return [entry for entry in board.sources if not _is_known(entry)]
+
+
+def unknown_to(cell: PublishedCell, board: Leaderboard) -> list[SourceEntry]:
+    """Return the entries that a cell's network needs, and that are not registered here."""
+    spec = cell.file.cell
+    named = set(names_of(spec)) if isinstance(spec, Cell) else set()
+    return [entry for entry in board.sources if entry.entry in named and not _is_known(entry)]
+
+
+def unknown_to_all(board: Leaderboard) -> list[SourceEntry]:
+    """Return the attacks and data sets of a board that are not registered here."""
+    return [e for e in board.sources if e.entry.startswith(("attack ", "data set "))
+            and not _is_known(e)]  # fmt: skip
+
+
+def untrusted(board: Leaderboard, entries: list[SourceEntry]) -> str:
+    """Return the sentence that says that code was not executed, and how it can be."""
+    named = ", ".join(entry.words for entry in entries)
+    folders = dict.fromkeys(entry.file.partition("/")[0] for entry in entries)
+    files = ", ".join(f"{SOURCES}/{folder}" for folder in folders)
+    return (
+        f"{board.name}: the code of the {named} was not run, so what depends on it was not "
+        f"checked; read {files}, then run it with --trust-code."
+    )
+
+
+def source_problems(board: Leaderboard) -> list[str]:
+    """Return what is wrong with the code in a board's folder, one sentence each; none of it is run.
+
+    Every file must belong to an entry, no entry may take a name of robench's own, and the code
+    must be that which the specifications of the cells name by its hash.
+
+    Raises:
+        UserError: if a file cannot be read.
+    """
+    found: list[str] = []
+    listed = {name for name in read_sums(board.folder) if name.startswith(f"{SOURCES}/")}
+    needed: set[str] = set()
+    hashes: dict[str, str] = {}
+    for entry in board.sources:
+        name = f"{SOURCES}/{entry.file}"
+        if name not in listed:
+            found.append(f"{name}, which defines the {entry.words}, is missing.")
+            continue
+        if is_shipped(*entry.entry.rsplit(" ", 1)):
+            found.append(f"{name} defines the {entry.words}, a name of robench's own.")
+        hashes[entry.entry] = source_hash(board.folder / name)
+        root = board.folder.resolve()
+        _, files = plugin_tree(board.folder / name)
+        needed |= {path.relative_to(root).as_posix() for path in files if path.is_relative_to(root)}
+    found += [f"{name} belongs to no entry." for name in sorted(listed - needed)]
+    found += [f"{name} is not in SHA256SUMS." for name in sorted(needed - listed)]
+    found += [
+        f"the code of the {quoted(name)} in {SOURCES}/ is not that which '{cell.row}', seed "
+        f"{cell.seed}, was made with."
+        for cell in board.cells
+        for name, digest in _identities(cell)
+        if hashes.get(name, digest) != digest
+    ]
+    return found
+
+
+def _identities(cell: PublishedCell) -> Iterator[tuple[str, str]]:
+    """Yield the entries that a cell's figures depend on, with the hashes of their code."""
+    if isinstance(cell.file.cell, Cell):
+        yield from cell.file.cell.sources.items()
+    for outcome in cell.file.manifest.outcomes.values() if cell.file.manifest else ():
+        if outcome.source is not None:
+            name = re.match(r"\w*", outcome.column)
+            yield f"attack {name[0] if name else ''}", outcome.source
+
+
+def _changed(board: Leaderboard) -> list[str]:
+    """Return the files below ``sources/`` that are not as listed, since all of them may run."""
+    sums = read_sums(board.folder)
+    listed = {name: digest for name, digest in sums.items() if name.startswith(f"{SOURCES}/")}
+    there = {
+        path.relative_to(board.folder).as_posix()
+        for path in (board.folder / SOURCES).rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    }
+    odd = [*broken_sums(board.folder, listed), *sorted(there - listed.keys())]
+    return [f"{name} is not as {board.name} was published (checksum differs)." for name in odd]
+
+
+def _is_known(entry: SourceEntry) -> bool:
+    kind, _, name = entry.entry.rpartition(" ")
+    return any(registry.kind == kind and registry.knows(name) for registry in REGISTRIES)

@@ -1,0 +1,128 @@
+"""The walk of a newcomer, in folders with spaces in their names.
+
+A defense of one's own becomes a board, a page and a submission, which somebody else checks and
+merges without having the defense.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import TINY_BOARD, Command, changed_board
+
+from robench import registry
+from robench.leaderboard.published import Leaderboard
+from robench.plugins import registrations_undone
+
+BOARD = (
+    TINY_BOARD.replace("epochs = 2", "epochs = 1")
+    .replace('"fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"', '"fgsm", "pgd-2"')
+    .replace("pgd-4", "pgd-2")
+    .replace("samples = 60", "samples = 30")
+    .replace('title = "tiny"', 'title = "tiny"\nauthors = "Ada Lovelace"')
+    .replace('"batchnorm", "convnorm"', '"batchnorm", "vanilla"')
+)
+HELPERS = "def strength() -> float:\n    import constants\n    return constants.STRENGTH\n"
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_process_of_its_own() -> Iterator[None]:
+    with registrations_undone():
+        yield
+
+
+@pytest.fixture
+def mine(robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a new defense, which imports its neighbors, and a board."""
+    folder = tmp_path / "my work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "tiny.toml").write_text(BOARD)
+    assert robench("new", "defense", "my_norm").code == 0
+    defense = folder / "defenses" / "my_norm.py"
+    text = defense.read_text()
+    defense.write_text(
+        text.replace("import torch\n", "import helpers\nimport torch\n", 1).replace(
+            "return centered /", "return helpers.strength() * centered /"
+        )
+    )
+    (folder / "defenses" / "helpers.py").write_text(HELPERS)
+    (folder / "defenses" / "constants.py").write_text("STRENGTH = 1.0\n")
+    (folder / "defenses" / "unrelated.py").write_text("raise RuntimeError('executed')\n")
+    return folder
+
+
+def test_a_defense_of_one_s_own_is_run_published_checked_and_merged_by_somebody_else(
+    robench: Command, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Own defense -> board.
+    with registrations_undone():
+        done = robench("run", "tiny.toml", "--plugin", "defenses/my_norm.py",
+                       "--defenses", "my_norm,batchnorm", "--out", "r")  # fmt: skip
+    assert done.code == 0, done.err
+    board = changed_board(Path("r"))
+    assert set(pd.read_csv(board / "leaderboard.csv")["defense"]) == {"my_norm", "batchnorm"}
+
+    # Board -> page: its own recipe, commands that run, its author.
+    page = robench("page", board)
+    assert page.code == 0, page.err
+    html = (board / "page.html").read_text()
+    assert "tiny, changed: --defenses my_norm,batchnorm" in html
+    assert "author = {Ada Lovelace}" in html
+    commands = re.search(r'<code id="commands">(.*?)</code>', html, re.DOTALL)
+    assert commands is not None
+    # As printed, in the folder that holds the board; with the results so far, nothing is trained.
+    monkeypatch.chdir("r")
+    for line in commands[1].replace("&#39;", "'").splitlines():
+        if line.startswith("robench "):
+            words = shlex.split(line)[1:]
+            again = [*words, "--out", "."] if words[0] == "run" else words
+            with registrations_undone():
+                done = robench(*again)
+            assert done.code == 0, (line, done.out, done.err)
+            assert "training" not in done.out
+    monkeypatch.chdir(mine)
+
+    # Board -> submission, without naming the plugin or the store again.
+    done = robench("submit", board, "--rows", "my_norm", "--out", "s")
+    assert done.code == 0, done.err
+    [folder] = Path("s/sources").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"my_norm.py", "helpers.py", "constants.py"}
+
+    # Somebody else has a board of the same name, the submission, and not the defense.
+    other = tmp_path / "somebody else"
+    other.mkdir()
+    (mine / "s").rename(other / "the submission")
+    (other / "tiny.toml").write_text(BOARD)
+    (mine / "defenses").rename(tmp_path / "gone")
+    monkeypatch.chdir(other)
+    unread = robench("check-submission", "the submission")
+    assert unread.code == 0, unread.err
+    assert "the code of the defense 'my_norm' was not run" in unread.out
+    assert "--trust-code" in unread.out
+    checked = robench("check-submission", "the submission", "--trust-code")
+    assert checked.code == 0, checked.out
+    assert checked.out.count("reproduced") == 3
+    assert "Nothing wrong was found" in checked.out
+    assert robench("run", "tiny.toml", "--out", "theirs").code == 0
+    merged = robench("merge", "theirs/tiny", "the submission", "--out", "m", "--trust-code")
+    assert merged.code == 0, merged.err
+    found = Leaderboard.read("m")
+    assert set(found.table["defense"]) == {"batchnorm", "vanilla", "my_norm"}
+    assert [entry.entry for entry in found.sources] == ["defense my_norm"]
+
+    # The merged board has the weights and the code: it is verified, paged and merged again.
+    [row] = [cell for cell in found.cells if cell.row == "my_norm"]
+    assert (Path("m/weights") / f"{row.file.cell.key}.safetensors").is_file()
+    sound = robench("verify", "m", "--rows", "all", "--store", "theirs", "--trust-code")
+    assert sound.code == 0, sound.out
+    assert sound.out.count("reproduced") == 9
+    assert robench("page", "m", "--trust-code").code == 0
+    again = robench("merge", "m", "the submission", "--out", "twice", "--trust-code")
+    assert again.code == 0, again.err
+    assert Path("twice/leaderboard.csv").read_bytes() == Path("m/leaderboard.csv").read_bytes()
+    assert robench("verify", "twice", "--rows", "0", "--trust-code").code == 0
+    assert "my_norm" not in registry.defenses
