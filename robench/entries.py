@@ -1,8 +1,11 @@
 """Registered entries: how they are built, where they come from, which package they need."""
 
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -53,3 +56,16 @@ def missing_package(entry: Entry[Any]) -> str | None:
     except PackageNotFoundError:
         return package
     return None
+
+
+def file_of(target: Any) -> str:
+    """Return the file that defines a class or function, or ``<module>`` in a notebook."""
+    module = sys.modules.get(target.__module__)
+    file = getattr(module, "__file__", None)
+    return str(Path(str(file)).resolve()) if file else f"<{target.__module__}>"
+
+
+def as_name(text: str) -> str:
+    """Turn ``text`` into a valid name of an entry."""
+    name = re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")
+    return name if name[:1].isalpha() else f"my_{name}".rstrip("_")

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from robench.base import Attack, Defense, TrainingMethod
-from robench.entries import Entry, Library, missing_package
+from robench.entries import Entry, Library, as_name, file_of, missing_package
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
 from robench.shipped import identity_of
@@ -68,7 +68,7 @@ class Registry(Generic[T]):
             )
 
         def decorate(target: Target) -> Target:
-            file = _file_of(target)
+            file = file_of(target)
             taken = self._entries.get(name)
             if taken and taken.file != file:
                 raise UserError(
@@ -297,15 +297,3 @@ register_dataset = datasets.register
 register_backbone = backbones.register
 register_check = checks.register
 register_training_method = training_methods.register
-
-
-def _file_of(target: Any) -> str:
-    module = sys.modules.get(target.__module__)
-    file = getattr(module, "__file__", None)
-    return str(Path(str(file)).resolve()) if file else f"<{target.__module__}>"  # <...>: a notebook
-
-
-def as_name(text: str) -> str:
-    """Turn ``text`` into a valid name of an entry."""
-    name = re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")
-    return name if name[:1].isalpha() else f"my_{name}".rstrip("_")

@@ -25,7 +25,7 @@ def selected_convs(model: nn.Module, layers: str) -> list[nn.Conv2d]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in convs):
             which = "" if pattern == layers else f"'{pattern}' in "
-            near = get_close_matches(pattern, convs, n=1, cutoff=0)
+            near = get_close_matches(pattern, convs, n=1) or list(convs)[:1]
             example = f"; its convolutions have names such as '{near[0]}'" if near else ""
             raise UserError(
                 f"{which}layers = '{layers}' matches no convolution of the network{example}."

@@ -1,7 +1,6 @@
 """Third-party models: from timm, from torchvision, or from a Python file or module."""
 
 import importlib
-import importlib.util
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from robench.models.build import Normalize
 from robench.models.normalization import IDENTITY, Normalization
 from robench.models.state_dicts import Kind
 from robench.models.third_party_weights import load_third_party_weights
+from robench.plugin_modules import forget_plugin, import_plugin
 
 LIBRARIES = ("timm", "torchvision")
 """Libraries whose models are named without a file or module."""
@@ -193,16 +193,14 @@ def _imported(where: str) -> Any:
     file = Path(where)
     if not file.is_file():
         raise UserError(f"no model file found at {file}.")
-    spec = importlib.util.spec_from_file_location(f"robench_model_{file.stem}", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    # As a plugin is: it may import its neighbors, and no cached bytecode is executed.
+    forget_plugin(file)
     try:
-        spec.loader.exec_module(module)
+        return import_plugin(file.resolve())
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{file} raises {type(error).__name__}: {error}.") from error
-    return module
 
 
 def _built(name: str, build: Callable[[], Any]) -> Any:

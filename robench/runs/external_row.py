@@ -30,6 +30,7 @@ from robench.runs.cell import evaluate_external
 from robench.runs.check_cell import with_checks
 from robench.runs.context import RunContext
 from robench.runs.records import RowResult
+from robench.sources import source_files
 from robench.system.provenance import file_hash
 
 LARGEST_OPTION = 30_000
@@ -70,6 +71,12 @@ def load_own(
     content = safetensors.torch.save(state)
     source, rest = split_name(architecture)
     file = Path(source) if source.endswith(".py") else None
+    neighbors = sorted(set(source_files(file)) - {file.name}) if file else []
+    if neighbors:
+        raise UserError(
+            f"{file} imports {neighbors[0]} from beside it, but one file builds a published "
+            f"network: put all that it needs into {file}."
+        )
     given = options.normalization
     if given is not None and given.is_identity and source not in LIBRARIES:
         given = None  # what such a network gets anyway

@@ -200,7 +200,8 @@ def test_what_does_not_reach_an_attack_is_said_and_nothing_else(
                  "pgd-3,pgd-3(eps=0.3),simba(max_steps=2)")  # fmt: skip
     silent = robench(*arguments)
     assert silent.code == 0, silent.err
-    assert "--" not in silent.out
+    assert "--eps" not in silent.out
+    assert "--step-size" not in silent.out
     told = robench(*arguments, "--eps", "8/255", "--step-size", "2/255")
     assert "--eps 8/255 does not reach simba(max_steps=2), whose options are basis," in told.out
     assert "--step-size 2/255 is not used by pgd-3(eps=0.3), which sets a radius" in told.out

@@ -103,7 +103,9 @@ def test_group_norms_agree_with_torch_and_take_single_pixels() -> None:
 def test_layers_are_chosen_by_patterns() -> None:
     model = nn.ModuleDict({"a": nn.Conv2d(1, 1, 1), "b": nn.Conv2d(1, 1, 1), "c": nn.ReLU()})
     assert selected_convs(model, "*") == [model["a"], model["b"]]
-    assert selected_convs(model, "b|x") == [model["b"]]
+    assert selected_convs(model, "b|[b-x]") == [model["b"]]
+    with pytest.raises(UserError, match=r"'x' in layers = 'b\|x' matches no convolution"):
+        selected_convs(model, "b|x")
     with pytest.raises(UserError, match=r"layers = 'c' matches no convolution .* such as 'a'"):
         selected_convs(model, "c")
 

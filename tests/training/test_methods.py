@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.base import Defense, LogitsModel, TrainingMethod, Update
-from robench.board.recipes import join_hashes, recipe_for
+from robench.board.recipes import recipe_for
 from robench.board.specs import PUBLISHED, TrainingSpec
 from robench.data import Augmentation
 from robench.errors import UserError
@@ -132,12 +132,6 @@ def test_a_published_recipe_may_name_a_method_that_is_not_loaded() -> None:
     assert TrainingSpec.model_validate(values, context=PUBLISHED).method == "somebodys(beta=6)"
     with pytest.raises(ValidationError, match="no training method is named 'somebodys'"):
         TrainingSpec.model_validate(values)
-
-
-def test_the_code_of_both_defense_and_method_is_part_of_a_cell() -> None:
-    assert join_hashes(None, None) is None
-    assert join_hashes("a", None) == join_hashes(None, "a") == join_hashes("a", "a") == "a"
-    assert len({join_hashes("a", "b"), join_hashes("b", "a"), "a", "b"}) == 4
 
 
 @dataclass(frozen=True)
