@@ -78,6 +78,17 @@ def check_defaults(
         raise UserError(f"{given}none has this option; {_hint(calls, name)}")
 
 
+def unbounded(calls: Sequence[str], defaults: Mapping[str, Any]) -> list[str]:
+    """Return the defaults that state a threat model for attacks none of which has a radius.
+
+    That is no mistake: the same defaults may be given to one call after another.
+    """
+    model = RadiusOptions()
+    if not calls or any(set(model.radius) & attacks.options(call) for call in calls):
+        return []
+    return [name for name in defaults if name in (*model.norm, *model.radius, *model.step)]
+
+
 def fate(call: str, name: str, defaults: Mapping[str, Any]) -> Fate:
     """Return what becomes of the default ``name`` at an attack.
 

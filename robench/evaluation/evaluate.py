@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from robench.base import Attack, ThreatModel
-from robench.board.attack_calls import build_attack, check_defaults
+from robench.board.attack_calls import build_attack, check_defaults, unbounded
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
@@ -119,7 +119,8 @@ def evaluate(
         attacks: names with options, ``"pgd-20(eps=4/255)"``, or attack objects; or a mapping
             from column names to attack objects.
         defaults: options for the attacks that have them and do not set them; an attack that sets
-            another ``eps`` does not inherit a ``step_size``.
+            another ``eps`` does not inherit a ``step_size``. A threat model for attacks that have
+            no radius is only warned about.
         options: seed, batch size, device and the like as one object.
         keywords: the same options one by one, ``batch_size=64``; see :class:`EvaluationOptions`.
 
@@ -223,7 +224,10 @@ def _named(
             f"defaults reach only attacks given by name, and these are objects: set "
             f"{', '.join(defaults)} on the objects."
         )
-    check_defaults(calls, defaults)
+    if stated := unbounded(calls, defaults):
+        message = f"defaults without effect: {', '.join(stated)}; no radius in {', '.join(calls)}."
+        warnings.warn(message, RobenchWarning, stacklevel=3)
+    check_defaults(calls, {name: v for name, v in defaults.items() if name not in stated})
     return named
 
 

@@ -1,7 +1,7 @@
 """The walk of a newcomer, in folders with spaces in their names.
 
 A defense of one's own becomes a board, a page and a submission, which somebody else checks and
-merges without having the defense.
+merges without having the defense. A network of one's own gets a table and flags, and is submitted.
 """
 
 import re
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from support import TINY_BOARD, Command, changed_board
+from torch import nn
 
 from robench import registry
 from robench.leaderboard.published import Leaderboard
@@ -126,3 +128,95 @@ def test_a_defense_of_one_s_own_is_run_published_checked_and_merged_by_somebody_
     assert Path("twice/leaderboard.csv").read_bytes() == Path("m/leaderboard.csv").read_bytes()
     assert robench("verify", "twice", "--rows", "0", "--trust-code").code == 0
     assert "my_norm" not in registry.defenses
+
+
+NET = """
+import torch
+from torch import nn
+from activations import relu
+
+
+class Net(nn.Module):
+    def __init__(self, levels):
+        super().__init__()
+        self.levels = levels
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), relu(),
+            nn.Conv2d(16, 16, 3, stride=2, padding=1), relu(), nn.Flatten(), nn.Linear(256, 10),
+        )
+
+    def forward(self, x):
+        if self.levels:
+            x = torch.round(x * self.levels) / self.levels
+        return self.body(0.5 * x + 0.5)
+
+
+def build():
+    return Net(0)
+
+
+def coarse():
+    return Net(7)
+"""
+
+
+@pytest.fixture
+def network(digits_net: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the code and the weights of a network for images from -1 to 1."""
+    folder = tmp_path / "my networks"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "nets.py").write_text(NET)
+    (folder / "activations.py").write_text("from torch.nn import ReLU as relu\n")
+    torch.save({"state_dict": digits_net.state_dict()}, folder / "weights.pt")
+    (folder / "tiny.toml").write_text(BOARD.replace("checks = false", "checks = true"))
+    return folder
+
+
+HALF = ("--mean", "0.5", "--std", "0.5")
+
+
+def test_a_network_of_one_s_own_gets_a_table_and_flags_and_is_submitted(
+    robench: Command, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = ("--checkpoint", "weights.pt", "--data", "digits", "--samples", 100,
+              "--attacks", "fgsm,pgd-20", "--eps", "20/255")  # fmt: skip
+
+    # What is put before it is said, and makes the difference.
+    lost = robench("attack", "--model", "nets.py:build", *common, "--out", "lost.csv")
+    assert lost.code == 0, lost.err
+    assert "nothing is put before the network" in lost.out
+    done = robench("attack", "--model", "nets.py:build", *common, *HALF, "--out", "own.csv")
+    assert done.code == 0, done.err
+    assert "mean 0.5 and std 0.5" in done.out
+    assert "weights.pt" in done.out  # the weights are of a part of it, which is named
+    figures = pd.read_csv("own.csv").set_index("attack")["accuracy"]
+    assert figures["clean"] > pd.read_csv("lost.csv").set_index("attack")["accuracy"]["clean"]
+    assert figures["clean"] > 0.95
+    assert figures["pgd-20"] <= figures["fgsm"] < figures["clean"]
+
+    # A network without a gradient is told from a robust one.
+    blind = robench("attack", "--model", "nets.py:coarse", *common, *HALF)
+    assert blind.code == 0, blind.err
+    assert "'round' inside it has no gradient" in blind.err
+    assert "no sign of robustness" in blind.err
+
+    # A submission has its table and its flags, and one file builds its network.
+    submit = ("submit", "tiny.toml", "--checkpoint", "weights.pt", *HALF)
+    several = robench(*submit, "--model", "nets.py:coarse", "--name", "coarse", "--out", "s")
+    assert several.code == 2
+    assert "nets.py imports activations.py from beside it" in several.err
+    (network / "nets.py").write_text(NET.replace("from activations", "from torch.nn").replace(
+        "import relu", "import ReLU as relu"))  # fmt: skip
+    done = robench(*submit, "--model", "nets.py:coarse", "--name", "coarse", "--out", "s")
+    assert done.code == 0, done.err
+    assert "zero_gradients" in done.out
+
+    # Somebody else builds it again, with the same mean and std.
+    other = tmp_path / "somebody else"
+    other.mkdir()
+    (network / "s").rename(other / "the submission")
+    monkeypatch.chdir(other)
+    checked = robench("check-submission", "the submission", "--trust-code")
+    assert checked.code == 0, checked.out
+    assert checked.out.count("reproduced") == 3

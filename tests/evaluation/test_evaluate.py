@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from robench.base import Adversarial, Attack
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.victim import Victim
 from robench.progress import Progress
@@ -187,6 +187,13 @@ def test_the_seed_decides_random_starts() -> None:
     first, again, other = (run(["pgd-1"], seed=seed).attacks["pgd-1"] for seed in (1, 1, 2))
     assert np.array_equal(first.l2, again.l2)
     assert not np.array_equal(first.l2, other.l2)
+
+
+def test_a_threat_model_for_attacks_without_a_radius_is_said() -> None:
+    with pytest.warns(RobenchWarning, match="defaults without effect: eps; no radius in simba"):
+        run(["simba(max_steps=2)"], defaults={"eps": "51/255"})
+    with pytest.raises(UserError, match=r"did you mean 'eps'"):
+        run(["fgsm"], defaults={"epss": "51/255"})
 
 
 def test_defaults_reach_the_attacks_that_have_them() -> None:

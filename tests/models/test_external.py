@@ -1,6 +1,7 @@
 """Third-party models: built, loaded without executing code in a file, or refused."""
 
 import pickle
+import py_compile
 import sys
 import types
 from pathlib import Path
@@ -228,3 +229,19 @@ def test_a_library_that_adapts_a_network_to_gray_images_gets_the_average(
     assert gray.normalization.mean == pytest.approx((0.5,))
     assert "timm's configuration, averaged over its channels" in gray.notes[0]
     assert load_external("timm:net").normalization.mean == (0.4, 0.5, 0.6)
+
+
+def test_a_file_imports_what_is_beside_it_and_what_runs_is_what_can_be_read(folder: Path) -> None:
+    (folder / "sizes.py").write_text("CLASSES = 3\n")
+    text = "from sizes import CLASSES\nfrom torch import nn\ndef build(): return nn.Linear(4, CLASSES)\n"
+    (folder / "small.py").write_text(text)
+    compiled = folder / "forged.py"
+    compiled.write_text(text.replace("CLASSES)", "9)"))
+    forged = py_compile.compile(
+        str(compiled), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    assert forged is not None
+    Path(forged).rename(Path(forged).with_name(Path(forged).name.replace("forged", "small")))
+    assert load_external("small.py:build").module.out_features == 3
+    (folder / "sizes.py").write_text("CLASSES = 5\n")
+    assert load_external("small.py:build").module.out_features == 5
