@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from robench.layers.weight_cache import WeightCache
 from robench.system.devices import device_of
 
 
@@ -36,12 +37,19 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
 def under_attack(model: nn.Module) -> Iterator[None]:
     """Put ``model`` in eval mode with frozen parameters; restore it on exit.
 
+    Values that layers have computed from frozen weights are dropped: writes to ``weight.data`` do
+    not show in any version counter.
+
     Every module's mode and every parameter's gradient flag are restored individually (a BatchNorm
     kept in eval mode within a model in training stays so), even after an exception. Gradients of
     parameters are neither computed nor modified.
     """
     modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, WeightCache):
+                value.clear()
     try:
         model.eval()
         for parameter, _ in flags:

@@ -8,7 +8,7 @@ from torch import nn
 
 from robench.board.specs import Cell, ExternalCell
 from robench.models.checkpoint import Network, load_weights, save_weights
-from robench.runs.attack_cell import attack_network
+from robench.runs.attack_cell import attack_network, evaluation_images
 from robench.runs.context import RunContext, cell_title
 from robench.runs.identity import outcome_key, source_of
 from robench.runs.records import (
@@ -18,6 +18,7 @@ from robench.runs.records import (
     Manifest,
     OutcomeFiles,
 )
+from robench.runs.restored import check_restored
 from robench.runs.store import CellFolder
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
@@ -25,6 +26,9 @@ from robench.system.files import read_json, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
+
+FEW = 16
+"""Number of images on which the stored network is compared with the trained one."""
 
 
 def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
@@ -86,6 +90,9 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     """Train a cell, from its checkpoint if there is one, and store the weights.
 
     If training diverges, a note of it is stored instead of weights.
+
+    Raises:
+        UserError: if the weights do not hold all that was trained.
     """
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
     broadcast(Train(cell, files))
@@ -106,6 +113,8 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     facts = {"cell": cell.key, "dataset": ctx.dataset.name, "seed": cell.seed}
     facts |= {"sources": cell.sources} if cell.sources else {}
     save_weights(folder.weights, model, network, **facts)
+    few = evaluation_images(ctx.dataset, min(FEW, len(ctx.dataset.test))).images.float() / 255
+    check_restored(model, network_of(cell, ctx), few, cell.defense)
     seconds = sum(epoch.seconds for epoch in epochs)
     write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=seconds))
     folder.checkpoint.unlink(missing_ok=True)

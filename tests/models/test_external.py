@@ -233,7 +233,10 @@ def test_a_library_that_adapts_a_network_to_gray_images_gets_the_average(
 
 def test_a_file_imports_what_is_beside_it_and_what_runs_is_what_can_be_read(folder: Path) -> None:
     (folder / "sizes.py").write_text("CLASSES = 3\n")
-    text = "from sizes import CLASSES\nfrom torch import nn\ndef build(): return nn.Linear(4, CLASSES)\n"
+    text = (
+        "from torch.nn import Linear\nfrom sizes import CLASSES\n"
+        "def build():\n    return Linear(4, CLASSES)\n"
+    )
     (folder / "small.py").write_text(text)
     compiled = folder / "forged.py"
     compiled.write_text(text.replace("CLASSES)", "9)"))

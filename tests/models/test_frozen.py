@@ -46,3 +46,17 @@ def test_under_attack_the_model_is_in_eval_mode_and_frozen() -> None:
         assert not any(parameter.requires_grad for parameter in model.parameters())
     assert [module.training for module in model] == [True, False]
     assert [p.requires_grad for p in model[0].parameters()] == [True, False]
+
+
+def test_a_write_to_weight_data_shows_in_the_next_attack() -> None:
+    model = apply_defense(
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), "convnorm(bn=False)"
+    )
+    model.eval().requires_grad_(False)
+    images = torch.rand(2, 1, 6, 6)
+    with under_attack(model):
+        before = model(images)
+    convolution = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    convolution.weight.data.copy_(torch.rand_like(convolution.weight))
+    with under_attack(model):
+        assert not torch.allclose(model(images), before)
