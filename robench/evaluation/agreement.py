@@ -54,6 +54,11 @@ class Reference:
         """The farthest points."""
         return self.points[-(len(self.points) // (len(STEPS) + 1)) :][: self.batch_size]
 
+    def of(self, rows: list[int]) -> "Reference":
+        """Return the part for some of the points."""
+        parts = (self.points[rows], self.weights[rows], self.logits[rows], self.gradients[rows])
+        return Reference(*parts, self.batch_size)
+
     def difference(self, model: Model, precision: Precision) -> str | None:
         """Return what differs in a copy, "logits" or "input gradients", or None."""
         logits, gradients = gradients_of(model, self.points, self.weights, self.batch_size)

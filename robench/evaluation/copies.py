@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from robench.errors import UserError
 from robench.evaluation.agreement import STEPS, Precision, Reference, near, reference
@@ -78,13 +78,17 @@ def choose_copies(
             logits, again = PLAIN(model, samples), PLAIN(model, samples)
         plain = Copies(model, model, num_classes=logits.shape[1])
         if reason := _unpredictable(logits, again):
-            return plain.without(shortcuts - {"channels_last"}, reason)
+            return plain.without(shortcuts, reason)
         try:
             wanted = reference(partial(PLAIN, model), samples, plain.num_classes, batch_size)
-        except UserError as error:  # attacks without gradients may still run
-            return plain.without(shortcuts - {"channels_last"}, str(error))
+        except UserError:  # attacks without gradients may still run
+            return plain.without(shortcuts, "its gradient cannot be computed")
+        with torch.no_grad():
+            unasked = PLAIN(model, wanted.points[:batch_size])
+        if not near(unasked, wanted.logits[:batch_size], "float32"):
+            return plain.without(shortcuts, "its logits differ without gradient")
         if reason := _incomparable(model, wanted):
-            return plain.without(shortcuts - {"channels_last"}, reason)
+            return plain.without(shortcuts, reason)
         copies = _laid_out(plain, wanted, shortcuts)
         repeated = None if torch.equal(logits, again) else _RANDOM  # if only in the last bits
         unseen = structure_of(model) or _behavior(model, wanted)
@@ -110,13 +114,13 @@ def _incomparable(model: nn.Module, wanted: Reference) -> str | None:
     if not wanted.gradients.isfinite().all():
         return "its input gradients are not finite"
     for rows in ([0], [0, -1]):
+        part = wanted.of(rows)
         try:
-            with torch.no_grad():
-                logits = PLAIN(model, wanted.points[rows])
+            difference = part.difference(partial(PLAIN, model), "float32")
         except Exception:  # a batch norm in training mode refuses a single image
             return "it cannot take batches of every size"
-        if not near(logits, wanted.logits[rows], "float32"):
-            return "its logits depend on the other images of a batch"
+        if difference:
+            return f"its {difference} depend on the other images of a batch"
     return None
 
 
@@ -126,20 +130,9 @@ def _laid_out(copies: Copies, wanted: Reference, shortcuts: set[str]) -> Copies:
     if "channels_last" not in shortcuts:
         return padded
     faster = Forward(torch.channels_last, QUANTUM)
-    if reason := _layout_dependence(copies.exact, faster, wanted):
-        return padded.without({"channels_last"}, reason)
+    if difference := _difference(copies.exact, faster, "float32", wanted):
+        return padded.without({"channels_last"}, f"its {difference} in that memory format")
     return replace(padded, forward=faster)
-
-
-def _layout_dependence(model: nn.Module, forward: Forward, wanted: Reference) -> str | None:
-    count = wanted.batch_size
-    try:
-        with torch.no_grad():
-            logits = forward(model, wanted.points[:count])
-    except Exception as error:  # a view that needs another format
-        return f"its forward fails in that memory format ({type(error).__name__})"
-    same = near(logits, wanted.logits[:count], "float32")
-    return None if same else "its logits depend on the memory format"
 
 
 def _blindness(wanted: Reference) -> str | None:
@@ -157,7 +150,13 @@ def _folded(copies: Copies, wanted: Reference) -> Copies:
     model, reason = _copy(folded, copies, "float32", wanted)
     if model is None:
         return copies.without({"folding"}, reason)
+    if not isinstance(model, fx.GraphModule) and _has_batch_norms(model):
+        copies = copies.without({"folding"}, "its forward cannot be traced: it keeps batch norms")
     return replace(copies, exact=model, fast=model)
+
+
+def _has_batch_norms(model: nn.Module) -> bool:
+    return any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
 
 
 def _in_bf16(copies: Copies, wanted: Reference) -> Copies:

@@ -197,10 +197,14 @@ LEFT_OUT = "the model is attacked without "
 def _refusals(refused: Mapping[str, str]) -> str:
     """Return which shortcuts are left out, and why."""
     shortcuts: dict[str, list[str]] = {}
-    for name, reason in refused.items():
+    for name, reason in sorted(refused.items()):
         shortcuts.setdefault(reason, []).append(name)
-    parts = [f"{' and '.join(names)}, since {reason}" for reason, names in shortcuts.items()]
+    parts = [f"{_listed(names)}, since {reason}" for reason, names in shortcuts.items()]
     return f"{LEFT_OUT}{'; without '.join(parts)}: the figures are its own, but take longer."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _named(

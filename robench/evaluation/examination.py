@@ -6,15 +6,17 @@ what a comparison on a few samples could miss.
 """
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from robench.layers.foldable import Foldable
+from robench.layers.foldable import is_foldable
 
 STEPS = frozenset(
     {"ceil", "fix", "floor", "floor_divide", "fake_quantize", "heaviside", "round", "sgn", "sign"}
@@ -123,9 +125,10 @@ def _cut_of(func: Any, result: Any) -> str | None:
     if any(part in name for part in CONSTANT):
         return None
     floating = [tensor for tensor in _tensors(result) if tensor.is_floating_point()]
+    if floating and not torch.is_grad_enabled():  # also in place, where the result has a gradient
+        return f"'{name}' inside it runs without gradient"
     if floating and not any(tensor.requires_grad for tensor in floating):
-        how = "runs without gradient" if not torch.is_grad_enabled() else "cuts the gradient"
-        return f"'{name}' inside it {how}"
+        return f"'{name}' inside it cuts the gradient"
     return None
 
 
@@ -164,6 +167,8 @@ def _own_functions(logits: Tensor) -> Iterator[str]:
 
 
 _SIMPLE = (bool, int, float, str, bytes, type(None))
+_STATE = (*_SIMPLE, list, dict, set, deque, Tensor, np.ndarray)
+_ELSEWHERE = ("builtins", "functools", "types")
 
 
 def _plain_attributes(model: nn.Module) -> dict[str, Any]:
@@ -173,13 +178,24 @@ def _plain_attributes(model: nn.Module) -> dict[str, Any]:
     """
     kept: dict[str, Any] = {}
     for path, layer in model.named_modules():
-        if isinstance(layer, Foldable):
+        if is_foldable(layer):
             continue
         own = {name: value for name, value in vars(layer).items() if name not in _OF_TORCH}
-        for name, value in (own | layer._buffers).items():
+        for name, value in (_of_class(layer) | own | layer._buffers | layer._parameters).items():
             if not _is_computed(name, layer):
                 kept[f"{path}.{name}".lstrip(".")] = _trace_of(value)
     return kept
+
+
+def _of_class(layer: nn.Module) -> dict[str, Any]:
+    """Return the plain attributes of a layer's classes, but for those of torch."""
+    classes = [c for c in type(layer).__mro__ if not c.__module__.startswith(("torch", "builtins"))]
+    return {
+        name: value
+        for each in reversed(classes)
+        for name, value in vars(each).items()
+        if isinstance(value, _STATE) and not name.startswith("__")
+    }
 
 
 def _is_computed(name: str, layer: nn.Module) -> bool:
@@ -191,16 +207,20 @@ _OF_TORCH = frozenset(vars(nn.Module()))
 """The attributes of every module."""
 
 
-def _trace_of(value: Any) -> Any:
+def _trace_of(value: Any, depth: int = 3) -> Any:
     """Return something that differs after ``value`` was changed in one of the usual ways."""
     if isinstance(value, _SIMPLE):
         return value
     if isinstance(value, Tensor):
         return id(value), value._version
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return type(value), len(value), [_trace_of(each) for each in value]
-    if isinstance(value, dict):
-        return len(value), [(_trace_of(k), _trace_of(v)) for k, v in value.items()]
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    if depth and isinstance(value, (list, tuple, set, frozenset, deque)):
+        return type(value), len(value), [_trace_of(each, depth - 1) for each in value]
+    if depth and isinstance(value, dict):
+        return [(_trace_of(k, depth - 1), _trace_of(v, depth - 1)) for k, v in value.items()]
+    if depth and type(value).__module__ not in _ELSEWHERE and hasattr(value, "__dict__"):
+        return id(value), _trace_of(dict(vars(value)), depth - 1)
     return id(value)
 
 

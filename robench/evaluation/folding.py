@@ -10,7 +10,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from robench.evaluation.fusion import fuse_activations
 from robench.kernels.fused_conv import FusedConv, can_fuse
-from robench.layers.foldable import PLAIN_CONVOLUTIONS, Foldable, is_hooked, plain_conv
+from robench.layers.foldable import (
+    PLAIN_CONVOLUTIONS,
+    is_foldable,
+    is_hooked,
+    plain_conv,
+)
 from robench.system.devices import device_of
 
 PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv)
@@ -20,11 +25,12 @@ PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv)
 def folded(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode with weights computed once, norms folded, activations fused.
 
-    Parametrized weights become plain ones; a :class:`Foldable` layer becomes what its ``folded``
-    returns. A BatchNorm2d that is the only user of a plain convolution's output is folded into its
-    weight and bias. A network that torch.fx cannot trace keeps its batch norms.
+    Parametrized weights become plain ones; a layer that is
+    :class:`robench.layers.foldable.Foldable` becomes what its ``folded`` returns. A BatchNorm2d
+    that is the only user of a plain convolution's output is folded into its weight and bias. A
+    network that torch.fx cannot trace keeps its batch norms.
     """
-    plain = copy.deepcopy(model).eval().requires_grad_(False)
+    plain = _own_copy(model)
     _replace_layers(plain)
     try:
         graph = _Tracer().trace(plain)
@@ -39,6 +45,23 @@ def folded(model: nn.Module) -> nn.Module:
     return network
 
 
+def _own_copy(model: nn.Module) -> nn.Module:
+    """Return a frozen copy in eval mode that shares nothing with the model.
+
+    Raises:
+        ValueError: if a part of the model is not copied but shared, as its own ``__deepcopy__``
+            may have it: what is done to the copy would be done to the model.
+    """
+    own = copy.deepcopy(model)
+    parts = [
+        {id(part) for part in (*each.modules(), *each.parameters(), *each.buffers())}
+        for each in (model, own)
+    ]
+    if parts[0] & parts[1]:
+        raise ValueError("a part of the model is shared with its copy")
+    return own.eval().requires_grad_(False)
+
+
 def _replace_layers(module: nn.Module) -> None:
     """Replace the layers below ``module`` that have plain equivalents, from the top down."""
     for name, child in list(module.named_children()):
@@ -51,12 +74,13 @@ def _replace_layers(module: nn.Module) -> None:
 
 def _plain(module: nn.Module) -> nn.Module | None:
     """Return a plain layer that computes what ``module`` does in eval mode, or None."""
-    if not isinstance(module, Foldable):
+    if not is_foldable(module):
         return _computed(module) if parametrize.is_parametrized(module) else None
     if any(is_hooked(layer) for layer in module.modules()):
         return None
     with torch.no_grad():
-        return module.folded()
+        layer: nn.Module | None = module.folded()  # type: ignore[operator]
+        return layer
 
 
 def _computed(module: nn.Module) -> nn.Module | None:
@@ -82,7 +106,7 @@ class _Tracer(fx.Tracer):
     """A tracer that enters containers only; it does not look inside layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        alone = isinstance(m, Foldable) or not any(True for _ in m.children())
+        alone = is_foldable(m) or not any(True for _ in m.children())
         return alone or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -112,7 +136,7 @@ def half_precision(model: nn.Module) -> nn.Module:
 
     Autocast would convert them at each forward; other parameters are left as they are.
     """
-    half = copy.deepcopy(model).eval().requires_grad_(False)
+    half = _own_copy(model)
     for module in half.modules():
         if type(module) in PLAIN and not parametrize.is_parametrized(module):
             module.to(torch.bfloat16)

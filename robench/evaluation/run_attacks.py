@@ -122,7 +122,7 @@ def predict_all(victim: Victim, images: Tensor) -> Tensor:
         victim: the model under attack.
         images: (B, C, H, W), on its device or on the CPU.
     """
-    logits = torch.empty(len(images), victim.num_classes)
+    logits = torch.empty(len(images), victim.num_classes, dtype=torch.float32)
 
     def advance(rows: Tensor) -> Tensor:
         with torch.no_grad():
@@ -210,7 +210,8 @@ class _Predictions:
         self._victim, self._labels = victim, labels
         self._images: Tensor | None = None
         self._rounded = torch.zeros(len(labels), dtype=torch.bool)
-        self.logits = torch.zeros(len(labels), victim.num_classes)  # of the latest call
+        # Of the latest call.
+        self.logits = torch.zeros(len(labels), victim.num_classes, dtype=torch.float32)
 
     def of(self, images: Tensor) -> dict[str, Tensor]:
         """Return whether the model is right on images, and on images rounded to 8 bits."""
@@ -240,7 +241,7 @@ def _costs(images: Tensor, adversarial: Adversarial) -> dict[str, Tensor]:
 
 def _empty(clean: Tensor) -> dict[str, Tensor]:
     counts = torch.zeros(len(clean), dtype=torch.int64)
-    lengths = torch.zeros(len(clean))
+    lengths = torch.zeros(len(clean), dtype=torch.float32)
     return {
         "correct": clean.clone(),
         "robust": clean.clone(),

@@ -64,3 +64,8 @@ def plain_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2
 def is_hooked(module: nn.Module) -> bool:
     """Return whether a module has a forward hook, which a plain layer would lose."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def is_foldable(module: nn.Module) -> bool:
+    """Return whether a layer is :class:`Foldable`: its class has a method of that name."""
+    return callable(getattr(type(module), "folded", None))

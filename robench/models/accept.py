@@ -52,9 +52,10 @@ def plain_module(model: Any) -> nn.Module:
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the network within the wrappers of ``torch.compile`` and of data parallelism."""
     while True:
-        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):  # torch.compile
+        # Exactly these: a subclass, or a wrapper that looks like one, may compute something else.
+        if type(model) in (nn.DataParallel, nn.parallel.DistributedDataParallel):
+            model = model.module  # type: ignore[assignment]
+        elif (inner := model._modules.get("_orig_mod")) is not None:  # torch.compile
             model = inner
         else:
             return model

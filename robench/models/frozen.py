@@ -16,21 +16,34 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
 
     Running statistics, power-iteration vectors and averages of any defense are buffers, so an
     attack during training inside this context leaves no trace in them, even after an exception:
-    values are restored in place, and buffers that were rebound or added are reset or removed.
+    values are restored in place, and buffers that were rebound or added are reset or removed,
+    together with the plain attributes of their module, which may say that they exist.
     """
     # A scripted module's buffers can be neither rebound nor removed.
     plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
-    slots = [(module, dict(module._buffers)) for module in plain]
+    slots = [(module, dict(module._buffers), _plain_attributes(module)) for module in plain]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
-        for module, buffers in slots:
+        for module, buffers, attributes in slots:
+            if module._buffers.keys() != buffers.keys():
+                for name in _plain_attributes(module):
+                    delattr(module, name)
+                vars(module).update(attributes)
             module._buffers.clear()
             module._buffers.update(buffers)
         with torch.no_grad():
             for buffer, value in values:
                 buffer.copy_(value)
+
+
+_OF_TORCH = frozenset(vars(nn.Module()))
+"""The attributes of every module."""
+
+
+def _plain_attributes(module: nn.Module) -> dict[str, object]:
+    return {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
 
 
 @contextmanager

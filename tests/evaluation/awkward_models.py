@@ -5,6 +5,7 @@ of a plain loop over the model itself.
 """
 
 import copy
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,22 @@ class ZeroedGradient(Around):
         return self.body(_Times.apply(x, 0.0))
 
 
+class _Centred(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0] - 1.5 * gradients[0].mean(0)
+
+
+@awkward("its input gradients depend on the other images of a batch")
+class GradientOfTheBatch(Around):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(_Centred.apply(x))
+
+
 @awkward("a backward of its own ('_Levels')")
 def straight_through_within(body: nn.Sequential) -> nn.Module:
     class Quantized(nn.Module):
@@ -127,6 +144,23 @@ class WithoutGradient(Around):
         with torch.no_grad():
             blurred = functional.avg_pool2d(x, 3, stride=1, padding=1)
         return self.body(0.5 * x + 0.5 * blurred)
+
+
+@awkward("'mul_' inside it runs without gradient")
+class InPlaceWithoutGradient(Around):
+    """A straight-through estimator: dimmed forward, the gradient of the undimmed image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = 1.0 * x
+        with torch.no_grad():
+            y.mul_(y <= 0.95)
+        return self.body(y)
+
+
+@awkward("its logits differ without gradient")
+class OtherWithoutGradient(Around):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) if torch.is_grad_enabled() else self.body(0.9 * x)
 
 
 @awkward("cuts the gradient")
@@ -242,6 +276,37 @@ class Remembering(Around):
         return self.body(x)
 
 
+@awkward("it keeps a state between calls ('recent')")
+class RememberingAFew(Around):
+    def __init__(self, body: nn.Sequential) -> None:
+        super().__init__(body)
+        self.recent: deque[float] = deque(maxlen=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.recent.append(float(x.detach().sum()))
+        return self.body(x)
+
+
+@awkward("it keeps a state between calls ('calls')")
+class CountingInItsClass(Around):
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        type(self).calls += 1
+        return self.body(x)
+
+
+@awkward()
+class BufferOfTheFirstCall(Around):
+    ready = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.ready:
+            self.register_buffer("grid", torch.ones_like(x[:1]))
+            self.ready = True
+        return self.body(x * self.grid)
+
+
 @awkward("it keeps a state between calls ('seen')")
 class RunningInEval(Around):
     def __init__(self, body: nn.Sequential) -> None:
@@ -329,9 +394,12 @@ def binary_weights(body: nn.Sequential) -> nn.Module:
 @awkward()
 def used_twice(body: nn.Sequential) -> nn.Module:
     class Twice(Around):
+        def __init__(self, body: nn.Sequential) -> None:
+            super().__init__(body)
+            self.conv, self.bn, self.rest = body[0], body[1], body[2:]
+
         def forward(self, x: Tensor) -> Tensor:
-            conv, bn = self.body[0], self.body[1]
-            return self.body[2:](bn(conv(x)) + 0.5 * conv(x))
+            return self.rest(self.bn(self.conv(x)) + 0.5 * self.conv(x))
 
     return Twice(body)
 
@@ -339,29 +407,94 @@ def used_twice(body: nn.Sequential) -> nn.Module:
 @awkward()
 def shortcut_in_place(body: nn.Sequential) -> nn.Module:
     class Shortcut(Around):
+        def __init__(self, body: nn.Sequential) -> None:
+            super().__init__(body)
+            self.conv, self.bn, self.rest = body[0], body[1], body[3:]
+
         def forward(self, x: Tensor) -> Tensor:
-            y = functional.relu(self.body[1](self.body[0](x)), inplace=True)
-            z = self.body[0](x)
+            y = functional.relu(self.bn(self.conv(x)), inplace=True)
+            z = self.conv(x)
             z += y
             z.mul_(0.5)
-            return self.body[3:](functional.relu_(z))
+            return self.rest(functional.relu_(z))
 
     return Shortcut(body)
 
 
 @awkward()
+def clipped_by_a_statement(body: nn.Sequential) -> nn.Module:
+    """Its clip is a statement: nothing uses what the call returns."""
+
+    class Clipped(Around):
+        def __init__(self, body: nn.Sequential) -> None:
+            super().__init__(body)
+            self.start, self.head, self.conv = body[:3], body[5:], body[3]
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(self.start(x))
+            y.clamp_(max=2.0)
+            return self.head(functional.relu(y))
+
+    return Clipped(body)
+
+
+@awkward()
+def clipped_before_its_relu(body: nn.Sequential) -> nn.Module:
+    """Between the sum and its ReLU, what was added is written to."""
+
+    class Clipped(Around):
+        def __init__(self, body: nn.Sequential) -> None:
+            super().__init__(body)
+            self.first, self.bn, self.conv, self.head = body[0], body[1], body[3], body[5:]
+            self.pool = nn.AvgPool2d(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = functional.relu(self.bn(self.first(x)))
+            shortcut = self.pool(h)
+            total = self.conv(h) + shortcut
+            shortcut = shortcut.clamp_(max=0.3)
+            return self.head(functional.relu(total) + 0.1 * shortcut)
+
+    return Clipped(body)
+
+
+@awkward("it cannot be copied")
+def shared_with_its_copy(body: nn.Sequential) -> nn.Module:
+    class Encoder(nn.Sequential):
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self
+
+    return nn.Sequential(Encoder(*body[:3]), body[3:])
+
+
+@awkward("its forward cannot be traced")
+class Slicing(Around):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body[3:](self.body[:3](x))
+
+
+@awkward()
+def parallel_of_its_own(body: nn.Sequential) -> nn.Module:
+    class Dimmed(nn.DataParallel):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.module(0.9 * x)
+
+    return Dimmed(body)
+
+
+@awkward("its forward cannot be traced")
 class ByBrightness(Around):
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x) if x.numel() else x.new_zeros(0, 10)
 
 
-@awkward()
+@awkward("its forward cannot be traced")
 class PerSample(Around):
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.body(row.unsqueeze(0)) for row in x])
 
 
-@awkward()
+@awkward("its forward cannot be traced")
 class Viewing(Around):
     def forward(self, x: Tensor) -> Tensor:
         rgb = x.expand(-1, 3, -1, -1).contiguous()
