@@ -88,7 +88,7 @@ def verify(
             say(console, f"{folder} holds no leaderboard.")
             continue
         board = Leaderboard.read(folder)
-        with ProgressBar(console, len(board.cells)) as reporter:
+        with ProgressBar(console, None) as reporter:
             found = verify_board(
                 board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
                 data_dir=data_dir, device=chosen, reporter=reporter, trust_code=trust_code,

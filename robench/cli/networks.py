@@ -1,5 +1,6 @@
 """``robench attack``."""
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +102,8 @@ def attack(
         return
     checkpoint = checkpoints[0] if checkpoints else None
     target = target_of(console, checkpoint, model, weights, external, **how)
-    resume = out.with_suffix(".partial.npz") if out else None
+    asked = (model, weights, external, checkpoint, names, defaults.values, how, seed, without)
+    resume = _kept(out, asked) if out else None
     with ProgressBar(console, 1) as reporter:
         options = replace(options, progress=reporter.update, resume=resume)
         result = attack_target(target, names, defaults=defaults.values, options=options)
@@ -127,6 +129,12 @@ def attack(
         say(console, f"wrote {path}")
 
 
+def _kept(out: Path, asked: object) -> Path:
+    """Return the file that keeps what is done: another one for another request."""
+    key = hashlib.sha256(repr(asked).encode()).hexdigest()[:8]
+    return out.with_suffix(f".{key}.partial.npz")
+
+
 def _refuse_with_several(*, model: str | None, weights: Path | None, cross_check: bool) -> None:
     if model is not None or weights is not None:
         raise UserError("several checkpoints are of robench's own networks; leave out --model.")
@@ -149,7 +157,8 @@ def _attack_several(
     if not trained:
         raise UserError("there is no network to attack: the training of all of them diverged.")
     options = how.pop("options")
-    kept = out.with_suffix(".partial") if out else None
+    asked = (checkpoints, attacks, how, options.seed, options.without)
+    kept = _kept(out, asked).with_suffix("") if out else None
     with ProgressBar(console, len(trained)) as reporter:
         table = attack_several(
             trained, attacks, options=replace(options, progress=reporter.update), kept=kept, **how

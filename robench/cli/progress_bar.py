@@ -16,7 +16,7 @@ class ProgressBar:
         stages: number of names that will be announced.
     """
 
-    def __init__(self, console: Console, stages: int) -> None:
+    def __init__(self, console: Console, stages: int | None) -> None:
         self._console = console
         self._stages = stages
         self._seen: list[str] = []
@@ -49,7 +49,8 @@ class ProgressBar:
         self._task = None
         if state in ("stored", "diverged") or not self._console.is_terminal:
             number = self._seen.index(name) + 1
-            self._console.print(f"[{number}/{self._stages}] {name}: {state}", markup=False)
+            of = "" if self._stages is None else f"/{self._stages}"
+            self._console.print(f"[{number}{of}] {name}: {state}", markup=False)
         self._replace(f"{name}: {state}")
 
     def update(self, progress: Progress) -> None:

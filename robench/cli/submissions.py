@@ -100,7 +100,7 @@ def check_submission(
 
     console, chosen = prepare(device, plugin)
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "device": chosen}
-    with ProgressBar(console, 1) as reporter:
+    with ProgressBar(console, None) as reporter:
         checked = submission.check_submission(
             folder, trust_code=trust_code, rows=rows, seed=seed, reporter=reporter, **how
         )
@@ -111,7 +111,8 @@ def check_submission(
         console.print(rerun_table(checked.figures, "attacked again"))
     if not checked.sound:
         raise typer.Exit(1)
-    console.print("Nothing wrong was found.")
+    unread = " in what was checked" if checked.notes else ""
+    console.print(f"Nothing wrong was found{unread}.")
 
 
 @app.command()

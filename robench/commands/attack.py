@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from robench.evaluation.options import EvaluationOptions, check_shortcuts
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import ExternalOptions, check_fit, load_external
 from robench.registry import attacks as registry
+from robench.registry import plugin_files
 from robench.runs.attack_cell import evaluation_images
 
 
@@ -134,7 +136,20 @@ def attack_target(
     device = options.device if options else None
     if notice := gradient_notice(target.model, images, labels, device):
         warnings.warn(notice, RobenchWarning, stacklevel=2)
-    return evaluate(target.model, images, labels, attacks, defaults=defaults, options=options)
+    try:
+        return evaluate(target.model, images, labels, attacks, defaults=defaults, options=options)
+    except UserError:
+        raise
+    except Exception as error:
+        if (where := _line_of_plugin(error)) is None:
+            raise
+        raise UserError(f"{where} raises {type(error).__name__}: {error}") from error
+
+
+def _line_of_plugin(error: Exception) -> str | None:
+    """Return the file and line of a user's own attack that raised, or None."""
+    frames = [f for f in extract_tb(error.__traceback__) if f.filename in plugin_files]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}," if frames else None
 
 
 def accuracy_hint(target: Target, result: Evaluation) -> str | None:
@@ -148,7 +163,7 @@ def accuracy_hint(target: Target, result: Evaluation) -> str | None:
         if target.notes
         else "; are these the images and classes that the network was trained on?"
     )
-    chance = f"chance is {1 / classes:.3g}"
+    chance = f"chance is {1 / classes:.1%}"
     return f"clean accuracy is only {result.accuracy():.1%} of {classes} classes ({chance}){causes}"
 
 

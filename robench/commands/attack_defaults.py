@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from robench.attack_tools.threat_models import Norm
 from robench.base import ThreatModel
 from robench.board.attack_calls import Fate, build_attack, check_defaults, fate
-from robench.errors import UserError
+from robench.errors import UserError, did_you_mean
 from robench.expressions import typed_number
 from robench.registry import attacks as registry
 
@@ -51,6 +52,8 @@ def attack_defaults(
     Raises:
         UserError: for an unknown attack or option, or if what the user gave reaches no attack.
     """
+    if norm is not None and norm not in get_args(Norm):
+        raise UserError(f"--norm {norm}: {did_you_mean(norm, get_args(Norm))}")
     typed = {"eps": eps, "step_size": step_size, "norm": norm}
     given = {name: typed_number(text) for name, text in typed.items() if text is not None}
     values: dict[str, Any] = {"eps": typed_number(RADIUS), **given}
@@ -59,16 +62,17 @@ def attack_defaults(
         check_defaults(attacks, values, given)
     if threat_model.norm != "linf" and eps is None and _reaches(attacks, "eps", values):
         raise UserError(f"--norm {norm} needs a radius of its own: give --eps, for instance 0.5.")
-    notices = tuple(
-        notice
-        for name in given
-        for call in attacks
-        if (notice := _notice(call, name, values, f"--{name.replace('_', '-')} {typed[name]}"))
-    )
+    notices: list[str] = []
+    for name in given:
+        option = f"--{name.replace('_', '-')} {typed[name]}"
+        said = [notice for call in attacks if (notice := _notice(call, name, values, option))]
+        if not said and not compared and not _reaches(attacks, name, values):
+            said = [f"{option} is not used: {', '.join(attacks)} take no value from it."]
+        notices += said
     for call in attacks:
         build_attack(call, values)
     values = {name: value for name, value in values.items() if _reaches(attacks, name, values)}
-    return AttackDefaults(values, threat_model, given.get("step_size"), notices)
+    return AttackDefaults(values, threat_model, given.get("step_size"), tuple(notices))
 
 
 def _notice(call: str, name: str, values: Mapping[str, Any], typed: str) -> str:

@@ -69,7 +69,10 @@ def read_selection(text: str) -> Selection:
     else:
         return Selection(text, _checked(_read_file(text), text))
     if not start < stop <= 2**31:
-        raise UserError(f"--indices {text} has no images, or too many: {start} to {stop - 1}.")
+        raise UserError(
+            f"--indices {text} has no images, or too many; the last number is the first index "
+            f"that is left out."
+        )
     return Selection(text, torch.arange(start, stop))
 
 

@@ -25,7 +25,9 @@ class Counted(nn.Module, VictimModel):
 
     def __init__(self, victim: Victim, clean: Tensor, norm: Norm = "linf") -> None:
         super().__init__()
-        self.module = victim.module  # libraries look for parameters to learn the device
+        # Libraries look for parameters to learn the device. They get one of no use, not those of
+        # the model: an attack must not be able to change what it attacks.
+        self.device_probe = nn.Parameter(torch.zeros(1, device=victim.device), requires_grad=False)
         self.training = False
         self._victim = victim
         self._clean = clean.flatten(1)

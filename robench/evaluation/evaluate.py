@@ -158,7 +158,7 @@ def evaluate(
         check_classes(first_logits(model, few).shape[1], classes)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
         if victim.refused:
-            warnings.warn(_refusals(victim.refused), RobenchWarning, stacklevel=2)
+            warnings.warn(_refusals(victim.refused), RobenchWarning, stacklevel=3)
         samples, classes = samples.cpu(), classes.long().cpu()
         logits = predict_all(victim, samples)
         clean = right(logits, classes)
@@ -210,6 +210,8 @@ def _listed(names: Sequence[str]) -> str:
 def _named(
     attacks: Sequence[str | Attack] | Mapping[str, Attack], defaults: Mapping[str, Any]
 ) -> dict[str, Attack]:
+    if isinstance(attacks, str):
+        raise UserError(f"attacks is the text '{attacks}'; give a list: [{attacks!r}].")
     named: dict[str, Attack] = {}
     pairs: list[tuple[str | None, str | Attack]] = (
         list(attacks.items()) if isinstance(attacks, Mapping) else [(None, a) for a in attacks]
@@ -230,7 +232,7 @@ def _named(
         )
     if stated := unbounded(calls, defaults):
         message = f"defaults without effect: {', '.join(stated)}; no radius in {', '.join(calls)}."
-        warnings.warn(message, RobenchWarning, stacklevel=3)
+        warnings.warn(message, RobenchWarning, stacklevel=4)
     check_defaults(calls, {name: v for name, v in defaults.items() if name not in stated})
     return named
 

@@ -17,6 +17,7 @@ from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from robench.layers.foldable import is_foldable
+from robench.layers.weight_cache import WeightCache
 
 STEPS = frozenset(
     {"ceil", "fix", "floor", "floor_divide", "fake_quantize", "heaviside", "round", "sgn", "sign"}
@@ -168,7 +169,6 @@ def _own_functions(logits: Tensor) -> Iterator[str]:
 
 _SIMPLE = (bool, int, float, str, bytes, type(None))
 _STATE = (*_SIMPLE, list, dict, set, deque, Tensor, np.ndarray)
-_ELSEWHERE = ("builtins", "functools", "types")
 
 
 def _plain_attributes(model: nn.Module) -> dict[str, Any]:
@@ -219,7 +219,9 @@ def _trace_of(value: Any, depth: int = 3) -> Any:
         return type(value), len(value), [_trace_of(each, depth - 1) for each in value]
     if depth and isinstance(value, dict):
         return [(_trace_of(k, depth - 1), _trace_of(v, depth - 1)) for k, v in value.items()]
-    if depth and type(value).__module__ not in _ELSEWHERE and hasattr(value, "__dict__"):
+    if isinstance(value, WeightCache):
+        return id(value)  # of robench's own layers: a value that follows from the weights
+    if depth > 1 and not callable(value) and hasattr(value, "__dict__"):
         return id(value), _trace_of(dict(vars(value)), depth - 1)
     return id(value)
 

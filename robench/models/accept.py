@@ -55,7 +55,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
         # Exactly these: a subclass, or a wrapper that looks like one, may compute something else.
         if type(model) in (nn.DataParallel, nn.parallel.DistributedDataParallel):
             model = model.module  # type: ignore[assignment]
-        elif (inner := model._modules.get("_orig_mod")) is not None:  # torch.compile
+        elif (inner := dict(model.named_children()).get("_orig_mod")) is not None:  # torch.compile
             model = inner
         else:
             return model
@@ -99,7 +99,7 @@ def first_logits(model: nn.Module, images: Tensor) -> Tensor:
     except Exception as error:
         size = "x".join(map(str, images.shape[1:]))
         raise UserError(
-            f"the model cannot take images of {size} ({reason(error)}){_hint(model, images)}."
+            f"the model cannot take images of {size} ({reason(error)}){input_hint(model, images)}."
         ) from error
     logits = check_logits(returned, len(images))
     if not logits.isfinite().all():
@@ -173,7 +173,8 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _hint(model: nn.Module, images: Tensor) -> str:
+def input_hint(model: nn.Module, images: Tensor) -> str:
+    """Return the likely reason why a model refuses images, as the end of a sentence, or ""."""
     if any(tensor.dtype == torch.float64 for tensor in model.parameters()):
         return "; its weights are float64, but images are float32: convert it with model.float()"
     if images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):

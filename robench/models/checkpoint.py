@@ -75,6 +75,9 @@ def save_weights(path: Path, model: nn.Module, network: Network, **facts: Any) -
     write_bytes(path, safetensors.torch.save(state, metadata))
 
 
+_OWN = ", or name your own network and its weights with --model and --checkpoint"
+
+
 def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
     """Read the network description of a checkpoint and the facts stored with it.
 
@@ -87,8 +90,9 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except Exception as error:
+        own = "" if path.suffix == ".safetensors" else _OWN
         raise UserError(
-            f"{path} is not a complete safetensors file ({error}); copy or create it again."
+            f"{path} is not a complete safetensors file ({error}); copy or create it again{own}."
         ) from error
     if METADATA_KEY not in metadata:
         raise UserError(
@@ -136,8 +140,16 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
     """
     path = path / "weights.safetensors" if path.is_dir() else path
     network, facts = read_network(path)
-    with torch.random.fork_rng(devices=[]):
-        model = network.build()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = network.build()
+    except UserError as error:
+        if "sources" not in facts:
+            raise
+        raise UserError(
+            f"{path} was trained with code that does not come with robench; load it with --plugin "
+            f"({error})"
+        ) from None
     entries = entries_of(network.defense, "", network.backbone, "")
     recorded = facts.get("sources")
     known = recorded if isinstance(recorded, dict) else {}

@@ -14,7 +14,7 @@ from torch import nn
 from robench.data import DataSet
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
-from robench.models.accept import check_logits, plain_module, reason, unwrapped
+from robench.models.accept import check_logits, input_hint, plain_module, reason, unwrapped
 from robench.models.build import Normalize
 from robench.models.normalization import IDENTITY, Normalization
 from robench.models.state_dicts import Kind
@@ -231,7 +231,8 @@ def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
     except Exception as error:
         raise UserError(
             f"{name} cannot take images of {'x'.join(map(str, shape))} from {dataset.name} "
-            f"({reason(error)}){_normalization_hint(model, dataset)}."
+            f"({reason(error)}){_normalization_hint(model, dataset)}"
+            f"{input_hint(model, torch.zeros(1, *shape))}."
         ) from error
     fits = isinstance(returned, torch.Tensor) and returned.ndim == 2 and len(returned) == 1
     if isinstance(returned, torch.Tensor) and not (fits and dataset.accepts(returned.shape[1])):

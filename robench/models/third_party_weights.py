@@ -112,7 +112,7 @@ def load_third_party_weights(
 def _fits(found: StateDict, model: nn.Module) -> list[Fit]:
     """Return the ways in which a state dict fits a network or, if there is none, a part of it."""
     for part in _whole_parts(model):
-        slots = _slots(model.get_submodule(part))
+        slots = _slots(dict(model.named_modules())[part])
         tried = (_fit(found, part, slots, prefix) for prefix in _prefixes(found, slots))
         if fits := [fit for fit in tried if fit]:
             return fits

@@ -78,10 +78,10 @@ def interrupted(out: Path, sign: signal.Signals, groups: int) -> Finished:
 
 def kept_groups(out: Path) -> int:
     """Return how many groups of attacks have something in the file."""
-    file = out.with_suffix(".partial.npz")
-    if not file.exists():
+    files = [*out.parent.glob(f"{out.stem}.*.partial.npz")]
+    if not files:
         return 0
-    with np.load(file) as kept:
+    with np.load(files[0]) as kept:
         return sum(name.endswith("/numbers") for name in kept.files)
 
 
@@ -103,6 +103,14 @@ def test_terminated_and_killed_it_ends_with_the_same_table(
     left = {path.name for path in out.parent.iterdir()}
     assert left == {f"{n}{e}" for n in ("whole", "mine")
                     for e in (".csv", ".queries.csv", ".queries.svg")}  # fmt: skip
+
+
+def test_another_request_keeps_its_progress_in_another_file(folder: Path, robench: Command) -> None:
+    out = Path("tables/mine.csv")
+    interrupted(out, signal.SIGTERM, 1)
+    [kept] = out.parent.glob("*.partial.npz")
+    assert robench(*COMMAND[:-1], "--attacks", "fgsm", "--out", out).code == 0
+    assert [*out.parent.glob("*.partial.npz")] == [kept]
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,11 @@ def test_the_seed_decides_random_starts() -> None:
     assert not np.array_equal(first.l2, other.l2)
 
 
+def test_attacks_are_a_list() -> None:
+    with pytest.raises(UserError, match=r"give a list: \['fgsm'\]"):
+        run("fgsm")  # type: ignore[arg-type]
+
+
 def test_a_threat_model_for_attacks_without_a_radius_is_said() -> None:
     with pytest.warns(RobenchWarning, match="defaults without effect: eps; no radius in simba"):
         run(["simba(max_steps=2)"], defaults={"eps": "51/255"})

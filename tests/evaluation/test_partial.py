@@ -199,7 +199,7 @@ def test_finished_steps_are_not_repeated(
     killed(model, calls // 2, lambda: run(resume=file))
     before = model.images
     counted(model, lambda: run(resume=file))
-    assert before > 0.4 * images
+    assert before > 0.35 * images
     lost = 2 * 16  # what was interrupted: a step, and the prediction that decides on a restart
     assert before + model.images <= images + beginning + lost
 
