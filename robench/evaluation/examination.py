@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from robench.layers.foldable import is_foldable
 from robench.layers.weight_cache import WeightCache
+from robench.models.frozen import plain_attributes
 
 STEPS = frozenset(
     {"ceil", "fix", "floor", "floor_divide", "fake_quantize", "heaviside", "round", "sgn", "sign"}
@@ -58,7 +59,7 @@ def behavior_of(model: nn.Module, images: Tensor) -> str | None:
     Raises:
         Exception: whatever the model raises.
     """
-    before = _plain_attributes(model)
+    before = _state_of(model)
     watch = _Watch()
     with torch.enable_grad():
         given = images.clone().requires_grad_().clone()  # not a leaf: it may be written to
@@ -69,7 +70,7 @@ def behavior_of(model: nn.Module, images: Tensor) -> str | None:
         return "it writes into its input"
     if name := next(_own_functions(logits), None):
         return f"it has a backward of its own ('{name}')"
-    if changed := _changed(before, _plain_attributes(model)):
+    if changed := _changed(before, _state_of(model)):
         return f"it keeps a state between calls ({changed})"
     return watch.found
 
@@ -171,7 +172,7 @@ _SIMPLE = (bool, int, float, str, bytes, type(None))
 _STATE = (*_SIMPLE, list, dict, set, deque, Tensor, np.ndarray)
 
 
-def _plain_attributes(model: nn.Module) -> dict[str, Any]:
+def _state_of(model: nn.Module) -> dict[str, Any]:
     """Return what a model keeps beside its parameters and layers, by name.
 
     Foldable layers are left out: they vouch for their folded form themselves.
@@ -180,8 +181,8 @@ def _plain_attributes(model: nn.Module) -> dict[str, Any]:
     for path, layer in model.named_modules():
         if is_foldable(layer):
             continue
-        own = {name: value for name, value in vars(layer).items() if name not in _OF_TORCH}
-        for name, value in (_of_class(layer) | own | layer._buffers | layer._parameters).items():
+        own = plain_attributes(layer) | layer._buffers | layer._parameters
+        for name, value in (_of_class(layer) | own).items():
             if not _is_computed(name, layer):
                 kept[f"{path}.{name}".lstrip(".")] = _trace_of(value)
     return kept
@@ -201,10 +202,6 @@ def _of_class(layer: nn.Module) -> dict[str, Any]:
 def _is_computed(name: str, layer: nn.Module) -> bool:
     """Return whether one of torch's older normalizations computes this weight at each forward."""
     return any(f"{name}{ending}" in layer._parameters for ending in ("_g", "_orig"))
-
-
-_OF_TORCH = frozenset(vars(nn.Module()))
-"""The attributes of every module."""
 
 
 def _trace_of(value: Any, depth: int = 3) -> Any:

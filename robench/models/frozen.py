@@ -21,14 +21,14 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
     """
     # A scripted module's buffers can be neither rebound nor removed.
     plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
-    slots = [(module, dict(module._buffers), _plain_attributes(module)) for module in plain]
+    slots = [(module, dict(module._buffers), plain_attributes(module)) for module in plain]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
         for module, buffers, attributes in slots:
             if module._buffers.keys() != buffers.keys():
-                for name in _plain_attributes(module):
+                for name in plain_attributes(module):
                     delattr(module, name)
                 vars(module).update(attributes)
             module._buffers.clear()
@@ -42,7 +42,8 @@ _OF_TORCH = frozenset(vars(nn.Module()))
 """The attributes of every module."""
 
 
-def _plain_attributes(module: nn.Module) -> dict[str, object]:
+def plain_attributes(module: nn.Module) -> dict[str, object]:
+    """Return what a module keeps beside its parameters, buffers, layers and hooks, by name."""
     return {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
 
 

@@ -9,7 +9,8 @@ import pytest
 from safetensors.torch import load_file
 from support import Command
 
-from robench.registry import REGISTRIES, plugin_files
+from robench.plugins import registrations_undone
+from robench.registry import REGISTRIES
 
 PLUGIN = '''
 from pathlib import Path
@@ -78,15 +79,8 @@ step_size = 0.05
 
 @pytest.fixture(autouse=True)
 def _forget_what_tests_register() -> Iterator[None]:
-    for registry in REGISTRIES:
-        registry.discover()
-    before, plugins = [dict(registry._entries) for registry in REGISTRIES], set(plugin_files)
-    yield
-    for registry, entries in zip(REGISTRIES, before, strict=True):
-        registry._entries.clear()
-        registry._entries.update(entries)
-    plugin_files.clear()
-    plugin_files.update(plugins)
+    with registrations_undone():
+        yield
 
 
 @pytest.fixture

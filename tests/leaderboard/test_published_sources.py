@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from robench.board.sources import entries_of, sources_of
 from robench.board.specs import Cell, DataSpec, ModelSpec, TrainingSpec
 from robench.leaderboard.sources import other_attack, other_source
-from robench.plugins import load_plugin
-from robench.registry import REGISTRIES, backbones, datasets, plugin_files
+from robench.plugins import load_plugin, registrations_undone
+from robench.registry import backbones, datasets, plugin_files
 
 PLUGIN = '''
 from robench import register_backbone, register_dataset
@@ -32,15 +32,8 @@ HASH = "0" * 64
 
 @pytest.fixture(autouse=True)
 def _forget_what_tests_register() -> Iterator[None]:
-    for registry in REGISTRIES:
-        registry.discover()
-    before, plugins = [dict(registry._entries) for registry in REGISTRIES], set(plugin_files)
-    yield
-    for registry, entries in zip(REGISTRIES, before, strict=True):
-        registry._entries.clear()
-        registry._entries.update(entries)
-    plugin_files.clear()
-    plugin_files.update(plugins)
+    with registrations_undone():
+        yield
 
 
 @pytest.fixture

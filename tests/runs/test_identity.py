@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from support import Command, shared_folder
 
-from robench.registry import REGISTRIES, plugin_files
+from robench.plugins import registrations_undone
+from robench.registry import REGISTRIES
 
 ENTRIES = {
     "defense": """
@@ -119,15 +120,8 @@ STAGES = ("training", "attacking", "checking")
 
 @pytest.fixture(autouse=True)
 def _forget_what_tests_register() -> Iterator[None]:
-    for registry in REGISTRIES:
-        registry.discover()
-    before, plugins = [dict(registry._entries) for registry in REGISTRIES], set(plugin_files)
-    yield
-    for registry, entries in zip(REGISTRIES, before, strict=True):
-        registry._entries.clear()
-        registry._entries.update(entries)
-    plugin_files.clear()
-    plugin_files.update(plugins)
+    with registrations_undone():
+        yield
 
 
 def run(robench: Command, folder: Path, *options: str) -> set[str]:
