@@ -200,7 +200,7 @@ def _refusals(refused: Mapping[str, str]) -> str:
     for name, reason in sorted(refused.items()):
         shortcuts.setdefault(reason, []).append(name)
     parts = [f"{_listed(names)}, since {reason}" for reason, names in shortcuts.items()]
-    return f"{LEFT_OUT}{'; without '.join(parts)}: the figures are its own, but take longer."
+    return f"{LEFT_OUT}{'; without '.join(parts)}: this is slower, but changes no figure."
 
 
 def _listed(names: Sequence[str]) -> str:
