@@ -19,7 +19,7 @@ from robench.errors import UserError
 from robench.runs.train_cell import fit_cell
 from robench.system.processes import this_shard
 from robench.training.loop import TrainingDivergedError
-from robench.training.parallel import launch
+from robench.training.parallel import disconnect, launch
 from robench.training.resume import TrainingFiles
 
 
@@ -61,7 +61,7 @@ def shutdown() -> None:
     """Send the stop command to the workers, if there are any."""
     if _connected() and this_shard().rank == 0:
         distributed.broadcast_object_list([None])
-        distributed.destroy_process_group()
+        disconnect()
 
 
 def worker_loop(device: torch.device) -> None:
@@ -76,7 +76,7 @@ def worker_loop(device: torch.device) -> None:
                 fit_cell(command.cell, dataset, device, files=command.files)
         except (TrainingDivergedError, UserError):
             continue  # rank 0 gets the same error and reports it
-    distributed.destroy_process_group()
+    disconnect()
 
 
 def _next_command() -> Load | Train | None:

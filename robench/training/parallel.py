@@ -1,5 +1,6 @@
 """Data-parallel training: each process takes a shard of every batch, as in one joint training."""
 
+import atexit
 import warnings
 from datetime import timedelta
 from inspect import signature
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
@@ -49,7 +50,19 @@ def launch(device: torch.device, precision: str) -> Fabric:
     # Only a note on speed: in channels_last, gradients of one-pixel kernels are copied.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     fabric.launch()
+    atexit.unregister(disconnect)  # one call at exit, however many trainings there were
+    atexit.register(disconnect)
     return fabric
+
+
+def disconnect() -> None:
+    """Leave the group of processes, if this process is in one.
+
+    A process that ends while torch's threads still serve the group is aborted now and then
+    (``terminate called without an active exception``), after all of its work is done.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def total(fabric: Fabric, value: Tensor) -> Tensor:
