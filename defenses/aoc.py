@@ -2,7 +2,8 @@
 
 An explicit kernel whose operator is orthogonal (on a torus; of norm at most 1 with zero padding),
 with strides, groups and dilation: block convolutions (BCOP) composed with a reshaped orthogonal
-kernel. Uses the orthogonium library. A 1x1 kernel of stride s sees one pixel per stride.
+kernel. Uses the orthogonium library. A 1x1 kernel of stride s sees one pixel per stride; an
+orthogonal depthwise kernel can only move the image.
 Training starts from the library's own random orthogonal kernel.
 """
 
@@ -54,10 +55,11 @@ class Aoc(ConvDefense):
             return "it has both a stride and a dilation"
         if s1 > 1 and conv.padding_mode == "circular":
             return "it strides over circular padding, which does not work for every input size"
-        if s1 > 1 and max(conv.in_channels, conv.out_channels // s1**2) % conv.groups:
-            return "orthogonium cannot split the channels between its two kernels into these groups"
-        if max(conv.in_channels, conv.out_channels) < 2 * conv.groups:
-            return "it has fewer than two channels per group"
+        if 1 < s1 < k1:  # made of two kernels: one keeps the size, the other strides
+            if max(conv.in_channels, conv.out_channels // s1**2) % conv.groups:
+                return "orthogonium cannot split the channels between its two kernels into groups"
+            if max(conv.in_channels, conv.out_channels) < 2 * conv.groups:
+                return "it strides with fewer than two channels per group"
         return repeats_pixels(conv) or super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:

@@ -18,6 +18,7 @@ from robench import ConvDefense, register_defense
 from robench.base import Kind
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, gram_bound, kernel_on_torus, repeats_pixels, symbol
+from robench.layers.nonzero import nonzero
 from robench.layers.weight_cache import WeightCache
 
 Norm = Literal["gram", "svd"]
@@ -45,8 +46,8 @@ class ConvSN2d(nn.Conv2d):
                 kernel, stride = kernel_on_torus(self, weight, size)
                 matrices = symbol(kernel, stride, self.groups)
                 if self.norm == "gram":
-                    return gram_bound(matrices).clamp_min(1e-30)
-                return torch.linalg.matrix_norm(matrices, ord=2).amax().clamp_min(1e-30)
+                    return nonzero(gram_bound(matrices))
+                return nonzero(torch.linalg.matrix_norm(matrices, ord=2).amax())
 
         return self._cache.get(make, (self.weight,), size, self.norm)
 

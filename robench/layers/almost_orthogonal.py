@@ -9,6 +9,7 @@ padding, by Gershgorin's circle theorem applied to W^T W.
 
 from torch import Tensor, nn
 
+from robench.layers.nonzero import nonzero
 from robench.layers.overlaps import overlaps
 
 
@@ -25,5 +26,5 @@ class AlmostOrthogonal(nn.Module):
         split = weight.view(self.groups, out // self.groups, inputs, kh, kw)
         columns = split.transpose(1, 2).flatten(0, 1)
         gram = overlaps(columns, groups=self.groups)
-        reach = gram.abs().sum((2, 3, 4)).clamp_min(1e-30)
+        reach = nonzero(gram.abs().sum((2, 3, 4)), power=2)
         return (split * reach.rsqrt()[:, None, :, None, None]).view_as(weight)

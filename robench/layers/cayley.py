@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, dilation_of, kernel_of, on_torus, symbol
+from robench.layers.nonzero import nonzero
 from robench.layers.weight_cache import WeightCache
 
 
@@ -96,7 +97,7 @@ class CayleyConv2d(nn.Conv2d):
 
         def make() -> Tensor:
             weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
-            norm = torch.linalg.vector_norm(weight).clamp_min(1e-30)
+            norm = nonzero(torch.linalg.vector_norm(weight))
             kernel = on_torus(weight * (self.gain / norm), torus, dilation_of(self))
             return cayley(symbol(kernel, stride, self.groups))
 

@@ -6,6 +6,8 @@ Matrices are batched as (..., rows, columns). All iterations are differentiable 
 import torch
 from torch import Tensor
 
+from robench.layers.nonzero import nonzero
+
 
 def inverse_root_times(matrix: Tensor, gram: Tensor, steps: int) -> Tensor:
     """Return B_T Z for rows <= columns, with B_T -> S^(-1/2) by Newton's iteration.
@@ -59,7 +61,7 @@ def bjorck(matrix: Tensor, steps: int) -> Tensor:
         return bjorck(matrix.mT, steps).mT
     sizes = matrix.abs()
     bound = sizes.sum(-1).amax(-1) * sizes.sum(-2).amax(-1)
-    matrix = matrix / bound.clamp_min(1e-30).sqrt()[..., None, None]
+    matrix = matrix / nonzero(bound, power=2).sqrt()[..., None, None]
     for _ in range(steps):
         matrix = 1.5 * matrix - 0.5 * (matrix @ matrix.mT) @ matrix
     return matrix

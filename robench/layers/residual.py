@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.layers.circular import gram_bound, kernel_on_torus, symbol
+from robench.layers.nonzero import nonzero
 from robench.layers.overlaps import overlaps
 from robench.layers.weight_cache import WeightCache
 
@@ -59,7 +60,7 @@ class LipschitzResidual2d(nn.Module):
 
         def make() -> Tensor:
             with torch.autocast(self.conv.weight.device.type, enabled=False):
-                return self._smoothness((size[0], size[1])).clamp_min(1e-30).reciprocal()
+                return nonzero(self._smoothness((size[0], size[1])), power=2).reciprocal()
 
         return self._cache.get(make, sources, size)
 

@@ -1,5 +1,6 @@
 """Defenses that use other libraries: their layers have the declared properties."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from robench import UserError, apply_defense
 from robench.layers.overlaps import orthogonality_gap
+from robench.registry import defenses
 
 LIBRARIES = {"aoc": "orthogonium", "torchlip": "deel.torchlip"}
 
@@ -46,8 +48,11 @@ ORTHOGONAL: list[dict[str, Any]] = [
     {"out_channels": 4},
     {"in_channels": 6, "out_channels": 4},
     {"groups": 2},
+    {"groups": 4, "out_channels": 4},
+    {"in_channels": 1, "out_channels": 1},
     {"dilation": 2, "padding": 2},
     {"kernel_size": 1, "padding": 0},
+    {"kernel_size": 1, "padding": 0, "groups": 4, "out_channels": 4},
     {"kernel_size": 1, "padding": 0, "out_channels": 3},
 ]
 
@@ -64,6 +69,8 @@ STRIDED: list[dict[str, Any]] = [
     {"stride": 2},
     {"stride": 2, "out_channels": 12},
     {"stride": 2, "kernel_size": 2, "padding": 0},
+    {"stride": 2, "kernel_size": 2, "padding": 0, "groups": 4, "out_channels": 4},
+    {"stride": 2, "kernel_size": 2, "padding": 0, "groups": 4, "out_channels": 12},
     {"groups": 2, "stride": 2, "out_channels": 4},
 ]
 
@@ -142,6 +149,22 @@ def test_results_have_the_shape_of_the_convolution(
     assert defended(name, layer)(x).shape == layer(x).shape
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_aoc_refuses_only_the_groups_that_the_library_cannot_build(
+    kernel: int, stride: int
+) -> None:
+    pytest.importorskip("orthogonium")
+    aoc = defenses.build("aoc")
+    for groups, inputs, outputs in itertools.product([1, 2, 3], [1, 2, 4], [1, 3, 4]):
+        layer = nn.Conv2d(groups * inputs, groups * outputs, kernel, stride, groups=groups)
+        if aoc.unsupported(layer) is not None:  # type: ignore[attr-defined]
+            with pytest.raises((RuntimeError, ValueError)):
+                aoc.replace_conv(layer)(torch.zeros(1, layer.in_channels, 6, 6))
+        else:
+            aoc.replace_conv(layer)(torch.zeros(1, layer.in_channels, 6, 6))
+
+
 @pytest.mark.parametrize(
     ("inputs", "outputs", "groups"), [(4, 12, 4), (4, 20, 4), (8, 40, 4), (4, 20, 2), (4, 8, 2)]
 )
@@ -165,7 +188,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("aoc", {"dilation": (1, 2), "padding": (1, 2)}, "square kernels, strides and dilations"),
     ("aoc", {"kernel_size": 2, "stride": 3}, "its stride 3 is larger than its kernel 2"),
     ("aoc", {"stride": 2, "dilation": 2, "padding": 2}, "both a stride and a dilation"),
-    ("aoc", {"out_channels": 4, "groups": 4}, "fewer than two channels per group"),
+    ("aoc", {"stride": 2, "out_channels": 4, "groups": 4}, "fewer than two channels per group"),
+    ("aoc", {"stride": 2, "out_channels": 20, "groups": 4}, "two kernels into groups"),
     ("aoc", {"padding_mode": "reflect"}, "padding_mode='reflect' repeats pixels"),
     ("aoc", {"padding_mode": "circular", "padding": 2}, "circular padding is wider"),
     ("torchlip", {"groups": 2}, "it has 2 groups, only 1 is supported"),
