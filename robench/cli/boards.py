@@ -157,6 +157,7 @@ def export(
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
 ) -> None:
     """Print a leaderboard as a table for a paper: Markdown, or LaTeX with booktabs."""
+    from robench.leaderboard.audit.lengths import check_lengths
     from robench.leaderboard.export import to_latex, to_markdown
     from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
     from robench.leaderboard.published import Leaderboard
@@ -164,6 +165,7 @@ def export(
 
     prepare("cpu", plugin)
     board = Leaderboard.read(leaderboard)
+    check_lengths(board)
     if beside:
         text = (paper_to_markdown if form is Format.markdown else paper_to_latex)(board)
     else:
