@@ -114,6 +114,7 @@ def page(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write a leaderboard as one self-contained HTML file."""
+    from robench.leaderboard.audit.lengths import check_lengths
     from robench.leaderboard.page import write_page
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
@@ -121,6 +122,7 @@ def page(
     console, _ = prepare("cpu", plugin)
     board = Leaderboard.read(leaderboard)
     with trusted_code(board, trust=trust_code) as note:
+        check_lengths(board)
         path = write_page(board, out or leaderboard / "page.html")
     if note:
         say(console, note)

@@ -22,7 +22,12 @@ def outcome_key(name: str, ctx: RunContext) -> str:
 
 
 def column_key(
-    name: str, evaluation: EvaluationSpec, attack: Attack | None, source: str | None
+    name: str,
+    evaluation: EvaluationSpec,
+    attack: Attack | None,
+    source: str | None,
+    *,
+    engine: int = ENGINE_VERSION,
 ) -> str:
     """Return the file name of a column's outcomes: a hash of all they depend on but the cell.
 
@@ -31,9 +36,10 @@ def column_key(
         evaluation: the evaluation of the board.
         attack: the attack, built with the board's defaults; None for ``clean``.
         source: what the attack's source adds; see :func:`source_of`.
+        engine: the version of the engine that attacked.
     """
     identity: dict[str, object] = {
-        "engine": ENGINE_VERSION,
+        "engine": engine,
         "samples": evaluation.samples,
         "without": sorted(evaluation.without),
     }

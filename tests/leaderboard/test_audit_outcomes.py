@@ -16,6 +16,7 @@ from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit, audit_notes
 from robench.leaderboard.published import Leaderboard
+from robench.runs.identity import ENGINE_VERSION
 
 COLUMNS = ("clean", "fgsm", "pgd-2", "pgd-4")
 SIMBA = "simba(samples=6, max_steps=8)"
@@ -328,3 +329,16 @@ def test_two_files_of_one_column(published: Published) -> None:
 
     rewritten(published.folder / "manifests/batchnorm-seed0.json", change)
     assert "it has more than one file of outcomes of pgd-4" in " ".join(problems(published.folder))
+
+
+def test_outcomes_of_an_earlier_engine_are_sound_and_noted(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Leaderboard.read(published.folder)
+    for module in ("names", "notes"):
+        monkeypatch.setattr(
+            f"robench.leaderboard.audit.{module}.ENGINE_VERSION", ENGINE_VERSION + 1
+        )
+    assert audit(board) == []
+    [note] = audit_notes(board)
+    assert f"were computed by version {ENGINE_VERSION} of the engine" in note

@@ -7,11 +7,11 @@ names other files.
 
 from collections.abc import Iterator
 
-from robench.leaderboard.audit.attacks import known_attacks
+from robench.leaderboard.audit.attacks import KnownAttacks, known_attacks
 from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.registry import attacks
-from robench.runs.identity import column_key, source_of
+from robench.runs.identity import ENGINE_VERSION, column_key
 from robench.runs.records import OutcomeEntry
 from robench.shipped import is_shipped
 
@@ -32,13 +32,11 @@ def name_problems(board: Leaderboard) -> Iterator[str]:
             elif columns.count(column) > 1:
                 yield f"{where}: it has more than one file of outcomes of {column}."
             elif column == "clean" or column in known.built:
-                source = _source(entry)
-                attack = known.built.get(column)
-                made = column_key(column, board.board.evaluation, attack, source)
-                if made != key and not source_is_unknown(entry):
+                made = _names(entry, board, known)
+                if key not in made and not source_is_unknown(entry):
                     yield (
                         f"{where}: the outcomes of {column} are named {key}, but those of this "
-                        f"attack, with the options of the board, are named {made}."
+                        f"attack, with the options of the board, are named {made[0]}."
                     )
     listed = {name for name in read_sums(board.folder) if name.startswith("outcomes/")}
     yield from (f"{name} belongs to no cell." for name in sorted(listed - wanted))
@@ -55,6 +53,25 @@ def source_is_unknown(entry: OutcomeEntry) -> bool:
     return not is_shipped(attacks.kind, attacks.lookup(entry.column)[0].name.partition(":")[0])
 
 
-def _source(entry: OutcomeEntry) -> str | None:
-    """Return the recorded source, or that of the attack here where none was recorded."""
-    return source_of(entry.column) if source_is_unknown(entry) else entry.source
+def earlier_engines(board: Leaderboard) -> dict[int, set[str]]:
+    """Return version -> columns, for outcomes that earlier versions of the engine computed.
+
+    Such boards remain sound: their outcomes are what they say, under the rules of their time.
+    """
+    known = known_attacks(board.board.evaluation)
+    found: dict[int, set[str]] = {}
+    for cell in board.cells:
+        for key, entry in cell.file.manifest.outcomes.items() if cell.file.manifest else ():
+            if entry.column != "clean" and entry.column not in known.built:
+                continue
+            for back, name in enumerate(_names(entry, board, known)[1:], start=1):
+                if name == key:
+                    found.setdefault(ENGINE_VERSION - back, set()).add(entry.column)
+    return found
+
+
+def _names(entry: OutcomeEntry, board: Leaderboard, known: KnownAttacks) -> list[str]:
+    """Return the names of a column's outcomes by this version of the engine and all before it."""
+    evaluation, attack = board.board.evaluation, known.built.get(entry.column)
+    versions = range(ENGINE_VERSION, 0, -1)
+    return [column_key(entry.column, evaluation, attack, entry.source, engine=v) for v in versions]

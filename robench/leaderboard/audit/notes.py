@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from robench.leaderboard.audit.attacks import known_attacks
 from robench.leaderboard.audit.duplicates import duplicates
-from robench.leaderboard.audit.names import source_is_unknown
+from robench.leaderboard.audit.names import earlier_engines, source_is_unknown
 from robench.leaderboard.published import Leaderboard
+from robench.runs.identity import ENGINE_VERSION
 
 
 def audit_notes(board: Leaderboard) -> list[str]:
@@ -14,7 +15,12 @@ def audit_notes(board: Leaderboard) -> list[str]:
     Raises:
         UserError: if outcomes are missing or damaged.
     """
-    return [*_unknown_attacks(board), *_unknown_sources(board), *duplicates(board).notes]
+    return [
+        *_unknown_attacks(board),
+        *_unknown_sources(board),
+        *_earlier_engines(board),
+        *duplicates(board).notes,
+    ]
 
 
 def _unknown_attacks(board: Leaderboard) -> Iterator[str]:
@@ -38,4 +44,12 @@ def _unknown_sources(board: Leaderboard) -> Iterator[str]:
         yield (
             f"the source of the attack {column} was not recorded, so the names of its outcomes "
             f"were not compared with it."
+        )
+
+
+def _earlier_engines(board: Leaderboard) -> Iterator[str]:
+    for version, columns in earlier_engines(board).items():
+        yield (
+            f"the outcomes of {', '.join(sorted(columns))} were computed by version {version} of "
+            f"the engine, under other rules than those of this version, {ENGINE_VERSION}."
         )
