@@ -114,6 +114,7 @@ def page(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write a leaderboard as one self-contained HTML file."""
+    from robench.leaderboard.audit.lengths import check_lengths
     from robench.leaderboard.page import write_page
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
@@ -121,6 +122,7 @@ def page(
     console, _ = prepare("cpu", plugin)
     board = Leaderboard.read(leaderboard)
     with trusted_code(board, trust=trust_code) as note:
+        check_lengths(board)
         path = write_page(board, out or leaderboard / "page.html")
     if note:
         say(console, note)
@@ -157,6 +159,7 @@ def export(
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
 ) -> None:
     """Print a leaderboard as a table for a paper: Markdown, or LaTeX with booktabs."""
+    from robench.leaderboard.audit.lengths import check_lengths
     from robench.leaderboard.export import to_latex, to_markdown
     from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
     from robench.leaderboard.published import Leaderboard
@@ -164,6 +167,7 @@ def export(
 
     prepare("cpu", plugin)
     board = Leaderboard.read(leaderboard)
+    check_lengths(board)
     if beside:
         text = (paper_to_markdown if form is Format.markdown else paper_to_latex)(board)
     else:

@@ -90,7 +90,7 @@ def choose_copies(
         if reason := _incomparable(model, wanted):
             return plain.without(shortcuts, reason)
         copies = _laid_out(plain, wanted, shortcuts)
-        repeated = None if torch.equal(logits, again) else _RANDOM  # if only in the last bits
+        repeated = None if torch.equal(logits, again) else RANDOM  # if only in the last bits
         unseen = structure_of(model) or _behavior(model, wanted)
         if reason := repeated or unseen or _blindness(wanted):
             return copies.without(shortcuts & {"folding", "bf16"}, reason)
@@ -103,10 +103,12 @@ def _unpredictable(logits: Tensor, again: Tensor) -> str | None:
     """Return why nothing can be compared with a model, as the end of a sentence, or None."""
     if not logits.isfinite().all():
         return "its logits are not finite"
-    return None if near(again, logits, "float32") else _RANDOM
+    return None if near(again, logits, "float32") else RANDOM
 
 
-_RANDOM = "its logits differ from call to call"
+RANDOM = "its logits differ from call to call"
+ON_BATCH = "depend on the other images of a batch"
+"""Reasons, and the end of one, for which a prediction of an image is not always the same."""
 
 
 def _incomparable(model: nn.Module, wanted: Reference) -> str | None:
@@ -120,7 +122,7 @@ def _incomparable(model: nn.Module, wanted: Reference) -> str | None:
         except Exception:  # a batch norm in training mode refuses a single image
             return "it cannot take batches of every size"
         if difference:
-            return f"its {difference} depend on the other images of a batch"
+            return f"its {difference} {ON_BATCH}"
     return None
 
 

@@ -142,7 +142,8 @@ class Outcomes:
         """Read what :meth:`save` wrote; nothing in the file is executed.
 
         Raises:
-            UserError: if the file is missing or damaged.
+            UserError: if the file is missing or damaged, or an array is not of the type and shape
+                that :meth:`save` writes.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -152,9 +153,23 @@ class Outcomes:
                 f"the outcomes {path} are missing or damaged ({type(error).__name__}: {error}); "
                 f"remove the file and run the attack again."
             ) from error
+        for name, array in values.items():
+            if array.dtype != DTYPES[name] or array.ndim != 1:
+                raise UserError(
+                    f"the outcomes {path} are damaged: '{name}' is a {array.ndim}-dimensional "
+                    f"array of {str(array.dtype)[:40]}, not a list of {DTYPES[name]}; remove the "
+                    f"file and run the attack again."
+                )
         if len({array.shape for array in values.values()}) != 1:
             raise UserError(f"the outcomes {path} are damaged: their columns differ in length.")
         return cls(**values)
+
+
+DTYPES = {
+    name: array.dtype
+    for name, array in vars(Outcomes.without_attack(np.zeros(0, np.bool_))).items()
+}
+"""Attribute -> type of its values, also in files."""
 
 
 def _mean(values: NDArray[Any]) -> float:

@@ -9,6 +9,7 @@ from robench.board.board import Board, RowSpec
 from robench.board.recipes import recipe_for
 from robench.board.specs import Cell, ExternalCell, TrainingSpec
 from robench.errors import RobenchWarning, UserError
+from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, joined, published_bundle
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import defenses
@@ -37,12 +38,14 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
         boards: the boards as read; at least one.
 
     Raises:
-        UserError: if boards were evaluated on other images or with other attacks, a title stands
-            for two specifications, or a row lacks seeds that others have: dropping seeds would
-            amount to selecting them.
+        UserError: if boards were evaluated on other images or with other attacks, outcomes are not
+            of the images that a board evaluates, a title stands for two specifications, or a row
+            lacks seeds that others have: dropping seeds would amount to selecting them.
     """
     if not boards:
         raise UserError("name at least one leaderboard to merge.")
+    for other in boards:
+        check_lengths(other)
     for other in boards[1:]:
         _check_alike(boards[0], other)
     rows = _joined(boards)

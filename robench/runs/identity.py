@@ -4,6 +4,8 @@ import hashlib
 import json
 from dataclasses import asdict
 
+from robench.base import Attack
+from robench.board.specs import EvaluationSpec
 from robench.registry import attacks
 from robench.runs.context import RunContext
 
@@ -15,21 +17,45 @@ It stands for the engine; the source of the attack itself is part of the identit
 
 
 def outcome_key(name: str, ctx: RunContext) -> str:
-    """Return the file name of a column's outcomes: a hash of all they depend on but the cell."""
+    """Return the file name of a column's outcomes in a run, by what is registered here."""
+    return column_key(name, ctx.evaluation, ctx.attacks.get(name), source_of(name))
+
+
+def column_key(
+    name: str,
+    evaluation: EvaluationSpec,
+    attack: Attack | None,
+    source: str | None,
+    *,
+    engine: int = ENGINE_VERSION,
+) -> str:
+    """Return the file name of a column's outcomes: a hash of all they depend on but the cell.
+
+    Args:
+        name: the column, ``clean`` or an attack as the board names it.
+        evaluation: the evaluation of the board.
+        attack: the attack, built with the board's defaults; None for ``clean``.
+        source: what the attack's source adds; see :func:`source_of`.
+        engine: the version of the engine that attacked.
+    """
     identity: dict[str, object] = {
-        "engine": ENGINE_VERSION,
-        "samples": ctx.evaluation.samples,
-        "without": sorted(ctx.evaluation.without),
+        "engine": engine,
+        "samples": evaluation.samples,
+        "without": sorted(evaluation.without),
     }
-    if name != "clean":
-        attack = ctx.attacks[name]
+    if attack is not None:
         identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
-        identity["plugin"] = source_of(name)
-        requested = ctx.evaluation.samples
-        identity["samples"] = min(attack.samples or requested, requested)
+        identity["plugin"] = source
+        identity["samples"] = attacked_samples(evaluation, attack)
     text = json.dumps(identity, sort_keys=True, default=str)
     slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
     return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def attacked_samples(evaluation: EvaluationSpec, attack: Attack | None) -> int:
+    """Return on how many images a column is evaluated; without an attack, on all of the board's."""
+    own = attack.samples if attack is not None else None
+    return min(own or evaluation.samples, evaluation.samples)
 
 
 def source_of(name: str) -> str | None:

@@ -1,9 +1,12 @@
 """The audit of a published leaderboard against its own artifacts; no model is run.
 
 ``run`` calls the others, each of which compares one kind of artifact with what it must follow
-from: ``cells`` (manifests), ``plan`` (the board's rows and seeds), ``tables``.
+from: ``cells`` (manifests), ``plan`` (the board's rows and seeds), ``attacks`` (threat models),
+``names`` (of outcome files), ``lengths``, ``outcomes`` and ``duplicates`` (what is in them),
+``tables``. ``notes`` says what could not be compared.
 """
 
+from robench.leaderboard.audit.notes import audit_notes
 from robench.leaderboard.audit.run import audit
 
-__all__ = ["audit"]
+__all__ = ["audit", "audit_notes"]

@@ -4,7 +4,12 @@ import tomllib
 
 from robench.board.board import Board
 from robench.board.specs import PUBLISHED
+from robench.leaderboard.audit.attacks import threat_model_problems
 from robench.leaderboard.audit.cells import cell_problems
+from robench.leaderboard.audit.duplicates import duplicates
+from robench.leaderboard.audit.lengths import length_problems
+from robench.leaderboard.audit.names import name_problems
+from robench.leaderboard.audit.outcomes import outcome_problems
 from robench.leaderboard.audit.plan import plan_problems
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums
@@ -17,8 +22,8 @@ def audit(board: Leaderboard) -> list[str]:
 
     The audit compares the bytes of all files with their checksums; specifications with their hashes
     and with the board; the code of entries with the hashes in the specifications; outcomes with the
-    hashes in the manifests; and every figure of ``leaderboard.csv`` and ``comparisons.csv`` with
-    the value computed from the outcomes.
+    hashes in the manifests, with each other and with what the board's attacks can give; and every
+    line of ``leaderboard.csv`` and the other tables with that computed from the outcomes.
 
     Raises:
         UserError: if outcomes or tables cannot be read at all.
@@ -31,9 +36,13 @@ def audit(board: Leaderboard) -> list[str]:
     found += source_problems(board)
     found += [problem for cell in board.cells for problem in cell_problems(cell)]
     found += plan_problems(board)
-    if any("outcomes" in problem for problem in found):
-        return found  # every figure computed from them would be reported as well
-    return found + table_problems(board)
+    altered = any("outcomes" in problem for problem in found)
+    found += threat_model_problems(board)
+    found += name_problems(board)
+    if altered:
+        return found  # what follows from them would be reported as well
+    wrong = [*length_problems(board), *outcome_problems(board), *duplicates(board).problems]
+    return found + (wrong or table_problems(board))
 
 
 def _is_same_board(board: Leaderboard) -> bool:

@@ -1,14 +1,22 @@
 """Compare published tables with those that the evidence yields."""
 
 import math
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from robench.leaderboard.csv_files import read_csv
-from robench.leaderboard.derived import KEYS, derived_tables
+from robench.leaderboard.derived import KEYS, ORDER, PAPER, derived_tables
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
+
+Row = tuple[Any, ...]
+"""The values that identify a row of a table."""
+
+UNORDERED = (PAPER, ORDER)
+"""Tables in the order of the paper's figures in the board's file, which ``board.json`` sorts."""
 
 
 def table_problems(board: Leaderboard) -> list[str]:
@@ -42,8 +50,17 @@ def _differences(
     if list(published.columns) != list(made.columns):
         odd = sorted(set(published.columns) ^ set(made.columns)) or ["their order"]
         return [f"{file} has other columns than its outcomes yield: {', '.join(odd[:5])}."]
-    one, other = _by(published, key), _by(made, key)
-    found = [
+    there, wanted = _keys(published, key), _keys(made, key)
+    if found := [*_repeated(file, there, wanted)]:
+        return found
+    if there != wanted and Counter(there) == Counter(wanted) and file not in UNORDERED:
+        at = next(i for i, pair in enumerate(zip(there, wanted, strict=True)) if pair[0] != pair[1])
+        found.append(
+            f"{file} has its rows in another order than its outcomes yield: row {at + 1} is "
+            f"{_quoted(there[at])}, not {_quoted(wanted[at])}."
+        )
+    one, other = _by(published, there), _by(made, wanted)
+    found += [
         f"{file} has the row {_quoted(row)}, which has no manifest." for row in one - other.keys()
     ]
     found += [f"{file} lacks the row {_quoted(row)}." for row in other.keys() - one.keys()]
@@ -57,11 +74,23 @@ def _differences(
     return found
 
 
-def _by(table: pd.DataFrame, key: list[str]) -> dict[tuple[Any, ...], dict[Any, Any]]:
-    return {tuple(row[k] for k in key): row for row in table.to_dict("records")}
+def _repeated(file: str, there: list[Row], wanted: list[Row]) -> Iterator[str]:
+    """Yield the rows that a table has more often than its outcomes yield."""
+    once = Counter(wanted)
+    for row, count in Counter(there).items():
+        if count > max(1, once[row]):
+            yield f"{file} has the row {_quoted(row)} {count} times."
 
 
-def _quoted(row: tuple[Any, ...]) -> str:
+def _keys(table: pd.DataFrame, key: list[str]) -> list[Row]:
+    return [tuple(row[k] for k in key) for row in table[key].to_dict("records")]
+
+
+def _by(table: pd.DataFrame, keys: list[Row]) -> dict[Row, dict[Any, Any]]:
+    return dict(zip(keys, table.to_dict("records"), strict=True))
+
+
+def _quoted(row: Row) -> str:
     return "'" + ", ".join(map(str, row)) + "'"
 
 

@@ -8,13 +8,12 @@ import numpy as np
 
 from robench.errors import UserError
 from robench.evaluation import Outcomes
+from robench.evaluation.outcomes import DTYPES
+from robench.leaderboard.audit.values import value_problems
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
 
-_DTYPES = {
-    f"{name}.npy": values.dtype
-    for name, values in vars(Outcomes.without_attack(np.zeros(0, dtype=np.bool_))).items()
-}
+_DTYPES = {f"{name}.npy": dtype for name, dtype in DTYPES.items()}
 _HEADER = 4096
 """Largest size of a header in bytes; ours take 128."""
 
@@ -51,7 +50,8 @@ def check_outcomes(path: Path, name: str) -> None:
         ) from None
     if len(lengths) != 1:
         raise UserError(f"{where} is damaged: its arrays differ in length.")
-    _check_values(Outcomes.load(path), where)
+    for problem in value_problems(Outcomes.load(path)):
+        raise UserError(f"{where}: {problem}")
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> int:
@@ -77,15 +77,3 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         raise ValueError("unsupported version of .npy")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER)
     return shape, dtype
-
-
-def _check_values(found: Outcomes, where: str) -> None:
-    for name in ("linf", "l2"):
-        values = getattr(found, name)
-        if not (np.isfinite(values).all() and (values >= 0).all()):
-            raise UserError(f"{where}: '{name}' has values that are not lengths.")
-    for name in ("queries", "forwards", "backwards"):
-        if (getattr(found, name) < 0).any():
-            raise UserError(f"{where}: '{name}' has counts below 0.")
-    if (found.robust & ~found.correct).any():
-        raise UserError(f"{where}: images that are misclassified when clean are counted as robust.")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError, did_you_mean
+from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, completed, data_name, published_bundle
 from robench.leaderboard.evidence import SOURCES, SUMS, read_sums, write_sums
 from robench.leaderboard.publish import publish as publish_board
@@ -40,7 +41,8 @@ def write_submission(
 
     Raises:
         UserError: if a row, its weights or its code are not found, or the weights are not those of
-            the board; or if ``robench check-submission`` would refuse the folder.
+            the board; if outcomes are not of the images that the board evaluates; or if ``robench
+            check-submission`` would refuse the folder.
     """
     titles = board.board.titles
     for row in rows:
@@ -48,6 +50,7 @@ def write_submission(
             raise UserError(f"{board.name} has no row '{row}'; {did_you_mean(row, titles)}")
     if not rows:
         raise UserError("name at least one row to submit.")
+    check_lengths(board)
     weights = {}
     for cell in board.cells:
         if cell.row not in rows or cell.file.manifest is None:

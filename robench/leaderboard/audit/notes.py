@@ -1,0 +1,55 @@
+"""What the audit could not compare, and what is equal for a reason that a reader should know."""
+
+from collections.abc import Iterator
+
+from robench.leaderboard.audit.attacks import known_attacks
+from robench.leaderboard.audit.duplicates import duplicates
+from robench.leaderboard.audit.names import earlier_engines, source_is_unknown
+from robench.leaderboard.published import Leaderboard
+from robench.runs.identity import ENGINE_VERSION
+
+
+def audit_notes(board: Leaderboard) -> list[str]:
+    """Return what :func:`audit` took on trust in a board's outcomes, one sentence each.
+
+    Raises:
+        UserError: if outcomes are missing or damaged.
+    """
+    return [
+        *_unknown_attacks(board),
+        *_unknown_sources(board),
+        *_earlier_engines(board),
+        *duplicates(board).notes,
+    ]
+
+
+def _unknown_attacks(board: Leaderboard) -> Iterator[str]:
+    for column in known_attacks(board.board.evaluation).unknown:
+        yield (
+            f"the attack {column} is not loaded here, so the names, the number of images and the "
+            f"threat model of its outcomes were not compared with it."
+        )
+
+
+def _unknown_sources(board: Leaderboard) -> Iterator[str]:
+    known = known_attacks(board.board.evaluation).built
+    entries = {
+        entry.column
+        for cell in board.cells
+        if cell.file.manifest
+        for entry in cell.file.manifest.outcomes.values()
+        if entry.column in known and source_is_unknown(entry)
+    }
+    for column in sorted(entries):
+        yield (
+            f"the source of the attack {column} was not recorded, so the names of its outcomes "
+            f"were not compared with it."
+        )
+
+
+def _earlier_engines(board: Leaderboard) -> Iterator[str]:
+    for version, columns in earlier_engines(board).items():
+        yield (
+            f"the outcomes of {', '.join(sorted(columns))} were computed by version {version} of "
+            f"the engine, under other rules than those of this version, {ENGINE_VERSION}."
+        )

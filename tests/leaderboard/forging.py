@@ -1,0 +1,90 @@
+"""Forgeries for the tests: an edited folder whose hashes, tables and checksums agree again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from robench.board.specs import PUBLISHED
+from robench.board.writing import board_text
+from robench.evaluation import Outcomes
+from robench.leaderboard.derived import derived_tables
+from robench.leaderboard.evidence import (
+    COMPARISONS,
+    SUMS,
+    TABLE,
+    TOML,
+    CellFile,
+    outcome_path,
+    write_sums,
+)
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.table import compare_rows, leaderboard, to_csv
+from robench.system.files import read_json, write_json, write_text
+from robench.system.provenance import file_hash
+
+
+def made_consistent(folder: Path, *, tables: bool = True) -> Path:
+    """Make all hashes, tables and checksums of an edited folder agree, with robench's own code.
+
+    Args:
+        folder: the folder of a published board or submission.
+        tables: whether the tables are computed anew; not where the outcomes yield none.
+    """
+    for path in sorted(folder.glob("manifests/*.json")):
+        _hash_cell(path, folder)
+    _sum_up(folder)
+    if (folder / TOML).exists():
+        write_text(folder / TOML, board_text(Leaderboard.read(folder).board))
+        _sum_up(folder)
+    if tables:
+        result = Leaderboard.read(folder).result
+        comparison = compare_rows(result)
+        table = leaderboard(result, comparison)
+        made = {TABLE: table, COMPARISONS: comparison.pairs, **derived_tables(result, table)}
+        for name, found in made.items():
+            write_text(folder / name, to_csv(found))
+        _sum_up(folder)
+    return folder
+
+
+def _hash_cell(path: Path, folder: Path) -> None:
+    values = read_json(path)
+    key = CellFile.model_validate(values, context=PUBLISHED).cell.key
+    manifest = values["manifest"]
+    if manifest is None:
+        return
+    before, manifest["specification"] = manifest["specification"], key
+    for kind in ("outcomes/{}", "weights/{}.safetensors"):
+        old, new = folder / kind.format(before), folder / kind.format(key)
+        if old != new and old.exists():
+            old.rename(new)
+    for name, entry in manifest["outcomes"].items():
+        entry["outcomes_hash"] = file_hash(outcome_path(folder, key, name))
+    write_json(path, values)
+
+
+def _sum_up(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != SUMS]
+    write_sums(folder, files)
+
+
+def outcome_file(folder: Path, row: str, column: str) -> Path:
+    """Return the file of a row's outcomes, of its first seed."""
+    cell = next(cell for cell in Leaderboard.read(folder).cells if cell.row == row)
+    assert cell.file.manifest is not None
+    entries = cell.file.manifest.outcomes.items()
+    return cell.path_of(next(key for key, entry in entries if entry.column == column))
+
+
+def edit_outcomes(folder: Path, row: str, column: str, **arrays: np.ndarray) -> None:
+    """Replace arrays of a row's outcomes."""
+    path = outcome_file(folder, row, column)
+    replace(Outcomes.load(path), **arrays).save(path)
+
+
+def cut(folder: Path, row: str, column: str, rows: slice | list[int]) -> None:
+    """Keep only some images of a row's outcomes."""
+    path = outcome_file(folder, row, column)
+    kept = {name: array[rows] for name, array in vars(Outcomes.load(path)).items()}
+    Outcomes(**kept).save(path)

@@ -1,0 +1,144 @@
+"""Outcomes that were copied, cells that are listed twice, and rows out of order."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forging import edit_outcomes, made_consistent, outcome_file
+from published_board import Published
+
+from robench.evaluation import Outcomes
+from robench.leaderboard.audit import audit, audit_notes
+from robench.leaderboard.audit.duplicates import _may_agree, _prints
+from robench.leaderboard.published import Leaderboard
+from robench.registry import attacks
+
+
+def problems(folder: Path) -> list[str]:
+    """Return what is found before any table is looked at."""
+    return audit(Leaderboard.read(made_consistent(folder, tables=False)))
+
+
+def copy_row(folder: Path, column: str, *columns: str) -> None:
+    """Give the second row the first one's outcomes of some columns."""
+    for name in (column, *columns):
+        shutil.copy(outcome_file(folder, "batchnorm", name), outcome_file(folder, "convnorm", name))
+
+
+ALL = ("clean", "fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)")
+
+
+def test_the_outcomes_of_another_row(published: Published) -> None:
+    copy_row(published.folder, *ALL)
+    found = problems(published.folder)
+    assert "'convnorm', seed 0, has outcomes of" in found[0]
+    assert "of 'batchnorm', seed 0, another network." in found[0]
+    assert len(found) == 1
+
+
+def test_a_copy_with_edited_images_is_known_by_the_others(published: Published) -> None:
+    copy_row(published.folder, *ALL)
+    for column in ALL[1:-1]:
+        outcomes = Outcomes.load(outcome_file(published.folder, "convnorm", column))
+        robust = outcomes.robust.copy()
+        robust[outcomes.fooled.nonzero()[0][:3]] = True
+        l2 = outcomes.l2.copy()
+        l2[50:] *= np.float32(1.01)
+        edit_outcomes(published.folder, "convnorm", column, robust=robust,
+                      rounded=outcomes.rounded | robust, l2=l2,
+                      queries=outcomes.queries + outcomes.correct)  # fmt: skip
+    [found] = problems(published.folder)
+    assert "that are a copy of those of" in found
+
+
+def test_two_rows_with_one_training_log_are_noted_as_one_network(published: Published) -> None:
+    folder = published.folder
+    copy_row(folder, *ALL)
+    one, other = (folder / f"manifests/{row}-seed0.json" for row in ("batchnorm", "convnorm"))
+    values = json.loads(other.read_text())
+    values["training"] = json.loads(one.read_text())["training"]
+    values["training"][0]["seconds"] *= 2
+    other.write_text(json.dumps(values))
+    assert audit(Leaderboard.read(made_consistent(folder))) == []
+    [note] = audit_notes(Leaderboard.read(folder))
+    assert note.endswith("of 'batchnorm', seed 0: both are the same network.")
+
+
+def test_one_attack_with_the_outcomes_of_another(published: Published) -> None:
+    folder = published.folder
+    shutil.copy(outcome_file(folder, "batchnorm", "fgsm"),
+                outcome_file(folder, "batchnorm", "pgd-4"))  # fmt: skip
+    [found] = problems(folder)
+    assert "the outcomes of pgd-4 are those of fgsm, another attack." in found
+
+
+def test_weights_of_another_cell(published: Published) -> None:
+    one, other = (
+        published.folder / f"manifests/{row}-seed0.json" for row in ("batchnorm", "convnorm")
+    )
+    values = json.loads(other.read_text())
+    values["manifest"]["weights_hash"] = json.loads(one.read_text())["manifest"]["weights_hash"]
+    other.write_text(json.dumps(values))
+    [found] = problems(published.folder)
+    assert "'convnorm', seed 0, has the weights of 'batchnorm', seed 0" in found
+
+
+def test_a_cell_that_is_listed_twice(published: Published) -> None:
+    folder = published.folder
+    shutil.copy(folder / "manifests/convnorm-seed0.json", folder / "manifests/again-seed0.json")
+    assert "'convnorm', seed 0, has 2 manifests; it must have one." in problems(folder)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        ("fgsm", "pgd-1(random_start=False)", True),
+        ("pgd-5", "pgd-5(loss='margin')", True),
+        ("pgd-5", "pgd-5(samples=100)", True),
+        ("pgd-5", "pgd-10", False),
+        ("fgsm", "pgd-5", False),
+        ("fgsm", "fgsm(eps=0.3)", False),
+        ("fgsm", "autoattack", False),
+        ("fgsm", "simba", False),
+    ],
+)
+def test_only_attacks_that_may_take_the_same_steps_may_agree(
+    one: str, other: str, agree: bool
+) -> None:
+    assert _may_agree(attacks.build(one), attacks.build(other)) == agree
+
+
+def outcomes(correct: np.ndarray, l2: np.ndarray, forwards: int = 1) -> Outcomes:
+    nothing = Outcomes.without_attack(correct)
+    return replace(nothing, l2=l2.astype(np.float32), forwards=nothing.forwards + forwards)
+
+
+def test_what_networks_may_honestly_share_is_not_called_a_copy() -> None:
+    rng = np.random.default_rng(0)
+    right, lengths = np.ones(200, dtype=bool), rng.random(200)
+    assert len(list(_prints("pgd-4", outcomes(right, lengths)))) == 5
+    assert not list(_prints("noise", outcomes(right, lengths, forwards=0)))
+    assert not list(_prints("pgd-4", outcomes(right, np.zeros(200)))), "gradients of zero"
+    assert not list(_prints("fgsm", outcomes(right, np.full(200, 0.1)))), "corners of the ball"
+    assert not list(_prints("clean", outcomes(right, np.zeros(200)))), "no mistake"
+    assert not list(_prints("clean", outcomes(np.arange(200) < 20, lengths))), "always one class"
+    assert len(list(_prints("clean", outcomes(np.arange(200) < 170, lengths)))) == 1
+
+
+@pytest.mark.parametrize("table", ["leaderboard.csv", "comparisons.csv", "curves.csv"])
+def test_rows_of_tables_are_compared_in_their_order(published: Published, table: str) -> None:
+    path = published.folder / table
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([head, *rows, rows[0]]) + "\n")
+    published.sum_up()
+    [found] = audit(Leaderboard.read(published.folder))
+    assert found.startswith(f"{table} has the row '")
+    assert found.endswith(" 2 times.")
+    if len(rows) > 1:
+        path.write_text("\n".join([head, *reversed(rows)]) + "\n")
+        published.sum_up()
+        [found] = audit(Leaderboard.read(published.folder))
+        assert f"{table} has its rows in another order than its outcomes yield: row 1" in found
