@@ -1,6 +1,7 @@
 """Per-sample losses that gradient- and score-based attacks maximize."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -14,6 +15,12 @@ from robench.system.memory import is_out_of_memory
 
 Loss = Literal["ce", "margin"]
 """Cross-entropy, or the logit of the best other class minus that of the true one."""
+
+Objective = Callable[[Tensor], Tensor]
+"""Logits (B, classes) -> the loss of each sample (B,), differentiable."""
+
+_NO_SPREAD = 1e-12
+"""Added to the spread of logits to divide by, as in the paper: all of them may be equal."""
 
 _SATURATED = math.log(1e-30)
 """Log-probability of all other classes below which float32 loses the cross-entropy gradient."""
@@ -33,6 +40,34 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the best other logit minus the true one, (B, classes) -> (B,); > 0 if fooled."""
     true, others = _split(logits, labels)
     return others.amax(1) - true
+
+
+def dlr(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the difference-of-logits ratio, (B, classes) -> (B,); > 0 if fooled.
+
+        (best other logit - true one) / (largest logit - third largest)
+
+    It does not change if the logits are shifted or scaled (Croce and Hein 2020, Equation 6).
+    """
+    top = logits.topk(3, dim=1).values
+    return margin(logits, labels) / (top[:, 0] - top[:, 2] + _NO_SPREAD)
+
+
+def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Return the difference-of-logits ratio of target classes, (B, classes) -> (B,).
+
+        (target's logit - true one) / (largest logit - mean of the third and fourth largest)
+
+    See Croce and Hein 2020, Equation 7.
+
+    Args:
+        logits: (B, classes), of at least four classes.
+        labels: (B,) true classes.
+        targets: (B,) the classes to reach.
+    """
+    top = logits.topk(4, dim=1).values
+    true, wanted = (logits.gather(1, y.long().unsqueeze(1)).squeeze(1) for y in (labels, targets))
+    return (wanted - true) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + _NO_SPREAD)
 
 
 def predict(model: LogitsModel, images: Tensor) -> Tensor:
@@ -72,20 +107,43 @@ def input_gradient(
     Raises:
         UserError: if the model's logits are detached from its images.
     """
+    maximized = margin if loss == "margin" else _cross_entropy
+    with torch.inference_mode(False):
+        truth = labels.clone().long() if labels.is_inference() else labels.long()
+    gradient, _, logits = ascent_direction(model, images, lambda z: maximized(z, truth))
+    return gradient, logits
+
+
+def ascent_direction(
+    model: LogitsModel, images: Tensor, objective: Objective
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradient of each sample's loss with respect to its image, the losses, the logits.
+
+    As :func:`input_gradient`, for any loss.
+
+    Args:
+        model: images -> logits.
+        images: (B, C, H, W) float32.
+        objective: the loss of each sample.
+
+    Returns:
+        (B, C, H, W), (B,) and (B, classes), all float32.
+
+    Raises:
+        UserError: if the model's logits are detached from its images.
+    """
     victim = as_victim(model)
     with torch.inference_mode(False), torch.enable_grad():
-        if images.is_inference():
-            images, labels = images.clone(), labels.clone()
-        inputs, labels = images.detach().requires_grad_(), labels.long()
+        inputs = (images.clone() if images.is_inference() else images).detach().requires_grad_()
         logits = victim.for_gradients(inputs).float()
         if not logits.requires_grad:
             raise UserError(
                 "the model's logits have no gradient with respect to its images (a detach or "
                 "no_grad inside it?); use an attack that needs none, such as 'simba'."
             )
-        maximized = margin if loss == "margin" else _cross_entropy
-        gradient = gradient_of(maximized(logits, labels).sum(), inputs)
-        return gradient.float(), logits.detach()
+        losses = objective(logits)
+        gradient = gradient_of(losses.sum(), inputs)
+        return gradient.float(), losses.detach(), logits.detach()
 
 
 def gradient_of(loss: Tensor, inputs: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from numpy.random import SeedSequence
 from torch import Generator, Tensor
 
-from robench.attack_tools.threat_models import Norm
+from robench.attack_tools.threat_models import Norm, norms, per_sample
 
 
 def generators(seed: int, samples: Iterable[int]) -> list[Generator]:
@@ -45,3 +45,13 @@ def in_ball(rngs: Sequence[Generator], shape: Sequence[int], norm: Norm, eps: fl
     # The volume within radius r grows as r^d, so radii are the d-th root of a uniform number.
     radii = eps * uniform(rngs, (1,)).squeeze(1) ** (1 / math.prod(shape))
     return direction * (radii / lengths).reshape(-1, *[1] * len(shape))
+
+
+def on_sphere(rngs: Sequence[Generator], shape: Sequence[int], norm: Norm, eps: float) -> Tensor:
+    """Return (B, *shape) float32 on the CPU, of norm ``eps``.
+
+    For Linf uniform in the cube, scaled until it touches the border; for L2 uniform on the sphere.
+    """
+    delta = 2 * uniform(rngs, shape) - 1 if norm == "linf" else normal(rngs, shape)
+    lengths = norms(delta, norm).clamp_min(1e-12)
+    return delta * per_sample(eps / lengths, delta)

@@ -57,7 +57,9 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     return scaled / per_sample(norms(scaled, "l2").clamp_min(1.0), gradient)
 
 
-Ascent = Callable[[Tensor, Tensor, slice | Tensor], Tensor]
+Indices = slice | Tensor
+
+Ascent = Callable[[Tensor, Tensor, Indices], Tensor]
 """(x, gradient, indices of the images that they belong to) -> x after one step."""
 
 
@@ -82,6 +84,23 @@ def ascent(images: Tensor, norm: Norm, eps: float, step_size: float) -> Ascent:
         return project(moved, norm, eps).add_(images[at]).clamp_(0, 1)
 
     return climb
+
+
+def projection(images: Tensor, norm: Norm, eps: float) -> Callable[[Tensor, Indices], Tensor]:
+    """Return the function that moves points into the balls around images and into [0, 1].
+
+    It takes points (B, ...) and the indices of the images that they belong to.
+
+    Args:
+        images: (N, ...) in [0, 1], the centers of the balls.
+        norm: norm of the balls.
+        eps: their radius.
+    """
+    if norm == "linf":
+        low, high = (images - eps).clamp_(min=0), (images + eps).clamp_(max=1)
+        return lambda x, at: x.clamp(low[at], high[at])
+    # Clamping after the projection cannot leave the ball: it moves pixels toward the image.
+    return lambda x, at: project(x - images[at], norm, eps).add_(images[at]).clamp_(0, 1)
 
 
 def default_step_size(eps: float) -> float:

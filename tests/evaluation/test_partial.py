@@ -34,8 +34,11 @@ ATTACKS = {
     "simba": ["simba(max_steps=8)"],
     "simba with targets": ["simba(basis='dct', max_steps=8, targeted=true)"],
     "simba of the authors": ["simba(max_steps=8, mode='original')"],
+    "apgd": ["apgd(eps=0.1, steps=6, restarts=2)"],
+    "apgd with targets": ["apgd(eps=0.1, steps=4, loss='targeted', targets=2)"],
+    "square": ["square(eps=0.1, queries=12, restarts=2)"],
     "autoattack": ["autoattack(eps=0.12, steps=3, queries=6)"],
-    "square": ["torchattacks:Square(eps=0.1, n_queries=6)"],
+    "square of torchattacks": ["torchattacks:Square(eps=0.1, n_queries=6)"],
     "foolbox": ["foolbox:LinfPGD(eps=0.1, steps=3)"],
     "several": ["noise(eps=0.1)", "pgd-2(eps=0.1)", "simba(max_steps=3, samples=9)", "fgsm"],
 }
