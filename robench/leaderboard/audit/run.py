@@ -5,8 +5,13 @@ import tomllib
 from robench.board.board import Board
 from robench.board.specs import PUBLISHED
 from robench.leaderboard.audit.cells import cell_problems
+from robench.leaderboard.audit.checks import check_problems
+from robench.leaderboard.audit.costs import cost_problems
 from robench.leaderboard.audit.plan import plan_problems
+from robench.leaderboard.audit.provenance import provenance_problems
+from robench.leaderboard.audit.readme import readme_problems
 from robench.leaderboard.audit.tables import table_problems
+from robench.leaderboard.audit.training_log import log_problems
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.trust import source_problems
@@ -17,8 +22,9 @@ def audit(board: Leaderboard) -> list[str]:
 
     The audit compares the bytes of all files with their checksums; specifications with their hashes
     and with the board; the code of entries with the hashes in the specifications; outcomes with the
-    hashes in the manifests; and every figure of ``leaderboard.csv`` and ``comparisons.csv`` with
-    the value computed from the outcomes.
+    hashes in the manifests; logs of training with their recipes; costs with the networks, built
+    without weights; findings of checks with the outcomes; and every figure of ``leaderboard.csv``
+    and ``comparisons.csv`` with the value computed from the outcomes.
 
     Raises:
         UserError: if outcomes or tables cannot be read at all.
@@ -31,8 +37,13 @@ def audit(board: Leaderboard) -> list[str]:
     found += source_problems(board)
     found += [problem for cell in board.cells for problem in cell_problems(cell)]
     found += plan_problems(board)
+    found += log_problems(board)
+    found += cost_problems(board)
+    found += provenance_problems(board)
     if any("outcomes" in problem for problem in found):
         return found  # every figure computed from them would be reported as well
+    found += check_problems(board)
+    found += readme_problems(board)
     return found + table_problems(board)
 
 
