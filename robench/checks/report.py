@@ -7,7 +7,8 @@ from typing import Any
 from robench.errors import UserError
 
 VERSION = 1
-"""Version of the JSON format."""
+"""Version of the JSON format, and of the sentences: :mod:`robench.leaderboard.audit.findings` knows
+them, so a changed sentence needs a form there, and the earlier form stays."""
 
 Curve = tuple[tuple[float, float], ...]
 """(eps, accuracy under the standard white-box attack at that radius), in rising order from 0."""

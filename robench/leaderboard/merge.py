@@ -133,7 +133,7 @@ def _evaluation_settings(
     here, there = (b.board.data.model_dump(exclude={"name"}) for b in (first, other))
     for key in here:
         yield f"data.{key}", here[key], there[key]
-    for key in ("attacks", "samples", "ranking_column", "defaults", "without"):
+    for key in _SETTINGS:
         yield (
             f"evaluation.{key}",
             getattr(first.board.evaluation, key),
@@ -144,6 +144,20 @@ def _evaluation_settings(
     for column, version in versions.items():
         if column in others:
             yield f"version of '{column}'", version, others[column]
+
+
+_SETTINGS = (
+    "attacks",
+    "samples",
+    "ranking_column",
+    "defaults",
+    "without",
+    "checks",
+    "check_samples",
+    "binarization",
+    "spectra",
+)
+"""What boards must have in common: the merged one says for all rows what was evaluated."""
 
 
 def _versions(board: Leaderboard) -> dict[str, str]:

@@ -33,6 +33,11 @@ class Complexity:
     training_memory_mib: float | None
 
 
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trained parameters of a network."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
 def measure_complexity(
     model: nn.Module, defense: Defense, images: Tensor, *, precision: str = "float32"
 ) -> Complexity:
@@ -45,13 +50,17 @@ def measure_complexity(
         precision: ``float32`` or ``bf16``, for the training step.
     """
     return Complexity(
-        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        multiply_adds=_multiply_adds(model, images[:1]),
+        parameters=count_parameters(model),
+        multiply_adds=count_multiply_adds(model, images[:1]),
         training_memory_mib=_training_memory(model, defense, images, precision) / 2**20,
     )
 
 
-def _multiply_adds(model: nn.Module, image: Tensor) -> int:
+def count_multiply_adds(model: nn.Module, image: Tensor) -> int:
+    """Return the multiply-adds of the forward of one image, (1, C, H, W), in evaluation.
+
+    They depend on shapes only, not on weights or device; the model is left unchanged.
+    """
     with frozen_stats(model), under_attack(model), torch.no_grad(), parametrize.cached():
         model(image)  # fills the caches that layers use in evaluation
         with FlopCounterMode(display=False) as counter:

@@ -1,10 +1,12 @@
 """Submissions: written, checked from their weights, and merged into a board."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from forged import forge
 from published_board import Published
 from pydantic import ValidationError
 from submitted import NETWORK, copied, only, sum_up
@@ -45,6 +47,14 @@ def build():
     torch.manual_seed(0)
     return nn.Sequential(Round(), nn.Flatten(), nn.Linear(64, 10))
 """
+
+
+def unchecked(values: dict[str, Any]) -> None:
+    """Make a board one that asks for no checks, like that of ``own``."""
+    if "board" in values:
+        values["board"]["evaluation"]["checks"] = False
+    else:
+        values["checks"] = None
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +174,10 @@ def test_code_other_than_the_published_is_not_run_even_if_trusted(
 def test_a_third_party_network_joins_a_board_and_the_board_cannot_be_run(
     own: Path, published: Published, tmp_path: Path
 ) -> None:
+    with pytest.raises(UserError, match="checks is False, not True"):
+        merge_boards([Leaderboard.read(published.folder), Leaderboard.read(own)])
+    forge(published, unchecked, of="manifests/*", every=True)
+    forge(published, unchecked, of="board.json")
     result = merge_boards([Leaderboard.read(published.folder), Leaderboard.read(own)])
     assert result.board.titles == ["batchnorm", "convnorm", "their net"]
     comparison = compare_rows(result)

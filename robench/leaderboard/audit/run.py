@@ -6,12 +6,17 @@ from robench.board.board import Board
 from robench.board.specs import PUBLISHED
 from robench.leaderboard.audit.attacks import threat_model_problems
 from robench.leaderboard.audit.cells import cell_problems
+from robench.leaderboard.audit.checks import check_problems
+from robench.leaderboard.audit.costs import cost_problems
 from robench.leaderboard.audit.duplicates import duplicates
 from robench.leaderboard.audit.lengths import length_problems
 from robench.leaderboard.audit.names import name_problems
 from robench.leaderboard.audit.outcomes import outcome_problems
 from robench.leaderboard.audit.plan import plan_problems
+from robench.leaderboard.audit.provenance import provenance_problems
+from robench.leaderboard.audit.readme import readme_problems
 from robench.leaderboard.audit.tables import table_problems
+from robench.leaderboard.audit.training_log import log_problems
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.trust import source_problems
@@ -22,8 +27,10 @@ def audit(board: Leaderboard) -> list[str]:
 
     The audit compares the bytes of all files with their checksums; specifications with their hashes
     and with the board; the code of entries with the hashes in the specifications; outcomes with the
-    hashes in the manifests, with each other and with what the board's attacks can give; and every
-    line of ``leaderboard.csv`` and the other tables with that computed from the outcomes.
+    hashes in the manifests, with each other and with what the board's attacks can give; logs of
+    training with their recipes; costs with the networks, built without weights; findings of checks
+    with the outcomes; and every line of ``leaderboard.csv`` and the other tables with that computed
+    from the outcomes.
 
     Raises:
         UserError: if outcomes or tables cannot be read at all.
@@ -39,10 +46,14 @@ def audit(board: Leaderboard) -> list[str]:
     altered = any("outcomes" in problem for problem in found)
     found += threat_model_problems(board)
     found += name_problems(board)
+    found += log_problems(board)
+    found += cost_problems(board)
+    found += provenance_problems(board)
     if altered:
         return found  # what follows from them would be reported as well
     wrong = [*length_problems(board), *outcome_problems(board), *duplicates(board).problems]
-    return found + (wrong or table_problems(board))
+    found += [*wrong, *check_problems(board), *readme_problems(board)]
+    return found if wrong else found + table_problems(board)
 
 
 def _is_same_board(board: Leaderboard) -> bool:

@@ -8,9 +8,10 @@ from robench.leaderboard.evidence import BOARD, SUMS, TOML, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission.arrays import check_outcomes
 from robench.leaderboard.submission.documents import check_contents, check_document
-from robench.leaderboard.submission.layout import README, TABLES, check_layout
+from robench.leaderboard.submission.layout import TABLES, check_layout
 from robench.leaderboard.submission.limits import check_text, check_visible, shown
 from robench.leaderboard.submission.tensors import check_weights
+from robench.leaderboard.submission_readme import README
 from robench.leaderboard.trust import source_problems
 
 _TEXTS = (README, SUMS, TOML, *TABLES)

@@ -11,8 +11,8 @@ from robench.leaderboard.derived import KEYS
 from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE, TOML
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
+from robench.leaderboard.submission_readme import README
 
-README = "README.md"
 TABLES = (TABLE, COMPARISONS, *KEYS)
 
 _ALLOWED: Mapping[re.Pattern[str], int] = {

@@ -3,19 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError, did_you_mean
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, completed, data_name, published_bundle
-from robench.leaderboard.evidence import SOURCES, SUMS, read_sums, write_sums
+from robench.leaderboard.evidence import SUMS, read_sums, write_sums
 from robench.leaderboard.publish import publish as publish_board
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import find_weights
 from robench.leaderboard.submission.inspection import inspect_submission
-from robench.leaderboard.submission.layout import README
 from robench.leaderboard.submission.limits import check_name, shown
+from robench.leaderboard.submission_readme import README, submission_readme
 from robench.runs.records import BoardResult
 from robench.system.files import write_bytes, write_text
 from robench.system.provenance import file_hash
@@ -108,7 +106,7 @@ def publish(
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
         written.append(folder / name)
-    write_text(folder / README, _readme(result, table, bundle))
+    write_text(folder / README, submission_readme(result, table, bundle))
     written.append(folder / README)
     write_sums(folder, written)
     inspect_submission(folder)
@@ -139,31 +137,3 @@ def _reduced(result: BoardResult, rows: Sequence[str], data: str) -> BoardResult
     )
     own = tuple(row for row in result.rows if row.title in rows)
     return BoardResult(kept, result.dataset, result.columns, own)
-
-
-def _readme(result: BoardResult, table: pd.DataFrame, bundle: Bundle) -> str:
-    columns = list(result.columns)
-    lines = [
-        f"# Submission to {result.board.title}",
-        "",
-        f"Rows of a robench leaderboard on {result.dataset}, with their weights and the evidence "
-        f"for every figure. Accuracies are in percent; a cell is empty if training diverged.",
-        "",
-        f"| {' | '.join(['row', 'seeds', *columns])} |",
-        f"|{' --- |' * (2 + len(columns))}",
-    ]
-    for row in table.to_dict("records"):
-        means = [row[f"{name}_mean"] for name in columns]
-        shown_means = ["" if mean != mean else f"{100 * mean:.1f}" for mean in means]
-        cells = [str(row["defense"]).replace("|", "\\|"), str(row["seeds"]), *shown_means]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "To check the files and then recompute every figure from the weights:", ""]
-    lines += ["    robench check-submission DIR", ""]
-    if bundle.entries:
-        lines += [
-            "This code does not come with robench. Read it, then add --trust-code:",
-            "",
-        ]
-        lines += [f"- {entry.words}: `{SOURCES}/{entry.file}`" for entry in bundle.entries]
-        lines += [""]
-    return "\n".join(lines)

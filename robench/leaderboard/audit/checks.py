@@ -1,0 +1,194 @@
+"""Compare the report of each cell's checks with the board that asked for them and the outcomes."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from robench.base import Attack, ThreatModel
+from robench.board.plan import build_attacks
+from robench.board.specs import Cell
+from robench.checks.context import CheckContext
+from robench.checks.options import CheckOptions
+from robench.checks.order import ORDER, build_checks, default_checks
+from robench.checks.report import VERSION
+from robench.data.facts import facts_of
+from robench.errors import UserError
+from robench.evaluation import Outcomes
+from robench.leaderboard.audit.figures import Seen
+from robench.leaderboard.audit.findings import UNJUDGED, sentence_problem
+from robench.leaderboard.audit.replayed import ColumnsOnly, curve_problem, replay_problems
+from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.registry import checks as registry
+from robench.runs.check_cell import Search, search_of
+from robench.runs.records import CheckReport
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a board asks the checks of its cells for.
+
+    Attributes:
+        search: the threat model and step size of the checks' own attacks; None if there are no
+            checks.
+        names: the findings of a report, in their order.
+        attacks: column -> attack.
+        unknown: whether the board's own checks include some that are not loaded here.
+    """
+
+    search: Search | None
+    names: tuple[str, ...]
+    attacks: Mapping[str, Attack]
+    unknown: bool
+
+
+def check_problems(board: Leaderboard) -> Iterator[str]:
+    """Yield where reports of checks are missing, surplus or contradict the evidence."""
+    asked, evaluation = _asked(board), board.board.evaluation
+    for cell in board.cells:
+        name, report = f"'{cell.row}', seed {cell.seed}", cell.file.checks
+        trained = cell.file.manifest is not None
+        measured = trained and evaluation.spectra and isinstance(cell.file.cell, Cell)
+        if cell.file.spectra and not measured:
+            yield f"{name}: it has spectra, which the board does not ask for."
+        elif measured and not cell.file.spectra:
+            yield f"{name}: the board asks for spectra, but it has none."
+        if asked is None and evaluation.checks:
+            continue
+        wanted = asked is not None and asked.search is not None and trained
+        if report is None and wanted:
+            yield f"{name}: the board asks for checks, but it has none."
+        elif report is not None and not wanted:
+            yield f"{name}: it has a report of checks, which the board does not ask for."
+        elif asked is not None and report is not None:
+            yield from (f"{name}: {text}" for text in _report_problems(board, cell, report, asked))
+
+
+def check_notes(board: Leaderboard) -> list[str]:
+    """Return what could not be compared of the checks, one sentence each."""
+    asked = _asked(board)
+    if asked is None:
+        return ["the checks were not compared: an attack of the board is not loaded here."]
+    found = []
+    if asked.search is not None and asked.unknown:
+        found.append("findings of checks that are not loaded here were not compared.")
+    for cell in board.cells:
+        entries = cell.file.checks.findings if cell.file.checks else ()
+        if left := [f.check for f in entries if f.sentence.startswith(UNJUDGED)]:
+            found.append(
+                f"'{cell.row}', seed {cell.seed}: why {', '.join(left)} could not be judged is on "
+                f"trust without its weights."
+            )
+    return found
+
+
+def _asked(board: Leaderboard) -> _Asked | None:
+    """Return what a board asks for; None if one of its attacks is not loaded here."""
+    evaluation = board.board.evaluation
+    try:
+        attacks = build_attacks(evaluation)
+    except UserError:
+        return None
+    search = search_of(evaluation.ranking_column, attacks) if evaluation.checks else None
+    added = [e.entry.split(" ", 1)[1] for e in board.sources if e.entry.startswith("check ")]
+    known = [name for name in added if registry.knows(name)]
+    names = [name for name in default_checks() if name in ORDER]
+    names += ["binarization"] if evaluation.binarization else []
+    built = build_checks([*names, *sorted(known)])
+    findings = tuple(name for check in built for name in check.findings)
+    return _Asked(search, findings, attacks, len(known) < len(added))
+
+
+def _report_problems(
+    board: Leaderboard, cell: PublishedCell, report: CheckReport, asked: _Asked
+) -> Iterator[str]:
+    assert asked.search is not None
+    evaluation = board.board.evaluation
+    samples = min(evaluation.check_samples, evaluation.samples)
+    found = tuple(finding.check for finding in report.findings)
+    if asked.unknown:
+        found = tuple(name for name in found if name in asked.names)
+    if found != asked.names:
+        odd = sorted(set(found) ^ set(asked.names)) or ["their order"]
+        yield f"the findings of its checks are not those of this board: {odd[0]}."
+        return
+    if report.version != VERSION or report.samples != samples:
+        yield (
+            f"its checks are of version {str(report.version)[:20]} on {str(report.samples)[:20]} "
+            f"images, but the board asks for version {VERSION} on {samples}."
+        )
+        return
+    outcomes = dict(cell.outcomes)
+    if len(outcomes["clean"]) < samples:
+        return  # said where outcomes are audited
+    context = _context(cell, outcomes, asked, samples)
+    judged = {f.check: not f.sentence.startswith(UNJUDGED) for f in report.findings}
+    if (wrong := _curve(board, report, asked.search[0], judged["eps_curve"])) is not None:
+        yield wrong
+        return
+    seen = _seen(report, outcomes, context, samples)
+    for finding in report.findings:
+        if wrong := sentence_problem(finding, seen):
+            yield wrong
+    if wrong := curve_problem(report, context, seen):
+        yield wrong
+    yield from replay_problems(report, context)
+
+
+def _curve(board: Leaderboard, report: CheckReport, ball: ThreatModel, judged: bool) -> str | None:
+    """Return what is wrong with the radii and accuracies of a curve."""
+    if not judged:
+        return "it has a curve, but the check of it was not made." if report.curve else None
+    radii = [point.eps for point in report.curve]
+    if not radii:
+        return "the curve of accuracy by radius is missing."
+    facts = facts_of(board.dataset)
+    widest = math.sqrt(math.prod(facts.shape)) if facts else radii[-1]
+    whole = 1.0 if ball.norm == "linf" else widest
+    inner = [multiple * ball.eps for multiple in registry.build("eps_sweep").multiples]
+    right = [0.0, *(eps for eps in inner if eps < whole), whole]
+    if len(radii) != len(right) or not all(map(math.isclose, radii, right)):
+        return "the radii of its curve are not those of the check."
+    for point in report.curve:
+        hits = point.accuracy * report.samples
+        if not (0 <= point.accuracy <= 1 and abs(hits - round(hits)) <= 1e-4):
+            return (
+                f"its curve says {point.accuracy:g} at radius {point.eps:g}, which is no share of "
+                f"{report.samples} images."
+            )
+    return None
+
+
+def _context(
+    cell: PublishedCell, outcomes: Mapping[str, Outcomes], asked: _Asked, samples: int
+) -> ColumnsOnly:
+    assert asked.search is not None
+    threat_model, step_size = asked.search
+    return ColumnsOnly(
+        model=torch.nn.Identity(),
+        images=torch.zeros(samples, 1, 1, 1),
+        labels=torch.zeros(samples, dtype=torch.int64),
+        threat_model=threat_model,
+        options=CheckOptions(samples=samples, step_size=step_size, device="cpu"),
+        columns={name: (a, outcomes[name]) for name, a in asked.attacks.items()},
+    )
+
+
+def _seen(
+    report: CheckReport, outcomes: Mapping[str, Outcomes], context: CheckContext, samples: int
+) -> Seen:
+    right = outcomes["clean"].correct[:samples]
+    robust = [o.robust[:samples] for o in context.white_box]
+    left = np.logical_and.reduce([right, *robust])
+    return Seen(
+        samples=samples,
+        evaluated=len(outcomes["clean"]),
+        correct=int(right.sum()),
+        left=int(left.sum()),
+        columns=len(outcomes),
+        norm=context.norm,
+        eps=context.eps,
+        curve=report.curve,
+    )

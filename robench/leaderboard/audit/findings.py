@@ -1,0 +1,245 @@
+"""Compare a finding of the checks with the figures in its own sentence, and these with the rest.
+
+The sentences are those of :data:`robench.checks.report.VERSION`. A finding of a check that does not
+come with robench is not compared.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from robench.leaderboard.audit import figures
+from robench.leaderboard.audit.figures import TIES, Figures, Fits, Seen
+from robench.runs.records import FindingEntry
+
+
+def _always(figures: Figures, seen: Seen) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Form:
+    """A sentence as the checks write it.
+
+    Attributes:
+        passed: what a finding with this sentence says.
+        text: its regular expression.
+        fits: (the figures, everything else that is known) -> whether they agree with ``passed``.
+    """
+
+    passed: bool | None
+    text: str
+    fits: Fits = _always
+
+
+def sentence_problem(finding: FindingEntry, seen: Seen) -> str | None:
+    """Return what is wrong with a finding, or None."""
+    forms = FORMS.get(finding.check)
+    if forms is None or (finding.passed is None and finding.sentence.startswith(UNJUDGED)):
+        return None
+    for form in forms:
+        match = re.fullmatch(form.text, finding.sentence)
+        if match is None:
+            continue
+        if form.passed is not finding.passed:
+            return f"the check '{finding.check}' says {_word(finding)}, but not its sentence."
+        if not form.fits(match.groups(), seen):
+            return (
+                f"the figures in the sentence of '{finding.check}' cannot be those of its images."
+            )
+        return None
+    return f"the check '{finding.check}' has a sentence that no check writes."
+
+
+UNJUDGED = "It could not be judged: "
+"""How the sentence of a check begins that raised an error."""
+
+
+def _word(finding: FindingEntry) -> str:
+    return {True: "passed", False: "failed", None: "inconclusive"}[finding.passed]
+
+
+_N, _P, _R = r"(\d{1,9})", r"(\d{1,3}\.\d)%", r"(L(?:inf|2) [\w.+/-]{1,24})"
+_CHANCE = r"p (?:=|<) [\d.e+-]{1,12}"
+
+
+def _pair(strong: str, weak: str, meaning: str) -> tuple[Form, ...]:
+    begin = rf"{strong} leaves {_P} of {_N} images where {weak} leaves? {_P}"
+    only = rf"\({_N} are fooled by the latter alone, {_N} by the former; {_CHANCE}\)"
+    return (
+        Form(True, rf"{begin}: it is not weaker\.", figures.not_weaker),
+        Form(False, rf"{begin} {only}: {meaning}\.", figures.weaker),
+    )
+
+
+def _gradient_free(name: str) -> tuple[Form, ...]:
+    begin = rf"{name} fools {_N} of the {_N} images? that no white-box attack fooled \({_R}\)"
+    many = rf"more than the 2% that bad luck explains \({_CHANCE}\)"
+    return (
+        Form(True, rf"The white-box attacks fool every image: there is nothing left for {name}\."),
+        Form(True, rf"{begin}: no more than bad luck explains\.", figures.luck(True)),
+        Form(
+            False,
+            rf"{begin}, {many}: gradients do not lead where a way exists\.",
+            figures.luck(False),
+        ),
+    )
+
+
+_NONE_RIGHT = r"The network gets none of the images right: there is "
+_FLAT = rf"On {_N} of {_N} images \({_P}\) the gradient is zero or missing"
+_GONE = (
+    rf"On {_N} of {_N} images \({_P}\) the gradient of the cross-entropy vanishes in float32 "
+    r"\(median margin: [\d.e+-]{1,12} logits\)"
+)
+_WHOLE = rf"In a ball that holds every image \({_R}\) PGD leaves {_N} of {_N} images right"
+_CLIMB = (
+    rf"Along 10 steps of PGD the loss ends higher than it began on {_N} of {_N} images?, and rises "
+    r"in (?:\d{1,3}\.\d)% of the steps"
+)
+_STATISTICS = (
+    rf"With running statistics {_P} of {_N} clean images are right, with those of the batch {_P}"
+)
+_BATCHES = r"In batches of 1, 7 and \d{1,2} images the logits"
+_PLANTED = (
+    rf"PGD with 20 steps fools {_N} of {_N} networks? in which an adversarial image was planted "
+    r"\(200 random points fool \d{1,9}\)"
+)
+
+
+def _none_right(found: Figures, seen: Seen) -> bool:
+    return seen.correct <= TIES
+
+
+def _some_broken(found: Figures, seen: Seen) -> bool:
+    return 0 < int(found[0]) <= int(found[1]) and int(found[1]) in (seen.samples, seen.correct)
+
+
+def _all_finite(found: Figures, seen: Seen) -> bool:
+    return figures.all_right(found[0], seen)
+
+
+def _too_few(found: Figures, seen: Seen) -> bool:
+    return int(found[0]) == seen.samples < 32
+
+
+FORMS: Mapping[str, tuple[Form, ...]] = {
+    "eps_curve": (
+        Form(True, r"Accuracy falls with the radius: (.+)\.", figures.falls),
+        Form(
+            False,
+            rf"PGD leaves {_P} at {_R} but {_P} in the larger ball of {_R} \({_CHANCE}\): "
+            r"the attack loses its way\.",
+            figures.rises,
+        ),
+        Form(None, rf"{_NONE_RIGHT}nothing to fool\.", _none_right),
+    ),
+    "large_eps": (
+        Form(True, rf"{_WHOLE}: everything can be reached\.", figures.reaches(True)),
+        Form(True, rf"{_WHOLE}: no more than the {_P} of guessing\.", figures.reaches(True)),
+        Form(
+            False,
+            rf"{_WHOLE}: more than the {_P} of guessing \({_CHANCE}\): it does not find the way\.",
+            figures.reaches(False),
+        ),
+        Form(None, rf"{_NONE_RIGHT}nothing to fool\.", _none_right),
+    ),
+    "single_step": _pair(
+        "PGD with 20 steps", "one step of FGSM", "many small steps do worse than a large one"
+    ),
+    "noise_floor": _pair(
+        "PGD with 20 steps",
+        "random noise of the same size",
+        "its gradients say less than chance does",
+    ),
+    "more_steps": _pair(".+", r"\d+ steps?", "more steps harm it"),
+    "more_restarts": _pair(".+", r"(?:one start|\d+ starts?)", "more starts harm it"),
+    "black_box": _gradient_free(".+"),
+    "transfer": (
+        *_gradient_free("PGD on another network"),
+        Form(
+            None,
+            r"(?:No other network was given|It is the reference network itself): nothing could be "
+            r"transferred to it\.",
+        ),
+    ),
+    "finite_gradients": (
+        Form(True, rf"The gradient is finite on all {_N} images?\.", _all_finite),
+        Form(False, rf"The logits are not finite on {_N} of {_N} images\.", _some_broken),
+        Form(
+            False,
+            rf"The gradient is not finite on {_N} of {_N} images: attacks break down there\.",
+            _some_broken,
+        ),
+        Form(None, rf"{_NONE_RIGHT}no gradient to look at\.", _none_right),
+    ),
+    "zero_gradients": (
+        Form(True, rf"{_FLAT}\.", figures.share(True)),
+        Form(False, rf"{_FLAT}: gradient attacks see a flat network there\.", figures.share(False)),
+        Form(None, rf"{_NONE_RIGHT}no gradient to look at\.", _none_right),
+    ),
+    "saturated_loss": (
+        Form(True, rf"{_GONE}\.", figures.share(True)),
+        Form(False, rf"{_GONE}: an attack that climbs it stands still\.", figures.share(False)),
+        Form(None, rf"{_NONE_RIGHT}no gradient to look at\.", _none_right),
+    ),
+    "loss_rises": (
+        Form(True, rf"{_CLIMB}\.", figures.climbs(True)),
+        Form(
+            False,
+            rf"{_CLIMB}, fewer than the 90% that are asked for \({_CHANCE}\): its gradients do not "
+            r"lead upwards\.",
+            figures.climbs(False),
+        ),
+        Form(None, r"The network gets no image right: no loss can rise\.", _none_right),
+    ),
+    "same_logits": (
+        Form(True, r"Two forwards in eval mode give the same logits\."),
+        Form(False, r"Two forwards of the same images differ by .+ are not to be believed\."),
+    ),
+    "any_batch": (
+        Form(True, rf"{_BATCHES} are the same\."),
+        Form(
+            False,
+            rf"{_BATCHES} differ by .+ of their spread in eval mode: what one image gets depends "
+            r"on the others\.",
+        ),
+        Form(None, r"The network is random, so that batches cannot be compared\."),
+    ),
+    "inside_ball": (
+        Form(
+            True,
+            r"All \d{1,12} perturbations, of \d{1,9} attacks with a ball, keep to it and to "
+            r"\[0, 1\]\.",
+        ),
+        Form(False, r".+ changes a pixel by .+: its images are outside of \[0, 1\]\."),
+        Form(False, r".+ claims .+ but moves an image by .+\."),
+        Form(None, r"No image was attacked: there is no perturbation to measure\.", _none_right),
+    ),
+    "train_eval_gap": (
+        Form(True, r"The network keeps no statistics that could differ\."),
+        Form(True, rf"{_STATISTICS}\.", figures.gap(True)),
+        Form(
+            False,
+            rf"{_STATISTICS}, \d{{1,3}} points apart \({_CHANCE}\): its statistics are not those "
+            r"of the data\.",
+            figures.gap(False),
+        ),
+        Form(None, rf"A batch of {_N} images is too small to take statistics of it\.", _too_few),
+    ),
+    "binarization": (
+        Form(True, rf"{_PLANTED}\.", figures.planted(True)),
+        Form(
+            False,
+            rf"{_PLANTED}, fewer than the 95\.0% of a sound attack \({_CHANCE}\)\.",
+            figures.planted(False),
+        ),
+        Form(None, rf"{_PLANTED}: it is too easy here to say anything\."),
+        Form(None, r"The network does not end in a linear layer that could be exchanged\."),
+        Form(
+            None,
+            r"No linear layer tells points inside of the ball from points on its surface\.",
+        ),
+    ),
+}
+"""Finding -> the sentences that its check writes."""

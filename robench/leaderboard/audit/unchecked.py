@@ -1,0 +1,21 @@
+"""Say what of a published board its files alone do not let an audit compare."""
+
+from robench.leaderboard.audit.checks import check_notes
+from robench.leaderboard.audit.costs import cost_notes
+from robench.leaderboard.audit.training_log import log_notes
+from robench.leaderboard.evidence import PAGE, TOML, read_sums
+from robench.leaderboard.published import Leaderboard
+
+PICTURES = ("curves.svg", "spectra.svg")
+"""Pictures of tables, by ``robench run``; they have no checksums."""
+
+
+def unchecked(board: Leaderboard) -> list[str]:
+    """Return what was not compared, one sentence each; empty if everything was.
+
+    Times, devices, commits and names are on trust in every board and are not repeated here.
+    """
+    sums = read_sums(board.folder)
+    beside = [n for n in (PAGE, *PICTURES, TOML) if n not in sums and (board.folder / n).exists()]
+    found = [f"not checked: {', '.join(beside)}."] if beside else []
+    return [*found, *log_notes(board), *cost_notes(board), *check_notes(board)]

@@ -1,0 +1,158 @@
+"""The audit of reports of checks, against a forger who makes every hash right again."""
+
+import re
+from typing import Any
+
+import pytest
+from forged import forge
+from published_board import Published
+
+from robench.leaderboard.audit import audit
+from robench.leaderboard.audit.figures import Seen
+from robench.leaderboard.audit.findings import FORMS, sentence_problem
+from robench.leaderboard.audit.unchecked import unchecked
+from robench.leaderboard.published import Leaderboard
+from robench.runs.records import CurvePoint, FindingEntry
+
+FINDINGS = (
+    "eps_curve", "large_eps", "single_step", "noise_floor", "more_steps", "more_restarts",
+    "black_box", "transfer", "finite_gradients", "zero_gradients", "saturated_loss", "loss_rises",
+    "same_logits", "any_batch", "inside_ball", "train_eval_gap",
+)  # fmt: skip
+
+
+def finding(values: dict[str, Any], check: str, **changes: Any) -> None:
+    found = next(f for f in values["checks"]["findings"] if f["check"] == check)
+    found.update(changes)
+
+
+def invented(values: dict[str, Any]) -> None:
+    extra = {"check": "certified", "passed": True, "sentence": "It is robust."}
+    values["checks"]["findings"].append(extra)
+
+
+def raised(values: dict[str, Any]) -> None:
+    values["checks"]["curve"][2]["accuracy"] += 0.05
+
+
+CLEAN = "its curve has .* clean images right, but its outcomes|'eps_curve' cannot be those"
+FAULTS = {
+    "no report": (lambda v: v.update(checks=None), "asks for checks, but it has none"),
+    "no findings": (lambda v: v["checks"].update(findings=[]), "not those of this board"),
+    "one less": (lambda v: v["checks"]["findings"].pop(3), "not those of this board: noise_floor"),
+    "one more": (invented, "not those of this board: certified"),
+    "another order": (lambda v: v["checks"]["findings"].reverse(), "of this board: their order"),
+    "another version": (lambda v: v["checks"].update(version=2), "version 2 on 20 images, but"),
+    "more samples": (lambda v: v["checks"].update(samples=21), "on 21 images, but the board asks"),
+    "no curve": (lambda v: v["checks"].update(curve=[]), "accuracy by radius is missing"),
+    "another radius": (lambda v: v["checks"]["curve"][1].update(eps=0.03), "radii of its curve"),
+    "a share of no count": (
+        lambda v: v["checks"]["curve"][1].update(accuracy=0.51), "is no share of 20 images",
+    ),
+    "another curve": (raised, "'eps_curve' cannot be those|'eps_curve' has a sentence|passed"),
+    "another clean accuracy": (lambda v: v["checks"]["curve"][0].update(accuracy=1.0), CLEAN),
+    "passed, not failed": (
+        lambda v: finding(v, "same_logits", passed=False), "says failed, but not its sentence",
+    ),
+    "another sentence": (
+        lambda v: finding(v, "same_logits", sentence="All is well."), "that no check writes",
+    ),
+    "spectra": (
+        lambda v: v.update(spectra=[{"layer": "net.conv1", "operator": "convolution"}]),
+        "spectra, which the board does not ask for",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_forged_report_is_found(published: Published, fault: str) -> None:
+    edit, message = FAULTS[fault]
+    forge(published, edit)
+    found = audit(Leaderboard.read(published.folder))
+    assert found
+    assert re.search(message, found[0]), found
+    assert "'batchnorm'" in found[0]
+
+
+def test_a_report_that_the_board_does_not_ask_for_is_found(published: Published) -> None:
+    forge(published, lambda v: v["board"]["evaluation"].update(checks=False), of="board.json")
+    found = audit(Leaderboard.read(published.folder))
+    assert ["which the board does not ask for" in problem for problem in found] == [True, True]
+
+
+def test_what_could_not_be_judged_is_named(published: Published) -> None:
+    """Whether a check really failed to be made, only the weights can tell."""
+    sentence = "It could not be judged: MemoryError"
+    forge(published, lambda v: finding(v, "loss_rises", passed=None, sentence=sentence))
+    board = Leaderboard.read(published.folder)
+    assert audit(board) == []
+    assert "why loss_rises could not be judged is on trust" in " ".join(unchecked(board))
+
+
+def test_every_finding_of_the_suite_has_its_sentences() -> None:
+    assert set(FORMS) == {*FINDINGS, "binarization"}
+
+
+CURVE = tuple(
+    CurvePoint(eps=eps, accuracy=accuracy)
+    for eps, accuracy in ((0, 0.9), (0.05, 0.8), (0.1, 0.5), (0.2, 0.6), (1, 0))
+)
+SEEN = Seen(
+    samples=100, evaluated=500, correct=90, left=50, columns=4, norm="linf", eps=0.1, curve=CURVE
+)
+LOST = "(30 are fooled by the latter alone, 0 by the former; p < 0.0001)"
+NAMES = "PGD on another network"
+SENTENCES = [
+    ("eps_curve", True, "Accuracy falls with the radius: 90.0% clean, 80.0% at Linf 0.05, 50.0% at "
+     "Linf 0.1, 60.0% at Linf 0.2.", True),
+    ("eps_curve", True, "Accuracy falls with the radius: 90.0% clean, 80.0% at Linf 0.05.", False),
+    ("eps_curve", False, "PGD leaves 50.0% at Linf 0.1 but 60.0% in the larger ball of Linf 0.2 "
+     "(p = 0.001): the attack loses its way.", True),
+    ("large_eps", True, "In a ball that holds every image (Linf 1) PGD leaves 0 of 90 images "
+     "right: everything can be reached.", True),
+    ("large_eps", True, "In a ball that holds every image (Linf 1) PGD leaves 0 of 50 images "
+     "right: everything can be reached.", False),
+    ("single_step", True, "PGD with 20 steps leaves 50.0% of 500 images where one step of FGSM "
+     "leaves 70.0%: it is not weaker.", True),
+    ("single_step", True, "PGD with 20 steps leaves 90.0% of 500 images where one step of FGSM "
+     "leaves 1.0%: it is not weaker.", False),
+    ("single_step", False, "PGD with 20 steps leaves 50.0% of 100 images where one step of FGSM "
+     f"leaves 20.0% {LOST}: many small steps do worse than a large one.", True),
+    ("single_step", False, "PGD with 20 steps leaves 50.0% of 100 images where one step of FGSM "
+     f"leaves 50.0% {LOST}: many small steps do worse than a large one.", False),
+    ("transfer", True, f"{NAMES} fools 0 of the 50 images that no white-box attack fooled (Linf "
+     "0.1): no more than bad luck explains.", True),
+    ("transfer", True, f"{NAMES} fools 40 of the 50 images that no white-box attack fooled (Linf "
+     "0.1): no more than bad luck explains.", False),
+    ("transfer", True, f"{NAMES} fools 0 of the 80 images that no white-box attack fooled (Linf "
+     "0.1): no more than bad luck explains.", False),
+    ("zero_gradients", True, "On 4 of 90 images (4.4%) the gradient is zero or missing.", True),
+    ("zero_gradients", True, "On 9 of 90 images (10.0%) the gradient is zero or missing.", False),
+    ("saturated_loss", False, "On 90 of 90 images (100.0%) the gradient of the cross-entropy "
+     "vanishes in float32 (median margin: 99.1 logits): an attack that climbs it stands still.",
+     True),
+    ("loss_rises", True, "Along 10 steps of PGD the loss ends higher than it began on 90 of 90 "
+     "images, and rises in 96.0% of the steps.", True),
+    ("loss_rises", True, "Along 10 steps of PGD the loss ends higher than it began on 20 of 90 "
+     "images, and rises in 96.0% of the steps.", False),
+    ("finite_gradients", True, "The gradient is finite on all 90 images.", True),
+    ("finite_gradients", True, "The gradient is finite on all 12 images.", False),
+    ("train_eval_gap", True, "With running statistics 90.0% of 100 clean images are right, with "
+     "those of the batch 88.0%.", True),
+    ("train_eval_gap", True, "With running statistics 90.0% of 100 clean images are right, with "
+     "those of the batch 10.0%.", False),
+    ("train_eval_gap", False, "With running statistics 90.0% of 100 clean images are right, with "
+     "those of the batch 10.0%, 80 points apart (p < 0.0001): its statistics are not those of the "
+     "data.", True),
+    ("loss_rises", None, "The network gets no image right: no loss can rise.", False),
+    ("binarization", True, "PGD with 20 steps fools 9 of 30 networks in which an adversarial image "
+     "was planted (200 random points fool 0).", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "passed", "sentence", "fits"), SENTENCES)
+def test_the_figures_of_a_sentence_decide_what_it_may_say(
+    check: str, passed: bool | None, sentence: str, fits: bool
+) -> None:
+    problem = sentence_problem(FindingEntry(check=check, passed=passed, sentence=sentence), SEEN)
+    assert (problem is None) == fits, problem
