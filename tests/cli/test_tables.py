@@ -160,7 +160,8 @@ def test_every_column_of_a_published_board_is_shown(name: str, width: int) -> No
 def test_every_cell_of_other_tables_is_shown(width: int) -> None:
     rerun = pd.DataFrame(
         [{"defense": "convnorm, 20% noise", "seed": 666, "column": "simba(samples=50)",
-          "published": 0.614, "found": 0.618, "other_images": 12, "verdict": "reproduced but for 12 images (rounding)"}]
+          "published": 0.614, "found": 0.618, "other_images": 12,
+          "verdict": "reproduced but for 12 images (rounding)"}]
     )  # fmt: skip
     cells = ["convnorm, 20% noise", "666", "simba(samples=50)", "61.4%", "61.8%", "12 images"]
     text = shown(rerun_table(rerun, "attacked again"), width)

@@ -17,8 +17,9 @@ from robench.board.specs import DataSpec, ExternalCell
 from robench.data.statistics import MEAN_STD
 from robench.errors import UserError
 from robench.leaderboard.audit import audit
+from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.export import to_latex, to_markdown
-from robench.leaderboard.merge import copy_networks, merge_boards
+from robench.leaderboard.merge import merge_boards, network_files
 from robench.leaderboard.page import write_page
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
@@ -126,6 +127,7 @@ def test_the_code_of_a_third_party_network_is_run_only_if_it_is_trusted(
     assert (folder / "model" / "their_net.py").read_text() == NETWORK
     done = check_submission(folder)
     assert done.sound
+    assert done.checked_nothing
     assert done.figures.empty
     assert "model/their_net.py was not run" in done.notes[0]
     assert not (folder / "model" / "ran.txt").exists()
@@ -178,8 +180,10 @@ def test_a_third_party_network_joins_a_board_and_the_board_cannot_be_run(
         assert "resnet18 of width 4" in text
     write_page(merged, tmp_path / "page.html")
     assert "weights are not here" in rerun(merged, ["their net"], trust_code=True).notes[0]
-    copied_files = copy_networks([merged, Leaderboard.read(own)], tmp_path / "tiny")
-    assert {path.parent.name for path in copied_files} == {"weights", "model"}
+    networks = network_files([merged, Leaderboard.read(own)])
+    assert {name.partition("/")[0] for name in networks} == {"weights", "model"}
+    write_leaderboard(result, table, comparison, tmp_path / "tiny", networks=networks)
+    assert set(networks) < set(read_sums(tmp_path / "tiny"))
     again = rerun(merged, ["their net"], trust_code=True)
     assert again.sound
     assert (again.figures["verdict"] == REPRODUCED).all()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from robench.board.specs import Cell
 from robench.data import DataSet
+from robench.leaderboard.evidence import weights_name
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.rerun.options import RerunOptions
 from robench.leaderboard.trust import unknown_to, untrusted
@@ -20,7 +21,7 @@ def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[str | Path]
     ``stores``. A file that the manifest describes comes before one that it does not.
     """
     key, manifest = cell.file.cell.key, cell.file.manifest
-    paths = [folder / "weights" / f"{key}.safetensors"]
+    paths = [folder / weights_name(key)]
     stores = [folder.resolve().parent, *stores]
     paths += [CellFolder(Path(store) / "cells" / key).weights for store in stores]
     found = [path for path in paths if path.is_file()]
