@@ -125,7 +125,7 @@ def _evaluation_settings(
     here, there = (b.board.data.model_dump(exclude={"name"}) for b in (first, other))
     for key in here:
         yield f"data.{key}", here[key], there[key]
-    for key in ("attacks", "samples", "ranking_column", "defaults", "without"):
+    for key in ("attacks", "samples", "ranking_column", "defaults", "without", "checks"):
         yield (
             f"evaluation.{key}",
             getattr(first.board.evaluation, key),

@@ -127,3 +127,20 @@ def test_other_spectra_and_costs_are_found(cell: PublishedCell) -> None:
     costs = Complexity(10, cell.file.costs.multiply_adds, None)
     [problem] = compared(cell, costs=costs).problems
     assert problem == f"its network has 10 parameters, not {cell.file.costs.parameters}."
+
+
+def test_another_list_of_shortcuts_that_the_network_rules_out_is_found(
+    cell: PublishedCell,
+) -> None:
+    manifest = cell.file.manifest
+    assert manifest is not None
+    entries = {
+        key: entry.model_copy(update={"refused": {"folding": "it has hooks"}})
+        if entry.column == "fgsm"
+        else entry
+        for key, entry in manifest.outcomes.items()
+    }
+    found = compared(cell, manifest=manifest.model_copy(update={"outcomes": entries}))
+    assert found.problems == (
+        "fgsm: none of the shortcuts is said to be ruled out by the network, but folding is here.",
+    )

@@ -121,6 +121,7 @@ def _compared(
                 f"another, while the prediction is the same."
             )
     reports = deviations(cell, found, conditions[ctx.evaluation.ranking_column])
+    notes += _precision_notes(cell, found)
     if trained_otherwise:
         notes.append("training it here gave other weights than the published ones.")
     fresh: Sequence[dict[str, Any]] = ()
@@ -170,6 +171,19 @@ def _conditions(
         library=library,
         reason=reason,
     )
+
+
+def _precision_notes(cell: PublishedCell, found: Remade) -> list[str]:
+    """Return whether attacks took gradients in another precision, which rounds differently."""
+    assert cell.file.manifest is not None
+    there, here = (
+        {entry.gradients for entry in manifest.outcomes.values() if entry.column != "clean"}
+        for manifest in (cell.file.manifest, found.manifest)
+    )
+    if there == here:
+        return []
+    words = [" and ".join(sorted(precisions)) for precisions in (there, here)]
+    return [f"its attacks took gradients in {words[0]}, here they took them in {words[1]}."]
 
 
 def _source(

@@ -40,6 +40,8 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         conditions: what both evaluations have in common.
     """
     problems = [*_cost_problems(cell, found)]
+    if conditions.same_device and conditions.reason == "rounding" and _same_code(cell):
+        problems += _refusal_problems(cell, found)
     if conditions.reason == "other weights":
         return Deviations(
             tuple(problems), ("its checks and spectra are those of the published weights.",)
@@ -163,3 +165,19 @@ def _cost_problems(cell: PublishedCell, found: Remade) -> Iterator[str]:
         published, now = getattr(cell.file.costs, name), getattr(found.costs, name)
         if published != now:
             yield f"its network has {now} {name.replace('_', '-')}, not {published}."
+
+
+def _refusal_problems(cell: PublishedCell, found: Remade) -> Iterator[str]:
+    """Yield the columns whose shortcuts were ruled out otherwise than published."""
+    assert cell.file.manifest is not None
+    there, here = (
+        {entry.column: sorted(entry.refused) for entry in manifest.outcomes.values()}
+        for manifest in (cell.file.manifest, found.manifest)
+    )
+    for column, refused in there.items():
+        if refused != here.get(column):
+            words = [", ".join(names) or "none" for names in (refused, here.get(column, []))]
+            yield (
+                f"{column}: {words[0]} of the shortcuts is said to be ruled out by the network, "
+                f"but {words[1]} is here."
+            )
