@@ -85,7 +85,7 @@ def test_a_defense_of_one_s_own_is_run_published_checked_and_merged_by_somebody_
             with registrations_undone():
                 done = robench(*again)
             assert done.code == 0, (line, done.out, done.err)
-            assert "training" not in done.out
+            assert ": training" not in done.out
     monkeypatch.chdir(mine)
 
     # Board -> submission, without naming the plugin or the store again.
