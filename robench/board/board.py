@@ -54,6 +54,10 @@ class Board(Spec):
     paper: Paper | None = None
     """The published experiment that the board reproduces."""
 
+    publish_weights: bool = False
+    """Whether the leaderboard's folder has the weights, so that whoever gets it can attack them;
+    for small networks."""
+
     @field_validator("seeds")
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -62,10 +66,12 @@ class Board(Spec):
         return seeds
 
     @model_serializer(mode="wrap")
-    def _without_no_authors(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_new_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
         if not self.authors:  # as boards were published before they had authors
             values.pop("authors", None)
+        if not self.publish_weights:  # the same
+            values.pop("publish_weights", None)
         return values
 
     @property

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare, say
+from robench.cli.options import (
+    NOTHING_CHECKED,
+    WRONG,
+    DataDir,
+    Device,
+    FreshSeed,
+    Plugin,
+    TrustCode,
+    app,
+    prepare,
+    print_lines,
+    say,
+)
 from robench.errors import UserError
 
 Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
@@ -51,11 +63,13 @@ def verify(
         ),
     ],
     rows: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--rows", help="How many rows to rerun, drawn at random with --seed; or 'all'."
+            "--rows",
+            help="How many rows to rerun, drawn at random with --seed, or 'all'; one by default, "
+            "if its weights are here.",
         ),
-    ] = "1",
+    ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Retrain the rows instead of only attacking them.")
     ] = False,
@@ -63,6 +77,10 @@ def verify(
         list[Path], typer.Option("--store", help="Folder of trained cells; repeatable.")
     ] = [Path("runs")],  # noqa: B006
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed for drawing the rows.")] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Attack once more, with a seed drawn now.")
+    ] = False,
+    fresh_seed: FreshSeed = None,
     data: Annotated[
         str | None, typer.Option("--data", help="Data set, if it cannot be loaded by its name.")
     ] = None,
@@ -71,18 +89,25 @@ def verify(
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Check leaderboards against their artifacts and rerun rows; exit code 1 if one is wrong."""
+    """Check leaderboards against their artifacts and rerun rows.
+
+    The exit code is 1 if one is wrong, and 3 if rows were asked for by --rows, --fresh or
+    --retrain and a board had none that could be rerun.
+    """
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import verification_lines
     from robench.commands.verify import leaderboards_among
     from robench.commands.verify import verify as verify_board
     from robench.leaderboard.published import Leaderboard
+    from robench.leaderboard.rerun import draw_fresh_seed
 
     console, chosen = prepare(device, plugin)
+    if fresh and fresh_seed is None:
+        fresh_seed = draw_fresh_seed()
     for folder in store:
         if folder != Path("runs") and not folder.is_dir():
             raise UserError(f"--store {folder}: no such folder; give a folder of trained cells.")
-    sound = True
+    code = 0
     for folder, published in leaderboards_among(leaderboards).items():
         if not published:
             say(console, f"{folder} holds no leaderboard.")
@@ -92,15 +117,15 @@ def verify(
             found = verify_board(
                 board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
                 data_dir=data_dir, device=chosen, reporter=reporter, trust_code=trust_code,
+                fresh_seed=fresh_seed,
             )  # fmt: skip
-        for line in verification_lines(found, retrain=retrain):
-            if isinstance(line, str):
-                say(console, line)
-            else:
-                console.print(line)
-        sound = sound and found.sound
-    if not sound:
-        raise typer.Exit(1)
+        print_lines(console, verification_lines(found, retrain=retrain))
+        if not found.sound:
+            code = WRONG
+        elif found.checked_nothing and code != WRONG:
+            code = NOTHING_CHECKED
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -10,8 +10,12 @@ from typer.core import TyperGroup
 from robench.expressions import LARGEST_SEED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import torch
     from rich.console import Console
+
+    from robench.cli.tables.fitted import FittedTable
 
 ORDER = (
     "run", "train", "attack", "show", "spectra", "plan", "verify", "page", "export", "reproduce",
@@ -19,6 +23,10 @@ ORDER = (
 )  # fmt: skip
 """Order of the commands in the help: as a user comes to need them."""
 
+
+WRONG, NOTHING_CHECKED = 1, 3
+"""Exit codes of a verification: something is wrong; nothing of what was asked for could be rerun.
+Input that cannot be used has code 2, as everywhere."""
 
 UNBOUNDED = 100_000
 """The width of a console that is no terminal: a file or a pipe has none, so nothing is cut."""
@@ -64,6 +72,15 @@ TrustCode = Annotated[
     bool,
     typer.Option("--trust-code", help="Run the Python files that came with it; read them first."),
 ]
+FreshSeed = Annotated[
+    int | None,
+    typer.Option(
+        "--fresh-seed",
+        min=0,
+        max=LARGEST_SEED,
+        help="Attack once more, with this seed, such as one that was drawn before.",
+    ),
+]
 Changes = Annotated[
     list[str], typer.Option("--set", help="Change the board: table.key=value; repeatable.")
 ]
@@ -97,3 +114,12 @@ def prepare(device: str, plugins: list[Path]) -> "tuple[Console, torch.device]":
 def say(console: "Console", text: str) -> None:
     """Print text verbatim: without markup, highlighting or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_lines(console: "Console", lines: "Iterable[str | FittedTable]") -> None:
+    """Print sentences verbatim, and tables as Rich draws them."""
+    for line in lines:
+        if isinstance(line, str):
+            say(console, line)
+        else:
+            console.print(line)

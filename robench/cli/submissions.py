@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, TrustCode, app, prepare, say
+from robench.cli.options import (
+    NOTHING_CHECKED,
+    WRONG,
+    DataDir,
+    Device,
+    FreshSeed,
+    Plugin,
+    TrustCode,
+    app,
+    prepare,
+    print_lines,
+    say,
+)
 from robench.cli.third_party import (
     MeanOption,
     NormalizeOption,
@@ -86,33 +98,45 @@ def submit(
 def check_submission(
     folder: Annotated[Path, typer.Argument(help="Folder that 'robench submit' wrote.")],
     rows: Annotated[str, typer.Option("--rows", help="How many rows to rerun, or 'all'.")] = "all",
+    attacks_of: Annotated[
+        str | None,
+        typer.Option(
+            "--attacks-of",
+            metavar="BOARD",
+            help="The board that it is for: its attacks must be those of this board. Without, "
+            "attacks that take very long are refused.",
+        ),
+    ] = None,
     trust_code: TrustCode = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed for drawing the rows.")] = 0,
+    fresh_seed: FreshSeed = None,
     data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Check a submission: its files, figures and weights; exit code 1 if something is wrong."""
+    """Check a submission: its files, figures and weights, also with a seed drawn now.
+
+    The exit code is 1 if something is wrong, and 3 if no row could be attacked again.
+    """
+    from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
-    from robench.cli.tables import rerun_table
+    from robench.cli.tables import checked_lines
     from robench.leaderboard import submission
 
     console, chosen = prepare(device, plugin)
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "device": chosen}
+    how["attacks_of"] = None if attacks_of is None else open_board(attacks_of)[1]
+    how["fresh_seed"] = fresh_seed
     with ProgressBar(console, None) as reporter:
         checked = submission.check_submission(
             folder, trust_code=trust_code, rows=rows, seed=seed, reporter=reporter, **how
         )
-    lines = [*(f"wrong: {problem}" for problem in checked.problems), *checked.notes]
-    for line in lines:
-        say(console, line)
-    if len(checked.figures):
-        console.print(rerun_table(checked.figures, "attacked again"))
+    print_lines(console, checked_lines(checked))
     if not checked.sound:
-        raise typer.Exit(1)
-    unread = " in what was checked" if checked.notes else ""
-    console.print(f"Nothing wrong was found{unread}.")
+        raise typer.Exit(WRONG)
+    if checked.checked_nothing:
+        raise typer.Exit(NOTHING_CHECKED)
 
 
 @app.command()
@@ -128,7 +152,7 @@ def merge(
     from contextlib import ExitStack
 
     from robench.cli.tables import leaderboard_table
-    from robench.leaderboard.merge import copy_networks, merge_boards, merged_bundle
+    from robench.leaderboard.merge import merge_boards, merged_bundle, network_files
     from robench.leaderboard.publish import publish
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
@@ -138,8 +162,7 @@ def merge(
     with ExitStack() as loaded:
         notes = [loaded.enter_context(trusted_code(b, trust=trust_code)) for b in boards]
         result, bundle = merge_boards(boards), merged_bundle(boards)
-        table = publish(result, out, bundle)
-    copy_networks(boards, out)
+        table = publish(result, out, bundle, network_files(boards))
     for note in dict.fromkeys(filter(None, notes)):
         say(console, note)
     console.print(leaderboard_table(result.board, table, result.board.title, result=result))

@@ -85,13 +85,21 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
 
 
 def _same_specification(done: Board, requested: Board) -> bool:
-    """Return whether a leaderboard has all rows and settings of a board; texts may differ.
+    """Return whether a leaderboard has all rows and settings of a board.
+
+    Texts may differ, and so may whether the weights are published: no figure depends on them.
 
     Its data set has another name: the name of a folder instead of its path.
     """
     one, other = (
         board.model_dump(
-            exclude={"title": True, "description": True, "paper": True, "data": {"name"}}
+            exclude={
+                "title": True,
+                "description": True,
+                "paper": True,
+                "publish_weights": True,
+                "data": {"name"},
+            }
         )
         for board in (done, requested)
     )

@@ -9,10 +9,11 @@ from robench.board.board import Board
 from robench.board.overrides import open_board
 from robench.leaderboard.bundle import bundle_of
 from robench.leaderboard.pictures import draw_pictures
-from robench.leaderboard.publish import publish
+from robench.leaderboard.publish import publish, trained_networks
 from robench.leaderboard.published import Leaderboard
 from robench.runs.progress import ProgressReporter
 from robench.runs.run import run_board
+from robench.runs.store import RunStore
 from robench.system.devices import choose_device
 
 
@@ -78,6 +79,8 @@ def run_and_publish(
     """
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
     result = run_board(board, out=out, data_dir=data_dir, device=device, reporter=reporter)
-    table = publish(result, out / name, bundle)
+    store = RunStore(out / "cells")
+    networks = trained_networks(result, store) if board.publish_weights else {}
+    table = publish(result, out / name, bundle, networks)
     draw_pictures(result, table, out / name)
     return Leaderboard.read(out / name)

@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Unpack
 
 from robench.errors import UserError
-from robench.leaderboard.audit import audit
+from robench.leaderboard.audit import audit, unchecked
 from robench.leaderboard.evidence import was_run
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import Rerun, RerunKeywords, draw_rows, rerun
 from robench.leaderboard.trust import trusted_code
+
+TRUSTED = (
+    "times, device, commit and names",
+    "the choice of rows, seeds and ranking column",
+    "training losses, and that the weights are those of the specified training",
+)
+"""What no check of files and weights can tell; --retrain tells the last of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,48 +29,76 @@ class Verification:
         problems: what is wrong in its files, one sentence each.
         drawn: the titles of the rows that were drawn to be rerun.
         rerun: the result of the rerun; None if the files are wrong, since no row is rerun then.
+        requested: whether the caller asked for rows to be rerun.
+        unchecked: what could not be checked, one sentence each.
     """
 
     leaderboard: Leaderboard
     problems: tuple[str, ...]
     drawn: tuple[str, ...]
     rerun: Rerun | None
+    requested: bool = False
+    unchecked: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
         """Whether nothing wrong was found."""
         return not self.problems and (self.rerun is None or self.rerun.sound)
 
+    @property
+    def checked_nothing(self) -> bool:
+        """Whether rows were to be rerun and none was, so that soundness says little."""
+        return self.requested and self.rerun is not None and self.rerun.rows == 0
+
+    @property
+    def recomputed(self) -> tuple[str, ...]:
+        """What was computed again and compared with what was published."""
+        if self.rerun is None:
+            return ()
+        made = ["checksums, specifications, hashes and every table, from the files"]
+        if self.rerun.rows:
+            made.append(f"outcomes, checks, spectra and costs of {self.rerun.rows} rows")
+        if len(self.rerun.fresh):
+            made.append(f"attacks with the fresh seed {self.rerun.fresh_seed}")
+        return tuple(made)
+
 
 def verify(
     folder: str | Path | Leaderboard,
     *,
-    rows: str = "1",
+    rows: str | None = None,
     seed: int = 0,
     **keywords: Unpack[RerunKeywords],
 ) -> Verification:
     """Check a leaderboard against its artifacts, and rerun some of its rows.
 
     Checksums, specifications and hashes are compared, and every figure is recomputed from the
-    outcomes. Only if all of these agree are the weights of rows attacked again.
+    outcomes. Only if all of these agree are the networks of rows attacked, checked and measured
+    again.
 
     Args:
         folder: the folder of the published leaderboard, or the leaderboard itself.
-        rows: how many rows to rerun, drawn at random, or ``"all"``.
+        rows: how many rows to rerun, drawn at random, or ``"all"``; by default one, if its weights
+            are here.
         seed: seed for drawing the rows.
-        keywords: where the weights and the images are, and what may be executed: the fields of
-            :class:`robench.leaderboard.rerun.RerunOptions`, such as ``stores=[Path("runs")]``.
+        keywords: where the weights and the images are, what may be executed, and a seed for
+            further attacks: the fields of :class:`robench.leaderboard.rerun.RerunOptions`, such as
+            ``stores=[Path("runs")]``.
 
     Raises:
         UserError: if the folder contains no leaderboard, its images are missing, or an entry is not
             registered.
     """
     board = folder if isinstance(folder, Leaderboard) else Leaderboard.read(folder)
-    drawn = draw_rows(board, rows, seed)
+    drawn = draw_rows(board, "1" if rows is None else rows, seed)
+    further = keywords.get("retrain", False) or keywords.get("fresh_seed") is not None
+    requested = (rows is not None and len(drawn) > 0) or further
     with trusted_code(board, trust=keywords.get("trust_code", False)):
         if problems := audit(board):
-            return Verification(board, tuple(problems), tuple(drawn), None)
-        return Verification(board, (), tuple(drawn), rerun(board, drawn, **keywords))
+            return Verification(board, tuple(problems), tuple(drawn), None, requested)
+        again = rerun(board, drawn, **keywords)
+        left = (*unchecked(board), *again.unchecked)
+        return Verification(board, (), tuple(drawn), again, requested, left)
 
 
 def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:

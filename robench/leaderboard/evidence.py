@@ -7,6 +7,7 @@ curves.csv, spectra.csv, paper.csv, paper_order.csv
                               if there is such evidence, see robench.leaderboard.derived
 manifests/ROW-seedN.json      one file per cell: specification, versions, hashes, times, checks
 outcomes/CELL/KEY.npz         the outcome of each sample, one file per cell and column
+weights/CELL.safetensors      weights, if the board publishes them; else the manifest has their hash
 sources/NAME-HASH/*.py        the code of entries that do not come with robench
 board.toml                    the board as a file that 'robench run' takes
 SHA256SUMS                    checksums of all of these; `sha256sum -c SHA256SUMS` reads it as well
@@ -80,6 +81,11 @@ class CellFile(Evidence):
 def outcome_path(folder: Path, cell_key: str, key: str) -> Path:
     """Return the path of the outcomes of a cell and column; both keys must have been checked."""
     return folder / "outcomes" / cell_key / f"{key}.npz"
+
+
+def weights_name(cell_key: str) -> str:
+    """Return the name of a cell's weights in a leaderboard's folder."""
+    return f"weights/{cell_key}.safetensors"
 
 
 def write_sums(folder: Path, files: Iterable[Path]) -> None:

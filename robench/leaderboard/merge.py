@@ -11,10 +11,10 @@ from robench.board.specs import Cell, ExternalCell, TrainingSpec
 from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, joined, published_bundle
+from robench.leaderboard.evidence import weights_name
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import defenses
 from robench.runs.records import BoardResult, RowResult
-from robench.system.files import write_bytes
 from robench.system.provenance import file_hash
 
 
@@ -69,22 +69,19 @@ def merged_bundle(boards: Sequence[Leaderboard]) -> Bundle:
     return joined([published_bundle(board) for board in boards])
 
 
-def copy_networks(boards: Sequence[Leaderboard], folder: Path) -> list[Path]:
-    """Copy the weights in the folders of boards, and the code of third-party networks.
+def network_files(boards: Sequence[Leaderboard]) -> dict[str, Path]:
+    """Return the weights in the folders of boards, and the code of third-party networks.
 
-    ``robench verify`` attacks them again. They are checked against the hashes in the manifests, not
-    against ``SHA256SUMS``.
+    ``robench verify`` attacks them again. They are checked against the hashes in the manifests.
 
     Args:
-        boards: the boards that were merged.
-        folder: the folder of the merged board.
+        boards: the boards that are merged.
 
     Returns:
-        The files; none for networks whose weights no board has.
+        Name in a board's folder -> file; none for networks whose weights no board has.
 
     Raises:
-        UserError: if two networks are built by different files of the same name, or a file cannot
-            be written.
+        UserError: if two networks are built by different files of the same name.
     """
     sources: dict[str, Path] = {}
     hashes: dict[str, str] = {}
@@ -98,9 +95,7 @@ def copy_networks(boards: Sequence[Leaderboard], folder: Path) -> list[Path]:
                 path = board.folder / name
                 if path.is_file() and file_hash(path) == hashes[name]:
                     sources.setdefault(name, path)
-    for name, path in sources.items():
-        write_bytes(folder / name, path.read_bytes())
-    return [folder / name for name in sources]
+    return sources
 
 
 def _files_of(cell: PublishedCell) -> dict[str, str]:
@@ -108,7 +103,7 @@ def _files_of(cell: PublishedCell) -> dict[str, str]:
     spec, manifest = cell.file.cell, cell.file.manifest
     if manifest is None:
         return {}
-    files = {f"weights/{spec.key}.safetensors": manifest.weights_hash}
+    files = {weights_name(spec.key): manifest.weights_hash}
     if isinstance(spec, ExternalCell) and spec.file:
         files[f"model/{spec.file}"] = spec.code_hash or ""
     return files

@@ -1,5 +1,6 @@
 """Write the folder of a leaderboard: its table and the evidence for each cell."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -21,20 +22,29 @@ from robench.leaderboard.evidence import (
     CellFile,
     outcome_path,
     read_sums,
+    weights_name,
     write_sums,
 )
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.runs.records import BoardResult, CellResult, Evidence, OutcomeFiles
+from robench.runs.store import CellFolder, RunStore
 from robench.system.files import json_text, write_bytes, write_json
+from robench.system.provenance import file_hash
 
 
-def publish(result: BoardResult, folder: Path, bundle: Bundle | None = None) -> pd.DataFrame:
+def publish(
+    result: BoardResult,
+    folder: Path,
+    bundle: Bundle | None = None,
+    networks: Mapping[str, Path] | None = None,
+) -> pd.DataFrame:
     """Compare the rows of a finished board, build its table and write its folder.
 
     Args:
         result: the finished board.
         folder: the folder to write; its name becomes the board's name.
         bundle: the code of entries that do not come with robench.
+        networks: name in the folder -> file, of weights and code of networks that are published.
 
     Returns:
         The leaderboard's table.
@@ -44,8 +54,34 @@ def publish(result: BoardResult, folder: Path, bundle: Bundle | None = None) -> 
     """
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)
-    write_leaderboard(result, table, comparison, folder, bundle)
+    write_leaderboard(result, table, comparison, folder, bundle, networks)
     return table
+
+
+def trained_networks(result: BoardResult, store: RunStore) -> dict[str, Path]:
+    """Return the weights of a board's networks for :func:`publish`.
+
+    Args:
+        result: the finished board.
+        store: the store that it was run in.
+
+    Raises:
+        UserError: if weights are missing or are not those that were attacked.
+    """
+    found: dict[str, Path] = {}
+    for row in result.rows:
+        for cell in row.cells:
+            manifest, key = cell.evidence.manifest, cell.evidence.cell.key
+            if manifest is None:
+                continue
+            path = CellFolder(store.root / key).weights
+            if not path.is_file() or file_hash(path) != manifest.weights_hash:
+                raise UserError(
+                    f"{path} does not hold the weights that were attacked, and the board is to "
+                    f"publish them; remove the folder {path.parent} and run the board again."
+                )
+            found[weights_name(key)] = path
+    return found
 
 
 def write_leaderboard(
@@ -54,6 +90,7 @@ def write_leaderboard(
     comparison: Comparison,
     folder: Path,
     bundle: Bundle | None = None,
+    networks: Mapping[str, Path] | None = None,
 ) -> Path:
     """Write the files that :mod:`robench.leaderboard.evidence` lists.
 
@@ -66,6 +103,7 @@ def write_leaderboard(
         comparison: the comparison of its rows.
         folder: the folder to write; its name becomes the board's name.
         bundle: the code of entries that do not come with robench.
+        networks: name in the folder -> file, of weights and code of networks that are published.
 
     Returns:
         The path of ``leaderboard.csv``.
@@ -97,6 +135,8 @@ def write_leaderboard(
     for name, content in contents.items():
         write_bytes(folder / name, content)
     written = [folder / name for name in contents]
+    for name, path in (networks or {}).items():
+        written.append(_copy(path, folder / name))
     written += _write_cells(result, folder)
     write_sums(folder, written)
     gone = before - {path.relative_to(folder).as_posix() for path in written}
@@ -144,13 +184,16 @@ def _copy_outcomes(cell: CellResult, folder: Path) -> list[Path]:
     keys = {entry.column: key for key, entry in cell.evidence.manifest.outcomes.items()}
     copies = []
     for column, source in cell.outcomes.paths.items():
-        target = outcome_path(folder, cell.evidence.cell.key, keys[column])
-        try:
-            write_bytes(target, source.read_bytes())
-        except OSError as error:
-            raise UserError(f"cannot read {source}: {error.strerror or error}.") from error
-        copies.append(target)
+        copies.append(_copy(source, outcome_path(folder, cell.evidence.cell.key, keys[column])))
     return copies
+
+
+def _copy(source: Path, target: Path) -> Path:
+    try:
+        write_bytes(target, source.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {source}: {error.strerror or error}.") from error
+    return target
 
 
 def _unique(title: str, seed: int, names: set[str]) -> str:

@@ -1,12 +1,11 @@
 """Submissions: written, checked from their weights, and merged into a board."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import torch
-from forged import forge
 from published_board import Published
 from pydantic import ValidationError
 from submitted import NETWORK, copied, only, sum_up
@@ -19,8 +18,9 @@ from robench.board.specs import DataSpec, ExternalCell
 from robench.data.statistics import MEAN_STD
 from robench.errors import UserError
 from robench.leaderboard.audit import audit
+from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.export import to_latex, to_markdown
-from robench.leaderboard.merge import copy_networks, merge_boards
+from robench.leaderboard.merge import merge_boards, network_files
 from robench.leaderboard.page import write_page
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
@@ -47,14 +47,6 @@ def build():
     torch.manual_seed(0)
     return nn.Sequential(Round(), nn.Flatten(), nn.Linear(64, 10))
 """
-
-
-def unchecked(values: dict[str, Any]) -> None:
-    """Make a board one that asks for no checks, like that of ``own``."""
-    if "board" in values:
-        values["board"]["evaluation"]["checks"] = False
-    else:
-        values["checks"] = None
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +128,7 @@ def test_the_code_of_a_third_party_network_is_run_only_if_it_is_trusted(
     assert (folder / "model" / "their_net.py").read_text() == NETWORK
     done = check_submission(folder)
     assert done.sound
+    assert done.checked_nothing
     assert done.figures.empty
     assert "model/their_net.py was not run" in done.notes[0]
     assert not (folder / "model" / "ran.txt").exists()
@@ -174,11 +167,10 @@ def test_code_other_than_the_published_is_not_run_even_if_trusted(
 def test_a_third_party_network_joins_a_board_and_the_board_cannot_be_run(
     own: Path, published: Published, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="checks is False, not True"):
+    with pytest.raises(UserError, match=r"its evaluation\.checks is False, not True"):
         merge_boards([Leaderboard.read(published.folder), Leaderboard.read(own)])
-    forge(published, unchecked, of="manifests/*", every=True)
-    forge(published, unchecked, of="board.json")
-    result = merge_boards([Leaderboard.read(published.folder), Leaderboard.read(own)])
+    first = without_checks(Leaderboard.read(published.folder))
+    result = merge_boards([first, Leaderboard.read(own)])
     assert result.board.titles == ["batchnorm", "convnorm", "their net"]
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)
@@ -192,8 +184,10 @@ def test_a_third_party_network_joins_a_board_and_the_board_cannot_be_run(
         assert "resnet18 of width 4" in text
     write_page(merged, tmp_path / "page.html")
     assert "weights are not here" in rerun(merged, ["their net"], trust_code=True).notes[0]
-    copied_files = copy_networks([merged, Leaderboard.read(own)], tmp_path / "tiny")
-    assert {path.parent.name for path in copied_files} == {"weights", "model"}
+    networks = network_files([merged, Leaderboard.read(own)])
+    assert {name.partition("/")[0] for name in networks} == {"weights", "model"}
+    write_leaderboard(result, table, comparison, tmp_path / "tiny", networks=networks)
+    assert set(networks) < set(read_sums(tmp_path / "tiny"))
     again = rerun(merged, ["their net"], trust_code=True)
     assert again.sound
     assert (again.figures["verdict"] == REPRODUCED).all()
@@ -218,6 +212,17 @@ def test_a_library_s_network_is_built_without_trust(spec: Board, tmp_path: Path)
     manifest.write_text(manifest.read_text().replace("num_classes=10)", "num_classes=9999)"))
     with pytest.raises(UserError):
         check_submission(folder)
+
+
+def without_checks(board: Leaderboard) -> Leaderboard:
+    """Return a board as if it had been run without checks."""
+    evaluation = board.board.evaluation.model_copy(update={"checks": False})
+    cells = []
+    for cell in board.cells:
+        file = cell.file.model_copy(update={"checks": None})
+        cells.append(replace(cell, file=file, result=replace(cell.result, evidence=file)))
+    spec = board.board.model_copy(update={"evaluation": evaluation})
+    return replace(board, board=spec, cells=tuple(cells))
 
 
 def with_fgsm_alone(spec: Board) -> Board:

@@ -4,9 +4,7 @@ from robench.cli.tables.boards import (
     flag_lines,
     leaderboard_table,
     plan_tables,
-    rerun_table,
     states_table,
-    verification_lines,
 )
 from robench.cli.tables.entries import defenses_table, entries_table, facts
 from robench.cli.tables.networks import (
@@ -16,8 +14,14 @@ from robench.cli.tables.networks import (
     ratios_table,
     spectra_table,
 )
+from robench.cli.tables.verification import (
+    checked_lines,
+    rerun_table,
+    verification_lines,
+)
 
 __all__ = [
+    "checked_lines",
     "cross_check_table",
     "defenses_table",
     "entries_table",

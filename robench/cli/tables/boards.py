@@ -1,7 +1,7 @@
 """Tables of leaderboards, verifications and plans."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,6 @@ from robench.cli.tables.fitted import FittedColumn, FittedTable, Listing
 from robench.cli.tables.networks import precision
 from robench.cli.tables.words import figure, plain
 from robench.commands.reproduce import State
-from robench.commands.verify import Verification
 from robench.runs.records import BoardResult, CellResult
 
 
@@ -98,29 +97,6 @@ def caption(table: pd.DataFrame) -> str:
     )
 
 
-def rerun_table(figures: pd.DataFrame, how: str) -> FittedTable:
-    """Return the figures that ``robench verify`` reproduced, one row per cell and column."""
-    headers = [
-        FittedColumn("defense", "left"),
-        FittedColumn("seed"),
-        FittedColumn("column", "left"),
-        *(FittedColumn(name) for name in ("published", "found", "changed\npredictions")),
-        FittedColumn("verdict", "left"),
-    ]
-    rows = [
-        [
-            plain(row["defense"]),
-            str(row["seed"]),
-            plain(row["column"]),
-            *(f"{100 * row[name]:.1f}%" for name in ("published", "found")),
-            f"{row['other_images']} images",
-            plain(row["verdict"]),
-        ]
-        for row in figures.to_dict("records")
-    ]
-    return FittedTable(how, headers, rows, keys=3)
-
-
 def plan_tables(
     samples: pd.DataFrame, seeds: pd.DataFrame, difference: float, power: float
 ) -> list[Group]:
@@ -181,25 +157,3 @@ def _legend(columns: Sequence[str]) -> list[str]:
     """Return what the shortened names of columns stand for."""
     short = {column: _short(column, columns) for column in columns}
     return [f"{name} is {column}" for column, name in short.items() if name != column]
-
-
-def verification_lines(found: Verification, *, retrain: bool) -> Iterator[str | FittedTable]:
-    """Return what ``robench verify`` prints for one leaderboard.
-
-    Args:
-        found: the result of the verification.
-        retrain: whether the networks were retrained.
-    """
-    board = found.leaderboard
-    if found.rerun is None:
-        yield from (f"wrong: {problem}" for problem in found.problems)
-        return
-    yield (
-        f"{board.name}: {len(board.table)} rows, {len(board.cells)} cells; checksums, "
-        f"specifications, hashes and every figure agree with the outcomes."
-    )
-    yield from found.rerun.notes
-    if len(found.rerun.figures):
-        yield rerun_table(found.rerun.figures, "retrained" if retrain else "attacked again")
-    elif found.drawn:
-        yield f"0 of {len(found.drawn)} rows were rerun."

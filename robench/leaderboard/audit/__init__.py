@@ -10,5 +10,6 @@ what the files alone do not let it compare.
 
 from robench.leaderboard.audit.notes import audit_notes
 from robench.leaderboard.audit.run import audit
+from robench.leaderboard.audit.unchecked import unchecked
 
-__all__ = ["audit", "audit_notes"]
+__all__ = ["audit", "audit_notes", "unchecked"]

@@ -6,11 +6,21 @@ from typing import Unpack
 
 import pandas as pd
 
-from robench.leaderboard.audit import audit
+from robench.board.board import Board
+from robench.leaderboard.audit import audit, unchecked
 from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.rerun import NOT, RerunKeywords, draw_rows, rerun
+from robench.leaderboard.rerun import (
+    NOT,
+    REFUTED,
+    Rerun,
+    RerunKeywords,
+    draw_fresh_seed,
+    draw_rows,
+    rerun,
+)
+from robench.leaderboard.submission.effort import check_effort, other_attacks
 from robench.leaderboard.submission.inspection import inspect_submission
-from robench.leaderboard.trust import trusted_code
+from robench.leaderboard.trust import trusted_code, unknown_to_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,51 +30,96 @@ class Checked:
     Attributes:
         board: the submission.
         problems: what is wrong, one sentence each.
-        notes: what could not be reproduced, and why.
-        figures: those of :class:`robench.leaderboard.rerun.Rerun`; empty if the submission is not
-            consistent, since nothing is rerun in that case.
+        drawn: the titles of the rows that were drawn to be rerun.
+        rerun: the result of the rerun; None if the submission is not consistent, since nothing is
+            rerun in that case.
+        unchecked: what could not be compared, and why.
     """
 
     board: Leaderboard
     problems: tuple[str, ...]
-    notes: tuple[str, ...]
-    figures: pd.DataFrame
+    drawn: tuple[str, ...] = ()
+    rerun: Rerun | None = None
+    unchecked: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
         """Whether no problem was found."""
         return not self.problems
 
+    @property
+    def checked_nothing(self) -> bool:
+        """Whether rows were to be rerun and none was, so that soundness says little."""
+        return bool(self.drawn) and self.rerun is not None and self.rerun.rows == 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be reproduced, and why."""
+        return self.rerun.notes if self.rerun else ()
+
+    @property
+    def figures(self) -> pd.DataFrame:
+        """The figures of :class:`robench.leaderboard.rerun.Rerun`; empty without a rerun."""
+        return self.rerun.figures if self.rerun else pd.DataFrame()
+
 
 def check_submission(
-    folder: Path, *, rows: str = "all", seed: int = 0, **keywords: Unpack[RerunKeywords]
+    folder: Path,
+    *,
+    rows: str = "all",
+    seed: int = 0,
+    attacks_of: Board | None = None,
+    **keywords: Unpack[RerunKeywords],
 ) -> Checked:
     """Check a submission: its files, its figures against its outcomes, these against its weights.
+
+    The networks are attacked with the published seeds, and once more with a seed of the verifier's.
 
     Args:
         folder: the folder of the submission.
         rows: the number of rows to attack again, or ``all``.
         seed: seed for drawing these rows.
+        attacks_of: the board that the submission is for; its attacks must be those of this board.
+            Without it, attacks that take very long are refused.
         keywords: data, device, trust and the like; the fields of
-            :class:`robench.leaderboard.rerun.RerunOptions`.
+            :class:`robench.leaderboard.rerun.RerunOptions`. ``fresh_seed`` is drawn by default.
 
     Raises:
         UserError: if a file is invalid, in which case no further file is opened; or if the images
-            are not found, or an attack or defense is not registered.
+            are not found, an attack or defense is not registered, or the attacks take too long.
     """
     board = inspect_submission(folder)
     drawn = draw_rows(board, rows, seed)
+    if attacks_of is not None and (wrong := other_attacks(board.board, attacks_of)):
+        return Checked(board, (f"it was evaluated otherwise than the board it is for: {wrong}",))
+    if keywords.get("fresh_seed") is None:
+        keywords["fresh_seed"] = draw_fresh_seed()
     with trusted_code(board, trust=keywords.get("trust_code", False)):
         if problems := audit(board):
-            return Checked(board, tuple(problems), (), pd.DataFrame())
+            return Checked(board, tuple(problems))
+        if attacks_of is None and not unknown_to_all(board):
+            # Each network is attacked twice: with its own seed, and with a fresh one.
+            check_effort(board, 2 * sum(cell.row in drawn for cell in board.cells))
         again = rerun(board, drawn, **keywords)
-    missed = [
-        f"'{line['defense']}', seed {line['seed']}, {line['column']}: {line['published']:.4f} was "
-        f"submitted, but its weights give {line['found']:.4f}."
-        for line in again.figures.to_dict("records")
-        if line["verdict"] == NOT
-    ]
-    notes = again.notes
-    if again.broken:
-        return Checked(board, (*notes, *missed), (), again.figures)
-    return Checked(board, tuple(missed), notes, again.figures)
+        left = (*unchecked(board), *again.unchecked)
+    return Checked(board, (*again.problems, *_missed(again)), tuple(drawn), again, left)
+
+
+def _missed(again: Rerun) -> list[str]:
+    """Return a sentence for each figure that was not reproduced."""
+    found = []
+    for line in again.figures.to_dict("records"):
+        if line["verdict"] == NOT:
+            found.append(
+                f"'{line['defense']}', seed {line['seed']}, {line['column']}: "
+                f"{line['published']:.4f} was submitted, but its weights give {line['found']:.4f}, "
+                f"another outcome on {line['other_images']} images."
+            )
+    for line in again.fresh.to_dict("records"):
+        if line["verdict"] == REFUTED:
+            found.append(
+                f"'{line['defense']}', seed {line['seed']}, {line['column']}: "
+                f"{line['published']:.4f} was submitted, but the fresh seed {again.fresh_seed} "
+                f"gives {line['found']:.4f} (p = {line['p']:.1g})."
+            )
+    return found

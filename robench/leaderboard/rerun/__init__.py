@@ -1,0 +1,26 @@
+"""Reproduce rows of a published leaderboard from their weights, and compare image by image.
+
+``run`` goes through the cells, and ``cell`` calls the others: ``weights`` finds the files and holds
+their headers against the manifests, ``remake`` attacks, checks and measures the network again,
+``comparing`` compares outcomes, ``reports`` compares checks, spectra and costs, and ``fresh``
+attacks with other seeds.
+"""
+
+from robench.leaderboard.rerun.comparing import NOT, REPRODUCED
+from robench.leaderboard.rerun.fresh import REFUTED, draw_fresh_seed
+from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
+from robench.leaderboard.rerun.run import Rerun, draw_rows, rerun
+from robench.leaderboard.rerun.weights import find_weights
+
+__all__ = [
+    "NOT",
+    "REFUTED",
+    "REPRODUCED",
+    "Rerun",
+    "RerunKeywords",
+    "RerunOptions",
+    "draw_fresh_seed",
+    "draw_rows",
+    "find_weights",
+    "rerun",
+]

@@ -1,0 +1,108 @@
+"""Rerun rows of a published leaderboard, and collect what differs from what was published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+import pandas as pd
+
+from robench.data import DataSet, load_dataset
+from robench.errors import UserError
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.rerun.cell import rerun_cell
+from robench.leaderboard.rerun.comparing import NOT
+from robench.leaderboard.rerun.fresh import REFUTED, with_verdicts
+from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
+from robench.leaderboard.trust import unknown_to_all, untrusted
+
+COLUMNS = ("defense", "seed", "column", "published", "found", "other_images", "verdict")
+
+
+@dataclass(frozen=True, eq=False)
+class Rerun:
+    """The result of a rerun.
+
+    Attributes:
+        figures: one line per cell and column: ``defense``, ``seed``, ``column``, ``published`` and
+            ``found`` accuracy, ``other_images``, the number of images on which the outcome differs,
+            and ``verdict``.
+        fresh: the same for the attacks with another seed, with the p-value ``p``; empty without.
+        fresh_seed: that seed; None if there was none.
+        problems: what else contradicts what was published, one sentence each.
+        notes: what could not be reproduced and why, and differences that prove nothing.
+        unchecked: what of a rerun network could not be compared, one sentence each.
+    """
+
+    figures: pd.DataFrame
+    fresh: pd.DataFrame = field(default_factory=lambda: with_verdicts([]))
+    fresh_seed: int | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of which at least one network was rerun."""
+        return int(self.figures["defense"].nunique())
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing that was recomputed contradicts what was published."""
+        wrong = (self.figures["verdict"] == NOT).any() or (self.fresh["verdict"] == REFUTED).any()
+        return not self.problems and not wrong
+
+
+def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywords]) -> Rerun:
+    """Attack, check and measure the networks of rows again, and compare with what was published.
+
+    Args:
+        board: the board as read.
+        rows: the titles of the rows.
+        keywords: the fields of :class:`RerunOptions`.
+
+    Raises:
+        UserError: if the images are not those of the board, or an entry is not registered.
+    """
+    options = RerunOptions(**keywords)
+    if rows and (unknown := unknown_to_all(board)):
+        return Rerun(pd.DataFrame(columns=[*COLUMNS]), notes=(untrusted(board, unknown),))
+    images = cache(partial(_images, board, options.data, options.data_dir))
+    done = [rerun_cell(board, cell, images, options) for cell in board.cells if cell.row in rows]
+    return Rerun(
+        figures=pd.DataFrame([line for d in done for line in d.figures], columns=[*COLUMNS]),
+        fresh=with_verdicts([line for d in done for line in d.fresh]),
+        fresh_seed=options.fresh_seed,
+        problems=tuple(f"{d.name}: {text}" for d in done for text in d.problems),
+        notes=tuple(f"{d.name}: {text}" for d in done for text in d.notes),
+        unchecked=tuple(f"{d.name}: {text}" for d in done for text in d.unchecked),
+    )
+
+
+def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
+    """Return the titles of ``rows`` rows, drawn at random, in the order of the board.
+
+    Raises:
+        UserError: if ``rows`` is neither a number nor ``all``.
+    """
+    titles = list(dict.fromkeys(cell.row for cell in board.cells))
+    if rows == "all":
+        return titles
+    if not rows.isdecimal() or len(rows) > 9:
+        raise UserError(f"--rows is '{rows}'; give a number of rows, or 'all'.")
+    count = min(int(rows), len(titles))
+    drawn = np.random.default_rng(seed).choice(len(titles), size=count, replace=False)
+    return [titles[i] for i in sorted(drawn)]
+
+
+def _images(board: Leaderboard, data: str | None, data_dir: str | Path | None) -> DataSet:
+    dataset = load_dataset(data or board.board.data.name, data_dir)
+    wanted = board.cells[0].file.cell.data_hash
+    if dataset.fingerprint != wanted:
+        raise UserError(
+            f"{dataset.name} has the fingerprint {dataset.fingerprint[:16]}, but the board's data "
+            f"have {wanted[:16]}; name the same data with --data or --data-dir."
+        )
+    return dataset

@@ -1,0 +1,90 @@
+"""Outcomes are compared image by image; what rounding and random numbers explain is bounded."""
+
+import numpy as np
+import pytest
+
+from robench.evaluation import Outcomes
+from robench.leaderboard.rerun.comparing import NOT, REPRODUCED, Changes, Conditions
+from robench.leaderboard.rerun.fresh import AGREES, REFUTED, with_verdicts
+
+SAME, ELSEWHERE = Conditions(same_device=True), Conditions(same_device=False)
+BF16 = Conditions(same_device=False, gradients="bf16")
+
+
+def changes(fooled: int, resisted: int, images: int = 1000) -> Changes:
+    """Return the changes between two evaluations, of which the first is the published one."""
+    published, found = np.zeros(images, bool), np.zeros(images, bool)
+    published[:fooled] = True
+    found[fooled : fooled + resisted] = True
+    return Changes.between(outcomes(published), outcomes(found))
+
+
+def outcomes(robust: np.ndarray) -> Outcomes:
+    return Outcomes.without_attack(robust)
+
+
+def test_equal_outcomes_are_reproduced() -> None:
+    for conditions in (SAME, ELSEWHERE, BF16):
+        assert changes(0, 0).verdict(conditions) == REPRODUCED
+
+
+@pytest.mark.parametrize("images", [60, 1000, 10_000])
+def test_on_the_same_device_one_image_in_favor_of_the_publisher_is_too_many(images: int) -> None:
+    assert changes(1, 0, images).verdict(SAME) == NOT
+    assert changes(0, 1, images).verdict(SAME) == f"{REPRODUCED} but for 1 image (rounding)"
+
+
+def test_on_the_same_device_a_handful_in_both_directions_is_rounding() -> None:
+    assert changes(2, 1).verdict(SAME) == f"{REPRODUCED} but for 3 images (rounding)"
+    assert changes(2, 2).verdict(SAME) == NOT
+    assert changes(0, 4).verdict(SAME) == NOT
+
+
+def test_on_the_same_device_sizes_and_counts_are_equal_too() -> None:
+    published = outcomes(np.arange(1000) < 500)
+    queries = published.queries.copy()
+    queries[:50] += 1
+    found = Outcomes(**{**vars(published), "queries": queries})
+    between = Changes.between(published, found)
+    assert (between.predictions, between.other) == (0, 50)
+    assert between.verdict(SAME) == NOT
+    assert between.verdict(ELSEWHERE) == REPRODUCED
+
+
+def test_elsewhere_the_differing_images_must_not_favor_the_publisher() -> None:
+    assert changes(6, 0).verdict(ELSEWHERE) == f"{REPRODUCED} but for 6 images (rounding)"
+    assert changes(7, 0).verdict(ELSEWHERE) == NOT  # 1 in 128 by chance
+    assert changes(19, 19).verdict(BF16) == f"{REPRODUCED} but for 38 images (rounding)"
+    assert changes(30, 10).verdict(BF16) == NOT
+
+
+def test_elsewhere_rounding_changes_only_a_small_share_of_the_images() -> None:
+    assert changes(5, 6).verdict(ELSEWHERE) == NOT
+    assert changes(25, 26).verdict(BF16) == NOT
+    drawn = Conditions(same_device=False, library=True)
+    assert changes(28, 29).verdict(drawn) != NOT
+    assert changes(2, 0, images=100).verdict(ELSEWHERE) == NOT
+
+
+def test_random_numbers_and_other_weights_may_change_any_image_but_not_in_one_direction() -> None:
+    for reason in ("random numbers", "other weights"):
+        conditions = Conditions(same_device=True, reason=reason)
+        expected = f"{REPRODUCED} but for 200 images ({reason})"
+        assert changes(100, 100).verdict(conditions) == expected
+        assert changes(130, 70).verdict(conditions) == NOT
+
+
+def test_another_number_of_images_is_not_reproduced() -> None:
+    cut = Changes.between(outcomes(np.ones(1, bool)), outcomes(np.ones(100, bool)))
+    assert cut.verdict(ELSEWHERE) == NOT
+
+
+def test_fresh_seeds_refute_a_figure_only_if_they_fool_significantly_more() -> None:
+    cases = {"seed": (28, 29), "lucky": (12, 4), "raised": (40, 4)}
+    lines = [
+        {"column": name, "p": changes(*case).fooled_p(), "defense": "x"}
+        for name, case in cases.items()
+    ]
+    verdicts = with_verdicts(lines).set_index("column")["verdict"]
+    assert dict(verdicts) == {"seed": AGREES, "lucky": AGREES, "raised": REFUTED}
+    assert with_verdicts([]).empty

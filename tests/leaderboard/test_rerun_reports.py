@@ -1,0 +1,146 @@
+"""The checks, spectra and costs that were made again are compared with the published ones."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.leaderboard.rerun.comparing import Conditions
+from robench.leaderboard.rerun.remake import Remade
+from robench.leaderboard.rerun.reports import Deviations, deviations
+from robench.models.complexity import Complexity
+from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum
+
+SPECTRUM = LayerSpectrum(layer="conv1", operator="convolution", norm=2.0, condition=10.0)
+
+
+@pytest.fixture(scope="module")
+def cell(finished_board: Path) -> PublishedCell:
+    """The second row, to which images of the first were transferred, with spectra."""
+    cell = Leaderboard.read(finished_board / "tiny").cells[1]
+    file = cell.file.model_copy(update={"spectra": (SPECTRUM,)})
+    return dataclasses.replace(cell, file=file)
+
+
+def remade(cell: PublishedCell, **changes: Any) -> Remade:
+    """Return a rerun that found just what was published, but for the changes."""
+    manifest = cell.file.manifest
+    assert manifest is not None
+    same = Remade(
+        outcomes=cell.outcomes,
+        manifest=manifest,
+        report=cell.file.checks,
+        spectra=cell.file.spectra,
+        costs=cell.file.costs,
+        transferred=True,
+        randomized=False,
+    )
+    return dataclasses.replace(same, **changes)
+
+
+def compared(cell: PublishedCell, **changes: Any) -> Deviations:
+    return deviations(cell, remade(cell, **changes), Conditions(same_device=True))
+
+
+def report(cell: PublishedCell, **changes: Any) -> CheckReport:
+    """Return the published report with another result of the checks that are named."""
+    checks = cell.file.checks
+    assert checks is not None
+    findings = [
+        FindingEntry(check=f.check, passed=changes.get(f.check, f.passed), sentence=f.sentence)
+        for f in checks.findings
+    ]
+    return checks.model_copy(update={"findings": tuple(findings)})
+
+
+def test_what_agrees_is_no_deviation(cell: PublishedCell) -> None:
+    assert compared(cell) == Deviations()
+
+
+def test_a_failed_check_that_was_made_passed_is_found(cell: PublishedCell) -> None:
+    [problem] = compared(cell, report=report(cell, more_steps=False)).problems
+    assert problem.startswith("the check 'more_steps' is published as passed, but is failed here")
+    [problem] = compared(cell, report=report(cell, train_eval_gap=True)).problems
+    assert "published as inconclusive, but is passed here" in problem
+
+
+def test_invented_and_removed_checks_and_other_numbers_are_found(cell: PublishedCell) -> None:
+    checks = cell.file.checks
+    assert checks is not None
+    fewer = checks.model_copy(update={"findings": checks.findings[1:], "samples": 10})
+    problems = compared(cell, report=fewer).problems
+    assert "the check 'eps_curve' is published, but is not one of the checks" in problems[0]
+    assert "name 20 images, but were made on 10" in problems[1]
+    removed = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": fewer}))
+    assert "'eps_curve' is missing from" in compared(removed, report=checks).problems[0]
+    none = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": None}))
+    assert "but none are published" in compared(none, report=checks).problems[0]
+    assert "the board asks for none" in compared(cell, report=None).problems[0]
+
+
+def test_a_sentence_with_other_numbers_is_found(cell: PublishedCell) -> None:
+    found = report(cell)
+    finding = found.findings[0].model_copy(update={"sentence": "Accuracy falls: 1.0%."})
+    changed = found.model_copy(update={"findings": (finding, *found.findings[1:])})
+    [problem] = compared(cell, report=changed).problems
+    assert problem == "the check 'eps_curve' says here: Accuracy falls: 1.0%."
+
+
+def test_a_curve_that_was_raised_by_one_image_is_found(cell: PublishedCell) -> None:
+    found = report(cell)
+    point = found.curve[3]
+    for images, wrong in ((-1, 1), (1, 0), (2, 1)):
+        moved = point.model_copy(update={"accuracy": point.accuracy + images / found.samples})
+        curve = (*found.curve[:3], moved, *found.curve[4:])
+        deviating = compared(cell, report=found.model_copy(update={"curve": curve}))
+        assert len(deviating.problems) == wrong
+
+
+def test_without_the_other_network_the_transfer_is_not_checked(cell: PublishedCell) -> None:
+    found = compared(cell, report=report(cell, transfer=None), transferred=False)
+    assert found.problems == ()
+    assert "the check 'transfer': the weights" in found.unchecked[0]
+    # A merged row was attacked from another network: only a failure contradicts it.
+    assert compared(cell, report=report(cell, transfer=None)).problems == ()
+    assert compared(cell, report=report(cell, transfer=False)).problems != ()
+
+
+def test_the_checks_of_a_randomized_network_are_not_compared(cell: PublishedCell) -> None:
+    conditions = Conditions(same_device=True, reason="random numbers")
+    found = deviations(cell, remade(cell, report=report(cell, more_steps=False)), conditions)
+    assert found.problems == ()
+    assert "random numbers" in found.unchecked[0]
+    hidden = deviations(cell, remade(cell, report=report(cell, same_logits=False)), conditions)
+    assert "'same_logits' is published as passed" in hidden.problems[0]
+
+
+def test_other_spectra_and_costs_are_found(cell: PublishedCell) -> None:
+    near = SPECTRUM.model_copy(update={"norm": 2.001})
+    assert compared(cell, spectra=(near,)).problems == ()
+    far = SPECTRUM.model_copy(update={"condition": 11.0})
+    assert compared(cell, spectra=(far,)).problems == (
+        "the condition of the layer conv1 is 11.0 here, not 10.0.",
+    )
+    assert "not those of the layers" in compared(cell, spectra=()).problems[0]
+    costs = Complexity(10, cell.file.costs.multiply_adds, None)
+    [problem] = compared(cell, costs=costs).problems
+    assert problem == f"its network has 10 parameters, not {cell.file.costs.parameters}."
+
+
+def test_another_list_of_shortcuts_that_the_network_rules_out_is_found(
+    cell: PublishedCell,
+) -> None:
+    manifest = cell.file.manifest
+    assert manifest is not None
+    entries = {
+        key: entry.model_copy(update={"refused": {"folding": "it has hooks"}})
+        if entry.column == "fgsm"
+        else entry
+        for key, entry in manifest.outcomes.items()
+    }
+    found = compared(cell, manifest=manifest.model_copy(update={"outcomes": entries}))
+    assert found.problems == (
+        "fgsm: none of the shortcuts is said to be ruled out by the network, but folding is here.",
+    )
