@@ -129,7 +129,7 @@ def merge(
 
     from robench.cli.tables import leaderboard_table
     from robench.leaderboard.merge import copy_networks, merge_boards, merged_bundle
-    from robench.leaderboard.publish import publish
+    from robench.leaderboard.publish import publish, published_alone
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
 
@@ -138,8 +138,9 @@ def merge(
     with ExitStack() as loaded:
         notes = [loaded.enter_context(trusted_code(b, trust=trust_code)) for b in boards]
         result, bundle = merge_boards(boards), merged_bundle(boards)
+        loaded.enter_context(published_alone(out))
         table = publish(result, out, bundle)
-    copy_networks(boards, out)
+        copy_networks(boards, out)
     for note in dict.fromkeys(filter(None, notes)):
         say(console, note)
     console.print(leaderboard_table(result.board, table, result.board.title, result=result))

@@ -9,7 +9,7 @@ from robench.board.board import Board
 from robench.board.overrides import open_board
 from robench.leaderboard.bundle import bundle_of
 from robench.leaderboard.pictures import draw_pictures
-from robench.leaderboard.publish import publish
+from robench.leaderboard.publish import publish, published_alone
 from robench.leaderboard.published import Leaderboard
 from robench.runs.progress import ProgressReporter
 from robench.runs.run import run_board
@@ -78,6 +78,7 @@ def run_and_publish(
     """
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
     result = run_board(board, out=out, data_dir=data_dir, device=device, reporter=reporter)
-    table = publish(result, out / name, bundle)
-    draw_pictures(result, table, out / name)
-    return Leaderboard.read(out / name)
+    with published_alone(out / name):
+        table = publish(result, out / name, bundle)
+        draw_pictures(result, table, out / name)
+        return Leaderboard.read(out / name)
