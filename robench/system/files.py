@@ -93,9 +93,11 @@ def remove_temporaries(folder: Path, patterns: Sequence[str]) -> None:
         patterns: the files that robench writes there, such as ``*.npz``; the temporary files of
             others stay.
     """
-    if not folder.is_dir():
-        return
-    for path in [*folder.iterdir()]:
+    try:
+        found = [*folder.iterdir()]
+    except OSError:
+        return  # there is no such folder, or it cannot be read now
+    for path in found:
         match = _TEMPORARY.fullmatch(path.name)
         ours = match and any(fnmatchcase(match["name"], pattern) for pattern in patterns)
         if ours and path.is_file():

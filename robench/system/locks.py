@@ -1,7 +1,7 @@
 """One writer at a time: a lock on a folder that other robench processes respect."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -42,5 +42,7 @@ def sole_writer(folder: Path, does: str, *, keep: bool = True) -> Iterator[None]
         yield
     finally:
         if not keep and lock.lock_counter == 1:
-            path.unlink(missing_ok=True)  # while it is held: others notice that it is gone
+            # While it is held: others notice that it is gone. One that stays does no harm.
+            with suppress(OSError):
+                path.unlink()
         lock.release()

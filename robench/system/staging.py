@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -34,14 +34,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(target)
         hidden = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        lock = FileLock(hidden / LOCK)
+        lock.acquire()
     except OSError as error:
         raise UserError(cannot_write(folder, error)) from error
     try:
-        with FileLock(hidden / LOCK):
-            yield hidden / target.name
-            _appear(hidden / target.name, target, folder)
+        yield hidden / target.name
+        _appear(hidden / target.name, target, folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+        lock.release()
 
 
 def _appear(stage: Path, target: Path, folder: Path) -> None:
@@ -64,8 +66,5 @@ def _remove_left(target: Path) -> None:
         if not form.fullmatch(path.name) or not (path / LOCK).is_file():
             continue
         if {inner.name for inner in path.iterdir()} <= {LOCK, target.name}:
-            try:
-                with FileLock(path / LOCK, timeout=0):
-                    shutil.rmtree(path, ignore_errors=True)
-            except Timeout:
-                continue
+            with suppress(Timeout), FileLock(path / LOCK, timeout=0):
+                shutil.rmtree(path, ignore_errors=True)
