@@ -19,15 +19,13 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 
 def test_runs_that_are_killed_lose_nothing(ground: Ground) -> None:
-    tally = kills.campaign(4, 0, ground)
+    tally = kills.campaign(2, 0, ground)
     assert not tally.failed, tally.examples
-    assert tally.trials.total() == 4
+    assert tally.trials.total() == 2
 
 
 @pytest.mark.parametrize("fault", [
     Fault(30, "ENOSPC", always=True),
-    Fault(60, "EIO", always=False),
-    Fault(0, "EROFS", always=True),
     Fault(10, faults.SHORT, always=True),
 ])  # fmt: skip
 def test_a_call_that_fails_is_said_in_a_sentence_and_nothing_is_lost(
@@ -37,7 +35,7 @@ def test_a_call_that_fails_is_said_in_a_sentence_and_nothing_is_lost(
 
 
 def test_what_power_takes_is_made_again(ground: Ground) -> None:
-    tally = power_loss.campaign(3, 0, ground)
+    tally = power_loss.campaign(2, 0, ground)
     assert not tally.failed, tally.examples
 
 
