@@ -15,15 +15,16 @@ from robench.errors import RobenchWarning, UserError
 INTERRUPTED = 130
 """Exit code of Typer after Ctrl-C."""
 
-TERMINATED = 143
-"""Exit code after SIGTERM, which batch systems send when the time is up."""
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Handled like Ctrl-C: batch systems send SIGTERM when the time is up, a terminal that is closed
+SIGHUP. The exit code is 128 and the number of the signal, 143 and 129, as in a shell."""
 
 GOES_ON = ("run", "train", "attack")
 """Commands that keep what is done."""
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like Ctrl-C."""
+    """A signal, handled like Ctrl-C; its number is the argument."""
 
 
 def main() -> None:
@@ -47,34 +48,36 @@ def main() -> None:
         if stop.code != INTERRUPTED:
             raise
         print(f"robench: {_interrupted(sys.argv[1:])}", file=sys.stderr)
-        sys.exit(TERMINATED if _was_terminated(stop) else INTERRUPTED)
+        sys.exit(_exit_code(stop))
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         _shutdown_workers()
 
 
-def _handle_termination() -> Any:
-    """Handle SIGTERM like Ctrl-C; return how it was handled before, None if it still is."""
+def _handle_termination() -> dict[int, Any]:
+    """Handle SIGTERM and SIGHUP like Ctrl-C; return how those that now are were handled before."""
     # torchrun ends its processes by SIGTERM, and would wait for those that wait for one another.
     alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
     if not alone or threading.current_thread() is not threading.main_thread():
-        return None
-    return signal.signal(signal.SIGTERM, _terminate)
+        return {}
+    # After 'nohup', SIGHUP is ignored and stays so.
+    handled = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    return {number: signal.signal(number, _terminate) for number in handled}
 
 
-def _was_terminated(error: BaseException | None) -> bool:
+def _exit_code(error: BaseException | None) -> int:
     while error is not None and not isinstance(error, _Terminated):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return INTERRUPTED if error is None else 128 + int(error.args[0])
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+    raise _Terminated(number)
 
 
 def _interrupted(arguments: list[str]) -> str:
-    """Return the sentence after Ctrl-C or SIGTERM."""
+    """Return the sentence after Ctrl-C, SIGTERM or SIGHUP."""
     command = arguments[0] if arguments else ""
     if command not in GOES_ON:
         return "interrupted."

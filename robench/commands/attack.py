@@ -24,6 +24,7 @@ from robench.models.external import ExternalOptions, check_fit, load_external
 from robench.registry import attacks as registry
 from robench.registry import plugin_files
 from robench.runs.attack_cell import evaluation_images
+from robench.runs.stored import check_weights_of_cell
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def trained_target(
     Raises:
         UserError: if the checkpoint is damaged, a name is unknown, or the data does not fit.
     """
+    check_weights_of_cell(checkpoint)
     model, network, facts = load_checkpoint(checkpoint)
     name = data or str(facts.get("dataset", ""))
     if data is None and not can_load(name):

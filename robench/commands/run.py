@@ -9,7 +9,7 @@ from robench.board.board import Board
 from robench.board.overrides import open_board
 from robench.leaderboard.bundle import bundle_of
 from robench.leaderboard.pictures import draw_pictures
-from robench.leaderboard.publish import publish, trained_networks
+from robench.leaderboard.publish import publish, published_alone, trained_networks
 from robench.leaderboard.published import Leaderboard
 from robench.runs.progress import ProgressReporter
 from robench.runs.run import run_board
@@ -81,6 +81,7 @@ def run_and_publish(
     result = run_board(board, out=out, data_dir=data_dir, device=device, reporter=reporter)
     store = RunStore(out / "cells")
     networks = trained_networks(result, store) if board.publish_weights else {}
-    table = publish(result, out / name, bundle, networks)
-    draw_pictures(result, table, out / name)
-    return Leaderboard.read(out / name)
+    with published_alone(out / name):
+        table = publish(result, out / name, bundle, networks)
+        draw_pictures(result, table, out / name)
+        return Leaderboard.read(out / name)

@@ -13,6 +13,7 @@ from robench.errors import UserError
 from robench.models.checkpoint import load_checkpoint
 from robench.progress import Progress
 from robench.runs.progress import NullReporter, ProgressReporter
+from robench.runs.stored import check_weights_of_cell
 from robench.system.files import write_text
 from robench.system.provenance import code_version
 
@@ -64,6 +65,7 @@ def checkpoint_spectra(
     tables: dict[str, pd.DataFrame] = {}
     captions: list[str] = []
     for path in paths:
+        check_weights_of_cell(path)
         model, network, facts = load_checkpoint(path)
         name = network.defense if network.defense not in tables else f"{network.defense}, {path}"
         if name in tables:

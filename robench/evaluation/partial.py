@@ -25,7 +25,7 @@ from robench.errors import RobenchWarning, UserError
 from robench.evaluation.fingerprint import Fingerprint, fingerprint, key_of
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.victim import Victim
-from robench.system.files import write_bytes
+from robench.system.files import cannot_write, write_bytes
 from robench.system.provenance import peak_memory_mib
 
 SAVE_SECONDS = 30.0
@@ -145,10 +145,17 @@ def open_partial(
 
 
 def remove(path: Path) -> None:
-    """Remove a partial file, and what a process that was killed while writing it has left."""
-    path.unlink(missing_ok=True)
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
+    """Remove a partial file, and what a process that was killed while writing it has left.
+
+    Raises:
+        UserError: if it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(cannot_write(path, error)) from error
 
 
 def put(arrays: Arrays, prefix: str, tensors: Mapping[str, Tensor]) -> None:

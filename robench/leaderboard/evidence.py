@@ -30,6 +30,8 @@ from robench.system.files import write_text
 
 BOARD, TABLE, COMPARISONS, SUMS = "board.json", "leaderboard.csv", "comparisons.csv", "SHA256SUMS"
 TOML, SOURCES, PAGE = "board.toml", "sources", "page.html"
+UNFINISHED = f"{SUMS}.unfinished"
+"""Takes the place of ``SHA256SUMS`` while files are replaced; a run that was killed leaves it."""
 
 
 class SourceEntry(Spec):
@@ -101,7 +103,12 @@ def write_sums(folder: Path, files: Iterable[Path]) -> None:
                 f"{folder / name} has vanished: another run publishes there; run this one again "
                 f"alone."
             )
-    write_text(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in lines))
+    write_text(folder / SUMS, sums_text(dict(lines)))
+
+
+def sums_text(sums: Mapping[str, str]) -> str:
+    """Return the text of ``SHA256SUMS``, given relative path -> SHA-256."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
 
 
 def was_run(folder: Path) -> bool:
@@ -109,19 +116,28 @@ def was_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (BOARD, TABLE, COMPARISONS, SUMS))
 
 
-def read_sums(folder: Path) -> dict[str, str]:
+def read_sums(folder: Path, file: str = SUMS) -> dict[str, str]:
     """Return relative path -> SHA-256, as listed in ``SHA256SUMS``.
+
+    Args:
+        folder: the folder of the leaderboard.
+        file: the name of the list in it.
 
     Raises:
         UserError: if it is missing or damaged, or names a file outside the folder.
     """
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        lines = (folder / file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         if not folder.is_dir():
             raise UserError(
                 f"there is no folder {folder}; name a leaderboard's folder, such as "
                 f"leaderboards/quick."
+            ) from error
+        if (folder / UNFINISHED).is_file():
+            raise UserError(
+                f"{folder} is not complete: robench is publishing it, or was stopped while it did; "
+                f"wait for it, or run the same command again."
             ) from error
         if (folder / "board.toml").is_file():
             raise UserError(
@@ -135,7 +151,7 @@ def read_sums(folder: Path) -> dict[str, str]:
         digest, _, name = line.partition("  ")
         path = Path(name)
         if len(digest) != 64 or not name or path.is_absolute() or ".." in path.parts:
-            raise UserError(f"{folder / SUMS}, line {number}: '{line[:80]}' is not a checksum.")
+            raise UserError(f"{folder / file}, line {number}: '{line[:80]}' is not a checksum.")
         sums[name] = digest
     return sums
 

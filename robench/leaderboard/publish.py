@@ -1,6 +1,7 @@
 """Write the folder of a leaderboard: its table and the evidence for each cell."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -10,25 +11,23 @@ from robench.errors import UserError
 from robench.leaderboard.bundle import Bundle
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.derived import derived_tables
+from robench.leaderboard.edition import published_before, replace_edition
 from robench.leaderboard.evidence import (
     BOARD,
     COMPARISONS,
-    PAGE,
     SOURCES,
-    SUMS,
     TABLE,
     TOML,
     BoardFile,
     CellFile,
     outcome_path,
-    read_sums,
     weights_name,
-    write_sums,
 )
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.runs.records import BoardResult, CellResult, Evidence, OutcomeFiles
 from robench.runs.store import CellFolder, RunStore
-from robench.system.files import json_text, write_bytes, write_json
+from robench.system.files import json_text
+from robench.system.locks import sole_writer
 from robench.system.provenance import file_hash
 
 
@@ -54,7 +53,8 @@ def publish(
     """
     comparison = compare_rows(result)
     table = leaderboard(result, comparison)
-    write_leaderboard(result, table, comparison, folder, bundle, networks)
+    with published_alone(folder):
+        write_leaderboard(result, table, comparison, folder, bundle, networks)
     return table
 
 
@@ -84,6 +84,15 @@ def trained_networks(result: BoardResult, store: RunStore) -> dict[str, Path]:
     return found
 
 
+def published_alone(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes from publishing into a folder; the same thread may enter again.
+
+    Raises:
+        UserError: if another process publishes there, or it cannot be written.
+    """
+    return sole_writer(folder, "is publishing into", keep=False)
+
+
 def write_leaderboard(
     result: BoardResult,
     table: pd.DataFrame,
@@ -92,7 +101,7 @@ def write_leaderboard(
     bundle: Bundle | None = None,
     networks: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Write the files that :mod:`robench.leaderboard.evidence` lists.
+    """Write the files that :mod:`robench.leaderboard.evidence` lists; hold the folder's lock.
 
     Files that an earlier run published there and this one does not are removed, and so is the page
     of another leaderboard; all other files in the folder are left alone.
@@ -113,7 +122,7 @@ def write_leaderboard(
     """
     # All tables are built before anything is written, so that no half leaderboard is left behind.
     derived = derived_tables(result, table)
-    before, listed = _published_before(folder), _listed(folder)
+    before = published_before(folder)
     bundle = bundle or Bundle()
     head = BoardFile(
         name=folder.name,
@@ -130,70 +139,42 @@ def write_leaderboard(
     }
     if TOML in before or not (folder / TOML).exists():  # never over a file that somebody wrote
         texts[TOML] = board_text(result.board)
-    contents = {name: text.encode() for name, text in texts.items()}
+    contents: dict[str, bytes | Path] = {name: text.encode() for name, text in texts.items()}
     contents |= {f"{SOURCES}/{name}": content for name, content in bundle.files.items()}
-    for name, content in contents.items():
-        write_bytes(folder / name, content)
-    written = [folder / name for name in contents]
-    for name, path in (networks or {}).items():
-        written.append(_copy(path, folder / name))
-    written += _write_cells(result, folder)
-    write_sums(folder, written)
-    gone = before - {path.relative_to(folder).as_posix() for path in written}
-    if _listed(folder) != listed:
-        gone.add(PAGE)
-    for name in gone:
-        (folder / name).unlink(missing_ok=True)
+    contents |= _cells(result)
+    contents |= networks or {}
+    replace_edition(folder, contents)
     return folder / TABLE
 
 
-def _write_cells(result: BoardResult, folder: Path) -> list[Path]:
-    written: list[Path] = []
+def _cells(result: BoardResult) -> dict[str, bytes]:
+    """Return the manifests of all cells and their outcomes: relative path -> content."""
+    contents: dict[str, bytes] = {}
     names: set[str] = set()
     for row in result.rows:
         for cell in row.cells:
-            path = folder / "manifests" / _unique(row.title, cell.seed, names)
             known = {name: getattr(cell.evidence, name) for name in Evidence.model_fields}
             file = CellFile(row=row.title, costs=row.costs, **known)
-            write_json(path, file.model_dump(mode="json"))
-            written += [path, *_copy_outcomes(cell, folder)]
-    return written
+            name = f"manifests/{_unique(row.title, cell.seed, names)}"
+            contents[name] = json_text(file.model_dump(mode="json")).encode()
+            contents |= _outcomes(cell)
+    return contents
 
 
-def _listed(folder: Path) -> bytes:
-    """Return the list of checksums; empty if there is none."""
-    try:
-        return (folder / SUMS).read_bytes()
-    except OSError:
-        return b""
-
-
-def _published_before(folder: Path) -> set[str]:
-    """Return the files of an earlier run; none if its checksums are damaged."""
-    try:
-        return set(read_sums(folder))
-    except UserError:
-        return set()
-
-
-def _copy_outcomes(cell: CellResult, folder: Path) -> list[Path]:
-    """Copy the files byte for byte: their hashes are in the manifest."""
+def _outcomes(cell: CellResult) -> dict[str, bytes]:
+    """Return the files byte for byte: their hashes are in the manifest."""
     if cell.evidence.manifest is None:
-        return []
+        return {}
     assert isinstance(cell.outcomes, OutcomeFiles)
     keys = {entry.column: key for key, entry in cell.evidence.manifest.outcomes.items()}
-    copies = []
+    contents = {}
     for column, source in cell.outcomes.paths.items():
-        copies.append(_copy(source, outcome_path(folder, cell.evidence.cell.key, keys[column])))
-    return copies
-
-
-def _copy(source: Path, target: Path) -> Path:
-    try:
-        write_bytes(target, source.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {source}: {error.strerror or error}.") from error
-    return target
+        target = outcome_path(Path(), cell.evidence.cell.key, keys[column])
+        try:
+            contents[target.as_posix()] = source.read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot read {source}: {error.strerror or error}.") from error
+    return contents
 
 
 def _unique(title: str, seed: int, names: set[str]) -> str:

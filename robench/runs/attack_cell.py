@@ -15,7 +15,8 @@ from robench.evaluation.partial import remove
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.store import CellFolder
-from robench.system.files import read_json, write_json
+from robench.runs.stored import read_manifest
+from robench.system.files import write_json
 from robench.system.provenance import code_version, file_hash, peak_memory_mib
 
 
@@ -40,7 +41,9 @@ def attack_network(
     """
     model.to(ctx.device).to(memory_format=torch.channels_last)
     sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
-    manifest = read_json(folder.manifest)
+    manifest = read_manifest(folder)
+    entries = dict(manifest.outcomes)
+    peak = manifest.peak_memory_mib
     for group in _groups(missing, ctx.attacks):
         kept = None if group == ["clean"] else folder.partial(outcome_key(group[0], ctx))
         start = time.perf_counter()
@@ -59,17 +62,17 @@ def attack_network(
                 outcomes = evaluation.attacks[name]
             path = folder.outcomes(outcome_key(name, ctx))
             outcomes.save(path)
-            manifest.setdefault("outcomes", {})[path.stem] = {
+            entries[path.stem] = {
                 "outcomes_hash": file_hash(path),
                 "seconds_of_group": seconds,
                 "gradients": evaluation.gradients,
                 "version": code_version(),
             }
             if evaluation.refused:
-                manifest["outcomes"][path.stem]["refused"] = dict(evaluation.refused)
-        peaks = (peak_memory_mib(ctx.device), evaluation.earlier.peak_memory_mib)
-        manifest["peak_memory_mib"] = max(manifest["peak_memory_mib"], *peaks)
-        write_json(folder.manifest, manifest)
+                entries[path.stem]["refused"] = dict(evaluation.refused)
+        peak = max(peak, peak_memory_mib(ctx.device), evaluation.earlier.peak_memory_mib)
+        updated = manifest.model_copy(update={"outcomes": entries, "peak_memory_mib": peak})
+        write_json(folder.manifest, updated.model_dump(mode="json"))
         if kept is not None:
             remove(kept)
     shutil.rmtree(folder.unfinished, ignore_errors=True)  # what other boards have left

@@ -1,7 +1,5 @@
 """Run one cell: train it unless it is trained, run the missing attacks, store the results."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 import torch
 from torch import nn
@@ -11,18 +9,20 @@ from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.runs.attack_cell import attack_network, evaluation_images
 from robench.runs.context import RunContext, cell_title
 from robench.runs.identity import outcome_key, source_of
-from robench.runs.records import (
-    CellResult,
-    Divergence,
-    Evidence,
-    Manifest,
-    OutcomeFiles,
-)
+from robench.runs.records import CellResult, Evidence, OutcomeFiles
 from robench.runs.restored import check_restored
 from robench.runs.store import CellFolder
+from robench.runs.stored import (
+    check_stored,
+    outcome_entry,
+    read_divergence,
+    read_log,
+    read_manifest,
+    sound_outcomes,
+)
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
-from robench.system.files import read_json, write_bytes, write_json
+from robench.system.files import remove, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
@@ -39,27 +39,29 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
     """
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
-        if not folder.finished_training:
-            ctx.reporter.stage(cell_title(title, cell.seed), "training")
-            train_cell(cell, folder, ctx)
+        finish_training(cell, title, folder, ctx)
         if folder.diverged.exists():
             ctx.reporter.stage(cell_title(title, cell.seed), "diverged")
             return _result(cell, folder, ctx)
-        names = ctx.evaluation.columns
-        stored = read_json(folder.manifest).get("outcomes", {})
-        missing = [name for name in names if not _is_stored(name, stored, folder, ctx)]
+        keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
+        sound = sound_outcomes(read_manifest(folder), folder, [*keys.values()])
+        missing = [name for name, key in keys.items() if key not in sound]
         ctx.reporter.stage(cell_title(title, cell.seed), "attacking" if missing else "stored")
         if missing:
             attack_network(network_of(cell, ctx), cell.seed, folder, ctx, missing)
         return _result(cell, folder, ctx)
 
 
-def _is_stored(
-    name: str, stored: Mapping[str, object], folder: CellFolder, ctx: RunContext
-) -> bool:
-    """Return whether a column's outcomes are stored; a file that was removed is recomputed."""
-    key = outcome_key(name, ctx)
-    return key in stored and folder.outcomes(key).exists()
+def finish_training(cell: Cell, title: str, folder: CellFolder, ctx: RunContext) -> None:
+    """Train a cell unless it is trained; hold its lock.
+
+    Raises:
+        UserError: if what is stored of it is not what was stored, or cannot be written.
+    """
+    check_stored(folder, cell)
+    if not folder.finished_training:
+        ctx.reporter.stage(cell_title(title, cell.seed), "training")
+        train_cell(cell, folder, ctx)
 
 
 def evaluate_external(
@@ -94,7 +96,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     Raises:
         UserError: if the weights do not hold all that was trained.
     """
-    files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint)
+    files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint, owner=cell.key)
     broadcast(Train(cell, files))
     try:
         model, epochs = fit_cell(
@@ -107,7 +109,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     except TrainingDivergedError as diverged:
         note = {"reason": str(diverged), "version": code_version()}
         write_json(folder.diverged, note)
-        folder.checkpoint.unlink(missing_ok=True)
+        remove(folder.checkpoint)
         return
     network = Network.of(cell, ctx.dataset)
     facts = {"cell": cell.key, "dataset": ctx.dataset.name, "seed": cell.seed}
@@ -116,8 +118,9 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     few = evaluation_images(ctx.dataset, min(FEW, len(ctx.dataset.test))).images.float() / 255
     check_restored(model, network_of(cell, ctx), few, cell.defense)
     seconds = sum(epoch.seconds for epoch in epochs)
-    write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=seconds))
-    folder.checkpoint.unlink(missing_ok=True)
+    manifest = _provenance(cell, folder, ctx, training_seconds=seconds)
+    write_json(folder.manifest, manifest | {"log_hash": file_hash(folder.log)})
+    remove(folder.checkpoint)
 
 
 def _provenance(
@@ -145,20 +148,16 @@ def network_of(cell: Cell | ExternalCell, ctx: RunContext) -> nn.Module:
 
 def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> CellResult:
     if folder.diverged.exists():
-        note = Divergence.model_validate(read_json(folder.diverged))
-        return CellResult(Evidence(cell=cell, diverged=note), {})
+        return CellResult(Evidence(cell=cell, diverged=read_divergence(folder)), {})
     keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
-    manifest = read_json(folder.manifest)
+    manifest = read_manifest(folder)
     # Outcomes of other boards and earlier versions are stored too, but are not part of this result.
-    own = {
-        key: manifest["outcomes"][key] | {"column": name, "source": source_of(name)}
-        for name, key in keys.items()
-    }
-    log = pd.read_csv(folder.log) if folder.log.exists() else pd.DataFrame()
+    own = [outcome_entry(manifest, key, name, source_of(name)) for name, key in keys.items()]
+    log = read_log(folder) if isinstance(cell, Cell) else pd.DataFrame()
     evidence = Evidence(
         cell=cell,
-        manifest=Manifest.model_validate(manifest | {"outcomes": own}),
+        manifest=manifest.published(own, keys.values()),
         training=tuple(log.astype(object).where(log.notna(), None).to_dict("records")),
     )
     accuracies = {name: outcomes[name].accuracy for name in outcomes}

@@ -19,6 +19,7 @@ from robench.runs.attack_cell import evaluation_images
 from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, CheckReport, RowResult
+from robench.runs.stored import read_or_none
 from robench.system.files import read_json, write_json
 
 Search = tuple[ThreatModel, float]
@@ -70,11 +71,13 @@ def with_checks(
         return cell
     folder = ctx.store.open(cell.evidence.cell)
     path = folder.path / "checks" / f"{_identity(cell, source, search, ctx)}.json"
-    if not path.exists():
-        ctx.reporter.stage(cell_title(title, cell.seed), "checking")
-        model = network_of(cell.evidence.cell, ctx) if model is None else model
-        write_json(path, _check(model, cell, source, search, ctx).to_json())
-    report = CheckReport.model_validate(read_json(path))
+    with ctx.store.lock(folder):
+        report = read_or_none(path, CheckReport.model_validate)
+        if report is None:
+            ctx.reporter.stage(cell_title(title, cell.seed), "checking")
+            model = network_of(cell.evidence.cell, ctx) if model is None else model
+            write_json(path, _check(model, cell, source, search, ctx).to_json())
+            report = CheckReport.model_validate(read_json(path))
     return replace(cell, evidence=cell.evidence.model_copy(update={"checks": report}))
 
 

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from robench.board.specs import ExternalCell
 from robench.diagnostics import spectra
 from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
+from robench.runs.stored import read_or_none
 from robench.system.files import read_json, write_json
 
 VERSION = 1
@@ -30,15 +32,20 @@ def _measured(title: str, cell: CellResult, ctx: RunContext) -> CellResult:
         return cell
     folder = ctx.store.open(spec)
     path = folder.path / f"spectra-{VERSION}.json"
-    if not path.exists():
-        ctx.reporter.stage(cell_title(title, cell.seed), "measuring")
-        size = (ctx.dataset.in_channels, *ctx.dataset.image_size)
-        table = spectra(network_of(spec, ctx), size, progress=ctx.reporter.update)
-        kept = list(LayerSpectrum.model_fields)
-        rows = [{k: _plain(v) for k, v in row.items()} for row in table[kept].to_dict("records")]
-        write_json(path, rows)
-    found = tuple(LayerSpectrum.model_validate(row) for row in read_json(path))
+    with ctx.store.lock(folder):
+        found = read_or_none(path, _layers)
+        if found is None:
+            ctx.reporter.stage(cell_title(title, cell.seed), "measuring")
+            size = (ctx.dataset.in_channels, *ctx.dataset.image_size)
+            table = spectra(network_of(spec, ctx), size, progress=ctx.reporter.update)
+            known = table[list(LayerSpectrum.model_fields)].to_dict("records")
+            write_json(path, [{k: _plain(v) for k, v in row.items()} for row in known])
+            found = _layers(read_json(path))
     return replace(cell, evidence=cell.evidence.model_copy(update={"spectra": found}))
+
+
+def _layers(values: Any) -> tuple[LayerSpectrum, ...]:
+    return tuple(LayerSpectrum.model_validate(row) for row in values)
 
 
 def _plain(value: object) -> object:

@@ -14,9 +14,9 @@ from robench.data.dataset import require_training
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity
-from robench.runs.cell import run_cell, train_cell
+from robench.runs.cell import finish_training, run_cell
 from robench.runs.check_cell import check_rows
-from robench.runs.context import RunContext, cell_title
+from robench.runs.context import RunContext
 from robench.runs.measure_cell import measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
@@ -80,9 +80,7 @@ def train_row(
     cell = _cells(row, board, ctx.dataset)[0]
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
-        if not folder.finished_training:
-            ctx.reporter.stage(cell_title(row.title, cell.seed), "training")
-            train_cell(cell, folder, ctx)
+        finish_training(cell, row.title, folder, ctx)
     return folder
 
 

@@ -4,14 +4,14 @@ A file in it is complete or absent, so everything that was finished before an in
 found again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from robench.board.specs import Cell, ExternalCell
-from robench.errors import UserError
-from robench.system.files import write_json
+from robench.system.files import remove_temporaries, write_json
+from robench.system.locks import sole_writer
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,14 @@ class CellFolder:
         """Return the file of what the attacks with these outcomes have done so far."""
         return self.unfinished / f"{key}.npz"
 
+    def remove_temporaries(self) -> None:
+        """Remove what processes that were killed while writing have left; hold the lock."""
+        own = (self.spec, self.log, self.checkpoint, self.weights, self.result, self.manifest,
+               self.diverged)  # fmt: skip
+        remove_temporaries(self.path, [*(path.name for path in own), "spectra-*.json"])
+        for name, pattern in (("outcomes", "*.npz"), ("partial", "*.npz"), ("checks", "*.json")):
+            remove_temporaries(self.path / name, [pattern])
+
 
 @dataclass(frozen=True)
 class RunStore:
@@ -88,22 +96,19 @@ class RunStore:
         """
         folder = CellFolder(self.root / cell.key)
         if not folder.spec.exists():
-            write_json(folder.spec, cell.model_dump(mode="json"))
+            with self.lock(folder):
+                write_json(folder.spec, cell.model_dump(mode="json"))
         return folder
 
-    def lock(self, folder: CellFolder) -> FileLock:
-        """Return a lock on a cell that keeps other robench processes out.
+    @contextmanager
+    def lock(self, folder: CellFolder) -> Iterator[None]:
+        """Keep other robench processes out of a cell; those of the same process share the lock.
+
+        What processes that were killed while writing have left in the cell is removed.
 
         Raises:
-            UserError: if another process holds it.
+            UserError: if another process holds it, or the folder cannot be written.
         """
-        lock = FileLock(folder.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise UserError(
-                f"another robench is at work in {folder.path}; wait for it or use another --out."
-            ) from None
-        except OSError as error:
-            raise UserError(f"cannot write {folder.path}: {error.strerror or error}.") from error
-        return lock
+        with sole_writer(folder.path, "is at work in"):
+            folder.remove_temporaries()
+            yield

@@ -1,41 +1,150 @@
-"""Atomic file writes: to a temporary name, synced, then renamed."""
+"""Atomic and durable file writes: to a temporary name, synced, renamed, the folder synced."""
 
+import errno
 import json
 import os
+import re
 import tempfile
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from robench.errors import UserError
 
+_HINTS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free space there or choose another folder"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "change who may write there or choose another"
+                    " folder"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close other programs or raise the limit of open"
+                    " files (ulimit -n)"),
+    errno.EROFS: "the file system can only be read; choose another folder",
+    errno.EIO: "the disk or network may be failing; check it or choose another folder",
+    errno.EINTR: "run the same command again",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}  # fmt: skip
+"""What to do about an error of the operating system, where that is known."""
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")
+"""What :func:`write_bytes` calls a file until it is complete."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` atomically; a reader never sees a partial file.
+    """Write ``content`` to ``path`` atomically and durably.
+
+    A reader never sees a partial file, and neither does one after a power failure: when this
+    returns, the content and its name are on the disk.
 
     Raises:
-        UserError: if the folder cannot be created or written, or the disk is full.
+        UserError: if the folder cannot be created or written, or the disk is full; what was at
+            ``path`` before is there still.
     """
     temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        try:
+            _write_all(handle, content)
+            os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp gives names as text
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(temporary, path)  # noqa: PTH105
         temporary = None
+        sync_folder(path.parent)
     except IsADirectoryError:
         raise UserError(f"cannot write {path}: it is a folder; name a file in it.") from None
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; "
-            f"free space there or choose another folder with --out."
-        ) from error
+        raise UserError(cannot_write(path, error)) from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            _remove_if_possible(Path(temporary))
+
+
+def cannot_write(path: Path, error: OSError) -> str:
+    """Return the sentence that says why a path cannot be written, and what to do."""
+    hint = _HINTS.get(error.errno or 0, "choose another folder")
+    out = " with --out" if hint.endswith("choose another folder") else ""
+    return f"cannot write {path}: {error.strerror or error}; {hint}{out}."
+
+
+def remove(path: Path) -> None:
+    """Remove a file durably; one that is not there is left alone.
+
+    Raises:
+        UserError: if it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(cannot_write(path, error)) from error
+
+
+def remove_temporaries(folder: Path, patterns: Sequence[str]) -> None:
+    """Remove what processes that were killed while writing have left in a folder.
+
+    Only call it while no other process writes there: a file that is being written is not told
+    from one that was left.
+
+    Args:
+        folder: the folder; subfolders are not searched.
+        patterns: the files that robench writes there, such as ``*.npz``; the temporary files of
+            others stay.
+    """
+    try:
+        found = [*folder.iterdir()]
+    except OSError:
+        return  # there is no such folder, or it cannot be read now
+    for path in found:
+        match = _TEMPORARY.fullmatch(path.name)
+        ours = match and any(fnmatchcase(match["name"], pattern) for pattern in patterns)
+        if ours and path.is_file():
+            _remove_if_possible(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the system can do that.
+
+    Raises:
+        OSError: if the disk reports an error.
+    """
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
+            raise
+    finally:
+        os.close(handle)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    """Write all of it: a disk that is nearly full may take less at a time."""
+    rest = memoryview(content)
+    while rest:
+        written = os.write(handle, rest)
+        if written == 0:
+            raise OSError(errno.EIO, "the disk takes no data")
+        rest = rest[written:]
+
+
+def _remove_if_possible(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the next process that may write there removes it
 
 
 def is_file(path: Path) -> bool:

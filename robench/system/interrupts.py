@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: postponed to a moment at which the state of the work can be saved."""
+"""Ctrl-C, SIGTERM and SIGHUP: postponed to a moment at which the state of the work can be saved."""
 
 import os
 import signal
@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Interrupts:
@@ -59,7 +61,7 @@ class Interrupts:
 
 @contextmanager
 def postponed_interrupts(wanted: bool = True) -> Iterator[Interrupts]:
-    """Postpone Ctrl-C and SIGTERM until they are delivered, at the latest at the end.
+    """Postpone Ctrl-C, SIGTERM and SIGHUP until they are delivered, at the latest at the end.
 
     A second one is not postponed: a step of a large network may take minutes. Does nothing outside
     the main thread, which alone receives signals.

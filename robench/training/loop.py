@@ -141,12 +141,10 @@ class Trainer:
         """Restore the state of the last saved epoch, if there is one."""
         if not self.files or not self.fabric.broadcast(self.files.checkpoint.exists()):
             return
-        state = load_state(self.files.checkpoint, self.fabric.device)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.rows = [Epoch(**row) for row in state["rows"]]
-        self.carried = state["delta"]
+        state = load_state(
+            self.files, self.model, self.optimizer, self.scheduler, self.fabric.device
+        )
+        self.rows, self.carried = state.rows, state.carried
         if self.fabric.is_global_zero:  # the log may have missed the last epoch
             write_log(self.files, self.rows)
 

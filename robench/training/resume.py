@@ -1,6 +1,7 @@
 """The log of a training and the state from which it resumes."""
 
 import io
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,17 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """The files for the log and the state of a training, written after each epoch."""
+    """The files for the log and the state of a training, written after each epoch.
+
+    Attributes:
+        log: the log, for people to read.
+        checkpoint: the state, from which training resumes.
+        owner: what is trained. The state of another owner is refused.
+    """
 
     log: Path
     checkpoint: Path
+    owner: str = ""
 
 
 def save_state(
@@ -58,6 +66,7 @@ def save_state(
         "scheduler": scheduler.state_dict(),
         "rows": [asdict(row) for row in rows],
         "delta": carried,  # stored under the name that the first method to carry something gave it
+        "owner": files.owner,
     }
     torch.save(state, buffer)
     write_bytes(files.checkpoint, buffer.getvalue())
@@ -73,17 +82,57 @@ def write_log(files: TrainingFiles, rows: list[Epoch]) -> None:
     write_text(files.log, pd.DataFrame(rows).to_csv(index=False))
 
 
-def load_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read the state that :func:`save_state` wrote.
+@dataclass(frozen=True)
+class Resumed:
+    """What a training goes on with, besides the state that is loaded into its objects."""
+
+    rows: list[Epoch]
+    carried: Tensor | None
+
+
+def load_state(
+    files: TrainingFiles,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: Any,
+    device: torch.device,
+) -> Resumed:
+    """Load what :func:`save_state` wrote into a model, its optimizer and its schedule.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: if it cannot be read, or is the state of something else.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
+        _check_bytes(files.checkpoint)
+        state = torch.load(files.checkpoint, map_location=device, weights_only=True)
+        if state.get("owner", files.owner) != files.owner:
+            raise ValueError("it is the state of another training")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        rows, carried = [Epoch(**row) for row in state["rows"]], state["delta"]
+        if [row.epoch for row in rows] != [*range(1, len(rows) + 1)]:
+            raise ValueError("its log lacks epochs")
+        if not isinstance(carried, Tensor | None):
+            raise TypeError("what it carries over is not a tensor")
+    except OSError as error:
+        path, reason = files.checkpoint, error.strerror or error
+        raise UserError(f"cannot read the training state {path}: {reason}.") from error
+    except Exception as error:  # whatever the file holds: torch's errors are of many kinds
+        reason = str(error) if type(error) is ValueError else type(error).__name__
         raise UserError(
-            f"the training state {path} is damaged ({type(error).__name__}); "
+            f"the training state {files.checkpoint} is damaged ({reason}); "
             f"remove that file to train this cell from the start."
         ) from error
-    return state
+    return Resumed(rows, carried)
+
+
+def _check_bytes(path: Path) -> None:
+    """Compare the checksums in a file of ``torch.save``, which torch does not do when it loads it.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if (name := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of '{name}' differs")

@@ -17,6 +17,7 @@ from robench.leaderboard.submission_readme import README, submission_readme
 from robench.runs.records import BoardResult
 from robench.system.files import write_bytes, write_text
 from robench.system.provenance import file_hash
+from robench.system.staging import new_folder
 
 
 def write_submission(
@@ -96,6 +97,19 @@ def publish(
     check_empty(folder)
     for title in result.board.titles:
         check_name(title, f"the row's title {shown(title)}")
+    with new_folder(folder) as stage:
+        written = _write(result, weights, codes, stage, bundle)
+        inspect_submission(stage)
+    return sorted(folder / path.relative_to(stage) for path in written)
+
+
+def _write(
+    result: BoardResult,
+    weights: Mapping[str, Path],
+    codes: Sequence[Path],
+    folder: Path,
+    bundle: Bundle,
+) -> list[Path]:
     table = publish_board(result, folder, bundle)
     written = [folder / name for name in read_sums(folder)]
     copies = {f"weights/{key}.safetensors": path for key, path in weights.items()}
@@ -109,8 +123,7 @@ def publish(
     write_text(folder / README, submission_readme(result, table, bundle))
     written.append(folder / README)
     write_sums(folder, written)
-    inspect_submission(folder)
-    return sorted([*written, folder / SUMS])
+    return [*written, folder / SUMS]
 
 
 def check_empty(folder: Path) -> None:

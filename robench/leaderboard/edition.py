@@ -1,0 +1,92 @@
+"""Replace the files of a published leaderboard, so that no reader takes two boards for one.
+
+While files are replaced there is no ``SHA256SUMS``, which every reader asks for: it is written
+last. Meanwhile ``SHA256SUMS.unfinished`` lists the old files and the new ones, so that the next run
+knows what one that was killed has left.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from robench.errors import UserError
+from robench.leaderboard.evidence import PAGE, SUMS, UNFINISHED, read_sums, sums_text
+from robench.system.files import remove, remove_temporaries, write_bytes, write_text
+from robench.system.provenance import file_hash
+
+
+def published_before(folder: Path) -> dict[str, str]:
+    """Return relative path -> SHA-256 of what earlier runs published, also of one that was killed.
+
+    Empty if there is nothing, or its checksums are damaged.
+    """
+    known: dict[str, str] = {}
+    for name in (UNFINISHED, SUMS):
+        try:
+            known |= read_sums(folder, name)
+        except UserError:
+            continue
+    return known
+
+
+def replace_edition(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
+    """Make these the published files of a folder; hold its lock.
+
+    Files that an earlier run published and that are none of these are removed, and so is the page
+    of another leaderboard. Other files are left alone, and nothing is written if all is the same.
+
+    Args:
+        folder: the folder of the leaderboard.
+        contents: relative path -> content, or a file that has it, as weights do.
+
+    Raises:
+        UserError: if a file cannot be written; no reader takes the folder for a leaderboard then.
+    """
+    _remove_temporaries(folder, contents)
+    before = published_before(folder)
+    sums = {name: _digest(content) for name, content in contents.items()}
+    text = sums_text(sums)
+    is_same = _content(folder / SUMS) == text.encode()
+    changed = [name for name, digest in sums.items() if _digest(folder / name) != digest]
+    if is_same and not changed:
+        remove(folder / UNFINISHED)
+        return
+    write_text(folder / UNFINISHED, sums_text(before | sums))
+    remove(folder / SUMS)
+    for name in changed:
+        write_bytes(folder / name, _bytes(contents[name]))
+    for name in before.keys() - sums.keys():
+        remove(folder / name)
+    if not is_same:
+        remove(folder / PAGE)
+    write_text(folder / SUMS, text)
+    remove(folder / UNFINISHED)
+
+
+def _remove_temporaries(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
+    remove_temporaries(folder, [SUMS, UNFINISHED, "curves.svg", "spectra.svg"])
+    for parent in {(folder / name).parent for name in contents}:
+        remove_temporaries(parent, ["*"] if parent != folder else [*contents])
+
+
+def _digest(content: bytes | Path) -> str:
+    """Return the SHA-256 of a content; "" for a file that is not there."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    return file_hash(content) if content.is_file() else ""
+
+
+def _bytes(content: bytes | Path) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    try:
+        return content.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {content}: {error.strerror or error}.") from error
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -1,0 +1,238 @@
+"""A damaged or stale cell is said in a sentence, and made again or refused; never used."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import TINY_BOARD, Command, Finished, shared_folder
+
+from robench.runs.store import CellFolder
+
+BOARD = (
+    TINY_BOARD.replace("epochs = 2", "epochs = 2\nbatch_size = 256")
+    .replace('"fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"', '"fgsm", "pgd-2"')
+    .replace('"pgd-4"', '"pgd-2"')
+    .replace("samples = 60", "samples = 30\ncheck_samples = 10\nspectra = true")
+    .replace("checks = false", "")
+    .replace('["batchnorm", "convnorm"]', '["batchnorm"]')
+    .replace("width = 4", "width = 2")
+)
+
+Run = Callable[[Path], Finished]
+Damage = Callable[[Path], object]
+
+
+@pytest.fixture
+def run(robench: Command) -> Run:
+    return lambda root: robench("run", root / "tiny.toml", "--out", root / "out", "--device", "cpu")
+
+
+@pytest.fixture
+def finished(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
+    with shared_folder("a_stored_cell", tmp_path_factory) as (root, is_new):
+        if is_new:
+            root.mkdir()
+            (root / "tiny.toml").write_text(BOARD)
+            assert run(root).code == 0
+    return root
+
+
+@pytest.fixture
+def cell(finished: Path, tmp_path: Path) -> CellFolder:
+    """A finished cell that a test may damage; its store is in ``out`` beside the board."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    [path] = (tmp_path / "out" / "cells").iterdir()
+    return CellFolder(path)
+
+
+def table(root: Path) -> bytes:
+    return (root / "out" / "tiny" / "leaderboard.csv").read_bytes()
+
+
+def of(content: bytes) -> Damage:
+    return lambda path: path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def drop_epoch(path: Path) -> None:
+    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+
+
+def of_another(path: Path) -> None:
+    values = json.loads(path.read_text()) | {"specification": "0" * 16}
+    path.write_text(json.dumps(values))
+
+
+REFUSED = [
+    ("training.csv", Path.unlink, "is missing"),
+    ("training.csv", of(b""), "is damaged"),
+    ("training.csv", of(bytes(range(256))), "is damaged"),
+    ("training.csv", drop_epoch, "lacks some of 2 epochs"),
+    ("training.csv", flip, "is not the log that was written"),
+    ("training.csv", of(b"epoch,lr\n1,x\n"), "is damaged: it lacks the columns"),
+    ("weights.safetensors", Path.unlink, "is missing, but manifest.json is there"),
+    ("weights.safetensors", of(b""), "does not hold the weights that were trained"),
+    ("weights.safetensors", flip, "does not hold the weights that were trained"),
+    ("manifest.json", Path.unlink, "is missing, but weights.safetensors is there"),
+    ("manifest.json", of(b"[]"), "is damaged"),
+    ("manifest.json", of(b"{}"), "is damaged (specification: Field required)"),
+    ("manifest.json", of(b"null"), "is damaged"),
+    ("manifest.json", of(b'{"a": '), "cannot be read"),
+    ("manifest.json", of_another, "is that of another cell"),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "sentence"), REFUSED)
+def test_weights_log_and_manifest_that_do_not_fit_are_refused_and_stay(
+    cell: CellFolder, run: Run, tmp_path: Path, name: str, damage: Damage, sentence: str
+) -> None:
+    damage(cell.path / name)
+    before = {path: path.read_bytes() for path in cell.path.iterdir() if path.is_file()}
+    published = table(tmp_path)
+    done = run(tmp_path)
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert f"{cell.path / name} {sentence}" in done.err
+    assert f"remove {cell.path} and the cell is trained again" in done.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert table(tmp_path) == published
+
+
+def exchange(path: Path) -> None:
+    others = [other for other in path.parent.iterdir() if other != path]
+    shutil.copy(others[0], path)
+
+
+AGAIN = [
+    ("outcomes/fgsm-*.npz", cut, "attacking"),
+    ("outcomes/pgd-2-*.npz", exchange, "attacking"),
+    ("outcomes/clean-*.npz", of(b""), "attacking"),
+    ("checks/*.json", of(b"[]"), "checking"),
+    ("checks/*.json", cut, "checking"),
+    ("spectra-1.json", of(b"{}x"), "measuring"),
+    ("spectra-1.json", of(b"[1]"), "measuring"),
+    ("spec.json", of(b"{}"), ""),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "state"), AGAIN)
+def test_what_is_quickly_made_again_is_made_again_with_a_warning(
+    cell: CellFolder, run: Run, tmp_path: Path, name: str, damage: Damage, state: str
+) -> None:
+    [path] = cell.path.glob(name)
+    before, published = path.read_bytes(), table(tmp_path)
+    damage(path)
+    done = run(tmp_path)
+    assert (done.code, done.err.count("\n")) == (0, 1), done.err
+    assert f"robench: {path}" in done.err
+    assert "training" not in done.out
+    assert state in done.out
+    assert path.read_bytes() == before
+    assert table(tmp_path) == published
+
+
+def test_a_damaged_entry_of_the_manifest_is_made_again(
+    cell: CellFolder, run: Run, tmp_path: Path
+) -> None:
+    values = json.loads(cell.manifest.read_text())
+    key = next(key for key in values["outcomes"] if key.startswith("fgsm"))
+    values["outcomes"][key] = None
+    cell.manifest.write_text(json.dumps(values))
+    done = run(tmp_path)
+    assert (done.code, done.err.count("\n")) == (0, 1), done.err
+    assert str(cell.outcomes(key)) in done.err
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"reason": 1}'])
+def test_a_note_of_divergence_that_is_none_is_refused(
+    cell: CellFolder, run: Run, tmp_path: Path, content: str
+) -> None:
+    for path in (cell.weights, cell.manifest):
+        path.unlink()
+    cell.diverged.write_text(content)
+    done = run(tmp_path)
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert str(cell.diverged) in done.err
+
+
+def test_a_note_of_divergence_beside_weights_is_refused(
+    cell: CellFolder, run: Run, tmp_path: Path
+) -> None:
+    cell.diverged.write_text('{"reason": "nan", "version": "1"}')
+    done = run(tmp_path)
+    assert done.code == 2
+    assert f"{cell.diverged} says that there are no weights, but there are" in done.err
+
+
+def with_a_flipped_bit(path: Path) -> None:
+    torch.save({"model": {"a": torch.zeros(1000)}}, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def saved(state: object) -> Damage:
+    return lambda path: torch.save(state, path)
+
+
+@pytest.mark.parametrize("damage", [
+    of(b""),
+    of(b"PK" + bytes(100)),
+    with_a_flipped_bit,
+    saved({}),
+    saved([1, 2]),
+    saved(None),
+    saved({"model": {"fc.weight": torch.ones(2)}}),
+    saved({"owner": "another cell"}),
+])  # fmt: skip
+def test_a_training_state_that_is_none_or_of_another_network_is_refused(
+    cell: CellFolder, run: Run, tmp_path: Path, damage: Damage
+) -> None:
+    for path in (cell.weights, cell.manifest):
+        path.unlink()
+    damage(cell.checkpoint)
+    done = run(tmp_path)
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert f"the training state {cell.checkpoint} is damaged" in done.err
+    assert "remove that file to train this cell from the start" in done.err
+
+
+def test_train_refuses_them_as_well(cell: CellFolder, robench: Command, tmp_path: Path) -> None:
+    flip(cell.weights)
+    board = tmp_path / "tiny.toml"
+    done = robench("train", "batchnorm", "--board", board, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "does not hold the weights that were trained" in done.err
+
+
+@pytest.mark.parametrize("command", ["attack", "spectra"])
+def test_a_cell_whose_weights_are_damaged_is_neither_attacked_nor_measured(
+    cell: CellFolder, robench: Command, command: str
+) -> None:
+    flip(cell.weights)
+    for path in (cell.path, cell.weights):
+        done = robench(command, path)
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
+        assert "does not hold the weights that were trained" in done.err
+
+
+def test_what_killed_processes_have_left_in_a_cell_is_removed(
+    cell: CellFolder, run: Run, tmp_path: Path
+) -> None:
+    left = [".checkpoint.pt.abcdefgh", "outcomes/.fgsm-1.npz.abcdefgh", "checks/.0.json.abcdefgh"]
+    for name in [*left, ".notes.txt.abcdefgh"]:
+        (cell.path / name).touch()
+    assert run(tmp_path).code == 0
+    assert not any((cell.path / name).exists() for name in left)
+    assert (cell.path / ".notes.txt.abcdefgh").exists()
