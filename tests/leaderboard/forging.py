@@ -1,9 +1,13 @@
 """Forgeries for the tests: an edited folder whose hashes, tables and checksums agree again."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from published_board import Published
 
 from robench.board.specs import PUBLISHED
 from robench.board.writing import board_text
@@ -11,17 +15,32 @@ from robench.evaluation import Outcomes
 from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import (
     COMPARISONS,
-    SUMS,
     TABLE,
     TOML,
     CellFile,
     outcome_path,
+    read_sums,
     write_sums,
 )
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 from robench.system.files import read_json, write_json, write_text
 from robench.system.provenance import file_hash
+
+Edit = Callable[[dict[str, Any]], object]
+"""Changes the values of a JSON file in place."""
+
+
+def forge(
+    published: Published, edit: Edit, of: str = "manifests/batch*", every: bool = False
+) -> None:
+    """Edit manifests (one, or all that match) or ``board.json``; make all else agree with them."""
+    paths = sorted(published.folder.glob(of))
+    for path in paths if every else paths[:1]:
+        values = json.loads(path.read_text())
+        edit(values)
+        path.write_text(json.dumps(values))
+    made_consistent(published.folder)
 
 
 def made_consistent(folder: Path, *, tables: bool = True) -> Path:
@@ -65,8 +84,11 @@ def _hash_cell(path: Path, folder: Path) -> None:
 
 
 def _sum_up(folder: Path) -> None:
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != SUMS]
-    write_sums(folder, files)
+    """Sum up what was listed, and what belongs to cells; a page has no checksum."""
+    listed, own = read_sums(folder), ("manifests", "outcomes", "weights")
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    kept = [name for name in files if name in listed or name.startswith(own)]
+    write_sums(folder, [folder / name for name in kept])
 
 
 def outcome_file(folder: Path, row: str, column: str) -> Path:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from forged import forge
+from forging import forge
 from published_board import Published
 from submitted import copied, sum_up
 from support import Command

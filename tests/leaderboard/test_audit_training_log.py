@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from forged import forge
+from forging import forge
 from published_board import Published
 
 from robench.leaderboard.audit import audit
