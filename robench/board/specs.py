@@ -25,8 +25,8 @@ from pydantic import (
 
 from robench.base import TrainingMethod
 from robench.board.mean_and_std import MeanAndStd
-from robench.errors import UserError, did_you_mean
-from robench.expressions import number, parse_expression
+from robench.errors import UserError, did_you_mean, shortened
+from robench.expressions import LONGEST_CALL, number, parse_expression
 from robench.registry import training_methods
 
 SPEC_VERSION = 1
@@ -58,6 +58,13 @@ PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
 
 OptionValue = bool | int | float | str
 """What a board may set as an option of attacks; strings such as "8/255" are accepted."""
+
+
+Call = Annotated[str, Field(max_length=LONGEST_CALL)]
+"""A name with options, as :mod:`robench.expressions` reads it."""
+
+MOST_ATTACKS = 200
+"""Attacks of a board."""
 
 
 Shortcut = Literal["pools", "channels_last", "folding", "bf16"]
@@ -112,7 +119,7 @@ class TrainingSpec(Spec):
     ``"free(replays=8)"``.
     """
 
-    method: str = "free"
+    method: Call = "free"
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(128, ge=2)
     lr: float = Field(0.1, gt=0)
@@ -156,7 +163,7 @@ class EvaluationSpec(Spec):
     ``spectra`` adds norms and condition numbers of each network's layers.
     """
 
-    attacks: tuple[str, ...] = ("fgsm", "pgd-10", "pgd-20")
+    attacks: tuple[Call, ...] = Field(("fgsm", "pgd-10", "pgd-20"), max_length=MOST_ATTACKS)
     samples: int = Field(1000, ge=1)
     batch_size: int = Field(256, ge=1)
     rank_by: str = ""
@@ -171,10 +178,13 @@ class EvaluationSpec(Spec):
     def _columns_are_distinct_and_rank(self) -> Self:
         columns = self.columns
         if len(set(columns)) < len(columns):
-            raise UserError("two columns have the same name: " + ", ".join(columns) + ".")
+            raise UserError(
+                f"two columns have the same name: {shortened(', '.join(columns), 300)}."
+            )
         if self.rank_by and self.rank_by not in columns:
             raise UserError(
-                f"rank_by = '{self.rank_by}' is not a column; {did_you_mean(self.rank_by, columns)}"
+                f"rank_by = '{shortened(self.rank_by)}' is not a column; "
+                f"{did_you_mean(self.rank_by, columns)}"
             )
         return self
 

@@ -15,7 +15,8 @@ from robench.evaluation.partial import remove
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.store import CellFolder
-from robench.system.files import read_json, write_json
+from robench.system.files import write_json
+from robench.system.json_files import read_json
 from robench.system.provenance import code_version, file_hash, peak_memory_mib
 
 

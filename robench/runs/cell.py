@@ -22,7 +22,8 @@ from robench.runs.restored import check_restored
 from robench.runs.store import CellFolder
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
-from robench.system.files import read_json, write_bytes, write_json
+from robench.system.files import write_bytes, write_json
+from robench.system.json_files import read_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles

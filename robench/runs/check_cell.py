@@ -19,7 +19,8 @@ from robench.runs.attack_cell import evaluation_images
 from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, CheckReport, RowResult
-from robench.system.files import read_json, write_json
+from robench.system.files import write_json
+from robench.system.json_files import read_json
 
 Search = tuple[ThreatModel, float]
 """The threat model of the checks' own attacks, and the size of their steps in it."""
