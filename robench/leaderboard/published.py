@@ -127,6 +127,11 @@ class Leaderboard:
         known = {name: column for name, column in columns.items() if column is not None}
         if len(known) < len(columns) or len(known) < len(head.columns):
             raise UserError(f"{folder / BOARD}: its columns are not those of its board.")
+        for name, column in known.items():
+            if column.threat_model is not None and not 0 <= column.threat_model[1] <= _RADIUS:
+                raise UserError(
+                    f"{folder / BOARD}: the radius of '{shortened(name)}' is out of range."
+                )
         order = {title: i for i, title in enumerate(head.board.titles)}
         last = len(order)
         seeds = {seed: i for i, seed in enumerate(head.board.seeds)}
@@ -187,6 +192,9 @@ class Leaderboard:
         )
         return BoardResult(self.board, self.dataset, self.columns, made)
 
+
+_RADIUS = 1e6
+"""Largest radius; images have at most millions of pixels in [0, 1]."""
 
 _MANIFEST = re.compile(r"manifests/[^/]+\.json")
 _KEY = re.compile(r"[\w-]{1,80}")

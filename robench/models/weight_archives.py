@@ -6,8 +6,10 @@ a file asks for: ``bytearray`` and ``_codecs.encode``.
 """
 
 import codecs
+import io
 import pickletools
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from robench.system.archives import open_archive
@@ -21,6 +23,9 @@ _RATIO = 4
 
 _PICKLE = 64 * MIB
 """Largest size of the part of an archive that is not tensors."""
+
+_PICKLES = 5
+"""Pickles of a file as torch wrote it before 1.6; its tensors follow."""
 
 _GROWING = ("bytearray",)
 _LONGEST_CODEC = 30
@@ -59,13 +64,21 @@ def _check_pickle(path: Path, content: bytes) -> None:
     """Look for the two functions, without unpickling anything; torch reports what is damaged."""
     if b"bytearray" not in content and b"_codecs" not in content:
         return
-    try:
-        for _, value, _ in pickletools.genops(content):
-            if isinstance(value, str) and (_makes_bytes(value) or _is_binary_codec(value)):
-                raise Refused(path, "it asks for bytes that are not in it")
-    except ValueError as error:
-        if isinstance(error, Refused):
-            raise
+    for value in _texts(content):
+        if _makes_bytes(value) or _is_binary_codec(value):
+            raise Refused(path, "it asks for bytes that are not in it")
+
+
+def _texts(content: bytes) -> Iterator[str]:
+    """Yield the texts and names in the pickles at the start of a file, up to the first damage."""
+    stream = io.BytesIO(content)
+    for _ in range(_PICKLES):
+        try:
+            for _, value, _ in pickletools.genops(stream):
+                if isinstance(value, str):
+                    yield value
+        except ValueError:
+            return
 
 
 def _makes_bytes(value: str) -> bool:
