@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from robench.board.limits import LONGEST_TEXT, MOST_ROWS, MOST_SEEDS, Call, Title
 from robench.board.paper import OTHER_COLUMNS, Paper
 from robench.board.specs import (
-    Call,
     DataSpec,
     EvaluationSpec,
     ModelSpec,
@@ -16,17 +16,6 @@ from robench.board.specs import (
 from robench.errors import UserError
 from robench.expressions import LARGEST_SEED
 from robench.registry import attacks
-
-LONGEST_TITLE = 200
-"""Characters of a title or label; the longest of our own has 122."""
-
-LONGEST_TEXT = 10_000
-"""Characters of a description."""
-
-MOST_SEEDS, MOST_ROWS = 1000, 5000
-"""Seeds and rows of a board, each of which is planned and compared with the others."""
-
-Title = Annotated[str, Field(max_length=LONGEST_TITLE)]
 
 
 class RowSpec(Spec):

@@ -24,9 +24,10 @@ from pydantic import (
 )
 
 from robench.base import TrainingMethod
+from robench.board.limits import MOST_ATTACKS, Call
 from robench.board.mean_and_std import MeanAndStd
 from robench.errors import UserError, did_you_mean, shortened
-from robench.expressions import LONGEST_CALL, number, parse_expression
+from robench.expressions import number, parse_expression
 from robench.registry import training_methods
 
 SPEC_VERSION = 1
@@ -58,13 +59,6 @@ PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
 
 OptionValue = bool | int | float | str
 """What a board may set as an option of attacks; strings such as "8/255" are accepted."""
-
-
-Call = Annotated[str, Field(max_length=LONGEST_CALL)]
-"""A name with options, as :mod:`robench.expressions` reads it."""
-
-MOST_ATTACKS = 200
-"""Attacks of a board."""
 
 
 Shortcut = Literal["pools", "channels_last", "folding", "bf16"]
@@ -166,7 +160,7 @@ class EvaluationSpec(Spec):
     attacks: tuple[Call, ...] = Field(("fgsm", "pgd-10", "pgd-20"), max_length=MOST_ATTACKS)
     samples: int = Field(1000, ge=1)
     batch_size: int = Field(256, ge=1)
-    rank_by: str = ""
+    rank_by: Call = ""
     without: tuple[Shortcut, ...] = ()
     checks: bool = True
     check_samples: int = Field(128, ge=10)
@@ -178,14 +172,10 @@ class EvaluationSpec(Spec):
     def _columns_are_distinct_and_rank(self) -> Self:
         columns = self.columns
         if len(set(columns)) < len(columns):
-            raise UserError(
-                f"two columns have the same name: {shortened(', '.join(columns), 300)}."
-            )
+            raise UserError(f"two columns have the same name: {shortened(', '.join(columns))}.")
         if self.rank_by and self.rank_by not in columns:
-            raise UserError(
-                f"rank_by = '{shortened(self.rank_by)}' is not a column; "
-                f"{did_you_mean(self.rank_by, columns)}"
-            )
+            near = did_you_mean(self.rank_by, columns)
+            raise UserError(f"rank_by = '{shortened(self.rank_by)}' is not a column; {near}")
         return self
 
     @property

@@ -23,7 +23,7 @@ from robench.models.weight_files import read_safetensors
 from robench.registry import backbones
 from robench.system.files import write_bytes
 from robench.system.json_files import parse_json
-from robench.system.reading import Refused
+from robench.system.reading import MIB, Refused
 from robench.system.tensor_files import check_safetensors
 
 METADATA_KEY = "robench"
@@ -34,6 +34,9 @@ Size = Annotated[int, Field(gt=0, le=100_000)]
 
 _LARGEST_RATIO = 4
 """Largest ratio of a network's size to that of its file; defenses never share more weights."""
+
+_SMALL = 64 * MIB
+"""Size of a network that may be built to say how it differs from its file."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
 
 def _built(path: Path, network: Network, facts: Mapping[str, Any]) -> nn.Module:
     """Return the network of a checkpoint, with fresh weights."""
-    if _plain_size(network) > _LARGEST_RATIO * path.stat().st_size:
+    if _plain_size(network) > max(_LARGEST_RATIO * path.stat().st_size, _SMALL):
         raise UserError(
             f"the description in {path} is damaged: it names a network that is far larger than the "
             f"file."
