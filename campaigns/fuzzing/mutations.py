@@ -76,12 +76,29 @@ def change_json(rng: random.Random, content: bytes) -> bytes:
             case 3 if isinstance(inner, list):
                 inner *= rng.choice((2, 3, 300)) if len(inner) < 300 else 1
             case _:
-                inner[key] = f"{_HOLE}{len(texts)}"
-                texts.append(rng.choice(NASTY))
+                before, inner[key] = inner[key], f"{_HOLE}{len(texts)}"
+                texts.append(_nasty_for(rng, before))
     text = json.dumps(value)
     for number, nasty in enumerate(texts):
         text = text.replace(f'"{_HOLE}{number}"', nasty)
     return text.encode(errors="surrogatepass")
+
+
+def _nasty_for(rng: random.Random, value: Any) -> str:
+    """Return JSON for the place of a value; mostly of its type, which validation lets through."""
+    if rng.random() < 0.4:
+        return rng.choice(NASTY)
+    if isinstance(value, bool):
+        return rng.choice(("true", "false", "null"))
+    if isinstance(value, int):
+        return rng.choice(("0", "1", "2", "-1", "255", "1000000", "4294967295", str(2**63 - 1)))
+    if isinstance(value, float):
+        return rng.choice(("0", "1", "-1", "0.5", "-0.0", "1e308", "-1e308", "1e-320", "1e15"))
+    if isinstance(value, str):
+        return json.dumps(rng.choice(("", " ", "x", "clean", "linf", "fgsm", "pgd-20", "free", "0",
+                                      "batchnorm", "-1", "\x1b[2J", "\u202e", "a\nb", "{}", "%s",
+                                      "\\", value * 2, value[:-1], value.upper())))  # fmt: skip
+    return rng.choice(("[]", "{}", "null"))
 
 
 def _places(value: Any) -> Any:
