@@ -16,15 +16,35 @@ class RobenchWarning(UserWarning):
     """Something that the user should know and that does not stop the work."""
 
 
+LONGEST = 80
+"""Characters of the input that a message repeats."""
+
+_LISTED = 600
+"""Characters of a list in a message."""
+
+
+def shortened(text: object, longest: int = LONGEST) -> str:
+    """Return input as a message repeats it: not long, and without invisible characters."""
+    whole = str(text)
+    cut = whole if len(whole) <= longest else f"{whole[: longest - 3]}..."
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return the sentence that names the valid spellings nearest to ``name``.
 
-    Falls back to the whole list if nothing is near.
+    Falls back to the list, or its beginning, if nothing is near.
     """
     valid = sorted(valid)
-    near = get_close_matches(name, valid, n=3, cutoff=0.5)
+    # The time grows with the product of the lengths, and both may come from a stranger's file.
+    near = get_close_matches(name[:LONGEST], [v for v in valid if len(v) <= 3 * LONGEST][:2000],
+                             n=3, cutoff=0.5)  # fmt: skip
     if near:
-        return "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
-    if valid:
-        return "valid: " + ", ".join(valid) + "."
-    return "there are none."
+        return "did you mean " + " or ".join(f"'{shortened(n)}'" for n in near) + "?"
+    if not valid:
+        return "there are none."
+    names = [shortened(v) for v in valid]
+    while len(", ".join(names)) > _LISTED and len(names) > 1:
+        names = names[: len(names) * 3 // 4]
+    rest = len(valid) - len(names)
+    return "valid: " + ", ".join(names) + (f" and {rest} more." if rest else ".")

@@ -6,15 +6,20 @@ Fractions are numbers, so that an eps can be written as papers write it; nothing
 
 import ast
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from robench.errors import UserError
+from robench.errors import UserError, shortened
+from robench.system.values import check_values
 
 _FRACTION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*/\s*([0-9]*\.?[0-9]+)\s*")
 _ROUNDING = 1e-8
 """A radius that is this close to a multiple of 1/255 is one, computed in another order."""
+LONGEST_CALL = 500
+"""Characters of an expression; the longest of our own has 59."""
+
 _EXPRESSION = re.compile(r"(?P<name>[^\s()]+)\s*(?:\((?P<options>.*)\))?", re.DOTALL)
 
 
@@ -38,7 +43,7 @@ def number(value: Any) -> Any:
     if isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
         numerator, denominator = map(float, match.groups())
         if denominator == 0:
-            raise UserError(f"'{value}' divides by zero.")
+            raise UserError(f"'{shortened(value)}' divides by zero.")
         return numerator / denominator
     return value
 
@@ -72,19 +77,28 @@ def parse_expression(text: str) -> Expression:
     Raises:
         UserError: if the text is not an expression or an option is not a literal.
     """
+    shown = shortened(text)
+    if len(text) > LONGEST_CALL:
+        raise UserError(
+            f"'{shown}' has {len(text)} characters; names with options have at most {LONGEST_CALL}."
+        )
     match = _EXPRESSION.fullmatch(text.strip())
     if not match:
-        raise UserError(f"'{text}' is not of the form name or name(option=value, ...).")
+        raise UserError(f"'{shown}' is not of the form name or name(option=value, ...).")
     try:
-        tree = ast.parse(f"f({match['options'] or ''})", mode="eval").body
-    except (SyntaxError, ValueError):
-        raise UserError(f"cannot read the options of '{text}': write name(option=value).") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python, on what is not an expression of ours
+            tree = ast.parse(f"f({match['options'] or ''})", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise UserError(
+            f"cannot read the options of '{shown}': write name(option=value)."
+        ) from None
     if not isinstance(tree, ast.Call) or tree.args or any(k.arg is None for k in tree.keywords):
-        raise UserError(f"the options of '{text}' must be given by name: name(option=value).")
+        raise UserError(f"the options of '{shown}' must be given by name: name(option=value).")
     options: dict[str, Any] = {}
     for keyword in tree.keywords:
         assert keyword.arg is not None
-        options[keyword.arg] = _literal(keyword.value, text)
+        options[keyword.arg] = _value(keyword.value, shown)
     return Expression(match["name"], options)
 
 
@@ -120,19 +134,34 @@ def split_titles(text: str, titles: Iterable[str]) -> list[str]:
     return found
 
 
-def _literal(node: ast.expr, text: str) -> Any:
+def _value(node: ast.expr, shown: str) -> Any:
+    """Return the value of an option; a number must fit what tensors and tables hold."""
+    try:
+        value = _literal(node)
+        check_values(list(value) if isinstance(value, (tuple, set)) else value)
+    except UserError:  # a fraction that divides by zero
+        raise
+    except (ValueError, TypeError, SyntaxError, ArithmeticError, MemoryError, RecursionError):
+        raise UserError(
+            f"cannot read the options of '{shown}': '{shortened(_source(node))}' is not a number, "
+            f"a quoted string, true or false."
+        ) from None
+    return value
+
+
+def _source(node: ast.expr) -> str:
+    """Return an option as Python writes it; a placeholder if it is nested too deeply for that."""
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return "..."
+
+
+def _literal(node: ast.expr) -> Any:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-        left, right = _literal(node.left, text), _literal(node.right, text)
+        left, right = _literal(node.left), _literal(node.right)
         if isinstance(left, (int, float)) and isinstance(right, (int, float)) and right:
             return left / right
     if isinstance(node, ast.Name) and node.id in ("true", "false"):
         return node.id == "true"
-    try:
-        return number(ast.literal_eval(node))
-    except UserError:  # a fraction that divides by zero
-        raise
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise UserError(
-            f"cannot read the options of '{text}': "
-            f"'{ast.unparse(node)}' is not a number, a quoted string, true or false."
-        ) from None
+    return number(ast.literal_eval(node))

@@ -20,7 +20,7 @@ from torch import nn
 
 from robench.base import Attack, Defense, TrainingMethod
 from robench.entries import Entry, Library, as_name, file_of, missing_package
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
 from robench.shipped import identity_of
 from robench.signatures import build_checked, inherited, option_names
@@ -100,7 +100,7 @@ class Registry(Generic[T]):
             return self._libraries[prefix].entry(rest)
         if name not in self._entries:
             near = did_you_mean(re.sub(r"-\d+$", "", name), self)
-            raise UserError(f"no {self.kind} is named '{name}'; {near}")
+            raise UserError(f"no {self.kind} is named '{shortened(name)}'; {near}")
         return self._entries[name]
 
     def source_identity(self, expression: str | Expression) -> str | None:
@@ -160,7 +160,7 @@ class Registry(Generic[T]):
             if option not in valid:
                 hints: Mapping[str, str] = getattr(entry.build, "absent_options", {})
                 raise UserError(
-                    f"{self.kind} '{parsed.name}' has no option '{option}'; "
+                    f"{self.kind} '{shortened(parsed.name)}' has no option '{shortened(option)}'; "
                     f"{hints.get(option) or did_you_mean(option, valid)}"
                 )
         return entry, dict(resolved.options)
@@ -191,7 +191,7 @@ class Registry(Generic[T]):
                 f"{self.kind} '{entry.name}' needs the package {package}, which is not installed: "
                 f"pip install '{package}'."
             )
-        what = f"{self.kind} '{expression}'"
+        what = f"{self.kind} '{shortened(expression, 120)}'"
         return build_checked(entry.build, {**taken, **options}, what, given)
 
     def inherited(
@@ -237,7 +237,7 @@ class Registry(Generic[T]):
         """Return the expression with a shorthand such as ``pgd-20`` spelled out."""
         self.discover()
         parsed = parse_expression(expression) if isinstance(expression, str) else expression
-        short = re.fullmatch(r"(.+)-(\d+)", parsed.name)
+        short = re.fullmatch(r"(.+)-([0-9]{1,18})", parsed.name)
         if parsed.name in self._entries or not short or short[1] not in self._entries:
             return parsed
         return Expression(short[1], {"steps": int(short[2]), **parsed.options})

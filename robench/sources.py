@@ -23,7 +23,7 @@ from pathlib import Path
 from types import CodeType
 
 from robench import normal_form
-from robench.errors import UserError
+from robench.system.reading import CODE_BYTES, read_bytes
 
 Module = tuple[str, ...]
 """The parts of a dotted name."""
@@ -105,6 +105,8 @@ def _neighbors(file: Path, beside: Path) -> Iterator[Path]:
 
 def _modules(folder: Path, module: Module) -> Iterator[Path]:
     """Yield the files that Python executes to import a module of a folder, as far as it exists."""
+    if any(len(part.encode(errors="replace")) > 200 for part in module):
+        return  # no file has such a name, and some systems refuse to look for it
     for part in module:
         if (init := folder / part / "__init__.py").is_file():
             yield init
@@ -144,10 +146,7 @@ def _within(module: Module, folder: Path) -> Module:
 
 
 def _read(file: Path) -> tuple[str, tuple[tuple[int, Module], ...]]:
-    try:
-        return _analyze(file.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror or error}.") from error
+    return _analyze(read_bytes(file, longest=CODE_BYTES))
 
 
 @cache

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from robench.board.limits import LONGEST_TEXT, MOST_ROWS, MOST_SEEDS, Call, Title
 from robench.board.paper import OTHER_COLUMNS, Paper
 from robench.board.specs import (
     DataSpec,
@@ -20,8 +21,8 @@ from robench.registry import attacks
 class RowSpec(Spec):
     """A row of the board: a defense, its changes to recipe and data, and its own network if any."""
 
-    defense: str
-    label: str = ""
+    defense: Call
+    label: Title = ""
     training: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
     model: ModelSpec | None = None
@@ -35,18 +36,20 @@ class RowSpec(Spec):
 class Board(Spec):
     """A leaderboard's specification."""
 
-    title: str
-    description: str = ""
-    authors: str = ""
+    title: Title
+    description: str = Field("", max_length=LONGEST_TEXT)
+    authors: str = Field("", max_length=LONGEST_TEXT)
     """Who made the board, as BibTeX separates them: "Ada Lovelace and Alan Turing"."""
-    defenses: tuple[str, ...] = ()
-    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field((0,), min_length=1)
+    defenses: tuple[Call, ...] = Field((), max_length=MOST_ROWS)
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field(
+        (0,), min_length=1, max_length=MOST_SEEDS
+    )
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
-    arms: tuple[RowSpec, ...] = ()
-    external: tuple[str, ...] = ()
+    arms: tuple[RowSpec, ...] = Field((), max_length=MOST_ROWS)
+    external: tuple[Title, ...] = Field((), max_length=MOST_ROWS)
     """Titles of the rows with third-party networks; published, never trained."""
     baseline: str = ""
     """The row whose training time is 1 in ``train_cost``, and whose adversarial images are

@@ -5,22 +5,35 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from robench.board.specs import KINDS
-from robench.errors import did_you_mean
+from robench.errors import LONGEST, did_you_mean, shortened
+
+_MESSAGE = 400
+"""Characters of what a validator says, which may repeat its input."""
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Describe the first error of a validation, naming the key and the nearest valid one."""
     first = worst(error)
-    key = ".".join(str(part) for part in first["loc"] if part not in KINDS)
+    key = ".".join(shortened(part) for part in first["loc"] if part not in KINDS)
     if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; {did_you_mean(str(first['loc'][-1]), _keys(model, first))}"
+        last = str(first["loc"][-1])
+        return f"unknown key '{key}'; {did_you_mean(last, _keys(model, first))}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing."
-    message = first["msg"].removeprefix("Value error, ")
+    message = shortened(first["msg"].removeprefix("Value error, "), _MESSAGE)
     if not key:
         return message
     value = first["input"]
-    return f"{key}: {message}" if isinstance(value, dict) else f"{key} = {value!r}: {message}"
+    return (
+        f"{key}: {message}" if isinstance(value, dict) else f"{key} = {_quoted(value)}: {message}"
+    )
+
+
+def _quoted(value: Any) -> str:
+    """Return a value as Python writes it; of a long one, the beginning."""
+    if isinstance(value, (list, tuple)) and len(value) > 20:
+        value = value[:20]
+    return shortened(repr(value[:LONGEST] if isinstance(value, str) else value))
 
 
 def worst(error: ValidationError) -> Any:

@@ -1,6 +1,5 @@
 """Read boards from TOML files, each of which may extend another."""
 
-import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,8 +10,10 @@ from pydantic import ValidationError
 from robench.board.board import Board
 from robench.board.explain import explain, worst
 from robench.board.plan import resolve_rows
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError, did_you_mean, shortened
 from robench.system.files import is_file
+from robench.system.reading import DOCUMENT_BYTES, Refused, read_text
+from robench.system.toml_files import parse_toml
 
 WHOLE = ("figures", "defaults")
 """Tables that are replaced as a whole, because their entries belong together."""
@@ -79,8 +80,8 @@ def _chain(path: Path) -> list[_File]:
     while True:
         text = _text(path)
         try:
-            own = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            own = parse_toml(text)
+        except ValueError as error:
             raise UserError(f"{path} is not TOML: {error}.") from None
         other = own.pop("extends", None)
         chain.append(_File(path, text, own))
@@ -106,8 +107,8 @@ def _extended(file: _File, other: Any) -> Path:
     if other in boards:
         return boards[other]
     raise UserError(
-        f"{line}: extends = '{other}': there is no file {sibling}, and no such board ships with "
-        f"robench; {did_you_mean(other, boards)}"
+        f"{line}: extends = '{shortened(other)}': there is no file {shortened(sibling, 300)}, and "
+        f"no such board ships with robench; {did_you_mean(other, boards)}"
     )
 
 
@@ -135,10 +136,9 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UserError(f"cannot read the board {path}: {reason}.") from error
+        return read_text(path, longest=DOCUMENT_BYTES)
+    except Refused as error:
+        raise UserError(f"cannot read the board {path}: {error.reason}.") from error
 
 
 def line_of(text: str, location: tuple[int | str, ...]) -> str:

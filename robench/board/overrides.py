@@ -1,7 +1,6 @@
 """Command-line overrides of a board: which board, which rows, which seeds, which values."""
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from robench.errors import UserError, did_you_mean
 from robench.expressions import split_titles
 from robench.registry import defenses
 from robench.system.files import is_file
+from robench.system.toml_files import parse_toml
 
 
 def find_board(name: str) -> tuple[str, Path]:
@@ -133,8 +133,8 @@ def _change(values: dict[str, Any], change: str) -> None:
     if not equals:
         raise UserError(f"--set '{change}': write table.key=value, e.g. training.epochs=2.")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except ValueError:
         value = text.strip()  # a bare word is a string: nobody types quotes inside quotes
     *tables, key = path.strip().split(".")
     inner = values

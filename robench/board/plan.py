@@ -1,5 +1,6 @@
 """A resolved board: built defenses and attacks, and the recipe and data of each row."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from robench.board.specs import (
     ModelSpec,
     TrainingSpec,
 )
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import parse_expression
 from robench.registry import attacks, backbones, defenses
 
@@ -121,12 +122,15 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
     titles = board.titles
     if not titles:
         raise UserError("the board names no defense; give it at least one.")
-    for title in titles:
-        if titles.count(title) > 1:
-            raise UserError(f"two rows of the board are named '{title}'; give one a label.")
+    for title, times in Counter(titles).items():
+        if times > 1:
+            raise UserError(
+                f"two rows of the board are named '{shortened(title)}'; give one a label."
+            )
     if board.baseline and board.baseline not in titles:
         raise UserError(
-            f"baseline = '{board.baseline}' is not a row; {did_you_mean(board.baseline, titles)}"
+            f"baseline = '{shortened(board.baseline)}' is not a row; "
+            f"{did_you_mean(board.baseline, titles)}"
         )
     data = [data_of(board, spec) for spec in board.row_specs]
     return tuple(
@@ -134,17 +138,17 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
     )
 
 
-def resolve_row(board: Board, title: str) -> PlannedRow:
+def resolve_row(board: Board, spec: RowSpec) -> PlannedRow:
     """Return one of the rows to train.
 
+    Args:
+        board: the board.
+        spec: one of its ``row_specs``.
+
     Raises:
-        KeyError: if the board has no such row.
         UserError: as for :func:`resolve_rows`, but for this row alone.
     """
-    for spec in board.row_specs:
-        if spec.title == title:
-            return _resolve(board, spec, data_of(board, spec))
-    raise KeyError(title)
+    return _resolve(board, spec, data_of(board, spec))
 
 
 def data_of(board: Board, spec: RowSpec) -> DataSpec:

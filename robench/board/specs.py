@@ -24,8 +24,9 @@ from pydantic import (
 )
 
 from robench.base import TrainingMethod
+from robench.board.limits import MOST_ATTACKS, Call
 from robench.board.mean_and_std import MeanAndStd
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import number, parse_expression
 from robench.registry import training_methods
 
@@ -112,7 +113,7 @@ class TrainingSpec(Spec):
     ``"free(replays=8)"``.
     """
 
-    method: str = "free"
+    method: Call = "free"
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(128, ge=2)
     lr: float = Field(0.1, gt=0)
@@ -156,10 +157,10 @@ class EvaluationSpec(Spec):
     ``spectra`` adds norms and condition numbers of each network's layers.
     """
 
-    attacks: tuple[str, ...] = ("fgsm", "pgd-10", "pgd-20")
+    attacks: tuple[Call, ...] = Field(("fgsm", "pgd-10", "pgd-20"), max_length=MOST_ATTACKS)
     samples: int = Field(1000, ge=1)
     batch_size: int = Field(256, ge=1)
-    rank_by: str = ""
+    rank_by: Call = ""
     without: tuple[Shortcut, ...] = ()
     checks: bool = True
     check_samples: int = Field(128, ge=10)
@@ -171,11 +172,10 @@ class EvaluationSpec(Spec):
     def _columns_are_distinct_and_rank(self) -> Self:
         columns = self.columns
         if len(set(columns)) < len(columns):
-            raise UserError("two columns have the same name: " + ", ".join(columns) + ".")
+            raise UserError(f"two columns have the same name: {shortened(', '.join(columns))}.")
         if self.rank_by and self.rank_by not in columns:
-            raise UserError(
-                f"rank_by = '{self.rank_by}' is not a column; {did_you_mean(self.rank_by, columns)}"
-            )
+            near = did_you_mean(self.rank_by, columns)
+            raise UserError(f"rank_by = '{shortened(self.rank_by)}' is not a column; {near}")
         return self
 
     @property

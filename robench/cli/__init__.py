@@ -42,7 +42,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"robench: {error}", file=sys.stderr)
+        print(f"robench: {_visible(str(error))}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:
@@ -53,6 +53,11 @@ def main() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
         _shutdown_workers()
+
+
+def _visible(text: str) -> str:
+    """Return a message without what a terminal takes for a command: it may repeat a file's text."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _handle_termination() -> dict[int, Any]:

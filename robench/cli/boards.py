@@ -188,16 +188,18 @@ def export(
     from robench.leaderboard.export import to_latex, to_markdown
     from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
     from robench.leaderboard.published import Leaderboard
+    from robench.leaderboard.usable import check_tables, usable_table
     from robench.system.files import write_text
 
     prepare("cpu", plugin)
     board = Leaderboard.read(leaderboard)
     check_lengths(board)
     if beside:
+        check_tables(board)
         text = (paper_to_markdown if form is Format.markdown else paper_to_latex)(board)
     else:
         write = to_markdown if form is Format.markdown else to_latex
-        text = write(board.table, board.board)
+        text = write(usable_table(board), board.board)
     if out is None:
         typer.echo(text, nl=False)
         return

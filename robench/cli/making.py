@@ -66,7 +66,7 @@ def train(
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import ProgressBar
     from robench.runs.run import train_row
-    from robench.system.files import read_json
+    from robench.system.json_files import read_json
 
     console, chosen = prepare(device, plugin)
     _, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)

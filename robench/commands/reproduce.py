@@ -8,6 +8,7 @@ from robench.board.loading import read_board, shipped_boards
 from robench.errors import UserError
 from robench.leaderboard.evidence import SUMS
 from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.usable import usable_table
 
 NOT_COVERED = (
     ("arXiv:2103.00673", "Table 3", "SNGAN: image generation; robench trains classifiers"),
@@ -66,12 +67,13 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
         if (folder / SUMS).is_file():
             try:
                 found = Leaderboard.read(folder)
+                done = _provenance(found)
             except UserError as error:
                 # An incomplete folder of an interrupted run must not hide the state of the others.
                 state, provenance = f"{word}, damaged", str(error)
                 break
             unchanged = _same_specification(found.board, board)
-            state, provenance = word if unchanged else f"{word}, changed", _provenance(found)
+            state, provenance = word if unchanged else f"{word}, changed", done
             break
     return State(
         board.paper.source,
@@ -108,7 +110,9 @@ def _same_specification(done: Board, requested: Board) -> bool:
 
 def _provenance(board: Leaderboard) -> str:
     seeds = ", ".join(map(str, board.board.seeds))
-    versions = dict.fromkeys(v for text in board.table["version"] for v in str(text).split())
+    versions = dict.fromkeys(
+        v for text in usable_table(board)["version"] for v in str(text).split()
+    )
     return f"seeds {seeds}; {board.board.evaluation.samples:,} test images; {' '.join(versions)}"
 
 

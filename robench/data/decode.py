@@ -1,5 +1,8 @@
 """Decode an image file into a tensor, as torchvision's ImageFolder does by default."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +10,36 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from robench.errors import UserError
+from robench.errors import UserError, shortened
+from robench.system.reading import Refused, open_plain
 
 GRAY_MODES = ("1", "L", "LA", "La")
 ORIENTATION = 0x0112
 """The EXIF tag that says how an image is rotated or mirrored; 1 is upright."""
+
+
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
+"""What files of torchvision's endings hold; Pillow has other programs read some other formats."""
+
+PIXELS = 2**26
+"""Largest number of pixels of an image: 8192 times 8192."""
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; only its header is read.
+
+    Raises:
+        Refused: if it is not a plain file.
+        ValueError: if it has more than :data:`PIXELS` pixels.
+        Exception: whatever Pillow raises if it is not an image of :data:`FORMATS`.
+    """
+    with open_plain(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, on what is odd in a file
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > PIXELS:
+                raise ValueError(f"its {image.width}x{image.height} pixels exceed the limit")
+            yield image
 
 
 def decode(path: Path) -> Tensor:
@@ -28,12 +56,13 @@ def decode(path: Path) -> Tensor:
 def decode_and_inspect(path: Path) -> tuple[Tensor, bool]:
     """Return a decoded file as :func:`decode` does, and whether a rotation was not applied."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             mode = image.mode
             pixels = np.array(image.convert("L" if mode in GRAY_MODES else "RGB"))
             turned = _is_turned(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} is not a complete image ({error}); fix or remove it.") from error
+    except Exception as error:  # the readers of the formats raise many types on damaged files
+        reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
+        raise UserError(f"{path} is not a complete image ({reason}); fix or remove it.") from error
     if mode[0] in "IF":  # Pillow clips these at 255 instead of scaling them
         raise UserError(
             f"{path} has more than 8 bits per channel (mode {mode}); "
@@ -44,7 +73,7 @@ def decode_and_inspect(path: Path) -> tuple[Tensor, bool]:
 
 def is_turned(path: Path) -> bool:
     """Return whether a file's EXIF data ask for a rotation that decoding leaves out."""
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return _is_turned(image)
 
 
@@ -60,7 +89,7 @@ def _is_turned(image: Image.Image) -> bool:
 def is_color(path: Path) -> bool:
     """Return whether a file's header says that it is not grayscale; False if it is unreadable."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return image.mode not in GRAY_MODES
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # reading it says what is wrong
         return False

@@ -1,6 +1,5 @@
 """Images and labels from an ``.npz`` file, to attack a network on."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +11,21 @@ from robench.data.images import Images
 from robench.data.measured import MeasuredDataSet
 from robench.data.notices import notify
 from robench.errors import UserError
+from robench.system.array_files import read_npz
+from robench.system.reading import MIB, Refused
 
 KEYS = (("images", "labels"), ("x_test", "y_test"), ("test_images", "test_labels"), ("x", "y"))
 """Names of the arrays of images and labels; the first pair that a file has is read."""
 
 NOT_EIGHT_BITS = 0.1
 """How far from whole values of 0-255 floats may be; half precision is off by up to 0.06."""
+
+
+_UNPACKED = 256 * MIB
+_RATIO = 64
+"""What a file may unpack to: so many bytes, or times its size; images seldom shrink to a tenth."""
+
+_MOST_CLASSES = 1_000_000
 
 
 def load_npz(path: Path) -> DataSet:
@@ -46,7 +54,10 @@ def load_npz(path: Path) -> DataSet:
             f"image, and at least one image."
         )
     test = Images(torch.from_numpy(pixels), torch.from_numpy(labels))
-    classes = tuple(str(name) for name in arrays.get("classes", np.array([])).ravel())
+    named = arrays.get("classes", np.array([]))
+    if named.size > _MOST_CLASSES:
+        raise UserError(f"{path} has names of {named.size} classes; at most {_MOST_CLASSES} fit.")
+    classes = tuple(str(name) for name in named.ravel())
     if classes and len(classes) <= labels.max():
         raise UserError(
             f"{path} has the label {labels.max()}, but names of {len(classes)} classes only."
@@ -58,16 +69,17 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"no file of images found at {path}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names = [n for n in file.files if n == "classes" or any(n in pair for pair in KEYS)]
-            return {name: file[name] for name in names}
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        if "allow_pickle" in str(error):
+        unpacked = max(_UNPACKED, _RATIO * path.stat().st_size)
+        return read_npz(path, unpacked=unpacked, names={"classes", *(n for p in KEYS for n in p)})
+    except Refused as error:
+        if "Python objects" in error.reason:
             raise UserError(
                 f"{path} holds Python objects, and reading them could execute code; save plain "
                 f"arrays of numbers with numpy.savez."
             ) from None
-        raise UserError(f"{path} is not a complete file of numpy.savez ({error}).") from error
+        raise UserError(
+            f"{path} is not a complete file of numpy.savez ({error.reason})."
+        ) from error
 
 
 def _pixels(values: np.ndarray, what: str) -> np.ndarray:
@@ -120,4 +132,8 @@ def _labels(values: np.ndarray, what: str) -> np.ndarray:
         )
     if values.size and values.min() < 0:
         raise UserError(f"{what} has the label {values.min()}; labels are counted from 0.")
+    if values.size and values.max() >= _MOST_CLASSES:
+        raise UserError(
+            f"{what} has the label {values.max()}; at most {_MOST_CLASSES} classes fit."
+        )
     return values.astype(np.int64)

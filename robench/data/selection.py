@@ -1,20 +1,22 @@
 """Which test images a network is attacked on, if not a class-balanced sample of them."""
 
 import csv
-import json
+import io
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from robench.data.dataset import DataSet
 from robench.data.images import Images
 from robench.data.notices import notify
-from robench.errors import UserError
+from robench.errors import UserError, shortened
+from robench.system.array_files import read_npy
+from robench.system.json_files import parse_json
+from robench.system.reading import LIST_BYTES, Refused, read_bytes, read_text
 
 ENDINGS = (".txt", ".csv", ".json", ".npy")
 
@@ -85,33 +87,35 @@ def _read_file(text: str) -> list[object]:
         )
     try:
         return _READERS[path.suffix.lower()](path)
-    except (OSError, ValueError, EOFError, csv.Error, RecursionError) as error:
+    except Refused as error:
+        raise UserError(f"{path} cannot be read as a list of indices ({error.reason}).") from error
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a list of indices ({error}).") from error
 
 
 def _read_txt(path: Path) -> list[object]:
-    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    text = read_text(path, longest=LIST_BYTES)
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return [line for line in lines if line]
 
 
 def _read_csv(path: Path) -> list[object]:
-    with path.open(newline="") as file:
-        rows = csv.DictReader(file)
-        if "index" not in (rows.fieldnames or []):
-            raise ValueError("it has no column 'index'")
-        return [row["index"] for row in rows]
+    rows = csv.DictReader(io.StringIO(read_text(path, longest=LIST_BYTES), newline=""))
+    if "index" not in (rows.fieldnames or []):
+        raise ValueError("it has no column 'index'")
+    return [row["index"] for row in rows]
 
 
 def _read_json(path: Path) -> list[object]:
-    values = json.loads(path.read_text())
+    values = parse_json(read_bytes(path, longest=LIST_BYTES))
     if not isinstance(values, list):
         raise ValueError("it is no list")
     return values
 
 
 def _read_npy(path: Path) -> list[object]:
-    values = np.load(path, allow_pickle=False)
-    if not isinstance(values, np.ndarray) or values.ndim != 1:
+    values = read_npy(path)
+    if values.ndim != 1:
         raise ValueError("it is no array of one axis")
     return list(values.tolist())
 
@@ -127,7 +131,8 @@ def _checked(values: list[object], text: str) -> Tensor:
         digits = value if isinstance(value, str) else repr(value)
         if isinstance(value, bool) or not re.fullmatch(r"\d{1,10}", digits):
             raise UserError(
-                f"--indices {text}: {digits[:80]!r} is no index; they are whole numbers from 0."
+                f"--indices {text}: '{shortened(digits)}' is no index; they are whole numbers "
+                f"from 0."
             )
     numbers = [int(str(value)) for value in values]
     index, times = Counter(numbers).most_common(1)[0]

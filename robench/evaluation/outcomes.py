@@ -11,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robench.errors import UserError
+from robench.system.array_files import read_npz
 from robench.system.files import write_bytes
+from robench.system.reading import MIB, Refused
 
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Sizes = NDArray[np.float32]
+
+LARGEST = 64 * MIB
+"""Largest size in bytes of all arrays of a file: a million samples take 35 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +150,15 @@ class Outcomes:
             UserError: if the file is missing or damaged, or an array is not of the type and shape
                 that :meth:`save` writes.
         """
+        names = [f.name for f in fields(cls)]
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                values: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls)}
-        except Exception as error:
+            found = read_npz(path, unpacked=LARGEST, names=names)
+            values: dict[str, Any] = {name: found[name] for name in names}
+        except (Refused, KeyError) as error:
+            reason = error.reason if isinstance(error, Refused) else f"{error} is missing"
             raise UserError(
-                f"the outcomes {path} are missing or damaged ({type(error).__name__}: {error}); "
-                f"remove the file and run the attack again."
+                f"the outcomes {path} are missing or damaged ({reason}); remove the file and run "
+                f"the attack again."
             ) from error
         for name, array in values.items():
             if array.dtype != DTYPES[name] or array.ndim != 1:

@@ -25,14 +25,19 @@ from robench.errors import RobenchWarning, UserError
 from robench.evaluation.fingerprint import Fingerprint, fingerprint, key_of
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.victim import Victim
+from robench.system.array_files import read_npz
 from robench.system.files import cannot_write, write_bytes
 from robench.system.provenance import peak_memory_mib
+from robench.system.reading import Refused
 
 SAVE_SECONDS = 30.0
 """Least time between two writes."""
 
 SHARE = 0.02
 """Largest share of the time that may go into writing: large files are written less often."""
+
+_MEMBERS = 100_000
+"""Largest number of arrays in a file: a few for each attack and each sample under search."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -187,10 +192,10 @@ def _plain(tensor: Tensor) -> Tensor:
 
 def _read(path: Path) -> Arrays | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:
-        _say(f"{path} is damaged ({type(error).__name__}: {error}); it is not used")
+        return read_npz(path, unpacked=path.stat().st_size, members=_MEMBERS)
+    except (OSError, Refused) as error:
+        reason = error.reason if isinstance(error, Refused) else error.strerror
+        _say(f"{path} is damaged ({reason}); it is not used")
         return None
 
 

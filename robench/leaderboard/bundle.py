@@ -31,6 +31,7 @@ from robench.registry import (
     training_methods,
 )
 from robench.shipped import is_shipped
+from robench.system.reading import CODE_BYTES, read_bytes
 
 OF_ROWS = ("defense", "training method", "backbone")
 """The kinds of entries that belong to rows; the others belong to the whole board."""
@@ -245,7 +246,4 @@ def _kind(entry: SourceEntry) -> str:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+    return read_bytes(path, longest=CODE_BYTES)

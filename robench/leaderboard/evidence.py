@@ -13,7 +13,7 @@ board.toml                    the board as a file that 'robench run' takes
 SHA256SUMS                    checksums of all of these; `sha256sum -c SHA256SUMS` reads it as well
 """
 
-import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,15 +23,22 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from robench.board.board import Board
 from robench.board.sources import quoted
 from robench.board.specs import Spec
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.models.complexity import Complexity
 from robench.runs.records import EvaluatedColumn, Evidence
 from robench.system.files import write_text
+from robench.system.reading import DOCUMENT_BYTES, MIB, Refused, read_text, sha256_of
 
 BOARD, TABLE, COMPARISONS, SUMS = "board.json", "leaderboard.csv", "comparisons.csv", "SHA256SUMS"
 TOML, SOURCES, PAGE = "board.toml", "sources", "page.html"
 UNFINISHED = f"{SUMS}.unfinished"
 """Takes the place of ``SHA256SUMS`` while files are replaced; a run that was killed leaves it."""
+
+WEIGHTS_BYTES = 4096 * MIB
+"""Largest size of a file of weights: those of a network with a billion float32 weights."""
+
+FILE_BYTES = 256 * MIB
+"""Largest size of any other file."""
 
 
 class SourceEntry(Spec):
@@ -127,42 +134,65 @@ def read_sums(folder: Path, file: str = SUMS) -> dict[str, str]:
         UserError: if it is missing or damaged, or names a file outside the folder.
     """
     try:
-        lines = (folder / file).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        if not folder.is_dir():
-            raise UserError(
-                f"there is no folder {folder}; name a leaderboard's folder, such as "
-                f"leaderboards/quick."
-            ) from error
-        if (folder / UNFINISHED).is_file():
-            raise UserError(
-                f"{folder} is not complete: robench is publishing it, or was stopped while it did; "
-                f"wait for it, or run the same command again."
-            ) from error
-        if (folder / "board.toml").is_file():
-            raise UserError(
-                f"the board {folder} was not run; name the folder that a run wrote with --out."
-            ) from error
-        raise UserError(
-            f"{folder} has no {SUMS}: it is not a folder that 'robench run' published."
-        ) from error
+        text = read_text(folder / file, longest=DOCUMENT_BYTES, inside=folder)
+    except Refused as error:
+        raise _not_published(folder, error) from error
     sums: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         digest, _, name = line.partition("  ")
         path = Path(name)
-        if len(digest) != 64 or not name or path.is_absolute() or ".." in path.parts:
-            raise UserError(f"{folder / file}, line {number}: '{line[:80]}' is not a checksum.")
+        if not _LINE.fullmatch(line) or path.is_absolute() or ".." in path.parts:
+            raise UserError(
+                f"{folder / file}, line {number}: '{shortened(line)}' is not a checksum."
+            )
+        if name in sums:
+            raise UserError(f"{folder / file}, line {number}: '{shortened(name)}' is listed twice.")
         sums[name] = digest
     return sums
 
 
+_LINE = re.compile(r"[0-9a-f]{64}  [^\x00-\x1f\x7f]{1,400}")
+
+
+def _not_published(folder: Path, error: Refused) -> UserError:
+    """Return why a folder has no list of checksums that can be read."""
+    if not folder.is_dir():
+        return UserError(
+            f"there is no folder {folder}; name a leaderboard's folder, such as leaderboards/quick."
+        )
+    if (folder / UNFINISHED).is_file():
+        return UserError(
+            f"{folder} is not complete: robench is publishing it, or was stopped while it did; "
+            f"wait for it, or run the same command again."
+        )
+    if (folder / SUMS).exists():
+        return error
+    if (folder / "board.toml").is_file():
+        return UserError(
+            f"the board {folder} was not run; name the folder that a run wrote with --out."
+        )
+    return UserError(f"{folder} has no {SUMS}: it is not a folder that 'robench run' published.")
+
+
 def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:
-    """Return the files that are missing or whose bytes do not match their checksums."""
-    return [name for name, digest in sums.items() if _sum(folder / name) != digest]
+    """Return the files that are missing or whose bytes do not match their checksums.
+
+    Among them is what no published folder has: something else than a plain file, a link that leads
+    out of the folder, a file that is too large.
+    """
+    return [name for name, digest in sums.items() if _published_sum(folder, name) != digest]
+
+
+def _published_sum(folder: Path, name: str) -> str:
+    longest = WEIGHTS_BYTES if name.startswith("weights/") else FILE_BYTES
+    try:
+        return sha256_of(folder / name, longest=longest, inside=folder)
+    except Refused:
+        return ""
 
 
 def _sum(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return sha256_of(path)
+    except Refused:
         return ""

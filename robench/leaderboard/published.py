@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from robench.board.board import Board
 from robench.board.explain import explain
 from robench.board.specs import PUBLISHED, Spec
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.evaluation import Outcomes
 from robench.leaderboard.columns import SCHEMA
 from robench.leaderboard.csv_files import read_csv
@@ -30,7 +30,8 @@ from robench.leaderboard.evidence import (
     read_sums,
 )
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn, OutcomeFiles, RowResult
-from robench.system.files import read_json
+from robench.system.json_files import read_json
+from robench.system.reading import DOCUMENT_BYTES, read_text
 
 Form = TypeVar("Form", bound=Spec)
 
@@ -116,9 +117,9 @@ class Leaderboard:
         """
         folder = Path(folder)
         names = read_sums(folder)
-        head = _read(folder / BOARD, BoardFile)
+        head = _read(folder, BOARD, BoardFile)
         files = [
-            _read(folder / name, CellFile) for name in sorted(names) if _MANIFEST.fullmatch(name)
+            _read(folder, name, CellFile) for name in sorted(names) if _MANIFEST.fullmatch(name)
         ]
         if not files:
             raise UserError(f"{folder / SUMS} lists no manifest; publish the board again.")
@@ -126,6 +127,11 @@ class Leaderboard:
         known = {name: column for name, column in columns.items() if column is not None}
         if len(known) < len(columns) or len(known) < len(head.columns):
             raise UserError(f"{folder / BOARD}: its columns are not those of its board.")
+        for name, column in known.items():
+            if column.threat_model is not None and not 0 <= column.threat_model[1] <= _RADIUS:
+                raise UserError(
+                    f"{folder / BOARD}: the radius of '{shortened(name)}' is out of range."
+                )
         order = {title: i for i, title in enumerate(head.board.titles)}
         last = len(order)
         seeds = {seed: i for i, seed in enumerate(head.board.seeds)}
@@ -187,6 +193,9 @@ class Leaderboard:
         return BoardResult(self.board, self.dataset, self.columns, made)
 
 
+_RADIUS = 1e6
+"""Largest radius; images have at most millions of pixels in [0, 1]."""
+
 _MANIFEST = re.compile(r"manifests/[^/]+\.json")
 _KEY = re.compile(r"[\w-]{1,80}")
 
@@ -196,25 +205,29 @@ def _result(file: CellFile, folder: Path, columns: Iterable[str]) -> CellResult:
         return CellResult(file, {})
     for key in file.manifest.outcomes:
         if not _KEY.fullmatch(key):
-            raise UserError(f"the manifest of '{file.row}' has the key '{key[:80]}': not a name.")
+            raise UserError(
+                f"the manifest of '{shortened(file.row)}' has the key '{shortened(key)}': not a "
+                f"name."
+            )
     keys = {entry.column: key for key, entry in file.manifest.outcomes.items()}
     missing = [column for column in columns if column not in keys]
     if missing:
-        raise UserError(f"the manifest of '{file.row}' has no outcomes for '{missing[0]}'.")
+        raise UserError(
+            f"the manifest of '{shortened(file.row)}' has no outcomes for "
+            f"'{shortened(missing[0])}'."
+        )
     paths = {name: outcome_path(folder, file.cell.key, keys[name]) for name in columns}
     return CellResult(file, OutcomeFiles(paths))
 
 
-def _read(path: Path, form: type[Form]) -> Form:
+def _read(folder: Path, name: str, form: type[Form]) -> Form:
+    values = read_json(folder / name, inside=folder)
     try:
-        return form.model_validate(read_json(path), context=PUBLISHED)
+        return form.model_validate(values, context=PUBLISHED)
     except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, form)}") from None
+        raise UserError(f"{folder / name}: {explain(error, form)}") from None
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
-        text = path.read_bytes().decode()  # read_text would convert line breaks within fields
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}.") from error
+    text = read_text(path, longest=DOCUMENT_BYTES, inside=path.parent)
     return read_csv(text, path.name, str(path))

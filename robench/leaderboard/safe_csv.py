@@ -12,6 +12,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,10 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 
 SIX_DIGITS = "%.6g"
 """The number format of published tables."""
+
+COLUMNS = 5000
+"""Largest number of columns; a board with a hundred attacks has about 1,000."""
 
 _ENDING = "\r\n"
 
@@ -84,9 +88,11 @@ def read_safe_csv(
     if not rows:
         raise UserError(f"{where} is empty; it needs a header.")
     names = [unescape(name) for name in rows[0]]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"{where} has two columns named '{name}'; remove one.")
+    if len(names) > COLUMNS:
+        raise UserError(f"{where} has {len(names)} columns; at most {COLUMNS} are allowed.")
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UserError(f"{where} has two columns named '{shortened(name)}'; remove one.")
     for number, row in enumerate(rows[1:], start=1):
         if len(row) != len(names):
             raise UserError(
@@ -100,7 +106,7 @@ def read_safe_csv(
             safe = {field: unescape(field) for field in set(fields)}
             columns[name] = pd.Series([safe[field] for field in fields], dtype=object)
         else:
-            columns[name] = _values(fields, f"the column '{name}' of {where}")
+            columns[name] = _values(fields, f"the column '{shortened(name)}' of {where}")
     return pd.DataFrame(columns)
 
 
@@ -144,7 +150,8 @@ def _values(fields: Sequence[str], where: str) -> pd.Series:
     if None in values:
         number = values.index(None)
         raise UserError(
-            f"row {number + 1} of {where} holds '{fields[number]}', which is not a number."
+            f"row {number + 1} of {where} holds '{shortened(fields[number])}', which is not a "
+            f"number."
         )
     return pd.Series(values, dtype=np.float64)
 
@@ -154,6 +161,7 @@ def _number(field: str) -> float | None:
     if not field:
         return math.nan
     try:
-        return float(field) if _OF_NUMBERS.issuperset(field) else None
+        value = float(field) if _OF_NUMBERS.issuperset(field) else None
     except ValueError:
         return None
+    return None if value is not None and math.isinf(value) and "inf" not in field else value

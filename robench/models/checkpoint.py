@@ -5,22 +5,38 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from robench.board.sources import entries_of, other_sources, quoted
 from robench.board.specs import Cell
 from robench.data import DataSet
-from robench.errors import RobenchWarning, UserError
+from robench.errors import RobenchWarning, UserError, shortened
 from robench.models.build import build_model
+from robench.models.weight_files import read_safetensors
+from robench.registry import backbones
 from robench.system.files import write_bytes
+from robench.system.json_files import parse_json
+from robench.system.reading import MIB, Refused
+from robench.system.tensor_files import check_safetensors
 
 METADATA_KEY = "robench"
+
+
+Size = Annotated[int, Field(gt=0, le=100_000)]
+"""A number of classes, channels or pixels."""
+
+_LARGEST_RATIO = 4
+"""Largest ratio of a network's size to that of its file; defenses never share more weights."""
+
+_SMALL = 64 * MIB
+"""Size of a network that may be built to say how it differs from its file."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +44,12 @@ class Network:
     """The description from which a trained network is rebuilt: everything except its weights."""
 
     backbone: str
-    width: int
+    width: Size
     stem: str
     defense: str
-    num_classes: int
-    in_channels: int
-    image_size: tuple[int, int]
+    num_classes: Size
+    in_channels: Size
+    image_size: tuple[Size, Size]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -67,6 +83,9 @@ class Network:
         )
 
 
+_NETWORK = TypeAdapter(Network)
+
+
 def save_weights(path: Path, model: nn.Module, network: Network, **facts: Any) -> None:
     """Write the state dict of ``model`` with ``network`` and ``facts`` (JSON) as metadata."""
     # Cloned because safetensors refuses tensors that share memory, such as tied weights.
@@ -87,26 +106,39 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"no checkpoint found at {path}.")
     try:
+        check_safetensors(path)
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except Exception as error:
         own = "" if path.suffix == ".safetensors" else _OWN
+        reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
         raise UserError(
-            f"{path} is not a complete safetensors file ({error}); copy or create it again{own}."
+            f"{path} is not a complete safetensors file ({reason}); copy or create it again{own}."
         ) from error
     if METADATA_KEY not in metadata:
         raise UserError(
             f"{path} does not say which network its weights belong to: robench did not write it."
         )
     try:
-        values = json.loads(metadata[METADATA_KEY])
-        known = {f.name: values.pop(f.name) for f in fields(Network)}
-        lists: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in known.items()
-        }
-        return Network(**lists), values
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        return _network_of(parse_json(metadata[METADATA_KEY].encode()))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        reason = f"'{shortened(key)}': {shortened(first['msg'], 200)}"
+        raise UserError(f"the description in {path} is damaged: {reason}.") from error
+    except ValueError as error:
         raise UserError(f"the description in {path} is damaged: {error}.") from error
+
+
+def _network_of(values: Any) -> tuple[Network, dict[str, Any]]:
+    """Return the network that JSON describes, and what else is in it."""
+    if not isinstance(values, dict):
+        raise ValueError("it is no table of values")
+    names = [f.name for f in fields(Network)]
+    if missing := [name for name in names if name not in values]:
+        raise ValueError(f"'{missing[0]}' is missing")
+    known = {name: values.pop(name) for name in names}
+    return _NETWORK.validate_json(json.dumps(known), strict=True), values
 
 
 def load_weights(path: Path, model: nn.Module) -> nn.Module:
@@ -115,14 +147,15 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
     Raises:
         UserError: if the file is damaged or of another architecture; the message names a tensor.
     """
-    try:
-        state = safetensors.torch.load_file(path)
-    except Exception as error:
-        raise UserError(f"{path} is not a complete safetensors file ({error}).") from error
+    state = read_safetensors(path)
     expected = {k: None if is_lazy(v) else tuple(v.shape) for k, v in model.state_dict().items()}
     if wrong := first_difference(expected, state):
         raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except Exception as error:  # values of a type that the network cannot take
+        reason = shortened(str(error).strip().split("\n")[-1].strip(), 200)
+        raise UserError(f"{path} cannot be loaded ({type(error).__name__}: {reason}).") from error
     return model
 
 
@@ -140,16 +173,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
     """
     path = path / "weights.safetensors" if path.is_dir() else path
     network, facts = read_network(path)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            model = network.build()
-    except UserError as error:
-        if "sources" not in facts:
-            raise
-        raise UserError(
-            f"{path} was trained with code that does not come with robench; load it with --plugin "
-            f"({error})"
-        ) from None
+    model = _built(path, network, facts)
     entries = entries_of(network.defense, "", network.backbone, "")
     recorded = facts.get("sources")
     known = recorded if isinstance(recorded, dict) else {}
@@ -161,6 +185,41 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Network, dict[str, Any]]:
             stacklevel=2,
         )
     return load_weights(path, model).eval(), network, facts
+
+
+def _built(path: Path, network: Network, facts: Mapping[str, Any]) -> nn.Module:
+    """Return the network of a checkpoint, with fresh weights."""
+    if _plain_size(network) > max(_LARGEST_RATIO * path.stat().st_size, _SMALL):
+        raise UserError(
+            f"the description in {path} is damaged: it names a network that is far larger than the "
+            f"file."
+        )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return network.build()
+    except UserError as error:
+        if "sources" not in facts:
+            raise
+        raise UserError(
+            f"{path} was trained with code that does not come with robench; load it with --plugin "
+            f"({error})"
+        ) from None
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the description in {path} is damaged: it names a network that cannot be built "
+            f"({type(error).__name__}: {shortened(error, 200)})."
+        ) from error
+
+
+def _plain_size(network: Network) -> int:
+    """Return the size in bytes of the network without its defense; 0 if it is not known."""
+    given = (network.num_classes, network.in_channels, network.width, network.stem)
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            model = backbones.build(network.backbone, given=given)
+        return sum(p.numel() * p.element_size() for p in model.parameters())
+    except Exception:  # building it again says what is wrong
+        return 0
 
 
 def first_difference(

@@ -42,7 +42,7 @@ class StateDict:
 
 def find_state_dicts(content: Any) -> list[StateDict]:
     """Return the state dicts within the content of a file, the usual ones first."""
-    return sorted(_walk(content, ()), key=lambda found: found.known)
+    return sorted(_walk(content, (), set()), key=lambda found: found.known)
 
 
 def is_averaged(names: str) -> bool:
@@ -50,16 +50,18 @@ def is_averaged(names: str) -> bool:
     return _AVERAGED.search(names.lower()) is not None
 
 
-def _walk(content: Any, path: tuple[str, ...]) -> Iterator[StateDict]:
-    if not isinstance(content, Mapping) or len(path) > _DEPTH:
+def _walk(content: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[StateDict]:
+    """Yield the state dicts below ``path``; what a file has in several places counts once."""
+    if not isinstance(content, Mapping) or len(path) > _DEPTH or id(content) in seen:
         return
+    seen.add(id(content))
     named = {k: v for k, v in content.items() if isinstance(k, str)}
     tensors = {k: v for k, v in named.items() if _is_state(k, v)}
     if len(tensors) == len(content) and any(isinstance(v, Tensor) for v in tensors.values()):
         yield StateDict(".".join(path), tensors)
         return
     for key, value in named.items():
-        yield from _walk(value, (*path, key))
+        yield from _walk(value, (*path, key), seen)
 
 
 def _is_state(name: str, value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.models.state_dicts import (
     Kind,
     StateDict,
@@ -204,7 +204,9 @@ def _load(path: Path, model: nn.Module, fit: Fit) -> None:
         model.load_state_dict({**kept, **given})
     except Exception as error:  # quantized or complex values, or a module's own loading
         reason = str(error).strip().split("\n")[-1].strip()
-        raise UserError(f"{path} cannot be loaded ({type(error).__name__}: {reason}).") from error
+        raise UserError(
+            f"{path} cannot be loaded ({type(error).__name__}: {shortened(reason, 200)})."
+        ) from error
 
 
 def _sentences(path: Path, fit: Fit, fits: Sequence[Fit], which: Kind | None) -> list[str]:

@@ -9,8 +9,12 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
-from robench.errors import UserError
+from robench.errors import UserError, shortened
+from robench.models.weight_archives import check_torch_file
+from robench.system.reading import Refused, open_plain
+from robench.system.tensor_files import check_safetensors
 
 _INERT = re.compile(
     r"argparse\.Namespace|pathlib\.\w+|datetime\.\w+|collections\.defaultdict|typing\.\w+|enum\.\w+"
@@ -37,16 +41,31 @@ def read_weights(path: Path) -> Any:
         raise UserError(f"no weights file found at {path}.")
     _refuse_other_files(path)
     if path.suffix == ".safetensors":
-        try:
-            return safetensors.torch.load_file(path)
-        except Exception as error:
-            raise UserError(f"{path} is not a complete safetensors file ({error}).") from error
+        return read_safetensors(path)
+    try:
+        check_torch_file(path)
+    except Refused as error:
+        raise UserError(f"{path} is not a complete file of torch.save ({error.reason}).") from error
     return _read_torch(path)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    try:
+        check_safetensors(path)
+        return safetensors.torch.load_file(path)
+    except Exception as error:
+        reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
+        raise UserError(f"{path} is not a complete safetensors file ({reason}).") from error
 
 
 def _refuse_other_files(path: Path) -> None:
     """Refuse what a download often leaves in the place of weights."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         start = file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start:
         raise UserError(f"{path} is empty; download or save the weights again.")
@@ -131,4 +150,4 @@ def _refusal(text: str) -> str:
     first = text.split("\n", 1)[0].split(". ", 1)[0]
     if "weights_only" in first or "Weights only" in first:
         first = "it was cut off, or another program wrote it"
-    return f"is not a complete file of torch.save ({first.rstrip('.')})."
+    return f"is not a complete file of torch.save ({shortened(first, 200).rstrip('.')})."

@@ -20,7 +20,8 @@ from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, CheckReport, RowResult
 from robench.runs.stored import read_or_none
-from robench.system.files import read_json, write_json
+from robench.system.files import write_json
+from robench.system.json_files import read_json
 
 Search = tuple[ThreatModel, float]
 """The threat model of the checks' own attacks, and the size of their steps in it."""

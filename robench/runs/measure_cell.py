@@ -10,7 +10,8 @@ from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
 from robench.runs.stored import read_or_none
-from robench.system.files import read_json, write_json
+from robench.system.files import write_json
+from robench.system.json_files import read_json
 
 VERSION = 1
 """Part of the name of a stored file; raised when the definition of its figures changes."""

@@ -19,7 +19,8 @@ from robench.board.specs import HASH, Cell, Spec
 from robench.errors import RobenchWarning, UserError
 from robench.runs.records import Divergence, Manifest, OutcomeEntry
 from robench.runs.store import CellFolder
-from robench.system.files import read_json, write_json
+from robench.system.files import write_json
+from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
 from robench.training.resume import Epoch
 

@@ -168,17 +168,3 @@ def write_json(path: Path, value: Any) -> None:
 def json_text(value: Any) -> str:
     """Return ``value`` as indented JSON with sorted keys."""
     return json.dumps(value, indent=2, sort_keys=True) + "\n"
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        UserError: if it is missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: it is not JSON ({error}); remove it.") from error

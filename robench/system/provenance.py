@@ -1,6 +1,5 @@
 """Provenance of a result: versions, code, machine. Nothing private is recorded."""
 
-import hashlib
 import platform
 import resource
 import subprocess
@@ -11,12 +10,18 @@ from pathlib import Path
 
 import torch
 
+from robench.system.reading import sha256_of
+
 PACKAGES = ("robench", "torch", "torchvision", "torchattacks", "foolbox", "numpy", "scipy")
 
 
 def file_hash(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the sha256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        UserError: if it is missing, no plain file, or cannot be read.
+    """
+    return sha256_of(path)
 
 
 @cache

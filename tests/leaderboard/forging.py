@@ -24,7 +24,8 @@ from robench.leaderboard.evidence import (
 )
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
-from robench.system.files import read_json, write_json, write_text
+from robench.system.files import write_json, write_text
+from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
 
 Edit = Callable[[dict[str, Any]], object]

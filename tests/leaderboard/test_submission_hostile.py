@@ -75,7 +75,7 @@ def test_a_pickle_in_place_of_outcomes_or_in_them(folder: Path) -> None:
             buffer = io.BytesIO()
             np.save(buffer, objects if name == "robust" else good[name], allow_pickle=True)
             archive.writestr(f"{name}.npy", buffer.getvalue())
-    refused(folder, r"'robust\.npy' in .* object; bool is needed")
+    refused(folder, r"'robust\.npy' holds Python objects")
 
 
 def test_paths_that_lead_outside(folder: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_bomb_of_zeros(folder: Path) -> None:
         good = dict(arrays)
     np.savez_compressed(path, **{**good, "robust": np.zeros(200_000_000, dtype=np.bool_)})
     assert path.stat().st_size < 2**20
-    refused(folder, "unpacks to 2000001.. bytes")
+    refused(folder, r"unpacks to 20000\d{4} bytes")
 
 
 def test_json_that_is_nested_too_deeply_or_too_large(folder: Path) -> None:

@@ -8,13 +8,8 @@ from pathlib import Path
 import pytest
 
 from robench.errors import UserError
-from robench.system.files import (
-    read_json,
-    remove_temporaries,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from robench.system.files import remove_temporaries, write_bytes, write_json, write_text
+from robench.system.json_files import read_json
 
 
 def test_writing_makes_the_folders_and_leaves_no_other_file(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Compare what was run with what the board specifies."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
-from robench.board.board import Board
+from robench.board.board import RowSpec
 from robench.board.plan import resolve_row
 from robench.board.specs import ExternalCell
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.sources import other_source
 
@@ -13,9 +14,12 @@ from robench.leaderboard.sources import other_source
 def plan_problems(board: Leaderboard) -> Iterator[str]:
     """Yield where cells are missing, surplus or not those of the board, one sentence each."""
     published = {(cell.row, cell.seed) for cell in board.cells}
+    count = Counter(cell.row for cell in board.cells)
+    titles, seeds = set(board.board.titles), set(board.board.seeds)
+    specs = {spec.title: spec for spec in reversed(board.board.row_specs)}
     for title in board.board.titles:
         if title in board.board.external:
-            if [cell.row for cell in board.cells].count(title) != 1:
+            if count[title] != 1:
                 yield f"'{title}' is a third-party network and must have exactly one manifest."
             continue
         for seed in board.board.seeds:
@@ -24,22 +28,30 @@ def plan_problems(board: Leaderboard) -> Iterator[str]:
     if len({cell.file.cell.data_hash for cell in board.cells}) > 1:
         yield "its rows were evaluated on different data."
     for cell in board.cells:
-        if cell.row not in board.board.titles or cell.seed not in board.board.seeds:
+        if cell.row not in titles or cell.seed not in seeds:
             yield f"'{cell.row}', seed {cell.seed}, has a manifest but is not on the board."
-        elif (wrong := _deviation(board.board, board.dataset, cell)) is not None:
+        elif (wrong := _deviation(board, specs, cell)) is not None:
             yield f"'{cell.row}', seed {cell.seed}: {wrong}"
 
 
-def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
-    """Return how a cell's specification deviates from the board; None if equal or not known."""
-    done = cell.file.cell
+def _deviation(
+    published: Leaderboard, specs: Mapping[str, RowSpec], cell: PublishedCell
+) -> str | None:
+    """Return how a cell's specification deviates from the board; None if equal or not known.
+
+    Args:
+        published: the board as read.
+        specs: title -> row to train.
+        cell: the cell.
+    """
+    done, board, dataset = cell.file.cell, published.board, published.dataset
     if isinstance(done, ExternalCell) != (cell.row in board.external):
         return "it must be a third-party network in both its manifest and the board, or in neither."
     if isinstance(done, ExternalCell):
         planned_data = board.data.model_copy(update={"name": dataset})
         return None if done.data == planned_data else "its data are not those of the board."
     try:
-        row = resolve_row(board, cell.row)
+        row = resolve_row(board, specs[cell.row])
     except UserError:
         return None  # an entry of a plugin that is not loaded: its recipe is not known here
     if (wrong := other_source(done, row.entries, _python(cell))) is not None:
@@ -47,7 +59,10 @@ def _deviation(board: Board, dataset: str, cell: PublishedCell) -> str | None:
     (planned,) = row.cells([cell.seed], dataset, done.data_hash)
     for name, value in planned.model_dump(exclude=_OF_SOURCES).items():
         if (other := done.model_dump()[name]) != value:
-            return f"its {name} is {other}, but the board says {value}."
+            return (
+                f"its {name} is {shortened(other, 200)}, but the board says "
+                f"{shortened(value, 200)}."
+            )
     return None
 
 

@@ -1,7 +1,5 @@
 """The audit of a published leaderboard: its files against each other; no model is run."""
 
-import tomllib
-
 from robench.board.board import Board
 from robench.board.specs import PUBLISHED
 from robench.leaderboard.audit.attacks import threat_model_problems
@@ -20,6 +18,8 @@ from robench.leaderboard.audit.training_log import log_problems
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.trust import source_problems
+from robench.system.reading import DOCUMENT_BYTES, read_text
+from robench.system.toml_files import parse_toml
 
 
 def audit(board: Leaderboard) -> list[str]:
@@ -58,7 +58,7 @@ def audit(board: Leaderboard) -> list[str]:
 
 def _is_same_board(board: Leaderboard) -> bool:
     try:
-        values = tomllib.loads((board.folder / TOML).read_bytes().decode())
+        values = parse_toml(read_text(board.folder / TOML, longest=DOCUMENT_BYTES))
         return Board.model_validate(values, context=PUBLISHED) == board.board
-    except (OSError, ValueError, RecursionError):
+    except ValueError:
         return False

@@ -1,7 +1,9 @@
 """The data of the page's charts, one curve per row of the table, small enough to be embedded."""
 
+import io
 from collections import defaultdict
 from dataclasses import fields
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from robench.leaderboard.derived import SPECTRA
 from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
 from robench.leaderboard.page.sharing import thinned
 from robench.leaderboard.page.wording import listed, percent, threat_model_text, times
+from robench.system.reading import DOCUMENT_BYTES, read_text
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -93,7 +96,8 @@ def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
 
     A row with a single epoch has no curve; without any curve, the chart is None.
     """
-    found = training_curves(board.result).dropna(subset=["val_accuracy", "iteration"])
+    measured = training_curves(board.result).astype({"iteration": float, "val_accuracy": float})
+    found = measured[np.isfinite(measured[["iteration", "val_accuracy"]]).all(axis=1)]
     means = found.groupby(["defense", "epoch"])[["iteration", "val_accuracy"]].mean()
     curves: dict[int, list[list[float]]] = {}
     for index, title in enumerate(cells_of_rows(board)):
@@ -117,7 +121,7 @@ def spectra(board: "Leaderboard") -> Chart | None:
     if not path.is_file():
         return None
     try:
-        table = board.derived[SPECTRA] if SPECTRA in board.derived else pd.read_csv(path)
+        table = board.derived[SPECTRA] if SPECTRA in board.derived else _read(path)
         if "defense" in table:  # published by a board: take each row's first seed
             first = table.groupby("defense")["seed"].transform("first")
             table = table[table["seed"] == first].rename(columns={"defense": "network"})
@@ -142,6 +146,11 @@ def spectra(board: "Leaderboard") -> Chart | None:
         "summary": f"The largest condition number of a network's layers ranges from "
         f"{worst.min():,.0f} ({worst.idxmin()}) to {worst.max():,.0f} ({worst.idxmax()}).",
     }
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read what ``robench spectra`` wrote beside a board."""
+    return pd.read_csv(io.StringIO(read_text(path, longest=DOCUMENT_BYTES, inside=path.parent)))
 
 
 def _queries(board: "Leaderboard", column: str) -> Chart | None:

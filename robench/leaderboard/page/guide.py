@@ -1,6 +1,5 @@
 """The text around the table: what the figures depend on, how to reproduce and cite them."""
 
-import hashlib
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from robench.expressions import radius_text
 from robench.leaderboard.evidence import SOURCES, TOML, read_sums
 from robench.leaderboard.page.cells import threat_model
 from robench.leaderboard.page.wording import percent, threat_model_text
+from robench.system.reading import sha256_of
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard
@@ -132,7 +132,7 @@ def citation(board: "Leaderboard") -> str:
     The first names the commit and the hash of the table.
     """
     path = board.folder / "leaderboard.csv"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+    digest = sha256_of(path, inside=board.folder)[:16] if path.is_file() else ""
     notes = [f"commit {commits(board)[0]}"] if commits(board) else []
     notes += [f"SHA-256 of leaderboard.csv begins with {digest}"] if digest else []
     authors = _latex(board.board.authors)

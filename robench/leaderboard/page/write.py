@@ -13,6 +13,7 @@ from robench.leaderboard.page.details import details, evidence, headings
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.rows import table_rows
+from robench.leaderboard.usable import check_tables
 from robench.system.files import write_text
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def write_page(board: "Leaderboard", path: Path) -> Path:
 
 
 def render(board: "Leaderboard") -> str:
-    """Return the page as HTML; every value of the board is escaped."""
+    """Return the page as HTML; every value of the board is escaped.
+
+    Raises:
+        UserError: if a file of the board is missing or damaged.
+    """
+    check_tables(board)
     environment = Environment(
         loader=PackageLoader("robench", FOLDER),
         autoescape=True,

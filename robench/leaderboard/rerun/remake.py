@@ -32,7 +32,8 @@ from robench.runs.records import (
     RowResult,
 )
 from robench.runs.store import RunStore
-from robench.system.files import read_json, write_bytes, write_json
+from robench.system.files import write_bytes, write_json
+from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
 
 

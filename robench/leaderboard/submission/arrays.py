@@ -1,10 +1,6 @@
 """Validate the outcomes of a submission: archives of plain arrays, sized before unpacking."""
 
-import zipfile
 from pathlib import Path
-from typing import IO
-
-import numpy as np
 
 from robench.errors import UserError
 from robench.evaluation import Outcomes
@@ -12,10 +8,12 @@ from robench.evaluation.outcomes import DTYPES
 from robench.leaderboard.audit.values import value_problems
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
+from robench.system.array_files import npz_headers, npz_members
+from robench.system.reading import Refused
 
 _DTYPES = {f"{name}.npy": dtype for name, dtype in DTYPES.items()}
-_HEADER = 4096
-"""Largest size of a header in bytes; ours take 128."""
+_UNPACKED = limits.SAMPLES * sum(dtype.itemsize for dtype in _DTYPES.values()) + 8 * 4096
+"""Largest size of all arrays and their headers in bytes."""
 
 
 def check_outcomes(path: Path, name: str) -> None:
@@ -31,49 +29,29 @@ def check_outcomes(path: Path, name: str) -> None:
     """
     where = shown(name)
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            names = [member.filename for member in members]
-            if sorted(names) != sorted(_DTYPES):
-                odd = sorted(set(names) ^ set(_DTYPES)) or names
-                raise UserError(
-                    f"{where} has other members than outcomes have, such as {shown(odd[0])}; "
-                    f"write it with 'robench submit'."
-                )
-            lengths = {_check_member(archive, member, where) for member in members}
-    except UserError:
-        raise
-    except Exception as error:  # zipfile and NumPy raise many types on damaged files
+        names = npz_members(path, unpacked=_UNPACKED)
+        if sorted(names) != sorted(_DTYPES):
+            odd = sorted(set(names) ^ set(_DTYPES)) or names
+            raise UserError(
+                f"{where} has other members than outcomes have, such as {shown(odd[0])}; write it "
+                f"with 'robench submit'."
+            )
+        headers = npz_headers(path, unpacked=_UNPACKED)
+    except Refused as error:
         raise UserError(
-            f"{where} is not an intact archive of arrays ({type(error).__name__}); write it with "
-            f"'robench submit'."
+            f"{where} is not an intact archive of arrays ({error.reason}); write it with 'robench "
+            f"submit'."
         ) from None
-    if len(lengths) != 1:
+    for member, (shape, dtype) in headers.items():
+        what, wanted = f"{shown(member)} in {where}", _DTYPES[member]
+        if dtype != wanted or len(shape) != 1:
+            raise UserError(f"{what} is {len(shape)}-dimensional {dtype}; {wanted} is needed.")
+        if shape[0] > limits.SAMPLES:
+            raise UserError(
+                f"{what} has {shape[0]} values; outcomes of at most {limits.SAMPLES} images are "
+                f"allowed."
+            )
+    if len({shape for shape, _ in headers.values()}) != 1:
         raise UserError(f"{where} is damaged: its arrays differ in length.")
     for problem in value_problems(Outcomes.load(path)):
         raise UserError(f"{where}: {problem}")
-
-
-def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> int:
-    """Return the length of an array; only its header is read."""
-    what, wanted = f"{shown(member.filename)} in {where}", _DTYPES[member.filename]
-    if member.file_size > limits.SAMPLES * wanted.itemsize + _HEADER:
-        raise UserError(
-            f"{what} unpacks to {member.file_size} bytes; outcomes of at most {limits.SAMPLES} "
-            f"images are allowed."
-        )
-    with archive.open(member) as file:
-        shape, dtype = _header(file)
-        if dtype != wanted or len(shape) != 1:
-            raise UserError(f"{what} is {len(shape)}-dimensional {dtype}; {wanted} is needed.")
-        if file.tell() + shape[0] * dtype.itemsize != member.file_size:
-            raise UserError(f"{what} is damaged: its size is not that of {shape[0]} values.")
-    return shape[0]
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError("unsupported version of .npy")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER)
-    return shape, dtype

@@ -1,6 +1,5 @@
 """Validate the JSON files of a submission before anything is built from them."""
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -13,8 +12,8 @@ from robench.leaderboard.evidence import BOARD
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import check_name, check_text, shown
-
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+from robench.system.json_files import parse_json
+from robench.system.reading import Refused, read_bytes
 
 
 def check_document(path: Path, name: str) -> None:
@@ -29,35 +28,13 @@ def check_document(path: Path, name: str) -> None:
             not finite or text that should not be shown.
     """
     try:
-        raw = path.read_bytes()
-        if depth_of(raw) > limits.JSON_DEPTH:
-            raise UserError(
-                f"{shown(name)} is nested more than {limits.JSON_DEPTH} levels deep; write it with "
-                f"'robench submit'."
-            )
-        value = json.loads(
-            raw.decode(), parse_constant=_constant, object_pairs_hook=_pairs, parse_float=_float
-        )
-    except OSError as error:
-        raise UserError(f"cannot read {shown(name)}: {error.strerror or error}.") from error
-    except UserError:
-        raise
+        value = parse_json(read_bytes(path, longest=limits.JSON_BYTES))
+    except Refused as error:
+        raise UserError(f"cannot read {shown(name)}: {error.reason}.") from error
     except ValueError as error:
         raise UserError(f"{shown(name)} is not JSON as robench writes it ({error}).") from None
     for text in _texts(value):
         check_text(text, f"the text {shown(text)} in {shown(name)}")
-
-
-def depth_of(raw: bytes) -> int:
-    """Return the nesting depth of JSON text without parsing it, since parsers recurse."""
-    deepest = depth = 0
-    for byte in _STRINGS.sub(b"", raw):
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
 
 
 def check_contents(board: Leaderboard) -> None:
@@ -119,23 +96,6 @@ def _in_range(value: float | None, what: str, high: float = math.inf) -> None:
     if value is not None and not (0 <= value <= high and math.isfinite(value)):
         span = f"between 0 and {high:g}" if math.isfinite(high) else "finite and not negative"
         raise UserError(f"{what} is {str(value)[:20]}; it must be {span}.")
-
-
-def _constant(name: str) -> float:
-    raise ValueError(f"{name} is not a finite number")
-
-
-def _float(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text[:20]} is not a finite number")
-    return value
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise ValueError("duplicate key")
-    return made
 
 
 def _texts(value: Any) -> Iterator[str]:

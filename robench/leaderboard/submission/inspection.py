@@ -6,6 +6,7 @@ from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.evidence import BOARD, SUMS, TOML, read_sums
 from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.arrays import check_outcomes
 from robench.leaderboard.submission.documents import check_contents, check_document
 from robench.leaderboard.submission.layout import TABLES, check_layout
@@ -13,6 +14,7 @@ from robench.leaderboard.submission.limits import check_text, check_visible, sho
 from robench.leaderboard.submission.tensors import check_weights
 from robench.leaderboard.submission_readme import README
 from robench.leaderboard.trust import source_problems
+from robench.system.reading import Refused, read_text
 
 _TEXTS = (README, SUMS, TOML, *TABLES)
 
@@ -71,9 +73,9 @@ def _wanted(board: Leaderboard) -> dict[str, Cell | ExternalCell]:
 def _check_readable(path: Path, name: str) -> None:
     """Check that text to be shown to a maintainer or in a message has no invisible characters."""
     try:
-        lines = path.read_bytes().decode().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown(name)} is not UTF-8 text ({type(error).__name__}).") from None
+        lines = read_text(path, longest=limits.TEXT_BYTES).split("\n")
+    except Refused as error:
+        raise UserError(f"{shown(name)} is not text: {error.reason}.") from None
     for number, line in enumerate(lines, start=1):
         text, what = line.expandtabs().removesuffix("\r"), f"line {number} of {shown(name)}"
         if name == README:

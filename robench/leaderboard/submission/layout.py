@@ -8,7 +8,14 @@ from pathlib import Path
 
 from robench.errors import UserError
 from robench.leaderboard.derived import KEYS
-from robench.leaderboard.evidence import BOARD, COMPARISONS, SUMS, TABLE, TOML
+from robench.leaderboard.evidence import (
+    BOARD,
+    COMPARISONS,
+    SUMS,
+    TABLE,
+    TOML,
+    WEIGHTS_BYTES,
+)
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
 from robench.leaderboard.submission_readme import README
@@ -23,7 +30,7 @@ _ALLOWED: Mapping[re.Pattern[str], int] = {
     re.compile(re.escape(TOML)): limits.JSON_BYTES,
     re.compile(r"manifests/[\w-]{1,90}\.json"): limits.JSON_BYTES,
     re.compile(r"outcomes/[0-9a-f]{16}/[\w-]{1,80}\.npz"): limits.SAMPLES * 64,
-    re.compile(r"weights/[0-9a-f]{16}\.safetensors"): limits.WEIGHTS_BYTES,
+    re.compile(r"weights/[0-9a-f]{16}\.safetensors"): WEIGHTS_BYTES,
     re.compile(r"model/\w{1,80}\.py"): limits.CODE_BYTES,
     re.compile(r"sources/[\w-]{1,100}(/[\w-]{1,80}){1,12}\.py"): limits.CODE_BYTES,
 }

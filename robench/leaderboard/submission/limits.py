@@ -16,9 +16,6 @@ TOTAL_BYTES = 20_000 * MIB
 JSON_BYTES = 4 * MIB
 """Size of a JSON file; a cell of 1,000 epochs takes about 200 KiB."""
 
-JSON_DEPTH = 16
-"""Nesting depth, since JSON parsers recurse; the deepest of our own files have 7 levels."""
-
 TEXT_BYTES = 8 * MIB
 """Size of a table or list of checksums; a table of 1,000 rows takes about 1 MiB."""
 
@@ -30,9 +27,6 @@ SOURCES = 200
 
 SAMPLES = 1_000_000
 """Outcomes of one column; ImageNet has 100,000 test images."""
-
-WEIGHTS_BYTES = 4096 * MIB
-"""Size of a weights file: that of a network with a billion float32 weights."""
 
 TENSORS = 20_000
 """Tensors in a weights file; ResNet-152 has about 930."""

@@ -9,12 +9,15 @@ import torch
 from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.submission import limits
-from robench.leaderboard.submission.documents import depth_of
 from robench.leaderboard.submission.limits import shown
 from robench.models.checkpoint import METADATA_KEY, Network, read_network
 from robench.models.external import build_external
 from robench.registry import backbones
 from robench.runs.external_row import check_library_options
+from robench.system.json_files import depth_of
+from robench.system.reading import Refused
+from robench.system.tensor_files import check_safetensors
+from robench.system.values import DEPTH
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -49,6 +52,7 @@ def check_weights(path: Path, name: str, cell: Cell | ExternalCell) -> None:
 
 def _shapes(path: Path, where: str) -> Shapes:
     try:
+        check_safetensors(path)
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             keys = list(file.keys())
@@ -57,7 +61,7 @@ def _shapes(path: Path, where: str) -> Shapes:
                     f"{where} has {len(keys)} tensors; at most {limits.TENSORS} are allowed."
                 )
             for text in metadata.values():
-                if len(text) > limits.PROSE or depth_of(text.encode()) > limits.JSON_DEPTH:
+                if len(text) > limits.PROSE or depth_of(text.encode()) > DEPTH:
                     raise UserError(f"{where} has a header that robench does not write.")
             shapes = {}
             for key in keys:
@@ -69,6 +73,8 @@ def _shapes(path: Path, where: str) -> Shapes:
                 if not tensor.isfinite().all():
                     raise UserError(f"{where}: {shown(key)} holds values that are not finite.")
                 shapes[key] = tuple(tensor.shape)
+    except Refused as error:
+        raise UserError(f"{where} is not an intact safetensors file ({error.reason}).") from None
     except UserError:
         raise
     except Exception as error:  # the library's own, and those of dtypes without isfinite
