@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from robench.board.specs import Cell, ExternalCell
+from robench.evaluation.partial import remove as remove_partial
 from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.runs.attack_cell import attack_network, evaluation_images
 from robench.runs.context import RunContext, cell_title
@@ -14,6 +15,7 @@ from robench.runs.restored import check_restored
 from robench.runs.store import CellFolder
 from robench.runs.stored import (
     check_stored,
+    hash_of,
     outcome_entry,
     read_divergence,
     read_log,
@@ -23,7 +25,7 @@ from robench.runs.stored import (
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
 from robench.system.files import remove, write_bytes, write_json
-from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.system.provenance import code_version, environment, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 
@@ -47,6 +49,8 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
         sound = sound_outcomes(read_manifest(folder), folder, [*keys.values()])
         missing = [name for name, key in keys.items() if key not in sound]
         ctx.reporter.stage(cell_title(title, cell.seed), "attacking" if missing else "stored")
+        for key in sound:
+            remove_partial(folder.partial(key))
         if missing:
             attack_network(network_of(cell, ctx), cell.seed, folder, ctx, missing)
         return _result(cell, folder, ctx)
@@ -59,7 +63,9 @@ def finish_training(cell: Cell, title: str, folder: CellFolder, ctx: RunContext)
         UserError: if what is stored of it is not what was stored, or cannot be written.
     """
     check_stored(folder, cell)
-    if not folder.finished_training:
+    if folder.finished_training:
+        remove(folder.checkpoint)  # one that was stopped at its very end has left it
+    else:
         ctx.reporter.stage(cell_title(title, cell.seed), "training")
         train_cell(cell, folder, ctx)
 
@@ -119,7 +125,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     check_restored(model, network_of(cell, ctx), few, cell.defense)
     seconds = sum(epoch.seconds for epoch in epochs)
     manifest = _provenance(cell, folder, ctx, training_seconds=seconds)
-    write_json(folder.manifest, manifest | {"log_hash": file_hash(folder.log)})
+    write_json(folder.manifest, manifest | {"log_hash": hash_of(folder.log)})
     remove(folder.checkpoint)
 
 
@@ -133,7 +139,7 @@ def _provenance(
         "data_hash": cell.data_hash,
         "training_seconds": training_seconds,
         "peak_memory_mib": peak_memory_mib(ctx.device),
-        "weights_hash": file_hash(folder.weights),
+        "weights_hash": hash_of(folder.weights),
     }
 
 

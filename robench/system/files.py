@@ -75,8 +75,8 @@ def remove(path: Path) -> None:
         UserError: if it cannot be removed.
     """
     try:
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
+        if path.exists():
+            path.unlink(missing_ok=True)
             sync_folder(path.parent)
     except OSError as error:
         raise UserError(cannot_write(path, error)) from error

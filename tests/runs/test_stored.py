@@ -208,6 +208,20 @@ def test_a_training_state_that_is_none_or_of_another_network_is_refused(
     assert "remove that file to train this cell from the start" in done.err
 
 
+def test_what_a_run_that_was_stopped_at_its_end_has_left_is_removed(
+    cell: CellFolder, run: Run, tmp_path: Path
+) -> None:
+    [outcomes] = cell.path.glob("outcomes/fgsm-*.npz")
+    left = [cell.checkpoint, cell.partial(outcomes.stem)]
+    cell.unfinished.mkdir()
+    for path in [*left, cell.partial("of-another-board")]:
+        path.touch()
+    done = run(tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert not any(path.exists() for path in left)
+    assert cell.partial("of-another-board").exists()
+
+
 def test_train_refuses_them_as_well(cell: CellFolder, robench: Command, tmp_path: Path) -> None:
     flip(cell.weights)
     board = tmp_path / "tiny.toml"
