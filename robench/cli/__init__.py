@@ -21,13 +21,18 @@ TERMINATED = 143
 GOES_ON = ("run", "train", "attack")
 """Commands that keep what is done."""
 
+OUT_OF_MEMORY = "out of memory; free some, or lower the batch sizes of the board or the attack."
+
 
 class _Terminated(KeyboardInterrupt):
     """SIGTERM, handled like Ctrl-C."""
 
 
 def main() -> None:
-    """Run the command line; a user error prints one sentence on stderr and exits with code 2."""
+    """Run the command line; a user error prints one sentence on stderr and exits with code 2.
+
+    So does a lack of memory: what was finished before is stored, and nothing is half written.
+    """
     shown = warnings.showwarning
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
@@ -42,6 +47,11 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"robench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        print(f"robench: {OUT_OF_MEMORY}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:
@@ -61,6 +71,26 @@ def _handle_termination() -> Any:
     if not alone or threading.current_thread() is not threading.main_thread():
         return None
     return signal.signal(signal.SIGTERM, _terminate)
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether memory was short, whatever was made of that on the way."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(word in str(error) for word in _SHORT_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+_SHORT_OF_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "annot allocate memory",
+    "out of memory",
+    "failed to map segment",
+    "can't start new thread",
+)
+"""What torch, CUDA, the dynamic loader and Python's threads say when memory is short."""
 
 
 def _was_terminated(error: BaseException | None) -> bool:
