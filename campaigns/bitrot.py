@@ -18,7 +18,7 @@ import numpy as np
 
 from campaigns.in_process import time_limit
 from campaigns.options import add_processes, options
-from campaigns.processes import in_processes
+from campaigns.pool import in_processes
 from campaigns.sample import small_board
 from campaigns.tally import Tally
 from robench.commands.verify import verify

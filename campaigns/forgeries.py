@@ -30,7 +30,7 @@ from campaigns.forging.draft import Draft, Forgery, meaning
 from campaigns.forging.fields import all_forgeries
 from campaigns.in_process import Finished, robench
 from campaigns.options import add_processes, options
-from campaigns.processes import in_processes
+from campaigns.pool import in_processes
 from campaigns.sample import sample
 from campaigns.tally import Tally
 from robench.leaderboard.evidence import BOARD, SUMS
