@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from robench.cli import boards, entries, making, networks, pictures, submissions  # noqa: F401 - commands
 from robench.cli.options import app
+from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 from robench.errors import RobenchWarning, UserError
 
 INTERRUPTED = 130
@@ -20,8 +21,6 @@ TERMINATED = 143
 
 GOES_ON = ("run", "train", "attack")
 """Commands that keep what is done."""
-
-OUT_OF_MEMORY = "out of memory; free some, or lower the batch sizes of the board or the attack."
 
 
 class _Terminated(KeyboardInterrupt):
@@ -49,7 +48,7 @@ def main() -> None:
         print(f"robench: {error}", file=sys.stderr)
         sys.exit(2)
     except (MemoryError, RuntimeError, ImportError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         print(f"robench: {OUT_OF_MEMORY}", file=sys.stderr)
         sys.exit(2)
@@ -71,26 +70,6 @@ def _handle_termination() -> Any:
     if not alone or threading.current_thread() is not threading.main_thread():
         return None
     return signal.signal(signal.SIGTERM, _terminate)
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether memory was short, whatever was made of that on the way."""
-    while error is not None:
-        if isinstance(error, MemoryError) or any(word in str(error) for word in _SHORT_OF_MEMORY):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-_SHORT_OF_MEMORY = (
-    "not enough memory",
-    "can't allocate memory",
-    "annot allocate memory",
-    "out of memory",
-    "failed to map segment",
-    "can't start new thread",
-)
-"""What torch, CUDA, the dynamic loader and Python's threads say when memory is short."""
 
 
 def _was_terminated(error: BaseException | None) -> bool:
