@@ -162,7 +162,7 @@ def _third_party(board: Board, weights: Path, folder: Path) -> None:
                 optimizer.step()
     with torch.no_grad():
         for value in model[-1].parameters():
-            value *= SATURATION
+            value.mul_(SATURATION)
     torch.save(model.state_dict(), weights)
     of_one_seed = board.model_copy(update={"seeds": board.seeds[:1]})
     code = Path(third_party.__file__)

@@ -48,7 +48,7 @@ def _change(
     label: str, found: Sequence[Place], draft: Draft, rng: np.random.Generator
 ) -> str | None:
     """Write another value at one of the places."""
-    place = found[rng.integers(len(found))]
+    place = found[int(rng.integers(len(found)))]
     document = draft.documents[place.file]
     parent, key = parent_of(document, place.path), place.path[-1]
     name = next((str(step) for step in reversed(place.path) if isinstance(step, str)), "")
@@ -72,7 +72,7 @@ def _change_list(
     label: str, found: Sequence[Place], draft: Draft, rng: np.random.Generator
 ) -> str | None:
     """Remove, repeat or swap entries of a list or table, or all of it."""
-    place = found[rng.integers(len(found))]
+    place = found[int(rng.integers(len(found)))]
     what = label.rpartition(": ")[2]
     parent, key = parent_of(draft.documents[place.file], place.path), place.path[-1]
     old = copy.deepcopy(parent[key])

@@ -21,6 +21,7 @@ from campaigns.forgeries import (
 from campaigns.forging.consistent import make_consistent
 from campaigns.forging.declared import NOBODY_CAN_TELL, declared
 from campaigns.forging.draft import Draft
+from campaigns.forging.places import FREE_KEYS
 from campaigns.in_process import robench
 from campaigns.sample import Sample
 from robench.evaluation import Outcomes
@@ -54,9 +55,10 @@ def test_the_honest_submission_passes_what_looks_at_files(made: Sample) -> None:
 
 
 def leaves(value: object, name: str = "") -> set[str]:
-    """Return the names of the values in a JSON document."""
+    """Return the names of the values in a JSON document, as labels write them."""
     if isinstance(value, dict):
-        return set().union(*(leaves(part, key) for key, part in value.items()))
+        parts = {key: "*" if name in FREE_KEYS else key for key in value}
+        return set().union(*(leaves(value[key], part) for key, part in parts.items()))
     if isinstance(value, list):
         return set().union(*(leaves(part, name) for part in value))
     return {name}

@@ -42,11 +42,7 @@ def test_other_errors_of_these_types_stay_what_they_are(
 
 
 def test_what_follows_from_a_lack_of_memory_counts() -> None:
-    try:
-        try:
-            raise MemoryError
-        except MemoryError as error:
-            raise RuntimeError("the archive is damaged") from error
-    except RuntimeError as error:
-        assert is_out_of_memory(error)
-    assert not is_out_of_memory(RuntimeError("the archive is damaged"))
+    error = RuntimeError("the archive is damaged")
+    assert not is_out_of_memory(error)
+    error.__cause__ = MemoryError()
+    assert is_out_of_memory(error)
