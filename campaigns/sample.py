@@ -40,7 +40,7 @@ width = 4
 
 [training]
 epochs = 3
-milestones = [2, 3]
+milestones = [1, 2]
 replays = 2
 eps = 0.1
 step_size = 0.1

@@ -11,7 +11,7 @@ import numpy as np
 from campaigns.forging.draft import Draft, Forgery, readable
 from campaigns.forging.follow import follow
 from campaigns.forging.places import Place, parent_of, places
-from campaigns.forging.values import another
+from campaigns.forging.values import LIES, another
 
 TRIES = 8
 """How often a value is drawn again that robench would not even read."""
@@ -32,7 +32,8 @@ def document_forgeries(draft: Draft) -> list[Forgery]:
             made.append(Forgery(f"{label}: null", partial(_change_list, f"{label}: null", found)))
         made.append(Forgery(f"{label}: removed", partial(_change_list, f"{label}: removed", found)))
         if kind == "list":
-            for what in ("repeated", "swapped", "emptied"):
+            added = ("added",) if str(found[0].path[-1]) in LIES else ()
+            for what in ("repeated", "swapped", "emptied", *added):
                 full = f"{label}: {what}"
                 made.append(Forgery(full, partial(_change_list, full, found)))
     return made
@@ -71,18 +72,24 @@ def _change(
 def _change_list(
     label: str, found: Sequence[Place], draft: Draft, rng: np.random.Generator
 ) -> str | None:
-    """Remove, repeat or swap entries of a list or table, or all of it."""
+    """Remove, repeat, swap or add entries of a list or table, or remove all of it."""
     place = found[int(rng.integers(len(found)))]
     what = label.rpartition(": ")[2]
     parent, key = parent_of(draft.documents[place.file], place.path), place.path[-1]
     old = copy.deepcopy(parent[key])
-    new, detail = _listed(old, what, rng)
+    new, detail = _added(old, key, rng) if what == "added" else _listed(old, what, rng)
     parent[key] = new
     if new == old:
         return None
     draft.label = label
     follow(draft, place, old, new)
     return f"{place.file}, {'.'.join(map(str, place.path))}: {what} {_short(detail)}"
+
+
+def _added(old: list[Any], name: str | int, rng: np.random.Generator) -> tuple[Any, Any]:
+    lies = LIES[str(name)]
+    lie = lies[int(rng.integers(len(lies)))]
+    return [*old, lie], lie
 
 
 def _listed(old: Any, what: str, rng: np.random.Generator) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ LIES: dict[str, tuple[Any, ...]] = {
     "attacks": ("pgd-7", "fgsm(eps=0.2)", "pgd-50"),
     "rank_by": ("clean", "fgsm"),
     "method": ("standard", "free(replays=4)"),
-    "without": ("bf16", "folding", "pools"),
+    "without": ("bf16",),
     "authors": ("Somebody Else",),
     "source": ("ab" * 32,),
     "refused": ({"folding": "its layers cannot be folded"},),

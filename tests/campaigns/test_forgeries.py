@@ -156,11 +156,12 @@ def test_the_same_seed_gives_the_same_trial(made: Sample) -> None:
 
 def test_what_nobody_can_tell_is_declared(made: Sample) -> None:
     assert sorted(NOBODY_CAN_TELL) == [
-        "batch size of the attacks, on which no result depends",
         "choice of rows, seeds, attacks and ranking column",
         "commit",
         "device",
         "name",
+        "other weights under which all outcomes and checks are the same",
+        "settings on which no result depends",
         "time and memory, as they were measured",
         "training losses and accuracies of epochs",
     ]
