@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from robench.cli import boards, entries, making, networks, pictures, submissions  # noqa: F401 - commands
 from robench.cli.options import app
+from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 from robench.errors import RobenchWarning, UserError
 
 INTERRUPTED = 130
@@ -28,7 +29,10 @@ class _Terminated(KeyboardInterrupt):
 
 
 def main() -> None:
-    """Run the command line; a user error prints one sentence on stderr and exits with code 2."""
+    """Run the command line; a user error prints one sentence on stderr and exits with code 2.
+
+    So does a lack of memory: what was finished before is stored, and nothing is half written.
+    """
     shown = warnings.showwarning
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
@@ -43,6 +47,11 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"robench: {_visible(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"robench: {OUT_OF_MEMORY}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:

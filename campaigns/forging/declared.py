@@ -1,0 +1,52 @@
+"""What nobody can find out from a published folder, its weights and its images.
+
+A forgery of another field that passes is a fault of ``robench verify``.
+"""
+
+import re
+
+NOBODY_CAN_TELL: dict[str, tuple[str, ...]] = {
+    "time and memory, as they were measured": (
+        r"manifest\.training\[\]\.(seconds|images_per_second)",
+        r"manifest\.manifest\.(training_seconds|peak_memory_mib)",
+        r"manifest\.manifest\.outcomes\.\*\.seconds_of_group",
+        r"times: of a cell",
+    ),
+    "commit": (r"manifest\.manifest\.(outcomes\.\*\.)?version",),
+    "device": (
+        r"manifest\.manifest\.environment(\..*|: removed|: emptied)?",
+        r"manifest\.manifest\.outcomes\.\*\.gradients",
+    ),
+    "name": (
+        r"board\.json\.(name|dataset)",
+        r"board\.json\.board\.(title|description|authors)",
+        r"board\.json\.board\.external\[\]",
+    ),
+    "choice of rows, seeds, attacks and ranking column": (
+        r"board\.json\.board\.(defenses|external|seeds|evaluation\.attacks): .*",
+        r"board\.json\.board\.seeds\[\]",
+        r"board\.json\.board\.evaluation\.rank_by",
+        r"board\.json\.board\.baseline",
+        r"checks: left out with the board's wish",
+    ),
+    "training losses and accuracies of epochs": (
+        r"manifest\.training\[\]\.(train_loss|train_accuracy|val_accuracy)",
+        r"training losses: of a cell",
+    ),
+    "settings on which no result depends": (
+        r"board\.json\.board\.evaluation\.batch_size",
+        r"board\.json\.board\.training\.milestones: swapped",
+    ),
+    "other weights under which all outcomes and checks are the same": (
+        r"weights: (one value|a tensor scaled|a tensor of another cell)",
+    ),
+}
+"""What is taken on trust -> the fields that say it, as regular expressions."""
+
+
+def declared(label: str) -> str | None:
+    """Return what is taken on trust where a field is forged; None if it should be found."""
+    for kind, patterns in NOBODY_CAN_TELL.items():
+        if any(re.fullmatch(pattern, label) for pattern in patterns):
+            return kind
+    return None

@@ -1,0 +1,1 @@
+"""Networks of the sample: code that does not come with robench."""

@@ -1,0 +1,22 @@
+"""What a command says when memory is short, without any import that might fail for that."""
+
+OUT_OF_MEMORY = "out of memory; free some, or lower the batch sizes of the board or the attack."
+
+_SAID = (
+    "not enough memory",
+    "can't allocate memory",
+    "annot allocate memory",
+    "out of memory",
+    "failed to map segment",
+    "can't start new thread",
+)
+"""Parts of what torch, CUDA, the dynamic loader and Python's threads say when memory is short."""
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether memory was short, whatever was made of that on the way up."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _SAID):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

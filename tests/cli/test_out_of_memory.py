@@ -1,0 +1,48 @@
+"""A lack of memory is one sentence, whoever notices it first."""
+
+import pytest
+from support import Command
+
+from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("can't start new thread"),
+        ImportError("libx.so: failed to map segment from shared object"),
+    ],
+)
+def test_a_lack_of_memory_is_one_sentence(
+    robench: Command, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("robench.commands.reproduce.states", fail)
+    done = robench("reproduce")
+    assert done.code == 2
+    assert done.err == f"robench: {OUT_OF_MEMORY}\n"
+
+
+def test_other_errors_of_these_types_stay_what_they_are(
+    robench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("robench.commands.reproduce.states", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        robench("reproduce")
+
+
+def test_what_follows_from_a_lack_of_memory_counts() -> None:
+    error = RuntimeError("the archive is damaged")
+    assert not is_out_of_memory(error)
+    error.__cause__ = MemoryError()
+    assert is_out_of_memory(error)
