@@ -62,7 +62,7 @@ class Watch:
         for name in CHANGES:
             setattr(os, name, self._watched(name, getattr(os, name)))
         os.open = self._watched("open", os.open)
-        builtins.open = io.open = self._watched("open", open)  # type: ignore[assignment]
+        builtins.open = io.open = self._watched("open", open)
 
     def _watched(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*arguments: Any, **keywords: Any) -> Any:

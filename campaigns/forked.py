@@ -119,11 +119,11 @@ class Process:
             if time.monotonic() > deadline:
                 self.kill()
             time.sleep(0.002)
-        texts = [path.read_text() if path.exists() else "" for path in self._files]
+        out, err = (path.read_text() if path.exists() else "" for path in self._files)
         for path in self._files:
             path.unlink(missing_ok=True)
         code = os.waitstatus_to_exitcode(status)
-        return Ended(code, *texts, time.monotonic() - self._start)
+        return Ended(code, out, err, time.monotonic() - self._start)
 
 
 def command(arguments: Sequence[str], prepare: Callable[[], None] | None = None) -> int:

@@ -16,7 +16,7 @@ from robench.board.board import Board
 from robench.board.loading import read_board
 from robench.data import load_dataset
 from robench.leaderboard.bundle import bundle_of
-from robench.leaderboard.merge import copy_networks, merge_boards, merged_bundle
+from robench.leaderboard.merge import merge_boards, merged_bundle, network_files
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import external_submission, write_submission
@@ -143,8 +143,7 @@ def _make(made: Sample) -> None:
     _third_party(board, made.store / "third.pt", third)
     boards = [Leaderboard.read(made.board), Leaderboard.read(third)]
     merged = made.store / "merged"
-    publish(merge_boards(boards), merged, merged_bundle(boards))
-    copy_networks(boards, merged)
+    publish(merge_boards(boards), merged, merged_bundle(boards), network_files(boards))
     whole = Leaderboard.read(merged)
     write_submission(whole, whole.board.titles, made.submission, [made.store])
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from campaigns.fuzzing import mutations
 from robench.board.loading import read_board
+from robench.data.dataset import Images
 from robench.data.folder import load_folder
 from robench.data.npz import load_npz
 from robench.data.selection import read_selection
@@ -279,7 +280,9 @@ class Images(Form):
         return made
 
     def read(self, rng: random.Random) -> None:
-        _ = load_folder(self.home).test.images.sum()
+        images = load_folder(self.home).test
+        assert isinstance(images, Images)
+        images.images.sum()
 
 
 FORMATS: dict[str, Callable[[Path], Form]] = {

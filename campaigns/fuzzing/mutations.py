@@ -58,7 +58,7 @@ def change_bytes(rng: random.Random, content: bytes) -> bytes:
 def change_json(rng: random.Random, content: bytes) -> bytes:
     """Exchange, remove, copy or rename values of a JSON text."""
     value = json.loads(content)
-    texts = []
+    texts: list[str] = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         places = list(_places(value))
         if not places:
