@@ -16,8 +16,8 @@ from torch import nn
 
 from campaigns.fuzzing import mutations
 from robench.board.loading import read_board
-from robench.data.dataset import Images
 from robench.data.folder import load_folder
+from robench.data.images import Images as LoadedImages
 from robench.data.npz import load_npz
 from robench.data.selection import read_selection
 from robench.evaluation import Outcomes
@@ -281,7 +281,7 @@ class Images(Form):
 
     def read(self, rng: random.Random) -> None:
         images = load_folder(self.home).test
-        assert isinstance(images, Images)
+        assert isinstance(images, LoadedImages)
         images.images.sum()
 
 
