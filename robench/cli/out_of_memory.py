@@ -12,11 +12,15 @@ _SAID = (
 )
 """Parts of what torch, CUDA, the dynamic loader and Python's threads say when memory is short."""
 
+_ONEDNN = "could not create a primitive"
+"""All that oneDNN says; with more words after it, an operation is unsupported instead."""
+
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether memory was short, whatever was made of that on the way up."""
     while error is not None:
-        if isinstance(error, MemoryError) or any(words in str(error) for words in _SAID):
+        said = str(error)
+        if isinstance(error, MemoryError) or said == _ONEDNN or any(w in said for w in _SAID):
             return True
         error = error.__cause__ or error.__context__
     return False
