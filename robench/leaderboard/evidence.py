@@ -183,6 +183,17 @@ def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:
     return [name for name, digest in sums.items() if _published_sum(folder, name) != digest]
 
 
+def unlisted(folder: Path, sums: Mapping[str, str]) -> list[str]:
+    """Return the files among the evidence that have no checksum; readers take no notice of them."""
+    there = {
+        path.relative_to(folder).as_posix()
+        for kind in ("manifests", "outcomes", SOURCES)
+        for path in (folder / kind).rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+    return sorted(there - sums.keys())
+
+
 def _published_sum(folder: Path, name: str) -> str:
     longest = WEIGHTS_BYTES if name.startswith("weights/") else FILE_BYTES
     try:

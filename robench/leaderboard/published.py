@@ -143,6 +143,11 @@ class Leaderboard:
             )
         )
         cells = tuple(PublishedCell(file, _result(file, folder, known), folder) for file in files)
+        if read_sums(folder) != names:
+            raise UserError(
+                f"{folder} changed while it was read: another robench publishes there; run this "
+                f"command again."
+            )
         return cls(head.name, folder, head.board, head.dataset, known, cells, head.sources)
 
     @cached_property

@@ -1,6 +1,7 @@
 """Execute the code that came with a board, if its reader trusts it; check it without, if not."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -98,7 +99,9 @@ def source_problems(board: Leaderboard) -> list[str]:
     Raises:
         UserError: if a file cannot be read.
     """
-    found: list[str] = []
+    times = Counter(entry.entry for entry in board.sources)
+    found = [f"board.json lists the code of the {quoted(name)} {count} times."
+             for name, count in times.items() if count > 1]  # fmt: skip
     listed = {name for name in read_sums(board.folder) if name.startswith(f"{SOURCES}/")}
     needed: set[str] = set()
     hashes: dict[str, str] = {}

@@ -13,6 +13,14 @@ from robench.leaderboard.published import Leaderboard
 from robench.system.provenance import file_hash
 
 
+def test_a_file_among_the_evidence_that_has_no_checksum(published: Published) -> None:
+    for name in ("manifests/more.json", "outcomes/more.npz", "sources/more/more.py"):
+        path = published.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+        assert f"{name} is not in SHA256SUMS." in audit(Leaderboard.read(published.folder))
+
+
 def problems(published: Published) -> list[str]:
     return audit(Leaderboard.read(published.folder))
 

@@ -15,7 +15,7 @@ from robench.leaderboard.audit.provenance import provenance_problems
 from robench.leaderboard.audit.readme import readme_problems
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.audit.training_log import log_problems
-from robench.leaderboard.evidence import TOML, broken_sums, read_sums
+from robench.leaderboard.evidence import TOML, broken_sums, read_sums, unlisted
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.trust import source_problems
 from robench.system.reading import DOCUMENT_BYTES, read_text
@@ -38,6 +38,7 @@ def audit(board: Leaderboard) -> list[str]:
     sums = read_sums(board.folder)
     found = [f"{name} is not as {board.folder.name} was published (checksum differs)."
              for name in broken_sums(board.folder, sums)]  # fmt: skip
+    found += [f"{name} is not in SHA256SUMS." for name in unlisted(board.folder, sums)]
     if TOML in sums and not _is_same_board(board):
         found.append(f"{TOML} is not the board of board.json.")
     found += source_problems(board)
