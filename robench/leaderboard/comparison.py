@@ -8,9 +8,11 @@ all pairs of a board, p-values are corrected by Holm's method. Pairs with a corr
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from string import ascii_lowercase
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,20 +147,46 @@ def _resampled(rows: list[Robust]) -> Floats:
     cells = np.concatenate(rows).astype(np.float32)
     samples = cells.shape[1]
     starts = np.cumsum([0, *(len(row) for row in rows)])
-    accuracies = np.empty((RESAMPLES, len(cells)), dtype=np.float64)
-    chunk = max(1, 2**22 // samples)
-    for begin in range(0, RESAMPLES, chunk):
-        count = min(chunk, RESAMPLES - begin)
-        chosen = rng.integers(samples, size=(count, samples))
-        chosen += samples * np.arange(count)[:, None]
-        weights = np.bincount(chosen.ravel(), minlength=count * samples).reshape(count, samples)
-        counts = weights.astype(np.float32) @ cells.T  # integers, exact in float32
-        accuracies[begin : begin + count] = counts.astype(np.float64) / samples
+    counts = np.concatenate([w.astype(np.float32) @ cells.T for w in _draws(samples, rng)])
+    accuracies = counts.astype(np.float64) / samples  # counts are integers, exact in float32
     drawn = np.empty((RESAMPLES, len(rows)))
     for i, (start, end) in enumerate(itertools.pairwise(starts)):
         seeds = rng.multinomial(end - start, np.full(end - start, 1 / (end - start)), RESAMPLES)
         drawn[:, i] = (seeds * accuracies[:, start:end]).sum(1) / (end - start)
     return drawn
+
+
+def _draws(samples: int, rng: np.random.Generator) -> Iterable[NDArray[np.uint16]]:
+    """Return how often each resample has drawn each sample, in parts of (some, samples).
+
+    Comparisons of columns of the same number of samples share one set of draws, which is kept
+    unless it is large. The generator is left as after drawing it.
+    """
+    if RESAMPLES * samples > _KEPT:
+        return _drawn(samples, rng)
+    parts, state = _kept_draws(samples)
+    rng.bit_generator.state = state
+    return parts
+
+
+_KEPT = 2**25
+"""Largest number of counts that are kept between comparisons, 64 MiB."""
+
+
+@lru_cache(maxsize=1)
+def _kept_draws(samples: int) -> tuple[tuple[NDArray[np.uint16], ...], Any]:
+    rng = np.random.default_rng(0)
+    return tuple(_drawn(samples, rng)), rng.bit_generator.state
+
+
+def _drawn(samples: int, rng: np.random.Generator) -> Iterator[NDArray[np.uint16]]:
+    chunk = max(1, 2**22 // samples)
+    for begin in range(0, RESAMPLES, chunk):
+        count = min(chunk, RESAMPLES - begin)
+        chosen = rng.integers(samples, size=(count, samples))
+        chosen += samples * np.arange(count)[:, None]
+        weights = np.bincount(chosen.ravel(), minlength=count * samples)
+        yield weights.reshape(count, samples).astype(np.uint16)
 
 
 def _groups(names: list[str], pairs: pd.DataFrame) -> list[str]:
