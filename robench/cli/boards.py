@@ -76,7 +76,10 @@ def verify(
     store: Annotated[
         list[Path], typer.Option("--store", help="Folder of trained cells; repeatable.")
     ] = [Path("runs")],  # noqa: B006
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed for drawing the rows.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="Seed for drawing the rows; drawn now by default."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Attack once more, with a seed drawn now.")
     ] = False,

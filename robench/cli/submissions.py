@@ -108,7 +108,10 @@ def check_submission(
         ),
     ] = None,
     trust_code: TrustCode = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed for drawing the rows.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="Seed for drawing the rows; drawn now by default."),
+    ] = None,
     fresh_seed: FreshSeed = None,
     data: Data = None,
     data_dir: DataDir = None,

@@ -9,7 +9,7 @@ from robench.errors import UserError
 from robench.leaderboard.audit import audit, unchecked
 from robench.leaderboard.evidence import was_run
 from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.rerun import Rerun, RerunKeywords, draw_rows, rerun
+from robench.leaderboard.rerun import Rerun, RerunKeywords, draw_fresh_seed, draw_rows, rerun
 from robench.leaderboard.trust import trusted_code
 
 TRUSTED = (
@@ -31,6 +31,7 @@ class Verification:
         rerun: the result of the rerun; None if the files are wrong, since no row is rerun then.
         requested: whether the caller asked for rows to be rerun.
         unchecked: what could not be checked, one sentence each.
+        seed: the seed that the rows were drawn with.
     """
 
     leaderboard: Leaderboard
@@ -39,6 +40,7 @@ class Verification:
     rerun: Rerun | None
     requested: bool = False
     unchecked: tuple[str, ...] = ()
+    seed: int = 0
 
     @property
     def sound(self) -> bool:
@@ -67,7 +69,7 @@ def verify(
     folder: str | Path | Leaderboard,
     *,
     rows: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     **keywords: Unpack[RerunKeywords],
 ) -> Verification:
     """Check a leaderboard against its artifacts, and rerun some of its rows.
@@ -80,7 +82,8 @@ def verify(
         folder: the folder of the published leaderboard, or the leaderboard itself.
         rows: how many rows to rerun, drawn at random, or ``"all"``; by default one, if its weights
             are here.
-        seed: seed for drawing the rows.
+        seed: seed for drawing the rows; by default drawn now, so that nobody can know before which
+            rows it will be.
         keywords: where the weights and the images are, what may be executed, and a seed for
             further attacks: the fields of :class:`robench.leaderboard.rerun.RerunOptions`, such as
             ``stores=[Path("runs")]``.
@@ -90,15 +93,16 @@ def verify(
             registered.
     """
     board = folder if isinstance(folder, Leaderboard) else Leaderboard.read(folder)
+    seed = draw_fresh_seed() if seed is None else seed
     drawn = draw_rows(board, "1" if rows is None else rows, seed)
     further = keywords.get("retrain", False) or keywords.get("fresh_seed") is not None
     requested = (rows is not None and len(drawn) > 0) or further
     with trusted_code(board, trust=keywords.get("trust_code", False)):
         if problems := audit(board):
-            return Verification(board, tuple(problems), tuple(drawn), None, requested)
+            return Verification(board, tuple(problems), tuple(drawn), None, requested, (), seed)
         again = rerun(board, drawn, **keywords)
         left = (*unchecked(board), *again.unchecked)
-        return Verification(board, (), tuple(drawn), again, requested, left)
+        return Verification(board, (), tuple(drawn), again, requested, left, seed)
 
 
 def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:

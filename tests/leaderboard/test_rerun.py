@@ -46,7 +46,7 @@ def test_a_clone_of_a_board_with_its_weights_is_attacked_and_reproduced(
     assert "0 images" in found.out
     assert "attacked with --fresh-seed 7" in found.out
     assert found.out.count(" agrees ") == 4
-    assert "1 of 2 rows attacked again." in found.out
+    assert "1 of 2 rows attacked again (drawn with --seed " in found.out
     assert "taken on trust: times, device, commit and names" in found.out
 
     # Weights that are gone are noticed before an incomplete folder is published.

@@ -54,7 +54,7 @@ def verification_lines(found: Verification, *, retrain: bool) -> Lines:
     yield from (f"wrong: {problem}" for problem in found.rerun.problems)
     yield from found.rerun.notes
     yield from _rerun_tables(found.rerun, "retrained" if retrain else "attacked again")
-    yield _how_many(found.rerun, len(board.table), found.drawn, retrain=retrain)
+    yield _how_many(found.rerun, len(board.table), found.drawn, found.seed, retrain=retrain)
     if found.rerun.rows:
         yield f"recomputed: {'; '.join(found.recomputed)}."
     yield f"taken on trust: {'; '.join(TRUSTED)}."
@@ -72,7 +72,9 @@ def checked_lines(checked: Checked) -> Lines:
     if checked.rerun is None:
         return
     yield from _rerun_tables(checked.rerun, "attacked again")
-    yield _how_many(checked.rerun, len(checked.board.table), checked.drawn, retrain=False)
+    yield _how_many(
+        checked.rerun, len(checked.board.table), checked.drawn, checked.seed, retrain=False
+    )
     yield f"taken on trust: {'; '.join(TRUSTED)}."
     yield from (f"not checked: {sentence}" for sentence in checked.unchecked)
     if checked.sound:
@@ -87,10 +89,11 @@ def _rerun_tables(again: Rerun, how: str) -> Lines:
         yield rerun_table(again.fresh, f"attacked with --fresh-seed {again.fresh_seed}")
 
 
-def _how_many(again: Rerun, rows: int, drawn: Sequence[str], *, retrain: bool) -> str:
+def _how_many(again: Rerun, rows: int, drawn: Sequence[str], seed: int, *, retrain: bool) -> str:
     done = "retrained" if retrain else "attacked again"
     if again.rows:
-        return f"{again.rows} of {rows} rows {done}."
+        how = f" (drawn with --seed {seed})" if len(drawn) < rows else ""
+        return f"{again.rows} of {rows} rows {done}{how}."
     why = "no weights here" if drawn and not retrain and _only_weights(again) else ""
     why = why or ("none was asked for" if not drawn else "see above")
     return f"0 of {rows} rows {done}: {why}. Only the files were compared."

@@ -34,6 +34,7 @@ class Checked:
         rerun: the result of the rerun; None if the submission is not consistent, since nothing is
             rerun in that case.
         unchecked: what could not be compared, and why.
+        seed: the seed that the rows were drawn with.
     """
 
     board: Leaderboard
@@ -41,6 +42,7 @@ class Checked:
     drawn: tuple[str, ...] = ()
     rerun: Rerun | None = None
     unchecked: tuple[str, ...] = ()
+    seed: int = 0
 
     @property
     def sound(self) -> bool:
@@ -67,7 +69,7 @@ def check_submission(
     folder: Path,
     *,
     rows: str = "all",
-    seed: int = 0,
+    seed: int | None = None,
     attacks_of: Board | None = None,
     **keywords: Unpack[RerunKeywords],
 ) -> Checked:
@@ -78,7 +80,7 @@ def check_submission(
     Args:
         folder: the folder of the submission.
         rows: the number of rows to attack again, or ``all``.
-        seed: seed for drawing these rows.
+        seed: seed for drawing these rows; by default drawn now.
         attacks_of: the board that the submission is for; its attacks must be those of this board.
             Without it, attacks that take very long are refused.
         keywords: data, device, trust and the like; the fields of
@@ -89,6 +91,7 @@ def check_submission(
             are not found, an attack or defense is not registered, or the attacks take too long.
     """
     board = inspect_submission(folder)
+    seed = draw_fresh_seed() if seed is None else seed
     drawn = draw_rows(board, rows, seed)
     if attacks_of is not None and (wrong := other_attacks(board.board, attacks_of)):
         return Checked(board, (f"it was evaluated otherwise than the board it is for: {wrong}",))
@@ -102,7 +105,7 @@ def check_submission(
             check_effort(board, 2 * sum(cell.row in drawn for cell in board.cells))
         again = rerun(board, drawn, **keywords)
         left = (*unchecked(board), *again.unchecked)
-    return Checked(board, (*again.problems, *_missed(again)), tuple(drawn), again, left)
+    return Checked(board, (*again.problems, *_missed(again)), tuple(drawn), again, left, seed)
 
 
 def _missed(again: Rerun) -> list[str]:
