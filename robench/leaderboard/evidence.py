@@ -185,10 +185,11 @@ def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:
 
 def unlisted(folder: Path, sums: Mapping[str, str]) -> list[str]:
     """Return the files among the evidence that have no checksum; readers take no notice of them."""
+    kinds = ("manifests/**/*", "outcomes/**/*", f"{SOURCES}/**/*.py")
     there = {
         path.relative_to(folder).as_posix()
-        for kind in ("manifests", "outcomes", SOURCES)
-        for path in (folder / kind).rglob("*")
+        for kind in kinds
+        for path in folder.glob(kind)
         if path.is_symlink() or not path.is_dir()
     }
     return sorted(there - sums.keys())

@@ -32,8 +32,8 @@ from robench.runs.records import (
     RowResult,
 )
 from robench.runs.store import RunStore
+from robench.runs.stored import outcome_entry, read_manifest
 from robench.system.files import write_bytes, write_json
-from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
 
 
@@ -112,9 +112,8 @@ def remake(
     attack_network(model, cell.seed, folder, ctx, ctx.evaluation.columns)
     keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
-    manifest = read_json(folder.manifest)
-    for name, key in keys.items():
-        manifest["outcomes"][key]["column"] = name
+    manifest = read_manifest(folder)
+    entries = [outcome_entry(manifest, key, name) for name, key in keys.items()]
     # The evidence is that which was published: these checks are filed under its hashes.
     published = cell.file.model_copy(update={"checks": None, "spectra": ()})
     result = with_checks(cell.row, CellResult(published, outcomes), source, ctx, model)
@@ -122,7 +121,7 @@ def remake(
     evidence = row.cells[0].evidence
     return Remade(
         outcomes=outcomes,
-        manifest=Manifest.model_validate(manifest),
+        manifest=manifest.published(entries, keys.values()),
         report=evidence.checks,
         spectra=evidence.spectra,
         costs=_complexity(cell, model, ctx),
