@@ -50,7 +50,7 @@ FAULTS = {
     "few operations": (lambda v: v["costs"].update(multiply_adds=10), "says 10 multiply-adds"),
     "no operations": (lambda v: v["costs"].update(multiply_adds=None), "nothing about its mult"),
     "no memory": (lambda v: v["costs"].update(training_memory_mib=0.001), "does not hold its"),
-    "a huge cost": (lambda v: v["costs"].update(parameters=10**12), "no network has"),
+    "a huge cost": (lambda v: v["costs"].update(parameters=2**62), "no network has"),
     "a version of no form": (lambda v: v["manifest"].update(version="x y"), "neither a commit"),
     "a device of no form": (
         lambda v: v["manifest"]["environment"].update(device="a\nb"), "no version or device",
