@@ -68,6 +68,12 @@ def test_a_source_that_is_not_listed_is_its_own_identity() -> None:
     assert identity_of("defense", "mine", f"{HASH}1") == f"{HASH}1"
 
 
+def test_no_entry_of_the_suite_counts_as_edited() -> None:
+    for registry in REGISTRIES:
+        for name in record_sources.suite_sources()[registry.kind]:
+            assert name not in registry or registry.is_as_shipped(name), name
+
+
 def test_sources_of_one_meaning_have_one_identity() -> None:
     known: dict[str, str | None] = {f"{HASH}1": None}
     known = record_sources.listed_as(known, f"{HASH}2", same=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from robench.cli.options import (
+    BAD_INPUT,
     NOTHING_CHECKED,
     WRONG,
     DataDir,
@@ -94,8 +95,8 @@ def verify(
 ) -> None:
     """Check leaderboards against their artifacts and rerun rows.
 
-    The exit code is 1 if one is wrong, and 3 if rows were asked for by --rows, --fresh or
-    --retrain and a board had none that could be rerun.
+    The exit code is 1 if one is wrong, 2 if one of several cannot be read or checked, and 3 if rows
+    were asked for by --rows, --fresh or --retrain and a board had none that could be rerun.
     """
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import verification_lines
@@ -115,17 +116,24 @@ def verify(
         if not published:
             say(console, f"{folder} holds no leaderboard.")
             continue
-        board = Leaderboard.read(folder)
-        with ProgressBar(console, None) as reporter:
-            found = verify_board(
-                board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
-                data_dir=data_dir, device=chosen, reporter=reporter, trust_code=trust_code,
-                fresh_seed=fresh_seed,
-            )  # fmt: skip
+        try:
+            board = Leaderboard.read(folder)
+            with ProgressBar(console, None) as reporter:
+                found = verify_board(
+                    board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
+                    data_dir=data_dir, device=chosen, reporter=reporter, trust_code=trust_code,
+                    fresh_seed=fresh_seed,
+                )  # fmt: skip
+        except UserError as error:
+            if len(leaderboards) == 1:
+                raise
+            say(console, f"{folder.name}: {error}")
+            code = code if code == WRONG else BAD_INPUT
+            continue
         print_lines(console, verification_lines(found, retrain=retrain))
         if not found.sound:
             code = WRONG
-        elif found.checked_nothing and code != WRONG:
+        elif found.checked_nothing and not code:
             code = NOTHING_CHECKED
     if code:
         raise typer.Exit(code)

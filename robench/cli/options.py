@@ -24,9 +24,9 @@ ORDER = (
 """Order of the commands in the help: as a user comes to need them."""
 
 
-WRONG, NOTHING_CHECKED = 1, 3
-"""Exit codes of a verification: something is wrong; nothing of what was asked for could be rerun.
-Input that cannot be used has code 2, as everywhere."""
+WRONG, BAD_INPUT, NOTHING_CHECKED = 1, 2, 3
+"""Exit codes of a verification: something is wrong; something cannot be read or checked, as for all
+bad input; nothing of what was asked for could be rerun."""
 
 UNBOUNDED = 100_000
 """The width of a console that is no terminal: a file or a pipe has none, so nothing is cut."""

@@ -9,7 +9,14 @@ from robench.errors import UserError
 from robench.leaderboard.audit import audit, unchecked
 from robench.leaderboard.evidence import was_run
 from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.rerun import Rerun, RerunKeywords, draw_fresh_seed, draw_rows, rerun
+from robench.leaderboard.rerun import (
+    Rerun,
+    RerunKeywords,
+    draw_fresh_seed,
+    draw_rows,
+    rerun,
+    rows_with_weights,
+)
 from robench.leaderboard.trust import trusted_code
 
 TRUSTED = (
@@ -94,15 +101,25 @@ def verify(
     """
     board = folder if isinstance(folder, Leaderboard) else Leaderboard.read(folder)
     seed = draw_fresh_seed() if seed is None else seed
-    drawn = draw_rows(board, "1" if rows is None else rows, seed)
+    here = rows_with_weights(board, keywords.get("stores", ()))
+    among = here if rows is None and here and not keywords.get("retrain", False) else None
+    drawn = draw_rows(board, "1" if rows is None else rows, seed, among)
     further = keywords.get("retrain", False) or keywords.get("fresh_seed") is not None
     requested = (rows is not None and len(drawn) > 0) or further
     with trusted_code(board, trust=keywords.get("trust_code", False)):
         if problems := audit(board):
             return Verification(board, tuple(problems), tuple(drawn), None, requested, (), seed)
         again = rerun(board, drawn, **keywords)
-        left = (*unchecked(board), *again.unchecked)
+        left = (*unchecked(board), *_without_weights(board, here), *again.unchecked)
         return Verification(board, (), tuple(drawn), again, requested, left, seed)
+
+
+def _without_weights(board: Leaderboard, here: Sequence[str]) -> list[str]:
+    """Return a sentence on the rows without weights, if other rows have theirs."""
+    absent = [title for title in board.board.titles if title not in here]
+    if not here or not absent:
+        return []
+    return [f"the weights of {', '.join(map(repr, absent[:5]))} are not here, those of others are."]
 
 
 def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:

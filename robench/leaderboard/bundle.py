@@ -118,7 +118,7 @@ def completed(bundle: Bundle, board: Board, cells: Sequence[Cell]) -> Bundle:
             ) from None
         name = entry.name.partition(":")[0]
         if is_shipped(registry.kind, name):
-            if registry.source_identity(expression) is not None:
+            if not registry.is_as_shipped(expression):
                 raise UserError(
                     f"the {registry.kind} '{name}' of this robench was edited, so nobody else "
                     f"could check its figures; give the edited one a name and a file of its own."

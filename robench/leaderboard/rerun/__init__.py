@@ -9,7 +9,7 @@ attacks with other seeds.
 from robench.leaderboard.rerun.comparing import NOT, REPRODUCED
 from robench.leaderboard.rerun.fresh import REFUTED, draw_fresh_seed
 from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
-from robench.leaderboard.rerun.run import Rerun, draw_rows, rerun
+from robench.leaderboard.rerun.run import Rerun, draw_rows, rerun, rows_with_weights
 from robench.leaderboard.rerun.weights import find_weights
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "draw_rows",
     "find_weights",
     "rerun",
+    "rows_with_weights",
 ]

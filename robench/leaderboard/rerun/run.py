@@ -16,6 +16,7 @@ from robench.leaderboard.rerun.cell import rerun_cell
 from robench.leaderboard.rerun.comparing import NOT
 from robench.leaderboard.rerun.fresh import REFUTED, with_verdicts
 from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
+from robench.leaderboard.rerun.weights import find_weights
 from robench.leaderboard.trust import unknown_to_all, untrusted
 
 COLUMNS = ("defense", "seed", "column", "published", "found", "other_images", "verdict")
@@ -81,13 +82,21 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
     )
 
 
-def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
+def draw_rows(
+    board: Leaderboard, rows: str, seed: int, among: Sequence[str] | None = None
+) -> list[str]:
     """Return the titles of ``rows`` rows, drawn at random, in the order of the board.
+
+    Args:
+        board: the board as read.
+        rows: how many, or ``all``.
+        seed: the seed of the draw.
+        among: draw only from these rows, in the order of the board; from all of them by default.
 
     Raises:
         UserError: if ``rows`` is neither a number nor ``all``.
     """
-    titles = list(dict.fromkeys(cell.row for cell in board.cells))
+    titles = list(dict.fromkeys(cell.row for cell in board.cells)) if among is None else [*among]
     if rows == "all":
         return titles
     if not rows.isdecimal() or len(rows) > 9:
@@ -95,6 +104,16 @@ def draw_rows(board: Leaderboard, rows: str, seed: int) -> list[str]:
     count = min(int(rows), len(titles))
     drawn = np.random.default_rng(seed).choice(len(titles), size=count, replace=False)
     return [titles[i] for i in sorted(drawn)]
+
+
+def rows_with_weights(board: Leaderboard, stores: Sequence[str | Path]) -> list[str]:
+    """Return the titles of the rows whose weights are here, of every seed that has any."""
+    lacking = {
+        cell.row
+        for cell in board.cells
+        if cell.file.manifest is not None and find_weights(board.folder, cell, stores) is None
+    }
+    return [title for title in dict.fromkeys(c.row for c in board.cells) if title not in lacking]
 
 
 def _images(board: Leaderboard, data: str | None, data_dir: str | Path | None) -> DataSet:
