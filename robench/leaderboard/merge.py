@@ -11,7 +11,7 @@ from robench.board.specs import Cell, ExternalCell, TrainingSpec
 from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, joined, published_bundle
-from robench.leaderboard.evidence import weights_name
+from robench.leaderboard.evidence import read_sums, weights_name
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import defenses
 from robench.runs.records import BoardResult, RowResult
@@ -51,6 +51,8 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
     rows = _joined(boards)
     seeds = _seeds(boards[0].board, rows)
     board = _board(boards[0].board, rows, seeds)
+    whole = all(weights_name(key) in read_sums(b.folder) for b in boards for key in _keys(b))
+    board = board.model_copy(update={"publish_weights": board.publish_weights and whole})
     made = []
     for title in board.titles:
         if title not in rows:
@@ -96,6 +98,11 @@ def network_files(boards: Sequence[Leaderboard]) -> dict[str, Path]:
                 if path.is_file() and file_hash(path) == hashes[name]:
                     sources.setdefault(name, path)
     return sources
+
+
+def _keys(board: Leaderboard) -> list[str]:
+    """Return the keys of the cells of a board that have weights."""
+    return [cell.file.cell.key for cell in board.cells if cell.file.manifest is not None]
 
 
 def _files_of(cell: PublishedCell) -> dict[str, str]:

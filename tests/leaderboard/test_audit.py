@@ -13,6 +13,19 @@ from robench.leaderboard.published import Leaderboard
 from robench.system.provenance import file_hash
 
 
+def test_weights_that_are_promised_or_listed_and_are_others(published: Published) -> None:
+    published.change("board.json", '"title"', '"publish_weights": true, "title"', sums=True)
+    found = problems(published)
+    assert any("says that it publishes its weights, but weights/" in text for text in found)
+    key = Leaderboard.read(published.folder).cells[0].file.cell.key
+    path = published.folder / f"weights/{key}.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"other")
+    sums = published.folder / "SHA256SUMS"
+    sums.write_text(f"{sums.read_text()}{file_hash(path)}  weights/{key}.safetensors\n")
+    assert any("is not the file of its manifest" in text for text in problems(published))
+
+
 def test_a_file_among_the_evidence_that_has_no_checksum(published: Published) -> None:
     for name in ("manifests/more.json", "outcomes/more.npz", "sources/more/more.py"):
         path = published.folder / name

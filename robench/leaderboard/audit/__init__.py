@@ -4,8 +4,8 @@
 from: ``cells`` (manifests), ``plan`` (the board's rows and seeds), ``attacks`` (threat models),
 ``names`` (of outcome files), ``lengths``, ``outcomes`` and ``duplicates`` (what is in them),
 ``training_log``, ``costs``, ``provenance``, ``checks`` (with ``findings``, ``figures`` and
-``replayed``), ``readme``, ``tables``. ``notes`` (of attacks and outcomes) and ``unchecked`` say
-what the files alone do not let it compare.
+``replayed``), ``weights``, ``readme``, ``tables``. ``notes`` (of attacks and outcomes) and
+``unchecked`` say what the files alone do not let it compare.
 """
 
 from robench.leaderboard.audit.notes import audit_notes

@@ -15,6 +15,7 @@ from robench.leaderboard.audit.provenance import provenance_problems
 from robench.leaderboard.audit.readme import readme_problems
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.audit.training_log import log_problems
+from robench.leaderboard.audit.weights import weights_problems
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums, unlisted
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.trust import source_problems
@@ -44,6 +45,7 @@ def audit(board: Leaderboard) -> list[str]:
     found += source_problems(board)
     found += [problem for cell in board.cells for problem in cell_problems(cell)]
     found += plan_problems(board)
+    found += weights_problems(board, sums)
     altered = any("outcomes" in problem for problem in found)
     found += threat_model_problems(board)
     found += name_problems(board)
