@@ -58,6 +58,8 @@ def _is_zip(path: Path) -> bool:
         return zipfile.is_zipfile(path)
     except OSError:
         return False
+    except zipfile.BadZipFile:  # its directory is damaged: opening it says how
+        return True
 
 
 def _check_pickle(path: Path, content: bytes) -> None:
