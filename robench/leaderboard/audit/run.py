@@ -2,7 +2,7 @@
 
 from robench.board.board import Board
 from robench.board.specs import PUBLISHED
-from robench.leaderboard.audit.attacks import threat_model_problems
+from robench.leaderboard.audit.attacks import code_problems, threat_model_problems
 from robench.leaderboard.audit.cells import cell_problems
 from robench.leaderboard.audit.checks import check_problems
 from robench.leaderboard.audit.costs import cost_problems
@@ -45,6 +45,7 @@ def audit(board: Leaderboard) -> list[str]:
     found += [problem for cell in board.cells for problem in cell_problems(cell)]
     found += plan_problems(board)
     altered = any("outcomes" in problem for problem in found)
+    found += code_problems(board)
     found += threat_model_problems(board)
     found += name_problems(board)
     found += log_problems(board)
