@@ -6,6 +6,7 @@ from robench.leaderboard.audit.attacks import code_problems, threat_model_proble
 from robench.leaderboard.audit.cells import cell_problems
 from robench.leaderboard.audit.checks import check_problems
 from robench.leaderboard.audit.costs import cost_problems
+from robench.leaderboard.audit.divergence import divergence_problems
 from robench.leaderboard.audit.duplicates import duplicates
 from robench.leaderboard.audit.lengths import length_problems
 from robench.leaderboard.audit.names import name_problems
@@ -49,6 +50,7 @@ def audit(board: Leaderboard) -> list[str]:
     found += threat_model_problems(board)
     found += name_problems(board)
     found += log_problems(board)
+    found += divergence_problems(board)
     found += cost_problems(board)
     found += provenance_problems(board)
     if altered:
