@@ -45,7 +45,7 @@ def name_problems(board: Leaderboard) -> Iterator[str]:
 
 
 def _source_is_unknown(entry: OutcomeEntry) -> bool:
-    """Return whether outcomes are of somebody's own attack without its hash: a problem by itself."""
+    """Return whether outcomes lack the hash of somebody's own attack: a problem by itself."""
     if entry.column == "clean" or entry.source is not None:
         return False
     return not is_shipped(attacks.kind, name_of(entry.column))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from robench.leaderboard.audit.attacks import known_attacks
 from robench.leaderboard.audit.duplicates import duplicates
 from robench.leaderboard.audit.names import earlier_engines
+from robench.leaderboard.audit.randomness import randomness_notes
 from robench.leaderboard.published import Leaderboard
 from robench.runs.identity import ENGINE_VERSION
 
@@ -18,6 +19,7 @@ def audit_notes(board: Leaderboard) -> list[str]:
     return [
         *_unknown_attacks(board),
         *_earlier_engines(board),
+        *randomness_notes(board),
         *duplicates(board).notes,
     ]
 
