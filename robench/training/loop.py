@@ -18,6 +18,7 @@ from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.processes import this_shard
 from robench.training.accuracy import shared_accuracy
 from robench.training.data import TrainingData
+from robench.training.divergence import divergence_after
 from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
@@ -231,7 +232,7 @@ class Trainer:
         """
         self.meter.add_others(self.fabric)
         if not math.isfinite(self.meter.loss()):
-            raise TrainingDivergedError(f"the loss is not finite after epoch {epoch + 1}")
+            raise TrainingDivergedError(divergence_after(epoch + 1))
         images = min(len(self.data.train), self.batches * self.recipe.batch_size)
         val_accuracy = shared_accuracy(self.fabric, self.shard, self.model, self.data.val)
         self.rows.append(

@@ -24,6 +24,7 @@ from robench.leaderboard.evidence import (
 )
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
+from robench.sources import source_hash
 from robench.system.files import write_json, write_text
 from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
@@ -86,7 +87,7 @@ def _hash_cell(path: Path, folder: Path) -> None:
 
 def _sum_up(folder: Path) -> None:
     """Sum up what was listed, and what belongs to cells; a page has no checksum."""
-    listed, own = read_sums(folder), ("manifests", "outcomes", "weights")
+    listed, own = read_sums(folder), ("manifests", "outcomes", "weights", "sources")
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     kept = [name for name in files if name in listed or name.startswith(own)]
     write_sums(folder, [folder / name for name in kept])
@@ -111,3 +112,30 @@ def cut(folder: Path, row: str, column: str, rows: slice | list[int]) -> None:
     path = outcome_file(folder, row, column)
     kept = {name: array[rows] for name, array in vars(Outcomes.load(path)).items()}
     Outcomes(**kept).save(path)
+
+
+def rename_attack(folder: Path, old: str, new: str, *, brings: str | None = None) -> None:
+    """Give an attack of a board another name, in its files as well; bring code for it, or not.
+
+    Args:
+        folder: the folder of the board.
+        old: its column.
+        new: the column to have instead.
+        brings: the name that its code registers, which is never run; None for no code.
+    """
+    for path in (folder / "board.json", *folder.glob("manifests/*")):
+        path.write_text(path.read_text().replace(f'"{old}"', f'"{new}"'))
+    if brings is None:
+        return
+    code = folder / f"sources/{brings}/{brings}.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("raise RuntimeError\n")
+    board = read_json(folder / "board.json")
+    board["sources"] = [{"entry": f"attack {brings}", "file": f"{brings}/{brings}.py"}]
+    write_json(folder / "board.json", board)
+    for path in folder.glob("manifests/*"):
+        values = read_json(path)
+        for entry in values["manifest"]["outcomes"].values():
+            if entry["column"] == new:
+                entry["source"] = source_hash(code)
+        write_json(path, values)

@@ -13,6 +13,7 @@ from published_board import Published
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit, audit_notes
 from robench.leaderboard.audit.duplicates import _may_agree, _prints, duplicates
+from robench.leaderboard.audit.starts import explained_lengths
 from robench.leaderboard.published import Leaderboard
 from robench.registry import attacks
 
@@ -121,16 +122,56 @@ def outcomes(correct: np.ndarray, l2: np.ndarray, forwards: int = 1) -> Outcomes
     return replace(nothing, l2=l2.astype(np.float32), forwards=nothing.forwards + forwards)
 
 
+def prints(column: str, found: Outcomes, explained: bool = False) -> list[bool]:
+    """Return of each pattern whether two networks may share it."""
+    which = np.full(len(found), explained)
+    return [honest for _, honest in _prints(column, found, which)]
+
+
 def test_what_networks_may_honestly_share_is_not_called_a_copy() -> None:
     rng = np.random.default_rng(0)
     right, lengths = np.ones(200, dtype=bool), rng.random(200)
-    assert len(list(_prints("pgd-4", outcomes(right, lengths)))) == 5
-    assert not list(_prints("noise", outcomes(right, lengths, forwards=0)))
-    assert not list(_prints("pgd-4", outcomes(right, np.zeros(200)))), "gradients of zero"
-    assert not list(_prints("fgsm", outcomes(right, np.full(200, 0.1)))), "corners of the ball"
-    assert not list(_prints("clean", outcomes(right, np.zeros(200)))), "no mistake"
-    assert not list(_prints("clean", outcomes(np.arange(200) < 20, lengths))), "always one class"
-    assert len(list(_prints("clean", outcomes(np.arange(200) < 170, lengths)))) == 1
+    assert prints("pgd-4", outcomes(right, lengths)) == 5 * [False]
+    assert prints("pgd-4", outcomes(right, lengths), explained=True) == 5 * [True], "random starts"
+    assert not prints("noise", outcomes(right, lengths, forwards=0))
+    assert not prints("pgd-4", outcomes(right, np.zeros(200))), "gradients of zero"
+    assert not prints("fgsm", outcomes(right, np.full(200, 0.1))), "corners of the ball"
+    assert not prints("clean", outcomes(right, np.zeros(200))), "no mistake"
+    assert not prints("clean", outcomes(np.arange(200) < 20, lengths)), "always one class"
+    assert prints("clean", outcomes(np.arange(200) < 170, lengths)) == [True], "a class not seen"
+
+
+def test_equal_mistakes_alone_are_noted(published: Published) -> None:
+    folder = published.folder
+    correct = np.arange(60) < 35
+    for row in ("batchnorm", "convnorm"):
+        edit_outcomes(folder, row, "clean", correct=correct, robust=correct, rounded=correct)
+    assert not copies(folder)
+    notes = duplicates(Leaderboard.read(folder)).notes
+    assert any("as two networks that make the same mistakes give" in note for note in notes)
+
+
+def test_random_starts_that_no_gradient_moves_are_noted(published: Published) -> None:
+    folder = published.folder
+    copy_row(folder, "clean", "fgsm", "pgd-4")
+    assert copies(folder)
+    for row in ("batchnorm", "convnorm"):
+        fgsm = Outcomes.load(outcome_file(folder, row, "fgsm"))
+        edit_outcomes(folder, row, "fgsm", l2=fgsm.l2 * 0, linf=fgsm.linf * 0)
+        assert bool(copies(folder)) == (row == "batchnorm"), "both networks must be flat"
+    notes = duplicates(Leaderboard.read(folder)).notes
+    assert any("as a random start that no gradient moves gives" in note for note in notes)
+
+
+def test_searches_that_end_at_their_first_query_are_explained(published: Published) -> None:
+    cell = Leaderboard.read(published.folder).cells[0]
+    nothing = np.zeros(4, dtype=bool)
+    search = replace(
+        outcomes(~nothing, np.ones(4)),
+        robust=np.array([False, False, True, True]),
+        queries=np.array([1, 9, 1, 9]),
+    )
+    assert explained_lengths(cell, "square", search).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("table", ["leaderboard.csv", "comparisons.csv", "curves.csv"])

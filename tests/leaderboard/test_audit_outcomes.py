@@ -283,18 +283,6 @@ def test_an_attack_of_robench_that_cannot_be_run_as_it_is_written(published: Pub
     assert "its attack 'pgd-4(bogus=1)' cannot be run" in " ".join(problems(published.folder))
 
 
-def test_an_attack_that_is_not_loaded_is_said_to_be_unchecked(published: Published) -> None:
-    for path in (published.folder / "board.json", *published.folder.glob("manifests/*")):
-        path.write_text(path.read_text().replace('"pgd-4"', '"theirs"'))
-    assert_sound(published.folder)
-    [note] = audit_notes(Leaderboard.read(published.folder))
-    assert "the attack theirs is not loaded here, so the names" in note
-    for rows, message in ((slice(30), "theirs are of 60 images, but the board evaluates 30"),
-                          (slice(0), "theirs are of 0 images")):  # fmt: skip
-        cut(published.folder, "batchnorm", "theirs", rows)
-        assert message in " ".join(problems(published.folder))
-
-
 @pytest.mark.parametrize(
     ("gradients", "refused", "message"),
     [

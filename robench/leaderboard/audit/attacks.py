@@ -63,6 +63,39 @@ def threat_model_problems(board: Leaderboard) -> Iterator[str]:
             yield f"board.json is wrong about whether the queries of {name} are a result."
 
 
+def code_problems(board: Leaderboard) -> Iterator[str]:
+    """Yield which attacks a board names without saying what they are, one sentence each.
+
+    What neither robench nor a library that it knows brings is known by its code alone: without it,
+    a name would exempt its outcomes from all that is compared with attacks.
+    """
+    brought = {entry.entry for entry in board.sources}
+    for column in board.board.evaluation.attacks:
+        word = name_of(column)
+        if is_shipped(attacks.kind, word):
+            continue
+        # An attack of a notebook has no file; who has it loaded needs none.
+        if f"attack {word}" not in brought and not attacks.knows(word):
+            yield (
+                f"board.json names an attack that it does not bring: '{column[:80]}' is not "
+                f"robench's, and its code is not in sources/."
+            )
+            continue
+        for cell in board.cells:
+            entries = cell.file.manifest.outcomes.values() if cell.file.manifest else ()
+            if any(entry.column == column and entry.source is None for entry in entries):
+                yield (
+                    f"'{cell.row}', seed {cell.seed}: the outcomes of {column[:80]} do not name "
+                    f"the code of their attack by its hash."
+                )
+
+
+def name_of(column: str) -> str:
+    """Return the name under which an attack, or the library of one, may be registered."""
+    word = re.match(r"[a-z][a-z0-9_]*", column)
+    return word[0] if word else column
+
+
 def _ought_to_build(column: str) -> bool:
     """Return whether an attack comes with robench and all that it needs is installed."""
     word = re.match(r"[a-z][a-z0-9_]*:?", column)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from robench.attack_tools.threat_models import default_step_size
 from robench.base import Attack, ThreatModel
-from robench.board.plan import build_attacks
 from robench.board.specs import Cell
 from robench.checks.context import CheckContext
 from robench.checks.options import CheckOptions
 from robench.checks.order import ORDER, build_checks, default_checks
 from robench.checks.report import VERSION
 from robench.data.facts import facts_of
-from robench.errors import UserError
 from robench.evaluation import Outcomes
+from robench.leaderboard.audit.attacks import known_attacks
 from robench.leaderboard.audit.figures import Seen
 from robench.leaderboard.audit.findings import UNJUDGED, sentence_problem
 from robench.leaderboard.audit.replayed import ColumnsOnly, curve_problem, replay_problems
@@ -34,14 +34,16 @@ class _Asked:
         search: the threat model and step size of the checks' own attacks; None if there are no
             checks.
         names: the findings of a report, in their order.
-        attacks: column -> attack.
+        attacks: column -> attack, for those that are loaded here.
         unknown: whether the board's own checks include some that are not loaded here.
+        unloaded: the columns of attacks that are not loaded here.
     """
 
     search: Search | None
     names: tuple[str, ...]
     attacks: Mapping[str, Attack]
     unknown: bool
+    unloaded: tuple[str, ...]
 
 
 def check_problems(board: Leaderboard) -> Iterator[str]:
@@ -55,23 +57,24 @@ def check_problems(board: Leaderboard) -> Iterator[str]:
             yield f"{name}: it has spectra, which the board does not ask for."
         elif measured and not cell.file.spectra:
             yield f"{name}: the board asks for spectra, but it has none."
-        if asked is None and evaluation.checks:
-            continue
-        wanted = asked is not None and asked.search is not None and trained
+        wanted = asked.search is not None and trained
         if report is None and wanted:
             yield f"{name}: the board asks for checks, but it has none."
         elif report is not None and not wanted:
             yield f"{name}: it has a report of checks, which the board does not ask for."
-        elif asked is not None and report is not None:
+        elif report is not None:
             yield from (f"{name}: {text}" for text in _report_problems(board, cell, report, asked))
 
 
 def check_notes(board: Leaderboard) -> list[str]:
     """Return what could not be compared of the checks, one sentence each."""
     asked = _asked(board)
-    if asked is None:
-        return ["the checks were not compared: an attack of the board is not loaded here."]
     found = []
+    if asked.search is not None and asked.unloaded:
+        found.append(
+            f"findings of checks that compare {', '.join(asked.unloaded)} with other attacks were "
+            f"not made again: these attacks are not loaded here."
+        )
     if asked.search is not None and asked.unknown:
         found.append("findings of checks that are not loaded here were not compared.")
     for cell in board.cells:
@@ -84,21 +87,31 @@ def check_notes(board: Leaderboard) -> list[str]:
     return found
 
 
-def _asked(board: Leaderboard) -> _Asked | None:
-    """Return what a board asks for; None if one of its attacks is not loaded here."""
+def _asked(board: Leaderboard) -> _Asked:
+    """Return what a board asks for, as far as its attacks are loaded here."""
     evaluation = board.board.evaluation
-    try:
-        attacks = build_attacks(evaluation)
-    except UserError:
-        return None
-    search = search_of(evaluation.ranking_column, attacks) if evaluation.checks else None
+    known = known_attacks(evaluation)
+    unloaded = (*known.unknown, *known.refused)
+    search = _search(board, known.built) if evaluation.checks else None
     added = [e.entry.split(" ", 1)[1] for e in board.sources if e.entry.startswith("check ")]
-    known = [name for name in added if registry.knows(name)]
+    loaded = [name for name in added if registry.knows(name)]
     names = [name for name in default_checks() if name in ORDER]
     names += ["binarization"] if evaluation.binarization else []
-    built = build_checks([*names, *sorted(known)])
+    built = build_checks([*names, *sorted(loaded)])
     findings = tuple(name for check in built for name in check.findings)
-    return _Asked(search, findings, attacks, len(known) < len(added))
+    return _Asked(search, findings, known.built, len(loaded) < len(added), unloaded)
+
+
+def _search(board: Leaderboard, built: Mapping[str, Attack]) -> Search | None:
+    """Return the search of the checks; the ball of an attack that is not loaded is as published."""
+    evaluation = board.board.evaluation
+    for name in (evaluation.ranking_column, *evaluation.attacks):
+        ball = board.columns[name].threat_model
+        if name in built and (found := search_of(name, {name: built[name]})):
+            return found
+        if name not in built and ball is not None:
+            return ThreatModel(*ball), default_step_size(ball[1])
+    return None
 
 
 def _report_problems(
@@ -134,7 +147,7 @@ def _report_problems(
             yield wrong
     if wrong := curve_problem(report, context, seen):
         yield wrong
-    yield from replay_problems(report, context)
+    yield from replay_problems(report, context, compares_columns=not asked.unloaded)
 
 
 def _curve(board: Leaderboard, report: CheckReport, ball: ThreatModel, judged: bool) -> str | None:

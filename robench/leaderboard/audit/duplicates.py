@@ -15,6 +15,7 @@ from robench.base import Attack
 from robench.board.specs import ExternalCell
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit.attacks import known_attacks
+from robench.leaderboard.audit.starts import explained_lengths
 from robench.leaderboard.published import Leaderboard, PublishedCell
 
 BLOCK = 50
@@ -43,27 +44,54 @@ def duplicates(board: Leaderboard) -> Copies:
     """
     problems = [*_listed_twice(board), *_same_weights(board)]
     notes: list[str] = []
-    first_with: dict[bytes, tuple[PublishedCell, str]] = {}
-    told: set[tuple[str, int, str, int]] = set()
+    first_with: dict[bytes, _Print] = {}
+    equal: dict[tuple[str, int, str, int], tuple[bool, str]] = {}
     built = known_attacks(board.board.evaluation).built
     for cell in board.cells:
         inside = _inside(cell, built)
         problems += inside.problems
         notes += inside.notes
         for column, outcomes in cell.outcomes.items():
-            for print_ in _prints(column, outcomes):
-                other, theirs = first_with.setdefault(print_, (cell, column))
-                pair = (other.row, other.seed, cell.row, cell.seed)
-                if other.file.cell.key == cell.file.cell.key or pair in told:
-                    continue
-                told.add(pair)
-                mine = f"'{cell.row}', seed {cell.seed}, has outcomes of {column}"
-                same = f"those of {theirs} of '{other.row}', seed {other.seed}"
-                if _one_network(other, cell):
-                    notes.append(f"{mine} equal to {same}: both are the same network.")
-                else:
-                    problems.append(f"{mine} that are a copy of {same}, another network.")
+            explained = explained_lengths(cell, column, outcomes)
+            for content, honest in _prints(column, outcomes, explained):
+                mine = _Print(cell, column, honest)
+                other = first_with.setdefault(content, mine)
+                if other.cell.file.cell.key != cell.file.cell.key:
+                    pair = (other.cell.row, other.cell.seed, cell.row, cell.seed)
+                    found = _sentence(other, mine)
+                    if pair not in equal or found[0] > equal[pair][0]:
+                        equal[pair] = found
+    problems += [sentence for wrong, sentence in equal.values() if wrong]
+    notes += [sentence for wrong, sentence in equal.values() if not wrong]
     return Copies(tuple(problems), tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Print:
+    """Where a pattern was found.
+
+    Attributes:
+        cell: the cell.
+        column: the column.
+        honest: whether another network may have the same, for a reason that a reader should know.
+    """
+
+    cell: PublishedCell
+    column: str
+    honest: bool
+
+
+def _sentence(other: _Print, mine: _Print) -> tuple[bool, str]:
+    """Return whether an equal pattern is a problem, and what is said of it."""
+    has = f"'{mine.cell.row}', seed {mine.cell.seed}, has outcomes of {mine.column}"
+    those = f"those of {other.column} of '{other.cell.row}', seed {other.cell.seed}"
+    if _one_network(other.cell, mine.cell):
+        return False, f"{has} equal to {those}: both are the same network."
+    if not (other.honest and mine.honest):
+        return True, f"{has} that are a copy of {those}, another network."
+    if mine.column == "clean":
+        return False, f"{has} equal to {those}, as two networks that make the same mistakes give."
+    return False, f"{has} equal to {those}, as a random start that no gradient moves gives."
 
 
 def _listed_twice(board: Leaderboard) -> Iterator[str]:
@@ -124,22 +152,31 @@ def _may_agree(one: Attack, other: Attack) -> bool:
     return steps == {None, 1} and one.threat_model == other.threat_model
 
 
-def _prints(column: str, outcomes: Outcomes) -> Iterator[bytes]:
-    """Yield what no two networks share: an unlikely pattern with its place."""
+def _prints(column: str, outcomes: Outcomes, explained: np.ndarray) -> Iterator[tuple[bytes, bool]]:
+    """Yield unlikely patterns with their place, and whether two networks may yet share each.
+
+    Args:
+        column: the column.
+        outcomes: its outcomes.
+        explained: the images whose lengths need not be those of one network, (n,) bool.
+    """
     if column == "clean":
-        # Networks that always predict one class agree honestly, and are right on few images.
+        # Networks that always predict one class agree honestly, and are right on few images; those
+        # that never saw a class are wrong on all of it, so that this is never a proof.
         wrong = int((~outcomes.correct).sum())
         if CLEAN_MISTAKES <= wrong < len(outcomes) / 2:
-            yield b"clean" + outcomes.correct.tobytes()
+            yield b"clean" + outcomes.correct.tobytes(), True
         return
     if not outcomes.forwards.any():
         return  # it did not ask the model: noise is the same for every network
+    left = np.where(explained, 0, outcomes.l2)
     if _telling(outcomes.l2, DISTINCT):
-        yield b"all" + outcomes.l2.tobytes()
+        yield b"all" + outcomes.l2.tobytes(), not _telling(left, DISTINCT)
     for start in range(0, len(outcomes), BLOCK):
-        part = outcomes.l2[start : start + BLOCK]
-        if _telling(part, DISTINCT_IN_BLOCK):
-            yield str(start).encode() + part.tobytes()
+        part = slice(start, start + BLOCK)
+        if _telling(outcomes.l2[part], DISTINCT_IN_BLOCK):
+            content = str(start).encode() + outcomes.l2[part].tobytes()
+            yield content, not _telling(left[part], DISTINCT_IN_BLOCK)
 
 
 def _telling(lengths: np.ndarray, least: int) -> bool:

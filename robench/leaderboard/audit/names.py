@@ -7,7 +7,7 @@ names other files.
 
 from collections.abc import Iterator
 
-from robench.leaderboard.audit.attacks import KnownAttacks, known_attacks
+from robench.leaderboard.audit.attacks import KnownAttacks, known_attacks, name_of
 from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.registry import attacks
@@ -33,7 +33,7 @@ def name_problems(board: Leaderboard) -> Iterator[str]:
                 yield f"{where}: it has more than one file of outcomes of {column}."
             elif column == "clean" or column in known.built:
                 made = _names(entry, board, known)
-                if key not in made and not source_is_unknown(entry):
+                if key not in made and not _source_is_unknown(entry):
                     yield (
                         f"{where}: the outcomes of {column} are named {key}, but those of this "
                         f"attack, with the options of the board, are named {made[0]}."
@@ -44,14 +44,11 @@ def name_problems(board: Leaderboard) -> Iterator[str]:
     yield from (f"{name} is not in SHA256SUMS." for name in sorted(missing))
 
 
-def source_is_unknown(entry: OutcomeEntry) -> bool:
-    """Return whether outcomes are of somebody's own attack whose source was not recorded.
-
-    Boards have recorded it since there are ``sources/`` in them.
-    """
+def _source_is_unknown(entry: OutcomeEntry) -> bool:
+    """Return whether outcomes lack the hash of somebody's own attack: a problem by itself."""
     if entry.column == "clean" or entry.source is not None:
         return False
-    return not is_shipped(attacks.kind, attacks.lookup(entry.column)[0].name.partition(":")[0])
+    return not is_shipped(attacks.kind, name_of(entry.column))
 
 
 def earlier_engines(board: Leaderboard) -> dict[int, set[str]]:

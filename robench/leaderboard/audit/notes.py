@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from robench.leaderboard.audit.attacks import known_attacks
 from robench.leaderboard.audit.duplicates import duplicates
-from robench.leaderboard.audit.names import earlier_engines, source_is_unknown
+from robench.leaderboard.audit.names import earlier_engines
+from robench.leaderboard.audit.randomness import randomness_notes
 from robench.leaderboard.published import Leaderboard
 from robench.runs.identity import ENGINE_VERSION
 
@@ -17,8 +18,8 @@ def audit_notes(board: Leaderboard) -> list[str]:
     """
     return [
         *_unknown_attacks(board),
-        *_unknown_sources(board),
         *_earlier_engines(board),
+        *randomness_notes(board),
         *duplicates(board).notes,
     ]
 
@@ -28,22 +29,6 @@ def _unknown_attacks(board: Leaderboard) -> Iterator[str]:
         yield (
             f"the attack {column} is not loaded here, so the names, the number of images and the "
             f"threat model of its outcomes were not compared with it."
-        )
-
-
-def _unknown_sources(board: Leaderboard) -> Iterator[str]:
-    known = known_attacks(board.board.evaluation).built
-    entries = {
-        entry.column
-        for cell in board.cells
-        if cell.file.manifest
-        for entry in cell.file.manifest.outcomes.values()
-        if entry.column in known and source_is_unknown(entry)
-    }
-    for column in sorted(entries):
-        yield (
-            f"the source of the attack {column} was not recorded, so the names of its outcomes "
-            f"were not compared with it."
         )
 
 

@@ -5,11 +5,16 @@ from typing import get_args
 
 import numpy as np
 
-from robench.board.specs import EvaluationSpec, Shortcut
+from robench.board.specs import EvaluationSpec
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import Precision
-from robench.evaluation.copies import ON_BATCH, RANDOM
 from robench.evaluation.validation import TOLERANCE
+from robench.leaderboard.audit.randomness import (
+    clean_problem,
+    move_problem,
+    predictions_of,
+    reason_problems,
+)
 from robench.leaderboard.audit.values import COSTS, SIZES, value_problems
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.runs.records import EvaluatedColumn, OutcomeEntry
@@ -26,7 +31,7 @@ def outcome_problems(board: Leaderboard) -> Iterator[str]:
     """
     for cell in board.cells:
         for problem in _cell_problems(cell, board):
-            yield f"'{cell.row}', seed {cell.seed}, outcomes of {problem}"
+            yield f"'{cell.row}', seed {cell.seed}, {problem}"
 
 
 def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
@@ -34,6 +39,8 @@ def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
         return
     entries = {entry.column: entry for entry in cell.file.manifest.outcomes.values()}
     clean = cell.outcomes["clean"]
+    believed = predictions_of(cell, board.board.evaluation)
+    yield from (f"predictions: {problem}" for problem in believed.problems)
     for column, outcomes in cell.outcomes.items():
         entry = entries[column]
         found = [
@@ -41,10 +48,13 @@ def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
             *(_of_clean(outcomes) if column == "clean" else ()),
             *_of_ball(outcomes, board.columns[column]),
             *_of_entry(entry, board.board.evaluation),
+            *reason_problems(entry),
         ]
-        if column != "clean" and not _may_be_random(entry, board.board.evaluation):
-            found += [*_of_attack(outcomes, clean), *_of_moves(outcomes)]
-        yield from (f"{column}: {problem}" for problem in found)
+        if column != "clean":
+            kind = believed.kind
+            compared = clean_problem(outcomes, clean, kind), move_problem(outcomes, kind)
+            found += [problem for problem in compared if problem]
+        yield from (f"outcomes of {column}: {problem}" for problem in found)
 
 
 def _of_clean(clean: Outcomes) -> Iterator[str]:
@@ -52,13 +62,6 @@ def _of_clean(clean: Outcomes) -> Iterator[str]:
         yield "no image is attacked, but some are counted as fooled."
     if any(getattr(clean, name).any() for name in (*COSTS, *SIZES)):
         yield "no image is attacked, but some have costs or sizes."
-
-
-def _of_attack(outcomes: Outcomes, clean: Outcomes) -> Iterator[str]:
-    if len(outcomes) > len(clean):
-        return  # the lengths are reported
-    if not np.array_equal(outcomes.correct, clean.correct[: len(outcomes)]):
-        yield "the images that are right when clean are not those of the column clean."
 
 
 def _of_ball(outcomes: Outcomes, column: EvaluatedColumn) -> Iterator[str]:
@@ -75,11 +78,6 @@ def _of_ball(outcomes: Outcomes, column: EvaluatedColumn) -> Iterator[str]:
         yield f"an image is moved by {largest:.6g}, beyond the radius {eps:g} of its {norm} ball."
 
 
-def _of_moves(outcomes: Outcomes) -> Iterator[str]:
-    if (outcomes.fooled & ((outcomes.linf == 0) | (outcomes.l2 == 0))).any():
-        yield "an image that is right when clean is counted as fooled, but was not changed."
-
-
 def _of_entry(entry: OutcomeEntry, evaluation: EvaluationSpec) -> Iterator[str]:
     """Compare the precision of the gradients with the shortcuts that the board leaves out."""
     if entry.gradients not in PRECISIONS:
@@ -89,15 +87,3 @@ def _of_entry(entry: OutcomeEntry, evaluation: EvaluationSpec) -> Iterator[str]:
         yield f"gradients were computed in {entry.gradients[:80]}, a shortcut that was left out."
     for name in sorted(set(entry.refused) & set(evaluation.without)):
         yield f"the network ruled out the shortcut '{name}', which the board leaves out."
-
-
-def _may_be_random(entry: OutcomeEntry, evaluation: EvaluationSpec) -> bool:
-    """Return whether the predictions of a network may differ from call to call.
-
-    The engine refuses shortcuts to such a network and records why; it cannot where the board leaves
-    out all of them. Other images may then be right in another column, and one may be fooled without
-    having been changed.
-    """
-    reasons = entry.refused.values()
-    recorded = any(reason == RANDOM or reason.endswith(ON_BATCH) for reason in reasons)
-    return recorded or set(get_args(Shortcut)) <= set(evaluation.without)

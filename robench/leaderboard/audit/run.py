@@ -2,10 +2,11 @@
 
 from robench.board.board import Board
 from robench.board.specs import PUBLISHED
-from robench.leaderboard.audit.attacks import threat_model_problems
+from robench.leaderboard.audit.attacks import code_problems, threat_model_problems
 from robench.leaderboard.audit.cells import cell_problems
 from robench.leaderboard.audit.checks import check_problems
 from robench.leaderboard.audit.costs import cost_problems
+from robench.leaderboard.audit.divergence import divergence_problems
 from robench.leaderboard.audit.duplicates import duplicates
 from robench.leaderboard.audit.lengths import length_problems
 from robench.leaderboard.audit.names import name_problems
@@ -47,9 +48,11 @@ def audit(board: Leaderboard) -> list[str]:
     found += plan_problems(board)
     found += weights_problems(board, sums)
     altered = any("outcomes" in problem for problem in found)
+    found += code_problems(board)
     found += threat_model_problems(board)
     found += name_problems(board)
     found += log_problems(board)
+    found += divergence_problems(board)
     found += cost_problems(board)
     found += provenance_problems(board)
     if altered:

@@ -2,6 +2,7 @@
 
 from robench.leaderboard.audit.checks import check_notes
 from robench.leaderboard.audit.costs import cost_notes
+from robench.leaderboard.audit.divergence import divergence_notes
 from robench.leaderboard.audit.notes import audit_notes
 from robench.leaderboard.audit.training_log import log_notes
 from robench.leaderboard.evidence import PAGE, TOML, read_sums
@@ -19,4 +20,6 @@ def unchecked(board: Leaderboard) -> list[str]:
     sums = read_sums(board.folder)
     beside = [n for n in (PAGE, *PICTURES, TOML) if n not in sums and (board.folder / n).exists()]
     found = [f"{', '.join(beside)}, for want of a checksum."] if beside else []
-    return [*found, *audit_notes(board), *log_notes(board), *cost_notes(board), *check_notes(board)]
+    for notes in (audit_notes, log_notes, divergence_notes, cost_notes, check_notes):
+        found += notes(board)
+    return found
