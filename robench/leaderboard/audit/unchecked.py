@@ -1,5 +1,7 @@
 """Say what of a published board its files alone do not let an audit compare."""
 
+from collections.abc import Collection
+
 from robench.leaderboard.audit.checks import check_notes
 from robench.leaderboard.audit.costs import cost_notes
 from robench.leaderboard.audit.notes import audit_notes
@@ -11,12 +13,22 @@ PICTURES = ("curves.svg", "spectra.svg")
 """Pictures of tables, by ``robench run``; they have no checksums."""
 
 
-def unchecked(board: Leaderboard) -> list[str]:
+def unchecked(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
     """Return what was not compared, one sentence each; empty if everything was.
 
     Times, devices, commits and names are on trust in every board and are not repeated here.
+
+    Args:
+        board: the board as read.
+        rerun: the titles of the rows that were rerun, which compares the costs of their networks.
     """
     sums = read_sums(board.folder)
     beside = [n for n in (PAGE, *PICTURES, TOML) if n not in sums and (board.folder / n).exists()]
     found = [f"{', '.join(beside)}, for want of a checksum."] if beside else []
-    return [*found, *audit_notes(board), *log_notes(board), *cost_notes(board), *check_notes(board)]
+    return [
+        *found,
+        *audit_notes(board),
+        *log_notes(board),
+        *cost_notes(board, rerun),
+        *check_notes(board),
+    ]
