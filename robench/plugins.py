@@ -1,5 +1,6 @@
 """Plugins: a user's own Python files (``--plugin FILE``) that register entries."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from robench.errors import UserError
 from robench.plugin_modules import PREFIX, forget_plugin, import_plugin
 from robench.registry import REGISTRIES, plugin_files
 from robench.sources import source_files, source_hash
+from robench.system.files import is_file
 
 
 def load_plugin(path: str | Path) -> None:
@@ -22,8 +24,8 @@ def load_plugin(path: str | Path) -> None:
     Raises:
         UserError: if there is no such Python file or it raises.
     """
-    file = Path(path).resolve()
-    if not file.is_file() or file.suffix != ".py":
+    file = Path(os.path.realpath(path))  # Path.resolve raises at a link to itself
+    if not is_file(file) or file.suffix != ".py":
         raise UserError(f"plugin '{path}' is not an existing Python file; name a .py file.")
     if "." in file.stem:
         raise UserError(f"plugin '{path}' has a second dot in its name; rename it.")

@@ -22,7 +22,7 @@ from robench.base import Attack, Defense, TrainingMethod
 from robench.entries import Entry, Library, as_name, file_of, missing_package
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
-from robench.shipped import identity_of, shipped_sources
+from robench.shipped import identity_of
 from robench.signatures import build_checked, inherited, option_names
 from robench.sources import running_source
 
@@ -116,17 +116,6 @@ class Registry(Generic[T]):
         entry = self.get(self._resolve(expression).name)
         prefix = entry.name.partition(":")[0]  # of a library: the file that adapts it counts
         return identity_of(self.kind, prefix, entry.source or self._sources[prefix])
-
-    def is_as_shipped(self, expression: str | Expression) -> bool:
-        """Return whether an entry is one of the suite, from a source that the suite has shipped.
-
-        Raises:
-            UserError: if there is no entry of that name.
-        """
-        entry = self.get(self._resolve(expression).name)
-        prefix = entry.name.partition(":")[0]
-        source = entry.source or self._sources[prefix]
-        return source in shipped_sources().get(self.kind, {}).get(prefix, {})
 
     def entries(self) -> list[Entry[T]]:
         """Return the registered entries, without those of libraries."""

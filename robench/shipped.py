@@ -41,3 +41,14 @@ def identity_of(kind: str, name: str, source: str) -> str | None:
 def is_shipped(kind: str, name: str) -> bool:
     """Return whether the suite has an entry of this name, whatever its source is here."""
     return name in shipped_sources().get(kind, {})
+
+
+def is_edited(kind: str, name: str, identity: str | None) -> bool:
+    """Return whether an entry of the suite has a source that the suite has not shipped.
+
+    Args:
+        kind: what the entry is, as its registry calls it.
+        name: its name.
+        identity: what :func:`identity_of` returned for its source.
+    """
+    return identity not in {None, *shipped_sources().get(kind, {}).get(name, {}).values()}

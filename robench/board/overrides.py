@@ -1,6 +1,7 @@
 """Command-line overrides of a board: which board, which rows, which seeds, which values."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ def find_board(name: str) -> tuple[str, Path]:
         return path.resolve().name, path / "board.toml"
     boards = shipped_boards()
     if name not in boards:
+        if os.path.lexists(path):
+            what = "a folder without a board.toml" if path.is_dir() else "not a plain file"
+            raise UserError(f"{name} is {what}; name the TOML file of a board, or its folder.")
         raise UserError(
             f"no board '{name}' found: no such file, no such folder with a board.toml; "
             f"{did_you_mean(name, boards)}"

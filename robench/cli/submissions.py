@@ -155,8 +155,7 @@ def merge(
     from contextlib import ExitStack
 
     from robench.cli.tables import leaderboard_table
-    from robench.leaderboard.merge import merge_boards, merged_bundle, network_files
-    from robench.leaderboard.publish import publish
+    from robench.leaderboard.merged_folder import write_merged
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
 
@@ -164,8 +163,7 @@ def merge(
     boards = [Leaderboard.read(folder) for folder in leaderboards]
     with ExitStack() as loaded:
         notes = [loaded.enter_context(trusted_code(b, trust=trust_code)) for b in boards]
-        result, bundle = merge_boards(boards), merged_bundle(boards)
-        table = publish(result, out, bundle, network_files(boards))
+        result, table = write_merged(boards, out)
     for note in dict.fromkeys(filter(None, notes)):
         say(console, note)
     console.print(leaderboard_table(result.board, table, result.board.title, result=result))

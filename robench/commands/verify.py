@@ -7,7 +7,7 @@ from typing import Unpack
 
 from robench.errors import UserError
 from robench.leaderboard.audit import audit, unchecked
-from robench.leaderboard.evidence import was_run
+from robench.leaderboard.evidence import no_folder, was_run
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import (
     Rerun,
@@ -62,14 +62,17 @@ class Verification:
     @property
     def recomputed(self) -> tuple[str, ...]:
         """What was computed again and compared with what was published."""
-        if self.rerun is None:
-            return ()
-        made = ["checksums, specifications, hashes and every table, from the files"]
-        if self.rerun.rows:
-            made.append(f"outcomes, checks, spectra and costs of {self.rerun.rows} rows")
-        if len(self.rerun.fresh):
-            made.append(f"attacks with the fresh seed {self.rerun.fresh_seed}")
-        return tuple(made)
+        return recomputed(self.rerun) if self.rerun else ()
+
+
+def recomputed(again: Rerun) -> tuple[str, ...]:
+    """Return what was computed again in an audit that found nothing and the rerun after it."""
+    made = ["checksums, specifications, hashes and every table, from the files"]
+    if again.rows:
+        made.append(f"outcomes, checks, spectra and costs of {again.rows} rows")
+    if len(again.fresh):
+        made.append(f"attacks with the fresh seed {again.fresh_seed}")
+    return tuple(made)
 
 
 def verify(
@@ -110,7 +113,7 @@ def verify(
         if problems := audit(board):
             return Verification(board, tuple(problems), tuple(drawn), None, requested, (), seed)
         again = rerun(board, drawn, **keywords)
-        left = (*unchecked(board), *_without_weights(board, here), *again.unchecked)
+        left = (*unchecked(board, again.titles), *_without_weights(board, here), *again.unchecked)
         return Verification(board, (), tuple(drawn), again, requested, left, seed)
 
 
@@ -130,7 +133,7 @@ def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:
     """
     for folder in folders:
         if not folder.exists():
-            raise UserError(f"there is no folder {folder}.")
+            raise UserError(f"{no_folder(folder)}.")
     if len(folders) == 1:
         return {folders[0]: True}
     found = {folder: was_run(folder) for folder in folders}

@@ -30,7 +30,7 @@ from robench.registry import (
     defenses,
     training_methods,
 )
-from robench.shipped import is_shipped
+from robench.shipped import is_edited, is_shipped
 from robench.system.reading import CODE_BYTES, read_bytes
 
 OF_ROWS = ("defense", "training method", "backbone")
@@ -118,7 +118,7 @@ def completed(bundle: Bundle, board: Board, cells: Sequence[Cell]) -> Bundle:
             ) from None
         name = entry.name.partition(":")[0]
         if is_shipped(registry.kind, name):
-            if not registry.is_as_shipped(expression):
+            if is_edited(registry.kind, name, registry.source_identity(expression)):
                 raise UserError(
                     f"the {registry.kind} '{name}' of this robench was edited, so nobody else "
                     f"could check its figures; give the edited one a name and a file of its own."

@@ -10,9 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from robench.errors import UserError
-from robench.leaderboard.evidence import PAGE, SUMS, UNFINISHED, read_sums, sums_text
+from robench.leaderboard.evidence import (
+    PAGE,
+    SUMS,
+    UNFINISHED,
+    WEIGHTS_BYTES,
+    read_sums,
+    sums_text,
+)
 from robench.system.files import remove, remove_temporaries, write_bytes, write_text
 from robench.system.provenance import file_hash
+from robench.system.reading import DOCUMENT_BYTES, Refused, read_bytes
 
 
 def published_before(folder: Path) -> dict[str, str]:
@@ -77,16 +85,11 @@ def _digest(content: bytes | Path) -> str:
 
 
 def _bytes(content: bytes | Path) -> bytes:
-    if isinstance(content, bytes):
-        return content
-    try:
-        return content.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {content}: {error.strerror or error}.") from error
+    return content if isinstance(content, bytes) else read_bytes(content, longest=WEIGHTS_BYTES)
 
 
 def _content(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_bytes(path, longest=DOCUMENT_BYTES)
+    except Refused:
         return None

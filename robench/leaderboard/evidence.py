@@ -13,6 +13,7 @@ board.toml                    the board as a file that 'robench run' takes
 SHA256SUMS                    checksums of all of these; `sha256sum -c SHA256SUMS` reads it as well
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -158,7 +159,7 @@ def _not_published(folder: Path, error: Refused) -> UserError:
     """Return why a folder has no list of checksums that can be read."""
     if not folder.is_dir():
         return UserError(
-            f"there is no folder {folder}; name a leaderboard's folder, such as leaderboards/quick."
+            f"{no_folder(folder)}; name a leaderboard's folder, such as leaderboards/quick."
         )
     if (folder / UNFINISHED).is_file():
         return UserError(
@@ -172,6 +173,13 @@ def _not_published(folder: Path, error: Refused) -> UserError:
             f"the board {folder} was not run; name the folder that a run wrote with --out."
         )
     return UserError(f"{folder} has no {SUMS}: it is not a folder that 'robench run' published.")
+
+
+def no_folder(folder: Path) -> str:
+    """Return what is at the path of a folder that is none."""
+    if not os.path.lexists(folder):
+        return f"there is no folder {folder}"
+    return f"{folder} is {'a file' if folder.is_file() else 'something else'}, not a folder"
 
 
 def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:

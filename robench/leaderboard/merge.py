@@ -3,19 +3,16 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from robench.board.board import Board, RowSpec
 from robench.board.recipes import recipe_for
 from robench.board.specs import Cell, ExternalCell, TrainingSpec
 from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.audit.lengths import check_lengths
-from robench.leaderboard.bundle import Bundle, joined, published_bundle
 from robench.leaderboard.evidence import read_sums, weights_name
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import defenses
 from robench.runs.records import BoardResult, RowResult
-from robench.system.provenance import file_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,58 +59,9 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
     return BoardResult(board, boards[0].dataset, boards[0].columns, tuple(made))
 
 
-def merged_bundle(boards: Sequence[Leaderboard]) -> Bundle:
-    """Return the code that came with boards, for the folder of the merged board.
-
-    Raises:
-        UserError: if an entry has other code on one board than on another.
-    """
-    return joined([published_bundle(board) for board in boards])
-
-
-def network_files(boards: Sequence[Leaderboard]) -> dict[str, Path]:
-    """Return the weights in the folders of boards, and the code of third-party networks.
-
-    ``robench verify`` attacks them again. They are checked against the hashes in the manifests.
-
-    Args:
-        boards: the boards that are merged.
-
-    Returns:
-        Name in a board's folder -> file; none for networks whose weights no board has.
-
-    Raises:
-        UserError: if two networks are built by different files of the same name.
-    """
-    sources: dict[str, Path] = {}
-    hashes: dict[str, str] = {}
-    for board in boards:
-        for cell in board.cells:
-            for name, digest in _files_of(cell).items():
-                if hashes.setdefault(name, digest) != digest and name.startswith("model/"):
-                    raise UserError(
-                        f"two networks are built by different files named {name}; rename one."
-                    )
-                path = board.folder / name
-                if path.is_file() and file_hash(path) == hashes[name]:
-                    sources.setdefault(name, path)
-    return sources
-
-
 def _keys(board: Leaderboard) -> list[str]:
     """Return the keys of the cells of a board that have weights."""
     return [cell.file.cell.key for cell in board.cells if cell.file.manifest is not None]
-
-
-def _files_of(cell: PublishedCell) -> dict[str, str]:
-    """Return the files of a cell's network and their hashes."""
-    spec, manifest = cell.file.cell, cell.file.manifest
-    if manifest is None:
-        return {}
-    files = {weights_name(spec.key): manifest.weights_hash}
-    if isinstance(spec, ExternalCell) and spec.file:
-        files[f"model/{spec.file}"] = spec.code_hash or ""
-    return files
 
 
 def _check_alike(first: Leaderboard, other: Leaderboard) -> None:

@@ -15,6 +15,7 @@ from robench.leaderboard.edition import published_before, replace_edition
 from robench.leaderboard.evidence import (
     BOARD,
     COMPARISONS,
+    FILE_BYTES,
     SOURCES,
     TABLE,
     TOML,
@@ -29,6 +30,7 @@ from robench.runs.store import CellFolder, RunStore
 from robench.system.files import json_text
 from robench.system.locks import sole_writer
 from robench.system.provenance import file_hash
+from robench.system.reading import read_bytes
 
 
 def publish(
@@ -170,10 +172,7 @@ def _outcomes(cell: CellResult) -> dict[str, bytes]:
     contents = {}
     for column, source in cell.outcomes.paths.items():
         target = outcome_path(Path(), cell.evidence.cell.key, keys[column])
-        try:
-            contents[target.as_posix()] = source.read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot read {source}: {error.strerror or error}.") from error
+        contents[target.as_posix()] = read_bytes(source, longest=FILE_BYTES)
     return contents
 
 

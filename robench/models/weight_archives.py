@@ -27,6 +27,14 @@ _PICKLE = 64 * MIB
 _PICKLES = 5
 """Pickles of a file as torch wrote it before 1.6; its tensors follow."""
 
+_STARTS = (b"PK\x03\x04", b"\x80")
+"""The first bytes of a zip archive and of a pickle."""
+
+_FOREIGN = "it was cut off, or another program wrote it"
+
+_LONGEST_NAME = 1000
+"""Characters of a class's name: torch's own message takes time with the square of its length."""
+
 _GROWING = ("bytearray",)
 _LONGEST_CODEC = 30
 
@@ -41,7 +49,10 @@ def check_torch_file(path: Path) -> None:
     with open_plain(path) as file:
         size = file.seek(0, 2)
         file.seek(0)
-        start = file.read(_PICKLE) if not _is_zip(path) else b""
+        first = file.read(4)
+        if not first.startswith(_STARTS):
+            raise Refused(path, _FOREIGN)
+        start = first + file.read(_PICKLE) if not _is_zip(path) else b""
     if start:
         _check_pickle(path, start)
         return
@@ -63,24 +74,33 @@ def _is_zip(path: Path) -> bool:
 
 
 def _check_pickle(path: Path, content: bytes) -> None:
-    """Look for the two functions, without unpickling anything; torch reports what is damaged."""
-    if b"bytearray" not in content and b"_codecs" not in content:
-        return
-    for value in _texts(content):
-        if _makes_bytes(value) or _is_binary_codec(value):
-            raise Refused(path, "it asks for bytes that are not in it")
+    """Look for the two functions and for endless names, without unpickling anything."""
+    grows = b"bytearray" in content or b"_codecs" in content
+    try:
+        for code, value in _texts(content):
+            if code == "GLOBAL" and len(value) > _LONGEST_NAME:
+                raise Refused(path, f"it names a class of {len(value)} characters")
+            if grows and (_makes_bytes(value) or _is_binary_codec(value)):
+                raise Refused(path, "it asks for bytes that are not in it")
+    except Refused:
+        raise
+    except ValueError as error:
+        raise Refused(path, _FOREIGN) from error
 
 
-def _texts(content: bytes) -> Iterator[str]:
-    """Yield the texts and names in the pickles at the start of a file, up to the first damage."""
+def _texts(content: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the texts and names in the pickles at the start of a file, and what each is for.
+
+    Raises:
+        ValueError: if they are damaged.
+    """
     stream = io.BytesIO(content)
     for _ in range(_PICKLES):
-        try:
-            for _, value, _ in pickletools.genops(stream):
-                if isinstance(value, str):
-                    yield value
-        except ValueError:
+        if stream.tell() == len(content):
             return
+        for code, value, _ in pickletools.genops(stream):
+            if isinstance(value, str):
+                yield code.name, value
 
 
 def _makes_bytes(value: str) -> bool:

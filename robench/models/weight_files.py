@@ -1,5 +1,6 @@
 """Read files of third-party weights: only data is read, and nothing in a file is executed."""
 
+import os
 import re
 import warnings
 from collections import OrderedDict
@@ -38,6 +39,9 @@ def read_weights(path: Path) -> Any:
         UserError: if the file is missing, damaged, or holds more than tensors and plain values.
     """
     if not path.is_file():
+        if os.path.lexists(path):
+            what = "a folder" if path.is_dir() else "not a plain file"
+            raise UserError(f"{path} is {what}; name the file of the weights.")
         raise UserError(f"no weights file found at {path}.")
     _refuse_other_files(path)
     if path.suffix == ".safetensors":

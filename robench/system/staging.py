@@ -16,6 +16,22 @@ from robench.system.files import cannot_write, sync_folder
 from robench.system.locks import LOCK
 
 
+def check_empty(folder: Path) -> None:
+    """Check that a folder is new or empty.
+
+    Raises:
+        UserError: if there is something in it, or it cannot be read.
+    """
+    try:
+        if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+            return
+        is_folder = folder.is_dir()
+    except OSError as error:
+        raise UserError(cannot_write(folder, error)) from error
+    what = "is not empty" if is_folder else "is not a folder"
+    raise UserError(f"{folder} {what}; name a new folder with --out.")
+
+
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder of the same name to fill, which becomes ``folder`` if nothing was raised.
@@ -29,7 +45,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: if it cannot be written, or is no longer empty: another process made it.
     """
-    target = folder.resolve()
+    target = Path(os.path.realpath(folder))  # Path.resolve raises at a link to itself
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(target)

@@ -27,7 +27,7 @@ def check_safetensors(path: Path) -> None:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _HEADER):
-            raise Refused(path, "it is not a complete safetensors file")
+            raise Refused(path, "it was cut off, or another program wrote it")
         content = file.read(length)
     try:
         _check_offsets(parse_json(content), size - 8 - length)

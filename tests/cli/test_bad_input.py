@@ -1,5 +1,6 @@
 """Bad input gives one clear sentence, exit code 2 and no traceback; no partial output."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,18 @@ def test_two_runs_at_once_in_one_folder(robench: Command, tiny_board: Path, tmp_
 def test_an_unknown_command_or_option_is_refused_by_the_parser(robench: Command) -> None:
     assert robench("rnu").code == 2
     assert robench("run", "--epoch", 3).code == 2
+
+
+def test_links_to_themselves_pipes_and_folders_in_place_of_files(
+    robench: Command, tmp_path: Path
+) -> None:
+    loop, pipe, file = tmp_path / "loop.py", tmp_path / "pipe", tmp_path / "file"
+    loop.symlink_to(loop)
+    os.mkfifo(pipe)
+    file.touch()
+    refused(robench("list", "defenses", "--plugin", loop), "is not an existing Python file")
+    for path in (loop, pipe):
+        refused(robench("run", path), f"{path} is not a plain file")
+    refused(robench("run", tmp_path), f"{tmp_path} is a folder without a board.toml")
+    for command in ("verify", "page", "check-submission"):
+        refused(robench(command, file), f"{file} is a file, not a folder")

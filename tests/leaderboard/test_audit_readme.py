@@ -1,5 +1,7 @@
 """The README of a submission is made again from its figures; the commands say what is forged."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,13 @@ def test_verify_says_which_cost_is_forged(published: Published, robench: Command
     assert done.code == 1
     assert "wrong: 'batchnorm': it says 10 parameters, but its network has" in done.out
     assert done.out.count("wrong: ") == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_readme_that_never_ends_is_not_waited_for(
+    submission: Path, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    folder = copied(submission, tmp_path / "copy")
+    (folder / "README.md").unlink()
+    make(folder / "README.md")
+    assert any("README.md" in problem for problem in audit(Leaderboard.read(folder)))

@@ -20,7 +20,8 @@ from robench.errors import UserError
 from robench.leaderboard.audit import audit
 from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.export import to_latex, to_markdown
-from robench.leaderboard.merge import merge_boards, network_files
+from robench.leaderboard.merge import merge_boards
+from robench.leaderboard.merged_folder import network_files
 from robench.leaderboard.page import write_page
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
@@ -131,12 +132,18 @@ def test_the_code_of_a_third_party_network_is_run_only_if_it_is_trusted(
     assert done.checked_nothing
     assert done.figures.empty
     assert "model/their_net.py was not run" in done.notes[0]
+    costs = "parameters and multiply-adds of 'their net' were not recomputed"
+    assert any(costs in text and "its code was not run" in text for text in done.unchecked)
     assert not (folder / "model" / "ran.txt").exists()
     trusted = check_submission(folder, trust_code=True)
     assert (folder / "model" / "ran.txt").exists()
     assert trusted.sound
     assert len(trusted.figures) == 5
     assert (trusted.figures["verdict"] == REPRODUCED).all()
+    assert not any("multiply-adds" in text for text in trusted.unchecked)
+    (folder / "model" / "their_net.py").unlink()
+    [note] = rerun(Leaderboard.read(folder), ["their net"], trust_code=True).notes
+    assert "not checked: model/their_net.py, which builds it, is missing" in note
 
 
 def test_a_third_party_network_has_a_row_without_training(own: Path) -> None:

@@ -296,3 +296,8 @@ def test_a_missing_file(folder: Path) -> None:
     sum_up(folder)
     only(folder, "weights/*").unlink()
     refused(folder, "weights/.* is missing")
+
+
+def test_a_folder_in_place_of_a_table(folder: Path) -> None:
+    (folder / "spectra.csv").mkdir()
+    refused(folder, "'?spectra.csv'? is a folder", sums=False)

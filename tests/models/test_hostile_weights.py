@@ -96,7 +96,7 @@ def test_one_mapping_in_many_places_is_looked_at_once() -> None:
 def test_what_is_no_plain_file(tmp_path: Path, make: Any) -> None:
     for name in ("a.pt", "a.safetensors"):
         make(tmp_path / name)
-        with pytest.raises(UserError, match="no weights file found"):
+        with pytest.raises(UserError, match="is not a plain file"):
             read_weights(tmp_path / name)
 
 
@@ -161,3 +161,23 @@ def test_a_description_of_other_types_or_of_an_impossible_network(
     with pytest.raises(UserError) as caught:
         load_checkpoint(path)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("start", [b"", b"\x80\x02c", b"\x80\x02X"])
+def test_a_long_text_is_refused_before_torch_searches_its_own_message(
+    tmp_path: Path, start: bytes
+) -> None:
+    (tmp_path / "a.pt").write_bytes(start + b"A" * 129_000)
+    refused(tmp_path / "a.pt", "it was cut off, or another program wrote it")
+
+
+def test_a_class_of_an_endless_name(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"\x80\x02c" + b"A" * 129_000 + b"\nb\n.")
+    refused(tmp_path / "a.pt", "it names a class of 129002 characters")
+
+
+def test_a_reason_is_not_said_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(UserError) as caught:
+        read_weights(tmp_path / "a.safetensors")
+    assert str(caught.value).count("safetensors file") == 1

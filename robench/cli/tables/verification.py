@@ -6,7 +6,7 @@ import pandas as pd
 
 from robench.cli.tables.fitted import FittedColumn, FittedTable
 from robench.cli.tables.words import plain
-from robench.commands.verify import TRUSTED, Verification
+from robench.commands.verify import TRUSTED, Verification, recomputed
 from robench.leaderboard.rerun import Rerun
 from robench.leaderboard.submission import Checked
 
@@ -55,8 +55,7 @@ def verification_lines(found: Verification, *, retrain: bool) -> Lines:
     yield from found.rerun.notes
     yield from _rerun_tables(found.rerun, "retrained" if retrain else "attacked again")
     yield _how_many(found.rerun, len(board.table), found.drawn, found.seed, retrain=retrain)
-    if found.rerun.rows:
-        yield f"recomputed: {'; '.join(found.recomputed)}."
+    yield f"recomputed: {'; '.join(found.recomputed)}."
     yield f"taken on trust: {'; '.join(TRUSTED)}."
     yield from (f"not checked: {sentence}" for sentence in found.unchecked)
 
@@ -75,6 +74,7 @@ def checked_lines(checked: Checked) -> Lines:
     yield _how_many(
         checked.rerun, len(checked.board.table), checked.drawn, checked.seed, retrain=False
     )
+    yield f"recomputed: {'; '.join(recomputed(checked.rerun))}."
     yield f"taken on trust: {'; '.join(TRUSTED)}."
     yield from (f"not checked: {sentence}" for sentence in checked.unchecked)
     if checked.sound:

@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from robench.board.specs import Cell
+from robench.board.specs import Cell, ExternalCell
 from robench.data.facts import DataFacts, facts_of
 from robench.leaderboard.audit.networks import counted, infer_facts, network_for
 from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -27,23 +27,28 @@ def cost_problems(board: Leaderboard) -> Iterator[str]:
             yield f"'{row.title}': {problem}"
 
 
-def cost_notes(board: Leaderboard) -> list[str]:
-    """Return what could not be compared of the costs, one sentence each."""
-    facts, rows = _facts(board), board.result.rows
-    if facts is None:
+def cost_notes(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
+    """Return what could not be compared of the costs, one sentence each.
+
+    Args:
+        board: the board as read.
+        rerun: the titles of the rows whose costs a rerun compares.
+    """
+    facts = _facts(board)
+    rows = [row for row in board.result.rows if row.title not in rerun]
+    if facts is None and rows:
         named = ", ".join(f"'{row.title}'" for row in rows)
         return [
             f"parameters and multiply-adds of {named} were not recomputed: the classes and the "
             f"size of the images of {board.dataset} are not known here."
         ]
-    left = [row.title for row in rows if _counted(row, facts) is None]
+    if facts is None:
+        return []
+    left = [row for row in rows if _counted(row, facts) is None]
     found = []
-    if left:
-        named = ", ".join(f"'{title}'" for title in left)
-        found.append(
-            f"parameters and multiply-adds of {named} were not recomputed: without weights or code "
-            f"the network cannot be built here."
-        )
+    for reason in dict.fromkeys(_why_not_built(row) for row in left):
+        named = ", ".join(f"'{row.title}'" for row in left if _why_not_built(row) == reason)
+        found.append(f"parameters and multiply-adds of {named} were not recomputed: {reason}.")
     if facts != facts_of(board.dataset) and len(left) < len(rows):
         channels, height, width = facts.shape
         found.append(
@@ -52,6 +57,13 @@ def cost_notes(board: Leaderboard) -> list[str]:
             f"they suggest."
         )
     return found
+
+
+def _why_not_built(row: RowResult) -> str:
+    spec = row.cells[0].evidence.cell
+    if isinstance(spec, ExternalCell) and not spec.of_library:
+        return "its code was not run"
+    return "without weights or code the network cannot be built here"
 
 
 def _impossible(row: RowResult) -> str | None:

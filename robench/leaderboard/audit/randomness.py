@@ -121,9 +121,10 @@ def _recorded(entry: OutcomeEntry, evaluation: EvaluationSpec) -> Kind | Literal
     telling = _OF_ALL - left_out
     if not telling and (RANDOM in entry.refused.values() or left_out >= {"folding", "bf16"}):
         return "unknown"
-    for name in sorted(telling & set(entry.refused)) or sorted(entry.refused) * (not telling):
-        if entry.refused[name] == RANDOM:
+    reasons: dict[str, str] = {**entry.refused}
+    for name in sorted(telling & reasons.keys()) or sorted(reasons) * (not telling):
+        if reasons[name] == RANDOM:
             return "random"
-        if entry.refused[name] == f"its logits {ON_BATCH}":
+        if reasons[name] == f"its logits {ON_BATCH}":
             return "batch"
     return "nearly" if RANDOM in entry.refused.values() else "same"

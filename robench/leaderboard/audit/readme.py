@@ -8,6 +8,7 @@ from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission_readme import README, submission_readme
 from robench.leaderboard.table import compare_rows, leaderboard
+from robench.system.reading import DOCUMENT_BYTES, read_text
 
 
 def readme_problems(board: Leaderboard) -> Iterator[str]:
@@ -18,9 +19,9 @@ def readme_problems(board: Leaderboard) -> Iterator[str]:
     if README not in read_sums(board.folder):
         return
     try:
-        published = (board.folder / README).read_bytes().decode()
+        published = read_text(board.folder / README, longest=DOCUMENT_BYTES, inside=board.folder)
         bundle = published_bundle(board)
-    except (OSError, UnicodeDecodeError, UserError):
+    except UserError:
         yield f"{README} cannot be compared: it, or code that it lists, is missing or damaged."
         return
     # Not the published table, whose figures are rounded to six digits.

@@ -1,5 +1,7 @@
 """Say what of a published board its files alone do not let an audit compare."""
 
+from collections.abc import Collection
+
 from robench.leaderboard.audit.checks import check_notes
 from robench.leaderboard.audit.costs import cost_notes
 from robench.leaderboard.audit.divergence import divergence_notes
@@ -12,14 +14,18 @@ PICTURES = ("curves.svg", "spectra.svg")
 """Pictures of tables, by ``robench run``; they have no checksums."""
 
 
-def unchecked(board: Leaderboard) -> list[str]:
+def unchecked(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
     """Return what was not compared, one sentence each; empty if everything was.
 
     Times, devices, commits and names are on trust in every board and are not repeated here.
+
+    Args:
+        board: the board as read.
+        rerun: the titles of the rows that were rerun, which compares the costs of their networks.
     """
     sums = read_sums(board.folder)
     beside = [n for n in (PAGE, *PICTURES, TOML) if n not in sums and (board.folder / n).exists()]
     found = [f"{', '.join(beside)}, for want of a checksum."] if beside else []
-    for notes in (audit_notes, log_notes, divergence_notes, cost_notes, check_notes):
+    for notes in (audit_notes, log_notes, divergence_notes, check_notes):
         found += notes(board)
-    return found
+    return [*found, *cost_notes(board, rerun)]

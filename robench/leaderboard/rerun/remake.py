@@ -12,6 +12,7 @@ from robench.base import Defense
 from robench.board.specs import Cell, ExternalCell
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import near
+from robench.leaderboard.evidence import WEIGHTS_BYTES
 from robench.leaderboard.published import PublishedCell
 from robench.models.complexity import Complexity, measure_complexity
 from robench.models.frozen import frozen_stats, under_attack
@@ -35,6 +36,7 @@ from robench.runs.store import RunStore
 from robench.runs.stored import outcome_entry, read_manifest
 from robench.system.files import write_bytes, write_json
 from robench.system.provenance import file_hash
+from robench.system.reading import read_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ class Remade:
 def restore(cell: PublishedCell, weights: Path, store: RunStore) -> None:
     """Put a cell's weights into a store, as if they had just been trained."""
     folder = store.open(cell.file.cell)
-    write_bytes(folder.weights, weights.read_bytes())
+    write_bytes(folder.weights, read_bytes(weights, longest=WEIGHTS_BYTES))
     write_json(folder.manifest, cell.manifest | {"outcomes": {}})
 
 

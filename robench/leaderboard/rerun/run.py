@@ -45,9 +45,14 @@ class Rerun:
     unchecked: tuple[str, ...] = ()
 
     @property
+    def titles(self) -> list[str]:
+        """The titles of the rows of which at least one network was rerun."""
+        return [str(title) for title in self.figures["defense"].unique()]
+
+    @property
     def rows(self) -> int:
-        """The number of rows of which at least one network was rerun."""
-        return int(self.figures["defense"].nunique())
+        """The number of these rows."""
+        return len(self.titles)
 
     @property
     def sound(self) -> bool:

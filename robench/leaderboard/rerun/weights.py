@@ -108,6 +108,9 @@ def out_of_reach(board: Leaderboard, cell: PublishedCell, options: RerunOptions)
         return None
     if options.retrain:
         return "it is a third-party network, which robench cannot retrain."
+    missing = spec.file and not (board.folder / "model" / spec.file).exists()
+    if options.trust_code and missing and find_weights(board.folder, cell, options.stores):
+        return f"not checked: model/{spec.file}, which builds it, is missing; copy it there."
     if spec.of_library or options.trust_code:
         return None
     code = f"model/{spec.file}" if spec.file else spec.architecture.partition(":")[0]

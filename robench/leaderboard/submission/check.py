@@ -104,7 +104,7 @@ def check_submission(
             # Each network is attacked twice: with its own seed, and with a fresh one.
             check_effort(board, 2 * sum(cell.row in drawn for cell in board.cells))
         again = rerun(board, drawn, **keywords)
-        left = (*unchecked(board), *again.unchecked)
+        left = (*unchecked(board, again.titles), *again.unchecked)
     return Checked(board, (*again.problems, *_missed(again)), tuple(drawn), again, left, seed)
 
 

@@ -11,7 +11,7 @@ from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.leaderboard.bundle import Bundle, completed, data_name
 from robench.leaderboard.submission.limits import check_name, shown
-from robench.leaderboard.submission.write import check_empty, publish
+from robench.leaderboard.submission.write import publish
 from robench.models.external import ExternalOptions, split_name
 from robench.runs.context import RunContext
 from robench.runs.external_row import check_library_options, external_row, load_own
@@ -19,6 +19,7 @@ from robench.runs.options import RunKeywords, RunOptions
 from robench.runs.records import BoardResult
 from robench.runs.run import columns_of
 from robench.runs.store import CellFolder, RunStore
+from robench.system.staging import check_empty
 
 
 def external_submission(

@@ -15,6 +15,7 @@ from robench.leaderboard.evidence import (
     TABLE,
     TOML,
     WEIGHTS_BYTES,
+    no_folder,
 )
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
@@ -45,7 +46,8 @@ def check_layout(folder: Path) -> set[str]:
             large.
     """
     if not folder.is_dir() or folder.is_symlink():
-        raise UserError(f"there is no folder {folder}; name the folder of a submission.")
+        what = f"{folder} is a link" if folder.is_symlink() else no_folder(folder)
+        raise UserError(f"{what}; name the folder of a submission.")
     found: set[str] = set()
     total = sources = 0
     for name, size in _files(folder, ""):
@@ -83,6 +85,8 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name, status = f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode) and any(f.fullmatch(name) for f in _ALLOWED):
+                    raise UserError(f"{shown(name)} is a folder; replace it with the file.")
                 if stat.S_ISDIR(status.st_mode) and prefix.count("/") < _depth(prefix):
                     yield from _files(Path(entry.path), f"{name}/")
                 elif stat.S_ISREG(status.st_mode):

@@ -7,7 +7,7 @@ from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError, did_you_mean
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, completed, data_name, published_bundle
-from robench.leaderboard.evidence import SUMS, read_sums, write_sums
+from robench.leaderboard.evidence import SUMS, WEIGHTS_BYTES, read_sums, write_sums
 from robench.leaderboard.publish import publish as publish_board
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import find_weights
@@ -17,7 +17,8 @@ from robench.leaderboard.submission_readme import README, submission_readme
 from robench.runs.records import BoardResult
 from robench.system.files import write_bytes, write_text
 from robench.system.provenance import file_hash
-from robench.system.staging import new_folder
+from robench.system.reading import read_bytes
+from robench.system.staging import check_empty, new_folder
 
 
 def write_submission(
@@ -115,25 +116,12 @@ def _write(
     copies = {f"weights/{key}.safetensors": path for key, path in weights.items()}
     copies |= {f"model/{path.name}": path for path in codes}
     for name, path in copies.items():
-        try:
-            write_bytes(folder / name, path.read_bytes())
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+        write_bytes(folder / name, read_bytes(path, longest=WEIGHTS_BYTES))
         written.append(folder / name)
     write_text(folder / README, submission_readme(result, table, bundle))
     written.append(folder / README)
     write_sums(folder, written)
     return [*written, folder / SUMS]
-
-
-def check_empty(folder: Path) -> None:
-    """Check that a folder is new or empty.
-
-    Raises:
-        UserError: if there is something in it.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is not empty; name a new folder with --out.")
 
 
 def _reduced(result: BoardResult, rows: Sequence[str], data: str) -> BoardResult:
