@@ -1,10 +1,18 @@
 """All images of a row and of the board are tested together for changes in one direction."""
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from robench.attack_tools.libraries import LibraryAttack
 from robench.evaluation import Outcomes
+from robench.leaderboard.published import Leaderboard, PublishedCell
+from robench.leaderboard.rerun import cell, run
+from robench.leaderboard.rerun.cell import CellRerun
 from robench.leaderboard.rerun.comparing import Changes, Conditions
 from robench.leaderboard.rerun.pooling import Tally, pool_problems, sign_flip_p
 
@@ -69,3 +77,37 @@ def test_without_repetition_the_test_is_mcnemar_s() -> None:
         if fooled + resisted:
             expected = binomtest(fooled, fooled + resisted, alternative="greater").pvalue
         assert sign_flip_p(scores) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_rerun_pools_its_networks_for_published_and_for_fresh_seeds(
+    finished_board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def few(board: Leaderboard, cell: PublishedCell, *_: object) -> CellRerun:
+        return CellRerun(cell.row, tally=tally(cell.row, (5, 0)), fresh_tally=tally("x", (5, 5)))
+
+    monkeypatch.setattr(run, "rerun_cell", few)
+    board = Leaderboard.read(finished_board / "tiny")
+    found = run.rerun(board, ["batchnorm", "convnorm"], fresh_seed=7)
+    assert not found.sound
+    [problem] = found.problems
+    assert problem.startswith("the board is not reproduced with the published seeds: ")
+
+
+@pytest.mark.parametrize(("there", "same"), [("3.3.4", True), ("3.3.3", False)])
+def test_the_version_of_a_library_is_part_of_the_conditions_of_its_attacks(
+    finished_board: Path, monkeypatch: pytest.MonkeyPatch, there: str, same: bool
+) -> None:
+    published = Leaderboard.read(finished_board / "tiny").cells[0]
+    manifest = published.file.manifest
+    assert manifest is not None
+    here = manifest.environment | {"foolbox": "3.3.4"}
+    monkeypatch.setattr(cell, "environment", lambda device: here)
+    other = manifest.model_copy(update={"environment": here | {"foolbox": there}})
+    file = published.file.model_copy(update={"manifest": other})
+    found = SimpleNamespace(manifest=manifest)
+    attacks = {"fgsm": LibraryAttack("foolbox:FGSM"), "pgd-2": None}
+    ctx = SimpleNamespace(device=None, attacks=attacks)
+    for column, expected in (("fgsm", same), ("pgd-2", True)):
+        conditions = cell._conditions(column, replace(published, file=file), found, "rounding", ctx)
+        assert conditions.same_device is expected
+        assert conditions.library is (column == "fgsm")
