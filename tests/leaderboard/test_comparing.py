@@ -1,13 +1,19 @@
 """Outcomes are compared image by image; what rounding and random numbers explain is bounded."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from robench.evaluation import Outcomes
-from robench.leaderboard.rerun.comparing import NOT, REPRODUCED, Changes, Conditions
+from robench.evaluation.agreement import Precision
+from robench.leaderboard.rerun.comparing import NOT, REPRODUCED, Changes, Conditions, as_seen
 from robench.leaderboard.rerun.fresh import AGREES, REFUTED, with_verdicts
 
 SAME, ELSEWHERE = Conditions(same_device=True), Conditions(same_device=False)
+KIND = Conditions(same_device=True, bitwise=False)
+"""The same name, but sizes differ on some images: perhaps a chip that rounds differently."""
+
 BF16 = Conditions(same_device=False, gradients="bf16")
 
 
@@ -35,9 +41,45 @@ def test_on_the_same_device_one_image_in_favor_of_the_publisher_is_too_many(imag
 
 
 def test_on_the_same_device_a_handful_in_both_directions_is_rounding() -> None:
-    assert changes(2, 1).verdict(SAME) == f"{REPRODUCED} but for 3 images (rounding)"
+    assert changes(1, 2).verdict(SAME) == f"{REPRODUCED} but for 3 images (rounding)"
     assert changes(2, 2).verdict(SAME) == NOT
     assert changes(0, 4).verdict(SAME) == NOT
+
+
+@pytest.mark.parametrize("images", [60, 1000])
+def test_on_a_device_of_the_same_name_two_images_prove_nothing_but_three_do(images: int) -> None:
+    gained = "net 1 in favor of the published figure"
+    expected = f"{REPRODUCED} but for 1 image, {gained} (rounding)"
+    assert changes(1, 0, images).verdict(KIND) == expected
+    assert changes(2, 0, images).verdict(KIND) != NOT
+    assert changes(3, 0, images).verdict(KIND) == NOT
+
+
+def sized(count: int, factor: float) -> Changes:
+    """Return changes of which only sizes differ, on so many images, by a factor."""
+    published = outcomes(np.ones(1000, bool))
+    published = dataclasses.replace(published, l2=np.ones(1000, np.float32))
+    l2 = published.l2.copy()
+    l2[:count] *= factor
+    return Changes.between(published, dataclasses.replace(published, l2=l2))
+
+
+def seen(last: Changes, claimed: Conditions) -> Conditions:
+    """Return the conditions of FGSM if those of PGD differ like this."""
+    columns = {"fgsm": changes(1, 0), "pgd": last}
+    return as_seen(dict.fromkeys(columns, claimed), columns)["fgsm"]
+
+
+@pytest.mark.parametrize(("gradients", "bits"), [("float32", 1e-6), ("bf16", 5e-3)])
+def test_sizes_that_differ_in_their_last_bits_tell_that_the_device_is_another(
+    gradients: Precision, bits: float
+) -> None:
+    same = dataclasses.replace(SAME, gradients=gradients)
+    assert seen(sized(0, 1), same) == same
+    assert seen(sized(1, 1 + bits), same) == dataclasses.replace(same, bitwise=False)
+    assert not seen(sized(500, 1 + bits), same).same_device
+    # What differs by more than rounding was made otherwise, and excuses nothing.
+    assert seen(sized(500, 1.1), same) == same
 
 
 def test_on_the_same_device_sizes_and_counts_are_equal_too() -> None:
@@ -52,10 +94,21 @@ def test_on_the_same_device_sizes_and_counts_are_equal_too() -> None:
 
 
 def test_elsewhere_the_differing_images_must_not_favor_the_publisher() -> None:
-    assert changes(6, 0).verdict(ELSEWHERE) == f"{REPRODUCED} but for 6 images (rounding)"
+    gained = "net 5 in favor of the published figure"
+    expected = f"{REPRODUCED} but for 5 images, {gained} (rounding)"
+    assert changes(5, 0).verdict(ELSEWHERE) == expected
     assert changes(7, 0).verdict(ELSEWHERE) == NOT  # 1 in 128 by chance
     assert changes(19, 19).verdict(BF16) == f"{REPRODUCED} but for 38 images (rounding)"
     assert changes(30, 10).verdict(BF16) == NOT
+
+
+def test_elsewhere_rounding_gains_the_publisher_only_a_few_images() -> None:
+    assert changes(6, 0).verdict(ELSEWHERE) == NOT
+    assert changes(8, 2).verdict(ELSEWHERE) == NOT
+    # Of 100 images 5 are too many, whatever device and precision are claimed.
+    assert changes(5, 0, images=100).verdict(BF16) == NOT
+    assert changes(6, 1, images=200).verdict(ELSEWHERE) == NOT
+    assert changes(24, 14).verdict(BF16) != NOT
 
 
 def test_elsewhere_rounding_changes_only_a_small_share_of_the_images() -> None:
@@ -63,7 +116,7 @@ def test_elsewhere_rounding_changes_only_a_small_share_of_the_images() -> None:
     assert changes(25, 26).verdict(BF16) == NOT
     drawn = Conditions(same_device=False, library=True)
     assert changes(28, 29).verdict(drawn) != NOT
-    assert changes(2, 0, images=100).verdict(ELSEWHERE) == NOT
+    assert changes(3, 0, images=100).verdict(ELSEWHERE) == NOT
 
 
 def test_random_numbers_and_other_weights_may_change_any_image_but_not_in_one_direction() -> None:

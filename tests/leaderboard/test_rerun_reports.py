@@ -44,6 +44,20 @@ def compared(cell: PublishedCell, **changes: Any) -> Deviations:
     return deviations(cell, remade(cell, **changes), Conditions(same_device=True))
 
 
+def elsewhere(cell: PublishedCell, **changes: Any) -> Deviations:
+    return deviations(cell, remade(cell, **changes), Conditions(same_device=False))
+
+
+def worded(cell: PublishedCell, check: str, sentence: str) -> CheckReport:
+    """Return the published report with another sentence of a check, result unchanged."""
+    found = report(cell)
+    changed = [
+        f.model_copy(update={"sentence": sentence}) if f.check == check else f
+        for f in found.findings
+    ]
+    return found.model_copy(update={"findings": tuple(changed)})
+
+
 def report(cell: PublishedCell, **changes: Any) -> CheckReport:
     """Return the published report with another result of the checks that are named."""
     checks = cell.file.checks
@@ -88,6 +102,41 @@ def test_a_sentence_with_other_numbers_is_found(cell: PublishedCell) -> None:
     assert problem == "the check 'eps_curve' says here: Accuracy falls: 1.0%."
 
 
+def test_sentences_belong_to_the_version_of_checks_not_to_a_commit(cell: PublishedCell) -> None:
+    manifest = cell.file.manifest
+    assert manifest is not None
+    entries = {
+        key: entry.model_copy(update={"version": "123456789abc", "refused": {"folding": "hooks"}})
+        for key, entry in manifest.outcomes.items()
+    }
+    other = manifest.model_copy(update={"outcomes": entries})
+    forged = dataclasses.replace(cell, file=cell.file.model_copy(update={"manifest": other}))
+    changed = worded(cell, "train_eval_gap", "Something else.")
+    problems = compared(forged, report=changed, manifest=manifest).problems
+    assert "the check 'train_eval_gap' says here: Something else." in problems
+    assert any("folding of the shortcuts is said to be ruled out" in p for p in problems)
+    later = changed.model_copy(update={"version": changed.version + 1})
+    found = compared(cell, report=later)
+    assert found.problems == ()
+    assert "they have version" in found.unchecked[0]
+
+
+def test_on_another_device_the_figures_of_a_sentence_may_differ_a_little(
+    cell: PublishedCell,
+) -> None:
+    sentence = "On {} of 20 images ({}%) the gradient is zero or missing."
+    there = worded(cell, "zero_gradients", sentence.format(1, "5.0"))
+    published = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": there}))
+    for count, share, wrong in ((1, "5.0", 0), (3, "15.0", 0), (4, "20.0", 1)):
+        now = worded(cell, "zero_gradients", sentence.format(count, share))
+        assert len(elsewhere(published, report=now).problems) == wrong
+    now = worded(cell, "zero_gradients", "Another sentence.")
+    assert elsewhere(published, report=now).problems == ()
+    assert (
+        "'zero_gradients'; here: Another sentence." in elsewhere(published, report=now).unchecked[0]
+    )
+
+
 def test_a_curve_that_was_raised_by_one_image_is_found(cell: PublishedCell) -> None:
     found = report(cell)
     point = found.curve[3]
@@ -127,6 +176,26 @@ def test_other_spectra_and_costs_are_found(cell: PublishedCell) -> None:
     costs = Complexity(10, cell.file.costs.multiply_adds, None)
     [problem] = compared(cell, costs=costs).problems
     assert problem == f"its network has 10 parameters, not {cell.file.costs.parameters}."
+
+
+def test_on_another_device_nearly_singular_layers_may_differ(cell: PublishedCell) -> None:
+    def differs(published: float | None, found: float | None, compare: Any = elsewhere) -> bool:
+        file = cell.file.model_copy(
+            update={"spectra": (SPECTRUM.model_copy(update={"condition": published}),)}
+        )
+        now = (SPECTRUM.model_copy(update={"condition": found}),)
+        return bool(compare(dataclasses.replace(cell, file=file), spectra=now).problems)
+
+    assert not differs(1e5, 1.08e5)
+    assert differs(1e5, 1.2e5)
+    assert differs(1e3, 1.02e3)
+    assert differs(10.0, 1e9)
+    assert not differs(2e6, 5e6)
+    assert not differs(None, 2e6)
+    assert not differs(2e6, None)
+    assert differs(None, 1e5)
+    assert differs(1e5, 1.08e5, compared)
+    assert differs(None, 2e6, compared)
 
 
 def test_another_list_of_shortcuts_that_the_network_rules_out_is_found(

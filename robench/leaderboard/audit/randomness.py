@@ -121,7 +121,7 @@ def _recorded(entry: OutcomeEntry, evaluation: EvaluationSpec) -> Kind | Literal
     telling = _OF_ALL - left_out
     if not telling and (RANDOM in entry.refused.values() or left_out >= {"folding", "bf16"}):
         return "unknown"
-    reasons: dict[str, str] = {**entry.refused}
+    reasons: dict[str, str] = {str(name): reason for name, reason in entry.refused.items()}
     for name in sorted(telling & reasons.keys()) or sorted(reasons) * (not telling):
         if reasons[name] == RANDOM:
             return "random"

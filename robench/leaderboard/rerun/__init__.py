@@ -2,8 +2,8 @@
 
 ``run`` goes through the cells, and ``cell`` calls the others: ``weights`` finds the files and holds
 their headers against the manifests, ``remake`` attacks, checks and measures the network again,
-``comparing`` compares outcomes, ``reports`` compares checks, spectra and costs, and ``fresh``
-attacks with other seeds.
+``comparing`` compares outcomes, ``reports`` compares checks, spectra and costs, ``fresh`` attacks
+with other seeds, and ``pooling`` tests the outcomes of rows and of the board together.
 """
 
 from robench.leaderboard.rerun.comparing import NOT, REPRODUCED

@@ -12,9 +12,10 @@ from robench.attack_tools.libraries import LibraryAttack
 from robench.board.specs import Cell
 from robench.data import DataSet
 from robench.leaderboard.published import Leaderboard, PublishedCell
-from robench.leaderboard.rerun.comparing import NOT, Changes, Conditions, Reason
+from robench.leaderboard.rerun.comparing import NOT, Changes, Conditions, Reason, as_seen
 from robench.leaderboard.rerun.fresh import attack_afresh
 from robench.leaderboard.rerun.options import RerunOptions
+from robench.leaderboard.rerun.pooling import Tally
 from robench.leaderboard.rerun.remake import (
     Remade,
     has_other_weights,
@@ -43,7 +44,11 @@ not part of it: it changes no outcome."""
 
 @dataclass(frozen=True)
 class CellRerun:
-    """The result for one cell: its figures, or a problem or note that says why there are none."""
+    """The result for one cell: its figures, or a problem or note that says why there are none.
+
+    ``tally`` and ``fresh_tally`` are what differs under the published seed and under the fresh one;
+    None if there is nothing to be pooled with other networks.
+    """
 
     name: str
     figures: Sequence[dict[str, Any]] = ()
@@ -51,6 +56,8 @@ class CellRerun:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    tally: Tally | None = None
+    fresh_tally: Tally | None = None
 
 
 def rerun_cell(
@@ -111,9 +118,13 @@ def _compared(
     reason: Reason = "random numbers" if found.randomized else "rounding"
     reason = "other weights" if trained_otherwise else reason
     lines, notes = [], []
-    conditions = {name: _conditions(name, cell, found, reason, ctx) for name in found.outcomes}
-    for column in found.outcomes:
-        changes = Changes.between(cell.outcomes[column], found.outcomes[column])
+    claimed = {name: _conditions(name, cell, found, reason, ctx) for name in found.outcomes}
+    compared = {
+        name: Changes.between(cell.outcomes[name], outcomes)
+        for name, outcomes in found.outcomes.items()
+    }
+    conditions = as_seen(claimed, compared)
+    for column, changes in compared.items():
         lines.append(_line(cell, column, changes, found, conditions[column]))
         if changes.other and lines[-1]["verdict"] != NOT and reason == "rounding":
             notes.append(
@@ -125,8 +136,11 @@ def _compared(
     if trained_otherwise:
         notes.append("training it here gave other weights than the published ones.")
     fresh: Sequence[dict[str, Any]] = ()
-    if options.fresh_seed is not None and not trained_otherwise:
-        fresh = attack_afresh(cell, model, options.fresh_seed, ctx)
+    tallies: list[Tally | None] = [None, None]
+    if not trained_otherwise:  # all images of another network may be better or worse together
+        tallies[0] = Tally.of(cell.row, compared.values())
+        if options.fresh_seed is not None:
+            fresh, tallies[1] = attack_afresh(cell, model, options.fresh_seed, ctx)
     return CellRerun(
         f"'{cell.row}', seed {cell.seed}",
         figures=lines,
@@ -134,6 +148,8 @@ def _compared(
         problems=reports.problems,
         notes=tuple(notes),
         unchecked=reports.unchecked,
+        tally=tallies[0],
+        fresh_tally=tallies[1],
     )
 
 
@@ -164,7 +180,11 @@ def _conditions(
         if entry.column == column
     }
     same = all(there.get(key) == here[key] for key in _DEVICE) and len(gradients) == 1
-    library = isinstance(ctx.attacks.get(column), LibraryAttack)
+    attack = ctx.attacks.get(column)
+    library = isinstance(attack, LibraryAttack)
+    if isinstance(attack, LibraryAttack):
+        package = attack.name.split(":")[0]
+        same = same and there.get(package) == here.get(package)
     return Conditions(
         same_device=same,
         gradients="bf16" if "bf16" in gradients else "float32",

@@ -2,17 +2,21 @@
 
 Attacks draw their random numbers per image from the published seed, so the same network gives the
 same outcomes; only rounding differs between machines. It was measured on ``quick`` (5 networks,
-1,000 images, noise, FGSM, PGD-10 and PGD-20): with one thread or two and from one commit to another
-nothing differed, sizes of perturbations included. With float32 gradients that are rounded in
-another order, no prediction under attack differed, and sizes on up to 16 images. With float32
-gradients in the place of bf16 ones predictions differed on up to 38 images, of which 19 were fooled
-and 19 resisted (0 on the most robust network); with another seed on up to 57, 28 and 29.
+1,000 images, noise, FGSM, PGD-10 and PGD-20): with one thread or two nothing differed, sizes of
+perturbations included; from one commit to another only hashes of weights were compared, and agreed.
+With float32 gradients that are rounded in another order, no prediction under attack differed, and
+sizes on up to 16 images. With float32 gradients in the place of bf16 ones predictions differed on
+up to 38 images, of which 19 were fooled and 19 resisted (0 on the most robust network); with
+another seed on up to 57, 28 and 29.
 """
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from robench.evaluation import Outcomes
@@ -22,8 +26,8 @@ REPRODUCED, NOT = "reproduced", "not reproduced"
 """The verdict on a column whose outcomes are equal on every image, and on one that is refuted."""
 
 HANDFUL = 0.003
-"""Share of the images whose outcome may differ on the same kind of device, though at least one
-image may. Kinds are told by name, and one name may stand for chips that round differently."""
+"""Share of the images whose outcome may differ on the same kind of device. Kinds are told by name,
+and one name may stand for chips that round differently."""
 
 MOST = {"float32": 0.01, "bf16": 0.05}
 """Share of the images whose outcome may differ through rounding on another kind of device, by the
@@ -32,6 +36,20 @@ precision of the gradients; bf16 if either evaluation took them in bf16."""
 MOST_DRAWN = 0.1
 """The same for attacks of libraries, which draw their random numbers on the device: there it is
 as with another seed."""
+
+FEWEST = 2
+"""Number of images that may differ unless the devices compute the same, however few there are."""
+
+GAIN = 0.005
+"""Share of the images that the publisher may gain through rounding, all in all; 3 images at least.
+Where honest outcomes differ on more images, chance alone gains more: see :data:`DIFFERED`."""
+
+DIFFERED = {"float32": 0.0, "bf16": 0.038}
+DIFFERED_DRAWN = 0.057
+"""Share of the images on which honest predictions were seen to differ, as measured above."""
+
+LAST_BITS = {"float32": 1e-4, "bf16": 0.01}
+"""Relative difference between two sizes of a perturbation that rounding explains, in the median."""
 
 LEVEL = 0.01
 """Significance level of the sign test on the images that differ."""
@@ -46,6 +64,8 @@ class Conditions:
 
     Attributes:
         same_device: both ran on the same kind of device, with the same version of torch.
+        bitwise: sizes and counts agree to the bit wherever the prediction is the same, so that the
+            two devices of a kind compute the same.
         gradients: the precision in which attacks took gradients.
         library: the attack draws its random numbers on the device, as those of libraries do.
         reason: what makes outcomes differ: ``random numbers`` for a network that draws its own in
@@ -53,18 +73,45 @@ class Conditions:
     """
 
     same_device: bool
+    bitwise: bool = True
     gradients: Precision = "float32"
     library: bool = False
     reason: Reason = "rounding"
 
+    @property
+    def strict(self) -> bool:
+        """Whether sizes and counts must be equal, too."""
+        return self.same_device and self.reason == "rounding"
+
+    @property
+    def share(self) -> float:
+        """The share of the images on which outcomes may differ."""
+        if self.reason != "rounding":
+            return 1.0
+        if self.same_device:
+            return HANDFUL
+        return MOST_DRAWN if self.library else MOST[self.gradients]
+
     def allowed(self, images: int) -> int:
         """Return on how many of so many images outcomes may differ in both directions together."""
+        least = 1 if self.strict and self.bitwise else FEWEST
+        return max(least, int(self.share * images))
+
+    def gain(self, images: int) -> int:
+        """Return how many images the publisher may gain net.
+
+        On another device it is the largest of 3 images, :data:`GAIN`, and what is exceeded by
+        chance in 1% of the cases if as many predictions differ as were seen to differ.
+        """
         if self.reason != "rounding":
             return images
-        share = (
-            HANDFUL if self.same_device else MOST_DRAWN if self.library else MOST[self.gradients]
-        )
-        return max(1, int(share * images))
+        differed = DIFFERED_DRAWN if self.library else DIFFERED[self.gradients]
+        return max(3, int(GAIN * images), int(2.33 * math.sqrt(differed * images)))
+
+    @property
+    def unopposed(self) -> int:
+        """How many images may favor the publisher on the same device while none is against it."""
+        return 0 if self.bitwise else FEWEST
 
 
 @dataclass(frozen=True)
@@ -76,53 +123,79 @@ class Changes:
         fooled: images on which the attack fails in the first and succeeds in the second.
         resisted: images on which it succeeds in the first and fails in the second.
         other: further images, on which only sizes, counts or the rounded image differ.
+        sized: those of the further images on which sizes differ.
+        shift: median relative difference of these sizes.
         complete: whether both evaluations have the same number of images.
+        signs: for each image 1 if it is fooled in the second only, -1 if in the first only, else 0.
     """
 
     images: int
     fooled: int = 0
     resisted: int = 0
     other: int = 0
+    sized: int = 0
+    shift: float = 0.0
     complete: bool = True
+    signs: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
+    )
 
     @classmethod
     def between(cls, published: Outcomes, found: Outcomes) -> "Changes":
         """Compare two outcomes of the same column."""
         if len(published) != len(found):
             return cls(len(published), complete=False)
-        fooled = published.robust & ~found.robust
-        resisted = found.robust & ~published.robust
+        signs = published.robust.astype(np.int64) - found.robust
         names = [field.name for field in fields(Outcomes)]
-        unequal = [getattr(published, name) != getattr(found, name) for name in names]
-        other = np.logical_or.reduce(unequal) & ~fooled & ~resisted
-        return cls(len(published), int(fooled.sum()), int(resisted.sum()), int(other.sum()))
+        unequal = {name: getattr(published, name) != getattr(found, name) for name in names}
+        same = signs == 0
+        sized = (unequal["linf"] | unequal["l2"]) & same
+        return cls(
+            len(published),
+            fooled=int((signs > 0).sum()),
+            resisted=int((signs < 0).sum()),
+            other=int((np.logical_or.reduce([*unequal.values()]) & same).sum()),
+            sized=int(sized.sum()),
+            shift=_shift(published.l2[sized], found.l2[sized]),
+            signs=signs,
+        )
 
     @property
     def predictions(self) -> int:
         """The number of images on which the prediction under attack differs."""
         return self.fooled + self.resisted if self.complete else self.images
 
+    @property
+    def net(self) -> int:
+        """How many images the published figure has more than the one that was found."""
+        return self.fooled - self.resisted
+
     def verdict(self, conditions: Conditions) -> str:
         """Return the verdict on the published outcomes.
 
         On the same kind of device everything must be equal, sizes and counts included, but for a
-        handful of images; a difference is no rounding if it only ever favors the publisher.
-        Elsewhere, and where random numbers or weights differ, images must be lost and won alike: a
-        one-sided sign test (1%) rejects figures in whose favor too many of the differing images
-        are, and rounding may change only a small share of the images at all.
+        handful of images; it is no rounding if three or more favor the publisher and none is
+        against it, or if one does while everything else is equal to the bit. Elsewhere, and where
+        random numbers or weights differ, images must be lost and won alike: a one-sided sign test
+        (1%) rejects figures in whose favor too many of the differing images are, and rounding may
+        change only a small share of the images at all, and gain only a few.
         """
         if not self.complete:
             return NOT
-        strict = conditions.same_device and conditions.reason == "rounding"
-        differing = self.predictions + (self.other if strict else 0)
+        differing = self.predictions + (self.other if conditions.strict else 0)
         if differing == 0:
             return REPRODUCED
-        favored = self.fooled > 0 and self.resisted == 0
-        wrong = favored if strict else self.fooled_p() < LEVEL
-        if wrong or differing > conditions.allowed(self.images):
+        unopposed = self.fooled if self.resisted == 0 and conditions.strict else 0
+        if (
+            unopposed > conditions.unopposed
+            or differing > conditions.allowed(self.images)
+            or self.net > conditions.gain(self.images)
+            or self.fooled_p() < LEVEL
+        ):
             return NOT
         noun = "image" if differing == 1 else "images"
-        return f"{REPRODUCED} but for {differing} {noun} ({conditions.reason})"
+        gained = f", net {self.net} in favor of the published figure" if self.net > 0 else ""
+        return f"{REPRODUCED} but for {differing} {noun}{gained} ({conditions.reason})"
 
     def fooled_p(self) -> float:
         """Return the p-value of the one-sided sign test: are more images fooled than resisted?
@@ -134,3 +207,45 @@ class Changes:
             return 1.0
         test = binomtest(self.fooled, self.predictions, alternative="greater")
         return float(test.pvalue)
+
+
+def as_seen(
+    claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]
+) -> dict[str, Conditions]:
+    """Return the conditions of a network's columns, with what the outcomes say about the devices.
+
+    If sizes differ in their last bits on more than a handful of images, the devices round
+    differently, whatever their names. Columns that differ by more than that say nothing: what was
+    forged must not excuse the rest.
+
+    Args:
+        claimed: column -> conditions as the manifests have them.
+        changes: column -> what differs.
+    """
+    telling = {
+        name: found
+        for name, found in changes.items()
+        if claimed[name].strict
+        and found.complete
+        and found.shift <= LAST_BITS[claimed[name].gradients]
+    }
+    bitwise = all(found.other == 0 for found in telling.values())
+    same = all(
+        found.sized <= claimed[name].allowed(found.images) for name, found in telling.items()
+    )
+    return {
+        name: replace(
+            conditions,
+            bitwise=bitwise and conditions.same_device,
+            same_device=conditions.same_device and (same or not conditions.strict),
+        )
+        for name, conditions in claimed.items()
+    }
+
+
+def _shift(published: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """Return the median relative difference of sizes; 0 if there are none."""
+    if not len(published):
+        return 0.0
+    largest = np.maximum(np.maximum(published, found), np.finfo(np.float32).tiny)
+    return float(np.median(np.abs(published - found) / largest))

@@ -14,6 +14,7 @@ from robench.evaluation import evaluate
 from robench.expressions import LARGEST_SEED
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import LEVEL, Changes
+from robench.leaderboard.rerun.pooling import Tally
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.context import RunContext
 
@@ -30,8 +31,8 @@ def draw_fresh_seed() -> int:
 
 def attack_afresh(
     cell: PublishedCell, model: nn.Module, seed: int, ctx: RunContext
-) -> list[dict[str, Any]]:
-    """Attack a network with another seed; return a line per attack, without the verdict.
+) -> tuple[list[dict[str, Any]], Tally]:
+    """Attack a network with another seed; return a line per attack, without the verdict, and a sum.
 
     Args:
         cell: the cell as published.
@@ -44,10 +45,11 @@ def attack_afresh(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RobenchWarning)  # the first evaluation has said it
         found = evaluate(model, sample.images, sample.labels, ctx.attacks, options=options)
-    lines = []
+    lines, compared = [], []
     for column, now in found.attacks.items():
         before = cell.outcomes[column]
         changes = Changes.between(before, now)
+        compared.append(changes)
         lines.append(
             {
                 "defense": cell.row,
@@ -59,7 +61,7 @@ def attack_afresh(
                 "p": changes.fooled_p() if changes.complete else 0.0,
             }
         )
-    return lines
+    return lines, Tally.of(cell.row, compared)
 
 
 def with_verdicts(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -8,14 +8,19 @@ from robench.checks.order import added_checks, build_checks
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
+from robench.leaderboard.rerun.sentences import Wording, compare_sentences
 from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum
-from robench.system.provenance import code_version
 
 SPECTRAL_TOLERANCE = 0.01
 """Relative difference up to which norms and condition numbers of layers count as equal."""
 
-_TRANSFER = "transfer"
-"""The only check that another network of the board takes part in."""
+SINGULAR = 1e6
+"""Condition number from which a layer may be singular (None) on a device that rounds differently;
+its relative tolerance there is the condition number over this one."""
+
+_TRANSFER, _COUNTS_IT = "transfer", "inside_ball"
+"""The only check that another network of the board takes part in, and the one that counts its
+perturbations."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +45,13 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         conditions: what both evaluations have in common.
     """
     problems = [*_cost_problems(cell, found)]
-    if conditions.same_device and conditions.reason == "rounding" and _same_code(cell):
+    if conditions.strict:
         problems += _refusal_problems(cell, found)
     if conditions.reason == "other weights":
         return Deviations(
             tuple(problems), ("its checks and spectra are those of the published weights.",)
         )
-    problems += _spectra_problems(cell.file.spectra, found.spectra)
+    problems += _spectra_problems(cell.file.spectra, found.spectra, conditions)
     published, unchecked = cell.file.checks, []
     if published is None or found.report is None:
         if published is not None:
@@ -61,28 +66,21 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
     else:
         names = [f.check for f in published.findings]
         problems += _curve_problems(published, found.report, conditions)
-    strict = conditions.same_device and conditions.reason == "rounding" and _same_code(cell)
+    worded = [] if conditions.reason == "random numbers" else names
     if not found.transferred and _made(published, _TRANSFER):
         names = [name for name in names if name != _TRANSFER]
+        worded = [name for name in worded if name not in (_TRANSFER, _COUNTS_IT)]
         unchecked.append(
             "the check 'transfer': the weights of the network that it comes from are not here."
         )
-        strict = False  # the other sentences count its perturbations
-    problems += _finding_problems(published, found.report, names, strict=strict)
-    return Deviations(tuple(problems), tuple(unchecked))
+    problems += _finding_problems(published, found.report, names)
+    wording = _wording(published, found.report, worded, conditions)
+    return Deviations((*problems, *wording.problems), (*unchecked, *wording.unchecked))
 
 
 def _made(report: CheckReport, name: str) -> bool:
     """Return whether a check came to a result."""
     return any(f.check == name and f.passed is not None for f in report.findings)
-
-
-def _same_code(cell: PublishedCell) -> bool:
-    """Return whether the wording of sentences must be the same."""
-    versions = (
-        {e.version for e in cell.file.manifest.outcomes.values()} if cell.file.manifest else ()
-    )
-    return code_version() in versions
 
 
 def _missing_checks(published: CheckReport, found: CheckReport) -> Iterator[str]:
@@ -99,9 +97,21 @@ def _missing_checks(published: CheckReport, found: CheckReport) -> Iterator[str]
 
 
 def _finding_problems(
-    published: CheckReport, found: CheckReport, names: list[str], *, strict: bool
+    published: CheckReport, found: CheckReport, names: list[str]
 ) -> Iterator[str]:
-    here: dict[str, FindingEntry] = {f.check: f for f in found.findings}
+    for there, now in _pairs(published, found, names):
+        if there.passed != now.passed:
+            yield (
+                f"the check '{there.check}' is published as {_word(there)}, but is {_word(now)} "
+                f"here: {now.sentence}"
+            )
+
+
+def _pairs(
+    published: CheckReport, found: CheckReport, names: list[str]
+) -> Iterator[tuple[FindingEntry, FindingEntry]]:
+    """Yield what was published and what was found of the checks that are compared."""
+    here = {f.check: f for f in found.findings}
     for there in published.findings:
         now = here.get(there.check)
         if now is None or there.check not in names:
@@ -109,13 +119,20 @@ def _finding_problems(
         # Another source of transferred images may find more or less: only a failure counts.
         if there.check == _TRANSFER and (there.passed is False or now.passed is not False):
             continue
-        if there.passed != now.passed:
-            yield (
-                f"the check '{there.check}' is published as {_word(there)}, but is {_word(now)} "
-                f"here: {now.sentence}"
-            )
-        elif strict and there.sentence != now.sentence:
-            yield f"the check '{there.check}' says here: {now.sentence}"
+        yield there, now
+
+
+def _wording(
+    published: CheckReport, found: CheckReport, names: list[str], conditions: Conditions
+) -> Wording:
+    """Compare the sentences of checks with the same result; any code of a version writes alike."""
+    if published.version != found.version:
+        versions = f"{published.version}, here {found.version}"
+        return Wording(unchecked=(f"the sentences of its checks: they have version {versions}.",))
+    pairs = [
+        (there, now) for there, now in _pairs(published, found, names) if there.passed == now.passed
+    ]
+    return compare_sentences(pairs, published.samples, conditions)
 
 
 def _word(finding: FindingEntry) -> str:
@@ -132,8 +149,8 @@ def _curve_problems(
     for there, now in zip(published.curve, found.curve, strict=True):
         images = round((there.accuracy - now.accuracy) * count)
         # Gained and lost images cancel out here, so that none is left in favor of the publisher.
-        favored = conditions.same_device and images > 0
-        if favored or abs(images) > conditions.allowed(count):
+        favored = conditions.strict and images > conditions.unopposed
+        if favored or images > conditions.gain(count) or abs(images) > conditions.allowed(count):
             yield (
                 f"at radius {there.eps:g} its curve says {there.accuracy:.4f}, but is "
                 f"{now.accuracy:.4f} here."
@@ -141,21 +158,33 @@ def _curve_problems(
 
 
 def _spectra_problems(
-    published: tuple[LayerSpectrum, ...], found: tuple[LayerSpectrum, ...]
+    published: tuple[LayerSpectrum, ...],
+    found: tuple[LayerSpectrum, ...],
+    conditions: Conditions,
 ) -> Iterator[str]:
     if [(s.layer, s.operator) for s in published] != [(s.layer, s.operator) for s in found]:
         yield "its spectra are not those of the layers of this network."
         return
+    exact = conditions.same_device and conditions.bitwise
     for there, now in zip(published, found, strict=True):
         for name, value in there.model_dump(exclude={"layer", "operator"}).items():
             other = getattr(now, name)
-            equal = value == other or (
-                value is not None
-                and other is not None
-                and math.isclose(value, other, rel_tol=SPECTRAL_TOLERANCE)
-            )
-            if not equal:
+            singular = SINGULAR if "condition" in name and not exact else math.inf
+            if not _is_near(value, other, singular):
                 yield f"the {name} of the layer {there.layer} is {other} here, not {value}."
+
+
+def _is_near(one: float | None, other: float | None, singular: float) -> bool:
+    """Return whether two figures of a layer are equal but for rounding.
+
+    The smallest singular value is known up to rounding of the largest one, so that a condition
+    number becomes the less certain the larger it is. The smaller of two says how certain they are:
+    whoever publishes one of them cannot widen the tolerance.
+    """
+    if one is None or other is None:
+        return one == other or (one or other or 0.0) > singular
+    tolerance = max(SPECTRAL_TOLERANCE, min(one, other) / singular)
+    return math.isclose(one, other, rel_tol=tolerance)
 
 
 def _cost_problems(cell: PublishedCell, found: Remade) -> Iterator[str]:

@@ -16,6 +16,7 @@ from robench.leaderboard.rerun.cell import rerun_cell
 from robench.leaderboard.rerun.comparing import NOT
 from robench.leaderboard.rerun.fresh import REFUTED, with_verdicts
 from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
+from robench.leaderboard.rerun.pooling import pool_problems
 from robench.leaderboard.rerun.weights import find_weights
 from robench.leaderboard.trust import unknown_to_all, untrusted
 
@@ -77,11 +78,15 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
         return Rerun(pd.DataFrame(columns=[*COLUMNS]), notes=(untrusted(board, unknown),))
     images = cache(partial(_images, board, options.data, options.data_dir))
     done = [rerun_cell(board, cell, images, options) for cell in board.cells if cell.row in rows]
+    pooled = pool_problems([d.tally for d in done if d.tally])
+    pooled += pool_problems(
+        [d.fresh_tally for d in done if d.fresh_tally], seeds=f"the seed {options.fresh_seed}"
+    )
     return Rerun(
         figures=pd.DataFrame([line for d in done for line in d.figures], columns=[*COLUMNS]),
         fresh=with_verdicts([line for d in done for line in d.fresh]),
         fresh_seed=options.fresh_seed,
-        problems=tuple(f"{d.name}: {text}" for d in done for text in d.problems),
+        problems=(*(f"{d.name}: {text}" for d in done for text in d.problems), *pooled),
         notes=tuple(f"{d.name}: {text}" for d in done for text in d.notes),
         unchecked=tuple(f"{d.name}: {text}" for d in done for text in d.unchecked),
     )
