@@ -117,14 +117,14 @@ def randomness_notes(board: Leaderboard) -> Iterator[str]:
 
 
 def _recorded(entry: OutcomeEntry, evaluation: EvaluationSpec) -> Kind | Literal["unknown"]:
-    left_out = set(evaluation.without)
+    left_out: set[str] = set(evaluation.without)
+    refused: dict[str, str] = {str(name): reason for name, reason in entry.refused.items()}
     telling = _OF_ALL - left_out
-    if not telling and (RANDOM in entry.refused.values() or left_out >= {"folding", "bf16"}):
+    if not telling and (RANDOM in refused.values() or left_out >= {"folding", "bf16"}):
         return "unknown"
-    reasons: dict[str, str] = {str(name): reason for name, reason in entry.refused.items()}
-    for name in sorted(telling & reasons.keys()) or sorted(reasons) * (not telling):
-        if reasons[name] == RANDOM:
+    for name in sorted(telling or refused):
+        if refused.get(name) == RANDOM:
             return "random"
-        if reasons[name] == f"its logits {ON_BATCH}":
+        if refused.get(name) == f"its logits {ON_BATCH}":
             return "batch"
-    return "nearly" if RANDOM in entry.refused.values() else "same"
+    return "nearly" if RANDOM in refused.values() else "same"
