@@ -94,7 +94,8 @@ def _read_torch(path: Path) -> Any:
                 warnings.simplefilter("ignore")  # torch's remarks on the format; refusals are ours
                 return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            text = str(error)
+            # A file of another format makes torch's reader stumble: that is no reason to repeat.
+            text = "" if isinstance(error, LookupError) else str(error)
         match = _GLOBAL.search(text)
         name = next(filter(None, match.groups()), "") if match else ""
         if not _INERT.fullmatch(name) or name in inert or len(inert) >= _MOST_KINDS:
@@ -152,6 +153,6 @@ def _refusal(text: str) -> str:
             "torch.save(model.state_dict(), file)."
         )
     first = text.split("\n", 1)[0].split(". ", 1)[0]
-    if "weights_only" in first or "Weights only" in first:
+    if not first or "weights_only" in first or "Weights only" in first:
         first = "it was cut off, or another program wrote it"
     return f"is not a complete file of torch.save ({shortened(first, 200).rstrip('.')})."

@@ -4,7 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from robench.attack_tools.threat_models import default_step_size
@@ -19,8 +21,7 @@ from robench.runs.attack_cell import evaluation_images
 from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, CheckReport, RowResult
-from robench.runs.stored import read_or_none
-from robench.system.files import write_json
+from robench.runs.reports import read_report, write_report
 from robench.system.json_files import read_json
 
 Search = tuple[ThreatModel, float]
@@ -71,14 +72,14 @@ def with_checks(
     if not ctx.evaluation.checks or search is None or cell.evidence.manifest is None:
         return cell
     folder = ctx.store.open(cell.evidence.cell)
-    path = folder.path / "checks" / f"{_identity(cell, source, search, ctx)}.json"
+    path = folder.checks(_identity(cell, source, search, ctx))
     with ctx.store.lock(folder):
-        report = read_or_none(path, CheckReport.model_validate)
+        report = read_report(folder, path, _report)
         if report is None:
             ctx.reporter.stage(cell_title(title, cell.seed), "checking")
             model = network_of(cell.evidence.cell, ctx) if model is None else model
-            write_json(path, _check(model, cell, source, search, ctx).to_json())
-            report = CheckReport.model_validate(read_json(path))
+            write_report(folder, path, _check(model, cell, source, search, ctx).to_json())
+            report = _report(read_json(path))
     return replace(cell, evidence=cell.evidence.model_copy(update={"checks": report}))
 
 
@@ -126,6 +127,16 @@ def _check(
 
 def _checks(ctx: RunContext) -> list[str]:
     return [*default_checks(), *(["binarization"] if ctx.evaluation.binarization else [])]
+
+
+def _report(values: Any) -> CheckReport:
+    try:
+        report = CheckReport.model_validate(values)
+    except ValidationError:
+        raise ValueError("is not a report of checks") from None
+    if len({finding.check for finding in report.findings}) != len(report.findings):
+        raise ValueError("has a check twice")
+    return report
 
 
 def _identity(cell: CellResult, source: CellResult | None, search: Search, ctx: RunContext) -> str:

@@ -4,13 +4,14 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from robench.board.specs import ExternalCell
 from robench.diagnostics import spectra
 from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
-from robench.runs.stored import read_or_none
-from robench.system.files import write_json
+from robench.runs.reports import read_report, write_report
 from robench.system.json_files import read_json
 
 VERSION = 1
@@ -32,21 +33,32 @@ def _measured(title: str, cell: CellResult, ctx: RunContext) -> CellResult:
     if cell.diverged or isinstance(spec, ExternalCell):
         return cell
     folder = ctx.store.open(spec)
-    path = folder.path / f"spectra-{VERSION}.json"
+    path = folder.spectra(VERSION)
     with ctx.store.lock(folder):
-        found = read_or_none(path, _layers)
+        found = read_report(folder, path, _layers)
         if found is None:
             ctx.reporter.stage(cell_title(title, cell.seed), "measuring")
             size = (ctx.dataset.in_channels, *ctx.dataset.image_size)
             table = spectra(network_of(spec, ctx), size, progress=ctx.reporter.update)
             known = table[list(LayerSpectrum.model_fields)].to_dict("records")
-            write_json(path, [{k: _plain(v) for k, v in row.items()} for row in known])
+            layers = [{k: _plain(v) for k, v in row.items()} for row in known]
+            write_report(folder, path, layers)
             found = _layers(read_json(path))
     return replace(cell, evidence=cell.evidence.model_copy(update={"spectra": found}))
 
 
 def _layers(values: Any) -> tuple[LayerSpectrum, ...]:
-    return tuple(LayerSpectrum.model_validate(row) for row in values)
+    if not isinstance(values, list):
+        raise ValueError("is not a list of layers")
+    if not values:
+        raise ValueError("has no rows")
+    try:
+        layers = tuple(LayerSpectrum.model_validate(row) for row in values)
+    except ValidationError:
+        raise ValueError("is not a list of layers") from None
+    if len({(row.layer, row.operator) for row in layers}) != len(layers):
+        raise ValueError("has a layer twice")
+    return layers
 
 
 def _plain(value: object) -> object:

@@ -47,6 +47,7 @@ def run_board(
     """
     plan = resolve(board)
     ctx = _context(plan, out, data_dir, device, reporter)
+    ctx.store.check(cell for row in plan.rows for cell in _cells(row, board, ctx.dataset))
     rows: list[RowResult] = []
     for row in plan.rows:
         cells = _cells(row, board, ctx.dataset)
@@ -78,6 +79,7 @@ def train_row(
     ctx = _context(plan, out, data_dir, device, reporter)
     row = plan.rows[0]
     cell = _cells(row, board, ctx.dataset)[0]
+    ctx.store.check([cell])
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
         finish_training(cell, row.title, folder, ctx)

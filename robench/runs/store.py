@@ -4,14 +4,17 @@ A file in it is complete or absent, so everything that was finished before an in
 found again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from robench.board.specs import Cell, ExternalCell
-from robench.system.files import remove_temporaries, write_json
-from robench.system.locks import sole_writer
+from robench.system.files import check_file, check_folder, remove_temporaries, write_json
+from robench.system.locks import check_lock, sole_writer
+
+_PARTS = (("outcomes", "*.npz"), ("partial", "*.npz"), ("checks", "*.json"))
+"""The folders in that of a cell, and the files in each."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,40 @@ class CellFolder:
         """Return the file of what the attacks with these outcomes have done so far."""
         return self.unfinished / f"{key}.npz"
 
+    def spectra(self, version: int) -> Path:
+        """Return the file of the layers' spectra, by the definition of their figures."""
+        return self.path / f"spectra-{version}.json"
+
+    def checks(self, key: str) -> Path:
+        """Return the file of the report of checks with this key."""
+        return self.path / "checks" / f"{key}.json"
+
+    def check_kinds(self) -> None:
+        """Refuse a folder or link in the place of a file, and the reverse, before any work.
+
+        Raises:
+            UserError: if there is one; it says which, and what to do.
+        """
+        check_folder(self.path)
+        check_lock(self.path)
+        again = f"put the file back, or remove {self.path} and the cell is trained again"
+        for path in (self.log, self.weights, self.manifest):
+            check_file(path, again)
+        for path in (self.spec, self.checkpoint, self.result, self.diverged):
+            check_file(path)
+        for path in self.path.glob("spectra-*.json"):
+            check_file(path)
+        for name, pattern in _PARTS:
+            check_folder(self.path / name)
+            for path in (self.path / name).glob(pattern):
+                check_file(path)
+
     def remove_temporaries(self) -> None:
         """Remove what processes that were killed while writing have left; hold the lock."""
         own = (self.spec, self.log, self.checkpoint, self.weights, self.result, self.manifest,
                self.diverged)  # fmt: skip
         remove_temporaries(self.path, [*(path.name for path in own), "spectra-*.json"])
-        for name, pattern in (("outcomes", "*.npz"), ("partial", "*.npz"), ("checks", "*.json")):
+        for name, pattern in _PARTS:
             remove_temporaries(self.path / name, [pattern])
 
 
@@ -99,6 +130,16 @@ class RunStore:
             with self.lock(folder):
                 write_json(folder.spec, cell.model_dump(mode="json"))
         return folder
+
+    def check(self, cells: Iterable[Cell | ExternalCell]) -> None:
+        """Refuse what is in the place of the files and folders of cells, before any work is done.
+
+        Raises:
+            UserError: if there is something; see :meth:`CellFolder.check_kinds`.
+        """
+        check_folder(self.root)
+        for cell in cells:
+            CellFolder(self.root / cell.key).check_kinds()
 
     @contextmanager
     def lock(self, folder: CellFolder) -> Iterator[None]:

@@ -5,12 +5,13 @@ in a sentence, and stay as they are. What is quickly made again (outcomes, check
 specification for people to read) is made again, and a warning says so.
 """
 
+import hashlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 from pydantic import Field, ValidationError
@@ -20,8 +21,9 @@ from robench.errors import RobenchWarning, UserError
 from robench.runs.records import Divergence, Manifest, OutcomeEntry
 from robench.runs.store import CellFolder
 from robench.system.files import write_json
-from robench.system.json_files import read_json
+from robench.system.json_files import parse_json, read_json
 from robench.system.provenance import file_hash
+from robench.system.reading import DOCUMENT_BYTES, Refused, read_bytes
 from robench.training.resume import Epoch
 
 Made = TypeVar("Made")
@@ -32,11 +34,14 @@ class StoredManifest(Manifest):
     """The manifest in the run store: the outcomes of all boards, and what is not published.
 
     ``outcomes`` holds an :class:`OutcomeEntry` each, but for what depends on the board.
-    ``log_hash`` is None where an earlier version trained.
+    ``log_hash`` is None where an earlier version trained. ``reports`` has the sha256 of the files
+    of checks and spectra, each under its path in the cell's folder; not those that an earlier
+    version wrote.
     """
 
     outcomes: dict[str, Any] = Field(default_factory=dict)
     log_hash: str | None = Field(None, pattern=HASH)
+    reports: dict[str, Annotated[str, Field(pattern=HASH)]] = Field(default_factory=dict)
 
     def published(self, entries: Iterable[OutcomeEntry], keys: Iterable[str]) -> Manifest:
         """Return the manifest of a board with these outcomes, each under its key."""
@@ -118,7 +123,9 @@ def read_log(folder: CellFolder) -> pd.DataFrame:
     except FileNotFoundError:
         raise _refusal(folder, folder.log, "is missing") from None
     except (OSError, ValueError, OverflowError, RecursionError) as error:
-        raise _refusal(folder, folder.log, f"is damaged ({type(error).__name__})") from error
+        empty = isinstance(error, pd.errors.EmptyDataError)
+        what = "is damaged: it has no rows" if empty else "is damaged: it is not a table"
+        raise _refusal(folder, folder.log, what) from error
     names = [field.name for field in fields(Epoch)]
     if sorted(log.columns) != sorted(names):
         raise _refusal(folder, folder.log, "is damaged: it lacks the columns of a log")
@@ -184,20 +191,34 @@ def outcome_entry(
         ) from error
 
 
-def read_or_none(path: Path, make: Callable[[Any], Made]) -> Made | None:
+def read_or_none(path: Path, make: Callable[[Any], Made], digest: str | None = None) -> Made | None:
     """Return what a stored file holds, or None if it has to be made: a warning says if it is odd.
 
     Args:
         path: a JSON file; it need not exist.
-        make: makes an object of its content.
+        make: makes an object of its content, or raises a ValueError that says what the file is not,
+            as the end of a sentence that begins with its name.
+        digest: the sha256 of the file as it was written, if that is known.
     """
     if not path.exists():
         return None
     try:
-        return make(read_json(path))
-    except (ValueError, TypeError, AttributeError) as error:
-        first = str(error).splitlines()[0]
-        _say(f"{path} is damaged ({first.removeprefix(f'{path} is damaged: ')[:80]}); made again")
+        content = read_bytes(path, longest=DOCUMENT_BYTES)
+    except Refused as error:
+        _say(f"{path} cannot be read ({error.reason}); made again")
+        return None
+    try:
+        values = parse_json(content)
+    except ValueError:
+        _say(f"{path} is damaged; made again")
+        return None
+    if digest not in (None, hashlib.sha256(content).hexdigest()):
+        _say(f"{path} was changed after it was written; made again")
+        return None
+    try:
+        return make(values)
+    except ValueError as error:
+        _say(f"{path} {error}; made again")
         return None
 
 
@@ -226,7 +247,7 @@ def _restore_specification(folder: CellFolder, cell: Cell) -> None:
 
     def same(found: Any) -> bool:
         if found != wanted:
-            raise ValueError("its hash is not the name of the folder")
+            raise ValueError("is not the specification that the folder is named after")
         return True
 
     if read_or_none(folder.spec, same) is None:
@@ -240,9 +261,10 @@ def _read(folder: CellFolder, path: Path, form: type[Form]) -> Form:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "its content"
         raise _refusal(folder, path, f"is damaged ({where[:80]}: {first['msg']})") from None
-    except UserError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise _refusal(folder, path, f"cannot be read ({reason[:80]})") from None
+    except Refused as error:
+        raise _refusal(folder, path, f"cannot be read ({error.reason})") from None
+    except UserError:
+        raise _refusal(folder, path, "is damaged: it is not JSON") from None
 
 
 def _refusal(folder: CellFolder, path: Path, what: str) -> UserError:

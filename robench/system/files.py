@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -153,6 +154,42 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def check_file(path: Path, remedy: str = "remove it") -> None:
+    """Refuse what is in the place of a file that robench reads or writes.
+
+    Args:
+        path: the file, or a link to one; it need not exist.
+        remedy: what to do, as the end of the sentence.
+
+    Raises:
+        UserError: if there is a folder, a link to nothing, or no plain file.
+    """
+    mode = _mode(path, remedy)
+    if mode is not None and not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "not a plain file"
+        raise UserError(f"{path} is {what}; {remedy}.")
+
+
+def check_folder(path: Path, remedy: str = "remove it") -> None:
+    """Refuse what is in the place of a folder; see :func:`check_file`.
+
+    Raises:
+        UserError: if there is a link to nothing, or no folder.
+    """
+    mode = _mode(path, remedy)
+    if mode is not None and not stat.S_ISDIR(mode):
+        raise UserError(f"{path} is not a folder; {remedy}.")
+
+
+def _mode(path: Path, remedy: str) -> int | None:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to nothing; {remedy}.") from None
+        return None  # it is not there; whoever opens it says it if it cannot be reached
 
 
 def write_text(path: Path, content: str) -> None:

@@ -7,10 +7,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from robench.errors import UserError
-from robench.system.files import cannot_write
+from robench.system.files import cannot_write, check_file
 
 LOCK = ".lock"
 """The name of the lock's file. The system frees the lock of a process that ends in any way."""
+
+
+def check_lock(folder: Path) -> None:
+    """Refuse what is in the place of the lock of a folder: it may be no link, which is not locked.
+
+    Raises:
+        UserError: if there is something else than a plain file.
+    """
+    path = folder / LOCK
+    if path.is_symlink():
+        raise UserError(f"{path} is a link; remove it.")
+    check_file(path)
 
 
 @contextmanager
@@ -25,11 +37,13 @@ def sole_writer(folder: Path, does: str, *, keep: bool = True) -> Iterator[None]
         keep: whether the file of the lock stays there.
 
     Raises:
-        UserError: if another process holds the lock, or the folder cannot be written.
+        UserError: if another process holds the lock, something else is in its place, or the folder
+            cannot be written.
     """
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_lock(folder)
         lock = FileLock(path, timeout=0, is_singleton=True)
         lock.acquire()
     except Timeout:

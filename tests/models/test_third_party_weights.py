@@ -222,6 +222,7 @@ def test_extra_state_is_passed_to_its_module(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
         (b"", "is empty"),
         (b"not weights at all", "is not a complete file of torch.save"),
+        (b"[a]\nb = 1\n", "is not a complete file of torch.save (it was cut off, or another"),
     ],
 )
 def test_what_is_not_weights_is_named(content: bytes, sentence: str, tmp_path: Path) -> None:

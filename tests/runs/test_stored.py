@@ -1,6 +1,8 @@
 """A damaged or stale cell is said in a sentence, and made again or refused; never used."""
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,12 @@ import pytest
 import torch
 from support import TINY_BOARD, Command, Finished, shared_folder
 
-from robench.runs.store import CellFolder
+from robench.board.specs import Cell
+from robench.errors import RobenchWarning, UserError
+from robench.runs.check_cell import _report
+from robench.runs.measure_cell import _layers
+from robench.runs.reports import read_report
+from robench.runs.store import CellFolder, RunStore
 
 BOARD = (
     TINY_BOARD.replace("epochs = 2", "epochs = 2\nbatch_size = 256")
@@ -77,7 +84,7 @@ def of_another(path: Path) -> None:
 
 REFUSED = [
     ("training.csv", Path.unlink, "is missing"),
-    ("training.csv", of(b""), "is damaged"),
+    ("training.csv", of(b""), "is damaged: it has no rows: it was"),
     ("training.csv", of(bytes(range(256))), "is damaged"),
     ("training.csv", drop_epoch, "lacks some of 2 epochs"),
     ("training.csv", flip, "is not the log that was written"),
@@ -89,7 +96,7 @@ REFUSED = [
     ("manifest.json", of(b"[]"), "is damaged"),
     ("manifest.json", of(b"{}"), "is damaged (specification: Field required)"),
     ("manifest.json", of(b"null"), "is damaged"),
-    ("manifest.json", of(b'{"a": '), "cannot be read"),
+    ("manifest.json", of(b'{"a": '), "is damaged: it is not JSON: it was"),
     ("manifest.json", of_another, "is that of another cell"),
 ]
 
@@ -114,6 +121,23 @@ def exchange(path: Path) -> None:
     shutil.copy(others[0], path)
 
 
+def failed(path: Path) -> None:
+    path.write_text(path.read_text().replace('"passed": true', '"passed": false', 1))
+
+
+def times_fifty(path: Path) -> None:
+    rows = json.loads(path.read_text())
+    for row in rows:
+        row["condition"] = row["condition"] and row["condition"] * 50
+    path.write_text(json.dumps(rows))
+
+
+def renamed(path: Path) -> None:
+    rows = json.loads(path.read_text())
+    rows[-1]["layer"] = rows[0]["layer"]
+    path.write_text(json.dumps(rows))
+
+
 AGAIN = [
     ("outcomes/fgsm-*.npz", cut, "attacking"),
     ("outcomes/pgd-2-*.npz", exchange, "attacking"),
@@ -123,6 +147,10 @@ AGAIN = [
     ("spectra-1.json", of(b"{}x"), "measuring"),
     ("spectra-1.json", of(b"[1]"), "measuring"),
     ("spec.json", of(b"{}"), ""),
+    ("checks/*.json", failed, "checking"),
+    ("spectra-1.json", of(b"{}"), "measuring"),
+    ("spectra-1.json", times_fifty, "measuring"),
+    ("spectra-1.json", renamed, "measuring"),
 ]
 
 
@@ -140,6 +168,102 @@ def test_what_is_quickly_made_again_is_made_again_with_a_warning(
     assert state in done.out
     assert path.read_bytes() == before
     assert table(tmp_path) == published
+
+
+def folder_instead(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def file_instead(path: Path) -> None:
+    shutil.rmtree(path)
+    path.touch()
+
+
+def link_to_nothing(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    path.symlink_to("nowhere")
+
+
+def pipe_instead(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+OBSTACLES = [
+    (".lock", folder_instead, "is a folder; remove it."),
+    (".lock", link_to_nothing, "is a link; remove it."),
+    (".", file_instead, "is not a folder; remove it."),
+    ("..", file_instead, "is not a folder; remove it."),
+    ("outcomes", file_instead, "is not a folder; remove it."),
+    ("outcomes", link_to_nothing, "is a link to nothing; remove it."),
+    ("checks", file_instead, "is not a folder; remove it."),
+    ("outcomes/clean-*.npz", folder_instead, "is a folder; remove it."),
+    ("outcomes/clean-*.npz", pipe_instead, "is not a plain file; remove it."),
+    ("checks/*.json", folder_instead, "is a folder; remove it."),
+    ("spectra-1.json", folder_instead, "is a folder; remove it."),
+    ("spectra-1.json", link_to_nothing, "is a link to nothing; remove it."),
+    ("weights.safetensors", folder_instead, "is a folder; put the file back, or remove"),
+    ("training.csv", folder_instead, "is a folder; put the file back, or remove"),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "sentence"), OBSTACLES)
+def test_what_is_in_the_place_of_a_file_or_folder_is_named_before_any_work(
+    cell: CellFolder, name: str, damage: Damage, sentence: str
+) -> None:
+    store = RunStore(cell.path.parent)
+    spec = Cell.model_validate_json(cell.spec.read_text())
+    store.check([spec])
+    path = {".": cell.path, "..": cell.path.parent}.get(name)
+    path = path or next(iter(cell.path.glob(name)), cell.path / name)
+    damage(path)
+    with pytest.raises(UserError, match=re.escape(f"{path} {sentence}")):
+        store.check([spec])
+
+
+def test_a_run_refuses_it_before_any_work(cell: CellFolder, run: Run, tmp_path: Path) -> None:
+    folder_instead(cell.path / "spectra-1.json")
+    done = run(tmp_path)
+    wanted = f"robench: {cell.path / 'spectra-1.json'} is a folder; remove it.\n"
+    assert (done.code, done.err) == (2, wanted)
+    assert "stored" not in done.out
+
+
+def without_hashes(cell: CellFolder) -> None:
+    values = json.loads(cell.manifest.read_text())
+    assert sorted(values.pop("reports")) == sorted(
+        str(path.relative_to(cell.path))
+        for path in [*cell.path.glob("checks/*"), *cell.path.glob("spectra-*")]
+    )
+    cell.manifest.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), [
+    ("spectra-1.json", "{}", "is not a list of layers; made again."),
+    ("spectra-1.json", "[]", "has no rows; made again."),
+    ("spectra-1.json", "", "is damaged; made again."),
+    ("checks/*.json", "[]", "is not a report of checks; made again."),
+    ("checks/*.json", "{}x", "is damaged; made again."),
+])  # fmt: skip
+def test_what_an_earlier_version_wrote_without_hashes_must_have_the_right_form(
+    cell: CellFolder, name: str, content: str, sentence: str
+) -> None:
+    without_hashes(cell)
+    [path] = cell.path.glob(name)
+    make = _layers if name.startswith("spectra") else _report
+    assert read_report(cell, path, make) is not None
+    path.write_text(content)
+    with pytest.warns(RobenchWarning, match=re.escape(f"{path} {sentence}")):
+        assert read_report(cell, path, make) is None
+
+
+def test_a_layer_that_an_earlier_version_has_twice_is_made_again(cell: CellFolder) -> None:
+    without_hashes(cell)
+    path = cell.spectra(1)
+    renamed(path)
+    with pytest.warns(RobenchWarning, match="has a layer twice; made again"):
+        assert read_report(cell, path, _layers) is None
 
 
 def test_a_damaged_entry_of_the_manifest_is_made_again(
