@@ -16,7 +16,8 @@ from robench.board.board import Board
 from robench.board.loading import read_board
 from robench.data import load_dataset
 from robench.leaderboard.bundle import bundle_of
-from robench.leaderboard.merge import merge_boards, merged_bundle, network_files
+from robench.leaderboard.merge import merge_boards
+from robench.leaderboard.merged_folder import merged_bundle, network_files
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import external_submission, write_submission
