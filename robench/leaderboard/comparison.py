@@ -163,8 +163,8 @@ def _draws(samples: int, rng: np.random.Generator) -> Iterable[NDArray[np.uint16
     unless it is large. The generator is left as after drawing it.
     """
     if RESAMPLES * samples > _KEPT:
-        return _drawn(samples, rng)
-    parts, state = _kept_draws(samples)
+        return _drawn(RESAMPLES, samples, rng)
+    parts, state = _kept_draws(RESAMPLES, samples)
     rng.bit_generator.state = state
     return parts
 
@@ -174,15 +174,15 @@ _KEPT = 2**25
 
 
 @lru_cache(maxsize=1)
-def _kept_draws(samples: int) -> tuple[tuple[NDArray[np.uint16], ...], Any]:
+def _kept_draws(resamples: int, samples: int) -> tuple[tuple[NDArray[np.uint16], ...], Any]:
     rng = np.random.default_rng(0)
-    return tuple(_drawn(samples, rng)), rng.bit_generator.state
+    return tuple(_drawn(resamples, samples, rng)), rng.bit_generator.state
 
 
-def _drawn(samples: int, rng: np.random.Generator) -> Iterator[NDArray[np.uint16]]:
+def _drawn(resamples: int, samples: int, rng: np.random.Generator) -> Iterator[NDArray[np.uint16]]:
     chunk = max(1, 2**22 // samples)
-    for begin in range(0, RESAMPLES, chunk):
-        count = min(chunk, RESAMPLES - begin)
+    for begin in range(0, resamples, chunk):
+        count = min(chunk, resamples - begin)
         chosen = rng.integers(samples, size=(count, samples))
         chosen += samples * np.arange(count)[:, None]
         weights = np.bincount(chosen.ravel(), minlength=count * samples)
