@@ -1,5 +1,6 @@
 """A small campaign of each format, and that it finds what it looks for."""
 
+import mmap
 import random
 import time
 from pathlib import Path
@@ -50,7 +51,10 @@ class Broken(Form):
         if self.fault == "writes":
             (self.home.parent / "written").write_text("x")
         if self.fault == "grows":
-            bytearray(3 * 2**29)
+            # Memory that the process has freed and kept, as after attacks, would not make it grow.
+            grown = mmap.mmap(-1, 3 * 2**29)
+            for page in range(0, len(grown), mmap.PAGESIZE):
+                grown[page] = 1
         if self.fault == "dies":
             import os
 
