@@ -25,10 +25,11 @@ from robench.attack_tools.losses import (
     targeted_dlr,
 )
 from robench.attack_tools.randomness import on_sphere
-from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
+from robench.attack_tools.sample_state import choose, contiguous, read_rows, write_rows
 from robench.attack_tools.step_control import StepControl, StepState
 from robench.attack_tools.threat_models import (
     Norm,
+    check_counts,
     check_radius,
     per_sample,
     projection,
@@ -72,9 +73,7 @@ class APGD(Attack):
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
-        for name in ("steps", "restarts", "targets", "averaged"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
+        check_counts(self, "steps", "restarts", "targets", "averaged")
         if self.loss not in ("ce", "dlr", "targeted"):
             raise UserError(f"loss is {self.loss!r}: use 'ce', 'dlr' or 'targeted'.")
 
@@ -223,9 +222,9 @@ class _Search:
         targets = self.targets[rows, now.search % self.targets.shape[1]].to(now.x.device)
         gradient, losses, logits = self.algorithm.climb(now.x, rows, targets)
         progress, better, back = self.control.after(before, losses.cpu())
-        best = _choose(better, now.x, now.best)
-        best_gradient = _choose(better, gradient, now.best_gradient)
-        x, slope = _choose(back, best, now.x), _choose(back, best_gradient, gradient)
+        best = choose(better, now.x, now.best)
+        best_gradient = choose(better, gradient, now.best_gradient)
+        x, slope = choose(back, best, now.x), choose(back, best_gradient, gradient)
         moved = self.algorithm.step(x, slope, progress, now.previous, rows)
         ended = before.taken == self.attack.steps
         won, asked = self._won(now.x, logits, best, ended, rows)
@@ -234,7 +233,7 @@ class _Search:
         after = _State(
             x=moved,
             previous=x,
-            best=_choose(won & ~ended, now.x, best),
+            best=choose(won & ~ended, now.x, best),
             best_gradient=best_gradient,
             search=now.search + again.long(),
             forwards=now.forwards + self.attack.averaged + asked.long(),
@@ -271,11 +270,6 @@ class _Search:
         asked = logits.argmax(1).ne(labels).cpu() | ended
         won = asked.clone()
         if asked.any():
-            points = _choose(ended, best, x)[asked.to(x.device)]
+            points = choose(ended, best, x)[asked.to(x.device)]
             won[asked] = self.algorithm.fooled(points, rows[asked])
         return won, asked
-
-
-def _choose(which: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """Return the images of ``one`` where ``which``, (B,) bool, is true, else of ``other``."""
-    return torch.where(per_sample(which, one), one, other)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import fooled
-from robench.attack_tools.threat_models import Norm, check_radius
+from robench.attack_tools.threat_models import Norm, check_counts, check_radius
 from robench.attack_tools.victims import class_count
 from robench.expressions import Expression
 from robench.registry import attacks
@@ -51,9 +51,7 @@ class AutoAttack(Attack):
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
-        for name in ("steps", "queries"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
+        check_counts(self, "steps", "queries")
 
     def perturb(
         self,

@@ -20,6 +20,7 @@ from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
 from robench.attack_tools.threat_models import (
     Norm,
     ascent,
+    check_counts,
     check_radius,
     default_step_size,
     per_sample,
@@ -64,9 +65,7 @@ class PGD(Attack):
             object.__setattr__(self, "step_size", default_step_size(self.eps))
         else:
             check_radius("step_size", self.step_size, self.norm)
-        for name in ("steps", "restarts"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
+        check_counts(self, "steps", "restarts")
         if self.restarts > 1 and not self.random_start:
             raise UserError(
                 f"restarts is {self.restarts} but every search starts at the image: "

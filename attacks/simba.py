@@ -18,8 +18,8 @@ from robench.attack_tools.directions import BASES, Basis, BasisName
 from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import log_odds, predict
 from robench.attack_tools.randomness import permutations, uniform
-from robench.attack_tools.sample_state import Table, contiguous, read_rows, write_rows
-from robench.attack_tools.threat_models import per_sample
+from robench.attack_tools.sample_state import Table, choose, contiguous, read_rows, write_rows
+from robench.attack_tools.threat_models import check_counts, per_sample
 
 
 @register_attack("simba", reference="arXiv:1905.07121")
@@ -60,10 +60,7 @@ class SimBA(Attack):
     def __post_init__(self) -> None:
         if not 0 < self.step <= 1:
             raise UserError(f"step is {self.step:g}: it must be above 0 and at most 1.")
-        for name in ("max_steps", "frequencies"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} is {value}: it must be 1 or more.")
+        check_counts(self, "max_steps", "frequencies")
         if self.frequencies is not None and self.basis == "pixel":
             raise UserError("frequencies are for the basis 'dct'; leave them out with 'pixel'.")
 
@@ -142,7 +139,7 @@ class _Algorithm1:
         settled = keep | (now.sign > 0)
         position = now.position + settled.long()
         after = _State(
-            delta=_choose(keep, now.delta + tried.change, now.delta),
+            delta=choose(keep, now.delta + tried.change, now.delta),
             score=torch.where(keep, tried.score, now.score),
             position=position,
             sign=torch.where(settled, -1, 1),
@@ -179,10 +176,10 @@ class _AuthorsCode:
         minus_better = second & ~plus_better & (minus.score > -torch.inf)
         keep, settled = clean | plus_better, clean | second
         position = now.position + settled.long()
-        delta = _choose(keep, now.delta + tried.change, now.delta)
+        delta = choose(keep, now.delta + tried.change, now.delta)
         score = torch.where(keep, tried.score, now.score)
         after = _State(
-            delta=_choose(minus_better, now.delta - tried.change, delta),
+            delta=choose(minus_better, now.delta - tried.change, delta),
             score=torch.where(minus_better, minus.score, score),
             position=position,
             sign=torch.where(settled, -1, 1),
@@ -278,11 +275,6 @@ class _Goal:
             shift = 1 + (draws * (classes - 1)).long()
             self.state.classes[rows] = (self.labels[rows] + shift.to(self.labels.device)) % classes
             self.state.drawn[rows] = True
-
-
-def _choose(which: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """Return the images of ``one`` where ``which``, (B,) bool, is true, else of ``other``."""
-    return torch.where(per_sample(which, one), one, other)
 
 
 def _orders(attack: SimBA, rngs: Sequence[Generator], size: int) -> Tensor:

@@ -17,12 +17,8 @@ from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import margin, predict
 from robench.attack_tools.patches import Patches
 from robench.attack_tools.randomness import uniform
-from robench.attack_tools.sample_state import read_rows, write_rows
-from robench.attack_tools.threat_models import (
-    Norm,
-    check_radius,
-    per_sample,
-)
+from robench.attack_tools.sample_state import choose, read_rows, write_rows
+from robench.attack_tools.threat_models import Norm, check_counts, check_radius
 
 BLOCK = 64
 """Number of proposals whose random numbers are drawn at once."""
@@ -55,9 +51,7 @@ class Square(Attack):
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
-        for name in ("queries", "restarts"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: it must be 1 or more.")
+        check_counts(self, "queries", "restarts")
         if not 0 < self.area <= 1:
             raise UserError(f"area is {self.area:g}: it must be above 0 and at most 1.")
 
@@ -137,7 +131,7 @@ class _Search:
         first, at = now.asked == 0, (now.asked - 1).clamp_min(0) % BLOCK
         numbers = now.numbers[torch.arange(len(rows)), at]
         proposed = self.patches.propose(now.best, now.asked, numbers, rows)
-        x = torch.where(per_sample(first, proposed), now.best, proposed)
+        x = choose(first, now.best, proposed)
         found = margin(predict(self.model, x), self.labels[rows]).cpu()
         changed = (x != now.best).flatten(1).any(1).cpu()  # else rounding would decide
         keep = first | ((found > now.margin) & changed)
@@ -146,7 +140,7 @@ class _Search:
         ended = ~won & (now.asked + 1 == self.attack.queries)
         again = ended & (now.search + 1 < self.attack.restarts)
         after = _State(
-            best=torch.where(per_sample(keep, x), x, now.best),
+            best=choose(keep, x, now.best),
             margin=best_margin,
             asked=(now.asked + 1).masked_fill(again, 0),
             search=now.search + again.long(),

@@ -15,7 +15,10 @@ so that a step that fails has changed nothing and can be repeated with fewer sam
 from dataclasses import Field, fields
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import torch
 from torch import Tensor
+
+from robench.attack_tools.threat_models import per_sample
 
 
 class Table(Protocol):
@@ -51,6 +54,11 @@ def write_rows(table: TableT, rows: Tensor, values: TableT) -> None:
     at = contiguous(rows)
     for field in fields(table):
         getattr(table, field.name)[at] = getattr(values, field.name)
+
+
+def choose(which: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Return the images of ``one`` where ``which``, (B,) bool, is true, else of ``other``."""
+    return torch.where(per_sample(which, one), one, other)
 
 
 def contiguous(rows: Tensor) -> slice | Tensor:

@@ -128,6 +128,18 @@ def check_radius(name: str, value: float, norm: Norm) -> None:
         raise UserError(f"{name} is {value:g} but an L2 length must be above 0: write 0.5?")
 
 
+def check_counts(options: object, *names: str) -> None:
+    """Check options that count something, such as steps; None stands for no limit.
+
+    Raises:
+        UserError: if one of them is below 1.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}: it must be 1 or more.")
+
+
 def check_ball(what: str, ball: ThreatModel) -> None:
     """Check the radius of an attack, whoever wrote it.
 

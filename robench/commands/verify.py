@@ -69,7 +69,8 @@ def recomputed(again: Rerun) -> tuple[str, ...]:
     """Return what was computed again in an audit that found nothing and the rerun after it."""
     made = ["checksums, specifications, hashes and every table, from the files"]
     if again.rows:
-        made.append(f"outcomes, checks, spectra and costs of {again.rows} rows")
+        rows = f"{again.rows} row" if again.rows == 1 else f"{again.rows} rows"
+        made.append(f"outcomes, checks, spectra and costs of {rows}")
     if len(again.fresh):
         made.append(f"attacks with the fresh seed {again.fresh_seed}")
     return tuple(made)

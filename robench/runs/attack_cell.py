@@ -15,9 +15,9 @@ from robench.evaluation.partial import remove
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.store import CellFolder
-from robench.runs.stored import hash_of, read_manifest
+from robench.runs.stored import read_manifest
 from robench.system.files import write_json
-from robench.system.provenance import code_version, peak_memory_mib
+from robench.system.provenance import code_version, file_hash, peak_memory_mib
 
 
 def evaluation_images(dataset: DataSet, samples: int) -> Images:
@@ -63,7 +63,7 @@ def attack_network(
             path = folder.outcomes(outcome_key(name, ctx))
             outcomes.save(path)
             entries[path.stem] = {
-                "outcomes_hash": hash_of(path),
+                "outcomes_hash": file_hash(path),
                 "seconds_of_group": seconds,
                 "gradients": evaluation.gradients,
                 "version": code_version(),

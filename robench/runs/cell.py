@@ -15,7 +15,6 @@ from robench.runs.restored import check_restored
 from robench.runs.store import CellFolder
 from robench.runs.stored import (
     check_stored,
-    hash_of,
     outcome_entry,
     read_divergence,
     read_log,
@@ -25,7 +24,7 @@ from robench.runs.stored import (
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
 from robench.system.files import remove, write_bytes, write_json
-from robench.system.provenance import code_version, environment, peak_memory_mib
+from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 
@@ -125,7 +124,7 @@ def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     check_restored(model, network_of(cell, ctx), few, cell.defense)
     seconds = sum(epoch.seconds for epoch in epochs)
     manifest = _provenance(cell, folder, ctx, training_seconds=seconds)
-    write_json(folder.manifest, manifest | {"log_hash": hash_of(folder.log)})
+    write_json(folder.manifest, manifest | {"log_hash": file_hash(folder.log)})
     remove(folder.checkpoint)
 
 
@@ -139,7 +138,7 @@ def _provenance(
         "data_hash": cell.data_hash,
         "training_seconds": training_seconds,
         "peak_memory_mib": peak_memory_mib(ctx.device),
-        "weights_hash": hash_of(folder.weights),
+        "weights_hash": file_hash(folder.weights),
     }
 
 

@@ -73,25 +73,13 @@ def check_stored(folder: CellFolder, cell: Cell) -> None:
 def _check_trained(folder: CellFolder, cell: Cell, manifest: StoredManifest) -> None:
     if (manifest.specification, manifest.data_hash) != (cell.key, cell.data_hash):
         raise _refusal(folder, folder.manifest, "is that of another cell")
-    if hash_of(folder.weights) != manifest.weights_hash:
+    if file_hash(folder.weights) != manifest.weights_hash:
         raise _refusal(folder, folder.weights, "does not hold the weights that were trained")
     log = read_log(folder)
     if list(log["epoch"]) != list(range(1, cell.training.epochs + 1)):
         raise _refusal(folder, folder.log, f"lacks some of {cell.training.epochs} epochs")
-    if manifest.log_hash not in (None, hash_of(folder.log)):
+    if manifest.log_hash not in (None, file_hash(folder.log)):
         raise _refusal(folder, folder.log, "is not the log that was written")
-
-
-def hash_of(path: Path) -> str:
-    """Return the sha256 of a stored file.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
-    try:
-        return file_hash(path)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
 def read_manifest(folder: CellFolder) -> StoredManifest:
@@ -155,7 +143,7 @@ def sound_outcomes(manifest: StoredManifest, folder: CellFolder, keys: Sequence[
             entry = outcome_entry(manifest, key, key)
         except UserError:
             entry = None
-        if entry is None or hash_of(path) != entry.outcomes_hash:
+        if entry is None or file_hash(path) != entry.outcomes_hash:
             odd.append(path)
         else:
             sound.add(key)
@@ -237,7 +225,7 @@ def check_weights_of_cell(path: Path) -> None:
     if (
         stored
         and weights.name == folder.weights.name
-        and hash_of(weights) != read_manifest(folder).weights_hash
+        and file_hash(weights) != read_manifest(folder).weights_hash
     ):
         raise _refusal(folder, weights, "does not hold the weights that were trained")
 

@@ -17,7 +17,7 @@ from robench.leaderboard.rerun.comparing import NOT
 from robench.leaderboard.rerun.fresh import REFUTED, with_verdicts
 from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
 from robench.leaderboard.rerun.pooling import pool_problems
-from robench.leaderboard.rerun.weights import find_weights
+from robench.leaderboard.rerun.weights import weights_files
 from robench.leaderboard.trust import unknown_to_all, untrusted
 
 COLUMNS = ("defense", "seed", "column", "published", "found", "other_images", "verdict")
@@ -121,7 +121,7 @@ def rows_with_weights(board: Leaderboard, stores: Sequence[str | Path]) -> list[
     lacking = {
         cell.row
         for cell in board.cells
-        if cell.file.manifest is not None and find_weights(board.folder, cell, stores) is None
+        if cell.file.manifest is not None and not weights_files(board.folder, cell, stores)
     }
     return [title for title in dict.fromkeys(c.row for c in board.cells) if title not in lacking]
 

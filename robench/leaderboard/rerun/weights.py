@@ -20,13 +20,17 @@ def find_weights(folder: Path, cell: PublishedCell, stores: Sequence[str | Path]
     Searched are the board's own ``weights``, the run store that the board was published in, and
     ``stores``. A file that the manifest describes comes before one that it does not.
     """
-    key, manifest = cell.file.cell.key, cell.file.manifest
-    paths = [folder / weights_name(key)]
-    stores = [folder.resolve().parent, *stores]
-    paths += [CellFolder(Path(store) / "cells" / key).weights for store in stores]
-    found = [path for path in paths if path.is_file()]
+    found, manifest = weights_files(folder, cell, stores), cell.file.manifest
     right = (path for path in found if manifest and file_hash(path) == manifest.weights_hash)
     return next(right, found[0] if found else None)
+
+
+def weights_files(folder: Path, cell: PublishedCell, stores: Sequence[str | Path]) -> list[Path]:
+    """Return the files that may hold a cell's weights; see :func:`find_weights`."""
+    key = cell.file.cell.key
+    cells = [Path(store) / "cells" / key for store in (folder.resolve().parent, *stores)]
+    paths = [folder / weights_name(key), *(CellFolder(path).weights for path in cells)]
+    return [path for path in paths if path.is_file()]
 
 
 def weights_problem(board: Leaderboard, cell: PublishedCell, weights: Path) -> str | None:

@@ -7,7 +7,7 @@ from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError, did_you_mean
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, completed, data_name, published_bundle
-from robench.leaderboard.evidence import SUMS, WEIGHTS_BYTES, read_sums, write_sums
+from robench.leaderboard.evidence import SUMS, read_sums, weights_name, write_sums
 from robench.leaderboard.publish import publish as publish_board
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import find_weights
@@ -15,9 +15,8 @@ from robench.leaderboard.submission.inspection import inspect_submission
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission_readme import README, submission_readme
 from robench.runs.records import BoardResult
-from robench.system.files import write_bytes, write_text
+from robench.system.files import write_text
 from robench.system.provenance import file_hash
-from robench.system.reading import read_bytes
 from robench.system.staging import check_empty, new_folder
 
 
@@ -111,15 +110,11 @@ def _write(
     folder: Path,
     bundle: Bundle,
 ) -> list[Path]:
-    table = publish_board(result, folder, bundle)
-    written = [folder / name for name in read_sums(folder)]
-    copies = {f"weights/{key}.safetensors": path for key, path in weights.items()}
-    copies |= {f"model/{path.name}": path for path in codes}
-    for name, path in copies.items():
-        write_bytes(folder / name, read_bytes(path, longest=WEIGHTS_BYTES))
-        written.append(folder / name)
+    networks = {weights_name(key): path for key, path in weights.items()}
+    networks |= {f"model/{path.name}": path for path in codes}
+    table = publish_board(result, folder, bundle, networks)
     write_text(folder / README, submission_readme(result, table, bundle))
-    written.append(folder / README)
+    written = [*(folder / name for name in read_sums(folder)), folder / README]
     write_sums(folder, written)
     return [*written, folder / SUMS]
 
