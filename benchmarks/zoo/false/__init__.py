@@ -1,0 +1,1 @@
+"""Models that look robust and are not."""

@@ -1,0 +1,1 @@
+"""Models that are as robust as they look."""
