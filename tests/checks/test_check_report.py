@@ -6,6 +6,7 @@ import pytest
 
 from robench.checks import Finding, Report
 from robench.errors import UserError
+from robench.runs.records import CheckReport
 
 REPORT = Report(
     128,
@@ -28,6 +29,20 @@ def test_its_json_is_that_of_the_contract() -> None:
         ],
         "curve": [{"eps": 0.0, "accuracy": 0.9}, {"eps": 0.1, "accuracy": 0.25}],
     }
+
+
+def test_the_best_effort_of_a_search_is_kept() -> None:
+    searched = Finding("transfer", False, "It transfers.", best_effort=0.25)
+    report = Report(128, (*REPORT.findings, searched))
+    assert report.to_json()["findings"][-1]["best_effort"] == 0.25
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert CheckReport.model_validate(report.to_json()).model_dump(mode="json") == report.to_json()
+
+
+def test_the_best_effort_of_a_report_is_that_of_its_strongest_check() -> None:
+    found = [Finding(f"check{n}", True, "Fine.", n / 8) for n in (5, 3, 4)]
+    assert Report(8, (*REPORT.findings, *found)).best_effort == 3 / 8
+    assert REPORT.best_effort is None
 
 
 def test_what_could_not_be_made_has_not_failed() -> None:
