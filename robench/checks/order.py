@@ -40,6 +40,16 @@ def added_checks() -> tuple[str, ...]:
     return tuple(name for name in registry if name not in ORDER and _by_default(name))
 
 
+def checks_of_board(binarization: bool) -> tuple[str, ...]:
+    """Return the names of the checks of a board's cells.
+
+    Args:
+        binarization: whether the board asks for the binarization test, too.
+    """
+    extra = ("binarization",) if binarization else ()
+    return tuple(dict.fromkeys((*default_checks(), *extra)))
+
+
 def build_checks(wanted: Sequence[str | Check]) -> list[Check]:
     """Build the requested checks and sort them.
 

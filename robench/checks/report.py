@@ -6,9 +6,34 @@ from typing import Any
 
 from robench.errors import UserError
 
-VERSION = 1
-"""Version of the JSON format, and of the sentences: :mod:`robench.leaderboard.audit.findings` knows
-them, so a changed sentence needs a form there, and the earlier form stays."""
+VERSION = 2
+"""Version of the JSON format, of the list of checks and of the sentences:
+:mod:`robench.leaderboard.audit.findings` knows them, so a changed sentence needs a form there, and
+the earlier form stays. Version 2 has more checks, and best-effort accuracies."""
+
+READABLE = (1, VERSION)
+"""The versions of reports that can be read."""
+
+FINDINGS_OF_VERSION_1 = (
+    "eps_curve",
+    "large_eps",
+    "single_step",
+    "noise_floor",
+    "more_steps",
+    "more_restarts",
+    "black_box",
+    "transfer",
+    "finite_gradients",
+    "zero_gradients",
+    "saturated_loss",
+    "loss_rises",
+    "same_logits",
+    "any_batch",
+    "inside_ball",
+    "train_eval_gap",
+)
+"""The findings of a report of version 1, in their order; ``binarization`` came after them where a
+board asked for it, and then those of plugins' checks."""
 
 Curve = tuple[tuple[float, float], ...]
 """(eps, accuracy under the standard white-box attack at that radius), in rising order from 0."""
@@ -80,14 +105,16 @@ class Report:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Report":
-        """Read the JSON values that :meth:`to_json` returned.
+        """Read the JSON values that :meth:`to_json` returned, also those of version 1.
 
         Raises:
             UserError: if a value is missing, or has a wrong type or version.
         """
         try:
-            if values["version"] != VERSION:
-                raise ValueError(f"version {values['version']!r} is not {VERSION}")
+            if values["version"] not in READABLE:
+                raise ValueError(
+                    f"version {values['version']!r} is not {VERSION} or an earlier one"
+                )
             return cls(
                 samples=int(values["samples"]),
                 findings=tuple(_finding(entry) for entry in values["findings"]),

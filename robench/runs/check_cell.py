@@ -12,8 +12,8 @@ from torch import nn
 from robench.attack_tools.threat_models import default_step_size
 from robench.base import Attack, ThreatModel
 from robench.board.board import Board
-from robench.checks import Report, check_model, default_checks
-from robench.checks.order import added_checks
+from robench.checks import Report, check_model
+from robench.checks.order import added_checks, checks_of_board
 from robench.checks.report import VERSION
 from robench.registry import attacks
 from robench.registry import checks as registry
@@ -30,6 +30,9 @@ Search = tuple[ThreatModel, float]
 
 def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
     """Return the rows with the reports of their checks; stored reports are not recomputed.
+
+    Those of an earlier version stay in the store, but are made again: the rows of a board are to be
+    checked alike.
 
     Transfer attacks come from the network of the board's baseline row with the same seed.
     """
@@ -114,7 +117,7 @@ def _check(
         threat_model,
         columns={name: (ctx.attacks[name], cell.outcomes[name]) for name in named},
         source=None if source is None else network_of(source.evidence.cell, ctx),
-        checks=_checks(ctx),
+        checks=checks_of_board(evaluation.binarization),
         step_size=step_size,
         samples=min(evaluation.check_samples, len(sample.labels)),
         seed=cell.seed,
@@ -123,10 +126,6 @@ def _check(
         without=evaluation.without,
         progress=ctx.reporter.update,
     )
-
-
-def _checks(ctx: RunContext) -> list[str]:
-    return [*default_checks(), *(["binarization"] if ctx.evaluation.binarization else [])]
 
 
 def _report(values: Any) -> CheckReport:
@@ -154,7 +153,8 @@ def _identity(cell: CellResult, source: CellResult | None, search: Search, ctx: 
     }
     if added := added_checks():
         identity["added"] = {name: registry.source_identity(name) for name in added}
-    sources = {f"check {name}": registry.source_identity(name) for name in _checks(ctx)}
+    checks = checks_of_board(ctx.evaluation.binarization)
+    sources = {f"check {name}": registry.source_identity(name) for name in checks}
     # Some checks run the attacks of the columns, with other options.
     sources |= {f"attack {name}": attacks.source_identity(name) for name in ctx.attacks}
     if edited := {name: source for name, source in sources.items() if source is not None}:

@@ -21,7 +21,7 @@ def test_it_reads_back_from_json() -> None:
 
 def test_its_json_is_that_of_the_contract() -> None:
     assert REPORT.to_json() == {
-        "version": 1,
+        "version": 2,
         "samples": 128,
         "findings": [
             {"check": "more_steps", "passed": False, "sentence": "It is weaker."},
@@ -29,6 +29,10 @@ def test_its_json_is_that_of_the_contract() -> None:
         ],
         "curve": [{"eps": 0.0, "accuracy": 0.9}, {"eps": 0.1, "accuracy": 0.25}],
     }
+
+
+def test_a_report_of_version_1_is_read() -> None:
+    assert Report.from_json(REPORT.to_json() | {"version": 1}) == REPORT
 
 
 def test_the_best_effort_of_a_search_is_kept() -> None:

@@ -7,6 +7,7 @@ import pytest
 from forging import forge
 from published_board import Published
 
+from robench.checks.report import FINDINGS_OF_VERSION_1
 from robench.leaderboard.audit import audit
 from robench.leaderboard.audit.figures import Seen
 from robench.leaderboard.audit.findings import FORMS, sentence_problem
@@ -35,6 +36,15 @@ def raised(values: dict[str, Any]) -> None:
     values["checks"]["curve"][2]["accuracy"] += 0.05
 
 
+def as_version_1(values: dict[str, Any]) -> None:
+    """Make the report one that an earlier version of robench wrote."""
+    found = [f for f in values["checks"]["findings"] if f["check"] in FINDINGS_OF_VERSION_1]
+    for entry in found:
+        entry.pop("best_effort", None)
+    values["checks"].update(version=1, findings=found)
+
+
+RAISED = "It could not be judged: MemoryError"
 CLEAN = "its curve has .* clean images right, but its outcomes|'eps_curve' cannot be those"
 FAULTS = {
     "no report": (lambda v: v.update(checks=None), "asks for checks, but it has none"),
@@ -42,7 +52,7 @@ FAULTS = {
     "one less": (lambda v: v["checks"]["findings"].pop(3), "not those of this board: noise_floor"),
     "one more": (invented, "not those of this board: certified"),
     "another order": (lambda v: v["checks"]["findings"].reverse(), "of this board: their order"),
-    "another version": (lambda v: v["checks"].update(version=2), "version 2 on 20 images, but"),
+    "another version": (lambda v: v["checks"].update(version=9), "version 9 on 20 images, but"),
     "more samples": (lambda v: v["checks"].update(samples=21), "on 21 images, but the board asks"),
     "no curve": (lambda v: v["checks"].update(curve=[]), "accuracy by radius is missing"),
     "another radius": (lambda v: v["checks"]["curve"][1].update(eps=0.03), "radii of its curve"),
@@ -56,6 +66,23 @@ FAULTS = {
     ),
     "another sentence": (
         lambda v: finding(v, "same_logits", sentence="All is well."), "that no check writes",
+    ),
+    "a best effort above 1": (
+        lambda v: finding(v, "loss_rises", best_effort=1.5), "is 1.5, which is no share of 20",
+    ),
+    "a best effort of no count": (
+        lambda v: finding(v, "loss_rises", best_effort=0.12), "is 0.12, which is no share of 20",
+    ),
+    "a best effort above the standard attack's": (
+        lambda v: finding(v, "loss_rises", best_effort=1.0), "its attacks leave only .* of 20 im",
+    ),
+    "a best effort of a check that was not made": (
+        lambda v: finding(v, "loss_rises", passed=None, sentence=RAISED, best_effort=0.0),
+        "is 0, but the check was not made",
+    ),
+    "a best effort of version 1": (
+        lambda v: (as_version_1(v), finding(v, "loss_rises", best_effort=0.0)),
+        "but reports of version 1 have none",
     ),
     "spectra": (
         lambda v: v.update(spectra=[{"layer": "net.conv1", "operator": "convolution"}]),
@@ -82,11 +109,28 @@ def test_a_report_that_the_board_does_not_ask_for_is_found(published: Published)
 
 def test_what_could_not_be_judged_is_named(published: Published) -> None:
     """Whether a check really failed to be made, only the weights can tell."""
-    sentence = "It could not be judged: MemoryError"
-    forge(published, lambda v: finding(v, "loss_rises", passed=None, sentence=sentence))
+    changes = {"passed": None, "sentence": RAISED, "best_effort": None}
+    forge(published, lambda v: finding(v, "loss_rises", **changes))
     board = Leaderboard.read(published.folder)
     assert audit(board) == []
     assert "why loss_rises could not be judged is on trust" in " ".join(unchecked(board))
+
+
+def test_reports_of_version_1_stay_valid_with_the_checks_of_that_version(
+    published: Published,
+) -> None:
+    forge(published, as_version_1, every=True)
+    assert audit(Leaderboard.read(published.folder)) == []
+    forge(published, lambda v: v["checks"]["findings"].pop())
+    assert "not those of this board: train_eval_gap" in audit(Leaderboard.read(published.folder))[0]
+
+
+def test_a_best_effort_accuracy_that_the_attacks_allow_is_accepted(published: Published) -> None:
+    forge(published, lambda v: finding(v, "loss_rises", best_effort=0.0))
+    board = Leaderboard.read(published.folder)
+    assert audit(board) == []
+    [entry] = [f for f in board.cells[0].checks["findings"] if f["check"] == "loss_rises"]
+    assert entry["best_effort"] == 0.0
 
 
 def test_every_finding_of_the_suite_has_its_sentences() -> None:

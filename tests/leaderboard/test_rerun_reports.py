@@ -115,10 +115,40 @@ def test_sentences_belong_to_the_version_of_checks_not_to_a_commit(cell: Publish
     problems = compared(forged, report=changed, manifest=manifest).problems
     assert "the check 'train_eval_gap' says here: Something else." in problems
     assert any("folding of the shortcuts is said to be ruled out" in p for p in problems)
-    later = changed.model_copy(update={"version": changed.version + 1})
-    found = compared(cell, report=later)
-    assert found.problems == ()
-    assert "they have version" in found.unchecked[0]
+
+
+def test_reports_of_an_earlier_version_are_not_made_again(cell: PublishedCell) -> None:
+    checks = report(cell).model_copy(update={"version": 1})
+    earlier = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": checks}))
+    found = compared(earlier, report=None)
+    assert found == Deviations(
+        (), ("its checks: an earlier version of robench made them, and they were not made again.",)
+    )
+
+
+def searched(cell: PublishedCell, share: float | None, check: str = "loss_rises") -> CheckReport:
+    """Return the published report with another best-effort accuracy of a check."""
+    found = report(cell)
+    changed = [
+        f.model_copy(update={"best_effort": share}) if f.check == check else f
+        for f in found.findings
+    ]
+    return found.model_copy(update={"findings": tuple(changed)})
+
+
+def test_a_best_effort_accuracy_that_was_raised_by_one_image_is_found(cell: PublishedCell) -> None:
+    published = dataclasses.replace(
+        cell, file=cell.file.model_copy(update={"checks": searched(cell, 0.5)})
+    )
+    for images, wrong in ((-1, 1), (0, 0), (1, 0), (2, 1)):
+        now = searched(cell, 0.5 + images / 20)
+        assert len(compared(published, report=now).problems) == wrong
+    [problem] = compared(published, report=searched(cell, None)).problems
+    assert problem == (
+        "the best-effort accuracy of the check 'loss_rises' is published as 0.5000, but is none "
+        "here."
+    )
+    assert elsewhere(published, report=searched(cell, 0.4)).problems == ()
 
 
 def test_on_another_device_the_figures_of_a_sentence_may_differ_a_little(

@@ -1,7 +1,7 @@
 """Compare the report of each cell's checks with the board that asked for them and the outcomes."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,12 @@ from robench.base import Attack, ThreatModel
 from robench.board.specs import Cell
 from robench.checks.context import CheckContext
 from robench.checks.options import CheckOptions
-from robench.checks.order import ORDER, build_checks, default_checks
-from robench.checks.report import VERSION
+from robench.checks.order import ORDER, build_checks, checks_of_board
+from robench.checks.report import FINDINGS_OF_VERSION_1, VERSION
 from robench.data.facts import facts_of
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit.attacks import known_attacks
+from robench.leaderboard.audit.best_effort import best_effort_problems
 from robench.leaderboard.audit.figures import Seen
 from robench.leaderboard.audit.findings import UNJUDGED, sentence_problem
 from robench.leaderboard.audit.replayed import ColumnsOnly, curve_problem, replay_problems
@@ -33,14 +34,14 @@ class _Asked:
     Attributes:
         search: the threat model and step size of the checks' own attacks; None if there are no
             checks.
-        names: the findings of a report, in their order.
+        names: the findings of a report in their order, by the version of the report.
         attacks: column -> attack, for those that are loaded here.
         unknown: whether the board's own checks include some that are not loaded here.
         unloaded: the columns of attacks that are not loaded here.
     """
 
     search: Search | None
-    names: tuple[str, ...]
+    names: Mapping[int, tuple[str, ...]]
     attacks: Mapping[str, Attack]
     unknown: bool
     unloaded: tuple[str, ...]
@@ -95,11 +96,16 @@ def _asked(board: Leaderboard) -> _Asked:
     search = _search(board, known.built) if evaluation.checks else None
     added = [e.entry.split(" ", 1)[1] for e in board.sources if e.entry.startswith("check ")]
     loaded = [name for name in added if registry.knows(name)]
-    names = [name for name in default_checks() if name in ORDER]
-    names += ["binarization"] if evaluation.binarization else []
-    built = build_checks([*names, *sorted(loaded)])
-    findings = tuple(name for check in built for name in check.findings)
-    return _Asked(search, findings, known.built, len(loaded) < len(added), unloaded)
+    now = [name for name in checks_of_board(evaluation.binarization) if name in ORDER]
+    own = _findings(sorted(loaded))
+    before = (*FINDINGS_OF_VERSION_1, *(["binarization"] if evaluation.binarization else []))
+    names = {1: (*before, *own), VERSION: (*_findings(now), *own)}
+    return _Asked(search, names, known.built, len(loaded) < len(added), unloaded)
+
+
+def _findings(checks: Sequence[str]) -> tuple[str, ...]:
+    """Return the findings of checks in their order."""
+    return tuple(name for check in build_checks(checks) for name in check.findings)
 
 
 def _search(board: Leaderboard, built: Mapping[str, Attack]) -> Search | None:
@@ -120,18 +126,19 @@ def _report_problems(
     assert asked.search is not None
     evaluation = board.board.evaluation
     samples = min(evaluation.check_samples, evaluation.samples)
-    found = tuple(finding.check for finding in report.findings)
-    if asked.unknown:
-        found = tuple(name for name in found if name in asked.names)
-    if found != asked.names:
-        odd = sorted(set(found) ^ set(asked.names)) or ["their order"]
-        yield f"the findings of its checks are not those of this board: {odd[0]}."
-        return
-    if report.version != VERSION or report.samples != samples:
+    if report.version not in asked.names or report.samples != samples:
         yield (
             f"its checks are of version {str(report.version)[:20]} on {str(report.samples)[:20]} "
             f"images, but the board asks for version {VERSION} on {samples}."
         )
+        return
+    names = asked.names[report.version]
+    found = tuple(finding.check for finding in report.findings)
+    if asked.unknown:
+        found = tuple(name for name in found if name in names)
+    if found != names:
+        odd = sorted(set(found) ^ set(names)) or ["their order"]
+        yield f"the findings of its checks are not those of this board: {odd[0]}."
         return
     outcomes = dict(cell.outcomes)
     if len(outcomes["clean"]) < samples:
@@ -147,6 +154,7 @@ def _report_problems(
             yield wrong
     if wrong := curve_problem(report, context, seen):
         yield wrong
+    yield from best_effort_problems(report, context, seen)
     yield from replay_problems(report, context, compares_columns=not asked.unloaded)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from robench.base import Defense
 from robench.board.specs import Cell, ExternalCell
+from robench.checks.report import VERSION
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import near
 from robench.leaderboard.evidence import WEIGHTS_BYTES
@@ -46,7 +47,8 @@ class Remade:
     Attributes:
         outcomes: column -> outcomes.
         manifest: the provenance of this rerun.
-        report: the report of the checks; None if the board has none.
+        report: the report of the checks; None if the board has none, or if an earlier version
+            made it: its checks were others.
         spectra: the spectra of the layers; empty if the board has none.
         costs: the complexity of the network; None if it could not be measured.
         transferred: whether the network was there whose images are transferred to this one.
@@ -118,7 +120,9 @@ def remake(
     entries = [outcome_entry(manifest, key, name) for name, key in keys.items()]
     # The evidence is that which was published: these checks are filed under its hashes.
     published = cell.file.model_copy(update={"checks": None, "spectra": ()})
-    result = with_checks(cell.row, CellResult(published, outcomes), source, ctx, model)
+    result = CellResult(published, outcomes)
+    if cell.file.checks is None or cell.file.checks.version == VERSION:
+        result = with_checks(cell.row, result, source, ctx, model)
     [row] = measure_rows((RowResult(cell.row, cell.file.costs, (result,)),), ctx)
     evidence = row.cells[0].evidence
     return Remade(

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from robench.checks.order import added_checks, build_checks
+from robench.checks.report import VERSION
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
 from robench.leaderboard.rerun.sentences import Wording, compare_sentences
 from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum
+
+EARLIER = "its checks: an earlier version of robench made them, and they were not made again."
+"""What is said of a report of an earlier version, whose checks were others."""
 
 SPECTRAL_TOLERANCE = 0.01
 """Relative difference up to which norms and condition numbers of layers count as equal."""
@@ -53,6 +57,8 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         )
     problems += _spectra_problems(cell.file.spectra, found.spectra, conditions)
     published, unchecked = cell.file.checks, []
+    if published is not None and published.version != VERSION:
+        return Deviations(tuple(problems), (EARLIER,))
     if published is None or found.report is None:
         if published is not None:
             problems.append("checks are published, but the board asks for none.")
@@ -66,6 +72,7 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
     else:
         names = [f.check for f in published.findings]
         problems += _curve_problems(published, found.report, conditions)
+        problems += _effort_problems(published, found.report, conditions)
     worded = [] if conditions.reason == "random numbers" else names
     if not found.transferred and _made(published, _TRANSFER):
         names = [name for name in names if name != _TRANSFER]
@@ -126,9 +133,6 @@ def _wording(
     published: CheckReport, found: CheckReport, names: list[str], conditions: Conditions
 ) -> Wording:
     """Compare the sentences of checks with the same result; any code of a version writes alike."""
-    if published.version != found.version:
-        versions = f"{published.version}, here {found.version}"
-        return Wording(unchecked=(f"the sentences of its checks: they have version {versions}.",))
     pairs = [
         (there, now) for there, now in _pairs(published, found, names) if there.passed == now.passed
     ]
@@ -155,6 +159,37 @@ def _curve_problems(
                 f"at radius {there.eps:g} its curve says {there.accuracy:.4f}, but is "
                 f"{now.accuracy:.4f} here."
             )
+
+
+def _effort_problems(
+    published: CheckReport, found: CheckReport, conditions: Conditions
+) -> Iterator[str]:
+    """Yield where a search leaves another number of images right."""
+    here = {f.check: f for f in found.findings}
+    count = max(published.samples, 1)
+    # Images that were transferred from another network may have fooled more, or fewer.
+    before = {f.check: f for f in published.findings}
+    alike = before.get(_TRANSFER) == here.get(_TRANSFER)
+    for there in published.findings:
+        now = here.get(there.check)
+        if now is None or there.best_effort == now.best_effort:
+            continue
+        if there.best_effort is None or now.best_effort is None:
+            wrong = conditions.strict
+        else:
+            images = round((there.best_effort - now.best_effort) * count)
+            wrong = conditions.strict and images > conditions.unopposed
+            wrong = wrong or images > conditions.gain(count)
+            wrong = wrong or (abs(images) if alike else images) > conditions.allowed(count)
+        if wrong:
+            yield (
+                f"the best-effort accuracy of the check '{there.check}' is published as "
+                f"{_share(there.best_effort)}, but is {_share(now.best_effort)} here."
+            )
+
+
+def _share(accuracy: float | None) -> str:
+    return "none" if accuracy is None else f"{accuracy:.4f}"
 
 
 def _spectra_problems(
