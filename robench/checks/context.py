@@ -19,6 +19,7 @@ from robench.checks.report import Curve
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Outcomes, evaluate
 from robench.evaluation.evaluate import LEFT_OUT
+from robench.evaluation.notices import without_notices
 from robench.evaluation.outcomes import Bools
 from robench.evaluation.validation import check_classes, check_logits
 from robench.expressions import Expression
@@ -218,7 +219,8 @@ class CheckContext:
 
     def _evaluate(self, attacks: Sequence[Attack]) -> list[Outcomes]:
         options = replace(self.options, progress=ignore_progress)
-        with warnings.catch_warnings():  # the evaluation of the network's own columns has said it
+        # What an evaluation warns of was said with the network's columns, or the checks find it.
+        with without_notices(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", LEFT_OUT, RobenchWarning)
             found = evaluate(self.model, self.images, self.labels, attacks, options=options)
         return list(found.attacks.values())

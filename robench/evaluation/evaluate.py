@@ -13,6 +13,7 @@ from robench.base import Attack, ThreatModel
 from robench.board.attack_calls import build_attack, check_defaults, unbounded
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.forward import QUANTUM
+from robench.evaluation.notices import outcome_notice
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.partial import Earlier, open_partial
@@ -26,7 +27,7 @@ from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.system.devices import device_of
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """The outcomes of all attacks on one model.
 
@@ -48,6 +49,14 @@ class Evaluation:
     gradients: str = "float32"
     refused: Mapping[str, str] = field(default_factory=dict)
     earlier: Earlier = field(default_factory=Earlier)
+
+    def __repr__(self) -> str:
+        count = len(self.clean)
+        figures = [f"clean {self.accuracy():.1%}"]
+        for name, outcomes in self.attacks.items():
+            part = "" if len(outcomes) == count else f" of {len(outcomes)}"
+            figures.append(f"{name} {outcomes.accuracy:.1%}{part}")
+        return f"<Evaluation of {count} samples: {', '.join(figures)}>"
 
     def accuracy(self, name: str = "clean") -> float:
         """Return the share of samples classified correctly, clean or under the attack ``name``."""
@@ -179,6 +188,8 @@ def evaluate(
         for group, key in zip(groups, keys, strict=True):
             results |= attack_group(group, job, key)
         partial.close()
+        if notice := outcome_notice(model, samples, classes, named, results):
+            warnings.warn(notice, RobenchWarning, stacklevel=3)
     return Evaluation(
         clean=clean.numpy(),
         attacks={name: results[name] for name in named},

@@ -1,12 +1,20 @@
 """What a user should know about a model before its figures are believed."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.base import Attack
+from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import Classes, Pixels, as_samples
 from robench.models.accept import plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
+from robench.registry import attacks as registry
 from robench.system.devices import device_of
 
 FEW = 16
@@ -14,6 +22,23 @@ FEW = 16
 
 VANISHING = 1e-30
 """Largest gradient below which float32 rounds its parts to zero."""
+
+MANY = 0.5
+"""Share of the images on which a zero gradient is worth a notice."""
+
+STEPS = ("fgsm", "pgd")
+"""Attacks that move every image wherever there is a gradient, whether they succeed or not."""
+
+NOTICE = "the model's gradient is "
+"""How the notices on gradients begin."""
+
+ADVICE = (
+    "check the model with robench.check_model or robench attack --checks, and use attacks without "
+    "gradients, such as square"
+)
+"""What to do about such a model: the end of each notice."""
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 NEAR_CHANCE = 0.2
 """Share of the way from chance to perfect below which accuracy is near chance: Cohen's kappa, of
@@ -51,6 +76,54 @@ def gradient_notice(
     return _sentence(gradient)
 
 
+def outcome_notice(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attacks: Mapping[str, Attack],
+    outcomes: Mapping[str, Outcomes],
+) -> str | None:
+    """Return a sentence if the gradient attacks of an evaluation found nothing to follow, or None.
+
+    Gradients are looked at only if some gradient attack fooled less than half of what it attacked,
+    and not within :func:`without_notices`.
+
+    Args:
+        model: images in [0, 1] -> logits, in eval mode on the device of the evaluation.
+        images: (N, C, H, W) float32 in [0, 1].
+        labels: (N,) int64.
+        attacks: name -> attack.
+        outcomes: name -> outcomes of that attack, on the first of these images.
+    """
+    failed = {n: o for n, o in outcomes.items() if o.backwards.any() and o.success_rate < 0.5}
+    if not failed or _quiet.get():
+        return None
+    attacked = torch.from_numpy(np.flatnonzero(next(iter(failed.values())).correct)[:FEW])
+    if notice := gradient_notice(model, images[attacked], labels[attacked]):
+        return notice
+    steps = [registry.get(name).build for name in STEPS]
+    for name, found in failed.items():
+        ball = attacks[name].threat_model
+        if type(attacks[name]) not in steps or ball is None or not ball.eps > 0:
+            continue
+        if not found.linf.any():
+            return (
+                f"{name} changed none of the {int(found.correct.sum())} images that it attacked, "
+                f"so the accuracy under it is no sign of robustness; {ADVICE}."
+            )
+    return None
+
+
+@contextmanager
+def without_notices() -> Iterator[None]:
+    """Let evaluations not look for such notices, where something else has or will."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
 def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None:
     """Return the gradient of the loss, (B, C, H, W) on the CPU; None if the model has none."""
     images.requires_grad_()
@@ -64,24 +137,23 @@ def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None
 def _sentence(gradient: Tensor | None) -> str | None:
     if gradient is None:
         return (
-            "the model's logits have no gradient with respect to the images, so gradient attacks "
-            "find nothing and its accuracy under them says nothing; use attacks without "
-            "gradients, such as square."
+            f"the model's logits have no gradient with respect to the images, so gradient attacks "
+            f"find nothing and its accuracy under them says nothing; {ADVICE}."
         )
     count = len(gradient)
-    largest = gradient.flatten(1).abs().amax(1)
     if odd := int((~gradient.isfinite()).flatten(1).any(1).sum()):
         return (
-            f"the model's gradient is NaN or infinite on {odd} of {count} clean images, so "
-            f"gradient attacks fail on them and its accuracy under them is no sign of robustness."
+            f"{NOTICE}NaN or infinite on {odd} of {count} clean images, so gradient attacks fail "
+            f"on them and its accuracy under them is no sign of robustness; {ADVICE}."
         )
-    if not (largest > VANISHING).any():
-        return (
-            f"the model's gradient is zero on all of {count} clean images, so gradient attacks "
-            f"find nothing and its accuracy under them is no sign of robustness; use attacks "
-            f"without gradients, such as square."
-        )
-    return None
+    flat = int((gradient.flatten(1).abs().amax(1) <= VANISHING).sum())
+    if flat < MANY * count:
+        return None
+    where = f"all of {count}" if flat == count else f"{flat} of {count}"
+    return (
+        f"{NOTICE}zero on {where} clean images, so gradient attacks find nothing there and its "
+        f"accuracy under them is no sign of robustness; {ADVICE}."
+    )
 
 
 def is_near_chance(accuracy: float, classes: int) -> bool:

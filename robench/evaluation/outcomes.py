@@ -23,7 +23,7 @@ LARGEST = 64 * MIB
 """Largest size in bytes of all arrays of a file: a million samples take 35 MB."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Outcomes:
     """One attack on n samples; every attribute is an array of length n.
 
@@ -52,6 +52,13 @@ class Outcomes:
 
     def __len__(self) -> int:
         return len(self.correct)
+
+    def __repr__(self) -> str:
+        fooled, attacked = int(self.fooled.sum()), int(self.correct.sum())
+        return (
+            f"<Outcomes of {len(self)} samples: accuracy {self.accuracy:.1%}, {fooled} of "
+            f"{attacked} attacked were fooled>"
+        )
 
     @classmethod
     def without_attack(cls, correct: Bools) -> "Outcomes":

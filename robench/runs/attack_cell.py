@@ -11,6 +11,7 @@ from torch import nn
 from robench.base import Attack
 from robench.data import DataSet, Images, ImageStream, balanced_sample
 from robench.evaluation import Outcomes, evaluate, group_by_search
+from robench.evaluation.notices import without_notices
 from robench.evaluation.partial import remove
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
@@ -47,13 +48,14 @@ def attack_network(
     for group in _groups(missing, ctx.attacks):
         kept = None if group == ["clean"] else folder.partial(outcome_key(group[0], ctx))
         start = time.perf_counter()
-        evaluation = evaluate(
-            model,
-            sample.images,
-            sample.labels,
-            {name: ctx.attacks[name] for name in group if name != "clean"},
-            options=replace(ctx.evaluation_options(seed), resume=kept),
-        )
+        with without_notices():  # the checks of the cell look at its gradients
+            evaluation = evaluate(
+                model,
+                sample.images,
+                sample.labels,
+                {name: ctx.attacks[name] for name in group if name != "clean"},
+                options=replace(ctx.evaluation_options(seed), resume=kept),
+            )
         seconds = time.perf_counter() - start + evaluation.earlier.seconds
         for name in group:
             if name == "clean":

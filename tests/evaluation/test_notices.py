@@ -1,12 +1,23 @@
 """Notices about a model: gradients that lead attacks nowhere, accuracy that is near chance."""
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.evaluation.notices import gradient_notice, is_near_chance
+from robench.board.attack_calls import build_attack
+from robench.errors import RobenchWarning
+from robench.evaluation import Outcomes, evaluate
+from robench.evaluation.evaluate import LEFT_OUT
+from robench.evaluation.notices import (
+    gradient_notice,
+    is_near_chance,
+    outcome_notice,
+)
 
 IMAGES, LABELS = torch.rand(20, 1, 4, 4), torch.arange(20) % 3
 
@@ -60,3 +71,46 @@ def test_accuracy_is_near_chance_below_a_fifth_of_the_way_to_perfect() -> None:
     assert not is_near_chance(0.3, 10)
     assert not is_near_chance(0.65, 2)
     assert not is_near_chance(0.4, 1000)
+
+
+def warned(model: nn.Module, *attacks: str) -> list[str]:
+    """Evaluate a model that is right on all images, and return what was warned of."""
+    with torch.no_grad():
+        labels = model(IMAGES).argmax(1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        evaluate(model, IMAGES, labels, attacks, defaults={"eps": 1e-3}, batch_size=20)
+    found = [str(w.message) for w in caught if issubclass(w.category, RobenchWarning)]
+    return [sentence for sentence in found if not sentence.startswith(LEFT_OUT)]
+
+
+def test_an_evaluation_warns_once_where_gradients_are_zero_and_says_what_to_do() -> None:
+    [notice] = warned(Of(torch.round), "fgsm", "pgd-2")
+    assert "gradient is zero on all of 16 clean images" in notice
+    assert "check the model with robench.check_model" in notice
+
+
+def test_zero_gradients_on_half_of_the_images_are_many() -> None:
+    def half(images: Tensor) -> Tensor:
+        flat = (torch.arange(len(images)) % 2).view(-1, 1, 1, 1)
+        return flat * images.round() + (1 - flat) * images
+
+    [notice] = warned(Of(half), "pgd-2")
+    assert "gradient is zero on 8 of 16 clean images" in notice
+
+
+def test_attacks_that_take_no_gradients_or_succeed_draw_no_notice() -> None:
+    assert warned(Of(torch.round), "noise") == []
+    assert warned(Of(lambda x: x), "fgsm") == []
+
+
+def test_a_step_that_moves_no_image_is_said() -> None:
+    model = Of(lambda x: x)
+    none = Outcomes.without_attack(np.ones(20, dtype=bool))
+    still = replace(none, backwards=none.backwards + 1)
+    attack = build_attack("fgsm", {"eps": 0.1})
+    notice = outcome_notice(model, IMAGES, LABELS, {"fgsm": attack}, {"fgsm": still})
+    assert notice is not None
+    assert notice.startswith("fgsm changed none of the 20 images that it attacked")
+    moved = replace(still, linf=still.linf + 0.1)
+    assert outcome_notice(model, IMAGES, LABELS, {"fgsm": attack}, {"fgsm": moved}) is None

@@ -1,13 +1,14 @@
 """Outcomes, from which every figure is computed."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from robench.errors import UserError
-from robench.evaluation import Outcomes
+from robench.evaluation import Evaluation, Outcomes
 
 
 def outcomes() -> Outcomes:
@@ -88,3 +89,19 @@ def test_a_pickle_inside_is_not_executed(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", correct=np.array([object()], dtype=object))
     with pytest.raises(UserError, match="damaged"):
         Outcomes.load(tmp_path / "evil.npz")
+
+
+def test_they_are_shown_in_one_line() -> None:
+    correct = np.array([True] * 9 + [False])
+    shown = repr(replace(Outcomes.without_attack(correct), robust=np.arange(10) < 4))
+    assert shown == "<Outcomes of 10 samples: accuracy 40.0%, 5 of 9 attacked were fooled>"
+    assert repr(Outcomes.without_attack(correct[:0])).startswith("<Outcomes of 0 samples")
+
+
+def test_an_evaluation_is_shown_in_one_line() -> None:
+    none = Outcomes.without_attack(np.ones(10, dtype=bool))
+    few = Outcomes.without_attack(np.ones(4, dtype=bool))
+    shown = Evaluation(none.correct, {"fgsm": none, "simba": few}, (), {})
+    assert repr(shown) == (
+        "<Evaluation of 10 samples: clean 100.0%, fgsm 100.0%, simba 100.0% of 4>"
+    )
