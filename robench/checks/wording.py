@@ -21,3 +21,8 @@ def chance(p: float) -> str:
 def some(count: int, what: str) -> str:
     """Format a count, ``1 image`` or ``2 images``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def best_effort(accuracy: float, images: int) -> str:
+    """Return the sentence on the best-effort accuracy of a finding, which follows its sentence."""
+    return f"Best effort: {percent(accuracy)} of {some(images, 'image')} stay right."

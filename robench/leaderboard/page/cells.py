@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from robench.base import ThreatModel
-from robench.checks.report import Report
+from robench.checks.report import Finding, Report
+from robench.checks.wording import best_effort
 from robench.leaderboard.row import WORST_CASE
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ def flags_of(row: "pd.Series[Any]") -> list[str]:
     return str(row["flags"]).split()
 
 
+def said(finding: Finding, report: Report) -> str:
+    """Return what a finding says, with its best-effort accuracy if it has one."""
+    share = finding.best_effort
+    more = "" if share is None else f" {best_effort(share, report.samples)}"
+    return f"{finding.sentence}{more}"
+
+
 def sentences(flag: str, cells: "list[PublishedCell]") -> str:
     """Return the findings behind a flag of this row, with their seeds if there are several."""
     if flag == DIVERGED:
@@ -61,7 +69,7 @@ def sentences(flag: str, cells: "list[PublishedCell]") -> str:
     for cell in cells:
         report = report_of(cell)
         if report and flag in report.failed:
-            seeds_of.setdefault(report[flag].sentence, []).append(cell.seed)
+            seeds_of.setdefault(said(report[flag], report), []).append(cell.seed)
     if not seeds_of:
         return "A check failed; its finding is not stored."
     if len(cells) == 1:

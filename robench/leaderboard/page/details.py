@@ -12,6 +12,7 @@ from robench.leaderboard.page.cells import (
     cells_of_rows,
     flags_of,
     report_of,
+    said,
     sentences,
 )
 from robench.leaderboard.page.sharing import own, shared, thinned
@@ -116,7 +117,7 @@ def _seed(board: "Leaderboard", cell: "PublishedCell", evidence: dict[str, Any])
         "seed": cell.seed,
         "accuracy": _accuracies(board, cell),
         "checked": report.samples if report else None,
-        "checks": [[f.check, f.passed, f.sentence] for f in report.findings] if report else [],
+        "checks": [[f.check, f.passed, said(f, report)] for f in report.findings] if report else [],
         "training": _training(cell.training),
         "evidence": evidence,
     }
