@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
+from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, print_lines, say
 from robench.cli.targets import (
     Checkpoints,
     Data,
@@ -62,6 +62,14 @@ def attack(
     cross_check: Annotated[
         bool, typer.Option("--cross-check", help="Compare with torchattacks and foolbox.")
     ] = False,
+    checks: Annotated[
+        bool | None,
+        typer.Option(
+            "--checks/--no-checks",
+            help="Check whether the accuracies can be trusted; by default for --model.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
@@ -75,13 +83,9 @@ def attack(
 ) -> None:
     """Attack networks, trained by robench or your own, and print their robust accuracies."""
     from robench.cli.progress_bar import ProgressBar
-    from robench.cli.tables import cross_check_table, evaluation_table
-    from robench.commands.attack import (
-        accuracy_hint,
-        attack_target,
-        check_requests,
-        cross_check_target,
-    )
+    from robench.cli.tables import check_lines, cross_check_table, evaluation_table
+    from robench.commands.attack import accuracy_hint, check_requests, cross_check_target
+    from robench.commands.attack_checks import attack_timed, check_attacked
     from robench.commands.reports import write_attack, write_cross_check, write_selection
     from robench.evaluation.options import EvaluationOptions
     from robench.evaluation.partial import remove
@@ -97,7 +101,7 @@ def attack(
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "samples": images}
     if len(checkpoints) > 1:
         _refuse_with_several(model=model, weights=weights, cross_check=cross_check)
-        how |= {"defaults": defaults.values, "options": options}
+        how |= {"defaults": defaults.values, "options": options, "checks": bool(checks)}
         _attack_several(checkpoints, names, console, out, **how)
         return
     checkpoint = checkpoints[0] if checkpoints else None
@@ -105,12 +109,20 @@ def attack(
     asked = (model, weights, external, checkpoint, names, defaults.values, how, seed, without)
     resume = _kept(out, asked) if out else None
     with ProgressBar(console, 1) as reporter:
-        options = replace(options, progress=reporter.update, resume=resume)
-        result = attack_target(target, names, defaults=defaults.values, options=options)
-    console.print(evaluation_table(result.table(), target.title, gradients=result.gradients))
+        options = replace(options, progress=reporter.update)
+        attacked = attack_timed(
+            target, names, defaults=defaults.values, options=replace(options, resume=resume)
+        )
+    result, table = attacked.result, attacked.result.table()
+    console.print(evaluation_table(table, target.title, gradients=result.gradients))
     if hint := accuracy_hint(target, result):
         say(console, hint)
-    written = write_attack(result, target.title, out) if out else []
+    if checks or (checks is None and model is not None):
+        with ProgressBar(console, 1) as reporter:
+            checked = check_attacked(attacked, replace(options, progress=reporter.update))
+        print_lines(console, check_lines(checked))
+        table = checked.beside(table)
+    written = write_attack(result, table, target.title, out) if out else []
     if out and target.selection is not None:
         written.append(write_selection(target.selection, target.sample.labels, out))
     if cross_check:
@@ -147,7 +159,7 @@ def _attack_several(
 ) -> None:
     """Attack several networks and print one table with a row for each."""
     from robench.cli.progress_bar import ProgressBar
-    from robench.cli.tables import networks_table
+    from robench.cli.tables import check_lines, networks_table
     from robench.commands.attack_several import attack_several, trained_among
     from robench.system.files import write_text
 
@@ -156,14 +168,17 @@ def _attack_several(
         say(console, f"{path} was left out: its training diverged.")
     if not trained:
         raise UserError("there is no network to attack: the training of all of them diverged.")
-    options = how.pop("options")
+    options, checks = how.pop("options"), how.pop("checks")
     asked = (checkpoints, attacks, how, options.seed, options.without)
     kept = _kept(out, asked).with_suffix("") if out else None
     with ProgressBar(console, len(trained)) as reporter:
-        table = attack_several(
-            trained, attacks, options=replace(options, progress=reporter.update), kept=kept, **how
+        options = replace(options, progress=reporter.update)
+        table, checked = attack_several(
+            trained, attacks, options=options, kept=kept, checks=checks, **how
         )
     console.print(networks_table(table))
+    for name, found in checked.items():
+        print_lines(console, check_lines(found, name))
     if out is not None:
         write_text(out, table.to_csv(index=False))
         say(console, f"wrote {out}")

@@ -17,7 +17,7 @@ from robench.data.selection import Selection
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
-from robench.evaluation.notices import gradient_notice, is_near_chance
+from robench.evaluation.notices import gradient_notice, is_near_chance, without_notices
 from robench.evaluation.options import EvaluationOptions, check_shortcuts
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import ExternalOptions, check_fit, load_external
@@ -139,7 +139,10 @@ def attack_target(
     if notice := gradient_notice(target.model, images, labels, device):
         warnings.warn(notice, RobenchWarning, stacklevel=2)
     try:
-        return evaluate(target.model, images, labels, attacks, defaults=defaults, options=options)
+        with without_notices():
+            return evaluate(
+                target.model, images, labels, attacks, defaults=defaults, options=options
+            )
     except UserError:
         raise
     except Exception as error:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from robench.commands.attack import Target, attack_target, trained_target
+from robench.commands.attack import Target, trained_target
+from robench.commands.attack_checks import CheckedTarget, attack_timed, check_attacked
 from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import read_network
 from robench.runs.store import CellFolder
@@ -20,8 +21,9 @@ def attack_several(
     defaults: Mapping[str, Any],
     options: EvaluationOptions,
     kept: Path | None = None,
+    checks: bool = False,
     **how: Any,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, dict[str, CheckedTarget]]:
     """Attack networks one after the other, each on the same images.
 
     Args:
@@ -31,13 +33,14 @@ def attack_several(
         options: seed, batch size, device and so on.
         kept: a folder for what is done so far, so that the same call resumes; the caller removes
             it when the table is stored.
+        checks: whether each network is checked after its attacks.
         how: the data set and the number of images; see
             :func:`robench.commands.attack.trained_target`.
 
     Returns:
         The table of each network, one below the other, with the first columns ``network``,
         ``checkpoint``, ``images`` (the data set and the number of its test images) and
-        ``gradients``, their precision.
+        ``gradients``, their precision; and by network what the checks found, if they were wanted.
 
     Raises:
         UserError: if a checkpoint is damaged, before any of them is attacked; or if a name is
@@ -45,17 +48,22 @@ def attack_several(
     """
     names = _names(checkpoints)
     tables: list[pd.DataFrame] = []
+    checked: dict[str, CheckedTarget] = {}
     for target, path, name in zip(_targets(checkpoints, how), checkpoints, names, strict=True):
         resume = kept / f"{len(tables)}.npz" if kept else None
-        result = attack_target(
+        attacked = attack_timed(
             target, attacks, defaults=defaults, options=replace(options, resume=resume)
         )
+        result, table = attacked.result, attacked.result.table()
+        if checks:
+            checked[name] = check_attacked(attacked, options)
+            table = checked[name].beside(table)
         images = target.title.partition("; ")[2]
         first = {"network": name, "checkpoint": str(path), "images": images}
         first["gradients"] = result.gradients
-        tables.append(result.table().assign(**first))
+        tables.append(table.assign(**first))
     whole = pd.concat(tables, ignore_index=True)
-    return whole[[*first, *(column for column in whole if column not in first)]]
+    return whole[[*first, *(column for column in whole if column not in first)]], checked
 
 
 def trained_among(checkpoints: Sequence[Path]) -> tuple[list[Path], list[Path]]:

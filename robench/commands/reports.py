@@ -11,26 +11,27 @@ from robench.evaluation.queries import draw_success, success_curve
 from robench.system.files import write_text
 
 
-def write_attack(result: Evaluation, title: str, path: Path) -> list[Path]:
+def write_attack(result: Evaluation, table: pd.DataFrame, title: str, path: Path) -> list[Path]:
     """Write the table, and success against queries for the attacks that report queries.
 
     Args:
         result: the outcomes.
+        table: their table, with what the checks found.
         title: a description of the network and the images.
         path: the file of the table; ``NAME.queries.csv`` and ``NAME.queries.svg`` go next to it.
 
     Returns:
         The files written.
     """
-    write_text(path, result.table().to_csv(index=False))
+    write_text(path, table.to_csv(index=False))
     curves = {name: success_curve(result.attacks[name]) for name in result.queried}
     if not curves:
         return [path]
-    table, picture = (path.with_suffix(f".queries.{ending}") for ending in ("csv", "svg"))
+    points, picture = (path.with_suffix(f".queries.{ending}") for ending in ("csv", "svg"))
     rows = [curve.assign(attack=name) for name, curve in curves.items()]
-    write_text(table, pd.concat(rows)[["attack", "queries", "success"]].to_csv(index=False))
+    write_text(points, pd.concat(rows)[["attack", "queries", "success"]].to_csv(index=False))
     draw_success(curves, title, picture)
-    return [path, table, picture]
+    return [path, points, picture]
 
 
 def write_selection(selection: Selection, labels: Tensor, path: Path) -> Path:

@@ -11,6 +11,8 @@ from support import Command
 from robench.data import load_dataset
 from robench.evaluation.victim import Victim
 
+ATTACK = ("attack", "--no-checks")
+
 MODEL = """
 from torch import nn
 
@@ -59,7 +61,7 @@ def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
     robench: Command, folder: Path
 ) -> None:
     done = robench(
-        "attack", "--model", "net.py:build", "--checkpoint", "net.pt",
+        *ATTACK, "--model", "net.py:build", "--checkpoint", "net.pt",
         "--data", "image_folder:my-digits", "--samples", 40, "--eps", "0.1", "--step-size", "0.03",
         "--attacks", "fgsm,pgd-4,simba(max_steps=10),torchattacks:MIFGSM,foolbox:LinfPGD(steps=3)",
         "--cross-check", "--without", "bf16", "--out", "tables/all.csv",
@@ -89,7 +91,7 @@ def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
 
 def test_a_radius_alone_sets_the_step_of_every_attack(robench: Command, folder: Path) -> None:
     names = ("pgd-3", "torchattacks:PGD(steps=3)", "foolbox:LinfPGD(steps=3)")
-    arguments = ("attack", "--model", "net.py:build", "--checkpoint", "net.pt", "--data", "digits",
+    arguments = (*ATTACK, "--model", "net.py:build", "--checkpoint", "net.pt", "--data", "digits",
                  "--samples", 100, "--eps", "0.4", "--attacks", ",".join(names))  # fmt: skip
     assert robench(*arguments, "--out", "radius.csv").code == 0
     assert robench(*arguments, "--step-size", "0.1", "--out", "both.csv").code == 0
@@ -122,7 +124,7 @@ def test_a_radius_alone_sets_the_step_of_every_attack(robench: Command, folder: 
 def test_mistakes_are_one_sentence(
     arguments: list[str], sentence: str, robench: Command, folder: Path
 ) -> None:
-    done = robench("attack", *arguments)
+    done = robench(*ATTACK, *arguments)
     assert done.code == 2
     assert sentence in done.err
     assert len(done.err.splitlines()) == 1
@@ -147,7 +149,7 @@ def test_a_wrong_name_is_refused_before_the_network_and_the_images_are_looked_fo
 def test_out_of_memory_is_reported_and_changes_no_result(
     robench: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("attack", "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
+    arguments = (*ATTACK, "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
                  "--samples", 100, "--attacks", "pgd-3", "--out")  # fmt: skip
     assert robench(*arguments, "whole.csv").code == 0
     asked = Victim._ask
@@ -186,7 +188,7 @@ def test_the_attacks_of_libraries_are_listed(robench: Command) -> None:
 def test_a_threat_model_that_does_not_reach_its_attacks_is_refused(
     arguments: list[str], sentence: str, robench: Command, folder: Path
 ) -> None:
-    done = robench("attack", "--model", "net:build", "--data", "digits", *arguments)
+    done = robench(*ATTACK, "--model", "net:build", "--data", "digits", *arguments)
     assert done.code == 2
     assert sentence in done.err
     assert len(done.err.splitlines()) == 1
@@ -195,7 +197,7 @@ def test_a_threat_model_that_does_not_reach_its_attacks_is_refused(
 def test_what_does_not_reach_an_attack_is_said_and_nothing_else(
     robench: Command, folder: Path
 ) -> None:
-    arguments = ("attack", "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
+    arguments = (*ATTACK, "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
                  "--samples", 50, "--attacks",
                  "pgd-3,pgd-3(eps=0.3),simba(max_steps=2)")  # fmt: skip
     silent = robench(*arguments)
@@ -211,7 +213,7 @@ def test_what_does_not_reach_an_attack_is_said_and_nothing_else(
 def test_a_radius_of_a_call_s_own_is_reached_whatever_the_step_of_the_others(
     robench: Command, folder: Path
 ) -> None:
-    arguments = ("attack", "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
+    arguments = (*ATTACK, "--model", "net:build", "--checkpoint", "net.pt", "--data", "digits",
                  "--samples", 100, "--attacks", "pgd-5(eps=0.3)", "--out")  # fmt: skip
     assert robench(*arguments, "alone.csv").code == 0
     assert robench(*arguments, "shared.csv", "--step-size", "2/255").code == 0
@@ -231,7 +233,7 @@ def test_a_misbehaving_attack_of_a_plugin_ends_in_one_sentence(
         "    def perturb(self, model, images, labels, rngs):\n"
         "        return Adversarial((images + 0.5).clamp(0, 1))\n"
     )
-    done = robench("attack", "--model", "net:build", "--data", "digits", "--samples", 20,
+    done = robench(*ATTACK, "--model", "net:build", "--data", "digits", "--samples", 20,
                    "--plugin", "mine.py", "--attacks", "leaves_its_ball")  # fmt: skip
     assert done.code == 2
     assert "the attack Mine left its linf ball of radius 8/255: it moved an image" in done.err
@@ -241,7 +243,7 @@ def test_a_misbehaving_attack_of_a_plugin_ends_in_one_sentence(
 def test_the_table_says_the_precision_of_gradients_and_the_radius_as_typed(
     robench: Command, folder: Path
 ) -> None:
-    arguments = ("attack", "--model", "net:build", "--data", "digits", "--samples", 20, "--eps",
+    arguments = (*ATTACK, "--model", "net:build", "--data", "digits", "--samples", 20, "--eps",
                  "8/255", "--attacks", "fgsm,pgd-2", "--without", "bf16")  # fmt: skip
     out = robench(*arguments).out
     assert "gradients: float32; predictions: float32" in out

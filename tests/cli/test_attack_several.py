@@ -57,6 +57,17 @@ def test_networks_of_one_name_are_told_apart_by_their_folders(
     assert "batchnorm, seed 0 (copy)" in done.out
 
 
+def test_networks_are_checked_on_request(
+    robench: Command, cells: list[Path], tmp_path: Path
+) -> None:
+    few = ("--attacks", "fgsm", "--eps", "0.1", "--samples", 6, "--checks")
+    done = robench("attack", *cells, *few, "--out", tmp_path / "all.csv")
+    assert done.code == 0, done.err
+    for seed in (0, 1):
+        assert f"batchnorm, seed {seed}: checks at Linf 0.1 on 6 of 6 images: " in done.out
+    assert "flags" in pd.read_csv(tmp_path / "all.csv")
+
+
 def test_a_diverged_network_is_left_out_and_a_damaged_one_costs_no_work(
     robench: Command, cells: list[Path], tmp_path: Path
 ) -> None:

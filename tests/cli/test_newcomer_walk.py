@@ -183,12 +183,14 @@ def test_a_network_of_one_s_own_gets_a_table_and_flags_and_is_submitted(
               "--attacks", "fgsm,pgd-20", "--eps", "20/255")  # fmt: skip
 
     # What is put before it is said, and makes the difference.
-    lost = robench("attack", "--model", "nets.py:build", *common, "--out", "lost.csv")
+    lost = robench("attack", "--model", "nets.py:build", *common, "--no-checks",
+                   "--out", "lost.csv")  # fmt: skip
     assert lost.code == 0, lost.err
     assert "nothing is put before the network" in lost.out
     done = robench("attack", "--model", "nets.py:build", *common, *HALF, "--out", "own.csv")
     assert done.code == 0, done.err
     assert "mean 0.5 and std 0.5" in done.out
+    assert "checks at Linf 20/255 on 100 of 100 images: " in done.out
     assert "weights.pt" in done.out  # the weights are of a part of it, which is named
     figures = pd.read_csv("own.csv").set_index("attack")["accuracy"]
     assert figures["clean"] > pd.read_csv("lost.csv").set_index("attack")["accuracy"]["clean"]
@@ -200,6 +202,7 @@ def test_a_network_of_one_s_own_gets_a_table_and_flags_and_is_submitted(
     assert blind.code == 0, blind.err
     assert "'round' inside it has no gradient" in blind.err
     assert "no sign of robustness" in blind.err
+    assert "  zero_gradients: On " in blind.out
 
     # A submission has its table and its flags, and one file builds its network.
     submit = ("submit", "tiny.toml", "--checkpoint", "weights.pt", *HALF)

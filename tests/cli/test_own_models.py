@@ -75,7 +75,17 @@ def folder(
     return tmp_path
 
 
-ATTACK = ("attack", "--data", "digits", "--samples", 50, "--attacks", "fgsm", "--model")
+ATTACK = (
+    "attack",
+    "--no-checks",
+    "--data",
+    "digits",
+    "--samples",
+    50,
+    "--attacks",
+    "fgsm",
+    "--model",
+)
 
 
 def clean(out: str) -> float:

@@ -161,7 +161,9 @@ def test_a_network_is_attacked_on_it_and_the_title_says_so(
         "def two(): return nn.Sequential(nn.Flatten(), nn.Linear(60, 2))\n"
     )
     arguments = ("--data", "mine.npz", "--samples", 5)
-    done = robench("attack", "--model", "net.py:build", *arguments, "--attacks", "fgsm")
+    done = robench(
+        "attack", "--no-checks", "--model", "net.py:build", *arguments, "--attacks", "fgsm"
+    )
     assert done.code == 0, done.err
     assert "net.py:build; mine.npz, 5 test images" in done.out
     done = robench("show", "--model", "net.py:build", *arguments, "--attack", "fgsm")

@@ -55,7 +55,9 @@ def test_it_is_attacked_from_the_command_line(
     Path("net.py").write_text(
         "from torch import nn\ndef build(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 2))\n"
     )
-    done = robench("attack", "--model", "net.py:build", "--data", "./pets", "--attacks", "fgsm")
+    done = robench(
+        "attack", "--no-checks", "--model", "net.py:build", "--data", "./pets", "--attacks", "fgsm"
+    )
     assert done.code == 0, done.err
     assert "pets, 8 test images" in done.out
 

@@ -110,7 +110,16 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
         "    torch.manual_seed(0)\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
     )
-    return ("attack", "--model", "net.py:build", "--data", "digits", "--attacks", "fgsm")
+    return (
+        "attack",
+        "--no-checks",
+        "--model",
+        "net.py:build",
+        "--data",
+        "digits",
+        "--attacks",
+        "fgsm",
+    )
 
 
 def test_indices_are_in_the_title_and_in_a_file_that_is_read_again(
