@@ -166,8 +166,7 @@ def evaluate(
         few = samples[:QUANTUM].to(home)
         check_classes(first_logits(model, few).shape[1], classes)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
-        if victim.refused:
-            warnings.warn(_refusals(victim.refused), RobenchWarning, stacklevel=3)
+        _warn(_refusals(victim.refused))
         samples, classes = samples.cpu(), classes.long().cpu()
         logits = predict_all(victim, samples)
         clean = right(logits, classes)
@@ -188,8 +187,7 @@ def evaluate(
         for group, key in zip(groups, keys, strict=True):
             results |= attack_group(group, job, key)
         partial.close()
-        if notice := outcome_notice(model, samples, classes, named, results):
-            warnings.warn(notice, RobenchWarning, stacklevel=3)
+        _warn(outcome_notice(model, samples, classes, named, results))
     return Evaluation(
         clean=clean.numpy(),
         attacks={name: results[name] for name in named},
@@ -205,8 +203,16 @@ LEFT_OUT = "the model is attacked without "
 """How the warning begins that names the shortcuts that a model rules out."""
 
 
-def _refusals(refused: Mapping[str, str]) -> str:
-    """Return which shortcuts are left out, and why."""
+def _warn(notice: str | None) -> None:
+    """Warn the caller of :func:`evaluate`, if there is something to say."""
+    if notice is not None:
+        warnings.warn(notice, RobenchWarning, stacklevel=4)
+
+
+def _refusals(refused: Mapping[str, str]) -> str | None:
+    """Return which shortcuts are left out, and why; None if none is."""
+    if not refused:
+        return None
     shortcuts: dict[str, list[str]] = {}
     for name, reason in sorted(refused.items()):
         shortcuts.setdefault(reason, []).append(name)

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
 from robench.board.loading import read_board, shipped_boards
+from robench.checks import Finding, Report
 from robench.errors import UserError
 from robench.expressions import radius_text
 from robench.leaderboard.page import charts, guide, sharing
-from robench.leaderboard.page.cells import accuracy_columns
+from robench.leaderboard.page.cells import accuracy_columns, said
 from robench.leaderboard.page.details import evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.rows import table_rows
@@ -141,6 +142,15 @@ def test_a_figure_of_a_seed_is_that_of_its_outcomes() -> None:
     cell = next(c for c in board.cells if (c.row, c.seed) == ("first", 1))
     assert accuracy["pgd-20"] == pytest.approx(cell.outcomes["pgd-20"].accuracy)
     assert accuracy["worst_case"] <= accuracy["pgd-20"]
+
+
+def test_a_finding_is_shown_with_its_best_effort() -> None:
+    found = Finding("black_box", False, "Square fools 9 of 20.", best_effort=0.25)
+    report = Report(20, (found,))
+    assert (
+        said(found, report) == "Square fools 9 of 20. Best effort: 25.0% of 20 images stay right."
+    )
+    assert said(replace(found, best_effort=None), report) == found.sentence
 
 
 def test_the_curve_against_eps_is_the_mean_over_the_seeds() -> None:
