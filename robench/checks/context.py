@@ -2,11 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from robench.attack_tools.threat_models import Norm, default_step_size
 from robench.base import Attack, ThreatModel
 from robench.checks.options import CheckOptions
 from robench.checks.report import Curve
-from robench.errors import RobenchWarning
+from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Outcomes, evaluate
 from robench.evaluation.evaluate import LEFT_OUT
 from robench.evaluation.outcomes import Bools
@@ -26,6 +26,8 @@ from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.progress import ignore_progress
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
+
+Shared = TypeVar("Shared")
 
 Columns = Mapping[str, tuple[Attack, Outcomes]]
 """Attacks that were evaluated, by column name, with their outcomes."""
@@ -45,6 +47,7 @@ class CheckContext:
         source: another trained network, for transfer attacks; None if no other network was given.
         own: the attacks that the checks added, each on all n images.
         curve: accuracy as a function of the radius, stored by the eps sweep for the report.
+        memo: what :meth:`once` has computed, by its function.
     """
 
     model: nn.Module
@@ -56,6 +59,7 @@ class CheckContext:
     source: nn.Module | None = None
     own: list[tuple[Attack, Outcomes]] = field(default_factory=list)
     curve: Curve = ()
+    memo: dict[object, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,6 +104,12 @@ class CheckContext:
         known = [self._known(attack) for attack in wanted]
         return [outcomes for outcomes in known if outcomes is not None]
 
+    def once(self, compute: Callable[["CheckContext"], Shared]) -> Shared:
+        """Return ``compute(self)``; several checks that need it compute it once."""
+        if compute not in self.memo:
+            self.memo[compute] = compute(self)
+        return cast(Shared, self.memo[compute])
+
     @property
     def white_box(self) -> list[Outcomes]:
         """The outcomes of gradient-based attacks that keep to the ball, on all n images."""
@@ -120,6 +130,52 @@ class CheckContext:
         sizes = outcomes.linf if self.norm == "linf" else outcomes.l2
         inside = outcomes.fooled & (sizes <= self.eps * (1 + 1e-5) + 1e-6)
         return np.pad(inside[: len(self)], (0, max(0, len(self) - len(inside))))
+
+    @property
+    def survivors(self) -> Bools:
+        """Which images no known attack fooled inside the ball, (n,) bool.
+
+        It is the worst case over columns and checks, with and without gradients. Images that the
+        network gets wrong without an attack count as surviving an attack that was not made on them.
+        """
+        left = np.ones(len(self), dtype=np.bool_)
+        for attack, outcomes in [*self.columns.values(), *self.own]:
+            left &= ~self.fooled_inside(outcomes)
+            if self.in_ball(attack) and len(outcomes) >= len(self):
+                left &= outcomes.robust[: len(self)]
+        return left
+
+    def best_effort(self, robust: Bools) -> float:
+        """Return the accuracy that is left by everything tried so far and a check's own search.
+
+        A check that searches harder than the standard attack gives it to its finding::
+
+            Finding(name, passed, sentence, best_effort=context.best_effort(robust))
+
+        Call it at the end of :meth:`robench.checks.Check.run`, after the check's own attacks. What
+        the check ran with :meth:`run` counts already: it may pass only what it searched otherwise
+        (with averaged gradients, through a substitute of a layer and the like). An image counts as
+        right if the unchanged network is right on it without an attack, the search left it, and no
+        known attack fooled it inside the ball. The standard attack is made if it is not known, so
+        the figure is never above the accuracy under it.
+
+        Args:
+            robust: (n,) bool, False for the images on which the check's search found an image
+                inside the ball and [0, 1] that the unchanged network gets wrong; True for all
+                others, also for those that it did not attack.
+
+        Returns:
+            A multiple of 1/n.
+
+        Raises:
+            UserError: if there is not one value for each of the n images.
+        """
+        if len(robust) != len(self):
+            raise UserError(f"a search of {len(robust)} images was given; it needs {len(self)}.")
+        with suppress(UserError):  # a network without gradients has no standard attack
+            self.run(self.standard())
+        right = self.correct.numpy() & np.asarray(robust, dtype=np.bool_) & self.survivors
+        return float(right.mean())
 
     @cached_property
     def correct(self) -> Tensor:

@@ -22,11 +22,15 @@ class Finding:
         check: its name, which is the flag of a row that fails it.
         passed: whether the check passed; None if it could not be made on this network.
         sentence: what was found, with figures, or why the check could not be made.
+        best_effort: the fraction of the report's images that stay right against all attacks that
+            were known when the check ended and its own stronger search, from
+            :meth:`robench.checks.CheckContext.best_effort`; None if the check does not search.
     """
 
     check: str
     passed: bool | None
     sentence: str
+    best_effort: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ class Report:
         """The names of the checks that failed."""
         return [finding.check for finding in self.findings if finding.passed is False]
 
+    @property
+    def best_effort(self) -> float | None:
+        """The lowest best-effort accuracy of any check; None if no check searched."""
+        found = [f.best_effort for f in self.findings if f.best_effort is not None]
+        return min(found, default=None)
+
     def __getitem__(self, check: str) -> Finding:
         """Return the finding of a check.
 
@@ -64,10 +74,7 @@ class Report:
         return {
             "version": VERSION,
             "samples": self.samples,
-            "findings": [
-                {"check": f.check, "passed": f.passed, "sentence": f.sentence}
-                for f in self.findings
-            ],
+            "findings": [_entry(finding) for finding in self.findings],
             "curve": [{"eps": eps, "accuracy": accuracy} for eps, accuracy in self.curve],
         }
 
@@ -93,10 +100,18 @@ class Report:
             ) from error
 
 
+def _entry(finding: Finding) -> dict[str, Any]:
+    """Return the JSON values of a finding; one without a search has no best-effort accuracy."""
+    values = {"check": finding.check, "passed": finding.passed, "sentence": finding.sentence}
+    found = finding.best_effort
+    return values if found is None else values | {"best_effort": found}
+
+
 def _finding(entry: Mapping[str, Any]) -> Finding:
     check, passed, sentence = entry["check"], entry["passed"], entry["sentence"]
     if not (isinstance(check, str) and isinstance(sentence, str)):
         raise TypeError("a finding needs a name and a sentence")
     if passed is not None and not isinstance(passed, bool):
         raise TypeError(f"'{check}' is {passed!r}, not true, false or null")
-    return Finding(check, passed, sentence)
+    found = entry.get("best_effort")
+    return Finding(check, passed, sentence, None if found is None else float(found))

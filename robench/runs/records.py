@@ -62,11 +62,22 @@ class Divergence(Spec):
 
 
 class FindingEntry(Spec):
-    """The result of one check; ``passed`` is None if the check was inconclusive."""
+    """The result of one check; ``passed`` is None if the check was inconclusive.
+
+    ``best_effort`` is not written if the check did not search, as in reports of version 1.
+    """
 
     check: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
     passed: bool | None
     sentence: str
+    best_effort: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        if values["best_effort"] is None:
+            del values["best_effort"]
+        return values
 
 
 class CurvePoint(Spec):
