@@ -96,6 +96,8 @@ def is_rough(
 ) -> Tensor:
     """Return at which images a small perturbation changes the logits too much, (m,) bool.
 
+    Where the gradient is zero, as between the steps of a quantization, only the smallest counts.
+
     Args:
         probe: the images.
         directions: number of random directions per image, the same at every size.
@@ -108,8 +110,8 @@ def is_rough(
     small = [
         _change(probe, move) for move in (found.sign() * TINY, *(found * (p * eps) for p in parts))
     ]
-    rough = [(d > most * whole) & (d > ROUNDED * probe.scale) for d in small]
-    return torch.stack(rough).any(0)
+    rough = torch.stack([(d > most * whole) & (d > ROUNDED * probe.scale) for d in small])
+    return rough[0] | (rough[1:].any(0) & ~_flat(probe))
 
 
 def margin_gradients(context: CheckContext) -> tuple[Tensor, Tensor]:
@@ -124,6 +126,14 @@ def margin_gradients(context: CheckContext) -> tuple[Tensor, Tensor]:
             except UserError:
                 return torch.zeros_like(images), context.logits(images)
     return torch.cat([g.cpu() for g, _ in found]), torch.cat([z.cpu() for _, z in found])
+
+
+def _flat(probe: Probe) -> Tensor:
+    """Return where the gradient is zero or missing, (m,) bool."""
+    try:
+        return (probe.gradients(probe.images) == 0).flatten(1).all(1)
+    except UserError:
+        return torch.ones(len(probe), dtype=torch.bool)
 
 
 def _change(probe: Probe, moves: Tensor) -> Tensor:

@@ -131,7 +131,11 @@ def _harder(context: CheckContext) -> Bools:
         return _uphill(context, x, y, averaged(context, x, y, pixel_radius(context, 0.5)))
 
     for chosen in (width, None):
-        with suppress(Exception):  # whatever a network raises that was not made for substitutes
+        with (
+            suppress(Exception),
+            warnings.catch_warnings(),
+        ):  # whatever a network raises that was not made for substitutes
+            warnings.simplefilter("ignore")
             robust &= climb(context, _through(context, chosen), robust & left(context))
             break
     with suppress(UserError):

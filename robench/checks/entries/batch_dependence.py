@@ -49,9 +49,7 @@ class BatchDependence(Check):
             "with copies of itself": distance(whole, _with_copies(context, few)),
         }
         if max(moved.values()) <= self.tolerance:
-            sentence = (
-                f"{', '.join(moved)[0].upper()}{', '.join(moved)[1:]}: the logits are the same."
-            )
+            sentence = f"Images get the same logits {', '.join(moved)}."
             return Finding(name, True, sentence)
         worst = max(moved, key=lambda how: moved[how])
         sentence = (

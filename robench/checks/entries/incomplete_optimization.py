@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Count, Share
+from robench.checks.determinism import is_random
 from robench.checks.significance import LEVEL, paired
 from robench.checks.trajectory import STEPS, trajectories
 from robench.checks.wording import chance, percent, some
@@ -37,6 +38,9 @@ class IncompleteOptimization(Check):
     def run(self, context: CheckContext) -> Finding:
         """Follow the loss of the standard attack, and compare it with a longer one."""
         name = "incomplete_optimization"
+        if is_random(context):
+            sentence = "The network is random, so that trajectories cannot be compared."
+            return Finding(name, None, sentence)
         found = trajectories(context)
         best = found.losses.cummax(0).values[:, ~found.fooled.any(0)]
         if not (count := best.shape[1]):

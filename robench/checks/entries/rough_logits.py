@@ -30,8 +30,7 @@ class RoughLogits(Check):
         large: size of the large perturbation in units of the radius: a step of an attack.
         most: how much of the change by the large perturbation a small one may make; in proportion
             to their sizes it would be a quarter or less.
-        tolerated: fraction of images that may change more: next to the steps of a quantization,
-            a third of them may.
+        tolerated: fraction of images that may change more, as next to the steps of a quantization.
     """
 
     findings = ("rough_logits",)

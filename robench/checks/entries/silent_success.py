@@ -12,6 +12,7 @@ import numpy as np
 
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Share
+from robench.checks.determinism import is_random
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.trajectory import trajectories
 from robench.checks.wording import chance, some
@@ -34,6 +35,9 @@ class SilentSuccess(Check):
     def run(self, context: CheckContext) -> Finding:
         """Look at all iterates of the standard attack on images that it left right."""
         name = "silent_success"
+        if is_random(context):
+            sentence = "The network is random, so that trajectories cannot be compared."
+            return Finding(name, None, sentence)
         found = trajectories(context)
         left = ~found.fooled[-1]
         count, passed = int(left.sum()), left & found.fooled.any(0)

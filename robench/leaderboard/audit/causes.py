@@ -145,6 +145,7 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
     ),
     "incomplete_optimization": (
         Form(True, _ALL_FOOLED),
+        Form(None, _RANDOM),
         Form(True, rf"{_RISING}: it does not end too early\.", figures.at_most_all),
         Form(
             False,
@@ -154,6 +155,7 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
     ),
     "silent_success": (
         Form(True, _ALL_FOOLED),
+        Form(None, _RANDOM),
         Form(True, rf"{_PASSED}: it keeps what it finds\.", figures.lost(True)),
         Form(
             False,
