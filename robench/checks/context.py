@@ -2,11 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from robench.progress import ignore_progress
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
 
+Shared = TypeVar("Shared")
+
 Columns = Mapping[str, tuple[Attack, Outcomes]]
 """Attacks that were evaluated, by column name, with their outcomes."""
 
@@ -46,6 +48,7 @@ class CheckContext:
         source: another trained network, for transfer attacks; None if no other network was given.
         own: the attacks that the checks added, each on all n images.
         curve: accuracy as a function of the radius, stored by the eps sweep for the report.
+        memo: what :meth:`once` has computed, by its function.
     """
 
     model: nn.Module
@@ -57,6 +60,7 @@ class CheckContext:
     source: nn.Module | None = None
     own: list[tuple[Attack, Outcomes]] = field(default_factory=list)
     curve: Curve = ()
+    memo: dict[object, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,6 +104,12 @@ class CheckContext:
             self.own += zip(missing, found, strict=True)
         known = [self._known(attack) for attack in wanted]
         return [outcomes for outcomes in known if outcomes is not None]
+
+    def once(self, compute: Callable[["CheckContext"], Shared]) -> Shared:
+        """Return ``compute(self)``; several checks that need it compute it once."""
+        if compute not in self.memo:
+            self.memo[compute] = compute(self)
+        return cast(Shared, self.memo[compute])
 
     @property
     def white_box(self) -> list[Outcomes]:

@@ -1,7 +1,9 @@
-"""The distance between two outputs of one network."""
+"""The distance between two outputs of one network, and whether it is random."""
 
 import torch
 from torch import Tensor
+
+from robench.checks.context import CheckContext
 
 ROUNDING = 1e-5
 """How much logits may differ between two forwards, relative to their spread: rounding only."""
@@ -18,3 +20,9 @@ def distance(one: Tensor, other: Tensor) -> float:
     apart = (one - other).norm().item()
     ratio = apart / spread if spread > 0 else float("inf")
     return ratio if ratio == ratio else float("inf")
+
+
+def is_random(context: CheckContext) -> bool:
+    """Return whether two forwards of the same images differ by more than rounding."""
+    one, other = context.logits(context.images), context.logits(context.images)
+    return distance(one, other) > ROUNDING

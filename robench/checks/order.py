@@ -8,6 +8,7 @@ from robench.errors import UserError
 from robench.registry import checks as registry
 
 ORDER = (
+    "stateful",
     "eps_sweep",
     "single_step",
     "noise_floor",
@@ -22,9 +23,20 @@ ORDER = (
     "inside_ball",
     "train_eval_gap",
     "binarization",
+    "saturated_probability",
+    "probability_outputs",
+    "autograd_in_forward",
+    "wrong_gradient",
+    "rough_logits",
+    "unstable_gradient",
+    "zero_gradients_by_class",
+    "incomplete_optimization",
+    "silent_success",
+    "batch_dependence",
 )
 """Reports are published and hashed, and a check reuses the attacks of the checks before it, so the
-order is part of a report. Other checks follow in the order in which they are named."""
+order is part of a report. A network that remembers is copied before any attack of the checks.
+Other checks follow in the order in which they are named."""
 
 
 def default_checks() -> tuple[str, ...]:

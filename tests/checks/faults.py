@@ -1,5 +1,6 @@
 """Shared code of the tests of checks: attacks, forged outcomes, a wrapper."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,9 @@ from torch import Tensor, nn
 
 from robench.base import Attack
 from robench.checks.context import CheckContext
+from robench.checks.report import Finding
 from robench.evaluation import Outcomes
+from robench.leaderboard.audit.findings import FORMS
 from robench.registry import attacks
 
 EPS, STEP = 0.1, 0.025
@@ -40,3 +43,9 @@ class Wrapped(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images)
+
+
+def has_form(finding: Finding) -> bool:
+    """Return whether the audit of published boards knows the sentence of a finding."""
+    fitting = [form for form in FORMS[finding.check] if form.passed is finding.passed]
+    return any(re.fullmatch(form.text, finding.sentence) for form in fitting)

@@ -18,7 +18,7 @@ SQUARE = "torchattacks:Square(n_queries=100)"
 def test_queries_that_fool_what_gradients_do_not_fail(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
-    board = WHITE | {SQUARE: forged(range(80, 120), backwards=0, forwards=50)}
+    board = WHITE | {SQUARE: forged(range(80, 120), backwards=0, forwards=1000)}
     finding = BlackBox().run(make_context(digits_net, board, samples=200))
     assert finding.passed is False
     assert "fools 20 of the 100 " in finding.sentence
@@ -27,7 +27,7 @@ def test_queries_that_fool_what_gradients_do_not_fail(
 def test_queries_that_fool_the_same_samples_and_a_few_more_pass(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
-    board = WHITE | {SQUARE: forged(range(60, 103), backwards=0, forwards=50)}
+    board = WHITE | {SQUARE: forged(range(60, 103), backwards=0, forwards=1000)}
     finding = BlackBox().run(make_context(digits_net, board, samples=200))
     assert finding.passed, finding.sentence
     assert "fools 3 of the 100 " in finding.sentence
@@ -36,11 +36,11 @@ def test_queries_that_fool_the_same_samples_and_a_few_more_pass(
 def test_successes_outside_of_the_ball_say_nothing(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
-    wide = {"simba": forged(range(200), backwards=0, forwards=50, size=0.2)}
+    wide = {"simba": forged(range(200), backwards=0, forwards=1000, size=0.2)}
     finding = BlackBox().run(make_context(digits_net, wide))
     assert finding.passed, finding.sentence
     assert "Square" in finding.sentence  # which is run if no column keeps to the ball
-    inside = {"simba": forged(range(200), backwards=0, forwards=50, size=EPS)}
+    inside = {"simba": forged(range(200), backwards=0, forwards=1000, size=EPS)}
     assert BlackBox().run(make_context(digits_net, inside | WHITE, samples=200)).passed is False
 
 
@@ -90,7 +90,7 @@ def test_nothing_left_by_the_white_box_is_nothing_to_find(
 ) -> None:
     board = WHITE | {
         "pgd-20": forged(range(200), backwards=20),
-        SQUARE: forged(range(200), backwards=0, forwards=9),
+        SQUARE: forged(range(200), backwards=0, forwards=1000),
     }
     finding = BlackBox().run(make_context(digits_net, board))
     assert finding.passed

@@ -238,9 +238,13 @@ def test_checks_that_are_named_run_in_the_order_of_reports_with_their_options(
 def test_the_order_of_published_reports_is_kept() -> None:
     names = [name for check in build_checks(WITH_BINARIZATION) for name in check.findings]
     assert names == [
+        "stateful",
         "eps_curve", "large_eps", "single_step", "noise_floor", "more_steps", "more_restarts",
         "black_box", "transfer", "finite_gradients", "zero_gradients", "saturated_loss",
         "loss_rises", "same_logits", "any_batch", "inside_ball", "train_eval_gap", "binarization",
+        "saturated_probability", "probability_outputs", "autograd_in_forward", "wrong_gradient",
+        "rough_logits", "unstable_gradient", "zero_gradients_by_class", "incomplete_optimization",
+        "silent_success", "batch_dependence",
     ]  # fmt: skip
 
 

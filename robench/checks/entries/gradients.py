@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robench import Check, CheckContext, Finding, UserError, register_check
-from robench.attack_tools.losses import input_gradient, log_odds, margin
+from robench import Check, CheckContext, Finding, register_check
+from robench.attack_tools.losses import log_odds, margin
 from robench.checks.contract import Share
+from robench.checks.probes import margin_gradients
+from robench.checks.searches import harder
 from robench.checks.wording import percent, some
 
 VANISHED = math.log(1e-30)
@@ -41,15 +43,15 @@ class Gradients(Check):
             unknown = [Finding(name, None, reason) for name in self.findings]
             broken = _broken(context)
             return [_finite(context, torch.ones(0)), *unknown[1:]] if broken else unknown
-        found, logits = _margin_gradients(context)
+        found, logits = margin_gradients(context)
         flat = found.flatten(1)
         return [
             _finite(context, flat),
-            self._zeros(flat),
-            self._saturated(logits, context.labels[right]),
+            self._zeros(flat, context),
+            self._saturated(logits, context.labels[right], context),
         ]
 
-    def _zeros(self, gradients: Tensor) -> Finding:
+    def _zeros(self, gradients: Tensor, context: CheckContext) -> Finding:
         zero = (gradients == 0).all(1)
         share = zero.float().mean().item()
         none = (
@@ -59,9 +61,10 @@ class Gradients(Check):
         if share <= self.tolerated:
             return Finding("zero_gradients", True, f"{none}.")
         end = "gradient attacks see a flat network there"
-        return Finding("zero_gradients", False, f"{none}: {end}.")
+        effort = context.best_effort(harder(context))
+        return Finding("zero_gradients", False, f"{none}: {end}.", best_effort=effort)
 
-    def _saturated(self, logits: Tensor, labels: Tensor) -> Finding:
+    def _saturated(self, logits: Tensor, labels: Tensor, context: CheckContext) -> Finding:
         vanished = log_odds(logits, labels) < VANISHED
         lost = vanished.float().mean().item()
         middle = (-margin(logits, labels)).median().item()
@@ -71,7 +74,10 @@ class Gradients(Check):
         )
         if lost <= self.tolerated:
             return Finding("saturated_loss", True, f"{gone}.")
-        return Finding("saturated_loss", False, f"{gone}: an attack that climbs it stands still.")
+        left = context.run(context.standard(loss="margin"))[0].robust[: len(context)]
+        effort = context.best_effort(left | ~context.correct.numpy())
+        sentence = f"{gone}: an attack that climbs it stands still."
+        return Finding("saturated_loss", False, sentence, best_effort=effort)
 
 
 def _finite(context: CheckContext, gradients: Tensor) -> Finding:
@@ -91,17 +97,3 @@ def _finite(context: CheckContext, gradients: Tensor) -> Finding:
 def _broken(context: CheckContext) -> int:
     """Count the images whose logits are not finite."""
     return int((~context.logits(context.images).isfinite()).any(1).sum())
-
-
-def _margin_gradients(context: CheckContext) -> tuple[Tensor, Tensor]:
-    """Return gradients and logits at the correct images; zeros if the gradient is cut off."""
-    right = context.correct
-    images, labels = context.images[right], context.labels[right]
-    found = []
-    with context.opened():
-        for x, y in context.batches(images, labels):
-            try:
-                found.append(input_gradient(context.model, x, y, "margin"))
-            except UserError:
-                return torch.zeros_like(images), context.logits(images)
-    return torch.cat([g.cpu() for g, _ in found]), torch.cat([z.cpu() for _, z in found])

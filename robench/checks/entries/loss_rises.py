@@ -10,6 +10,7 @@ from robench.attack_tools.losses import input_gradient, log_odds
 from robench.attack_tools.randomness import generators, in_ball
 from robench.attack_tools.threat_models import ascent
 from robench.checks.contract import Count, Share
+from robench.checks.searches import harder
 from robench.checks.significance import LEVEL, at_most
 from robench.checks.wording import chance, percent, some
 
@@ -48,7 +49,8 @@ class LossRises(Check):
                 f"fewer than the {100 * self.rising:.0f}% that are asked for ({chance(p)}): "
                 f"its gradients do not lead upwards"
             )
-            return Finding("loss_rises", False, f"{figures}, {end}.")
+            effort = context.best_effort(harder(context))
+            return Finding("loss_rises", False, f"{figures}, {end}.", best_effort=effort)
         return Finding("loss_rises", True, f"{figures}.")
 
 

@@ -172,3 +172,85 @@ def planted(passed: bool) -> Fits:
         return found <= fitted and (at_most(found, fitted, needed) >= LEVEL) is passed
 
     return fits
+
+
+def at_most_all(figures: Figures, seen: Seen) -> bool:
+    """Compare (some, all, ...): a part of the images or classes."""
+    return int(figures[0]) <= int(figures[1])
+
+
+def _is_share(some: str, count: str, share: str) -> bool:
+    return int(some) <= int(count) > 0 and percent(int(some) / int(count))[:-1] == share
+
+
+def more_than_tolerated(check: str, passed: bool) -> Fits:
+    """Return the comparison of (bad, images, share) with the share that a check tolerates."""
+
+    def fits(figures: Figures, seen: Seen) -> bool:
+        bad, count = int(figures[0]), int(figures[1])
+        if count > seen.correct + TIES or not _is_share(*figures[:3]):
+            return False
+        return (at_least(bad, count, _option(check, "tolerated")) >= LEVEL) is passed
+
+    return fits
+
+
+def few_sure(figures: Figures, seen: Seen) -> bool:
+    """Compare (sure, images, share): so few that nothing else was asked."""
+    sure, count = int(figures[0]), int(figures[1])
+    few = sure <= _option("saturated_probability", "tolerated") * count
+    return few and all_right(figures[1], seen) and _is_share(*figures)
+
+
+def sure(passed: bool) -> Fits:
+    """Return the comparison of (sure, images, share, left by the one loss, left by the other)."""
+
+    def fits(figures: Figures, seen: Seen) -> bool:
+        many, count, entropy, margin = (int(figures[i]) for i in (0, 1, 3, 4))
+        known = all_right(figures[1], seen) and _is_share(*figures[:3])
+        few = _option("saturated_probability", "tolerated") * count
+        possible = max(entropy, margin) <= many > few
+        return known and possible and (passed or entropy - margin > few)
+
+    return fits
+
+
+def probabilities(passed: bool) -> Fits:
+    """Return the comparison of (images with probabilities, images, share)."""
+
+    def fits(figures: Figures, seen: Seen) -> bool:
+        if int(figures[1]) != seen.samples or not _is_share(*figures):
+            return False
+        share = int(figures[0]) / int(figures[1])
+        return (share < _option("probability_outputs", "share")) is passed
+
+    return fits
+
+
+def turned(passed: bool) -> Fits:
+    """Return the comparison of (median cosine, images)."""
+
+    def fits(figures: Figures, seen: Seen) -> bool:
+        apart = float(figures[0]) - _option("unstable_gradient", "least")
+        return int(figures[1]) <= seen.correct + TIES and (apart if passed else -apart) >= -0.006
+
+    return fits
+
+
+def incomplete(figures: Figures, seen: Seen) -> bool:
+    """Compare (moving, images, left by many steps, left by few): many are clearly stronger."""
+    moving, count, many, few = (float(figure) for figure in figures)
+    gap = (few - many) / 100
+    check = "incomplete_optimization"
+    return _option(check, "moving") * count < moving <= count and gap > _option(check, "points")
+
+
+def lost(passed: bool) -> Fits:
+    """Return the comparison of (images left, passed in another class)."""
+
+    def fits(figures: Figures, seen: Seen) -> bool:
+        count, passing = int(figures[0]), int(figures[1])
+        chance = at_least(passing, count, _option("silent_success", "lost"))
+        return passing <= count <= seen.correct + TIES and (chance >= LEVEL) is passed
+
+    return fits

@@ -6,30 +6,12 @@ come with robench is not compared.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from robench.leaderboard.audit import figures
-from robench.leaderboard.audit.figures import TIES, Figures, Fits, Seen
+from robench.leaderboard.audit.causes import CAUSES
+from robench.leaderboard.audit.figures import TIES, Figures, Seen
+from robench.leaderboard.audit.form import CHANCE, Form, N, P, R
 from robench.runs.records import FindingEntry
-
-
-def _always(figures: Figures, seen: Seen) -> bool:
-    return True
-
-
-@dataclass(frozen=True)
-class Form:
-    """A sentence as the checks write it.
-
-    Attributes:
-        passed: what a finding with this sentence says.
-        text: its regular expression.
-        fits: (the figures, everything else that is known) -> whether they agree with ``passed``.
-    """
-
-    passed: bool | None
-    text: str
-    fits: Fits = _always
 
 
 def sentence_problem(finding: FindingEntry, seen: Seen) -> str | None:
@@ -59,13 +41,9 @@ def _word(finding: FindingEntry) -> str:
     return {True: "passed", False: "failed", None: "inconclusive"}[finding.passed]
 
 
-_N, _P, _R = r"(\d{1,9})", r"(\d{1,3}\.\d)%", r"(L(?:inf|2) [\w.+/-]{1,24})"
-_CHANCE = r"p (?:=|<) [\d.e+-]{1,12}"
-
-
 def _pair(strong: str, weak: str, meaning: str) -> tuple[Form, ...]:
-    begin = rf"{strong} leaves {_P} of {_N} images where {weak} leaves? {_P}"
-    only = rf"\({_N} are fooled by the latter alone, {_N} by the former; {_CHANCE}\)"
+    begin = rf"{strong} leaves {P} of {N} images where {weak} leaves? {P}"
+    only = rf"\({N} are fooled by the latter alone, {N} by the former; {CHANCE}\)"
     return (
         Form(True, rf"{begin}: it is not weaker\.", figures.not_weaker),
         Form(False, rf"{begin} {only}: {meaning}\.", figures.weaker),
@@ -73,8 +51,10 @@ def _pair(strong: str, weak: str, meaning: str) -> tuple[Form, ...]:
 
 
 def _gradient_free(name: str) -> tuple[Form, ...]:
-    begin = rf"{name} fools {_N} of the {_N} images? that no white-box attack fooled \({_R}\)"
-    many = rf"more than the 2% that bad luck explains \({_CHANCE}\)"
+    begin = (
+        rf"{name} fools {N} of the (?:first )?{N} images? that no white-box attack fooled \({R}\)"
+    )
+    many = rf"more than the 2% that bad luck explains \({CHANCE}\)"
     return (
         Form(True, rf"The white-box attacks fool every image: there is nothing left for {name}\."),
         Form(True, rf"{begin}: no more than bad luck explains\.", figures.luck(True)),
@@ -87,22 +67,22 @@ def _gradient_free(name: str) -> tuple[Form, ...]:
 
 
 _NONE_RIGHT = r"The network gets none of the images right: there is "
-_FLAT = rf"On {_N} of {_N} images \({_P}\) the gradient is zero or missing"
+_FLAT = rf"On {N} of {N} images \({P}\) the gradient is zero or missing"
 _GONE = (
-    rf"On {_N} of {_N} images \({_P}\) the gradient of the cross-entropy vanishes in float32 "
+    rf"On {N} of {N} images \({P}\) the gradient of the cross-entropy vanishes in float32 "
     r"\(median margin: [\d.e+-]{1,12} logits\)"
 )
-_WHOLE = rf"In a ball that holds every image \({_R}\) PGD leaves {_N} of {_N} images right"
+_WHOLE = rf"In a ball that holds every image \({R}\) PGD leaves {N} of {N} images right"
 _CLIMB = (
-    rf"Along 10 steps of PGD the loss ends higher than it began on {_N} of {_N} images?, and rises "
+    rf"Along 10 steps of PGD the loss ends higher than it began on {N} of {N} images?, and rises "
     r"in (?:\d{1,3}\.\d)% of the steps"
 )
 _STATISTICS = (
-    rf"With running statistics {_P} of {_N} clean images are right, with those of the batch {_P}"
+    rf"With running statistics {P} of {N} clean images are right, with those of the batch {P}"
 )
 _BATCHES = r"In batches of 1, 7 and \d{1,2} images the logits"
 _PLANTED = (
-    rf"PGD with 20 steps fools {_N} of {_N} networks? in which an adversarial image was planted "
+    rf"PGD with 20 steps fools {N} of {N} networks? in which an adversarial image was planted "
     r"\(200 random points fool \d{1,9}\)"
 )
 
@@ -128,7 +108,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         Form(True, r"Accuracy falls with the radius: (.+)\.", figures.falls),
         Form(
             False,
-            rf"PGD leaves {_P} at {_R} but {_P} in the larger ball of {_R} \({_CHANCE}\): "
+            rf"PGD leaves {P} at {R} but {P} in the larger ball of {R} \({CHANCE}\): "
             r"the attack loses its way\.",
             figures.rises,
         ),
@@ -136,10 +116,10 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     ),
     "large_eps": (
         Form(True, rf"{_WHOLE}: everything can be reached\.", figures.reaches(True)),
-        Form(True, rf"{_WHOLE}: no more than the {_P} of guessing\.", figures.reaches(True)),
+        Form(True, rf"{_WHOLE}: no more than the {P} of guessing\.", figures.reaches(True)),
         Form(
             False,
-            rf"{_WHOLE}: more than the {_P} of guessing \({_CHANCE}\): it does not find the way\.",
+            rf"{_WHOLE}: more than the {P} of guessing \({CHANCE}\): it does not find the way\.",
             figures.reaches(False),
         ),
         Form(None, rf"{_NONE_RIGHT}nothing to fool\.", _none_right),
@@ -164,11 +144,11 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         ),
     ),
     "finite_gradients": (
-        Form(True, rf"The gradient is finite on all {_N} images?\.", _all_finite),
-        Form(False, rf"The logits are not finite on {_N} of {_N} images\.", _some_broken),
+        Form(True, rf"The gradient is finite on all {N} images?\.", _all_finite),
+        Form(False, rf"The logits are not finite on {N} of {N} images\.", _some_broken),
         Form(
             False,
-            rf"The gradient is not finite on {_N} of {_N} images: attacks break down there\.",
+            rf"The gradient is not finite on {N} of {N} images: attacks break down there\.",
             _some_broken,
         ),
         Form(None, rf"{_NONE_RIGHT}no gradient to look at\.", _none_right),
@@ -187,7 +167,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         Form(True, rf"{_CLIMB}\.", figures.climbs(True)),
         Form(
             False,
-            rf"{_CLIMB}, fewer than the 90% that are asked for \({_CHANCE}\): its gradients do not "
+            rf"{_CLIMB}, fewer than the 90% that are asked for \({CHANCE}\): its gradients do not "
             r"lead upwards\.",
             figures.climbs(False),
         ),
@@ -221,17 +201,17 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         Form(True, rf"{_STATISTICS}\.", figures.gap(True)),
         Form(
             False,
-            rf"{_STATISTICS}, \d{{1,3}} points apart \({_CHANCE}\): its statistics are not those "
+            rf"{_STATISTICS}, \d{{1,3}} points apart \({CHANCE}\): its statistics are not those "
             r"of the data\.",
             figures.gap(False),
         ),
-        Form(None, rf"A batch of {_N} images is too small to take statistics of it\.", _too_few),
+        Form(None, rf"A batch of {N} images is too small to take statistics of it\.", _too_few),
     ),
     "binarization": (
         Form(True, rf"{_PLANTED}\.", figures.planted(True)),
         Form(
             False,
-            rf"{_PLANTED}, fewer than the 95\.0% of a sound attack \({_CHANCE}\)\.",
+            rf"{_PLANTED}, fewer than the 95\.0% of a sound attack \({CHANCE}\)\.",
             figures.planted(False),
         ),
         Form(None, rf"{_PLANTED}: it is too easy here to say anything\."),
@@ -241,5 +221,6 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
             r"No linear layer tells points inside of the ball from points on its surface\.",
         ),
     ),
+    **CAUSES,
 }
 """Finding -> the sentences that its check writes."""

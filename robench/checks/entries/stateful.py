@@ -1,0 +1,137 @@
+"""A network's answer must not depend on what it was asked before.
+
+A network that remembers queries gives near-duplicates of an image the class of the first of them,
+so that an adversarial image found by a search is never answered as it would be alone. An attacker
+sends the one image. Copies of the network, made before it is asked anything, show both: a pair of
+close images in two classes is asked in one order on one copy and in the other order on another.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robench import Check, CheckContext, Finding, register_check
+from robench.checks.contract import Count
+from robench.checks.determinism import ROUNDING, distance
+from robench.checks.searches import climb, left, margin_gradient
+from robench.checks.wording import percent, some
+from robench.evaluation.outcomes import Bools
+
+
+@register_check("stateful")
+@dataclass(frozen=True)
+class Stateful(Check):
+    """Copies of the network that were asked other things before give an image the same logits.
+
+    Attributes:
+        pairs: number of pairs of close images; each lies between two images of different classes.
+        halvings: how often the way between two images is halved to find a close pair.
+        tolerance: how much logits may differ, relative to their spread.
+    """
+
+    findings = ("stateful",)
+
+    pairs: Count = 16
+    halvings: Count = 8
+    tolerance: float = 1e-3
+
+    def run(self, context: CheckContext) -> Finding:
+        """Ask copies of the network in different orders."""
+        name = "stateful"
+        try:
+            fresh = copy.deepcopy(context.model)
+        except Exception as error:  # whatever a module keeps that cannot be copied
+            reason = str(error).split("\n", 1)[0][:200]
+            sentence = f"The network cannot be copied ({type(error).__name__}: {reason})."
+            return Finding(name, None, sentence)
+        few = context.images[: 2 * self.pairs]
+        one, other = _asked(context, fresh, [few])[0], _asked(context, fresh, [few])[0]
+        if distance(one, other) > ROUNDING:
+            sentence = "Two copies of the network differ: it is random, beyond torch's seed."
+            return Finding(name, None, sentence)
+        again = _asked(context, fresh, [few, few])[1]
+        if (moved := distance(one, again)) > self.tolerance:
+            sentence = (
+                f"Asked a second time, the same images get logits that differ by "
+                f"{percent(moved)} of their spread: the network keeps a state, and its answers "
+                f"depend on how often it was asked."
+            )
+            effort = context.best_effort(self._replayed(context, fresh))
+            return Finding(name, False, sentence, best_effort=effort)
+        first, second = self._close_pairs(context, fresh)
+        if not len(first):
+            sentence = "No two close images in different classes were found."
+            return Finding(name, None, sentence)
+        alone = _asked(context, fresh, [second])[0]
+        after = _asked(context, fresh, [first, second])[1]
+        changed = int((alone.argmax(1) != after.argmax(1)).sum())
+        if (moved := distance(alone, after)) <= self.tolerance:
+            sentence = (
+                f"After {some(len(first), 'other query').replace('querys', 'queries')} images get "
+                f"the logits that they get on a copy that was asked nothing before."
+            )
+            return Finding(name, True, sentence)
+        sentence = (
+            f"Asked after an image close to them, {changed} of {some(len(first), 'image')} get "
+            f"another class than on a copy that was asked nothing before, and their logits differ "
+            f"by {percent(moved)} of their spread: the network remembers what it was asked."
+        )
+        effort = context.best_effort(self._replayed(context, fresh))
+        return Finding(name, False, sentence, best_effort=effort)
+
+    def _close_pairs(self, context: CheckContext, fresh: torch.nn.Module) -> tuple[Tensor, Tensor]:
+        """Return pairs of points on the way between two images, in different classes.
+
+        The way is halved on a new copy at each step, which has no memory of the steps before. Pairs
+        are apart by the images' distance over 2 to the power of ``halvings``.
+        """
+        few = context.images[: self.pairs]
+        ends = [few, few.flip(0)]
+        logits = [_asked(context, fresh, [e])[0] for e in ends]
+        differ = logits[0].argmax(1) != logits[1].argmax(1)
+        low, high, start = ends[0][differ], ends[1][differ], logits[0].argmax(1)[differ]
+        for _ in range(self.halvings if len(low) else 0):
+            middle = (low + high) / 2
+            before = _asked(context, fresh, [middle])[0].argmax(1) == start
+            keep = before[:, None, None, None]
+            low, high = torch.where(keep, middle, low), torch.where(keep, high, middle)
+        return low, high
+
+    def _replayed(self, context: CheckContext, fresh: torch.nn.Module) -> Bools:
+        """Search on one copy, image by image; ask another one about what the search ended at."""
+        searched = replace(context, model=copy.deepcopy(fresh), memo={}, own=[])
+        ends: list[Tensor] = []
+
+        def gradient(x: Tensor, y: Tensor) -> Tensor:
+            """Forget what was asked before: each step is taken on a new copy."""
+            searched.model = copy.deepcopy(fresh)
+            with searched.opened():
+                return margin_gradient(searched, x, y)
+
+        attacked = left(context)
+        robust = np.ones(len(context), dtype=np.bool_)
+        try:
+            climb(searched, gradient, attacked, ends)
+        except Exception:  # a network without gradients: nothing was found
+            return robust
+        rows = torch.from_numpy(attacked).nonzero().squeeze(1)
+        if len(rows):
+            answers = _asked(context, fresh, [torch.cat(ends)])[0].argmax(1)
+            robust[rows[answers != context.labels[rows]].numpy()] = False
+        return robust
+
+
+def _asked(context: CheckContext, fresh: torch.nn.Module, batches: list[Tensor]) -> list[Tensor]:
+    """Return the logits of batches, asked one after another on a new copy of the network.
+
+    Torch's seed is the same before each batch, so that random numbers of a network are, too.
+    """
+    asked = replace(context, model=copy.deepcopy(fresh), memo={})
+    found = []
+    for batch in batches:
+        torch.manual_seed(context.options.seed)
+        found.append(asked.logits(batch))
+    return found

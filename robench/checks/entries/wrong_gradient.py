@@ -1,0 +1,97 @@
+"""Gradients must be the derivatives of the logits, not those of something else.
+
+A custom backward, a straight-through estimator or the gradient of another network gives attacks
+gradients that look sound and lead elsewhere. Derivatives along random directions, from central
+differences, do not depend on what a backward pass claims.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench import Check, CheckContext, Finding, UserError, register_check
+from robench.checks.contract import Count, Share
+from robench.checks.determinism import is_random
+from robench.checks.probes import Probe, is_rough
+from robench.checks.searches import harder
+from robench.checks.significance import LEVEL, at_least
+from robench.checks.wording import chance, percent, some
+
+MEASURABLE = 1e-5
+"""Smallest change of the logits, relative to the largest of them, that central differences show."""
+
+
+@register_check("wrong_gradient", reference="arXiv:1802.00420")
+@dataclass(frozen=True)
+class WrongGradient(Check):
+    """The gradient agrees with central differences along random directions.
+
+    They are compared by the cosine over the directions, which does not depend on the gradient's
+    length, since attacks do not either. An image counts if no size of the differences agrees.
+
+    Attributes:
+        images: number of images.
+        directions: number of random directions per image.
+        parts: sizes of the differences in units of the radius.
+        least: the cosine below which a gradient is wrong.
+        tolerated: fraction of images that may have a wrong gradient.
+    """
+
+    findings = ("wrong_gradient",)
+
+    images: Count = 40
+    directions: Count = 12
+    parts: tuple[float, ...] = (1 / 64, 1 / 8)
+    least: Share = 0.5
+    tolerated: Share = 0.2
+
+    def run(self, context: CheckContext) -> Finding:
+        """Compare directional derivatives."""
+        name = "wrong_gradient"
+        if is_random(context):
+            sentence = "The network is random, so that differences cannot be taken."
+            return Finding(name, None, sentence)
+        probe = Probe.of(context, self.images)
+        if not len(probe):
+            return Finding(name, None, "The network gets no image right: no logit is followed.")
+        try:
+            gradients = probe.gradients(probe.images)
+        except UserError:
+            sentence = "The logits are cut off from the image: there is no gradient to compare."
+            return Finding(name, None, sentence)
+        cosines = self.cosines(probe, gradients)
+        cosines = cosines[~is_rough(probe) & cosines.isfinite()]
+        count, bad = len(cosines), int((cosines < self.least).sum())
+        if count < len(probe) / 4:
+            sentence = "The gradient is zero, or the logits are flat or rough, around most images."
+            return Finding(name, None, sentence)
+        p = at_least(bad, count, self.tolerated)
+        figures = (
+            f"On {bad} of {some(count, 'image')} ({percent(bad / count)}) the gradient disagrees "
+            f"with finite differences of the logits (median cosine {cosines.median():.2f})"
+        )
+        if p < LEVEL:
+            end = (
+                f"{chance(p)}: the backward pass does not compute the derivative of the forward "
+                f"pass, and attacks are led astray"
+            )
+            found = context.best_effort(harder(context))
+            return Finding(name, False, f"{figures}, {end}.", best_effort=found)
+        return Finding(name, True, f"{figures}: it is the derivative of the logits.")
+
+    def cosines(self, probe: Probe, gradients: Tensor) -> Tensor:
+        """Return the best cosine of each image, (m,); nan where nothing can be compared."""
+        directions = probe.directions(self.directions)
+        found = []
+        for part in self.parts:
+            moves = directions * (part * probe.context.eps)
+            up, down = ((probe.images + sign * moves).clamp(0, 1) for sign in (1, -1))
+            risen = probe.leads(up) - probe.leads(down)
+            promised = ((up - down).double() * gradients.double()).flatten(2).sum(2)
+            cosine = torch.nn.functional.cosine_similarity(risen, promised, dim=0, eps=1e-300)
+            seen = risen.abs().amax(0) > MEASURABLE * probe.scale
+            known = seen & (gradients != 0).flatten(1).any(1) & promised.isfinite().all(0)
+            found.append(cosine.where(known, -torch.inf))
+        best = torch.stack(found).amax(0)
+        return best.where(best.isfinite(), torch.nan)

@@ -1,0 +1,125 @@
+"""Gradients are the derivatives of the logits, and say what the next step will meet."""
+
+import pytest
+import torch
+from faults import MakeContext, Wrapped, has_form
+from test_gradients import Misled
+from torch import Tensor, nn
+
+from robench.checks import Check
+from robench.checks.entries.rough_logits import RoughLogits
+from robench.checks.entries.unstable_gradient import UnstableGradient
+from robench.checks.entries.wrong_gradient import WrongGradient
+from robench.checks.entries.zero_gradients_by_class import ZeroGradientsByClass
+
+pytestmark = pytest.mark.usefixtures("few_queries")
+
+CHECKS = (WrongGradient(), RoughLogits(), UnstableGradient(), ZeroGradientsByClass())
+
+
+class Hashed(Wrapped):
+    """Noise on the logits that is a pseudo-random function of the image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.net(images)
+        places = torch.arange(1, images[0].numel() + 1, dtype=torch.float64)
+        mixed = (images.detach().double().flatten(1) * places).sum(1, keepdim=True)
+        waves = torch.sin(mixed * 1e7 * torch.arange(1, logits.shape[1] + 1))
+        return logits + 5 * waves.float()
+
+
+class Decoy(Wrapped):
+    """The gradients are those of a network that was not trained."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__(net)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.other = nn.Sequential(
+                nn.Flatten(), nn.Linear(64, 99), nn.ReLU(), nn.Linear(99, 10)
+            )
+
+    def forward(self, images: Tensor) -> Tensor:
+        other = self.other(images)
+        with torch.no_grad():
+            logits = self.net(images)
+        return logits + (other - other.detach())
+
+
+class Rippled(Wrapped):
+    """A ripple of high frequency on the pixels: the gradients are right, and useless."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images + 0.1 * torch.sin(500 * images))
+
+
+class FlatFor(Wrapped):
+    """No gradient for images in the classes 3 and 4."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.net(images)
+        flat = torch.isin(logits.argmax(1, keepdim=True), torch.tensor([3, 4]))
+        return torch.where(flat, logits.detach(), logits)
+
+
+@pytest.mark.parametrize(
+    ("check", "model"),
+    [
+        (RoughLogits(), Hashed),
+        (RoughLogits(), Rippled),
+        (UnstableGradient(), Rippled),
+        (WrongGradient(), Decoy),
+        (WrongGradient(), lambda net: Misled(net, -1.0)),
+        (ZeroGradientsByClass(), FlatFor),
+    ],
+)
+def test_the_cause_is_named_and_the_network_is_fooled_otherwise(
+    check: Check, model: type[Wrapped], make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    context = make_context(model(digits_net), samples=40)
+    finding = check.run(context)
+    assert finding.passed is False, finding.sentence
+    assert has_form(finding), finding.sentence
+    assert finding.best_effort is not None
+    assert finding.best_effort < context.run(context.standard())[0].accuracy
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e4])
+def test_honest_networks_pass_at_any_temperature(
+    check: Check, factor: float, make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class Scaled(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return factor * self.net(images)
+
+    finding = check.run(make_context(Scaled(digits_net)))
+    assert finding.passed, finding.sentence
+    assert has_form(finding), finding.sentence
+
+
+def test_a_gradient_of_another_length_is_not_wrong(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    assert WrongGradient().run(make_context(Misled(digits_net, 1e-3))).passed
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_what_has_no_gradient_or_none_to_compare_is_inconclusive(
+    check: Check, make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class Detached(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return self.net(images.detach())
+
+    class Random(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return self.net(images + 0.2 * torch.randn_like(images))
+
+    cut, random = (check.run(make_context(m(digits_net))) for m in (Detached, Random))
+    if not isinstance(check, RoughLogits):
+        assert cut.passed is None, cut.sentence
+    assert has_form(cut), cut.sentence
+    if not isinstance(check, ZeroGradientsByClass):
+        assert random.passed is None, random.sentence
+        assert has_form(random), random.sentence
