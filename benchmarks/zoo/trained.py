@@ -17,6 +17,8 @@ COMMON: dict[str, Any] = {
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "standard": {"method": "standard", "epochs": 4},
+    "standard_1": {"method": "standard", "epochs": 4, "seed": 1},
+    "standard_2": {"method": "standard", "epochs": 4, "seed": 2},
     "free": {"epochs": 4},
 }
 """Keyword arguments of :func:`robench.train`, by the name of the network."""

@@ -1,0 +1,29 @@
+"""Random resizing and padding (Xie et al. 2018)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zoo.adaptive import eot
+from zoo.entry import Entry
+from zoo.parts import Defended
+
+
+def resized(images: Tensor) -> Tensor:
+    side = int(torch.randint(18, 29, ()))
+    small = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    free = 28 - side
+    left, top = (int(torch.randint(0, free + 1, ())) for _ in range(2))
+    return functional.pad(small, (left, free - left, top, free - top))
+
+
+def build() -> nn.Module:
+    return Defended(before=resized)
+
+
+ENTRY = Entry(
+    build,
+    "Each forward resizes and pads anew, so that a step fits another image than the next one.",
+    causes=("same_logits", "unstable_gradient"),
+    adaptive=eot(),
+)
