@@ -62,22 +62,20 @@ def flat(value: Tensor, like: Tensor) -> Tensor:
 
 def small_network(channels: int = 1) -> nn.Module:
     """Return an untrained network like those of :mod:`zoo.trained`, for images of 28x28 pixels."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return build_model(
-            "resnet18",
-            num_classes=10,
-            in_channels=channels,
-            image_size=(28, 28),
-            mean=(0.13,) * channels,
-            std=(0.31,) * channels,
-            width=COMMON["width"],
-            stem="half",
-        )
+    return build_model(
+        "resnet18",
+        num_classes=10,
+        in_channels=channels,
+        image_size=(28, 28),
+        mean=(0.13,) * channels,
+        std=(0.31,) * channels,
+        width=COMMON["width"],
+        stem="half",
+    )
 
 
-def trained(model: nn.Module, epochs: int = 5) -> nn.Module:
-    """Return a copy of a network after standard training on mnist5k, in eval mode."""
+def fit(model: nn.Module, *, epochs: int) -> nn.Module:
+    """Return a copy after standard training on mnist5k, for :func:`zoo.trained.kept`."""
     recipe = {name: COMMON[name] for name in ("lr", "eps", "step_size", "schedule")}
     return train("batchnorm", "mnist5k", model=model, method="standard", epochs=epochs, **recipe)
 

@@ -1,5 +1,6 @@
 """The gradients of another network."""
 
+import torch
 from torch import Tensor, nn
 
 from zoo.adaptive import Search, undefended
@@ -12,7 +13,9 @@ class Decoy(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.network = network("standard")
-        self.decoy = small_network()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.decoy = small_network()
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

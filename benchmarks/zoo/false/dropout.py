@@ -5,15 +5,20 @@ from torch.nn import functional
 
 from zoo.adaptive import eot
 from zoo.entry import Entry
-from zoo.parts import Defended
+from zoo.parts import Defended, fit, small_network
+from zoo.trained import kept
 
 
 def dropped(images: Tensor) -> Tensor:
     return functional.dropout(images, 0.5, training=True)
 
 
+def untrained() -> nn.Module:
+    return Defended(before=dropped, inside=small_network())
+
+
 def build() -> nn.Module:
-    return Defended(before=dropped)
+    return kept("false_dropout", untrained, fit, epochs=5)
 
 
 ENTRY = Entry(

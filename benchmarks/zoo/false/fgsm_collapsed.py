@@ -1,7 +1,5 @@
 """Training with FGSM that has collapsed: robust to FGSM, and to nothing else (Wong et al. 2020)."""
 
-from functools import cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,26 +7,28 @@ from torch.nn import functional
 from zoo.adaptive import Search
 from zoo.entry import Entry
 from zoo.parts import small_network, training_images
+from zoo.trained import kept
 
 EPS = 0.3
-EPOCHS = 8
 
 
-@cache
 def build() -> nn.Module:
+    return kept("false_fgsm_collapsed", small_network, fit, epochs=8)
+
+
+def fit(model: nn.Module, *, epochs: int) -> nn.Module:
+    """Return the network after training on images that FGSM has perturbed."""
     train = training_images()
     images, labels = train.images.float() / 255, train.labels.long()
-    model = small_network().train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-        for _ in range(EPOCHS):
-            for rows in torch.randperm(len(images)).split(128):
-                optimizer.zero_grad()
-                perturbed = fgsm(model, images[rows], labels[rows])
-                functional.cross_entropy(model(perturbed), labels[rows]).backward()
-                optimizer.step()
-    return model.eval()
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(images)).split(128):
+            perturbed = fgsm(model, images[rows], labels[rows])
+            optimizer.zero_grad()
+            functional.cross_entropy(model(perturbed), labels[rows]).backward()
+            optimizer.step()
+    return model
 
 
 def fgsm(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -6,19 +6,24 @@ from torch.nn import functional
 
 from zoo.adaptive import eot
 from zoo.entry import Entry
-from zoo.parts import Defended
+from zoo.parts import Defended, fit, small_network
+from zoo.trained import kept
 
 
 def resized(images: Tensor) -> Tensor:
-    side = int(torch.randint(18, 29, ()))
+    side = int(torch.randint(20, 29, ()))
     small = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
     free = 28 - side
     left, top = (int(torch.randint(0, free + 1, ())) for _ in range(2))
     return functional.pad(small, (left, free - left, top, free - top))
 
 
+def untrained() -> nn.Module:
+    return Defended(before=resized, inside=small_network())
+
+
 def build() -> nn.Module:
-    return Defended(before=resized)
+    return kept("false_resize_pad", untrained, fit, epochs=5)
 
 
 ENTRY = Entry(
