@@ -7,6 +7,7 @@ itself again and again; an image survives if the model is right about all that w
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from robench import Attack, evaluate
 from robench.attack_tools.losses import log_odds, margin
 from robench.attacks.square import Square
+from robench.errors import RobenchWarning
 from robench.models.frozen import under_attack
 from zoo.entry import THREAT_MODEL, Survivors
 from zoo.parts import Defended, with_gradient_of
@@ -55,7 +57,7 @@ def alone(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 def on_fresh(build: Callable[[], nn.Module]) -> Right:
     """Return whether a new copy of the model, which has seen nothing else, is right."""
-    return lambda model, images, labels: once(build(), images, labels)
+    return lambda model, images, labels: once(build().to(images.device), images, labels)
 
 
 def itself(model: nn.Module) -> nn.Module:
@@ -126,7 +128,8 @@ class Search:
         loss: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         """Return which images survive one search."""
-        left = torch.arange(len(images))  # what was found is not searched further
+        # What was found is not searched further.
+        left = torch.arange(len(images), device=images.device)
         x = _inside(images + THREAT_MODEL.eps * (2 * torch.rand_like(images) - 1), images)
         for step in range(1, self.steps + 1):
             length = THREAT_MODEL.eps / 8 * (1 + math.cos(math.pi * step / self.steps))
@@ -138,7 +141,7 @@ class Search:
                 left, x = left[right], x[right]
                 if not len(left):
                     break
-        return torch.zeros(len(images), dtype=torch.bool).index_fill(0, left, True)
+        return torch.zeros_like(labels, dtype=torch.bool).index_fill(0, left, True)
 
     def _gradient(
         self,
@@ -178,8 +181,10 @@ def square(queries: int) -> Survivors:
 
     def survive(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         attack: Attack = Square(eps=THREAT_MODEL.eps, queries=queries)
-        (outcomes,) = evaluate(model, images, labels, [attack]).attacks.values()
-        return torch.from_numpy(outcomes.robust.copy())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RobenchWarning)  # which shortcuts are not taken
+            (outcomes,) = evaluate(model, images, labels, [attack]).attacks.values()
+        return torch.from_numpy(outcomes.robust.copy()).to(images.device)
 
     return survive
 
@@ -188,7 +193,7 @@ def one_after_another(*attacks: Survivors) -> Survivors:
     """Return an attack that gives the survivors of each attack to the next."""
 
     def survive(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        left = torch.ones(len(images), dtype=torch.bool)
+        left = torch.ones_like(labels, dtype=torch.bool)
         for attack in attacks:
             if left.any():
                 left[left.clone()] = attack(model, images[left], labels[left])

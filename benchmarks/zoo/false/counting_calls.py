@@ -26,6 +26,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Who asks often gets a robust network; the first answers, which a user gets, are of another.",
-    causes=("stateful", "same_logits"),
+    causes=("stateful",),
     adaptive=Search(undefended, right=on_fresh(build)),
 )

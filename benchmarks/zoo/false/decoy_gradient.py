@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from zoo.adaptive import Search, undefended
+from zoo.adaptive import transfer
 from zoo.entry import Entry
 from zoo.parts import small_network, with_gradient_of
 from zoo.trained import network
@@ -30,5 +30,5 @@ ENTRY = Entry(
     build,
     "The backward is that of a network that was never trained.",
     causes=("wrong_gradient",),
-    adaptive=Search(undefended),
+    adaptive=transfer("standard"),
 )

@@ -9,11 +9,11 @@ from zoo.trained import kept
 
 
 class Winners(nn.Module):
-    """Keeps the largest tenth of a layer's activations, of each image."""
+    """Keeps the largest fifth of a layer's activations, of each image."""
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(1)
-        least = flat.topk(max(1, flat.shape[1] // 10), dim=1).values[:, -1:]
+        least = flat.topk(max(1, flat.shape[1] // 5), dim=1).values[:, -1:]
         return (flat * (flat >= least)).reshape(x.shape)
 
 
@@ -27,7 +27,7 @@ def untrained() -> nn.Module:
 
 
 def build() -> nn.Module:
-    return kept("false_kwta", untrained, fit, epochs=5)
+    return kept("false_kwta", untrained, fit, epochs=10)
 
 
 ENTRY = Entry(

@@ -23,7 +23,7 @@ class Remembering(nn.Module):
         logits = self.network(images)
         flat = images.detach().flatten(1)
         first = logits.argmax(1)
-        new = torch.ones(len(images), dtype=torch.bool)
+        new = torch.ones_like(first, dtype=torch.bool)
         if self.seen:
             distance, place = torch.cdist(flat, torch.cat(self.seen), p=torch.inf).min(1)
             new = distance > NEAR

@@ -32,6 +32,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Each answer is mostly the one before at its place in the batch, which was for a clean image.",
-    causes=("stateful", "same_logits"),
+    causes=("stateful",),
     adaptive=Search(undefended, right=on_fresh(build)),
 )

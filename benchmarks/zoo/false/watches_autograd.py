@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from zoo.adaptive import Search, undefended
+from zoo.adaptive import transfer
 from zoo.entry import Entry
 from zoo.trained import network
 
@@ -26,6 +26,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Images that want a gradient are turned upside down first, those that want a class are not.",
-    causes=("autograd_in_forward", "wrong_gradient", "same_logits"),
-    adaptive=Search(undefended),
+    causes=("autograd_in_forward", "wrong_gradient"),
+    adaptive=transfer("standard"),
 )

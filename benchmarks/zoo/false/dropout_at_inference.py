@@ -18,7 +18,7 @@ def untrained() -> nn.Module:
 
 
 def build() -> nn.Module:
-    return kept("false_dropout", untrained, fit, epochs=5)
+    return kept("false_dropout_at_inference", untrained, fit, epochs=5)
 
 
 ENTRY = Entry(
