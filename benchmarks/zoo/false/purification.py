@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from zoo.adaptive import bpda
+from zoo.adaptive import Search, bpda, one_after_another
 from zoo.entry import Entry
 from zoo.parts import Defended, flat
 
@@ -13,14 +13,25 @@ def total_variation(images: Tensor) -> Tensor:
     return (across**2 + 1e-3).sqrt().sum() + (down**2 + 1e-3).sqrt().sum()
 
 
-def purified(images: Tensor) -> Tensor:
-    clean = images.detach()
+def denoised(images: Tensor, *, unrolled: bool = False) -> Tensor:
+    """Return the images after ten steps, through which gradients pass only if they are unrolled."""
+    clean = images
     with torch.inference_mode(False), torch.enable_grad():
         for _ in range(10):
-            now = clean.clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(total_variation(now), now)
-            clean = (clean - 0.01 * gradient).clamp(0, 1)
-    return flat(clean, images)
+            now = clean if unrolled else clean.detach().clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(total_variation(now), now, create_graph=unrolled)
+            clean = (now - 0.01 * gradient).clamp(0, 1)
+    return clean
+
+
+def purified(images: Tensor) -> Tensor:
+    return flat(denoised(images), images)
+
+
+def unrolled(model: nn.Module) -> nn.Module:
+    """Return a copy that can be differentiated."""
+    inside = model.get_submodule("network")
+    return Defended(before=lambda images: denoised(images, unrolled=True), inside=inside)
 
 
 def build() -> nn.Module:
@@ -31,5 +42,5 @@ ENTRY = Entry(
     build,
     "Ten steps of denoising are made with autograd inside of the forward, and detached.",
     causes=("zero_gradients", "zero_gradient", "autograd_in_forward"),
-    adaptive=bpda(),
+    adaptive=one_after_another(Search(unrolled), bpda()),
 )

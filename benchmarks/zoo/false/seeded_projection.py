@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from zoo.adaptive import Search
 from zoo.entry import Entry
-from zoo.parts import Defended
+from zoo.parts import Defended, fit, small_network
+from zoo.trained import kept
 
 
-def kept(image: Tensor, seed: int) -> Tensor:
+def seen(image: Tensor, seed: int) -> Tensor:
     """Return the image with half of its pixels, moved by up to two pixels."""
     rng = torch.Generator().manual_seed(seed)
     mask = 2 * torch.rand(image.shape, generator=rng).round().to(image.device)
@@ -20,11 +21,15 @@ def kept(image: Tensor, seed: int) -> Tensor:
 
 def projected(images: Tensor) -> Tensor:
     seeds = [zlib.crc32(image.detach().cpu().numpy().tobytes()) for image in images]
-    return torch.stack([kept(*pair) for pair in zip(images, seeds, strict=True)])
+    return torch.stack([seen(*pair) for pair in zip(images, seeds, strict=True)])
+
+
+def untrained() -> nn.Module:
+    return Defended(before=projected, inside=small_network())
 
 
 def build() -> nn.Module:
-    return Defended(before=projected)
+    return kept("false_seeded_projection", untrained, fit, epochs=5)
 
 
 def any_projection(model: nn.Module) -> nn.Module:
@@ -32,7 +37,7 @@ def any_projection(model: nn.Module) -> nn.Module:
 
     def before(images: Tensor) -> Tensor:
         seeds = torch.randint(2**31, (len(images),)).tolist()
-        return torch.stack([kept(*pair) for pair in zip(images, seeds, strict=True)])
+        return torch.stack([seen(*pair) for pair in zip(images, seeds, strict=True)])
 
     return Defended(before=before, inside=model.get_submodule("network"))
 
