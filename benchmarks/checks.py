@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.images < 10 or arguments.jobs < 1:
         raise UserError("--images needs 10 or more, and --jobs 1 or more.")
     images = min(arguments.images, 64) if arguments.quick else arguments.images
-    setting = Setting(images, arguments.alone, arguments.device)
+    alone = arguments.alone or arguments.quick  # which trains no other network
+    setting = Setting(images, alone, arguments.device)
     models = chosen(discover(arguments.models), arguments)
     rows = []
     for row in measured(models, setting, arguments):

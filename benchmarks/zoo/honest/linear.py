@@ -17,5 +17,5 @@ def build() -> nn.Module:
 
 ENTRY = Entry(
     build,
-    "One step of FGSM already finds the strongest attack on it.",
+    "Its gradient is the same everywhere, and one step of FGSM is close to the strongest attack.",
 )
