@@ -1,12 +1,15 @@
 """Tables of what was measured: hits, misses and false alarms, as text and as Markdown."""
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from scipy.stats import binomtest
 
 from robench import UserError
 from robench.system.files import write_text
+from robench.system.provenance import code_version
 from zoo.discovery import HALVES
 from zoo.measure import BOARD_IMAGES, Measured
 
@@ -64,13 +67,14 @@ def markdown(rows: Sequence[Measured]) -> str:
     """Return the counts, and a table of each kind of model."""
     ordered = sorted(rows, key=lambda row: (row.honest, row.name))
     images = "/".join(str(n) for n in sorted({row.images for row in rows}))
+    threads = f"{torch.get_num_threads()} threads of {platform.machine()}"
     false = [line(row) for row in ordered if not row.honest]
     honest = [line(row) for row in ordered if row.honest]
     parts = [
         _table(("", "tuning half", "held-out half"), counts(rows)),
         f"Accuracies in percent of {images} test images. The seconds of PGD-20 are those of "
         f"{BOARD_IMAGES} images, extrapolated from these. A star marks a flag that names the "
-        "cause.",
+        f"cause. Measured with robench {code_version()}, the seconds on {threads}.",
     ]
     for title, table in (("Models that look robust", false), ("Honest models", honest)):
         if table:
