@@ -174,11 +174,12 @@ def _file_of(function: Callable[..., Any]) -> Path:
     return Path(inspect.getfile(inner)).resolve()
 
 
-def _name_of(function: Callable[..., Any]) -> str:
-    """Return the name of a function with the arguments that are bound to it."""
-    if isinstance(function, partial):
-        return f"{_name_of(function.func)}{function.args}{sorted(function.keywords.items())}"
-    return getattr(function, "__qualname__", type(function).__qualname__)
+def _name_of(value: Any) -> str:
+    """Return the name of a function, with the arguments that are bound to it."""
+    if isinstance(value, partial):
+        values = [*value.args, *(v for pair in sorted(value.keywords.items()) for v in pair)]
+        return f"{_name_of(value.func)}({', '.join(map(_name_of, values))})"
+    return value.__qualname__ if callable(value) else repr(value)
 
 
 def _recipe_of(file: Path) -> str | None:

@@ -1,1 +1,1 @@
-"""Models that are as robust as they look."""
+"""Models that are what they look like: whatever flag one of them gets is a false alarm."""

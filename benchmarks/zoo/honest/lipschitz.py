@@ -1,0 +1,36 @@
+"""A 1-Lipschitz perceptron: small gradients everywhere."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from zoo.entry import Entry
+from zoo.networks import fit
+from zoo.trained import kept
+
+
+class Sorted(nn.Module):
+    """Sorts features in pairs: an activation that keeps the length of gradients."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (-1, 2)).sort(2).values.flatten(1)
+
+
+def _make() -> nn.Module:
+    sizes = (28 * 28, 64, 64, 10)
+    first, second, last = (
+        parametrizations.orthogonal(nn.Linear(inputs, outputs))
+        for inputs, outputs in pairwise(sizes)
+    )
+    return nn.Sequential(nn.Flatten(), first, Sorted(), second, Sorted(), last)
+
+
+def build() -> nn.Module:
+    return kept("lipschitz", _make, fit, epochs=8, scale=20.0)
+
+
+ENTRY = Entry(
+    build,
+    "No logit moves more than the image does, so that its gradients and margins are small.",
+)
