@@ -100,6 +100,7 @@ _SETTINGS = (
     "attacks",
     "samples",
     "ranking_column",
+    "worst_case",
     "defaults",
     "without",
     "checks",

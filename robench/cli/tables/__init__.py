@@ -6,6 +6,7 @@ from robench.cli.tables.boards import (
     plan_tables,
     states_table,
 )
+from robench.cli.tables.challenges import challenge_lines
 from robench.cli.tables.entries import defenses_table, entries_table, facts
 from robench.cli.tables.networks import (
     cross_check_table,
@@ -21,6 +22,7 @@ from robench.cli.tables.verification import (
 )
 
 __all__ = [
+    "challenge_lines",
     "checked_lines",
     "cross_check_table",
     "defenses_table",

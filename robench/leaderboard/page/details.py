@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from robench.board.ranking import BEST_KNOWN, WORST_CASE
 from robench.evaluation.outcomes import Outcomes
 from robench.leaderboard import columns
 from robench.leaderboard.column_types import PerAttack
@@ -15,7 +16,7 @@ from robench.leaderboard.page.cells import (
     sentences,
 )
 from robench.leaderboard.page.sharing import own, shared, thinned
-from robench.leaderboard.row import WORST_CASE, worst_case_attacks
+from robench.leaderboard.row import has_best_known, lowered, worst_case_attacks
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -126,9 +127,12 @@ def _accuracies(board: "Leaderboard", cell: "PublishedCell") -> dict[str, float]
     outcomes = dict(cell.outcomes)  # read once
     if not outcomes:
         return {}
-    attacks = worst_case_attacks(board.columns, board.board.evaluation.ranking_column)
+    attacks = worst_case_attacks(board.columns, board.board.evaluation)
     if attacks:
         outcomes[WORST_CASE] = Outcomes.worst_of([outcomes[name] for name in attacks])
+    if has_best_known(board.result):
+        before = outcomes[WORST_CASE if attacks else board.board.evaluation.main_column]
+        outcomes[BEST_KNOWN] = lowered(cell.result, before)
     return {name: round(o.accuracy, 6) for name, o in outcomes.items()}
 
 
