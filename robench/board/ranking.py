@@ -18,6 +18,9 @@ BEST_KNOWN = "best_known"
 COMBINED = (WORST_CASE, BEST_KNOWN)
 """Columns that are combined from the outcomes of others; no attack may have their names."""
 
+ADAPTIVE = "adaptive"
+"""The attack that each defense may ship against itself; it cannot rank rows that have none."""
+
 DEFAULT_RANKING_COLUMN = "pgd-20"
 """The column that ranks if a board has it and leaves ``rank_by`` out."""
 
@@ -27,9 +30,10 @@ AUTOATTACK = "autoattack"
 
 def default_column(attacks: Sequence[str]) -> str:
     """Return what ranks a board that leaves it open: PGD-20, or else the last attack, or clean."""
-    if not attacks:
+    common = [name for name in attacks if name.partition("(")[0] != ADAPTIVE]
+    if not common:
         return "clean"
-    return DEFAULT_RANKING_COLUMN if DEFAULT_RANKING_COLUMN in attacks else attacks[-1]
+    return DEFAULT_RANKING_COLUMN if DEFAULT_RANKING_COLUMN in common else common[-1]
 
 
 def check_ranking(attacks: Sequence[str], rank_by: str, worst_case: Sequence[str]) -> None:
@@ -48,6 +52,11 @@ def check_ranking(attacks: Sequence[str], rank_by: str, worst_case: Sequence[str
         raise UserError(f"two columns have the same name: {shortened(', '.join(columns))}.")
     if taken := [name for name in COMBINED if name in attacks]:
         raise UserError(f"an attack may not be named '{taken[0]}': the table has such a column.")
+    if rank_by.partition("(")[0] == ADAPTIVE:
+        raise UserError(
+            f"rank_by = '{shortened(rank_by)}' is an attack that only some defenses have; rank by "
+            f"'{WORST_CASE}', in which it counts."
+        )
     if rank_by and rank_by not in (*columns, *COMBINED):
         near = did_you_mean(rank_by, (*columns, *COMBINED))
         raise UserError(f"rank_by = '{shortened(rank_by)}' is not a column; {near}")

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from robench.board.board import Board
-from robench.board.ranking import BEST_KNOWN, COMBINED, WORST_CASE
+from robench.board.ranking import ADAPTIVE, BEST_KNOWN, COMBINED, WORST_CASE
 from robench.board.specs import AnyCell, EvaluationSpec
 from robench.evaluation.outcomes import Outcomes
 from robench.leaderboard.challenge.files import fallen
@@ -93,12 +93,27 @@ class LeaderboardRow:
             cells = self.cells if before else ()
             pairs = zip(cells, before, strict=True)
             found[BEST_KNOWN] = tuple(lowered(cell, outcomes) for cell, outcomes in pairs)
-        return {name: ColumnOutcomes(name, outcomes) for name, outcomes in found.items()}
+        shown = {name: () if _has_none(name, o) else o for name, o in found.items()}
+        return {name: ColumnOutcomes(name, outcomes) for name, outcomes in shown.items()}
 
     @cached_property
     def condition_ratios(self) -> dict[str, float]:
         """Kind of mean -> mean of the baseline's condition numbers divided by the row's."""
         return ratios(self.result, self.row)
+
+
+def has_none(name: str, outcomes: Outcomes) -> bool:
+    """Return whether a column is of an adaptive attack that the defense does not have.
+
+    Its images were returned as they are, without asking the network.
+    """
+    if name.partition("(")[0] != ADAPTIVE:
+        return False
+    return not any(getattr(outcomes, of).any() for of in ("forwards", "backwards", "linf", "l2"))
+
+
+def _has_none(name: str, several: tuple[Outcomes, ...]) -> bool:
+    return all(has_none(name, outcomes) for outcomes in several)
 
 
 def roles(result: BoardResult) -> dict[str, frozenset[Role]]:
