@@ -1,5 +1,6 @@
 """Adversarial images that somebody found elsewhere lower a row, and are verified like the rest."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from robench.commands.verify import verify
 from robench.errors import UserError
 from robench.leaderboard.challenge.files import Challenge
 from robench.leaderboard.evidence import BOARD, SUMS
+from robench.leaderboard.merged_folder import write_merged
 from robench.leaderboard.page.write import render
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
@@ -172,3 +174,17 @@ def test_a_board_without_ball_cannot_be_challenged(weak: Weak, store: list[Path]
     path.write_text(path.read_text().replace('"rank_by": "noise"', '"rank_by": "clean"'))
     with pytest.raises(UserError, match="is ranked by clean, which has no Linf or L2 ball"):
         challenge(weak.folder, ROW, weak.file(), stores=store)
+
+
+def test_merged_boards_have_the_challenges_of_both(weak: Weak, store: list[Path]) -> None:
+    boards = [weak.folder, Path(shutil.copytree(weak.folder, weak.folder.parent / "other"))]
+    for folder, part in zip(boards, (slice(0, 40), slice(20, 60)), strict=True):
+        file = weak.file(images=weak.images[part], indices=np.arange(60)[part])
+        challenge(folder, ROW, file, stores=store)
+    merged = weak.folder.parent / "merged"
+    _, table = write_merged([Leaderboard.read(folder) for folder in boards], merged)
+    figures = [Leaderboard.read(folder).table.set_index("defense") for folder in boards]
+    lowest = min(figure.loc[ROW, "best_known_mean"] for figure in figures)
+    assert table.set_index("defense").loc[ROW, "best_known_mean"] < lowest
+    assert len([*merged.glob("challenges/*/*.npz")]) == 2
+    assert verify(merged, rows="0", stores=store).sound
