@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 from robench import ConvDefense, Supports, register_defense
-from robench.base import FLOAT32
+from robench.base import DIFFERENTIABLE, FLOAT32
 from robench.layers.circular import repeats_pixels
 
 
@@ -39,6 +39,7 @@ class Aoc(ConvDefense):
     supports: ClassVar[Supports] = Supports(mixed_precision=False)
     requires: ClassVar[str] = "orthogonium"
     recipe: ClassVar[Mapping[str, Any]] = FLOAT32
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse the geometries that the library does not support."""

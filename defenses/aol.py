@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import ConvDefense, register_defense
+from robench.base import DIFFERENTIABLE
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.circular import repeats_pixels
 from robench.layers.reparametrize import reparametrize
@@ -23,6 +24,7 @@ class Aol(ConvDefense):
     """Kernels rescaled by the overlaps of their input channels, to norm 1."""
 
     strict_lipschitz: ClassVar[bool] = True
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse padding that repeats pixels."""

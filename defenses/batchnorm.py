@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from robench import Defense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 
 
 @register_defense("batchnorm", reference="arXiv:1502.03167")
@@ -20,3 +20,4 @@ class BatchNorm(Defense):
 
     kind: ClassVar[Kind] = "norm layer"
     stateful_in_training: ClassVar[bool] = True
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE

@@ -8,10 +8,12 @@ sqrt(kh * kw) at stride 1, not by 1.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from robench import ConvDefense, UserError, register_defense
+from robench.base import DIFFERENTIABLE
 from robench.layers.orthogonalize import bjorck
 from robench.layers.reparametrize import reparametrize
 
@@ -36,6 +38,8 @@ class Bjorck(ConvDefense):
     Attributes:
         steps: number of iterations.
     """
+
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     steps: int = 15
 

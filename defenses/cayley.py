@@ -16,7 +16,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import ConvDefense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.cayley import CayleyConv2d
 
 
@@ -27,6 +27,7 @@ class Cayley(ConvDefense):
 
     kind: ClassVar[Kind] = "convolution"
     strict_lipschitz: ClassVar[bool] = True
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse convolutions that do not pad by half their kernel."""

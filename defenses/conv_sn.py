@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import ConvDefense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, gram_bound, kernel_on_torus, repeats_pixels, symbol
 from robench.layers.nonzero import nonzero
@@ -67,6 +67,7 @@ class ConvSN(ConvDefense):
 
     kind: ClassVar[Kind] = "convolution"
     strict_lipschitz: ClassVar[bool] = True
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     norm: Norm = "gram"
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import ConvDefense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.convnorm import AffineInit, ConvNorm2d, EvalStats
 
 
@@ -32,6 +32,7 @@ class ConvNorm(ConvDefense):
 
     kind: ClassVar[Kind] = "convolution"
     stateful_in_training: ClassVar[bool] = True
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     affine: bool = True
     affine_init: AffineInit = "default"

@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import Defense, UserError, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.norms import fitting_groups, group_norm_like
 
 
@@ -28,6 +28,7 @@ class GroupNorm(Defense):
     """
 
     kind: ClassVar[Kind] = "norm layer"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     groups: int = 32
 

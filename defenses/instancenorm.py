@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import Defense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.norms import channels_of, group_norm_like
 
 
@@ -22,6 +22,7 @@ class InstanceNorm(Defense):
     """Norm layers replaced by ones that normalize each channel of each sample."""
 
     kind: ClassVar[Kind] = "norm layer"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
         """Return a group norm with one channel per group.

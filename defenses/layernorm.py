@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import Defense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.norms import group_norm_like
 
 
@@ -21,6 +21,7 @@ class LayerNorm(Defense):
     """Norm layers replaced by ones that normalize each sample as a whole."""
 
     kind: ClassVar[Kind] = "norm layer"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
         """Return a group norm with a single group."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import ConvDefense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.overlaps import orthogonality_gap
 from robench.layers.selected import check_not_negative, selected_convs
 
@@ -38,6 +38,7 @@ class Ocnn(ConvDefense):
     """
 
     kind: ClassVar[Kind] = "penalty"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     strength: float = 1e-3
     squared: bool = False

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench import ConvDefense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.selected import check_not_negative, selected_convs
 
 SHORTCUTS = "*layer[2-4].0.downsample.0"
@@ -37,6 +37,7 @@ class OcnnPaper(ConvDefense):
     """
 
     kind: ClassVar[Kind] = "penalty"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     strength: float = 1e-3
 

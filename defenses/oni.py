@@ -16,11 +16,13 @@ is orthogonalized separately.
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from robench import ConvDefense, UserError, register_defense
+from robench.base import DIFFERENTIABLE
 from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
 
@@ -57,6 +59,8 @@ class Oni(ConvDefense):
     Raises:
         UserError: if steps is below 1, or scale is not above 0.
     """
+
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     steps: int = 5
     scale: float = 2**0.5

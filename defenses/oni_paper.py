@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import ConvDefense, Supports, UserError, register_defense
+from robench.base import DIFFERENTIABLE
 from robench.layers.orthogonalize import newton
 from robench.layers.reparametrize import reparametrize
 
@@ -53,6 +54,7 @@ class OniPaper(ConvDefense):
 
     supports: ClassVar[Supports] = Supports(groups=False)
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({"lr": 0.01})
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     steps: int = 3
 

@@ -7,13 +7,14 @@ stride 1, not by 1, and does not make its operator orthogonal unless the stride 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from robench import ConvDefense, register_defense
+from robench.base import DIFFERENTIABLE
 from robench.layers.reparametrize import matrices, reparametrize
 
 
@@ -49,6 +50,8 @@ class Orthogonal(ConvDefense):
         orthogonal_map: the map, see ``torch.nn.utils.parametrizations.orthogonal``; ``cayley`` is
             the fastest of the three in networks of moderate width.
     """
+
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     orthogonal_map: Literal["cayley", "householder", "matrix_exp"] = "cayley"
 

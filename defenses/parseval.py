@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from robench import ConvDefense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.reparametrize import matrices
 from robench.layers.selected import check_not_negative, selected_convs
 
@@ -33,6 +33,7 @@ class Parseval(ConvDefense):
     """
 
     kind: ClassVar[Kind] = "projection"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     rate: float = 3e-4
     layers: str = "*"

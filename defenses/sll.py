@@ -19,7 +19,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import Defense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.circular import repeats_pixels
 from robench.layers.reparametrize import reparametrize
@@ -37,6 +37,7 @@ class Sll(Defense):
 
     kind: ClassVar[Kind] = "residual block"
     strict_lipschitz: ClassVar[bool] = True
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     smoothness: Smoothness = "diagonal"
 

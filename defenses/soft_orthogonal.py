@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robench import ConvDefense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.reparametrize import matrices
 from robench.layers.selected import check_not_negative, selected_convs
 
@@ -32,6 +32,7 @@ class SoftOrthogonal(ConvDefense):
     """
 
     kind: ClassVar[Kind] = "penalty"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     strength: float = 1e-3
     layers: str = "*"

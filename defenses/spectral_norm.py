@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from robench import ConvDefense, UserError, register_defense
+from robench.base import DIFFERENTIABLE
 
 
 @register_defense("spectral_norm", reference="arXiv:1802.05957")
@@ -26,6 +27,7 @@ class SpectralNorm(ConvDefense):
     """
 
     stateful_in_training: ClassVar[bool] = True
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     n_power_iterations: int = 1
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from robench import ConvDefense, Supports, register_defense
-from robench.base import FLOAT32
+from robench.base import DIFFERENTIABLE, FLOAT32
 from robench.layers.circular import repeats_pixels
 
 
@@ -29,6 +29,7 @@ class Torchlip(ConvDefense):
     supports: ClassVar[Supports] = Supports(groups=False, dilation=False, mixed_precision=False)
     requires: ClassVar[str] = "deel-torchlip"
     recipe: ClassVar[Mapping[str, Any]] = FLOAT32
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse padding that repeats pixels and strides over circular padding."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import nn
 
 from robench import Defense, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 
 
 @register_defense("vanilla")
@@ -15,6 +15,7 @@ class Vanilla(Defense):
     """Plain convolutions; the network's norm layers are dropped."""
 
     kind: ClassVar[Kind] = "reference"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     def replace_norm(self, norm: nn.Module) -> nn.Module:
         """Drop the norm layer."""

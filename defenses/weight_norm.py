@@ -9,11 +9,13 @@ it.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import nn
 from torch.nn.utils import parametrizations
 
 from robench import ConvDefense, register_defense
+from robench.base import DIFFERENTIABLE
 
 
 @register_defense("weight_norm", reference="arXiv:1602.07868")
@@ -24,6 +26,8 @@ class WeightNorm(ConvDefense):
     Attributes:
         bn: keep the network's norm layers.
     """
+
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     bn: bool = field(default=False, kw_only=True)
 

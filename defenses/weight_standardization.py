@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from robench import Defense, UserError, register_defense
-from robench.base import Kind
+from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.norms import fitting_groups, group_norm_like
 from robench.layers.reparametrize import reparametrize
 
@@ -36,6 +36,7 @@ class WeightStandardization(Defense):
     """
 
     kind: ClassVar[Kind] = "weight parametrization"
+    adaptive_note: ClassVar[str] = DIFFERENTIABLE
 
     groups: int = 32
 

@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from support import Command, changed_board
 
 import robench as package
 from robench.board.loading import shipped_boards
+from robench.board.specs import EvaluationSpec
 from robench.plugins import registrations_undone
 from robench.registry import defenses
 
@@ -81,7 +83,9 @@ def test_publish_a_leaderboard(
     robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = [text for _, text in story("Publish a leaderboard")]
-    command, code, reading, using, submitting, adding, other = blocks
+    command, ranking, code, reading, using, submitting, adding, lowering, other = blocks
+    EvaluationSpec.model_validate(tomllib.loads(ranking)["evaluation"])
+    assert lowering.count("robench challenge leaderboards/quick") == 2
     run_lines(command, robench, folder)
     exec(compile(code, "README", "exec"), {})
     assert "pgd-20_low" in capsys.readouterr().out

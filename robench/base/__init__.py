@@ -6,12 +6,13 @@ declares, never on its name.
 """
 
 from robench.base.attack import Adversarial, Attack, ThreatModel
-from robench.base.defense import FLOAT32, ConvDefense, Defense, Kind, Supports
+from robench.base.defense import DIFFERENTIABLE, FLOAT32, ConvDefense, Defense, Kind, Supports
 from robench.base.inheritance import RadiusOptions
 from robench.base.model import LogitsModel, SearchKeeper, Stem, VictimModel
 from robench.base.training_method import TrainingLoss, TrainingMethod, Update
 
 __all__ = [
+    "DIFFERENTIABLE",
     "FLOAT32",
     "Adversarial",
     "Attack",

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from robench.base.attack import Attack, ThreatModel
+
 Kind = Literal[
     "reference",
     "norm layer",
@@ -18,6 +20,13 @@ Kind = Literal[
 ]
 """How a defense works: not at all, on the norm layers, on the weights, on the whole layer, through
 the loss, after each step, or by a block of another form."""
+
+
+DIFFERENTIABLE = (
+    "At evaluation it is a deterministic and differentiable function of the image, whose gradient "
+    "is blocked nowhere, so that white-box attacks are adaptive."
+)
+"""The note of a defense on which an attack that follows its gradients is an adaptive one."""
 
 
 FLOAT32: Mapping[str, Any] = MappingProxyType({"precision": "float32"})
@@ -62,6 +71,8 @@ class Defense:
     """The optional package that it needs, as in ``pip install``; "" if it needs none."""
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """What it sets in the training recipe unless its row on the board does; shown in the table."""
+    adaptive_note: ClassVar[str] = ""
+    """Why it needs no attack of its own, in a sentence that pages print; "" to say nothing."""
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Return why ``conv`` cannot be replaced, or None; called before anything is changed."""
@@ -84,6 +95,19 @@ class Defense:
 
     def after_step(self, model: nn.Module) -> None:
         """Change the model after each optimizer step, e.g. project its weights."""
+
+    def adaptive_attack(self, threat_model: ThreatModel) -> Attack | None:
+        """Return the attack that knows how the defense works, which its authors owe.
+
+        Boards run it as their attack ``adaptive``.
+
+        Args:
+            threat_model: the ball that it keeps to.
+
+        Returns:
+            An attack with this threat model; None if there is none, see ``adaptive_note``.
+        """
+        return None
 
 
 @dataclass(frozen=True)

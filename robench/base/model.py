@@ -2,9 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from robench.base.defense import Defense
 
 LogitsModel = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
@@ -60,10 +63,13 @@ class VictimModel(ABC):
         batch_size: how many samples to pass at a time, halved if memory runs out; None: all of
             them.
         keeper: where searches are kept while they run; None: nowhere.
+        defense: the defense of the model, which an adaptive attack must know; None if there is none
+            of robench's.
     """
 
     batch_size: int | None = None
     keeper: SearchKeeper | None = None
+    defense: "Defense | None" = None
 
     @property
     @abstractmethod

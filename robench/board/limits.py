@@ -1,10 +1,11 @@
-"""How much a board may hold: what planning, comparing and showing it takes grows with it."""
+"""What a board may hold: what planning, comparing and showing it takes grows with it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from robench.expressions import LONGEST_CALL
+from robench.errors import UserError
+from robench.expressions import LONGEST_CALL, number
 
 LONGEST_TITLE = 200
 """Characters of a title or label; the longest of our own has 122."""
@@ -19,3 +20,14 @@ Title = Annotated[str, Field(max_length=LONGEST_TITLE)]
 
 Call = Annotated[str, Field(max_length=LONGEST_CALL)]
 """A name with options, as :mod:`robench.expressions` reads it."""
+
+
+def _pixel_units(value: Any) -> Any:
+    value = number(value)
+    if isinstance(value, (int, float)) and not 0 <= value <= 1:
+        raise UserError(f'images are in [0, 1], so write "{value:g}/255" for {value:g} gray levels')
+    return value
+
+
+PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
+"""A distance between images in [0, 1]; strings such as "8/255" are accepted."""

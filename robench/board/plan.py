@@ -10,6 +10,7 @@ from robench.base import Attack, Defense, RadiusOptions
 from robench.board.attack_calls import build_attack
 from robench.board.board import Board, RowSpec
 from robench.board.explain import explain
+from robench.board.ranking import check_threat_models
 from robench.board.recipes import recipe_for
 from robench.board.sources import Entries, entries_of, sources_of
 from robench.board.specs import (
@@ -173,9 +174,13 @@ def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
     """Return column -> attack, with the board's defaults for options that an attack leaves out.
 
     Raises:
-        UserError: for the first unknown name or option, or radius out of range.
+        UserError: for the first unknown name or option, or radius out of range; or if the attacks
+            of the worst case do not keep to one ball.
     """
-    return {name: build_attack(name, evaluation.defaults) for name in evaluation.attacks}
+    built = {name: build_attack(name, evaluation.defaults) for name in evaluation.attacks}
+    models = {"clean": None, **{name: attack.threat_model for name, attack in built.items()}}
+    check_threat_models(evaluation.main_column, evaluation.rank_by, evaluation.worst_case, models)
+    return built
 
 
 def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -24,10 +23,11 @@ from pydantic import (
 )
 
 from robench.base import TrainingMethod
-from robench.board.limits import MOST_ATTACKS, Call
+from robench.board.limits import MOST_ATTACKS, Call, PixelUnits
 from robench.board.mean_and_std import MeanAndStd
-from robench.errors import UserError, did_you_mean, shortened
-from robench.expressions import number, parse_expression
+from robench.board.ranking import COMBINED, check_ranking, default_column
+from robench.errors import UserError
+from robench.expressions import parse_expression
 from robench.registry import training_methods
 
 SPEC_VERSION = 1
@@ -39,22 +39,8 @@ SOURCES_VERSION = 2
 A cell without them stays at version 1, so that it keeps its name.
 """
 
-DEFAULT_RANKING_COLUMN = "pgd-20"
-"""The column that ranks if a board has it and leaves ``rank_by`` out."""
-
 HASH = r"^[0-9a-f]{64}$"
 """sha256 in hexadecimal."""
-
-
-def _pixel_units(value: Any) -> Any:
-    value = number(value)
-    if isinstance(value, (int, float)) and not 0 <= value <= 1:
-        raise UserError(f'images are in [0, 1], so write "{value:g}/255" for {value:g} gray levels')
-    return value
-
-
-PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
-"""A distance between images in [0, 1]; strings such as "8/255" are accepted."""
 
 
 OptionValue = bool | int | float | str
@@ -152,6 +138,8 @@ class TrainingSpec(Spec):
 class EvaluationSpec(Spec):
     """The attacks, the images that they attack and the column that ranks.
 
+    ``rank_by`` is a column, ``worst_case`` or ``best_known``. The attacks of the worst case are
+    those that ``worst_case`` names; if it is left out, all of the ranking column's threat model.
     ``checks`` test whether the figures can be trusted, with their own attacks on the first
     ``check_samples`` images; ``binarization`` adds a test that trains briefly for each image.
     ``spectra`` adds norms and condition numbers of each network's layers.
@@ -161,6 +149,7 @@ class EvaluationSpec(Spec):
     samples: int = Field(1000, ge=1)
     batch_size: int = Field(256, ge=1)
     rank_by: Call = ""
+    worst_case: tuple[Call, ...] = Field((), max_length=MOST_ATTACKS)
     without: tuple[Shortcut, ...] = ()
     checks: bool = True
     check_samples: int = Field(128, ge=10)
@@ -170,13 +159,13 @@ class EvaluationSpec(Spec):
 
     @model_validator(mode="after")
     def _columns_are_distinct_and_rank(self) -> Self:
-        columns = self.columns
-        if len(set(columns)) < len(columns):
-            raise UserError(f"two columns have the same name: {shortened(', '.join(columns))}.")
-        if self.rank_by and self.rank_by not in columns:
-            near = did_you_mean(self.rank_by, columns)
-            raise UserError(f"rank_by = '{shortened(self.rank_by)}' is not a column; {near}")
+        check_ranking(self.attacks, self.rank_by, self.worst_case)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        return {k: value for k, value in values.items() if k != "worst_case" or value}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -186,10 +175,14 @@ class EvaluationSpec(Spec):
     @property
     def ranking_column(self) -> str:
         """``rank_by``; if it is left out, PGD-20, or else the last attack, or clean."""
-        if self.rank_by or not self.attacks:
-            return self.rank_by or "clean"
-        ranks = DEFAULT_RANKING_COLUMN in self.attacks
-        return DEFAULT_RANKING_COLUMN if ranks else self.attacks[-1]
+        return self.rank_by or default_column(self.attacks)
+
+    @property
+    def main_column(self) -> str:
+        """The evaluated column whose threat model is the board's: that which ranks if it is one."""
+        if self.ranking_column not in COMBINED:
+            return self.ranking_column
+        return self.worst_case[0] if self.worst_case else default_column(self.attacks)
 
 
 class Hashed(Spec):

@@ -8,7 +8,15 @@ import warnings
 from types import FrameType
 from typing import Any, NoReturn
 
-from robench.cli import boards, entries, making, networks, pictures, submissions  # noqa: F401 - commands
+from robench.cli import (  # noqa: F401 - commands
+    boards,
+    challenges,
+    entries,
+    making,
+    networks,
+    pictures,
+    submissions,
+)
 from robench.cli.options import app
 from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 from robench.errors import RobenchWarning, UserError

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ORDER = (
     "run", "train", "attack", "show", "spectra", "plan", "verify", "page", "export", "reproduce",
-    "submit", "check-submission", "merge", "list", "new",
+    "submit", "check-submission", "merge", "challenge", "list", "new",
 )  # fmt: skip
 """Order of the commands in the help: as a user comes to need them."""
 

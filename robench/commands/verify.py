@@ -71,6 +71,8 @@ def recomputed(again: Rerun) -> tuple[str, ...]:
     if again.rows:
         rows = f"{again.rows} row" if again.rows == 1 else f"{again.rows} rows"
         made.append(f"outcomes, checks, spectra and costs of {rows}")
+    if again.challenges:
+        made.append(f"{again.challenges} of the challenges, by their networks")
     if len(again.fresh):
         made.append(f"attacks with the fresh seed {again.fresh_seed}")
     return tuple(made)

@@ -30,6 +30,7 @@ class Counted(nn.Module, VictimModel):
         self.device_probe = nn.Parameter(torch.zeros(1, device=victim.device), requires_grad=False)
         self.training = False
         self._victim = victim
+        self.defense = victim.defense
         self._clean = clean.flatten(1)
         self._norm: Norm = norm
         self.forwards = torch.zeros(len(clean), dtype=torch.int64)

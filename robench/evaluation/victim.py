@@ -13,6 +13,7 @@ from robench.evaluation.agreement import Precision
 from robench.evaluation.copies import autocast, choose_copies
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.options import check_shortcuts
+from robench.models.defend import defense_of
 
 _TIE = 1e-3
 """Lead of the best class, relative to the largest logit, that settles a copy's prediction."""
@@ -23,6 +24,7 @@ class Victim(VictimModel):
 
     Attributes:
         module: the model itself.
+        defense: the defense that was applied to it; None if there is none.
         device: the device of the model.
         batch_size: how many samples to pass at a time; halved if memory runs out.
         on_finished: called with the number of finished samples of the running attack.
@@ -56,6 +58,7 @@ class Victim(VictimModel):
         self.on_finished = on_finished
         self.forwards = self.backwards = 0
         self.module = model
+        self.defense = defense_of(model)
         self.device = sample.device
         left = set(get_args(Shortcut)) - check_shortcuts(without)
         self._copies = choose_copies(model, sample, left, batch_size=batch_size)

@@ -14,17 +14,18 @@ from typing import Any
 
 import pandas as pd
 
+from robench.board.ranking import WORST_CASE
 from robench.board.recipes import differences
 from robench.board.specs import ExternalCell
 from robench.leaderboard.column_types import Column, Entry, Kind, PerAttack, RelativeColumn
 from robench.leaderboard.comparison import Comparison
-from robench.leaderboard.row import WORST_CASE, ColumnOutcomes, LeaderboardRow, Role, roles
+from robench.leaderboard.row import ColumnOutcomes, LeaderboardRow, Role, roles
 from robench.runs.records import BoardResult
 
 SCHEMA = 1
 """Version of the columns; raised when one is renamed or removed or changes its meaning."""
 
-_EVERYWHERE: tuple[Role, ...] = ("clean", "attack", "worst case")
+_EVERYWHERE: tuple[Role, ...] = ("clean", "attack", "worst case", "best known")
 
 
 def _rank(table: pd.DataFrame, result: BoardResult, _: Comparison) -> Any:

@@ -7,6 +7,7 @@ curves.csv, spectra.csv, paper.csv, paper_order.csv
                               if there is such evidence, see robench.leaderboard.derived
 manifests/ROW-seedN.json      one file per cell: specification, versions, hashes, times, checks
 outcomes/CELL/KEY.npz         the outcome of each sample, one file per cell and column
+challenges/CELL/HASH.npz      adversarial images that others found, if there are any
 weights/CELL.safetensors      weights, if the board publishes them; else the manifest has their hash
 sources/NAME-HASH/*.py        the code of entries that do not come with robench
 board.toml                    the board as a file that 'robench run' takes
@@ -193,7 +194,7 @@ def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:
 
 def unlisted(folder: Path, sums: Mapping[str, str]) -> list[str]:
     """Return the files among the evidence that have no checksum; readers take no notice of them."""
-    kinds = ("manifests/**/*", "outcomes/**/*", f"{SOURCES}/**/*.py")
+    kinds = ("manifests/**/*", "outcomes/**/*", "challenges/**/*", f"{SOURCES}/**/*.py")
     there = {
         path.relative_to(folder).as_posix()
         for kind in kinds

@@ -11,6 +11,7 @@ from robench.board.board import Board
 from robench.board.plan import build_attacks
 from robench.errors import UserError
 from robench.expressions import radius_text
+from robench.leaderboard.order import shown_columns
 
 _NONE = "–"  # noqa: RUF001
 _LATEX_NONE = "--"
@@ -111,10 +112,11 @@ def _cells(table: pd.DataFrame, board: Board, markup: _Markup) -> pd.DataFrame:
 
 
 def _columns(table: pd.DataFrame, board: Board) -> list[str]:
-    for column in board.evaluation.columns:
+    columns = shown_columns(board, table)
+    for column in columns:
         if f"{column}_mean" not in table:
             raise UserError(f"the table has no column '{column}_mean': it is from another board.")
-    return list(board.evaluation.columns)
+    return columns
 
 
 def _tied(table: pd.DataFrame) -> list[bool]:

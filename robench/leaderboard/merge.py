@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robench.board.board import Board, RowSpec
 from robench.board.recipes import recipe_for
@@ -100,6 +100,7 @@ _SETTINGS = (
     "attacks",
     "samples",
     "ranking_column",
+    "worst_case",
     "defaults",
     "without",
     "checks",
@@ -141,8 +142,17 @@ def _joined(boards: Sequence[Leaderboard]) -> dict[str, _Row]:
                     RobenchWarning,
                     stacklevel=2,
                 )
-            row.cells.setdefault(key, cell)
+            known = row.cells.setdefault(key, cell)
+            if known is not cell and _hashes(known) == _hashes(cell):
+                row.cells[key] = _with_challenges(known, cell)
     return rows
+
+
+def _with_challenges(cell: PublishedCell, other: PublishedCell) -> PublishedCell:
+    """Return a cell with the challenges of the same network on another board, each of them once."""
+    files = {path.name: path for path in (*other.result.challenges, *cell.result.challenges)}
+    paths = tuple(files[name] for name in sorted(files))
+    return replace(cell, result=replace(cell.result, challenges=paths))
 
 
 def _without_seed(cell: PublishedCell) -> dict[str, object]:

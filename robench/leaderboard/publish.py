@@ -9,6 +9,8 @@ import pandas as pd
 from robench.board.writing import board_text
 from robench.errors import UserError
 from robench.leaderboard.bundle import Bundle
+from robench.leaderboard.challenge.files import FOLDER
+from robench.leaderboard.challenge.kept import with_earlier
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.edition import published_before, replace_edition
@@ -41,6 +43,8 @@ def publish(
 ) -> pd.DataFrame:
     """Compare the rows of a finished board, build its table and write its folder.
 
+    The folder keeps the challenges of networks that are the same as before.
+
     Args:
         result: the finished board.
         folder: the folder to write; its name becomes the board's name.
@@ -53,9 +57,10 @@ def publish(
     Raises:
         UserError: if it cannot be written.
     """
-    comparison = compare_rows(result)
-    table = leaderboard(result, comparison)
     with published_alone(folder):
+        result = with_earlier(result, folder)
+        comparison = compare_rows(result)
+        table = leaderboard(result, comparison)
         write_leaderboard(result, table, comparison, folder, bundle, networks)
     return table
 
@@ -144,6 +149,7 @@ def write_leaderboard(
     contents: dict[str, bytes | Path] = {name: text.encode() for name, text in texts.items()}
     contents |= {f"{SOURCES}/{name}": content for name, content in bundle.files.items()}
     contents |= _cells(result)
+    contents |= _challenges(result)
     contents |= networks or {}
     replace_edition(folder, contents)
     return folder / TABLE
@@ -161,6 +167,16 @@ def _cells(result: BoardResult) -> dict[str, bytes]:
             contents[name] = json_text(file.model_dump(mode="json")).encode()
             contents |= _outcomes(cell)
     return contents
+
+
+def _challenges(result: BoardResult) -> dict[str, Path]:
+    """Return the files of challenges: relative path -> file."""
+    return {
+        f"{FOLDER}/{cell.evidence.cell.key}/{path.name}": path
+        for row in result.rows
+        for cell in row.cells
+        for path in cell.challenges
+    }
 
 
 def _outcomes(cell: CellResult) -> dict[str, bytes]:

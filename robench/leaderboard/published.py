@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from robench.board.board import Board
 from robench.board.explain import explain
+from robench.board.ranking import check_threat_models
 from robench.board.specs import PUBLISHED, Spec
 from robench.errors import UserError, shortened
 from robench.evaluation import Outcomes
+from robench.leaderboard.challenge.files import FOLDER
 from robench.leaderboard.columns import SCHEMA
 from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.derived import KEYS
@@ -132,6 +134,7 @@ class Leaderboard:
                 raise UserError(
                     f"{folder / BOARD}: the radius of '{shortened(name)}' is out of range."
                 )
+        _check_worst_case(head, known)
         order = {title: i for i, title in enumerate(head.board.titles)}
         last = len(order)
         seeds = {seed: i for i, seed in enumerate(head.board.seeds)}
@@ -142,7 +145,17 @@ class Leaderboard:
                 seeds.get(file.cell.seed, len(seeds)),
             )
         )
-        cells = tuple(PublishedCell(file, _result(file, folder, known), folder) for file in files)
+        lists = _challenges(folder, names)
+        cells = tuple(
+            PublishedCell(
+                file,
+                replace(
+                    _result(file, folder, known), challenges=tuple(lists.get(file.cell.key, ()))
+                ),
+                folder,
+            )
+            for file in files
+        )
         if read_sums(folder) != names:
             raise UserError(
                 f"{folder} changed while it was read: another robench publishes there; run this "
@@ -202,6 +215,7 @@ _RADIUS = 1e6
 """Largest radius; images have at most millions of pixels in [0, 1]."""
 
 _MANIFEST = re.compile(r"manifests/[^/]+\.json")
+_CHALLENGE = re.compile(rf"{FOLDER}/([0-9a-f]{{16}})/[0-9a-f]{{16}}\.npz")
 _KEY = re.compile(r"[\w-]{1,80}")
 
 
@@ -223,6 +237,26 @@ def _result(file: CellFile, folder: Path, columns: Iterable[str]) -> CellResult:
         )
     paths = {name: outcome_path(folder, file.cell.key, keys[name]) for name in columns}
     return CellResult(file, OutcomeFiles(paths))
+
+
+def _challenges(folder: Path, names: Iterable[str]) -> dict[str, list[Path]]:
+    """Return cell key -> files of challenges, in the order of their names."""
+    found: dict[str, list[Path]] = {}
+    for name in sorted(names):
+        if match := _CHALLENGE.fullmatch(name):
+            found.setdefault(match[1], []).append(folder / name)
+    return found
+
+
+def _check_worst_case(head: BoardFile, columns: Mapping[str, EvaluatedColumn]) -> None:
+    evaluation = head.board.evaluation
+    models = {name: column.threat_model for name, column in columns.items()}
+    try:
+        check_threat_models(
+            evaluation.main_column, evaluation.rank_by, evaluation.worst_case, models
+        )
+    except UserError as error:
+        raise UserError(f"{BOARD} of {head.name}: {error}") from None
 
 
 def _read(folder: Path, name: str, form: type[Form]) -> Form:

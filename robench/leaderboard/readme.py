@@ -20,6 +20,7 @@ WORDS: dict[Role, str] = {
     "attack": "attacks",
     "counts queries": "attacks that report queries",
     "worst case": "worst case",
+    "best known": "best known",
 }
 
 

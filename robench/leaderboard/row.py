@@ -2,22 +2,21 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from robench.board.board import Board
-from robench.board.specs import AnyCell
+from robench.board.ranking import ADAPTIVE, BEST_KNOWN, COMBINED, WORST_CASE
+from robench.board.specs import AnyCell, EvaluationSpec
 from robench.evaluation.outcomes import Outcomes
+from robench.leaderboard.challenge.files import fallen
 from robench.leaderboard.conditioning import ratios
 from robench.leaderboard.statistics import Estimate, estimate
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn, RowResult
 
-Role = Literal["clean", "attack", "counts queries", "worst case"]
+Role = Literal["clean", "attack", "counts queries", "worst case", "best known"]
 """The role of an evaluated column; an attack that reports queries has two roles."""
-
-WORST_CASE = "worst_case"
-"""All attacks of the ranking column's threat model combined, sample by sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,7 @@ class ColumnOutcomes:
     """The outcomes of one evaluated column of a row, one per seed; none if a seed diverged.
 
     Attributes:
-        name: ``clean``, an attack, or :data:`WORST_CASE`.
+        name: ``clean``, an attack, or one of :data:`robench.board.ranking.COMBINED`.
         outcomes: in the order of the seeds.
     """
 
@@ -72,15 +71,30 @@ class LeaderboardRow:
         """Whether a seed diverged; if so, the row has no accuracies."""
         return any(cell.diverged for cell in self.cells)
 
+    def of(self, column: str) -> tuple[Outcomes, ...]:
+        """Return the outcomes of one evaluated column, in the order of the seeds; no seed diverged.
+
+        Others are not read.
+        """
+        if column not in COMBINED:
+            return tuple(cell.outcomes[column] for cell in self.cells)
+        return self.evaluated[column].outcomes
+
     @cached_property
     def evaluated(self) -> dict[str, ColumnOutcomes]:
         """Name -> outcomes, for all names of :func:`roles`."""
         per_seed = [] if self.diverged else [dict(cell.outcomes) for cell in self.cells]
         found = {name: tuple(o[name] for o in per_seed) for name in self.result.columns}
-        attacks = worst_case_attacks(self.result.columns, self.board.evaluation.ranking_column)
+        attacks = worst_case_attacks(self.result.columns, self.board.evaluation)
         if attacks:
             found[WORST_CASE] = tuple(Outcomes.worst_of([o[a] for a in attacks]) for o in per_seed)
-        return {name: ColumnOutcomes(name, outcomes) for name, outcomes in found.items()}
+        if has_best_known(self.result):
+            before = found[WORST_CASE if attacks else self.board.evaluation.main_column]
+            cells = self.cells if before else ()
+            pairs = zip(cells, before, strict=True)
+            found[BEST_KNOWN] = tuple(lowered(cell, outcomes) for cell, outcomes in pairs)
+        shown = {name: () if _has_none(name, o) else o for name, o in found.items()}
+        return {name: ColumnOutcomes(name, outcomes) for name, outcomes in shown.items()}
 
     @cached_property
     def condition_ratios(self) -> dict[str, float]:
@@ -88,19 +102,62 @@ class LeaderboardRow:
         return ratios(self.result, self.row)
 
 
+def has_none(name: str, outcomes: Outcomes) -> bool:
+    """Return whether a column is of an adaptive attack that the defense does not have.
+
+    Its images were returned as they are, without asking the network.
+    """
+    if name.partition("(")[0] != ADAPTIVE:
+        return False
+    return not any(getattr(outcomes, of).any() for of in ("forwards", "backwards", "linf", "l2"))
+
+
+def _has_none(name: str, several: tuple[Outcomes, ...]) -> bool:
+    return all(has_none(name, outcomes) for outcomes in several)
+
+
 def roles(result: BoardResult) -> dict[str, frozenset[Role]]:
     """Return name -> roles of the evaluated columns of a board, in the order of its table."""
     found = {name: _roles(name, column) for name, column in result.columns.items()}
-    if worst_case_attacks(result.columns, result.board.evaluation.ranking_column):
+    if worst_case_attacks(result.columns, result.board.evaluation):
         found[WORST_CASE] = frozenset({"worst case"})
+    if has_best_known(result):
+        found[BEST_KNOWN] = frozenset({"best known"})
     return found
 
 
-def worst_case_attacks(columns: Mapping[str, EvaluatedColumn], ranking: str) -> list[str]:
-    """Return the attacks of the ranking column's threat model; none unless there are several."""
-    threat_model = columns[ranking].threat_model
-    same = [name for name, column in columns.items() if column.threat_model == threat_model]
-    return same if threat_model and len(same) > 1 else []
+def has_best_known(result: BoardResult) -> bool:
+    """Return whether a board has the column ``best_known``: it ranks, or there are challenges."""
+    if result.board.evaluation.ranking_column == BEST_KNOWN:
+        return True
+    return any(cell.challenges for row in result.rows for cell in row.cells)
+
+
+def lowered(cell: CellResult, outcomes: Outcomes) -> Outcomes:
+    """Return the outcomes of a network, lowered by the challenges of it.
+
+    Images that were not robust before are the same after.
+    """
+    found = fallen(cell.challenges, len(outcomes))
+    return replace(outcomes, robust=outcomes.robust & ~found, rounded=outcomes.rounded & ~found)
+
+
+def worst_case_attacks(
+    columns: Mapping[str, EvaluatedColumn], evaluation: EvaluationSpec
+) -> list[str]:
+    """Return the attacks that the worst case is over, in the order of the columns.
+
+    They are those that the board names, or else all of its threat model. There is no worst case,
+    and the list is empty, if that is a single one and does not rank.
+    """
+    threat_model = columns[evaluation.main_column].threat_model
+    if threat_model is None:
+        return []
+    named = evaluation.worst_case or [
+        n for n, c in columns.items() if c.threat_model == threat_model
+    ]
+    enough = bool(evaluation.worst_case) or evaluation.ranking_column in COMBINED or len(named) > 1
+    return [name for name in columns if name in named] if enough else []
 
 
 def _roles(name: str, column: EvaluatedColumn) -> frozenset[Role]:

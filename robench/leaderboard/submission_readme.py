@@ -2,8 +2,10 @@
 
 import pandas as pd
 
+from robench.board.ranking import COMBINED
 from robench.leaderboard.bundle import Bundle
 from robench.leaderboard.evidence import SOURCES
+from robench.leaderboard.order import ranking_notes, shown_columns
 from robench.runs.records import BoardResult
 
 README = "README.md"
@@ -17,7 +19,9 @@ def submission_readme(result: BoardResult, table: pd.DataFrame, bundle: Bundle) 
         table: their leaderboard.
         bundle: the code that goes with them.
     """
-    columns = list(result.columns)
+    columns = shown_columns(result.board, table)
+    ranked = result.board.evaluation.ranking_column in COMBINED
+    notes = ranking_notes(result, table) if ranked else []
     lines = [
         f"# Submission to {result.board.title}",
         "",
@@ -32,6 +36,7 @@ def submission_readme(result: BoardResult, table: pd.DataFrame, bundle: Bundle) 
         shown_means = ["" if mean != mean else f"{100 * mean:.1f}" for mean in means]
         cells = [str(row["defense"]).replace("|", "\\|"), str(row["seeds"]), *shown_means]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += [text for note in notes for text in ("", note)]
     lines += ["", "To check the files and then recompute every figure from the weights:", ""]
     lines += ["    robench check-submission DIR", ""]
     if bundle.entries:

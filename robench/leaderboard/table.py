@@ -16,11 +16,12 @@ from robench.runs.records import BoardResult
 def compare_rows(result: BoardResult) -> Comparison:
     """Compare the rows by the board's ranking column; a row with a diverged seed is left out."""
     column = result.board.evaluation.ranking_column
+    rows = [LeaderboardRow(result, row) for row in result.rows]
     compared = compare(
         {
-            row.title: np.stack([cell.outcomes[column].robust for cell in row.cells])
-            for row in result.rows
-            if not any(cell.diverged for cell in row.cells)
+            row.row.title: np.stack([outcomes.robust for outcomes in row.of(column)])
+            for row in rows
+            if not row.diverged
         }
     )
     compared.pairs.insert(0, "column", column)

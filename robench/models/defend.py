@@ -15,6 +15,8 @@ from robench.registry import defenses
 
 REPLACES_CONV = "replaces_conv"
 """Attribute that is set to true on a module which replaces a convolution."""
+APPLIED = "applied_defense"
+"""Attribute in which a network has the defense that was applied to it."""
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 
 
@@ -74,7 +76,15 @@ def apply_defense(
             return module
         return new.train(module.training)
 
-    return _rebuild(copied, replace, {})
+    defended = _rebuild(copied, replace, {})
+    setattr(defended, APPLIED, defense)
+    return defended
+
+
+def defense_of(model: nn.Module) -> Defense | None:
+    """Return the defense that :func:`apply_defense` applied to a model or a part of it, or None."""
+    applied = (vars(module).get(APPLIED) for module in model.modules())
+    return next((found for found in applied if isinstance(found, Defense)), None)
 
 
 def _convertible(model: nn.Module) -> nn.Module:

@@ -71,7 +71,7 @@ def with_checks(
         ctx: the context of the run; its store has the weights of both.
         model: the cell's network; built from its specification if left out.
     """
-    search = search_of(ctx.evaluation.ranking_column, ctx.attacks)
+    search = search_of(ctx.evaluation.main_column, ctx.attacks)
     if not ctx.evaluation.checks or search is None or cell.evidence.manifest is None:
         return cell
     folder = ctx.store.open(cell.evidence.cell)

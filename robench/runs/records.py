@@ -174,10 +174,13 @@ class CellResult:
     Attributes:
         evidence: everything about the cell except its weights and outcomes.
         outcomes: column -> outcomes, including ``clean``; empty if training diverged.
+        challenges: files of adversarial images that others found against the network, of a
+            published board; see :mod:`robench.leaderboard.challenge`.
     """
 
     evidence: Evidence
     outcomes: Mapping[str, Outcomes]
+    challenges: tuple[Path, ...] = ()
 
     @property
     def seed(self) -> int:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from support import Command, changed_board
 from torch import Tensor, nn
 
-from robench.base import ConvDefense
+from robench.base import DIFFERENTIABLE, ConvDefense
 from robench.entries import missing_package
 from robench.models.build import build_model
 from robench.models.frozen import frozen_stats
@@ -103,3 +103,31 @@ def test_bf16_and_channels_last_run_forward_and_backward(name: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         step(model, IMAGES.contiguous(memory_format=torch.channels_last))
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_rightly_said_that_white_box_attacks_are_adaptive(name: str) -> None:
+    assert type(defenses.build(name)).adaptive_note == DIFFERENTIABLE
+    model = build(name)
+    for _ in range(2):  # statistics of a network that was trained
+        model(IMAGES)
+    model.eval()
+    dtype, step_size, tolerance = torch.float64, 1e-6, 1e-3
+    try:
+        model.double()(IMAGES.double())
+    except RuntimeError:  # orthogonium computes in float32 only, in which slopes are coarse
+        model.float()
+        dtype, step_size, tolerance = torch.float32, 1e-4, 0.1
+    weights = torch.randn(10, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    images = (0.1 + 0.8 * IMAGES.to(dtype)).requires_grad_()
+    logits = model(images)
+    assert torch.allclose(model(images), logits, rtol=0, atol=1e-6)
+    [gradient] = torch.autograd.grad((logits @ weights).sum(), images)
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(3):
+        direction = torch.randn(images.shape, dtype=dtype, generator=generator)
+        moved = [images + h * direction for h in (step_size, -step_size)]
+        with torch.no_grad():
+            up, down = ((model(x) @ weights).sum().item() for x in moved)
+        slope = (gradient * direction).sum().item()
+        assert (up - down) / (2 * step_size) == pytest.approx(slope, tolerance, 1e-6)

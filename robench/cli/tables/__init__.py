@@ -6,6 +6,7 @@ from robench.cli.tables.boards import (
     plan_tables,
     states_table,
 )
+from robench.cli.tables.challenges import challenge_lines
 from robench.cli.tables.checks import check_lines
 from robench.cli.tables.entries import defenses_table, entries_table, facts
 from robench.cli.tables.networks import (
@@ -22,6 +23,7 @@ from robench.cli.tables.verification import (
 )
 
 __all__ = [
+    "challenge_lines",
     "check_lines",
     "checked_lines",
     "cross_check_table",

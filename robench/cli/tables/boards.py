@@ -10,10 +10,12 @@ from rich.console import Group
 from rich.table import Table
 
 from robench.board.board import Board
+from robench.board.ranking import COMBINED
 from robench.cli.tables.fitted import FittedColumn, FittedTable, Listing
 from robench.cli.tables.networks import precision
 from robench.cli.tables.words import figure, plain
 from robench.commands.reproduce import State
+from robench.leaderboard.order import ranking_notes, shown_columns
 from robench.runs.records import BoardResult, CellResult
 
 
@@ -28,7 +30,7 @@ def leaderboard_table(
         title: a line above.
         result: the outcomes, which say in what precision gradients were taken.
     """
-    columns = board.evaluation.columns
+    columns = shown_columns(board, table)
     querying = [c for c in columns if f"{c}_queries" in table]
     ranking = board.evaluation.ranking_column
     headers = [
@@ -50,6 +52,8 @@ def leaderboard_table(
     ]
     taken = gradients_of(result) if result is not None else ""
     notes = [caption(table), *_legend(columns), *([precision(taken)] if taken else [])]
+    if result is not None and ranking in COMBINED:
+        notes += [note.rstrip(".") for note in ranking_notes(result, table)]
     return FittedTable(title, headers, rows, keys=2, caption="; ".join(notes))
 
 

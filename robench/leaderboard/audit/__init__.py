@@ -3,9 +3,9 @@
 ``run`` calls the others, each of which compares one kind of artifact with what it must follow
 from: ``cells`` (manifests), ``plan`` (the board's rows and seeds), ``attacks`` (threat models),
 ``names`` (of outcome files), ``lengths``, ``outcomes``, ``randomness`` and ``duplicates`` (what is
-in them), ``training_log``, ``divergence``, ``costs``, ``provenance``, ``checks`` (with
-``findings``, ``figures`` and ``replayed``), ``weights``, ``readme``, ``tables``. ``notes`` (of
-attacks and outcomes) and ``unchecked`` say what the files alone do not let it compare.
+in them), ``challenges``, ``training_log``, ``divergence``, ``costs``, ``provenance``, ``checks``
+(with ``findings``, ``figures`` and ``replayed``), ``weights``, ``readme``, ``tables``. ``notes``
+(of attacks and outcomes) and ``unchecked`` say what the files alone do not let it compare.
 """
 
 from robench.leaderboard.audit.notes import audit_notes

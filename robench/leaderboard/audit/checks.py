@@ -111,7 +111,7 @@ def _findings(checks: Sequence[str]) -> tuple[str, ...]:
 def _search(board: Leaderboard, built: Mapping[str, Attack]) -> Search | None:
     """Return the search of the checks; the ball of an attack that is not loaded is as published."""
     evaluation = board.board.evaluation
-    for name in (evaluation.ranking_column, *evaluation.attacks):
+    for name in (evaluation.main_column, *evaluation.attacks):
         ball = board.columns[name].threat_model
         if name in built and (found := search_of(name, {name: built[name]})):
             return found

@@ -4,6 +4,7 @@ from robench.board.board import Board
 from robench.board.specs import PUBLISHED
 from robench.leaderboard.audit.attacks import code_problems, threat_model_problems
 from robench.leaderboard.audit.cells import cell_problems
+from robench.leaderboard.audit.challenges import challenge_problems
 from robench.leaderboard.audit.checks import check_problems
 from robench.leaderboard.audit.costs import cost_problems
 from robench.leaderboard.audit.divergence import divergence_problems
@@ -55,7 +56,9 @@ def audit(board: Leaderboard) -> list[str]:
     found += divergence_problems(board)
     found += cost_problems(board)
     found += provenance_problems(board)
-    if altered:
+    challenged = [*challenge_problems(board, sums)]
+    found += challenged
+    if altered or challenged:
         return found  # what follows from them would be reported as well
     wrong = [*length_problems(board), *outcome_problems(board), *duplicates(board).problems]
     found += [*wrong, *check_problems(board), *readme_problems(board)]

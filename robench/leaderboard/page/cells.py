@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from robench.base import ThreatModel
+from robench.board.ranking import COMBINED
 from robench.checks.report import Finding, Report
 from robench.checks.wording import best_effort
-from robench.leaderboard.row import WORST_CASE
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -39,13 +39,13 @@ def counts_queries(board: "Leaderboard") -> list[str]:
 
 
 def threat_model(board: "Leaderboard") -> ThreatModel | None:
-    """Return norm and radius of the ranking column; None if it has no threat model."""
-    return board.columns[board.board.evaluation.ranking_column].threat_model
+    """Return norm and radius that the board ranks by; None if it has no threat model."""
+    return board.columns[board.board.evaluation.main_column].threat_model
 
 
 def accuracy_columns(board: "Leaderboard") -> list[str]:
-    """Return the columns of the table that are accuracies, clean first and worst case last."""
-    names = [*board.board.evaluation.columns, WORST_CASE]
+    """Return the columns of the table that are accuracies, clean first and combined ones last."""
+    names = [*board.board.evaluation.columns, *COMBINED]
     return [name for name in names if f"{name}_mean" in board.table]
 
 

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from robench.board.ranking import BEST_KNOWN, WORST_CASE
 from robench.evaluation.outcomes import Outcomes
 from robench.leaderboard import columns
 from robench.leaderboard.column_types import PerAttack
+from robench.leaderboard.page.adaptive import adaptive_facts
 from robench.leaderboard.page.cells import (
     accuracy_columns,
     cells_of_rows,
@@ -16,7 +18,7 @@ from robench.leaderboard.page.cells import (
     sentences,
 )
 from robench.leaderboard.page.sharing import own, shared, thinned
-from robench.leaderboard.row import WORST_CASE, worst_case_attacks
+from robench.leaderboard.row import has_best_known, has_none, lowered, worst_case_attacks
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -84,7 +86,7 @@ def _row(board: "Leaderboard", row: "pd.Series[Any]", cells: "list[PublishedCell
     return {
         **{name: str(row[name]) for name in plain},
         **{name: None if pd.isna(row[name]) else row[name] for name in ranks},
-        "facts": _facts(board, row),
+        "facts": [*_facts(board, row), *adaptive_facts(board, cells)],
         "flags": [[flag, sentences(flag, cells)] for flag in flags_of(row)],
         "figures": {column: _figures(board, row, column) for column in accuracy_columns(board)},
     }
@@ -127,10 +129,13 @@ def _accuracies(board: "Leaderboard", cell: "PublishedCell") -> dict[str, float]
     outcomes = dict(cell.outcomes)  # read once
     if not outcomes:
         return {}
-    attacks = worst_case_attacks(board.columns, board.board.evaluation.ranking_column)
+    attacks = worst_case_attacks(board.columns, board.board.evaluation)
     if attacks:
         outcomes[WORST_CASE] = Outcomes.worst_of([outcomes[name] for name in attacks])
-    return {name: round(o.accuracy, 6) for name, o in outcomes.items()}
+    if has_best_known(board.result):
+        before = outcomes[WORST_CASE if attacks else board.board.evaluation.main_column]
+        outcomes[BEST_KNOWN] = lowered(cell.result, before)
+    return {name: round(o.accuracy, 6) for name, o in outcomes.items() if not has_none(name, o)}
 
 
 def _training(epochs: list[dict[str, float | None]]) -> dict[str, list[Any]]:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from robench.leaderboard.order import ranking_notes
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.cells import accuracy_columns
+from robench.leaderboard.page.challenges import challenge_sentences
 from robench.leaderboard.page.details import details, evidence, headings
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.rows import table_rows
+from robench.leaderboard.page.wording import listed
+from robench.leaderboard.row import has_best_known
 from robench.leaderboard.usable import check_tables
 from robench.system.files import write_text
 
@@ -84,6 +88,10 @@ def render(board: "Leaderboard") -> str:
         board=board.board,
         ranking=board.board.evaluation.ranking_column,
         facts=guide.facts(board),
+        challenges=challenge_sentences(board),
+        best_known=has_best_known(board.result),
+        worst_case=listed(list(board.board.evaluation.worst_case)),
+        notes=ranking_notes(board.result, board.table),
         columns=accuracy_columns(board),
         rows=table_rows(board),
         attacked=board.board.evaluation.ranking_column != "clean",

@@ -1,6 +1,5 @@
 """Rerun one cell of a published leaderboard, and compare it with what was published."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ from robench.data import DataSet
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.rerun.comparing import NOT, Changes, Conditions, Reason, as_seen
 from robench.leaderboard.rerun.fresh import attack_afresh
+from robench.leaderboard.rerun.network import opened_network
 from robench.leaderboard.rerun.options import RerunOptions
 from robench.leaderboard.rerun.pooling import Tally
 from robench.leaderboard.rerun.remake import (
     Remade,
     has_other_weights,
-    network_again,
     remake,
     restore,
 )
@@ -34,7 +33,6 @@ from robench.leaderboard.rerun.weights import (
 from robench.leaderboard.trust import unknown_to
 from robench.runs.context import RunContext
 from robench.runs.records import CellResult
-from robench.runs.store import RunStore
 from robench.system.provenance import environment
 
 _DEVICE = ("device", "platform", "torch")
@@ -89,15 +87,7 @@ def rerun_cell(
     dataset = images()
     if weights and (wrong := network_problem(cell, weights, dataset)):
         return CellRerun(name, problems=(wrong,))
-    with tempfile.TemporaryDirectory() as scratch:
-        ctx = RunContext(
-            store=RunStore(Path(scratch)),
-            dataset=dataset,
-            evaluation=board.board.evaluation,
-            device=options.device,
-            reporter=options.reporter,
-        )
-        model = network_again(cell, weights, board.folder / "model", ctx)
+    with opened_network(board, cell, weights, dataset, options) as (model, ctx):
         if (model is None) != (cell.file.manifest is None):
             word = "diverged" if model is None else "did not diverge"
             return CellRerun(name, problems=(f"training {word} this time.",))
@@ -131,7 +121,7 @@ def _compared(
                 f"{column}: on {changes.other} further images the perturbation or its cost is "
                 f"another, while the prediction is the same."
             )
-    reports = deviations(cell, found, conditions[ctx.evaluation.ranking_column])
+    reports = deviations(cell, found, conditions[ctx.evaluation.main_column])
     notes += _precision_notes(cell, found)
     if trained_otherwise:
         notes.append("training it here gave other weights than the published ones.")

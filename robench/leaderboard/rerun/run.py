@@ -13,6 +13,7 @@ from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun.cell import rerun_cell
+from robench.leaderboard.rerun.challenges import check_challenges
 from robench.leaderboard.rerun.comparing import NOT
 from robench.leaderboard.rerun.fresh import REFUTED, with_verdicts
 from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
@@ -35,7 +36,9 @@ class Rerun:
         fresh_seed: that seed; None if there was none.
         problems: what else contradicts what was published, one sentence each.
         notes: what could not be reproduced and why, and differences that prove nothing.
-        unchecked: what of a rerun network could not be compared, one sentence each.
+        unchecked: what of a rerun network or of challenges could not be compared, one sentence
+            each.
+        challenges: how many challenges were predicted by their networks again.
     """
 
     figures: pd.DataFrame
@@ -44,6 +47,7 @@ class Rerun:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    challenges: int = 0
 
     @property
     def titles(self) -> list[str]:
@@ -74,9 +78,16 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
         UserError: if the images are not those of the board, or an entry is not registered.
     """
     options = RerunOptions(**keywords)
+    images = cache(partial(board_images, board, options.data, options.data_dir))
+    challenged = check_challenges(board, images, options)
     if rows and (unknown := unknown_to_all(board)):
-        return Rerun(pd.DataFrame(columns=[*COLUMNS]), notes=(untrusted(board, unknown),))
-    images = cache(partial(_images, board, options.data, options.data_dir))
+        return Rerun(
+            pd.DataFrame(columns=[*COLUMNS]),
+            problems=challenged.problems,
+            notes=(untrusted(board, unknown),),
+            unchecked=challenged.unchecked,
+            challenges=challenged.predicted,
+        )
     done = [rerun_cell(board, cell, images, options) for cell in board.cells if cell.row in rows]
     pooled = pool_problems([d.tally for d in done if d.tally])
     pooled += pool_problems(
@@ -86,9 +97,17 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
         figures=pd.DataFrame([line for d in done for line in d.figures], columns=[*COLUMNS]),
         fresh=with_verdicts([line for d in done for line in d.fresh]),
         fresh_seed=options.fresh_seed,
-        problems=(*(f"{d.name}: {text}" for d in done for text in d.problems), *pooled),
+        problems=(
+            *(f"{d.name}: {text}" for d in done for text in d.problems),
+            *pooled,
+            *challenged.problems,
+        ),
         notes=tuple(f"{d.name}: {text}" for d in done for text in d.notes),
-        unchecked=tuple(f"{d.name}: {text}" for d in done for text in d.unchecked),
+        unchecked=(
+            *(f"{d.name}: {text}" for d in done for text in d.unchecked),
+            *challenged.unchecked,
+        ),
+        challenges=challenged.predicted,
     )
 
 
@@ -126,7 +145,17 @@ def rows_with_weights(board: Leaderboard, stores: Sequence[str | Path]) -> list[
     return [title for title in dict.fromkeys(c.row for c in board.cells) if title not in lacking]
 
 
-def _images(board: Leaderboard, data: str | None, data_dir: str | Path | None) -> DataSet:
+def board_images(board: Leaderboard, data: str | None, data_dir: str | Path | None) -> DataSet:
+    """Return the data set of a board.
+
+    Args:
+        board: the board as read.
+        data: its name here; that of the board by default.
+        data_dir: the folder that holds it.
+
+    Raises:
+        UserError: if it is not here, or its images are not those of the board.
+    """
     dataset = load_dataset(data or board.board.data.name, data_dir)
     wanted = board.cells[0].file.cell.data_hash
     if dataset.fingerprint != wanted:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from robench.board.specs import Cell, ExternalCell
 from robench.errors import UserError
+from robench.leaderboard.audit.challenges import challenge_problems
 from robench.leaderboard.evidence import BOARD, SUMS, TOML, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import limits
@@ -46,6 +47,8 @@ def inspect_submission(folder: Path) -> Leaderboard:
         if odd := sorted(present ^ {name for name in wanted if name.startswith(kind)}):
             where = "belongs to no cell" if odd[0] in found else "is missing"
             raise UserError(f"{shown(odd[0])} {where}; write the folder with 'robench submit'.")
+    for problem in challenge_problems(board, dict.fromkeys(found, "")):
+        raise UserError(f"{problem} Write the folder with 'robench submit'.")
     if problems := source_problems(board):
         raise UserError(f"{problems[0]} Write the folder with 'robench submit'.")
     for name, cell in wanted.items():

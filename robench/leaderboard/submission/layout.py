@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from robench.errors import UserError
+from robench.leaderboard.challenge.files import LARGEST as CHALLENGE_BYTES
 from robench.leaderboard.derived import KEYS
 from robench.leaderboard.evidence import (
     BOARD,
@@ -31,6 +32,7 @@ _ALLOWED: Mapping[re.Pattern[str], int] = {
     re.compile(re.escape(TOML)): limits.JSON_BYTES,
     re.compile(r"manifests/[\w-]{1,90}\.json"): limits.JSON_BYTES,
     re.compile(r"outcomes/[0-9a-f]{16}/[\w-]{1,80}\.npz"): limits.SAMPLES * 64,
+    re.compile(r"challenges/[0-9a-f]{16}/[0-9a-f]{16}\.npz"): CHALLENGE_BYTES,
     re.compile(r"weights/[0-9a-f]{16}\.safetensors"): WEIGHTS_BYTES,
     re.compile(r"model/\w{1,80}\.py"): limits.CODE_BYTES,
     re.compile(r"sources/[\w-]{1,100}(/[\w-]{1,80}){1,12}\.py"): limits.CODE_BYTES,

@@ -1,0 +1,93 @@
+"""How far the order of the rows depends on what ranks them, and what the worst case leaves out."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from robench.board.board import Board
+from robench.board.ranking import (
+    BEST_KNOWN,
+    COMBINED,
+    DEFAULT_RANKING_COLUMN,
+    WORST_CASE,
+    has_autoattack,
+)
+from robench.leaderboard.row import worst_case_attacks
+from robench.runs.records import BoardResult
+
+_NAMED = 3
+"""How many pairs of rows a sentence names."""
+
+
+def shown_columns(board: Board, table: pd.DataFrame) -> list[str]:
+    """Return the columns of short tables.
+
+    What is evaluated, what ranks if it is combined of these, and what is lowered by challenges.
+    """
+    combined = [name for name in COMBINED if name == board.evaluation.ranking_column]
+    if BEST_KNOWN not in combined and f"{BEST_KNOWN}_mean" in table:
+        combined.append(BEST_KNOWN)
+    return [*board.evaluation.columns, *combined]
+
+
+def ranking_notes(result: BoardResult, table: pd.DataFrame) -> list[str]:
+    """Return what a reader of a ranking by attacks must know, one sentence each.
+
+    How the order by PGD-20, or else by the column whose threat model the board has, differs from
+    that by the worst case; and whether the worst case has no AutoAttack. Empty for a board without
+    a worst case.
+
+    Args:
+        result: the finished board.
+        table: its leaderboard.
+    """
+    attacks = worst_case_attacks(result.columns, result.board.evaluation)
+    if not attacks:
+        return []
+    usual = DEFAULT_RANKING_COLUMN
+    column = usual if usual in attacks else result.board.evaluation.main_column
+    notes = [order_sentence(table, column, WORST_CASE)] if len(attacks) > 1 else []
+    if not has_autoattack(attacks):
+        notes.append(f"The worst case over these attacks ({', '.join(attacks)}) has no AutoAttack.")
+    return [note for note in notes if note]
+
+
+def order_sentence(table: pd.DataFrame, column: str, other: str) -> str:
+    """Return how the order of the rows by one column differs from that by another.
+
+    Pairs of rows are counted that are in one order by the first and in the reverse by the second;
+    a pair with equal figures in either is not. Rows without figures are left out.
+
+    Args:
+        table: a leaderboard.
+        column: the column whose order may mislead.
+        other: the column that it is held against.
+
+    Returns:
+        One sentence; empty if fewer than two rows have figures.
+    """
+    names = [f"{column}_mean", f"{other}_mean"]
+    known = table.dropna(subset=names).sort_values(names[1], ascending=False, kind="stable")
+    if len(known) < 2:
+        return ""
+    figures = known[names].to_numpy(dtype=float).round(9)  # means of counts may differ in a bit
+    titles = known["defense"].astype(str).tolist()
+    pairs = [*combinations(range(len(known)), 2)]
+    reversed_ = [
+        f"'{titles[i]}' and '{titles[j]}'"
+        for i, j in pairs
+        if np.prod(np.sign(figures[i] - figures[j])) < 0
+    ]
+    if not reversed_:
+        return f"The order by {column} reverses no pair of rows of that by {other}."
+    further = len(reversed_) - _NAMED
+    more = f", and {further} further pairs" if further > 1 else ", and a further pair"
+    tau = float(kendalltau(figures[:, 0], figures[:, 1]).statistic)
+    agreement = "" if np.isnan(tau) else f" (Kendall's tau {tau:.2f})"
+    word = "pair" if len(pairs) == 1 else "pairs"
+    return (
+        f"The order by {column} reverses {len(reversed_)} of {len(pairs)} {word} of rows of that "
+        f"by {other}{agreement}: {', '.join(reversed_[:_NAMED])}{more if further > 0 else ''}."
+    )
