@@ -20,6 +20,7 @@ from campaigns.forked import Ground, warmed_up
 from campaigns.kills import count_calls
 from campaigns.options import options
 from campaigns.outcome import differences
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EMFILE", "EINTR", "EACCES")
@@ -81,7 +82,7 @@ def campaign(trials: int, seed: int, ground: Ground) -> Tally:
         ground: what trials start from.
     """
     tally = Tally()
-    for fault in all_faults(count_calls(ground), seed)[:trials]:
+    for fault in until_stopped(all_faults(count_calls(ground), seed)[:trials]):
         failure = failure_of(fault, ground)
         tally.add(fault.kind, failure and f"call {fault.number}: {failure}")
     return tally

@@ -90,22 +90,7 @@ class Process:
         self.pid = os.fork()
         self._files = [scratch / f"{name}.{self.pid or os.getpid()}" for name in ("out", "err")]
         if self.pid == 0:
-            self._run([str(argument) for argument in arguments], prepare)
-
-    def _run(self, arguments: list[str], prepare: Callable[[], None] | None) -> None:
-        code = 70
-        try:
-            for descriptor, path in enumerate(self._files, start=1):
-                opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                os.dup2(opened, descriptor)
-                os.close(opened)
-            sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            code = command(arguments, prepare)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            in_child(self._files, [str(argument) for argument in arguments], prepare)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send it a signal."""
@@ -126,6 +111,32 @@ class Process:
             path.unlink(missing_ok=True)
         code = os.waitstatus_to_exitcode(status)
         return Ended(code, out, err, time.monotonic() - self._start)
+
+
+def in_child(
+    files: Sequence[Path], arguments: Sequence[str], prepare: Callable[[], None] | None
+) -> None:
+    """Run a command in this process and end the process.
+
+    Args:
+        files: where to write what it prints on stdout and on stderr.
+        arguments: those of the command line, without ``robench``.
+        prepare: called before the command.
+    """
+    code = 70
+    try:
+        for descriptor, path in enumerate(files, start=1):
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        code = command(arguments, prepare)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def command(arguments: Sequence[str], prepare: Callable[[], None] | None = None) -> int:

@@ -26,6 +26,7 @@ from campaigns.calls import Call, Watch
 from campaigns.forked import Ground, warmed_up
 from campaigns.options import options
 from campaigns.outcome import differences
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 
@@ -132,7 +133,7 @@ def campaign(trials: int, seed: int, ground: Ground) -> Tally:
     places = [place + after for place in boundaries for after in (0, 1)]
     generator.shuffle(places)
     tally = Tally()
-    for trial in range(trials):
+    for trial in until_stopped(range(trials)):
         place = places[trial % len(places)]
         disk = Disk(folders={"."})
         for call in calls[:place]:
