@@ -20,6 +20,7 @@ from campaigns.in_process import time_limit
 from campaigns.options import add_processes, options
 from campaigns.pool import in_processes
 from campaigns.sample import small_board
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 from robench.commands.verify import verify
 from robench.errors import UserError
@@ -179,7 +180,8 @@ def main() -> None:
             sys.exit("the board itself is not sound, so that no trial would say anything.")
         trials = len(_bytes_of(board)) if chosen.every_byte else chosen.trials
         work = [(board, chosen.seed, index, chosen.every_byte) for index in range(trials)]
-        for kind, detail, wrong in in_processes(_one, work, chosen.jobs, small_board, root):
+        done = in_processes(_one, work, chosen.jobs, small_board, root)
+        for kind, detail, wrong in until_stopped(done):
             tally.add(kind, None if wrong is None else f"{detail}: {wrong}")
     print(tally.report("Damaged files that 'verify' neither finds nor refuses"))
     sys.exit(tally.failed > 0)

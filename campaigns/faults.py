@@ -20,6 +20,7 @@ from campaigns.forked import Ground, warmed_up
 from campaigns.kills import count_calls
 from campaigns.options import options
 from campaigns.outcome import differences
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EDQUOT", "EMFILE", "EINTR", "EACCES")
@@ -55,24 +56,33 @@ class Fault:
         return f"{self.error}, {'from then on' if self.always else 'once'}"
 
 
-def all_faults(calls: int) -> list[Fault]:
-    """Return each fault at each call."""
-    errors = (*ERRORS, SHORT)
-    return [Fault(*values) for values in product(range(calls), errors, (False, True))]
+def all_faults(calls: int, seed: int = 0) -> list[Fault]:
+    """Return each fault at each call in random order: each call once, then each once more, ...
+
+    Args:
+        calls: the number of calls.
+        seed: seed of the order.
+    """
+    generator = random.Random(seed)
+    kinds = [*product((*ERRORS, SHORT), (False, True))]
+    by_call = [generator.sample(kinds, len(kinds)) for _ in range(calls)]
+    return [
+        Fault(number, *by_call[number][turn])
+        for turn in range(len(kinds))
+        for number in generator.sample(range(calls), calls)
+    ]
 
 
 def campaign(trials: int, seed: int, ground: Ground) -> Tally:
     """Run a board with a fault, and then without.
 
     Args:
-        trials: the number of faults, drawn from all; all of them if there are fewer.
+        trials: the number of faults, in the order of :func:`all_faults`; all if there are fewer.
         seed: seed of the draw.
         ground: what trials start from.
     """
-    faults = all_faults(count_calls(ground))
-    random.Random(seed).shuffle(faults)
     tally = Tally()
-    for fault in faults[:trials]:
+    for fault in until_stopped(all_faults(count_calls(ground), seed)[:trials]):
         failure = failure_of(fault, ground)
         tally.add(fault.kind, failure and f"call {fault.number}: {failure}")
     return tally

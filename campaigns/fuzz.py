@@ -4,8 +4,8 @@
 
 Valid files of each format are changed at random, byte by byte and by their structure, and given to
 the functions that robench's commands read them with. A trial passes if the file is read or a
-``UserError`` is raised. It fails with any other exception, after ten seconds, above 1 GiB of
-memory, or if a file was written that is not there to be written.
+``UserError`` is raised. It fails with any other exception, after ten seconds of processor time,
+above 1 GiB of memory, or if a file was written that is not there to be written.
 """
 
 import sys
@@ -15,6 +15,7 @@ from pathlib import Path
 from campaigns.fuzzing.formats import FORMATS
 from campaigns.fuzzing.worker import Trial, Workers
 from campaigns.options import options
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 
@@ -42,7 +43,7 @@ def run(formats: list[str], trials: int, seed: int) -> Tally:
         with tempfile.TemporaryDirectory() as root:
             form = FORMATS[name](Path(root) / "home")
             with Workers(form, Path(root)) as workers:
-                for number in range(trials):
+                for number in until_stopped(range(trials)):
                     failure = workers.run(Trial(name, seed, number))
                     tally.add(name, failure and f"--seed {seed}, trial {number}: {failure}")
     return tally

@@ -18,6 +18,7 @@ from campaigns.calls import Call, Watch
 from campaigns.forked import Ground, of_board, run, warmed_up
 from campaigns.options import options
 from campaigns.outcome import differences
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 
@@ -51,7 +52,7 @@ def campaign(trials: int, seed: int, ground: Ground) -> Tally:
     tally = Tally()
     places = [(number, after) for number in range(calls) for after in (False, True)]
     generator.shuffle(places)
-    for trial in range(trials):
+    for trial in until_stopped(range(trials)):
         out = ground.empty()
         if trial % 2:
             kind, where = "at a random instant", f"trial {trial}"

@@ -9,39 +9,30 @@ that result.
 """
 
 import json
+import multiprocessing
 import os
 import re
-import subprocess
+import resource
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from campaigns.forked import in_child
 from campaigns.options import options
 from campaigns.sample import PLUGIN, SMALL, small_board
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 LEAST, MOST = 1.0, 1024.0
 """MiB beyond the imports, of the first and the last step."""
 
-TIMEOUT = 300
+TIMEOUT = 900
+"""Seconds after which a command counts as hanging."""
 
-CHILD = """
-import resource, sys
-from pathlib import Path
-import robench.cli, robench.cli.tables, robench.cli.progress_bar
-import robench.commands.attack, robench.commands.attack_several, robench.commands.run
-import robench.commands.verify, robench.data, robench.leaderboard.rerun
-from robench.registry import attacks, defenses
-attacks.names(), defenses.names()
-mib = float(sys.argv[1])
-if mib:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + int(mib * 2**20)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-sys.argv = ["robench", *sys.argv[2:]]
-robench.cli.main()
-"""
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["campaigns.preloaded"])
 
 
 @dataclass(frozen=True)
@@ -54,17 +45,31 @@ class Ended:
 
 
 def robench(mib: float, *arguments: object) -> Ended:
-    """Run a command with so many MiB beyond what its imports take; 0 for no limit."""
-    words = [sys.executable, "-c", CHILD, str(mib), *map(str, arguments)]
-    done = subprocess.run(
-        words,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-        env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    """Run a command with so many MiB beyond what its imports take; 0 for no limit.
+
+    It is run in a fork of a process that has imported everything and run nothing.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("out", "err")]
+        words = [*map(str, arguments)]
+        process = _SERVER.Process(target=in_child, args=(files, words, partial(_limit, mib)))
+        process.start()
+        process.join(TIMEOUT)
+        process.kill()
+        process.join()
+        out, err = (path.read_text() if path.exists() else "" for path in files)
+    assert process.exitcode is not None
+    return Ended(process.exitcode, out, err)
+
+
+def _limit(mib: float) -> None:
+    """Limit the address space of this process to what it has and so many MiB more."""
+    os.environ["COLUMNS"] = "200"
+    if not mib:
+        return
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + int(mib * 2**20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def fault(ended: Ended) -> str | None:
@@ -145,7 +150,7 @@ def main() -> None:
         commands = Commands(Path(scratch))
         names = ["verify", "attack", "run"]
         steps = max(1, (chosen.trials - 1) // len(names))
-        for index in range(chosen.trials):
+        for index in until_stopped(range(chosen.trials)):
             name, step = names[index % len(names)], index // len(names)
             mib = LEAST * (MOST / LEAST) ** (step / steps)
             wrong = commands.trial(name, mib)

@@ -10,8 +10,8 @@ keeps apart what is in memory and what is on the disk:
   as after, each by itself;
 - what was synced is there.
 
-At a random boundary such a state is put into a folder, and the same command is run in it. It must
-end as an undisturbed run, or refuse in a sentence.
+Before and after each sync, in random order, such a state is put into a folder, and the same command
+is run in it. It must end as an undisturbed run, or refuse in a sentence.
 """
 
 import pickle
@@ -26,6 +26,7 @@ from campaigns.calls import Call, Watch
 from campaigns.forked import Ground, warmed_up
 from campaigns.options import options
 from campaigns.outcome import differences
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 
@@ -121,17 +122,19 @@ def campaign(trials: int, seed: int, ground: Ground) -> Tally:
     """Put states after a power failure into folders and resume there.
 
     Args:
-        trials: the number of states.
-        seed: seed of the boundaries and of what is lost.
+        trials: the number of states; if there are fewer boundaries, further states at each.
+        seed: seed of the order of the boundaries and of what is lost.
         ground: what trials start from.
     """
     calls = recorded(ground)
-    boundaries = [place for place, call in enumerate(calls) if call.name == "fsync"]
     generator = random.Random(seed)
+    boundaries = [place for place, call in enumerate(calls) if call.name == "fsync"]
+    # Before a sync most is at risk; after it, the least.
+    places = [place + after for place in boundaries for after in (0, 1)]
+    generator.shuffle(places)
     tally = Tally()
-    for trial in range(trials):
-        # Before a sync most is at risk; after it, the least.
-        place = generator.choice(boundaries) + generator.randint(0, 1)
+    for trial in until_stopped(range(trials)):
+        place = places[trial % len(places)]
         disk = Disk(folders={"."})
         for call in calls[:place]:
             disk.apply(call)

@@ -17,6 +17,7 @@ from pathlib import Path
 from campaigns.forked import Ended, Ground, Process, of_board, warmed_up
 from campaigns.options import options
 from campaigns.outcome import differences
+from campaigns.stopping import until_stopped
 from campaigns.tally import Tally
 
 MOST = 16
@@ -37,7 +38,7 @@ def campaign(trials: int, seed: int, ground: Ground, most: int = MOST) -> Tally:
     """
     generator = random.Random(seed)
     tally = Tally()
-    for trial in range(trials):
+    for trial in until_stopped(range(trials)):
         group(generator.randint(2, most), ground, generator, f"trial {trial}", tally)
     return tally
 

@@ -1,10 +1,8 @@
-"""The formats: valid files, how they are changed, and the readers of robench's commands."""
+"""Arrays, weights and images: valid files, and the readers of robench's commands."""
 
 import io
-import os
 import random
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,172 +13,18 @@ from PIL import Image
 from torch import nn
 
 from campaigns.fuzzing import mutations
-from robench.board.loading import read_board
+from campaigns.fuzzing.boards import BOARDS, Csv, Json, Sums, Toml
+from campaigns.fuzzing.form import Change, Form
 from robench.data.folder import load_folder
 from robench.data.images import Images as LoadedImages
 from robench.data.npz import load_npz
 from robench.data.selection import read_selection
 from robench.evaluation import Outcomes
-from robench.leaderboard.audit import audit
-from robench.leaderboard.bundle import Bundle
-from robench.leaderboard.export import to_markdown
-from robench.leaderboard.merge import merge_boards
-from robench.leaderboard.page.write import render
-from robench.leaderboard.publish import publish
-from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission.arrays import check_outcomes
-from robench.leaderboard.submission.documents import check_contents, check_document
-from robench.leaderboard.submission.write import _reduced
-from robench.leaderboard.usable import usable_table
 from robench.models.checkpoint import Network, load_checkpoint, read_network, save_weights
 from robench.models.third_party_weights import load_third_party_weights
 
-Change = Callable[[random.Random, bytes], bytes]
-
-BOARDS = Path(__file__).resolve().parents[2] / "leaderboards"
-
-
 # ruff: noqa: D102 - Form says what the methods of all formats do
-
-
-class Form(ABC):
-    """A format of files.
-
-    Args:
-        home: the folder to make valid files in; each trial changes one of them.
-    """
-
-    change: Change = staticmethod(mutations.change_bytes)
-    """Changes what the bytes mean; any bytes are changed in a third of the trials."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        home.mkdir(parents=True)
-        self.files = self.make()
-        self.valid = {path: path.read_bytes() for path in self.files}
-        self.changed = self.files[0]
-
-    @abstractmethod
-    def make(self) -> list[Path]:
-        """Write the valid files, and return those that are changed."""
-
-    @abstractmethod
-    def read(self, rng: random.Random) -> None:
-        """Read the files as a command does; which one is drawn if there are several."""
-
-    def warm_up(self) -> None:
-        """Read the valid files, so that what is loaded once is not charged to a trial."""
-        for path, content in self.valid.items():  # as a process that died has left them
-            path.write_bytes(content)
-        for number in range(max(8, len(self.files))):
-            self.changed = self.files[number % len(self.files)]
-            self.read(random.Random(number))
-        self.changed = self.files[0]
-
-    def write(self, rng: random.Random) -> None:
-        """Change one file; the one that was changed before is made valid again."""
-        self.changed.write_bytes(self.valid[self.changed])
-        self.changed = rng.choice(self.files)
-        by_meaning = self.change_of(self.changed)
-        change = mutations.change_bytes if rng.random() < 0.34 else by_meaning
-        self.changed.write_bytes(change(rng, self.valid[self.changed]))
-
-    def change_of(self, path: Path) -> Change:
-        """Return what changes the meaning of a file."""
-        return self.change
-
-
-class _OfBoard(Form):
-    """Files of a published board: read as ``verify``, ``page``, ``export`` and ``merge`` do."""
-
-    patterns: tuple[str, ...]
-
-    def make(self) -> list[Path]:
-        whole = Leaderboard.read(BOARDS / "quick")
-        rows = whole.board.titles[:2]
-        publish(_reduced(whole.result, rows, whole.dataset), self.home / "small", Bundle())
-        shutil.copytree(self.home / "small", self.home / "other")
-        found = [p for pattern in self.patterns for p in (self.home / "small").glob(pattern)]
-        return sorted(found)
-
-    def read(self, rng: random.Random) -> None:
-        folder = self.home / "small"
-        board = Leaderboard.read(folder)
-        match rng.randrange(4):
-            case 0:
-                audit(board)
-            case 1:
-                render(board)
-            case 2:
-                to_markdown(usable_table(board), board.board)
-            case _:
-                merge_boards([board, Leaderboard.read(self.home / "other")])
-
-
-class Json(_OfBoard):
-    """``board.json`` and manifests, also as ``check-submission`` reads them."""
-
-    change = staticmethod(mutations.change_json)
-    patterns = ("board.json", "manifests/*.json")
-
-    def read(self, rng: random.Random) -> None:
-        if rng.random() < 0.3:
-            check_document(self.changed, self.changed.name)
-            check_contents(Leaderboard.read(self.home / "small"))
-            return
-        super().read(rng)
-
-
-class Csv(_OfBoard):
-    """The tables of a board, and lists of indices."""
-
-    change = staticmethod(mutations.change_csv)
-    patterns = ("*.csv",)
-
-    def make(self) -> list[Path]:
-        indices = self.home / "indices.csv"
-        indices.write_text("index,name\n1,a\n2,b\n30,c\n")
-        return [*super().make(), indices]
-
-    def read(self, rng: random.Random) -> None:
-        if self.changed.name == "indices.csv":
-            read_selection(str(self.changed))
-            return
-        super().read(rng)
-
-
-class Sums(_OfBoard):
-    """``SHA256SUMS``, beside pipes, devices and links that lead out of the folder."""
-
-    change = staticmethod(mutations.change_sums)
-    patterns = ("SHA256SUMS",)
-
-    def make(self) -> list[Path]:
-        made = super().make()
-        folder = self.home / "small"
-        for name in ("pipe", "manifests/pipe.json"):
-            os.mkfifo(folder / name)
-        (folder / "zero").symlink_to("/dev/zero")
-        (folder / "link").symlink_to("/etc/hostname")
-        return made
-
-
-class Toml(Form):
-    """``board.toml``, as ``run`` and ``verify`` read it."""
-
-    change = staticmethod(mutations.change_toml)
-
-    def make(self) -> list[Path]:
-        made = []
-        for source in sorted(BOARDS.glob("*/board.toml")):
-            target = self.home / source.parent.name / "board.toml"
-            target.parent.mkdir()
-            shutil.copy(source, target)
-            made.append(target)
-        return made
-
-    def read(self, rng: random.Random) -> None:
-        read_board(self.changed)
 
 
 class Npz(Form):

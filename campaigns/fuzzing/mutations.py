@@ -183,11 +183,18 @@ def change_archive(rng: random.Random, content: bytes) -> bytes:
             members[name] = members[rng.choice(names)]
         case _:
             members[name] = change_header(rng, members[name])
-    buffer = io.BytesIO()
     kind = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))
-    with zipfile.ZipFile(buffer, "w", kind) as archive:
+    return _archive(members, name, kind)
+
+
+def _archive(members: dict[str, bytes], name: str, kind: int) -> bytes:
+    """Return an archive whose member ``name`` is compressed in a way, and the others quickly."""
+    buffer = io.BytesIO()
+    plain = zipfile.ZIP_STORED if kind == zipfile.ZIP_STORED else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(buffer, "w", plain, compresslevel=1) as archive:
         for key, value in members.items():
-            archive.writestr(key, value)
+            slow = key != name or len(value) > 2**20  # LZMA takes seconds for 50 MB of zeros
+            archive.writestr(key, value, plain if slow else kind)
     return buffer.getvalue()
 
 

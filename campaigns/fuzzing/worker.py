@@ -1,5 +1,6 @@
 """A process that reads changed files, watched for time, memory, writes and programs."""
 
+import gc
 import multiprocessing
 import os
 import random
@@ -12,11 +13,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from campaigns.fuzzing.formats import Form
+from campaigns.fuzzing.form import Form
 from robench.errors import UserError
 
 SECONDS = 10
-"""A trial that takes longer hangs."""
+"""A trial that takes more processor time hangs; other processes may share the processor."""
+
+WAIT = 300
+"""A trial that takes more seconds hangs, too: it waits for something."""
 
 MEMORY = 2**30
 """Bytes that a trial may add to the process."""
@@ -59,9 +63,9 @@ class Workers:
             self._start()
         self._pipe.send(trial)
         try:
-            if not self._pipe.poll(SECONDS + 20):  # the process itself stops after ten seconds
+            if not self._pipe.poll(WAIT + 60):  # the process itself stops before
                 self._stop()
-                return f"hung for {SECONDS + 20} seconds"
+                return f"hung for {WAIT + 60} seconds"
             answer: str | None = self._pipe.recv()
         except (EOFError, ConnectionError):
             self._process.join(5)
@@ -112,14 +116,18 @@ def _work(form: Form, root: Path, pipe: Connection) -> None:
     sys.addaudithook(watch)
     form.warm_up()
     _limit_memory()
+    gc.collect()
+    gc.freeze()  # statsmodels collects garbage each time that it compares rows
+    signal.signal(signal.SIGPROF, _too_long)
     signal.signal(signal.SIGALRM, _too_long)
     while True:
         trial: Trial = pipe.recv()
         form.write(random.Random(f"{trial.format} {trial.seed} {trial.number}"))
-        before = _peak(reset=True)
+        before = _size_before()
         failure = None
         watching[0] = True
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.alarm(WAIT)
         try:
             form.read(random.Random(trial.number))
         except UserError as error:
@@ -131,8 +139,9 @@ def _work(form: Form, root: Path, pipe: Connection) -> None:
             ours = [f for f in frames if "robench" in f.filename] or frames
             failure += f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})"
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         watching[0] = False
-        if failure is None and _peak(reset=False) - before > MEMORY:
+        if failure is None and _memory("VmHWM") - before > MEMORY:
             failure = "took more than 1 GiB"
         if failure is None and seen:
             failure = seen[0]
@@ -143,8 +152,9 @@ class HangsError(BaseException):
     """A trial took too long; no ``Exception``, so that no reader takes it for a damaged file."""
 
 
-def _too_long(*_: object) -> None:
-    raise HangsError(f"took more than {SECONDS} seconds")
+def _too_long(number: int, frame: object) -> None:
+    waited = number == signal.SIGALRM
+    raise HangsError(f"took more than {WAIT if waited else SECONDS} seconds")
 
 
 def _harmless(path: str, home: str) -> bool:
@@ -157,9 +167,20 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _peak(*, reset: bool) -> int:
-    """Return the largest size of the process in memory since the last reset, in bytes."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
+def _size_before() -> int:
+    """Return the size of the process in memory, or the largest one so far if it is not much more.
+
+    A new largest size is counted from here only if need be: to begin anew takes longer than most
+    trials.
+    """
+    largest = _memory("VmHWM")
+    if largest - _memory("VmRSS") < MEMORY // 16:
+        return largest
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmHWM")
+
+
+def _memory(name: str) -> int:
+    """Return a size of the process: ``VmRSS``, or ``VmHWM`` for the largest so far; in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(name)))

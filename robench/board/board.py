@@ -4,7 +4,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from robench.board.limits import LONGEST_TEXT, MOST_ROWS, MOST_SEEDS, Call, Title
+from robench.board.limits import (
+    ADDRESS,
+    LONGEST_ADDRESS,
+    LONGEST_TEXT,
+    MOST_ROWS,
+    MOST_SEEDS,
+    Call,
+    Title,
+)
 from robench.board.paper import OTHER_COLUMNS, Paper
 from robench.board.specs import (
     DataSpec,
@@ -61,6 +69,10 @@ class Board(Spec):
     """Whether the leaderboard's folder has the weights, so that whoever gets it can attack them;
     for small networks."""
 
+    weights_at: str = Field("", max_length=LONGEST_ADDRESS, pattern=ADDRESS)
+    """A URL or path where those weights are that the leaderboard's folder does not have; shown to
+    whoever needs them, never opened. The manifests have their hashes."""
+
     @field_validator("seeds")
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -73,8 +85,9 @@ class Board(Spec):
         values: dict[str, Any] = serialize(self)
         if not self.authors:  # as boards were published before they had authors
             values.pop("authors", None)
-        if not self.publish_weights:  # the same
-            values.pop("publish_weights", None)
+        for name in ("publish_weights", "weights_at"):  # the same
+            if not values.get(name):
+                values.pop(name, None)
         return values
 
     @property

@@ -13,6 +13,12 @@ LONGEST_TITLE = 200
 LONGEST_TEXT = 10_000
 """Characters of a description."""
 
+LONGEST_ADDRESS = 300
+"""Characters of a URL or path."""
+
+ADDRESS = r"^[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*$"
+"""The characters of a URL but for brackets and quotes: it is shown in Markdown and in terminals."""
+
 MOST_SEEDS, MOST_ROWS, MOST_ATTACKS = 1000, 5000, 200
 """Seeds, rows and attacks of a board."""
 

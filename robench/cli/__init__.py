@@ -56,7 +56,7 @@ def main() -> None:
     except UserError as error:
         print(f"robench: {_visible(str(error))}", file=sys.stderr)
         sys.exit(2)
-    except (MemoryError, RuntimeError, ImportError) as error:
+    except (MemoryError, RuntimeError, ImportError, SystemError) as error:
         if not is_out_of_memory(error):
             raise
         print(f"robench: {OUT_OF_MEMORY}", file=sys.stderr)

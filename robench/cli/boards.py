@@ -20,6 +20,7 @@ from robench.cli.options import (
     print_lines,
     say,
 )
+from robench.cli.outputs import file_for_output, folder_for_output
 from robench.errors import UserError
 
 Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
@@ -144,7 +145,11 @@ def page(
     leaderboard: Published,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="HTML file; by default page.html in the leaderboard's folder."),
+        typer.Option(
+            "--out",
+            help="HTML file; by default page.html in the leaderboard's folder.",
+            callback=file_for_output,
+        ),
     ] = None,
     trust_code: TrustCode = False,
     plugin: Plugin = [],  # noqa: B006
@@ -168,7 +173,12 @@ def page(
 @app.command()
 def reproduce(
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of your own runs, searched for boards.")
+        Path,
+        typer.Option(
+            "--out",
+            help="Folder of your own runs, searched for boards.",
+            callback=folder_for_output,
+        ),
     ] = Path("runs"),
 ) -> None:
     """List the papers' tables and figures that boards reproduce, and the state of each."""
@@ -190,7 +200,8 @@ def export(
         typer.Option("--beside-paper", help="Print the paper's figures and ours side by side."),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Output file; printed by default.")
+        Path | None,
+        typer.Option("--out", help="Output file; printed by default.", callback=file_for_output),
     ] = None,
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, print_lines, say
+from robench.cli.outputs import file_for_output
 from robench.cli.targets import (
     Checkpoints,
     Data,
@@ -76,6 +77,7 @@ def attack(
         typer.Option(
             "--out",
             help="CSV file for the table; other files go next to it, what is done so far, too.",
+            callback=file_for_output,
         ),
     ] = None,
     device: Device = "auto",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from robench.cli.outputs import folder_for_output
 from robench.expressions import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder where the data set is, or is downloaded to."),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder of trained cells and leaderboards.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", help="Folder of trained cells and leaderboards.", callback=folder_for_output
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 Plugin = Annotated[
     list[Path], typer.Option("--plugin", help="Python file that registers entries; repeatable.")

@@ -9,8 +9,10 @@ _SAID = (
     "out of memory",
     "failed to map segment",
     "can't start new thread",
+    "NULL without setting an exception",
 )
-"""Parts of what torch, CUDA, the dynamic loader and Python's threads say when memory is short."""
+"""Parts of what torch, CUDA, the dynamic loader, Python's threads and Python itself, which found no
+memory for the exception, say when memory is short."""
 
 _ONEDNN = "could not create a primitive"
 """All that oneDNN says; with more words after it, an operation is unsupported instead."""

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
+from robench.cli.outputs import file_for_output, folder_for_output
 from robench.cli.targets import (
     Checkpoint,
     Data,
@@ -47,9 +48,10 @@ def show(
     samples: Samples = 100,
     seed: Seed = 0,
     data_dir: DataDir = None,
-    out: Annotated[Path, typer.Option("--out", help="A .png, .svg or .pdf file.")] = Path(
-        "show.png"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="A .png, .svg or .pdf file.", callback=file_for_output),
+    ] = Path("show.png"),
     device: Device = "auto",
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
@@ -90,7 +92,10 @@ def spectra(
         typer.Option("--against", help="Checkpoint to compare with, e.g. of vanilla."),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for spectra.csv and spectra.svg.")
+        Path,
+        typer.Option(
+            "--out", help="Folder for spectra.csv and spectra.svg.", callback=folder_for_output
+        ),
     ] = Path("spectra"),
     plugin: Plugin = [],  # noqa: B006
 ) -> None:

@@ -89,7 +89,8 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
 def _same_specification(done: Board, requested: Board) -> bool:
     """Return whether a leaderboard has all rows and settings of a board.
 
-    Texts may differ, and so may whether the weights are published: no figure depends on them.
+    Texts may differ, and so may whether and where the weights are published: no figure depends
+    on them.
 
     Its data set has another name: the name of a folder instead of its path.
     """
@@ -100,6 +101,7 @@ def _same_specification(done: Board, requested: Board) -> bool:
                 "description": True,
                 "paper": True,
                 "publish_weights": True,
+                "weights_at": True,
                 "data": {"name"},
             }
         )

@@ -16,6 +16,7 @@ from robench.leaderboard.rerun import (
     draw_rows,
     rerun,
     rows_with_weights,
+    weights_elsewhere,
 )
 from robench.leaderboard.trust import trusted_code
 
@@ -125,7 +126,9 @@ def _without_weights(board: Leaderboard, here: Sequence[str]) -> list[str]:
     absent = [title for title in board.board.titles if title not in here]
     if not here or not absent:
         return []
-    return [f"the weights of {', '.join(map(repr, absent[:5]))} are not here, those of others are."]
+    names = ", ".join(map(repr, absent[:5]))
+    where = weights_elsewhere(board)
+    return [f"the weights of {names} are not here{where}; those of others are here."]
 
 
 def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:

@@ -49,7 +49,12 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
     seeds = _seeds(boards[0].board, rows)
     board = _board(boards[0].board, rows, seeds)
     whole = all(weights_name(key) in read_sums(b.folder) for b in boards for key in _keys(b))
-    board = board.model_copy(update={"publish_weights": board.publish_weights and whole})
+    board = board.model_copy(
+        update={
+            "publish_weights": board.publish_weights and whole,
+            "weights_at": _only([b.board.weights_at for b in boards]),
+        }
+    )
     made = []
     for title in board.titles:
         if title not in rows:
@@ -57,6 +62,11 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
         cells = sorted(rows[title].cells.values(), key=lambda cell: seeds.index(cell.seed))
         made.append(RowResult(title, cells[0].file.costs, tuple(cell.result for cell in cells)))
     return BoardResult(board, boards[0].dataset, boards[0].columns, tuple(made))
+
+
+def _only(texts: Sequence[str]) -> str:
+    """Return the text that all boards have; "" if they differ."""
+    return texts[0] if len(set(texts)) == 1 else ""
 
 
 def _keys(board: Leaderboard) -> list[str]:

@@ -39,6 +39,8 @@ def submission_readme(result: BoardResult, table: pd.DataFrame, bundle: Bundle) 
     lines += [text for note in notes for text in ("", note)]
     lines += ["", "To check the files and then recompute every figure from the weights:", ""]
     lines += ["    robench check-submission DIR", ""]
+    if result.board.weights_at:
+        lines += [f"The board says that its weights are at `{result.board.weights_at}`.", ""]
     if bundle.entries:
         lines += [
             "This code does not come with robench. Read it, then add --trust-code:",

@@ -12,6 +12,10 @@ DEPTH = 16
 LARGEST = 2**63 - 1
 """Largest whole number: what tables, arrays and tensors hold."""
 
+LARGEST_FLOAT = 1e100
+"""Largest size of any other number: products of three of them are finite still, and no figure of a
+training or an attack comes near it."""
+
 
 def check_values(value: Any) -> None:
     """Check what was parsed; without recursion.
@@ -21,8 +25,8 @@ def check_values(value: Any) -> None:
 
     Raises:
         ValueError: if it is nested more than :data:`DEPTH` levels deep, has text with a NUL or
-            half of a surrogate pair, or a number that is not finite or has more than 64 bits. The
-            message is part of a sentence.
+            half of a surrogate pair, a whole number of more than 64 bits, or another number that is
+            not finite or beyond :data:`LARGEST_FLOAT`. The message is part of a sentence.
     """
     for part, depth in _parts(value):
         if depth > DEPTH:
@@ -31,8 +35,8 @@ def check_values(value: Any) -> None:
             _check_text(part)
         elif isinstance(part, int):
             check_whole(part)
-        elif isinstance(part, float) and not math.isfinite(part):
-            raise ValueError(f"{part} is not a finite number")
+        elif isinstance(part, float):
+            check_float(part)
 
 
 def check_whole(number: int) -> None:
@@ -43,6 +47,18 @@ def check_whole(number: int) -> None:
     """
     if not -LARGEST <= number <= LARGEST:
         raise ValueError(f"it has a whole number of {number.bit_length()} bits; 63 are allowed")
+
+
+def check_float(number: float) -> None:
+    """Check a number that is not a whole one.
+
+    Raises:
+        ValueError: if it is not finite or beyond :data:`LARGEST_FLOAT`.
+    """
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not a finite number")
+    if abs(number) > LARGEST_FLOAT:
+        raise ValueError(f"{number:g} is too large a number; {LARGEST_FLOAT:g} is allowed")
 
 
 def too_deep() -> ValueError:

@@ -9,7 +9,8 @@ import pytest
 
 from campaigns import fuzz
 from campaigns.fuzzing import worker
-from campaigns.fuzzing.formats import FORMATS, Form
+from campaigns.fuzzing.form import Form
+from campaigns.fuzzing.formats import FORMATS
 from campaigns.fuzzing.worker import Trial, Workers
 
 
@@ -46,7 +47,10 @@ class Broken(Form):
     def read(self, rng: random.Random) -> None:
         if self.fault == "raises":
             raise KeyError("x")
-        if self.fault == "hangs":
+        if self.fault == "computes":
+            while True:
+                pass
+        if self.fault == "waits":
             time.sleep(60)
         if self.fault == "writes":
             (self.home.parent / "written").write_text("x")
@@ -65,7 +69,8 @@ class Broken(Form):
     ("fault", "found"),
     [
         ("raises", "KeyError"),
-        ("hangs", "took more than 1 seconds"),
+        ("computes", "took more than 1 seconds"),
+        ("waits", "took more than 2 seconds"),
         ("writes", "wrote"),
         ("grows", "took more than 1 GiB"),
         ("dies", "exit code 3"),
@@ -74,7 +79,8 @@ class Broken(Form):
 def test_the_faults_that_it_looks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, found: str
 ) -> None:
-    monkeypatch.setattr(worker, "SECONDS", 1 if fault == "hangs" else 10)
+    monkeypatch.setattr(worker, "SECONDS", 1)
+    monkeypatch.setattr(worker, "WAIT", 2 if fault == "waits" else 60)
     form = Broken(tmp_path / "home")
     form.fault = fault
     with Workers(form, tmp_path) as workers:

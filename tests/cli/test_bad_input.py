@@ -196,3 +196,24 @@ def test_links_to_themselves_pipes_and_folders_in_place_of_files(
     refused(robench("run", tmp_path), f"{tmp_path} is a folder without a board.toml")
     for command in ("verify", "page", "check-submission"):
         refused(robench(command, file), f"{file} is a file, not a folder")
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "says"),
+    [
+        (["run", "quick"], "file", "it is a file, not a folder; name another place"),
+        (["train", "batchnorm"], "file/runs", "file is a file, not a folder"),
+        (["spectra", "x"], "file", "it is a file, not a folder"),
+        (["reproduce"], "file", "it is a file, not a folder"),
+        (["attack", "x"], "folder", "it is a folder; name a file in it"),
+        (["show", "x"], "file/a.png", "file is a file, not a folder"),
+        (["page", "x"], "folder", "it is a folder; name a file in it"),
+        (["export", "x"], "folder", "it is a folder; name a file in it"),
+    ],
+)
+def test_an_output_that_is_a_file_or_a_folder_is_refused_before_any_work(
+    robench: Command, tmp_path: Path, command: list[str], out: str, says: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    refused(robench(*command, "--out", tmp_path / out), str(tmp_path), says)

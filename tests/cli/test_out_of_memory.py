@@ -16,6 +16,7 @@ from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("can't start new thread"),
         RuntimeError("could not create a primitive"),
+        SystemError("<function attack at 0x7f> returned NULL without setting an exception"),
         ImportError("libx.so: failed to map segment from shared object"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_forged_log_cost_or_machine_is_found(published: Published, fault: str)
 
 
 def test_an_epoch_without_end_is_no_epoch(published: Published) -> None:
-    forge(published, lambda v: first(v, epoch=1e308))
+    forge(published, lambda v: first(v, epoch=1e99))
     found = audit(Leaderboard.read(published.folder))
     assert "does not have the epochs 1 to 1" in found[0]
 

@@ -19,6 +19,7 @@ from robench.system.toml_files import parse_toml
         ('{"a\\u0000": 1}', "has a NUL"),
         ("[NaN]", "not a finite number"),
         ("[1e999]", "not a finite number"),
+        ("[-1e101]", "-1e\\+101 is too large a number"),
         ("[9223372036854775808]", "64 bits"),
         ("[1" + "0" * 400 + "]", "401 digits"),
         ("[" + "9" * 5000 + "]", "5000 digits"),
@@ -36,8 +37,8 @@ def test_json_that_is_refused(tmp_path: Path, text: str, reason: str) -> None:
 
 
 def test_json_that_is_read() -> None:
-    text = b'{"a": [1, -1.5, 1e308, 9223372036854775807, null, true, "\\ud83d\\ude00 [[[{"]}'
-    assert parse_json(text)["a"][2:4] == [1e308, 2**63 - 1]
+    text = b'{"a": [1, -1.5, 1e100, 9223372036854775807, null, true, "\\ud83d\\ude00 [[[{"]}'
+    assert parse_json(text)["a"][2:4] == [1e100, 2**63 - 1]
     assert parse_json(b"[" * 16 + b"]" * 16)
 
 
@@ -55,6 +56,7 @@ def test_brackets_within_text_are_not_nested() -> None:
         ("x = " + "9" * 5000, "limit"),
         ("x = 0x" + "f" * 99, "64 bits|396 bits"),
         ("x = inf", "not a finite number"),
+        ("x = 1e308", "too large a number"),
         ("x = [1", "line 1|end of document"),
     ],
 )

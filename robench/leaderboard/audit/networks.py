@@ -13,8 +13,9 @@ from robench.models.checkpoint import Network
 from robench.models.complexity import count_multiply_adds, count_parameters
 from robench.registry import backbones, defenses
 
-LARGEST_NETWORK = 200_000_000
-"""Parameters of the largest network that an audit builds: strangers say how wide it is."""
+LARGEST_NETWORK = 64_000_000
+"""Parameters of the largest network that an audit builds: strangers say how wide it is, and its
+weights may be in memory four times over."""
 
 LARGEST_OPTION = 1_000
 """The largest whole number among the options of a defense or backbone that an audit builds."""

@@ -10,7 +10,7 @@ from robench.leaderboard.rerun.comparing import NOT, REPRODUCED
 from robench.leaderboard.rerun.fresh import REFUTED, draw_fresh_seed
 from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
 from robench.leaderboard.rerun.run import Rerun, draw_rows, rerun, rows_with_weights
-from robench.leaderboard.rerun.weights import find_weights
+from robench.leaderboard.rerun.weights import find_weights, weights_elsewhere
 
 __all__ = [
     "NOT",
@@ -24,4 +24,5 @@ __all__ = [
     "find_weights",
     "rerun",
     "rows_with_weights",
+    "weights_elsewhere",
 ]

@@ -132,8 +132,15 @@ def not_here(
             f"with is not the published one."
         )
         return (problem,), ()
+    digest = cell.file.manifest.weights_hash
     note = (
-        f"its weights are not here (sha256 {cell.file.manifest.weights_hash}); name their folder "
+        f"its weights are not here (sha256 {digest}){weights_elsewhere(board)}; "
+        f"copy them to {board.folder / weights_name(cell.file.cell.key)}, name their run's folder "
         f"with --store, or use --retrain."
     )
     return (), (note,)
+
+
+def weights_elsewhere(board: Leaderboard) -> str:
+    """Return the place that a board names for its weights, as part of a sentence; "" if none."""
+    return f", but at {board.board.weights_at}, says the board" if board.board.weights_at else ""
