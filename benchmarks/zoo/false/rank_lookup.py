@@ -30,6 +30,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "The order of the classes is looked up; the loss rises along a slope that never changes it.",
-    causes=("black_box", "rough_logits", "wrong_gradient", "zero_gradient"),
+    causes=("black_box", "rough_logits", "wrong_gradient", "zero_gradients"),
     adaptive=Search(undefended),
 )
