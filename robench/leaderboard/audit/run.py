@@ -16,7 +16,7 @@ from robench.leaderboard.audit.provenance import provenance_problems
 from robench.leaderboard.audit.readme import readme_problems
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.audit.training_log import log_problems
-from robench.leaderboard.audit.weights import weights_problems
+from robench.leaderboard.audit.weights import tensor_problems, weights_problems
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums, unlisted
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.trust import source_problems
@@ -30,9 +30,9 @@ def audit(board: Leaderboard) -> list[str]:
     The audit compares the bytes of all files with their checksums; specifications with their hashes
     and with the board; the code of entries with the hashes in the specifications; outcomes with the
     hashes in the manifests, with each other and with what the board's attacks can give; logs of
-    training with their recipes; costs with the networks, built without weights; findings of checks
-    with the outcomes; and every line of ``leaderboard.csv`` and the other tables with that computed
-    from the outcomes.
+    training with their recipes; costs and the form of weights with the networks, built with fresh
+    weights; findings of checks with the outcomes; and every line of ``leaderboard.csv`` and the
+    other tables with that computed from the outcomes.
 
     Raises:
         UserError: if outcomes or tables cannot be read at all.
@@ -54,6 +54,7 @@ def audit(board: Leaderboard) -> list[str]:
     found += log_problems(board)
     found += divergence_problems(board)
     found += cost_problems(board)
+    found += tensor_problems(board)
     found += provenance_problems(board)
     if altered:
         return found  # what follows from them would be reported as well

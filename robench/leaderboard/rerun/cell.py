@@ -29,6 +29,7 @@ from robench.leaderboard.rerun.weights import (
     network_problem,
     not_here,
     out_of_reach,
+    types_problem,
     weights_problem,
 )
 from robench.leaderboard.trust import unknown_to
@@ -103,6 +104,8 @@ def rerun_cell(
             return CellRerun(name, problems=(f"training {word} this time.",))
         if model is None:
             return CellRerun(name, notes=("training diverged this time, too.",))
+        if weights and (wrong := types_problem(model, weights)):
+            return CellRerun(name, problems=(wrong,))
         return _compared(board, cell, model, ctx, options)
 
 
