@@ -1,5 +1,7 @@
 """The audit of a published leaderboard: its files against each other; no model is run."""
 
+from dataclasses import dataclass
+
 from robench.board.board import Board
 from robench.board.specs import PUBLISHED
 from robench.leaderboard.audit.attacks import code_problems, threat_model_problems
@@ -7,7 +9,7 @@ from robench.leaderboard.audit.cells import cell_problems
 from robench.leaderboard.audit.checks import check_problems
 from robench.leaderboard.audit.costs import cost_problems
 from robench.leaderboard.audit.divergence import divergence_problems
-from robench.leaderboard.audit.duplicates import duplicates
+from robench.leaderboard.audit.duplicates import Copies, duplicates
 from robench.leaderboard.audit.lengths import length_problems
 from robench.leaderboard.audit.names import name_problems
 from robench.leaderboard.audit.outcomes import outcome_problems
@@ -24,8 +26,26 @@ from robench.system.reading import DOCUMENT_BYTES, read_text
 from robench.system.toml_files import parse_toml
 
 
+@dataclass(frozen=True)
+class Audit:
+    """The result of an audit.
+
+    Attributes:
+        problems: what is wrong, one sentence each; empty if the board is consistent.
+        copies: the outcomes that are there twice; None if the files have others than the manifests.
+    """
+
+    problems: tuple[str, ...]
+    copies: Copies | None = None
+
+
 def audit(board: Leaderboard) -> list[str]:
-    """Return the problems of a published board, one sentence each; empty if it is consistent.
+    """Return the problems of a published board; see :func:`full_audit`."""
+    return list(full_audit(board).problems)
+
+
+def full_audit(board: Leaderboard) -> Audit:
+    """Compare a published board with itself.
 
     The audit compares the bytes of all files with their checksums; specifications with their hashes
     and with the board; the code of entries with the hashes in the specifications; outcomes with the
@@ -57,10 +77,12 @@ def audit(board: Leaderboard) -> list[str]:
     found += tensor_problems(board)
     found += provenance_problems(board)
     if altered:
-        return found  # what follows from them would be reported as well
-    wrong = [*length_problems(board), *outcome_problems(board), *duplicates(board).problems]
+        return Audit(tuple(found))  # what follows from them would be reported as well
+    copies = duplicates(board)
+    wrong = [*length_problems(board), *outcome_problems(board), *copies.problems]
     found += [*wrong, *check_problems(board), *readme_problems(board)]
-    return found if wrong else found + table_problems(board)
+    found += [] if wrong else table_problems(board)
+    return Audit(tuple(found), copies)
 
 
 def _is_same_board(board: Leaderboard) -> bool:
