@@ -40,13 +40,13 @@ def kept() -> Iterator[None]:
 
 
 def _remake(
-    cell: PublishedCell, model: nn.Module, source: CellResult | None, ctx: RunContext
+    cell: PublishedCell, model: nn.Module, source: CellResult | None, ctx: RunContext, batch: int
 ) -> Remade:
     specs = [cell.file.cell, *([source.evidence.cell] if source else [])]
     weights = [file_hash(ctx.store.open(spec).weights) for spec in specs]
-    key = _key(ctx, [spec.model_dump_json() for spec in specs], weights)
+    key = _key(ctx, [spec.model_dump_json() for spec in specs], weights, batch)
     if key not in _REMADE:
-        found = remake(cell, model, source, ctx)
+        found = remake(cell, model, source, ctx, batch)
         _REMADE[key] = replace(found, outcomes=dict(found.outcomes))  # its files are temporary
     return _REMADE[key]
 

@@ -178,6 +178,31 @@ def test_other_spectra_and_costs_are_found(cell: PublishedCell) -> None:
     assert problem == f"its network has 10 parameters, not {cell.file.costs.parameters}."
 
 
+def test_on_the_same_device_spectra_are_equal_to_what_their_computation_tells(
+    cell: PublishedCell,
+) -> None:
+    near = SPECTRUM.model_copy(update={"norm": 2.02})  # 1%
+    [problem] = compared(cell, spectra=(near,)).problems
+    assert problem == "the norm of the layer conv1 is 2.02 here, not 2.0."
+    assert elsewhere(cell, spectra=(SPECTRUM.model_copy(update={"norm": 2.01}),)).problems == ()
+
+
+def test_memory_of_a_training_step_is_compared_where_it_was_measured_likewise(
+    cell: PublishedCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, memory = cell.file.manifest, cell.file.costs.training_memory_mib
+    assert manifest is not None
+    assert memory is not None
+    version = "robench.leaderboard.rerun.reports.code_version"
+    monkeypatch.setattr(version, lambda: manifest.version)
+    less = dataclasses.replace(cell.file.costs, training_memory_mib=0.8 * memory)
+    [problem] = compared(cell, costs=less).problems
+    assert problem.startswith("a training step of its network takes ")
+    assert elsewhere(cell, costs=less).problems == ()
+    monkeypatch.setattr(version, lambda: "another")
+    assert compared(cell, costs=less).problems == ()
+
+
 def test_on_another_device_nearly_singular_layers_may_differ(cell: PublishedCell) -> None:
     def differs(published: float | None, found: float | None, compare: Any = elsewhere) -> bool:
         file = cell.file.model_copy(

@@ -117,7 +117,8 @@ def _compared(
     options: RerunOptions,
 ) -> CellRerun:
     trained_otherwise = has_other_weights(cell, ctx)
-    found = remake(cell, model, _source(board, cell, ctx, options.stores), ctx)
+    source, batch = _source(board, cell, ctx, options.stores), board.board.training.batch_size
+    found = remake(cell, model, source, ctx, batch)
     reason: Reason = "random numbers" if found.randomized else "rounding"
     reason = "other weights" if trained_otherwise else reason
     lines, notes = [], []
