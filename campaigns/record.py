@@ -42,7 +42,8 @@ class Record(Generic[Result]):
             sys.exit(f"{path} is the record of {lines[0]}, not of {json.dumps(head)}: remove it.")
         for line in lines[1:]:
             values: dict[str, Any] = json.loads(line)
-            self.done[values.pop("trial")] = kind(**values)
+            number = values.pop("trial")
+            self.done[number] = kind(**values)
 
     def append(self, number: int, result: Result) -> None:
         """Add the result of a trial, in one write."""
