@@ -31,6 +31,8 @@ from campaigns.forging.fields import all_forgeries
 from campaigns.in_process import Finished, robench
 from campaigns.options import add_processes, options
 from campaigns.pool import in_processes
+from campaigns.record import Record
+from campaigns.remade import kept
 from campaigns.sample import sample
 from campaigns.tally import Tally
 from robench.leaderboard.evidence import BOARD, SUMS
@@ -46,6 +48,9 @@ STAGES: dict[str, tuple[str, ...]] = {
 NOTHING, CRASH, UNCHANGED = "nothing", "crash", "unchanged"
 DRAWS = 6
 """How often a change is drawn again if it leaves every byte as it was."""
+
+HANGS = 1800
+"""Seconds after which a stage counts as hanging; all attacks on a busy machine take minutes."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,8 @@ def contents(folder: Path, label: str) -> dict[str, Any]:
 def _found(folder: Path, trial: Trial, stages: Sequence[str]) -> Trial:
     for stage in stages:
         command, *rest = STAGES[stage]
-        done: Finished = robench(command, folder, "--device", "cpu", *rest)
+        with kept():
+            done: Finished = robench(command, folder, "--device", "cpu", *rest, limit=HANGS)
         if done.code is None:
             return Trial(trial.label, trial.change, CRASH, f"{stage}: {done.first}")
         if done.code != 0:
@@ -149,7 +155,7 @@ def check_honest(submission: Path) -> None:
         SystemExit: if a command finds something: no trial would say anything.
     """
     for stage, (command, *rest) in STAGES.items():
-        done = robench(command, submission, "--device", "cpu", *rest)
+        done = robench(command, submission, "--device", "cpu", *rest, limit=HANGS)
         if done.code != 0:
             sys.exit(f"the honest submission does not pass '{stage}':\n{done.text}")
 
@@ -189,11 +195,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options."""
     parser = options("Forge a submission, one field at a time.", trials=1000)
     add_processes(parser)
+    parser.add_argument(
+        "--record",
+        type=Path,
+        help="file to which each result is appended; the trials that it has are not run again",
+    )
     return parser.parse_args(arguments)
 
 
-def _one(arguments: tuple[Path, int, int]) -> Trial:
-    return forge(*arguments)
+def _one(arguments: tuple[Path, int, int]) -> tuple[int, Trial]:
+    return arguments[1], forge(*arguments)
 
 
 def main() -> None:
@@ -203,13 +214,15 @@ def main() -> None:
         root = (chosen.work or Path(scratch)).resolve()
         submission = sample(root).submission
         check_honest(submission)
-        work = [(submission, index, chosen.seed) for index in range(chosen.trials)]
-        trials: list[Trial] = []
-        for trial in in_processes(_one, work, chosen.jobs, sample, root):
-            trials.append(trial)
+        record = Record(chosen.record, chosen.seed, Trial)
+        trials = record.done
+        work = [(submission, i, chosen.seed) for i in range(chosen.trials) if i not in trials]
+        for index, trial in in_processes(_one, work, chosen.jobs, sample, root):
+            trials[index] = trial
+            record.append(index, trial)
             if trial.failure:
                 print(f"{len(trials)}: {trial.label}: {trial.failure}", file=sys.stderr)
-    text, failed = report(trials)
+        text, failed = report([trials[i] for i in range(chosen.trials)])
     print(text)
     sys.exit(failed > 0)
 

@@ -36,6 +36,9 @@ NOBODY_CAN_TELL: dict[str, tuple[str, ...]] = {
     "settings on which no result depends": (
         r"board\.json\.board\.evaluation\.batch_size",
         r"board\.json\.board\.training\.milestones: swapped",
+        # True says that the weights of all rows are listed, which is compared. Where they are, as
+        # in any submission, it is true whatever the board says.
+        r"board\.json\.board\.publish_weights",
     ),
     "other weights under which all outcomes and checks are the same": (
         r"weights: (one value|a tensor scaled|a tensor of another cell)",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from robench.errors import UserError
-from robench.leaderboard.audit import audit, unchecked
+from robench.leaderboard.audit import full_audit, unchecked
 from robench.leaderboard.evidence import no_folder, was_run
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import (
@@ -114,11 +114,13 @@ def verify(
     further = keywords.get("retrain", False) or keywords.get("fresh_seed") is not None
     requested = (rows is not None and len(drawn) > 0) or further
     with trusted_code(board, trust=keywords.get("trust_code", False)):
-        if problems := audit(board):
-            return Verification(board, tuple(problems), tuple(drawn), None, requested, (), seed)
+        audit = full_audit(board)
+        if audit.problems:
+            return Verification(board, audit.problems, tuple(drawn), None, requested, (), seed)
         again = rerun(board, drawn, **keywords)
-        left = (*unchecked(board, again.titles), *_without_weights(board, here), *again.unchecked)
-        return Verification(board, (), tuple(drawn), again, requested, left, seed)
+        left = unchecked(board, again.titles, audit.copies)
+        left += [*_without_weights(board, here), *again.unchecked]
+        return Verification(board, (), tuple(drawn), again, requested, tuple(left), seed)
 
 
 def _without_weights(board: Leaderboard, here: Sequence[str]) -> list[str]:

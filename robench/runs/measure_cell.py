@@ -1,13 +1,17 @@
-"""The spectra of a finished cell's layers: computed once, stored next to its weights."""
+"""The spectra of a finished cell's layers, stored next to its weights, and its network's costs."""
 
 import math
 from dataclasses import replace
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
-from robench.board.specs import ExternalCell
+from robench.board.specs import Cell, ExternalCell
 from robench.diagnostics import spectra
+from robench.models.checkpoint import Network
+from robench.models.complexity import Complexity, measure_complexity
+from robench.registry import defenses
 from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
@@ -16,6 +20,23 @@ from robench.system.json_files import read_json
 
 VERSION = 1
 """Part of the name of a stored file; raised when the definition of its figures changes."""
+
+
+def costs_of(cell: Cell, ctx: RunContext) -> Complexity:
+    """Measure the complexity of a cell's network, with fresh weights: it does not depend on them.
+
+    Raises:
+        UserError: if the network cannot be built.
+    """
+    with torch.random.fork_rng():
+        model = Network.of(cell, ctx.dataset).build()
+    shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
+    return measure_complexity(
+        model.to(ctx.device).to(memory_format=torch.channels_last),
+        defenses.build(cell.defense),
+        torch.zeros(cell.training.batch_size, *shape, device=ctx.device),
+        precision=cell.training.precision,
+    )
 
 
 def measure_rows(rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:

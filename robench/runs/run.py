@@ -13,11 +13,10 @@ from robench.data import DataSet, load_dataset
 from robench.data.dataset import require_training
 from robench.errors import UserError
 from robench.models.checkpoint import Network
-from robench.models.complexity import Complexity, measure_complexity
 from robench.runs.cell import finish_training, run_cell
 from robench.runs.check_cell import check_rows
 from robench.runs.context import RunContext
-from robench.runs.measure_cell import measure_rows
+from robench.runs.measure_cell import costs_of, measure_rows
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
 from robench.runs.store import CellFolder, RunStore
@@ -52,7 +51,7 @@ def run_board(
     for row in plan.rows:
         cells = _cells(row, board, ctx.dataset)
         results = tuple(run_cell(cell, row.title, ctx) for cell in cells)
-        rows.append(RowResult(row.title, _complexity(row, cells[0], ctx), results))
+        rows.append(RowResult(row.title, costs_of(cells[0], ctx), results))
     done = measure_rows(check_rows(board, tuple(rows), ctx), ctx)
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), done)
 
@@ -108,18 +107,6 @@ def _context(
 
 def _cells(row: PlannedRow, board: Board, dataset: DataSet) -> list[Cell]:
     return row.cells(board.seeds, dataset.name, dataset.fingerprint)
-
-
-def _complexity(row: PlannedRow, cell: Cell, ctx: RunContext) -> Complexity:
-    with torch.random.fork_rng():
-        model = Network.of(cell, ctx.dataset).build()
-    shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
-    return measure_complexity(
-        model.to(ctx.device).to(memory_format=torch.channels_last),
-        row.defense,
-        torch.zeros(cell.training.batch_size, *shape, device=ctx.device),
-        precision=cell.training.precision,
-    )
 
 
 def check_sizes(plan: Plan, dataset: DataSet) -> None:

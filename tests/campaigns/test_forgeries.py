@@ -23,6 +23,7 @@ from campaigns.forging.declared import NOBODY_CAN_TELL, declared
 from campaigns.forging.draft import Draft
 from campaigns.forging.places import FREE_KEYS
 from campaigns.in_process import robench
+from campaigns.record import Record
 from campaigns.sample import Sample
 from robench.evaluation import Outcomes
 from robench.leaderboard.evidence import broken_sums, read_sums
@@ -170,6 +171,14 @@ def test_what_nobody_can_tell_is_declared(made: Sample) -> None:
     labels = [forgery.label for forgery in fields_of(made.submission)]
     for pattern in (p for patterns in NOBODY_CAN_TELL.values() for p in patterns):
         assert any(re.fullmatch(pattern, label) for label in labels), pattern
+
+
+def test_a_campaign_goes_on_from_its_record_if_code_and_seed_are_the_same(tmp_path: Path) -> None:
+    path, trial = tmp_path / "record", Trial("outcomes.robust: order", "a", "files", "wrong: b")
+    Record(path, 0, Trial).append(3, trial)
+    assert Record(path, 0, Trial).done == {3: trial}
+    with pytest.raises(SystemExit, match="is the record of "):
+        Record(path, 1, Trial)
 
 
 def test_the_report_counts_what_found_each_field_and_fails_what_passed() -> None:

@@ -10,6 +10,7 @@ import pytest
 from forging import edit_outcomes, made_consistent, outcome_file
 from published_board import Published
 
+from robench.commands.verify import verify
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit, audit_notes
 from robench.leaderboard.audit.duplicates import _may_agree, _prints, duplicates
@@ -188,3 +189,13 @@ def test_rows_of_tables_are_compared_in_their_order(published: Published, table:
         published.sum_up()
         [found] = audit(Leaderboard.read(published.folder))
         assert f"{table} has its rows in another order than its outcomes yield: row 1" in found
+
+
+def test_outcomes_are_compared_with_each_other_once(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(board: Leaderboard) -> None:
+        raise AssertionError("the audit has done it")
+
+    monkeypatch.setattr("robench.leaderboard.audit.notes.duplicates", again)
+    assert verify(published.folder, rows="0").sound

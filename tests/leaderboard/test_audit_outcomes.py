@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from forging import cut, edit_outcomes, made_consistent, outcome_file
 from published_board import Published
 from support import Command
 
+from robench.base import ThreatModel
 from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit, audit_notes
@@ -186,6 +188,24 @@ def test_outcomes_that_no_attack_can_give(published: Published, what: str) -> No
     found = problems(published.folder)
     assert message in " ".join(found)
     assert all(f"'batchnorm', seed 0, outcomes of {column}: " in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("norm", "said"),
+    [
+        ("l0", "the radius of fgsm was not compared with its l0 sizes: only lengths in linf and"),
+        ("l1", "the radius of fgsm was compared with l2, not with l1: only lengths in linf and l2"),
+        ("l2", None),
+    ],
+)
+def test_a_radius_in_a_norm_whose_sizes_are_not_published_is_noted(
+    published: Published, norm: str, said: str | None
+) -> None:
+    board = Leaderboard.read(published.folder)
+    column = replace(board.columns["fgsm"], threat_model=ThreatModel(norm, 9.0))
+    notes = audit_notes(replace(board, columns={**board.columns, "fgsm": column}))
+    assert len(notes) == (said is not None)
+    assert all(said in text for text in notes if said)
 
 
 def test_rounding_as_of_the_evaluator_is_within_the_ball(published: Published) -> None:

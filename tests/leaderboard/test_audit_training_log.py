@@ -126,4 +126,4 @@ def test_a_network_that_no_machine_holds_is_not_built(published: Published) -> N
 
 def test_files_without_checksums_are_named(published: Published) -> None:
     (published.folder / "page.html").write_text("<p>99.9%</p>")
-    assert unchecked(Leaderboard.read(published.folder)) == ["page.html, for want of a checksum."]
+    assert unchecked(Leaderboard.read(published.folder)) == ["page.html, which has no checksum."]

@@ -93,6 +93,62 @@ def test_on_the_same_device_sizes_and_counts_are_equal_too() -> None:
     assert between.verdict(ELSEWHERE) == REPRODUCED
 
 
+def attacked(**changed: tuple[str, float]) -> Outcomes:
+    """Return outcomes of an attack that moves each image; ``name=("+", 1)`` changes one image."""
+    rng = np.random.default_rng(0)
+    sizes = rng.uniform(0.5, 1, 1000).astype(np.float32)
+    made = dataclasses.replace(outcomes(np.arange(1000) < 500), l2=sizes, linf=sizes / 20)
+    arrays = {name: array.copy() for name, array in vars(made).items()}
+    for name, (how, value) in changed.items():
+        arrays[name][0] = value if how == "=" else arrays[name][0] * value
+    return Outcomes(**arrays)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"robust": ("=", 0)},
+        {"robust": ("=", 0), "rounded": ("=", 0)},
+        {"rounded": ("=", 0)},
+        {"queries": ("=", 1)},
+        {"forwards": ("=", 2)},
+        {"linf": ("*", 0.9)},
+        {"l2": ("*", 0.9)},
+        {"l2": ("*", 1.1)},
+    ],
+)
+def test_one_image_that_differs_as_rounding_makes_none_differ_is_not_reproduced(
+    one: dict[str, tuple[str, float]],
+) -> None:
+    """A rival's image could be turned into a fooled one, as the handful that rounding decides."""
+    forged = {"pgd": Changes.between(attacked(**one), attacked()), "fgsm": changes(0, 0)}
+    conditions = as_seen(dict.fromkeys(forged, SAME), forged)["pgd"]
+    assert conditions == SAME
+    assert forged["pgd"].verdict(conditions) == NOT
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"l2": ("*", 1.01)},
+        {"l2": ("*", 1.01), "queries": ("=", 1)},
+        {"l2": ("*", 0.8), "queries": ("=", 1), "robust": ("=", 0)},
+    ],
+)
+def test_one_image_that_took_another_way_is_rounding(one: dict[str, tuple[str, float]]) -> None:
+    between = Changes.between(attacked(**one), attacked())
+    assert between.verdict(SAME) == f"{REPRODUCED} but for 1 image (rounding)"
+
+
+def test_where_last_bits_differ_on_one_image_another_way_is_taken_on_a_handful() -> None:
+    forged = {
+        "pgd": Changes.between(attacked(queries=("=", 1)), attacked()),
+        "fgsm": sized(1, 1 + 1e-6),
+    }
+    conditions = as_seen(dict.fromkeys(forged, SAME), forged)["pgd"]
+    assert forged["pgd"].verdict(conditions) == f"{REPRODUCED} but for 1 image (rounding)"
+
+
 def test_elsewhere_the_differing_images_must_not_favor_the_publisher() -> None:
     gained = "net 5 in favor of the published figure"
     expected = f"{REPRODUCED} but for 5 images, {gained} (rounding)"

@@ -197,7 +197,7 @@ def test_the_checks_of_a_randomized_network_are_not_compared(cell: PublishedCell
 
 def test_other_spectra_and_costs_are_found(cell: PublishedCell) -> None:
     near = SPECTRUM.model_copy(update={"norm": 2.001})
-    assert compared(cell, spectra=(near,)).problems == ()
+    assert elsewhere(cell, spectra=(near,)).problems == ()
     far = SPECTRUM.model_copy(update={"condition": 11.0})
     assert compared(cell, spectra=(far,)).problems == (
         "the condition of the layer conv1 is 11.0 here, not 10.0.",
@@ -206,6 +206,32 @@ def test_other_spectra_and_costs_are_found(cell: PublishedCell) -> None:
     costs = Complexity(10, cell.file.costs.multiply_adds, None)
     [problem] = compared(cell, costs=costs).problems
     assert problem == f"its network has 10 parameters, not {cell.file.costs.parameters}."
+
+
+@pytest.mark.parametrize(("name", "found"), [("norm", 2.00001), ("condition", 10.01)])
+def test_on_the_same_device_spectra_are_equal_to_the_last_digit(
+    cell: PublishedCell, name: str, found: float
+) -> None:
+    near = SPECTRUM.model_copy(update={name: found})
+    [problem] = compared(cell, spectra=(near,)).problems
+    assert f"the {name} of the layer conv1 is {found} here" in problem
+    assert elsewhere(cell, spectra=(near,)).problems == ()
+
+
+def test_memory_of_a_training_step_is_compared_where_it_was_measured_likewise(
+    cell: PublishedCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, memory = cell.file.manifest, cell.file.costs.training_memory_mib
+    assert manifest is not None
+    assert memory is not None
+    version = "robench.leaderboard.rerun.reports.code_version"
+    monkeypatch.setattr(version, lambda: manifest.version)
+    less = dataclasses.replace(cell.file.costs, training_memory_mib=0.8 * memory)
+    [problem] = compared(cell, costs=less).problems
+    assert problem.startswith("a training step of its network takes ")
+    assert elsewhere(cell, costs=less).problems == ()
+    monkeypatch.setattr(version, lambda: "another")
+    assert compared(cell, costs=less).problems == ()
 
 
 def test_on_another_device_nearly_singular_layers_may_differ(cell: PublishedCell) -> None:

@@ -9,7 +9,7 @@ in them), ``challenges``, ``training_log``, ``divergence``, ``costs``, ``provena
 """
 
 from robench.leaderboard.audit.notes import audit_notes
-from robench.leaderboard.audit.run import audit
+from robench.leaderboard.audit.run import Audit, audit, full_audit
 from robench.leaderboard.audit.unchecked import unchecked
 
-__all__ = ["audit", "audit_notes", "unchecked"]
+__all__ = ["Audit", "audit", "audit_notes", "full_audit", "unchecked"]

@@ -21,7 +21,7 @@ def cost_problems(board: Leaderboard) -> Iterator[str]:
         first = next(other for other in board.cells if other.row == cell.row)
         if cell.file.costs != first.file.costs:
             yield f"'{cell.row}': seed {cell.seed} has other costs than seed {first.seed}."
-    facts = _facts(board)
+    facts = facts_of_board(board)
     for row in board.result.rows:
         if problem := _impossible(row) or (facts and _difference(row, facts)):
             yield f"'{row.title}': {problem}"
@@ -34,7 +34,7 @@ def cost_notes(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
         board: the board as read.
         rerun: the titles of the rows whose costs a rerun compares.
     """
-    facts = _facts(board)
+    facts = facts_of_board(board)
     rows = [row for row in board.result.rows if row.title not in rerun]
     if facts is None and rows:
         named = ", ".join(f"'{row.title}'" for row in rows)
@@ -57,6 +57,23 @@ def cost_notes(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
             f"they suggest."
         )
     return found
+
+
+def facts_of_board(board: Leaderboard) -> DataFacts | None:
+    """Return the images and classes of a board: known, or those that most costs suggest."""
+    known = facts_of(board.dataset)
+    if known and known.classes:
+        return known
+    votes: Counter[DataFacts] = Counter()
+    small_first = sorted(_one_per_row(board), key=lambda cell: cell.file.costs.parameters)
+    for cell in small_first:
+        costs = _plain(cell.file.costs)
+        if isinstance(cell.file.cell, Cell) and costs:
+            found = infer_facts(cell.file.cell, costs, known)
+            votes.update([found] if found else [])
+        if votes and max(votes.values()) > 1:  # two rows agree
+            break
+    return votes.most_common(1)[0][0] if votes else None
 
 
 def _why_not_built(row: RowResult) -> str:
@@ -103,23 +120,6 @@ def _counted(row: RowResult, facts: DataFacts) -> tuple[int, int] | None:
     if not isinstance(cell, Cell) or facts.classes is None:
         return None
     return counted(network_for(cell, facts, facts.classes), cell)
-
-
-def _facts(board: Leaderboard) -> DataFacts | None:
-    """Return the images and classes of a board: known, or those that most costs suggest."""
-    known = facts_of(board.dataset)
-    if known and known.classes:
-        return known
-    votes: Counter[DataFacts] = Counter()
-    small_first = sorted(_one_per_row(board), key=lambda cell: cell.file.costs.parameters)
-    for cell in small_first:
-        costs = _plain(cell.file.costs)
-        if isinstance(cell.file.cell, Cell) and costs:
-            found = infer_facts(cell.file.cell, costs, known)
-            votes.update([found] if found else [])
-        if votes and max(votes.values()) > 1:  # two rows agree
-            break
-    return votes.most_common(1)[0][0] if votes else None
 
 
 def _one_per_row(board: Leaderboard) -> list[PublishedCell]:

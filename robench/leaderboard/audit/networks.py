@@ -1,6 +1,7 @@
-"""Build the networks of published cells without their weights, and count their costs."""
+"""Build the networks of published cells with fresh weights: their costs and their tensors."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -22,6 +23,9 @@ LARGEST_OPTION = 1_000
 
 Counted = tuple[int, int]
 """Parameters and multiply-adds."""
+
+Tensors = tuple[tuple[str, str, tuple[int, ...]], ...]
+"""Name, type and shape of each tensor of a network's state, in the order of their names."""
 
 Sources = tuple[tuple[str, str], ...]
 """The code that a cell's entries are defined by, if it does not come with robench."""
@@ -50,24 +54,50 @@ def counted(network: Network, cell: Cell) -> Counted | None:
         None if it cannot be built here: an entry is not loaded, it does not take such images, or it
         is larger than an audit builds (:data:`LARGEST_NETWORK`).
     """
+    found = _built(network, cell)
+    return found.counted if found else None
+
+
+def tensors_of(network: Network, cell: Cell) -> Tensors | None:
+    """Return the tensors that the weights of a network consist of; None as for :func:`counted`."""
+    found = _built(network, cell)
+    return found.tensors if found else None
+
+
+def forms_of(state: Mapping[str, torch.Tensor]) -> Tensors:
+    """Return the names, types and shapes of a state dict."""
+    forms = ((k, str(v.dtype).removeprefix("torch."), tuple(v.shape)) for k, v in state.items())
+    return tuple(sorted(forms))
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What is known of a network that was built with fresh weights."""
+
+    counted: Counted
+    tensors: Tensors
+
+
+def _built(network: Network, cell: Cell) -> _Built | None:
     try:  # not cached: code that is not loaded now may be loaded later
         defenses.lookup(network.defense)
         backbones.lookup(network.backbone)
     except UserError:
         return None
-    return _counted(network, tuple(sorted(cell.sources.items())))
+    return _measured(network, tuple(sorted(cell.sources.items())))
 
 
 @lru_cache(maxsize=4096)
-def _counted(network: Network, sources: Sources) -> Counted | None:
-    """Count once per network; other ``sources`` under the same names are another network."""
+def _measured(network: Network, sources: Sources) -> _Built | None:
+    """Build once per network; other ``sources`` under the same names are another network."""
     if not _is_modest(network):
         return None
     try:
         with torch.random.fork_rng(devices=[]):
             model = network.build()
         image = torch.zeros(1, network.in_channels, *network.image_size)
-        return count_parameters(model), count_multiply_adds(model, image)
+        costs = count_parameters(model), count_multiply_adds(model, image)
+        return _Built(costs, forms_of(model.state_dict()))
     except Exception:  # whatever the code of an entry raises, the other figures are audited
         return None
 

@@ -3,24 +3,31 @@
 from collections.abc import Iterator
 
 from robench.leaderboard.audit.attacks import known_attacks
-from robench.leaderboard.audit.duplicates import duplicates
+from robench.leaderboard.audit.duplicates import Copies, duplicates
 from robench.leaderboard.audit.names import earlier_engines
+from robench.leaderboard.audit.outcomes import BOUNDED_BELOW
 from robench.leaderboard.audit.randomness import randomness_notes
+from robench.leaderboard.audit.values import SIZES
 from robench.leaderboard.published import Leaderboard
 from robench.runs.identity import ENGINE_VERSION
 
 
-def audit_notes(board: Leaderboard) -> list[str]:
+def audit_notes(board: Leaderboard, copies: Copies | None = None) -> list[str]:
     """Return what :func:`audit` took on trust in a board's outcomes, one sentence each.
+
+    Args:
+        board: the board as read.
+        copies: its outcomes that are there twice; looked for if left out.
 
     Raises:
         UserError: if outcomes are missing or damaged.
     """
     return [
         *_unknown_attacks(board),
+        *_other_norms(board),
         *_earlier_engines(board),
         *randomness_notes(board),
-        *duplicates(board).notes,
+        *(copies or duplicates(board)).notes,
     ]
 
 
@@ -30,6 +37,19 @@ def _unknown_attacks(board: Leaderboard) -> Iterator[str]:
             f"the attack {column} is not loaded here, so the names, the number of images and the "
             f"threat model of its outcomes were not compared with it."
         )
+
+
+def _other_norms(board: Leaderboard) -> Iterator[str]:
+    for name, column in board.columns.items():
+        norm = column.threat_model[0] if column.threat_model else "linf"
+        if norm in SIZES:
+            continue
+        lengths = f"only lengths in {' and '.join(SIZES)} are published"
+        if norm in BOUNDED_BELOW:
+            shorter = BOUNDED_BELOW[norm]
+            yield f"the radius of {name} was compared with {shorter}, not with {norm}: {lengths}."
+        else:
+            yield f"the radius of {name} was not compared with its {norm[:80]} sizes: {lengths}."
 
 
 def _earlier_engines(board: Leaderboard) -> Iterator[str]:

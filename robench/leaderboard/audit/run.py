@@ -1,5 +1,7 @@
 """The audit of a published leaderboard: its files against each other; no model is run."""
 
+from dataclasses import dataclass
+
 from robench.board.board import Board
 from robench.board.specs import PUBLISHED
 from robench.leaderboard.audit.attacks import code_problems, threat_model_problems
@@ -8,7 +10,7 @@ from robench.leaderboard.audit.challenges import challenge_problems
 from robench.leaderboard.audit.checks import check_problems
 from robench.leaderboard.audit.costs import cost_problems
 from robench.leaderboard.audit.divergence import divergence_problems
-from robench.leaderboard.audit.duplicates import duplicates
+from robench.leaderboard.audit.duplicates import Copies, duplicates
 from robench.leaderboard.audit.lengths import length_problems
 from robench.leaderboard.audit.names import name_problems
 from robench.leaderboard.audit.outcomes import outcome_problems
@@ -17,7 +19,7 @@ from robench.leaderboard.audit.provenance import provenance_problems
 from robench.leaderboard.audit.readme import readme_problems
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.audit.training_log import log_problems
-from robench.leaderboard.audit.weights import weights_problems
+from robench.leaderboard.audit.weights import tensor_problems, weights_problems
 from robench.leaderboard.evidence import TOML, broken_sums, read_sums, unlisted
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.trust import source_problems
@@ -25,15 +27,33 @@ from robench.system.reading import DOCUMENT_BYTES, read_text
 from robench.system.toml_files import parse_toml
 
 
+@dataclass(frozen=True)
+class Audit:
+    """The result of an audit.
+
+    Attributes:
+        problems: what is wrong, one sentence each; empty if the board is consistent.
+        copies: the outcomes that are there twice; None if the files have others than the manifests.
+    """
+
+    problems: tuple[str, ...]
+    copies: Copies | None = None
+
+
 def audit(board: Leaderboard) -> list[str]:
-    """Return the problems of a published board, one sentence each; empty if it is consistent.
+    """Return the problems of a published board; see :func:`full_audit`."""
+    return list(full_audit(board).problems)
+
+
+def full_audit(board: Leaderboard) -> Audit:
+    """Compare a published board with itself.
 
     The audit compares the bytes of all files with their checksums; specifications with their hashes
     and with the board; the code of entries with the hashes in the specifications; outcomes with the
     hashes in the manifests, with each other and with what the board's attacks can give; logs of
-    training with their recipes; costs with the networks, built without weights; findings of checks
-    with the outcomes; and every line of ``leaderboard.csv`` and the other tables with that computed
-    from the outcomes.
+    training with their recipes; costs and the form of weights with the networks, built with fresh
+    weights; findings of checks with the outcomes; and every line of ``leaderboard.csv`` and the
+    other tables with that computed from the outcomes.
 
     Raises:
         UserError: if outcomes or tables cannot be read at all.
@@ -55,14 +75,17 @@ def audit(board: Leaderboard) -> list[str]:
     found += log_problems(board)
     found += divergence_problems(board)
     found += cost_problems(board)
+    found += tensor_problems(board)
     found += provenance_problems(board)
     challenged = [*challenge_problems(board, sums)]
     found += challenged
     if altered or challenged:
-        return found  # what follows from them would be reported as well
-    wrong = [*length_problems(board), *outcome_problems(board), *duplicates(board).problems]
+        return Audit(tuple(found))  # what follows from them would be reported as well
+    copies = duplicates(board)
+    wrong = [*length_problems(board), *outcome_problems(board), *copies.problems]
     found += [*wrong, *check_problems(board), *readme_problems(board)]
-    return found if wrong else found + table_problems(board)
+    found += [] if wrong else table_problems(board)
+    return Audit(tuple(found), copies)
 
 
 def _is_same_board(board: Leaderboard) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from robench.leaderboard.audit.checks import check_notes
 from robench.leaderboard.audit.costs import cost_notes
 from robench.leaderboard.audit.divergence import divergence_notes
+from robench.leaderboard.audit.duplicates import Copies
 from robench.leaderboard.audit.notes import audit_notes
 from robench.leaderboard.audit.training_log import log_notes
 from robench.leaderboard.evidence import PAGE, TOML, read_sums
@@ -14,7 +15,9 @@ PICTURES = ("curves.svg", "spectra.svg")
 """Pictures of tables, by ``robench run``; they have no checksums."""
 
 
-def unchecked(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
+def unchecked(
+    board: Leaderboard, rerun: Collection[str] = (), copies: Copies | None = None
+) -> list[str]:
     """Return what was not compared, one sentence each; empty if everything was.
 
     Times, devices, commits and names are on trust in every board and are not repeated here.
@@ -22,10 +25,18 @@ def unchecked(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
     Args:
         board: the board as read.
         rerun: the titles of the rows that were rerun, which compares the costs of their networks.
+        copies: what the audit found of outcomes that are there twice; looked for if left out.
     """
     sums = read_sums(board.folder)
     beside = [n for n in (PAGE, *PICTURES, TOML) if n not in sums and (board.folder / n).exists()]
-    found = [f"{', '.join(beside)}, for want of a checksum."] if beside else []
-    for notes in (audit_notes, log_notes, divergence_notes, check_notes):
+    found = [_without_checksums(beside)] if beside else []
+    found += audit_notes(board, copies)
+    for notes in (log_notes, divergence_notes, check_notes):
         found += notes(board)
     return [*found, *cost_notes(board, rerun)]
+
+
+def _without_checksums(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"{names[0]}, which has no checksum."
+    return f"{', '.join(names[:-1])} and {names[-1]}, which have no checksums."

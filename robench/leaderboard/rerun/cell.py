@@ -28,6 +28,7 @@ from robench.leaderboard.rerun.weights import (
     network_problem,
     not_here,
     out_of_reach,
+    types_problem,
     weights_problem,
 )
 from robench.leaderboard.trust import unknown_to
@@ -93,6 +94,8 @@ def rerun_cell(
             return CellRerun(name, problems=(f"training {word} this time.",))
         if model is None:
             return CellRerun(name, notes=("training diverged this time, too.",))
+        if weights and (wrong := types_problem(model, weights)):
+            return CellRerun(name, problems=(wrong,))
         return _compared(board, cell, model, ctx, options)
 
 
@@ -104,7 +107,8 @@ def _compared(
     options: RerunOptions,
 ) -> CellRerun:
     trained_otherwise = has_other_weights(cell, ctx)
-    found = remake(cell, model, _source(board, cell, ctx, options.stores), ctx)
+    source, batch = _source(board, cell, ctx, options.stores), board.board.training.batch_size
+    found = remake(cell, model, source, ctx, batch)
     reason: Reason = "random numbers" if found.randomized else "rounding"
     reason = "other weights" if trained_otherwise else reason
     lines, notes = [], []

@@ -51,6 +51,13 @@ DIFFERED_DRAWN = 0.057
 LAST_BITS = {"float32": 1e-4, "bf16": 0.01}
 """Relative difference between two sizes of a perturbation that rounding explains, in the median."""
 
+MOVED = 0.05
+"""Relative difference between two sizes of a perturbation that a few signs of gradients, decided by
+rounding, do not explain."""
+
+SIZES = ("linf", "l2")
+"""The sizes of a perturbation; all else in outcomes is a prediction or a count."""
+
 LEVEL = 0.01
 """Significance level of the sign test on the images that differ."""
 
@@ -64,8 +71,8 @@ class Conditions:
 
     Attributes:
         same_device: both ran on the same kind of device, with the same version of torch.
-        bitwise: sizes and counts agree to the bit wherever the prediction is the same, so that the
-            two devices of a kind compute the same.
+        bitwise: sizes agree to the bit wherever the prediction is the same, but for images that
+            were made otherwise, so that the two devices of a kind compute the same.
         gradients: the precision in which attacks took gradients.
         library: the attack draws its random numbers on the device, as those of libraries do.
         reason: what makes outcomes differ: ``random numbers`` for a network that draws its own in
@@ -125,6 +132,9 @@ class Changes:
         other: further images, on which only sizes, counts or the rounded image differ.
         sized: those of the further images on which sizes differ.
         shift: median relative difference of these sizes.
+        unexplained: images that differ as rounding makes none differ: they were moved by the same
+            Euclidean length, to the bit, and yet have another prediction, count or greatest change;
+            or only this length differs, by more than :data:`MOVED`.
         complete: whether both evaluations have the same number of images.
         signs: for each image 1 if it is fooled in the second only, -1 if in the first only, else 0.
     """
@@ -135,6 +145,7 @@ class Changes:
     other: int = 0
     sized: int = 0
     shift: float = 0.0
+    unexplained: int = 0
     complete: bool = True
     signs: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
@@ -150,13 +161,18 @@ class Changes:
         unequal = {name: getattr(published, name) != getattr(found, name) for name in names}
         same = signs == 0
         sized = (unequal["linf"] | unequal["l2"]) & same
+        others = np.logical_or.reduce([unequal[name] for name in names if name not in SIZES])
+        # An image that was not moved, as all clean ones, may lie on the boundary of two classes.
+        still = ~unequal["l2"] & (published.l2 > 0) & (others | unequal["linf"])
+        far = ~others & (_relative(published.l2, found.l2) > MOVED)
         return cls(
             len(published),
             fooled=int((signs > 0).sum()),
             resisted=int((signs < 0).sum()),
             other=int((np.logical_or.reduce([*unequal.values()]) & same).sum()),
             sized=int(sized.sum()),
-            shift=_shift(published.l2[sized], found.l2[sized]),
+            shift=_shift(published, found, sized),
+            unexplained=int((still | far).sum()),
             signs=signs,
         )
 
@@ -175,7 +191,8 @@ class Changes:
 
         On the same kind of device everything must be equal, sizes and counts included, but for a
         handful of images; it is no rounding if three or more favor the publisher and none is
-        against it, or if one does while everything else is equal to the bit. Elsewhere, and where
+        against it, or if one does while everything else is equal to the bit, or if one differs then
+        as rounding makes none differ. Elsewhere, and where
         random numbers or weights differ, images must be lost and won alike: a one-sided sign test
         (1%) rejects figures in whose favor too many of the differing images are, and rounding may
         change only a small share of the images at all, and gain only a few.
@@ -186,6 +203,8 @@ class Changes:
         if differing == 0:
             return REPRODUCED
         unopposed = self.fooled if self.resisted == 0 and conditions.strict else 0
+        if conditions.strict and conditions.bitwise and self.unexplained > 0:
+            return NOT
         if (
             unopposed > conditions.unopposed
             or differing > conditions.allowed(self.images)
@@ -229,7 +248,7 @@ def as_seen(
         and found.complete
         and found.shift <= LAST_BITS[claimed[name].gradients]
     }
-    bitwise = all(found.other == 0 for found in telling.values())
+    bitwise = all(found.sized == 0 for found in telling.values())
     same = all(
         found.sized <= claimed[name].allowed(found.images) for name, found in telling.items()
     )
@@ -243,9 +262,15 @@ def as_seen(
     }
 
 
-def _shift(published: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    """Return the median relative difference of sizes; 0 if there are none."""
-    if not len(published):
+def _shift(published: Outcomes, found: Outcomes, sized: NDArray[np.bool_]) -> float:
+    """Return the median relative difference of the sizes that differ; 0 if there are none."""
+    if not sized.any():
         return 0.0
+    both = [_relative(getattr(published, n)[sized], getattr(found, n)[sized]) for n in SIZES]
+    return float(np.median(np.maximum(*both)))
+
+
+def _relative(published: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the difference of each two sizes, relative to the larger one."""
     largest = np.maximum(np.maximum(published, found), np.finfo(np.float32).tiny)
-    return float(np.median(np.abs(published - found) / largest))
+    return np.abs(published - found) / largest

@@ -17,14 +17,13 @@ from robench.leaderboard.evidence import WEIGHTS_BYTES
 from robench.leaderboard.published import PublishedCell
 from robench.models.complexity import Complexity, measure_complexity
 from robench.models.frozen import frozen_stats, under_attack
-from robench.registry import defenses
 from robench.runs.attack_cell import attack_network, evaluation_images
 from robench.runs.cell import FEW, network_of, train_cell
 from robench.runs.check_cell import with_checks
 from robench.runs.context import RunContext, cell_title
 from robench.runs.external_row import rebuild
 from robench.runs.identity import outcome_key
-from robench.runs.measure_cell import measure_rows
+from robench.runs.measure_cell import costs_of, measure_rows
 from robench.runs.records import (
     CellResult,
     CheckReport,
@@ -99,7 +98,11 @@ def network_again(
 
 
 def remake(
-    cell: PublishedCell, model: nn.Module, source: CellResult | None, ctx: RunContext
+    cell: PublishedCell,
+    model: nn.Module,
+    source: CellResult | None,
+    ctx: RunContext,
+    batch: int,
 ) -> Remade:
     """Attack, check and measure a network again.
 
@@ -109,6 +112,7 @@ def remake(
         source: the cell whose adversarial images are transferred to it, with its weights in the
             store; None if there is none.
         ctx: the context of the rerun.
+        batch: the number of images in a training batch, whose memory is measured.
     """
     folder = ctx.store.open(cell.file.cell)
     ctx.reporter.stage(cell_title(cell.row, cell.seed), "attacking")
@@ -130,7 +134,7 @@ def remake(
         manifest=manifest.published(entries, keys.values()),
         report=evidence.checks,
         spectra=evidence.spectra,
-        costs=_complexity(cell, model, ctx),
+        costs=_complexity(cell, model, batch, ctx),
         transferred=source is not None,
         randomized=randomized,
     )
@@ -153,16 +157,17 @@ def _is_randomized(model: nn.Module, ctx: RunContext) -> bool:
     return not near(two.float().cpu(), one.float().cpu(), "float32")
 
 
-def _complexity(cell: PublishedCell, model: nn.Module, ctx: RunContext) -> Complexity | None:
+def _complexity(
+    cell: PublishedCell, model: nn.Module, batch: int, ctx: RunContext
+) -> Complexity | None:
     spec = cell.file.cell
-    defense, precision, size = Defense(), "float32", 2
     if isinstance(spec, Cell):
-        defense, precision = defenses.build(spec.defense), spec.training.precision
+        return costs_of(spec, ctx)
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
-    batch = torch.zeros(size, *shape, device=ctx.device)
+    images = torch.zeros(batch, *shape, device=ctx.device)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return measure_complexity(model, defense, batch, precision=precision)
+            return measure_complexity(model, Defense(), images)
     except Exception:  # torch's counters may not support the layers of a third-party network
         return None

@@ -11,12 +11,21 @@ from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
 from robench.leaderboard.rerun.sentences import Wording, compare_sentences
 from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum
+from robench.system.provenance import code_version
 
 EARLIER = "its checks: an earlier version of robench made them, and they were not made again."
 """What is said of a report of an earlier version, whose checks were others."""
 
 SPECTRAL_TOLERANCE = 0.01
 """Relative difference up to which norms and condition numbers of layers count as equal."""
+
+LANCZOS_TOLERANCE = 2e-5
+"""The same on the same kind of device for ``padded_norm``, which is found by iteration. All others
+are computed in float64 and published with six digits, so that they are equal there."""
+
+MEMORY_TOLERANCE = 1e-3
+"""The same for the memory of a training step, a sum of the sizes of tensors, which is compared only
+on the same kind of device, and if this version of robench measured it."""
 
 SINGULAR = 1e6
 """Condition number from which a layer may be singular (None) on a device that rounds differently;
@@ -48,7 +57,7 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         found: what was made again.
         conditions: what both evaluations have in common.
     """
-    problems = [*_cost_problems(cell, found)]
+    problems = [*_cost_problems(cell, found, conditions)]
     if conditions.strict:
         problems += _refusal_problems(cell, found)
     if conditions.reason == "other weights":
@@ -205,11 +214,14 @@ def _spectra_problems(
         for name, value in there.model_dump(exclude={"layer", "operator"}).items():
             other = getattr(now, name)
             singular = SINGULAR if "condition" in name and not exact else math.inf
-            if not _is_near(value, other, singular):
+            least = SPECTRAL_TOLERANCE
+            if exact:
+                least = LANCZOS_TOLERANCE if name == "padded_norm" else 0.0
+            if not _is_near(value, other, singular, least):
                 yield f"the {name} of the layer {there.layer} is {other} here, not {value}."
 
 
-def _is_near(one: float | None, other: float | None, singular: float) -> bool:
+def _is_near(one: float | None, other: float | None, singular: float, least: float) -> bool:
     """Return whether two figures of a layer are equal but for rounding.
 
     The smallest singular value is known up to rounding of the largest one, so that a condition
@@ -218,17 +230,24 @@ def _is_near(one: float | None, other: float | None, singular: float) -> bool:
     """
     if one is None or other is None:
         return one == other or (one or other or 0.0) > singular
-    tolerance = max(SPECTRAL_TOLERANCE, min(one, other) / singular)
+    tolerance = max(least, min(one, other) / singular)
     return math.isclose(one, other, rel_tol=tolerance)
 
 
-def _cost_problems(cell: PublishedCell, found: Remade) -> Iterator[str]:
+def _cost_problems(cell: PublishedCell, found: Remade, conditions: Conditions) -> Iterator[str]:
     if found.costs is None:
         return
     for name in ("parameters", "multiply_adds"):
         published, now = getattr(cell.file.costs, name), getattr(found.costs, name)
         if published != now:
             yield f"its network has {now} {name.replace('_', '-')}, not {published}."
+    manifest = cell.file.manifest
+    same_version = manifest is not None and manifest.version == code_version()
+    there, here = cell.file.costs.training_memory_mib, found.costs.training_memory_mib
+    if not (conditions.same_device and same_version) or there is None or here is None:
+        return
+    if not math.isclose(there, here, rel_tol=MEMORY_TOLERANCE):
+        yield f"a training step of its network takes {here:.6g} MiB here, not {there:.6g}."
 
 
 def _refusal_problems(cell: PublishedCell, found: Remade) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from torch import nn
+
 from robench.board.specs import Cell
 from robench.data import DataSet
 from robench.leaderboard.evidence import weights_name
@@ -10,6 +12,7 @@ from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.rerun.options import RerunOptions
 from robench.leaderboard.trust import unknown_to, untrusted
 from robench.models.checkpoint import Network, read_network
+from robench.models.weight_files import read_safetensors
 from robench.runs.store import CellFolder
 from robench.system.provenance import file_hash
 
@@ -64,6 +67,23 @@ def network_problem(cell: PublishedCell, weights: Path, dataset: DataSet) -> str
         wanted, (stored, _) = Network.of(spec, dataset), read_network(weights)
         if stored != wanted:
             return f"the header of {weights} describes another network than the specification."
+    return None
+
+
+def types_problem(model: nn.Module, weights: Path) -> str | None:
+    """Return which tensor of a file has another type than in the network; None if none has.
+
+    Loading converts it, so that another file gives the same network: robench writes none such.
+
+    Args:
+        model: the network, with the weights of the file.
+        weights: the file.
+    """
+    stored = read_safetensors(weights)
+    for name, value in model.state_dict().items():
+        if name in stored and stored[name].dtype != value.dtype:
+            types = [str(t.dtype).removeprefix("torch.") for t in (stored[name], value)]
+            return f"{weights} holds '{name[:80]}' as {types[0]}, but its network has {types[1]}."
     return None
 
 

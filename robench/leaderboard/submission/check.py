@@ -7,7 +7,7 @@ from typing import Unpack
 import pandas as pd
 
 from robench.board.board import Board
-from robench.leaderboard.audit import audit, unchecked
+from robench.leaderboard.audit import full_audit, unchecked
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import (
     NOT,
@@ -98,13 +98,14 @@ def check_submission(
     if keywords.get("fresh_seed") is None:
         keywords["fresh_seed"] = draw_fresh_seed()
     with trusted_code(board, trust=keywords.get("trust_code", False)):
-        if problems := audit(board):
-            return Checked(board, tuple(problems))
+        audit = full_audit(board)
+        if audit.problems:
+            return Checked(board, audit.problems)
         if attacks_of is None and not unknown_to_all(board):
             # Each network is attacked twice: with its own seed, and with a fresh one.
             check_effort(board, 2 * sum(cell.row in drawn for cell in board.cells))
         again = rerun(board, drawn, **keywords)
-        left = (*unchecked(board, again.titles), *again.unchecked)
+        left = (*unchecked(board, again.titles, audit.copies), *again.unchecked)
     return Checked(board, (*again.problems, *_missed(again)), tuple(drawn), again, left, seed)
 
 
