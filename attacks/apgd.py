@@ -21,7 +21,7 @@ from robench.attack_tools.losses import (
     dlr,
     fooled,
     log_odds,
-    predict,
+    other_classes,
     targeted_dlr,
 )
 from robench.attack_tools.randomness import on_sphere
@@ -121,12 +121,6 @@ class _Algorithm:
         rngs, attack = [self.rngs[i] for i in rows], self.attack
         delta = on_sphere(rngs, self.images.shape[1:], attack.norm, attack.eps)
         return (self.images[rows] + delta.to(self.images.device)).clamp(0, 1)
-
-    def likeliest(self, rows: Tensor) -> Tensor:
-        """Return the other classes of the clean images, likeliest first, (B, classes - 1)."""
-        logits, labels = predict(self.model, self.images[rows]), self.labels[rows]
-        others = logits.scatter(1, labels.long().unsqueeze(1), -torch.inf)
-        return others.argsort(dim=1, descending=True, stable=True)[:, :-1]
 
     def climb(self, x: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return gradients, losses (B,) and logits at x, means over the gradients asked for."""
@@ -247,7 +241,10 @@ class _Search:
 
     def _choose_targets(self, rows: Tensor) -> Tensor:
         """Note the target classes; an interrupted search finds the same ones again."""
-        self.targets[rows] = self.algorithm.likeliest(rows)[:, : self.targets.shape[1]].cpu()
+        algorithm = self.algorithm
+        x, labels = algorithm.images[rows], algorithm.labels[rows]
+        others = other_classes(algorithm.model, x, labels).cpu()
+        self.targets[rows] = others[:, : self.targets.shape[1]]
         self.state.forwards[rows] = 1
         return torch.ones(len(rows), dtype=torch.bool)
 

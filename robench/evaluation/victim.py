@@ -118,6 +118,11 @@ class Victim(VictimModel):
         with autocast(self.device, self.gradients):
             return self._ask(self._copies.fast, images)
 
+    def estimate(self, images: Tensor) -> Tensor:
+        """Return logits of the fast copy, without gradient; for predictions use :meth:`predict`."""
+        with torch.no_grad(), autocast(self.device, self.gradients):
+            return self._ask(self._copies.fast, images)
+
     def _ask(self, model: nn.Module, images: Tensor) -> Tensor:
         self.forwards += len(images)
         forward = self._copies.forward

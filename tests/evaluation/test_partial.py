@@ -37,6 +37,8 @@ ATTACKS = {
     "apgd": ["apgd(eps=0.1, steps=6, restarts=2)"],
     "apgd with targets": ["apgd(eps=0.1, steps=4, loss='targeted', targets=2)"],
     "square": ["square(eps=0.1, queries=12, restarts=2)"],
+    "fab": ["fab(eps=0.1, steps=3, restarts=2)"],
+    "fab with targets": ["fab(eps=0.1, steps=3, targeted=true, targets=2, minimal=true)"],
     "autoattack": ["autoattack(eps=0.12, steps=3, queries=6)"],
     "square of torchattacks": ["torchattacks:Square(eps=0.1, n_queries=6)"],
     "foolbox": ["foolbox:LinfPGD(eps=0.1, steps=3)"],
