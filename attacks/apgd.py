@@ -21,12 +21,12 @@ from robench.attack_tools.losses import (
     dlr,
     fooled,
     log_odds,
-    other_classes,
     targeted_dlr,
 )
 from robench.attack_tools.randomness import on_sphere
 from robench.attack_tools.sample_state import choose, contiguous, read_rows, write_rows
 from robench.attack_tools.step_control import StepControl, StepState
+from robench.attack_tools.targets import likeliest_others
 from robench.attack_tools.threat_models import (
     Norm,
     check_counts,
@@ -205,7 +205,10 @@ class _Search:
         """Search until every sample is finished."""
         state, model, every = self.state, self.algorithm.model, torch.arange(len(self.state.x))
         if self.attack.loss == "targeted":
-            run_batched(model, every, self._choose_targets)
+            algorithm, count = self.algorithm, self.targets.shape[1]
+            # An interrupted search finds the same ones again.
+            self.targets = likeliest_others(model, algorithm.images, algorithm.labels, count)
+            state.forwards.fill_(1)
         run_batched(model, every, self.advance, KeptSearch(model, state, self.progress))
         return Adversarial(state.best, state.forwards, state.forwards, state.backwards)
 
@@ -238,15 +241,6 @@ class _Search:
         taken = torch.where(again, -1, progress.taken)
         write_rows(self.progress, rows, replace(progress, taken=taken))
         return won | (ended & ~again)
-
-    def _choose_targets(self, rows: Tensor) -> Tensor:
-        """Note the target classes; an interrupted search finds the same ones again."""
-        algorithm = self.algorithm
-        x, labels = algorithm.images[rows], algorithm.labels[rows]
-        others = other_classes(algorithm.model, x, labels).cpu()
-        self.targets[rows] = others[:, : self.targets.shape[1]]
-        self.state.forwards[rows] = 1
-        return torch.ones(len(rows), dtype=torch.bool)
 
     def _start(self, rows: Tensor) -> None:
         """Draw the missing starts and store them: a generator yields each only once."""

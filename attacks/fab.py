@@ -14,16 +14,13 @@ from torch import Generator, Tensor
 
 from robench import Adversarial, Attack, LogitsModel, ThreatModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
+from robench.attack_tools.boundaries import Boundary, boundary_to, nearest_boundary
 from robench.attack_tools.hyperplanes import step_onto_hyperplane
 from robench.attack_tools.kept_search import KeptSearch
-from robench.attack_tools.losses import (
-    ascent_direction,
-    ascent_directions,
-    fooled,
-    other_classes,
-)
+from robench.attack_tools.losses import fooled
 from robench.attack_tools.randomness import on_sphere
 from robench.attack_tools.sample_state import choose, contiguous, read_rows, write_rows
+from robench.attack_tools.targets import likeliest_others
 from robench.attack_tools.threat_models import Norm, check_counts, check_radius, norms, per_sample
 from robench.attack_tools.victims import as_victim, class_count
 
@@ -104,19 +101,6 @@ class FAB(Attack):
         return _Search(_Algorithm(self, model, images, labels, rngs), classes).run()
 
 
-@dataclass(frozen=True, eq=False)
-class _Boundary:
-    """A linear approximation of the boundary to another class, for each sample.
-
-    Attributes:
-        lead: the logit of the other class minus that of the true one, (B,).
-        slope: its gradient, (B, C, H, W).
-    """
-
-    lead: Tensor
-    slope: Tensor
-
-
 class _Algorithm:
     """The algorithm of the paper for the samples ``rows``; calls change only the generators."""
 
@@ -138,31 +122,13 @@ class _Algorithm:
         delta *= per_sample(sizes.clamp_max(attack.eps) / 2, delta)
         return (self.images[rows] + delta.to(self.images.device)).clamp(0, 1)
 
-    def boundary(self, x: Tensor, rows: Tensor, targets: Tensor) -> _Boundary:
+    def boundary(self, x: Tensor, rows: Tensor, targets: Tensor) -> Boundary:
         """Return the boundary at x to the target classes, or to the nearest class."""
-        true = self.labels[rows].long().unsqueeze(1)
-
-        def leads(logits: Tensor) -> Tensor:
-            return logits - logits.gather(1, true)
-
         if self.attack.targeted:
-            wanted = targets.unsqueeze(1)
-            slope, lead, _ = ascent_direction(
-                self.model, x, lambda logits: leads(logits).gather(1, wanted).squeeze(1)
-            )
-            return _Boundary(lead, slope)
-        nearest = torch.full((len(x),), torch.inf, device=x.device)
-        found = _Boundary(torch.zeros_like(nearest), torch.zeros_like(x))
-        for other, (slope, lead) in enumerate(ascent_directions(self.model, x, leads)):
-            distance = self._distance(slope, lead).where(true.squeeze(1) != other, torch.inf)
-            nearer = distance < nearest
-            nearest = torch.where(nearer, distance, nearest)
-            found = _Boundary(
-                torch.where(nearer, lead, found.lead), choose(nearer, slope, found.slope)
-            )
-        return found
+            return boundary_to(self.model, x, self.labels[rows], targets)
+        return nearest_boundary(self.model, x, self.labels[rows], self.attack.norm)
 
-    def step(self, x: Tensor, boundary: _Boundary, rows: Tensor) -> Tensor:
+    def step(self, x: Tensor, boundary: Boundary, rows: Tensor) -> Tensor:
         """Return the points after a step across the boundary, from x and a little from the image.
 
         Args:
@@ -211,12 +177,6 @@ class _Algorithm:
             logits = as_victim(self.model).estimate(x[at])
             wrong[~exactly] = logits.argmax(1).ne(labels[at]).cpu()
         return wrong
-
-    def _distance(self, slope: Tensor, lead: Tensor) -> Tensor:
-        """Return how far away a hyperplane is, without regard to the box, (B,)."""
-        if self.attack.norm == "l2":
-            return lead.abs() / norms(slope, "l2").clamp_min(1e-12)
-        return lead.abs() / slope.flatten(1).abs().sum(1).clamp_min(1e-12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +232,10 @@ class _Search:
         """Search until every sample is finished."""
         state, model, every = self.state, self.algorithm.model, torch.arange(len(self.state.x))
         if self.attack.targeted:
-            run_batched(model, every, self._choose_targets)
+            algorithm, count = self.algorithm, self.targets.shape[1]
+            # An interrupted search finds the same ones again.
+            self.targets = likeliest_others(model, algorithm.images, algorithm.labels, count)
+            state.forwards.fill_(1)
         run_batched(model, every, self.advance, KeptSearch(model, state))
         return Adversarial(state.best, state.forwards, state.forwards, state.backwards)
 
@@ -303,24 +266,12 @@ class _Search:
         write_rows(self.state, rows, after)
         return stop | (ended & ~again)
 
-    def _choose_targets(self, rows: Tensor) -> Tensor:
-        """Note the target classes; an interrupted search finds the same ones again."""
-        algorithm = self.algorithm
-        x, labels = algorithm.images[rows], algorithm.labels[rows]
-        others = other_classes(algorithm.model, x, labels).cpu()
-        self.targets[rows] = others[:, : self.targets.shape[1]]
-        self.state.forwards[rows] = 1
-        return torch.ones(len(rows), dtype=torch.bool)
-
     def _start(self, rows: Tensor) -> None:
         """Place the missing starts and store them: a generator yields each only once."""
         state = self.state
         new = rows[state.taken[rows] < 0]
-        if not len(new):
-            return
-        first = new[state.search[new] < self.targets.shape[1]]
         later = new[state.search[new] >= self.targets.shape[1]]
-        state.x[first] = self.algorithm.images[first]
+        state.x[new] = self.algorithm.images[new]
         if len(later):
             state.x[later] = self.algorithm.start(later, state.size[later])
         state.taken[new] = 0

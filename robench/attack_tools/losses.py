@@ -84,13 +84,6 @@ def fooled(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
     return predict(model, images).argmax(1).ne(labels)
 
 
-def other_classes(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the other classes of each image, likeliest first, (B, classes - 1)."""
-    logits = predict(model, images)
-    others = logits.scatter(1, labels.long().unsqueeze(1), -torch.inf)
-    return others.argsort(dim=1, descending=True, stable=True)[:, :-1]
-
-
 def input_gradient(
     model: LogitsModel, images: Tensor, labels: Tensor, loss: Loss
 ) -> tuple[Tensor, Tensor]:
