@@ -7,6 +7,7 @@ from robench.leaderboard.audit.duplicates import duplicates
 from robench.leaderboard.audit.names import earlier_engines
 from robench.leaderboard.audit.randomness import randomness_notes
 from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.sources import earlier_attack
 from robench.runs.identity import ENGINE_VERSION
 
 
@@ -19,6 +20,7 @@ def audit_notes(board: Leaderboard) -> list[str]:
     return [
         *_unknown_attacks(board),
         *_earlier_engines(board),
+        *_earlier_attacks(board),
         *randomness_notes(board),
         *duplicates(board).notes,
     ]
@@ -37,4 +39,18 @@ def _earlier_engines(board: Leaderboard) -> Iterator[str]:
         yield (
             f"the outcomes of {', '.join(sorted(columns))} were computed by version {version} of "
             f"the engine, under other rules than those of this version, {ENGINE_VERSION}."
+        )
+
+
+def _earlier_attacks(board: Leaderboard) -> Iterator[str]:
+    columns = {
+        entry.column
+        for cell in board.cells
+        for entry in (cell.file.manifest.outcomes.values() if cell.file.manifest else ())
+        if entry.column != "clean" and earlier_attack(entry.column, entry.source)
+    }
+    for column in sorted(columns):
+        yield (
+            f"the outcomes of {column} were computed by an earlier version of this attack; made "
+            f"again, they may differ on some images."
         )
