@@ -45,7 +45,8 @@ class AutoAttack(Attack):
     - A sample leaves as soon as it is fooled, also in the middle of a part.
     - Square's squares shrink over its own number of queries, as its paper says, and reach every
       border of the image; in the authors' code they shrink over 10,000, of which it makes 5,000.
-    - Gradients are those of the fast copy of the network, if it has one; predictions are float32.
+    - Gradients of APGD are those of the fast copy of the network, if it has one; those of FAB and
+      all predictions are float32.
     - Parts whose loss needs more classes than the network has are skipped: three for the DLR loss,
       four for targeted APGD.
 

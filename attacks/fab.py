@@ -22,7 +22,7 @@ from robench.attack_tools.randomness import on_sphere
 from robench.attack_tools.sample_state import choose, contiguous, read_rows, write_rows
 from robench.attack_tools.targets import likeliest_others
 from robench.attack_tools.threat_models import Norm, check_counts, check_radius, norms, per_sample
-from robench.attack_tools.victims import as_victim, class_count
+from robench.attack_tools.victims import class_count
 
 BIAS = 0.1
 """The largest share of the clean image's own step in an update, alpha_max."""
@@ -160,23 +160,9 @@ class _Algorithm:
         """Return how far x is from the clean images, (B,) on the CPU."""
         return norms(x - self.images[contiguous(rows)], self.attack.norm).cpu()
 
-    def crossed(self, x: Tensor, rows: Tensor, exactly: Tensor) -> Tensor:
-        """Return whether the boundary is crossed at x, (B,) bool on the CPU.
-
-        Args:
-            x: points (B, C, H, W).
-            rows: the samples.
-            exactly: (B,) bool on the CPU; where it is false, the fast copy of the model decides.
-        """
-        labels, wrong = self.labels[rows], torch.zeros(len(rows), dtype=torch.bool)
-        at = exactly.nonzero().squeeze(1).to(x.device)
-        if len(at):
-            wrong[exactly] = fooled(self.model, x[at], labels[at]).cpu()
-        at = (~exactly).nonzero().squeeze(1).to(x.device)
-        if len(at):
-            logits = as_victim(self.model).estimate(x[at])
-            wrong[~exactly] = logits.argmax(1).ne(labels[at]).cpu()
-        return wrong
+    def crossed(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Return whether each float32 prediction at x is wrong, (B,) bool on the CPU."""
+        return fooled(self.model, x, self.labels[rows]).cpu()
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +233,7 @@ class _Search:
         x = algorithm.step(now.x, algorithm.boundary(now.x, rows, targets), rows)
         sizes = algorithm.sizes(x, rows)
         counts = (sizes < now.size) & (attack.minimal | (sizes <= attack.eps))
-        crossed = algorithm.crossed(x, rows, exactly=counts)
+        crossed = algorithm.crossed(x, rows)
         found = crossed & counts
         ended = now.taken + 1 == attack.steps
         stop = found & (not attack.minimal)

@@ -27,9 +27,12 @@ class Boundary:
 def boundary_to(model: LogitsModel, x: Tensor, labels: Tensor, targets: Tensor) -> Boundary:
     """Return the boundaries at x, (B, C, H, W), to the classes ``targets``, (B,): one gradient."""
     true, other = (classes.long().unsqueeze(1) for classes in (labels, targets))
-    slope, lead, _ = ascent_direction(
-        model, x, lambda logits: (logits.gather(1, other) - logits.gather(1, true)).squeeze(1)
-    )
+
+    def lead_of(logits: Tensor) -> Tensor:
+        return (logits.gather(1, other) - logits.gather(1, true)).squeeze(1)
+
+    # Near the boundary, a lead that is rounded to bf16 would put it elsewhere.
+    slope, lead, _ = ascent_direction(model, x, lead_of, exactly=True)
     return Boundary(lead, slope)
 
 

@@ -66,10 +66,10 @@ class PartModel(VictimModel):
         self._worked(len(images) * GRADIENT)
         return self._victim.for_gradients(images)
 
-    def estimate(self, images: Tensor) -> Tensor:
-        """Return logits of the fast copy, without gradient."""
-        self._worked(len(images))
-        return self._victim.estimate(images)
+    def for_exact_gradients(self, images: Tensor) -> Tensor:
+        """Return logits of the float32 copy."""
+        self._worked(len(images) * GRADIENT)
+        return self._victim.for_exact_gradients(images)
 
     def counts(self) -> tuple[object, ...]:
         """Return what the model has counted so far."""

@@ -115,7 +115,7 @@ def input_gradient(
 
 
 def ascent_direction(
-    model: LogitsModel, images: Tensor, objective: Objective
+    model: LogitsModel, images: Tensor, objective: Objective, *, exactly: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradient of each sample's loss with respect to its image, the losses, the logits.
 
@@ -125,6 +125,7 @@ def ascent_direction(
         model: images -> logits.
         images: (B, C, H, W) float32.
         objective: the loss of each sample.
+        exactly: take the gradient and the losses in float32.
 
     Returns:
         (B, C, H, W), (B,) and (B, classes), all float32.
@@ -135,7 +136,8 @@ def ascent_direction(
     victim = as_victim(model)
     with torch.inference_mode(False), torch.enable_grad():
         inputs = (images.clone() if images.is_inference() else images).detach().requires_grad_()
-        logits = _attached(victim.for_gradients(inputs))
+        ask = victim.for_exact_gradients if exactly else victim.for_gradients
+        logits = _attached(ask(inputs))
         losses = objective(logits)
         gradient = gradient_of(losses.sum(), inputs)
         return gradient.float(), losses.detach(), logits.detach()
@@ -146,7 +148,7 @@ def ascent_directions(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield gradients and losses of several objectives in turn, of one forward.
 
-    As :func:`ascent_direction`, which is for a single objective; use all of them or stop early.
+    As :func:`ascent_direction`, which is for a single objective, in float32.
 
     Args:
         model: images -> logits.
@@ -162,7 +164,7 @@ def ascent_directions(
     victim = as_victim(model)
     with torch.inference_mode(False), torch.enable_grad():
         inputs = (images.clone() if images.is_inference() else images).detach().requires_grad_()
-        losses = objectives(_attached(victim.for_gradients(inputs)))
+        losses = objectives(_attached(victim.for_exact_gradients(inputs)))
     for number, loss in enumerate(losses.unbind(1), 1):
         with torch.inference_mode(False), torch.enable_grad():
             gradient = gradient_of(loss.sum(), inputs, keep=number < losses.shape[1])

@@ -82,12 +82,9 @@ class VictimModel(ABC):
     def for_gradients(self, images: Tensor) -> Tensor:
         """Return logits whose gradient an attack follows; faster, but not exact."""
 
-    def estimate(self, images: Tensor) -> Tensor:
-        """Return float32 logits to decide how a search goes on; faster, but not exact.
-
-        Without gradient; never for what is reported as a prediction.
-        """
-        return self.predict(images)
+    def for_exact_gradients(self, images: Tensor) -> Tensor:
+        """Return logits whose gradient is float32, for attacks that need their exact size, too."""
+        return self(images)
 
     def counts(self) -> tuple[Any, ...]:
         """Return what it has counted so far, for :meth:`recount`."""
