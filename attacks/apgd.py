@@ -21,12 +21,12 @@ from robench.attack_tools.losses import (
     dlr,
     fooled,
     log_odds,
-    predict,
     targeted_dlr,
 )
 from robench.attack_tools.randomness import on_sphere
 from robench.attack_tools.sample_state import choose, contiguous, read_rows, write_rows
 from robench.attack_tools.step_control import StepControl, StepState
+from robench.attack_tools.targets import likeliest_others
 from robench.attack_tools.threat_models import (
     Norm,
     check_counts,
@@ -122,12 +122,6 @@ class _Algorithm:
         delta = on_sphere(rngs, self.images.shape[1:], attack.norm, attack.eps)
         return (self.images[rows] + delta.to(self.images.device)).clamp(0, 1)
 
-    def likeliest(self, rows: Tensor) -> Tensor:
-        """Return the other classes of the clean images, likeliest first, (B, classes - 1)."""
-        logits, labels = predict(self.model, self.images[rows]), self.labels[rows]
-        others = logits.scatter(1, labels.long().unsqueeze(1), -torch.inf)
-        return others.argsort(dim=1, descending=True, stable=True)[:, :-1]
-
     def climb(self, x: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return gradients, losses (B,) and logits at x, means over the gradients asked for."""
 
@@ -211,7 +205,10 @@ class _Search:
         """Search until every sample is finished."""
         state, model, every = self.state, self.algorithm.model, torch.arange(len(self.state.x))
         if self.attack.loss == "targeted":
-            run_batched(model, every, self._choose_targets)
+            algorithm, count = self.algorithm, self.targets.shape[1]
+            # An interrupted search finds the same ones again.
+            self.targets = likeliest_others(model, algorithm.images, algorithm.labels, count)
+            state.forwards.fill_(1)
         run_batched(model, every, self.advance, KeptSearch(model, state, self.progress))
         return Adversarial(state.best, state.forwards, state.forwards, state.backwards)
 
@@ -244,12 +241,6 @@ class _Search:
         taken = torch.where(again, -1, progress.taken)
         write_rows(self.progress, rows, replace(progress, taken=taken))
         return won | (ended & ~again)
-
-    def _choose_targets(self, rows: Tensor) -> Tensor:
-        """Note the target classes; an interrupted search finds the same ones again."""
-        self.targets[rows] = self.algorithm.likeliest(rows)[:, : self.targets.shape[1]].cpu()
-        self.state.forwards[rows] = 1
-        return torch.ones(len(rows), dtype=torch.bool)
 
     def _start(self, rows: Tensor) -> None:
         """Draw the missing starts and store them: a generator yields each only once."""

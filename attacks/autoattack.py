@@ -1,22 +1,35 @@
-"""AutoAttack (Croce and Hein 2020): an ensemble of four parameter-free attacks."""
+"""AutoAttack (Croce and Hein 2020): an ensemble of parameter-free attacks, one after the other."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
 
 from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
+from robench.attack_tools.batching import batch_size_of
+from robench.attack_tools.ensembles import GRADIENT, PartModel, fooled_by
 from robench.attack_tools.kept_search import KeptSearch
-from robench.attack_tools.losses import fooled
+from robench.attack_tools.losses import predict
 from robench.attack_tools.threat_models import Norm, check_counts, check_radius
-from robench.attack_tools.victims import class_count
+from robench.attack_tools.victims import as_victim, class_count
+from robench.errors import RobenchWarning
 from robench.expressions import Expression
 from robench.registry import attacks
 
 TARGETS = 9
-"""Number of classes that the targeted parts try, most likely first, as in the authors' code."""
+"""Number of classes that the targeted parts try, the likeliest ones, as in the authors' code."""
+
+RESTARTS = 5
+"""Number of searches of the untargeted parts of version "plus"."""
+
+AVERAGED = 20
+"""Number of gradients that are averaged at each step in version "rand"."""
+
+_ASKED_TWICE = 16
+"""Largest number of images on which a network is tried for randomness."""
 
 _FOOLED = -1
 
@@ -24,18 +37,25 @@ _FOOLED = -1
 @register_attack("autoattack", reference="arXiv:2003.01690")
 @dataclass(frozen=True)
 class AutoAttack(Attack):
-    """AutoAttack: APGD-CE, targeted APGD, targeted FAB and Square, run in sequence.
+    """AutoAttack: APGD on the cross-entropy, targeted APGD, targeted FAB and Square in sequence.
 
-    Each part attacks only the samples that no earlier part has fooled. The parts are those of
-    torchattacks with the settings of the authors' standard version: 100 steps (torchattacks' own
-    AutoAttack takes 10), 9 target classes, 5,000 queries. Networks with three classes or fewer
-    skip targeted APGD, whose loss needs four.
+    Each part attacks only the samples that no earlier part has fooled. Its parts are robench's
+    own, with the settings of the authors' code, from which this differs in what follows:
+
+    - A sample leaves as soon as it is fooled, also in the middle of a part.
+    - Square's squares shrink over its own number of queries, as its paper says, and reach every
+      border of the image; in the authors' code they shrink over 10,000, of which it makes 5,000.
+    - Gradients of APGD are those of the fast copy of the network, if it has one; those of FAB and
+      all predictions are float32.
+    - Parts whose loss needs more classes than the network has are skipped: three for the DLR loss,
+      four for targeted APGD.
 
     Attributes:
         norm: norm of the perturbation ball.
         eps: its radius, for images in [0, 1].
-        version: "standard"; or "rand" for randomized networks: APGD on the cross-entropy and on
-            the DLR loss, with gradients averaged over 20 forwards.
+        version: "standard"; "plus", which adds APGD on the DLR loss and untargeted FAB, and
+            restarts the untargeted parts; or "rand" for randomized networks: APGD on the
+            cross-entropy and on the DLR loss, with gradients averaged over 20 forwards.
         steps: number of steps of APGD and FAB.
         queries: query budget of Square.
 
@@ -43,15 +63,19 @@ class AutoAttack(Attack):
         UserError: if an option is out of range.
     """
 
+    batches_itself: ClassVar[bool] = True
+
     norm: Norm = "linf"
     eps: float = 8 / 255
-    version: Literal["standard", "rand"] = "standard"
+    version: Literal["standard", "plus", "rand"] = "standard"
     steps: int = 100
     queries: int = 5000
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
         check_counts(self, "steps", "queries")
+        if self.version not in ("standard", "plus", "rand"):
+            raise UserError(f"version is {self.version!r}: use 'standard', 'plus' or 'rand'.")
 
     def perturb(
         self,
@@ -63,43 +87,63 @@ class AutoAttack(Attack):
         """Run the parts, each on the samples that no earlier part has fooled.
 
         Raises:
-            UserError: if the network has fewer than two classes, or a part fails.
+            UserError: if the network has fewer than two classes, or no gradient.
         """
+        images = images.float()
         classes = class_count(model, images)
         if classes < 2:
             raise UserError(
-                f"the network has only {classes} class(es), so no other class can win; "
+                f"the network has only {classes} class(es), so that no other class can win; "
                 f"use a network with two classes or more."
             )
-        state = _State(images.clone(), torch.zeros(len(images), dtype=torch.int64))
+        state = _State.initial(images)
+        if self.version != "rand":
+            count = min(_ASKED_TWICE, batch_size_of(as_victim(model), len(images)))
+            state.forwards[:count] = _try_for_randomness(model, images[:count])
         search = KeptSearch(model, state)
-        for number, part in enumerate(self.parts(classes)):
+        parts = self.parts(classes)
+        costs = [_cost(part, classes) for part in parts]
+        for number, part in enumerate(parts):
             left = (state.next == number).nonzero().squeeze(1)
             if not len(left):
                 continue
+            report = _report(model, costs, number, len(left), len(images))
+            seen = PartModel(model, classes, costs[number], report)
             x, y = images[left], labels[left]
-            found = part.perturb(model, x, y, [rngs[i] for i in left]).images
-            lost = fooled(model, found, y).cpu()
-            state.best[left[lost]] = found[lost.to(found.device)]
+            found = part.perturb(seen, x, y, [rngs[i] for i in left])
+            lost = fooled_by(seen, found.images, y)
+            state.best[left[lost]] = found.images[lost.to(images.device)]
             state.next[left] = torch.where(lost, _FOOLED, number + 1)
+            assert found.forwards is not None
+            assert found.backwards is not None
+            state.forwards[left] += found.forwards + 1
+            state.backwards[left] += found.backwards
             search.keep()
-        return Adversarial(state.best)
+        return Adversarial(state.best, state.forwards, state.forwards, state.backwards)
 
     def parts(self, classes: int) -> list[Attack]:
-        """Return the parts for a network with this many classes."""
-        threat_model = {"norm": self.norm, "eps": self.eps}
-        apgd = {**threat_model, "steps": self.steps}
+        """Return the parts for a network with this many classes.
+
+        If the results of one of them change, so do those of this attack.
+        """
+        ball = {"norm": self.norm, "eps": self.eps}
+        steps = {**ball, "steps": self.steps}
+        restarts = RESTARTS if self.version == "plus" else 1
+        averaged = AVERAGED if self.version == "rand" else 1
+        targets = min(TARGETS, classes - 1)
+        apgd = {**steps, "restarts": restarts, "averaged": averaged}
+        ce, dlr = ([_part("apgd", **apgd, loss=loss)] for loss in ("ce", "dlr"))
+        dlr = dlr if classes > 2 else []
         if self.version == "rand":
-            averaged = {**apgd, "eot_iter": 20}
-            losses = ["ce", "dlr"] if classes > 2 else ["ce"]
-            return [_part("APGD", **averaged, loss=loss) for loss in losses]
-        targets = min(classes, TARGETS + 1)
-        return [
-            _part("APGD", **apgd, loss="ce"),
-            *([_part("APGDT", **apgd, n_classes=targets)] if classes > 3 else []),
-            _part("FAB", **apgd, multi_targeted=True, n_classes=targets),
-            _part("Square", **threat_model, n_queries=self.queries),
-        ]
+            return [*ce, *dlr]
+        targeted = [_part("apgd", **steps, loss="targeted", targets=targets)]
+        targeted = targeted if classes > 3 else []
+        targeted_fab = _part("fab", **steps, targeted=True, targets=targets)
+        square = _part("square", **ball, queries=self.queries)
+        if self.version == "standard":
+            return [*ce, *targeted, targeted_fab, square]
+        fab = _part("fab", **steps, restarts=restarts)
+        return [*ce, *dlr, fab, square, *targeted, targeted_fab]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +153,69 @@ class _State:
     Attributes:
         best: the image that fooled the model; the clean image where none has.
         next: the number of the part that attacks the sample next; _FOOLED if none does.
+        forwards: forwards made for the sample.
+        backwards: gradients taken for the sample.
     """
 
     best: Tensor
     next: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+    @classmethod
+    def initial(cls, images: Tensor) -> "_State":
+        """Return the state before the first part."""
+        counts = (torch.zeros(len(images), dtype=torch.int64) for _ in range(3))
+        return cls(images.clone(), *counts)
 
 
 def _part(name: str, **options: object) -> Attack:
-    return attacks.build(Expression(f"torchattacks:{name}", options))
+    return attacks.build(Expression(name, options))
+
+
+def _try_for_randomness(model: LogitsModel, images: Tensor) -> int:
+    """Warn if logits differ from call to call; return how many forwards were made of each image."""
+    once, again = (predict(model, images) for _ in range(2))
+    if not torch.allclose(once, again, rtol=1e-3, atol=1e-5, equal_nan=True):
+        warnings.warn(
+            "autoattack: the network's logits differ from call to call, so that single gradients "
+            "mislead; use autoattack(version='rand').",
+            RobenchWarning,
+            stacklevel=3,
+        )
+    return 2
+
+
+def _report(
+    model: LogitsModel, costs: Sequence[int], number: int, left: int, count: int
+) -> Callable[[int], None]:
+    """Return what tells how many samples are finished, given how many a part has finished.
+
+    A sample that is not fooled yet counts as the share of the work on it that is done.
+
+    Args:
+        model: the model.
+        costs: what each part costs.
+        number: the part.
+        left: the number of its samples.
+        count: the number of all samples.
+    """
+    before, after = (sum(costs[:end]) / sum(costs) for end in (number, number + 1))
+    report = as_victim(model).report
+    return lambda finished: report(
+        count - left + int(before * left + (after - before) * min(finished, left))
+    )
+
+
+def _cost(part: Attack, classes: int) -> int:
+    """Return the most that a part does for a sample, in forwards."""
+    options = vars(part)
+    restarts = options["restarts"]
+    if "queries" in options:
+        return int(restarts * options["queries"])
+    if "averaged" in options:
+        targets = options["targets"] if options["loss"] == "targeted" else 1
+        return int(restarts * targets * options["averaged"] * (options["steps"] + 1) * GRADIENT)
+    if options["targeted"]:
+        return int(restarts * options["targets"] * options["steps"] * (GRADIENT + 1))
+    return int(restarts * options["steps"] * (2 + (GRADIENT - 1) * classes))

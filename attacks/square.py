@@ -63,7 +63,7 @@ class Square(Attack):
         labels: Tensor,
         rngs: Sequence[Generator],
     ) -> Adversarial:
-        """Search until the model is fooled, one forward per query.
+        """Search until the model is fooled, one forward per query that changes the image.
 
         Where it is not, the image of the smallest margin in the last search is returned.
         """
@@ -83,6 +83,7 @@ class _State:
         numbers: random numbers for the next proposals, drawn in blocks.
         drawn: how many blocks were drawn in the current search.
         queries: queries made in all.
+        forwards: forwards made for them.
     """
 
     best: Tensor
@@ -92,6 +93,7 @@ class _State:
     numbers: Tensor
     drawn: Tensor
     queries: Tensor
+    forwards: Tensor
 
 
 class _Search:
@@ -116,13 +118,14 @@ class _Search:
             numbers=torch.zeros(len(images), BLOCK, self.patches.numbers),
             drawn=count.clone(),
             queries=count.clone(),
+            forwards=count.clone(),
         )
 
     def run(self) -> Adversarial:
         """Search until every sample is finished."""
         state, count = self.state, len(self.rngs)
         run_batched(self.model, torch.arange(count), self.advance, KeptSearch(self.model, state))
-        return Adversarial(state.best, state.queries, state.queries, torch.zeros_like(state.asked))
+        return Adversarial(state.best, state.queries, state.forwards, torch.zeros_like(state.asked))
 
     def advance(self, rows: Tensor) -> Tensor:
         """Make one query for each of the samples ``rows``; return which of them are finished."""
@@ -132,9 +135,10 @@ class _Search:
         numbers = now.numbers[torch.arange(len(rows)), at]
         proposed = self.patches.propose(now.best, now.asked, numbers, rows)
         x = choose(first, now.best, proposed)
-        found = margin(predict(self.model, x), self.labels[rows]).cpu()
-        changed = (x != now.best).flatten(1).any(1).cpu()  # else rounding would decide
-        keep = first | ((found > now.margin) & changed)
+        # A proposal that changes nothing is a query like any other, but its margin is known.
+        asked = first | (x != now.best).flatten(1).any(1).cpu()
+        found = self._margins(x, rows, asked)
+        keep = first | (asked & (found > now.margin))
         best_margin = torch.where(keep, found, now.margin)
         won = best_margin > 0
         ended = ~won & (now.asked + 1 == self.attack.queries)
@@ -147,10 +151,20 @@ class _Search:
             numbers=now.numbers,
             drawn=now.drawn.masked_fill(again, 0),
             queries=now.queries + 1,
+            forwards=now.forwards + asked.long(),
         )
         # Nothing above changes the state, so that the query can be repeated if memory runs out.
         write_rows(self.state, rows, after)
         return won | (ended & ~again)
+
+    def _margins(self, x: Tensor, rows: Tensor, asked: Tensor) -> Tensor:
+        """Return the margins at x, (B,) on the CPU; -inf where they are not asked for."""
+        margins = torch.full((len(rows),), -torch.inf)
+        at = asked.nonzero().squeeze(1).to(x.device)
+        if len(at):
+            points = x if len(at) == len(x) else x[at]
+            margins[asked] = margin(predict(self.model, points), self.labels[rows][at]).cpu()
+        return margins
 
     def _draw(self, rows: Tensor) -> None:
         """Draw what is missing and store it: a generator yields each number only once."""

@@ -43,6 +43,18 @@ def is_shipped(kind: str, name: str) -> bool:
     return name in shipped_sources().get(kind, {})
 
 
+def is_earlier(kind: str, name: str, identity: str | None) -> bool:
+    """Return whether results are those of an entry of the suite as it was before it changed them.
+
+    Args:
+        kind: what the entry is, as its registry calls it.
+        name: its name.
+        identity: what :func:`identity_of` returned for the source that the results are of.
+    """
+    meanings = list(dict.fromkeys(shipped_sources().get(kind, {}).get(name, {}).values()))
+    return identity in meanings[:-1]
+
+
 def is_edited(kind: str, name: str, identity: str | None) -> bool:
     """Return whether an entry of the suite has a source that the suite has not shipped.
 

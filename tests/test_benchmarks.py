@@ -23,6 +23,6 @@ def test_it_takes_the_options_that_all_take(script: Path) -> None:
     assert done.returncode == 0, done.stderr
     for option in ("--quick", "--json", "--device"):
         assert option in done.stdout
-    if script.stem in ("attacks", "simba"):
+    if script.stem in ("attacks", "autoattack", "simba"):
         assert "--checkpoint" in done.stdout
         assert "--data" in done.stdout

@@ -12,7 +12,7 @@ import record_sources
 
 import robench
 from robench.registry import REGISTRIES
-from robench.shipped import identity_of, is_edited, is_shipped, shipped_sources
+from robench.shipped import identity_of, is_earlier, is_edited, is_shipped, shipped_sources
 from robench.sources import source_hash
 
 ROOT = Path(robench.__file__).resolve().parents[1]
@@ -66,6 +66,17 @@ def test_the_sources_are_those_of_an_installed_package(
 def test_a_source_that_is_not_listed_is_its_own_identity() -> None:
     assert identity_of("defense", "batchnorm", f"{HASH}1") == f"{HASH}1"
     assert identity_of("defense", "mine", f"{HASH}1") == f"{HASH}1"
+
+
+def test_results_are_of_an_earlier_version_after_a_change_but_not_after_an_edit() -> None:
+    sources = shipped_sources()["attack"]
+    now = list(sources["autoattack"].values())[-1]
+    assert is_earlier("attack", "autoattack", None)  # made of the parts of torchattacks
+    assert not is_earlier("attack", "autoattack", now)
+    assert not is_earlier("attack", "autoattack", f"{HASH}1")
+    assert len(sources["pgd"]) > 1
+    assert not is_earlier("attack", "pgd", None)
+    assert not is_earlier("attack", "mine", None)
 
 
 def test_no_entry_of_the_suite_counts_as_edited() -> None:

@@ -19,6 +19,8 @@ def run_batched(
     samples: Tensor,
     advance: Callable[[Tensor], Tensor],
     search: KeptSearch | None = None,
+    *,
+    reports: bool = True,
 ) -> None:
     """Advance samples in batches until all of them are finished.
 
@@ -34,6 +36,8 @@ def run_batched(
             which of them have finished, (B,) bool. If it raises, it must have changed nothing.
         search: the state that ``advance`` reads and changes, to be kept from time to time; one
             that was kept before goes on with the samples that were left.
+        reports: whether finished samples are progress of the attack; not if more is to be done
+            with them.
 
     Raises:
         UserError: if memory does not suffice for a single sample.
@@ -63,7 +67,7 @@ def run_batched(
             if search is not None:  # only between two steps is the state that of a step
                 search.keep_if_due(active, waiting, now=interrupts.pending)
             interrupts.deliver()
-            if finished.any():
+            if reports and finished.any():
                 victim.report(count - len(active) - len(waiting))
 
 

@@ -1,7 +1,7 @@
 """Per-sample losses that gradient- and score-based attacks maximize."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -115,7 +115,7 @@ def input_gradient(
 
 
 def ascent_direction(
-    model: LogitsModel, images: Tensor, objective: Objective
+    model: LogitsModel, images: Tensor, objective: Objective, *, exactly: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradient of each sample's loss with respect to its image, the losses, the logits.
 
@@ -125,6 +125,7 @@ def ascent_direction(
         model: images -> logits.
         images: (B, C, H, W) float32.
         objective: the loss of each sample.
+        exactly: take the gradient and the losses in float32.
 
     Returns:
         (B, C, H, W), (B,) and (B, classes), all float32.
@@ -135,25 +136,54 @@ def ascent_direction(
     victim = as_victim(model)
     with torch.inference_mode(False), torch.enable_grad():
         inputs = (images.clone() if images.is_inference() else images).detach().requires_grad_()
-        logits = victim.for_gradients(inputs).float()
-        if not logits.requires_grad:
-            raise UserError(
-                "the model's logits have no gradient with respect to its images (a detach or "
-                "no_grad inside it?); use an attack that needs none, such as 'simba'."
-            )
+        ask = victim.for_exact_gradients if exactly else victim.for_gradients
+        logits = _attached(ask(inputs))
         losses = objective(logits)
         gradient = gradient_of(losses.sum(), inputs)
         return gradient.float(), losses.detach(), logits.detach()
 
 
-def gradient_of(loss: Tensor, inputs: Tensor) -> Tensor:
+def ascent_directions(
+    model: LogitsModel, images: Tensor, objectives: Objective
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield gradients and losses of several objectives in turn, of one forward.
+
+    As :func:`ascent_direction`, which is for a single objective, in float32.
+
+    Args:
+        model: images -> logits.
+        images: (B, C, H, W) float32.
+        objectives: the losses of each sample, (B, classes) -> (B, objectives).
+
+    Yields:
+        (B, C, H, W) and (B,), float32, for each objective.
+
+    Raises:
+        UserError: if the model's logits are detached from its images.
+    """
+    victim = as_victim(model)
+    with torch.inference_mode(False), torch.enable_grad():
+        inputs = (images.clone() if images.is_inference() else images).detach().requires_grad_()
+        losses = objectives(_attached(victim.for_exact_gradients(inputs)))
+    for number, loss in enumerate(losses.unbind(1), 1):
+        with torch.inference_mode(False), torch.enable_grad():
+            gradient = gradient_of(loss.sum(), inputs, keep=number < losses.shape[1])
+        yield gradient.float(), loss.detach()
+
+
+def gradient_of(loss: Tensor, inputs: Tensor, *, keep: bool = False) -> Tensor:
     """Return the gradient of a scalar with respect to a model's inputs.
+
+    Args:
+        loss: the scalar.
+        inputs: the model's inputs.
+        keep: whether another gradient of the same forward is to follow.
 
     Raises:
         UserError: if the model's backward fails, or the loss does not depend on the inputs.
     """
     try:
-        return torch.autograd.grad(loss, inputs)[0]
+        return torch.autograd.grad(loss, inputs, retain_graph=keep)[0]
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
@@ -162,6 +192,20 @@ def gradient_of(loss: Tensor, inputs: Tensor) -> Tensor:
             f"the gradient of the model with respect to its images cannot be computed ({reason}); "
             f"mend its backward, or use an attack that needs none, such as 'simba'."
         ) from error
+
+
+def _attached(logits: Tensor) -> Tensor:
+    """Return float32 logits that have a gradient.
+
+    Raises:
+        UserError: if they have none.
+    """
+    if not logits.requires_grad:
+        raise UserError(
+            "the model's logits have no gradient with respect to its images (a detach or "
+            "no_grad inside it?); use an attack that needs none, such as 'simba'."
+        )
+    return logits.float()
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

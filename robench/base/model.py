@@ -88,6 +88,10 @@ class VictimModel(ABC):
     def for_gradients(self, images: Tensor) -> Tensor:
         """Return logits whose gradient an attack follows; faster, but not exact."""
 
+    def for_exact_gradients(self, images: Tensor) -> Tensor:
+        """Return logits whose gradient is float32, for attacks that need their exact size, too."""
+        return self(images)
+
     def counts(self) -> tuple[Any, ...]:
         """Return what it has counted so far, for :meth:`recount`."""
         return ()

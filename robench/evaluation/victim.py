@@ -121,6 +121,12 @@ class Victim(VictimModel):
         with autocast(self.device, self.gradients):
             return self._ask(self._copies.fast, images)
 
+    def for_exact_gradients(self, images: Tensor) -> Tensor:
+        """Return logits of the float32 copy, for gradients; :meth:`predict` settles ties."""
+        self.backwards += len(images)
+        with autocast(self.device, "float32"):
+            return self._ask(self._copies.exact, images)
+
     def _ask(self, model: nn.Module, images: Tensor) -> Tensor:
         self.forwards += len(images)
         forward = self._copies.forward

@@ -6,7 +6,7 @@ from robench.board.sources import Entries, other_sources, plugin_hash_of_version
 from robench.board.specs import SOURCES_VERSION, SPEC_VERSION, Cell
 from robench.errors import UserError
 from robench.registry import attacks
-from robench.shipped import is_shipped
+from robench.shipped import is_earlier, is_shipped
 
 
 def other_source(done: Cell, entries: Entries, python: str) -> str | None:
@@ -47,7 +47,27 @@ def other_attack(column: str, published: str | None) -> bool:
     except UserError:
         return False  # of a plugin that is not loaded here
     known = published is not None or is_shipped(attacks.kind, entry.name.partition(":")[0])
-    return known and attacks.source_identity(column) != published
+    differs = known and attacks.source_identity(column) != published
+    return differs and not earlier_attack(column, published)
+
+
+def earlier_attack(column: str, published: str | None) -> bool:
+    """Return whether outcomes are of an attack of the suite as it was before it was changed.
+
+    They remain sound: they are what they say, by the attack of their time.
+
+    Args:
+        column: the attack, with its options.
+        published: the source that it had; None if it was the suite's, or not recorded.
+    """
+    try:
+        entry, _ = attacks.lookup(column)
+    except UserError:
+        return False
+    name = entry.name.partition(":")[0]
+    return is_earlier(attacks.kind, name, published) and (
+        attacks.source_identity(column) != published
+    )
 
 
 def _is_other_plugin(done: Cell, entries: Entries, python: str) -> bool:

@@ -50,8 +50,7 @@ def test_it_cannot_be_put_into_training() -> None:
 
 
 @pytest.mark.parametrize("call", ["torchattacks:Square(eps=0.15, n_queries=40)",
-                                  "torchattacks:APGDT(eps=0.1, steps=4)",
-                                  "autoattack(eps=0.1, steps=4, queries=10)"])  # fmt: skip
+                                  "torchattacks:APGDT(eps=0.1, steps=4)"])  # fmt: skip
 def test_counts_of_a_batch_are_those_of_its_samples_alone_where_nothing_is_random(
     call: str, digits_net: nn.Module, digits_test: Digits
 ) -> None:

@@ -37,6 +37,8 @@ ATTACKS = {
     "apgd": ["apgd(eps=0.1, steps=6, restarts=2)"],
     "apgd with targets": ["apgd(eps=0.1, steps=4, loss='targeted', targets=2)"],
     "square": ["square(eps=0.1, queries=12, restarts=2)"],
+    "fab": ["fab(eps=0.1, steps=3, restarts=2)"],
+    "fab with targets": ["fab(eps=0.1, steps=3, targeted=true, targets=2, minimal=true)"],
     "autoattack": ["autoattack(eps=0.12, steps=3, queries=6)"],
     "square of torchattacks": ["torchattacks:Square(eps=0.1, n_queries=6)"],
     "foolbox": ["foolbox:LinfPGD(eps=0.1, steps=3)"],
@@ -207,22 +209,25 @@ def test_finished_steps_are_not_repeated(
     assert before + model.images <= images + beginning + lost
 
 
-def test_finished_parts_and_batches_of_autoattack_are_not_repeated(
-    model: Counting, digits_test: Digits, file: Path
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7, 0.95])
+def test_finished_parts_and_steps_of_autoattack_are_not_repeated(
+    share: float, model: Counting, digits_test: Digits, file: Path
 ) -> None:
-    attacks, parts = ["autoattack(eps=0.05, steps=4, queries=40)"], 4
+    attacks = ["autoattack(eps=0.05, steps=4, queries=40)"]
 
-    def run() -> Evaluation:
-        return attacked(model, digits_test, attacks, 16, resume=file)
+    def run(attacks: Sequence[str] = attacks, **options: Any) -> Evaluation:
+        return attacked(model, digits_test, attacks, 32, **options)
 
+    counted(model, lambda: run([], resume=file))
+    beginning = model.images
     counted(model, run)
     images, calls = model.images, model.calls
-    file.unlink()
-    killed(model, calls - 3, run)  # in the last part of the only batch
+    killed(model, int(share * calls), lambda: run(resume=file))
     before = model.images
-    counted(model, run)
-    assert before > 0.95 * images
-    assert model.images < images / 2, parts
+    counted(model, lambda: run(resume=file))
+    assert before > 0.7 * share * images
+    # The step that was interrupted, the choice of targets, and the predictions on a part's images.
+    assert before + model.images <= images + beginning + 32 + 2 * 32
 
 
 def test_a_finished_evaluation_is_read(model: Counting, digits_test: Digits, file: Path) -> None:

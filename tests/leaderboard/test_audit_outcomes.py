@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit, audit_notes
 from robench.leaderboard.published import Leaderboard
 from robench.runs.identity import ENGINE_VERSION
+from robench.shipped import shipped_sources
 
 COLUMNS = ("clean", "fgsm", "pgd-2", "pgd-4")
 SIMBA = "simba(samples=6, max_steps=8)"
@@ -350,3 +352,16 @@ def test_outcomes_of_an_earlier_engine_are_sound_and_noted(
     assert audit(board) == []
     [note] = audit_notes(board)
     assert f"were computed by version {ENGINE_VERSION} of the engine" in note
+
+
+def test_outcomes_of_an_attack_that_the_suite_has_changed_since_are_sound_and_noted(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Leaderboard.read(published.folder)
+    sources = deepcopy(shipped_sources())
+    known = sources["attack"]["pgd"]
+    known |= {list(known)[-1]: "0" * 64}
+    monkeypatch.setattr("robench.shipped.shipped_sources", lambda: sources)
+    assert audit(board) == []
+    [note] = [note for note in audit_notes(board) if "pgd-4" in note]
+    assert "were computed by an earlier version of this attack" in note

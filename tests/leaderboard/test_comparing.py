@@ -55,6 +55,13 @@ def test_on_a_device_of_the_same_name_two_images_prove_nothing_but_three_do(imag
     assert changes(3, 0, images).verdict(KIND) == NOT
 
 
+def test_an_attack_that_has_changed_since_may_differ_as_with_another_seed() -> None:
+    earlier = Conditions(same_device=True, reason="earlier attack")
+    assert changes(9, 12).verdict(earlier) == f"{REPRODUCED} but for 21 images (earlier attack)"
+    assert changes(60, 60).verdict(earlier) == NOT
+    assert changes(30, 8).verdict(earlier) == NOT
+
+
 def sized(count: int, factor: float) -> Changes:
     """Return changes of which only sizes differ, on so many images, by a factor."""
     published = outcomes(np.ones(1000, bool))

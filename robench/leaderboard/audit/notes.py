@@ -9,6 +9,7 @@ from robench.leaderboard.audit.outcomes import BOUNDED_BELOW
 from robench.leaderboard.audit.randomness import randomness_notes
 from robench.leaderboard.audit.values import SIZES
 from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.sources import earlier_attack
 from robench.runs.identity import ENGINE_VERSION
 
 
@@ -26,6 +27,7 @@ def audit_notes(board: Leaderboard, copies: Copies | None = None) -> list[str]:
         *_unknown_attacks(board),
         *_other_norms(board),
         *_earlier_engines(board),
+        *_earlier_attacks(board),
         *randomness_notes(board),
         *(copies or duplicates(board)).notes,
     ]
@@ -57,4 +59,18 @@ def _earlier_engines(board: Leaderboard) -> Iterator[str]:
         yield (
             f"the outcomes of {', '.join(sorted(columns))} were computed by version {version} of "
             f"the engine, under other rules than those of this version, {ENGINE_VERSION}."
+        )
+
+
+def _earlier_attacks(board: Leaderboard) -> Iterator[str]:
+    columns = {
+        entry.column
+        for cell in board.cells
+        for entry in (cell.file.manifest.outcomes.values() if cell.file.manifest else ())
+        if entry.column != "clean" and earlier_attack(entry.column, entry.source)
+    }
+    for column in sorted(columns):
+        yield (
+            f"the outcomes of {column} were computed by an earlier version of this attack; made "
+            f"again, they may differ on some images."
         )

@@ -31,6 +31,7 @@ from robench.leaderboard.rerun.weights import (
     types_problem,
     weights_problem,
 )
+from robench.leaderboard.sources import earlier_attack
 from robench.leaderboard.trust import unknown_to
 from robench.runs.context import RunContext
 from robench.runs.records import CellResult
@@ -176,6 +177,12 @@ def _conditions(
     same = all(there.get(key) == here[key] for key in _DEVICE) and len(gradients) == 1
     attack = ctx.attacks.get(column)
     library = isinstance(attack, LibraryAttack)
+    if reason == "rounding" and any(
+        entry.column == column and earlier_attack(column, entry.source)
+        for entry in cell.file.manifest.outcomes.values()
+        if entry.column != "clean"
+    ):
+        reason = "earlier attack"
     if isinstance(attack, LibraryAttack):
         package = attack.name.split(":")[0]
         same = same and there.get(package) == here.get(package)

@@ -61,7 +61,7 @@ SIZES = ("linf", "l2")
 LEVEL = 0.01
 """Significance level of the sign test on the images that differ."""
 
-Reason = Literal["rounding", "random numbers", "other weights"]
+Reason = Literal["rounding", "random numbers", "other weights", "earlier attack"]
 """Why outcomes may differ on some images: how many depends on it."""
 
 
@@ -76,7 +76,8 @@ class Conditions:
         gradients: the precision in which attacks took gradients.
         library: the attack draws its random numbers on the device, as those of libraries do.
         reason: what makes outcomes differ: ``random numbers`` for a network that draws its own in
-            each forward, ``other weights`` for one that was trained again with another result.
+            each forward, ``other weights`` for one that was trained again with another result,
+            ``earlier attack`` for an attack that has changed since.
     """
 
     same_device: bool
@@ -93,6 +94,8 @@ class Conditions:
     @property
     def share(self) -> float:
         """The share of the images on which outcomes may differ."""
+        if self.reason == "earlier attack":
+            return MOST_DRAWN
         if self.reason != "rounding":
             return 1.0
         if self.same_device:
@@ -110,9 +113,10 @@ class Conditions:
         On another device it is the largest of 3 images, :data:`GAIN`, and what is exceeded by
         chance in 1% of the cases if as many predictions differ as were seen to differ.
         """
-        if self.reason != "rounding":
+        if self.reason not in ("rounding", "earlier attack"):
             return images
-        differed = DIFFERED_DRAWN if self.library else DIFFERED[self.gradients]
+        drawn = self.library or self.reason == "earlier attack"
+        differed = DIFFERED_DRAWN if drawn else DIFFERED[self.gradients]
         return max(3, int(GAIN * images), int(2.33 * math.sqrt(differed * images)))
 
     @property
