@@ -192,13 +192,32 @@ class CheckContext:
 
     def logits(self, images: Tensor, batch_size: int | None = None) -> Tensor:
         """Return float32 logits on the CPU, from the network itself in eval mode."""
+        return self.answers([images], batch_size)[0]
+
+    def answers(
+        self, asked: Sequence[Tensor], batch_size: int | None = None, seed: int | None = None
+    ) -> list[Tensor]:
+        """Return the logits of sets of images that are asked for one after another.
+
+        What the network keeps of one set is there for the next, and is gone on exit.
+
+        Args:
+            asked: sets of images.
+            batch_size: images per forward; that of the options by default.
+            seed: torch's seed before each set; by default it is not set.
+        """
         size = batch_size or self.options.batch_size
+        found = []
         with self.opened(), torch.no_grad():
-            parts = [
-                check_logits(self.model(p.to(self.device, copy=True)), len(p))
-                for p in images.split(size)
-            ]
-            return torch.cat(parts).float().cpu()
+            for images in asked:
+                if seed is not None:
+                    torch.manual_seed(seed)
+                parts = [
+                    check_logits(self.model(p.to(self.device, copy=True)), len(p))
+                    for p in images.split(size)
+                ]
+                found.append(torch.cat(parts).float().cpu())
+        return found
 
     @contextmanager
     def opened(self) -> Iterator[None]:

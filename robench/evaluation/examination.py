@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from robench.layers.foldable import is_foldable
 from robench.layers.weight_cache import WeightCache
-from robench.models.frozen import plain_attributes
+from robench.models.plain_state import plain_attributes
 
 STEPS = frozenset(
     {"ceil", "fix", "floor", "floor_divide", "fake_quantize", "heaviside", "round", "sgn", "sign"}

@@ -7,44 +7,33 @@ import torch
 from torch import nn
 
 from robench.layers.weight_cache import WeightCache
+from robench.models.plain_state import remember
 from robench.system.devices import device_of
 
 
 @contextmanager
 def frozen_stats(model: nn.Module) -> Iterator[None]:
-    """Restore, on exit, the buffers of ``model`` that forwards inside the context changed.
+    """Restore, on exit, what forwards inside the context changed in ``model``.
 
     Running statistics, power-iteration vectors and averages of any defense are buffers, so an
     attack during training inside this context leaves no trace in them, even after an exception:
-    values are restored in place, and buffers that were rebound or added are reset or removed,
-    together with the plain attributes of their module, which may say that they exist.
+    values are restored in place, and buffers that were rebound or added are reset or removed. So
+    are plain attributes, such as a count of calls or a memory of images.
     """
     # A scripted module's buffers can be neither rebound nor removed.
     plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
-    slots = [(module, dict(module._buffers), plain_attributes(module)) for module in plain]
+    slots = [(module, dict(module._buffers), remember(module)) for module in plain]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
-        for module, buffers, attributes in slots:
-            if module._buffers.keys() != buffers.keys():
-                for name in plain_attributes(module):
-                    delattr(module, name)
-                vars(module).update(attributes)
+        for module, buffers, restore in slots:
+            restore()
             module._buffers.clear()
             module._buffers.update(buffers)
         with torch.no_grad():
             for buffer, value in values:
                 buffer.copy_(value)
-
-
-_OF_TORCH = frozenset(vars(nn.Module()))
-"""The attributes of every module."""
-
-
-def plain_attributes(module: nn.Module) -> dict[str, object]:
-    """Return what a module keeps beside its parameters, buffers, layers and hooks, by name."""
-    return {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
 
 
 @contextmanager

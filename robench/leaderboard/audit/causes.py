@@ -44,7 +44,7 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
         Form(True, rf"After \d{{1,9}} other quer(?:y|ies) images get the logits {_ALONE}\."),
         Form(
             False,
-            r"Asked a second time, the same images get logits that differ by .+ of their spread: "
+            r"Asked \d{1,9} times, the same images get logits that differ by .+ of their spread: "
             r"the network keeps a state, and its answers depend on how often it was asked\.",
         ),
         Form(
