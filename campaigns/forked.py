@@ -243,7 +243,7 @@ def _draw_no_more(picture: bytes) -> None:
     def written(curves: object, rows: object, caption: str, path: Path) -> None:
         write_bytes(path, picture)
 
-    pictures.draw_curves = written
+    vars(pictures)["draw_curves"] = written
 
 
 def of_board(board: Path, out: Path) -> list[str]:

@@ -5,6 +5,7 @@ import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from campaigns.fuzzing import mutations
@@ -93,7 +94,7 @@ class Csv(OfBoard):
         comparison = compare_rows(self.board.result)
         table = leaderboard(self.board.result, comparison)
         derived = derived_tables(self.board.result, table)
-        self.evidence = {
+        self.evidence: dict[str, Any] = {
             "compare_rows": lambda result: comparison,
             "leaderboard": lambda result, comparison: table,
             "derived_tables": lambda result, table: derived,

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robench.attack_tools.losses import ascent_direction, input_gradient
+from robench.attack_tools.losses import Loss, ascent_direction, input_gradient
 from robench.attack_tools.randomness import generators, uniform
 from robench.attack_tools.threat_models import steepest
 from robench.checks.context import CheckContext
@@ -116,13 +116,18 @@ def is_rough(
 
 def margin_gradients(context: CheckContext) -> tuple[Tensor, Tensor]:
     """Return gradients and logits at the correct images; zeros if the gradient is cut off."""
+    return gradients_of(context, "margin")
+
+
+def gradients_of(context: CheckContext, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Return gradients of a loss and logits at the correct images; zeros if they are cut off."""
     right = context.correct
     images, labels = context.images[right], context.labels[right]
     found = []
     with context.opened():
         for x, y in context.batches(images, labels):
             try:
-                found.append(input_gradient(context.model, x, y, "margin"))
+                found.append(input_gradient(context.model, x, y, loss))
             except UserError:
                 return torch.zeros_like(images), context.logits(images)
     return torch.cat([g.cpu() for g, _ in found]), torch.cat([z.cpu() for _, z in found])

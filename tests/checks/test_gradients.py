@@ -79,6 +79,31 @@ def test_a_saturated_cross_entropy_is_named(
     assert failed(found_in(Sure(digits_net), make_context)) == ["saturated_loss"]
 
 
+class Half(torch.autograd.Function):
+    """The identity, whose gradient passes through float16."""
+
+    @staticmethod
+    def forward(ctx: object, images: Tensor) -> Tensor:
+        return images.clone()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient.half().float()
+
+
+def test_a_cross_entropy_whose_gradient_is_lost_on_the_way_back_is_named(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class Fewer(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return 4 * self.net(Half.apply(images))
+
+    found = found_in(Fewer(digits_net), make_context)
+    assert failed(found) == ["saturated_loss"]
+    effort = found["saturated_loss"].best_effort
+    assert effort is not None
+
+
 def test_a_loss_that_does_not_rise_is_named(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:

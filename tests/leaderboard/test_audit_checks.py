@@ -1,11 +1,14 @@
 """The audit of reports of checks, against a forger who makes every hash right again."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import forge
+from forging import forge, made_consistent
 from published_board import Published
+from submitted import copied, only
 
 from robench.checks.order import ORDER, build_checks
 from robench.checks.report import FINDINGS_OF_VERSION_1
@@ -14,6 +17,7 @@ from robench.leaderboard.audit.figures import Seen
 from robench.leaderboard.audit.findings import FORMS, sentence_problem
 from robench.leaderboard.audit.unchecked import unchecked
 from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.submission import check_submission
 from robench.runs.records import CurvePoint, FindingEntry
 
 
@@ -118,6 +122,16 @@ def test_reports_of_version_1_stay_valid_with_the_checks_of_that_version(
     assert audit(Leaderboard.read(published.folder)) == []
     forge(published, lambda v: v["checks"]["findings"].pop())
     assert "not those of this board: train_eval_gap" in audit(Leaderboard.read(published.folder))[0]
+
+
+def test_a_submission_has_reports_of_this_version(submission: Path, tmp_path: Path) -> None:
+    folder = copied(submission, tmp_path / "submission")
+    path = only(folder, "manifests/*")
+    values = json.loads(path.read_text())
+    as_version_1(values)
+    path.write_text(json.dumps(values))
+    [problem] = check_submission(made_consistent(folder), rows="0").problems
+    assert "checks are of version 1" in problem
 
 
 def test_a_best_effort_accuracy_that_the_attacks_allow_is_accepted(published: Published) -> None:

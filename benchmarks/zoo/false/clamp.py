@@ -20,6 +20,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Logits are clamped to a narrow band, outside of which they are flat.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients",),
     adaptive=Search(undefended),
 )

@@ -21,6 +21,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "The gradient of a confident image, divided by 32768, is below the smallest float16.",
-    causes=("zero_gradients", "zero_gradients", "saturated_loss", "saturated_probability"),
+    causes=("zero_gradients", "saturated_loss", "saturated_probability"),
     adaptive=Search(undefended),
 )

@@ -37,6 +37,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Rounding the coefficients of 4x4 blocks has a gradient of zero.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients",),
     adaptive=bpda(),
 )

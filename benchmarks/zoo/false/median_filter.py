@@ -28,6 +28,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "The filter is computed outside of autograd, so that the gradient is zero.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients",),
     adaptive=one_after_another(Search(differentiable), bpda()),
 )

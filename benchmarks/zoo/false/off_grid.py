@@ -21,6 +21,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Gradients are right at images from a file, and zero as soon as an attack has taken a step.",
-    causes=("zero_gradients", "zero_gradients", "loss_rises", "wrong_gradient"),
+    causes=("zero_gradients", "loss_rises", "wrong_gradient"),
     adaptive=Search(undefended),
 )

@@ -41,6 +41,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Ten steps of denoising are made with autograd inside of the forward, and detached.",
-    causes=("zero_gradients", "zero_gradients", "autograd_in_forward"),
+    causes=("zero_gradients", "autograd_in_forward"),
     adaptive=one_after_another(Search(unrolled), bpda()),
 )

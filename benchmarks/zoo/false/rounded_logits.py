@@ -18,6 +18,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Integers have a gradient of zero.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients",),
     adaptive=Search(undefended),
 )

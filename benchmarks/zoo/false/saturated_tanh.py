@@ -20,6 +20,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "All logits are 10 or -10, where the tanh is flat in float32.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients",),
     adaptive=Search(undefended),
 )

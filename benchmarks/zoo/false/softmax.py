@@ -20,6 +20,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Probabilities of a confident network are 1 and 0 in float32, where the softmax is flat.",
-    causes=("probability_outputs", "saturated_probability", "zero_gradients", "zero_gradients"),
+    causes=("probability_outputs", "saturated_probability", "zero_gradients"),
     adaptive=Search(undefended),
 )

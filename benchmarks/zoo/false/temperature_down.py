@@ -15,6 +15,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Logits of 1e-43 still have an order, but their gradients are below the smallest float32.",
-    causes=("zero_gradients", "zero_gradients", "saturated_loss"),
+    causes=("zero_gradients", "saturated_loss"),
     adaptive=Search(undefended),
 )

@@ -19,6 +19,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Logits times 1000 have probabilities of 1 and 0 in float32, where the softmax is flat.",
-    causes=("saturated_loss", "saturated_probability", "zero_gradients", "zero_gradients"),
+    causes=("saturated_loss", "saturated_probability", "zero_gradients"),
     adaptive=Search(undefended),
 )

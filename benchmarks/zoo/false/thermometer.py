@@ -46,6 +46,6 @@ def soft(model: nn.Module) -> nn.Module:
 ENTRY = Entry(
     build,
     "A threshold has a gradient of zero.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients",),
     adaptive=Search(soft, restarts=4),
 )

@@ -38,6 +38,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "The votes of three networks are counted, and a count has a gradient of zero.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients",),
     adaptive=Search(lambda model: Mean(model.get_submodule("networks"))),
 )

@@ -20,6 +20,6 @@ def build() -> nn.Module:
 ENTRY = Entry(
     build,
     "Images that are seen as one of the digits 0 to 4 have no gradient.",
-    causes=("zero_gradients", "zero_gradients"),
+    causes=("zero_gradients_by_class", "zero_gradients"),
     adaptive=Search(undefended),
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 from robench import Check, CheckContext, Finding, register_check
 from robench.attack_tools.losses import log_odds, margin
 from robench.checks.contract import Share
-from robench.checks.probes import margin_gradients
+from robench.checks.probes import gradients_of, margin_gradients
 from robench.checks.searches import harder
 from robench.checks.wording import percent, some
 
@@ -25,6 +25,8 @@ class Gradients(Check):
     The gradient is that of the margin, which does not saturate: if it is zero, there is no gradient
     to follow, whatever the loss. Saturation is computed from the logits: the gradient of the
     cross-entropy is the margin's times the probability of the other classes, and vanishes with it.
+    A network that computes in fewer bits may lose it long before: then it is zero where the
+    margin's is not.
 
     Attributes:
         tolerated: fraction of images that may have no gradient: at most this fraction can seem
@@ -48,7 +50,7 @@ class Gradients(Check):
         return [
             _finite(context, flat),
             self._zeros(flat, context),
-            self._saturated(logits, context.labels[right], context),
+            self._saturated(flat, logits, context.labels[right], context),
         ]
 
     def _zeros(self, gradients: Tensor, context: CheckContext) -> Finding:
@@ -64,8 +66,12 @@ class Gradients(Check):
         effort = context.best_effort(harder(context))
         return Finding("zero_gradients", False, f"{none}: {end}.", best_effort=effort)
 
-    def _saturated(self, logits: Tensor, labels: Tensor, context: CheckContext) -> Finding:
-        vanished = log_odds(logits, labels) < VANISHED
+    def _saturated(
+        self, gradients: Tensor, logits: Tensor, labels: Tensor, context: CheckContext
+    ) -> Finding:
+        underflow = (gradients_of(context, "ce")[0].flatten(1) == 0).all(1)
+        underflow &= (gradients != 0).any(1)
+        vanished = (log_odds(logits, labels) < VANISHED) | underflow
         lost = vanished.float().mean().item()
         middle = (-margin(logits, labels)).median().item()
         gone = (

@@ -7,6 +7,7 @@ from typing import Unpack
 import pandas as pd
 
 from robench.board.board import Board
+from robench.checks.report import VERSION
 from robench.leaderboard.audit import full_audit, unchecked
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import (
@@ -101,12 +102,25 @@ def check_submission(
         audit = full_audit(board)
         if audit.problems:
             return Checked(board, audit.problems)
+        if earlier := _earlier_reports(board):
+            return Checked(board, earlier)
         if attacks_of is None and not unknown_to_all(board):
             # Each network is attacked twice: with its own seed, and with a fresh one.
             check_effort(board, 2 * sum(cell.row in drawn for cell in board.cells))
         again = rerun(board, drawn, **keywords)
         left = (*unchecked(board, again.titles, audit.copies), *again.unchecked)
     return Checked(board, (*again.problems, *_missed(again)), tuple(drawn), again, left, seed)
+
+
+def _earlier_reports(board: Leaderboard) -> tuple[str, ...]:
+    """Return a sentence for each report of an earlier version, which would not be made again."""
+    return tuple(
+        f"'{cell.row}', seed {cell.seed}: its checks are of version {cell.file.checks.version}, "
+        f"which is not made again; run the board once more with this version of robench and submit "
+        f"that."
+        for cell in board.cells
+        if cell.file.checks is not None and cell.file.checks.version != VERSION
+    )
 
 
 def _missed(again: Rerun) -> list[str]:
