@@ -70,7 +70,9 @@ def test_an_output_folder_that_cannot_be_written(
     robench: Command, tiny_board: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
-    refused(robench("run", tiny_board, "--out", tmp_path / "file"), "cannot write", "--out")
+    refused(
+        robench("run", tiny_board, "--out", tmp_path / "file"), "is a file, not a folder", "--out"
+    )
 
 
 def test_a_disk_that_is_full(robench: Command, tiny_board: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_disk_that_is_full(robench: Command, tiny_board: Path) -> None:
         pytest.skip("no /dev/full here")
     with pytest.raises(Exception, match="cannot write"):
         write_bytes(device / "x", b"")
-    refused(robench("run", tiny_board, "--out", device), "cannot write")
+    refused(robench("run", tiny_board, "--out", device), "is a file, not a folder")
 
 
 def test_a_checkpoint_that_is_missing_truncated_or_not_one(

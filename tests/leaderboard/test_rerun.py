@@ -85,7 +85,7 @@ def test_forgeries_that_agree_with_all_hashes_are_found_by_attacking_again(
     assert again.figures.set_index("column")["other_images"]["fgsm"] == 1
     assert not again.sound
     [problem] = again.problems
-    assert "'more_steps' is published as failed, but is passed here" in problem
+    assert "'noise_floor' is published as failed, but is passed here" in problem
 
 
 def test_a_rewritten_specification_does_not_hide_the_weights(published: Published) -> None:

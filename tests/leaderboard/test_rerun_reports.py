@@ -85,10 +85,10 @@ def test_invented_and_removed_checks_and_other_numbers_are_found(cell: Published
     assert checks is not None
     fewer = checks.model_copy(update={"findings": checks.findings[1:], "samples": 10})
     problems = compared(cell, report=fewer).problems
-    assert "the check 'eps_curve' is published, but is not one of the checks" in problems[0]
+    assert "the check 'stateful' is published, but is not one of the checks" in problems[0]
     assert "name 20 images, but were made on 10" in problems[1]
     removed = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": fewer}))
-    assert "'eps_curve' is missing from" in compared(removed, report=checks).problems[0]
+    assert "'stateful' is missing from" in compared(removed, report=checks).problems[0]
     none = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": None}))
     assert "but none are published" in compared(none, report=checks).problems[0]
     assert "the board asks for none" in compared(cell, report=None).problems[0]
@@ -99,7 +99,7 @@ def test_a_sentence_with_other_numbers_is_found(cell: PublishedCell) -> None:
     finding = found.findings[0].model_copy(update={"sentence": "Accuracy falls: 1.0%."})
     changed = found.model_copy(update={"findings": (finding, *found.findings[1:])})
     [problem] = compared(cell, report=changed).problems
-    assert problem == "the check 'eps_curve' says here: Accuracy falls: 1.0%."
+    assert problem == "the check 'stateful' says here: Accuracy falls: 1.0%."
 
 
 def test_sentences_belong_to_the_version_of_checks_not_to_a_commit(cell: PublishedCell) -> None:

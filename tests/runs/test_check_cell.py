@@ -126,7 +126,7 @@ def test_stored_reports_keep_their_names(tmp_path: Path) -> None:
             "cell": "d",
             "samples": 10,
             "source": "w",
-            "version": 1,
+            "version": 2,
             "without": ["folding", "pools"],
         }
     )
