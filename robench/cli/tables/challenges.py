@@ -14,7 +14,7 @@ def challenge_lines(found: ChallengeResult) -> Iterator[str]:
         yield "No image lowers the row; nothing was recorded."
         return
     table = found.leaderboard.table.set_index("defense")
-    mean = float(table.loc[found.row]["best_known_mean"])
+    mean = float(table["best_known_mean"].to_dict()[found.row])
     figure = "none, since a network of it diverged" if math.isnan(mean) else f"{100 * mean:.1f}%"
     yield (
         f"best_known of '{found.row}': {figure}; "
