@@ -30,10 +30,25 @@ AUTOATTACK = "autoattack"
 
 def default_column(attacks: Sequence[str]) -> str:
     """Return what ranks a board that leaves it open: PGD-20, or else the last attack, or clean."""
-    common = [name for name in attacks if name.partition("(")[0] != ADAPTIVE]
+    common = _common(attacks)
     if not common:
         return "clean"
     return DEFAULT_RANKING_COLUMN if DEFAULT_RANKING_COLUMN in common else common[-1]
+
+
+def main_column(attacks: Sequence[str], worst_case: Sequence[str]) -> str:
+    """Return the column whose threat model a board has that is ranked by a combined column.
+
+    Args:
+        attacks: its attacks.
+        worst_case: the attacks of the worst case; empty for the default.
+    """
+    return _common(worst_case)[0] if worst_case else default_column(attacks)
+
+
+def _common(attacks: Sequence[str]) -> list[str]:
+    """Return the attacks that every row is attacked by: all but those of its defense."""
+    return [name for name in attacks if name.partition("(")[0] != ADAPTIVE]
 
 
 def check_ranking(attacks: Sequence[str], rank_by: str, worst_case: Sequence[str]) -> None:
@@ -62,6 +77,11 @@ def check_ranking(attacks: Sequence[str], rank_by: str, worst_case: Sequence[str
         raise UserError(f"rank_by = '{shortened(rank_by)}' is not a column; {near}")
     if len(set(worst_case)) < len(worst_case):
         raise UserError("worst_case names an attack twice; name each once.")
+    if worst_case and not _common(worst_case):
+        raise UserError(
+            f"worst_case has no attack but '{shortened(worst_case[0])}', which only some defenses "
+            f"have; add one that every row is attacked by."
+        )
     for name in worst_case:
         if name not in attacks:
             raise UserError(

@@ -25,7 +25,7 @@ from pydantic import (
 from robench.base import TrainingMethod
 from robench.board.limits import MOST_ATTACKS, Call, PixelUnits
 from robench.board.mean_and_std import MeanAndStd
-from robench.board.ranking import COMBINED, check_ranking, default_column
+from robench.board.ranking import COMBINED, check_ranking, default_column, main_column
 from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.registry import training_methods
@@ -182,7 +182,7 @@ class EvaluationSpec(Spec):
         """The evaluated column whose threat model is the board's: that which ranks if it is one."""
         if self.ranking_column not in COMBINED:
             return self.ranking_column
-        return self.worst_case[0] if self.worst_case else default_column(self.attacks)
+        return main_column(self.attacks, self.worst_case)
 
 
 class Hashed(Spec):

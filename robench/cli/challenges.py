@@ -15,6 +15,7 @@ from robench.cli.options import (
     prepare,
     say,
 )
+from robench.cli.outputs import check_file
 from robench.errors import UserError
 
 
@@ -66,8 +67,11 @@ def challenge(
 
     console, chosen = prepare(device, plugin)
     if clean is not None:
-        if row is not None or images is not None:
-            raise UserError("--clean only writes images; leave out --row and --images.")
+        if row is not None or images is not None or seed is not None or source:
+            raise UserError(
+                "--clean only writes images; leave out --row, --images, --seed and --source."
+            )
+        check_file(clean, "--clean")
         count = write_clean(leaderboard, clean, data, data_dir)
         say(console, f"wrote {clean}: {count} images with labels and indices")
         return

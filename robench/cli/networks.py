@@ -86,7 +86,12 @@ def attack(
     """Attack networks, trained by robench or your own, and print their robust accuracies."""
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import check_lines, cross_check_table, evaluation_table
-    from robench.commands.attack import accuracy_hint, check_requests, cross_check_target
+    from robench.commands.attack import (
+        accuracy_hint,
+        adaptive_hint,
+        check_requests,
+        cross_check_target,
+    )
     from robench.commands.attack_checks import attack_timed, check_attacked
     from robench.commands.reports import write_attack, write_cross_check, write_selection
     from robench.evaluation.options import EvaluationOptions
@@ -117,8 +122,9 @@ def attack(
         )
     result, table = attacked.result, attacked.result.table()
     console.print(evaluation_table(table, target.title, gradients=result.gradients))
-    if hint := accuracy_hint(target, result):
-        say(console, hint)
+    for hint in (accuracy_hint(target, result), adaptive_hint(result)):
+        if hint:
+            say(console, hint)
     if checks or (checks is None and model is not None):
         with ProgressBar(console, 1) as reporter:
             checked = check_attacked(attacked, replace(options, progress=reporter.update))

@@ -1,4 +1,4 @@
-"""What ``--out`` may name, checked before any work: a folder to write into, or a file to write."""
+"""What ``--out`` and its like may name, checked before any work: a folder, or a file to write."""
 
 import os
 from collections.abc import Iterable
@@ -18,21 +18,33 @@ def folder_for_output(path: Path) -> Path:
 
 
 def file_for_output(path: Path | None) -> Path | None:
-    """Return the path of a file, new or not; None if none was named.
+    """Return the path of the file that ``--out`` names, new or not; None if none was named.
 
     Raises:
         UserError: if it is a folder, or a folder that it would be in is a file.
     """
-    if path is None:
-        return None
-    if path.is_dir():
-        raise UserError(f"--out {path}: it is a folder; name a file in it.")
-    _check_folders(path, path.parents)
+    if path is not None:
+        check_file(path, "--out")
     return path
 
 
-def _check_folders(out: Path, places: Iterable[Path]) -> None:
+def check_file(path: Path, option: str) -> None:
+    """Check that a file can be written.
+
+    Args:
+        path: the file, new or not.
+        option: the option that names it.
+
+    Raises:
+        UserError: if it is a folder, or a folder that it would be in is a file.
+    """
+    if path.is_dir():
+        raise UserError(f"{option} {path}: it is a folder; name a file in it.")
+    _check_folders(path, path.parents, option)
+
+
+def _check_folders(out: Path, places: Iterable[Path], option: str = "--out") -> None:
     for place in places:
         if os.path.lexists(place) and not place.is_dir():
             what = "it" if place == out else str(place)
-            raise UserError(f"--out {out}: {what} is a file, not a folder; name another place.")
+            raise UserError(f"{option} {out}: {what} is a file, not a folder; name another place.")

@@ -19,6 +19,7 @@ from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
 from robench.evaluation.notices import gradient_notice, is_near_chance, without_notices
 from robench.evaluation.options import EvaluationOptions, check_shortcuts
+from robench.leaderboard.row import has_none
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import ExternalOptions, check_fit, load_external
 from robench.registry import attacks as registry
@@ -170,6 +171,17 @@ def accuracy_hint(target: Target, result: Evaluation) -> str | None:
     )
     chance = f"chance is {1 / classes:.1%}"
     return f"clean accuracy is only {result.accuracy():.1%} of {classes} classes ({chance}){causes}"
+
+
+def adaptive_hint(result: Evaluation) -> str | None:
+    """Return a sentence if an adaptive attack was asked for that the defense does not have."""
+    none = [name for name, outcomes in result.attacks.items() if has_none(name, outcomes)]
+    if not none:
+        return None
+    return (
+        f"{none[0]}: this network comes with no attack against itself, so its images are the "
+        f"clean ones."
+    )
 
 
 def cross_check_target(

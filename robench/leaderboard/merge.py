@@ -153,7 +153,8 @@ def _joined(boards: Sequence[Leaderboard]) -> dict[str, _Row]:
                     stacklevel=2,
                 )
             known = row.cells.setdefault(key, cell)
-            if known is not cell and _hashes(known) == _hashes(cell):
+            # Outcomes may differ with the machine; what fools a network fools it everywhere.
+            if known is not cell and _weights(known) == _weights(cell):
                 row.cells[key] = _with_challenges(known, cell)
     return rows
 
@@ -178,6 +179,11 @@ def _hashes(cell: PublishedCell) -> tuple[object, ...]:
         return ("diverged",)
     hashes = sorted((e.column, e.outcomes_hash) for e in manifest.outcomes.values())
     return (manifest.weights_hash, *hashes)
+
+
+def _weights(cell: PublishedCell) -> str | None:
+    """Return the hash of a cell's weights; None if its training diverged."""
+    return cell.file.manifest.weights_hash if cell.file.manifest else None
 
 
 def _seeds(first: Board, rows: dict[str, _Row]) -> tuple[int, ...]:

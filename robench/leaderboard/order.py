@@ -36,21 +36,30 @@ def ranking_notes(result: BoardResult, table: pd.DataFrame) -> list[str]:
     """Return what a reader of a ranking by attacks must know, one sentence each.
 
     How the order by PGD-20, or else by the column whose threat model the board has, differs from
-    that by the worst case; and whether the worst case has no AutoAttack. Empty for a board without
-    a worst case.
+    that by the worst case, or by the best known attack if that ranks; and whether the worst case
+    has no AutoAttack. Attacks that no row has are not named. Empty for a board without a worst
+    case.
 
     Args:
         result: the finished board.
         table: its leaderboard.
     """
-    attacks = worst_case_attacks(result.columns, result.board.evaluation)
+    evaluation = result.board.evaluation
+    attacks = [
+        name
+        for name in worst_case_attacks(result.columns, evaluation)
+        if table[f"{name}_mean"].notna().any()
+    ]
     if not attacks:
         return []
     usual = DEFAULT_RANKING_COLUMN
-    column = usual if usual in attacks else result.board.evaluation.main_column
-    notes = [order_sentence(table, column, WORST_CASE)] if len(attacks) > 1 else []
+    column = usual if usual in attacks else evaluation.main_column
+    other = BEST_KNOWN if evaluation.ranking_column == BEST_KNOWN else WORST_CASE
+    differ = len(attacks) > 1 or other == BEST_KNOWN
+    notes = [order_sentence(table, column, other)] if differ else []
     if not has_autoattack(attacks):
-        notes.append(f"The worst case over these attacks ({', '.join(attacks)}) has no AutoAttack.")
+        over = f"{'this attack' if len(attacks) == 1 else 'these attacks'} ({', '.join(attacks)})"
+        notes.append(f"The worst case over {over} has no AutoAttack.")
     return [note for note in notes if note]
 
 

@@ -25,6 +25,13 @@ def test_without_names_the_threat_model_is_that_of_pgd_20_or_else_of_the_last_at
     assert EvaluationSpec(attacks=ATTACKS, rank_by="fgsm").main_column == "fgsm"
 
 
+def test_an_attack_that_only_some_defenses_have_does_not_say_what_ball_a_board_has() -> None:
+    attacks = ("adaptive(eps=0.1)", "fgsm")
+    for rank_by in ("worst_case", "best_known"):
+        evaluation = EvaluationSpec(attacks=attacks, rank_by=rank_by, worst_case=attacks)
+        assert evaluation.main_column == "fgsm"
+
+
 def test_a_board_that_names_no_set_is_written_as_before_there_were_sets() -> None:
     assert "worst_case" not in EvaluationSpec().model_dump()
     assert EvaluationSpec(worst_case=("fgsm",)).model_dump()["worst_case"] == ("fgsm",)
@@ -34,6 +41,7 @@ def test_a_board_that_names_no_set_is_written_as_before_there_were_sets() -> Non
     ({"worst_case": ("pgd-11",)}, "has 'pgd-11', which is not one of the board's attacks; did you"),
     ({"worst_case": ("fgsm", "fgsm")}, "names an attack twice"),
     ({"attacks": ("worst_case",)}, "an attack may not be named 'worst_case'"),
+    ({"attacks": ("fgsm", "adaptive"), "worst_case": ("adaptive",)}, "no attack but 'adaptive'"),
     ({"rank_by": "worst_cas"}, "is not a column; did you mean 'worst_case'"),
 ])  # fmt: skip
 def test_names_that_are_none_are_refused(values: dict[str, object], message: str) -> None:

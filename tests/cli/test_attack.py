@@ -248,3 +248,12 @@ def test_the_table_says_the_precision_of_gradients_and_the_radius_as_typed(
     out = robench(*arguments).out
     assert "gradients: float32; predictions: float32" in out
     assert "worst case (linf 8/255)" in out
+
+
+def test_an_adaptive_attack_that_a_network_does_not_have_is_said_to_be_none(
+    robench: Command, folder: Path
+) -> None:
+    options = ("--model", "net.py:build", "--checkpoint", "net.pt", "--data", "digits")
+    done = robench(*ATTACK, *options, "--attacks", "adaptive", "--samples", "10")
+    assert done.code == 0, done.err
+    assert "adaptive: this network comes with no attack against itself" in done.out

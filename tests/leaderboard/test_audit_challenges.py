@@ -31,6 +31,12 @@ def forged(weak: Weak, store: list[Path], **changed: object) -> Path:
     return weak.folder
 
 
+def in_ball(norm: str, eps: str) -> np.ndarray:
+    """Return the facts of a challenge in a ball."""
+    text = f'{{"weights_hash": "{"0" * 64}", "norm": "{norm}", "eps": {eps}, "source": ""}}'
+    return np.frombuffer(text.encode(), np.uint8)
+
+
 @pytest.mark.parametrize(("changed", "message"), [
     ({"images": np.ones((2, 1, 8, 8), np.float32), "indices": np.array([3, 5])},
      "beyond the radius 0.1 of its linf ball, and 1 more leave it as well"),
@@ -76,6 +82,8 @@ def test_an_image_that_does_not_fool_is_found_where_the_weights_are(
     ({"images": np.full((2, 1, 8, 8), np.nan, np.float32)}, "its images leave"),
     ({"images": np.zeros((3, 1, 8, 8), np.uint8)}, "its images are not one uint8 or float32"),
     ({"images": np.array([{}, 1], object)}, "holds Python objects"),
+    ({"about": in_ball("l1", "0.1")}, "'norm' of its array 'about' is wrong"),
+    ({"about": in_ball("linf", "1" + "0" * 400)}, "it has a whole number of 401 digits"),
     ({"about": np.frombuffer(b"{}", np.uint8)}, "of its array 'about' is wrong"),
     ({"more": np.zeros(1)}, "it has more than 3 members"),
 ])  # fmt: skip

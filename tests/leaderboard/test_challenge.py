@@ -5,16 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import safetensors.torch
+import torch
 from support import Command
 from weak_board import OTHER, ROW, Weak, cell_of, only_challenge
 
-from robench.commands.challenge import challenge
+from robench.cli.tables import challenge_lines
+from robench.commands.challenge import ChallengeResult, Lowered, challenge
 from robench.commands.verify import verify
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.challenge.files import Challenge
+from robench.leaderboard.challenge.given import read_given
 from robench.leaderboard.evidence import BOARD, SUMS
+from robench.leaderboard.merge import merge_boards
 from robench.leaderboard.merged_folder import write_merged
+from robench.leaderboard.order import ranking_notes
 from robench.leaderboard.page.write import render
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
@@ -98,7 +105,8 @@ def test_a_board_that_is_published_again_keeps_the_challenges_of_the_same_networ
     other = evidence.manifest.model_copy(update={"weights_hash": "0" * 64})
     cells = (replace(manifest, evidence=evidence.model_copy(update={"manifest": other})),)
     rows = (replace(result.rows[0], cells=cells), *result.rows[1:])
-    assert "best_known_mean" not in publish(replace(result, rows=rows), weak.folder)
+    with pytest.warns(RobenchWarning, match="1 challenge is no longer published in .* networks"):
+        assert "best_known_mean" not in publish(replace(result, rows=rows), weak.folder)
     assert not name.exists()
 
 
@@ -116,6 +124,9 @@ def test_a_second_challenge_adds_to_the_first_and_may_rank(weak: Weak, store: li
     spec = board.board.model_copy(update={"evaluation": evaluation})
     ranked = publish(replace(board.result, board=spec), weak.folder)
     assert ranked["best_known_mean"].is_monotonic_decreasing
+    [order, no_autoattack] = ranking_notes(replace(board.result, board=spec), ranked)
+    assert order.startswith("The order by noise reverses 1 of 1 pair of rows of that by best_known")
+    assert no_autoattack == "The worst case over this attack (noise) has no AutoAttack."
     assert verify(weak.folder, rows="0", stores=store).sound
 
 
@@ -128,6 +139,7 @@ def test_a_second_challenge_adds_to_the_first_and_may_rank(weak: Weak, store: li
     ({"images": np.zeros((60, 8, 8, 1))}, "move the channels to the second place"),
     ({"images": np.full((60, 1, 8, 8), 1.5)}, "lie in .1.5, 1.5. but must lie in .0, 1."),
     ({"images": np.full((60, 1, 8, 8), np.nan)}, "have NaN or infinite pixels"),
+    ({"images": np.full((60, 1, 8, 8), 1e300)}, "have NaN or infinite pixels"),
     ({"images": np.zeros((60, 1, 8, 8), np.int64)}, "are int64; give uint8, or floats in .0, 1."),
     ({"images": np.ones((60, 1, 8, 8))}, "is moved by 1, beyond the radius 0.1 of its linf ball"),
     ({"indices": np.zeros(0, int), "images": np.zeros((0, 1, 8, 8))}, "has no images"),
@@ -160,6 +172,45 @@ def test_what_cannot_be_challenged_is_one_sentence(
     assert done.err.count("\n") <= 2
 
 
+def test_floats_of_8_and_16_bits_are_read(tmp_path: Path) -> None:
+    kinds = (torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16, torch.float16)
+    for number, kind in enumerate(kinds):
+        path = tmp_path / f"{number}.safetensors"
+        images = torch.full((1, 1, 8, 8), 0.5).to(kind)
+        safetensors.torch.save_file({"images": images, "indices": torch.tensor([3])}, path)
+        assert (read_given(path, 60, (1, 8, 8)).images == 0.5).all()
+
+
+@pytest.mark.parametrize(("clean", "options", "message"), [
+    ("file/clean.npz", [], "file is a file, not a folder; name another place."),
+    ("folder.npz", [], "it is a folder; name a file in it."),
+    ("clean.npz", ["--source", "PGD"], "leave out --row, --images, --seed and --source."),
+    ("clean.npz", ["--seed", "0"], "leave out --row, --images, --seed and --source."),
+])  # fmt: skip
+def test_where_clean_images_cannot_be_written_is_said_of_the_option_that_names_it(
+    robench: Command, weak: Weak, clean: str, options: list[str], message: str
+) -> None:
+    (weak.folder.parent / "file").touch()
+    (weak.folder.parent / "folder.npz").mkdir()
+    done = robench("challenge", weak.folder, "--clean", weak.folder.parent / clean, *options)
+    assert done.code == 2
+    assert done.err.startswith("robench: --clean ")
+    assert message in " ".join(done.err.split())
+
+
+def test_what_is_printed_counts_one_image_and_a_row_without_figures(weak: Weak) -> None:
+    network = Lowered(0, given=3, new=1, known=2, resisted=0, close=0, before=0.5, after=0.25)
+    board = Leaderboard.read(weak.folder)
+    figures = pd.DataFrame({"defense": [ROW], "best_known_mean": [float("nan")]})
+    board.__dict__["table"] = figures
+    lines = [*challenge_lines(ChallengeResult(board, ROW, (network,)))]
+    assert lines[0] == (
+        f"'{ROW}', seed 0: 1 of 3 images lowers its accuracy from 50.0% to 25.0% (others: 2 of "
+        f"images on which it was not robust)."
+    )
+    assert f"best_known of '{ROW}': none, since a network of it diverged; wrote" in lines[1]
+
+
 @pytest.mark.parametrize("name", ["found.pt", "missing.npz", "broken.npz", "broken.safetensors"])
 def test_a_file_that_holds_no_images_is_refused(weak: Weak, store: list[Path], name: str) -> None:
     path = weak.folder.parent / name
@@ -188,3 +239,25 @@ def test_merged_boards_have_the_challenges_of_both(weak: Weak, store: list[Path]
     assert table.set_index("defense").loc[ROW, "best_known_mean"] < lowest
     assert len([*merged.glob("challenges/*/*.npz")]) == 2
     assert verify(merged, rows="0", stores=store).sound
+
+
+def test_a_merged_network_keeps_its_challenges_if_outcomes_differ_with_the_machine(
+    weak: Weak, store: list[Path]
+) -> None:
+    before = Leaderboard.read(weak.folder)
+    challenge(weak.folder, ROW, weak.file(), stores=store)
+    first = before.cells[0]
+    assert first.row == ROW
+    assert first.file.manifest is not None
+    outcomes = {
+        key: entry.model_copy(update={"outcomes_hash": "0" * 64})
+        for key, entry in first.file.manifest.outcomes.items()
+    }
+    manifest = first.file.manifest.model_copy(update={"outcomes": outcomes})
+    file = first.file.model_copy(update={"manifest": manifest})
+    elsewhere = replace(before, cells=(replace(first, file=file), *before.cells[1:]))
+    with pytest.warns(RobenchWarning, match="has other weights or outcomes"):
+        merged = merge_boards([elsewhere, Leaderboard.read(weak.folder)])
+    assert [path.name for path in merged.rows[0].cells[0].challenges] == [
+        only_challenge(weak.folder).name
+    ]

@@ -1,5 +1,6 @@
 """What ``robench challenge`` prints."""
 
+import math
 from collections.abc import Iterator
 
 from robench.commands.challenge import ChallengeResult, Lowered
@@ -13,23 +14,27 @@ def challenge_lines(found: ChallengeResult) -> Iterator[str]:
         yield "No image lowers the row; nothing was recorded."
         return
     table = found.leaderboard.table.set_index("defense")
-    figures = table.loc[found.row]
+    mean = float(table["best_known_mean"].to_dict()[found.row])
+    figure = "none, since a network of it diverged" if math.isnan(mean) else f"{100 * mean:.1f}%"
     yield (
-        f"best_known of '{found.row}': {100 * figures['best_known_mean']:.1f}%; "
+        f"best_known of '{found.row}': {figure}; "
         f"wrote {found.leaderboard.folder / 'leaderboard.csv'}"
     )
 
 
 def _counts(network: Lowered) -> str:
+    verb = "lowers" if network.new == 1 else "lower"
+    change = (
+        f"from {100 * network.before:.1f}% to {100 * network.after:.1f}%"
+        if network.new
+        else f"of {100 * network.before:.1f}%"
+    )
     others = {
         "of images on which it was not robust": network.known,
         "classified correctly": network.resisted,
         "too close to call": network.close,
     }
-    left = "".join(f", {count} {what}" for what, count in others.items() if count)
-    return (
-        f"{network.new} of {network.given} images lower its accuracy from "
-        f"{100 * network.before:.1f}% to {100 * network.after:.1f}%{left}."
-        if network.new
-        else f"0 of {network.given} images lower its accuracy of {100 * network.before:.1f}%{left}."
-    )
+    parts = [f"{count} {what}" for what, count in others.items() if count]
+    left = f" (others: {', '.join(parts)})" if parts else ""
+    given = "1 image" if network.given == 1 else f"{network.given} images"
+    return f"{network.new} of {given} {verb} its accuracy {change}{left}."

@@ -43,7 +43,7 @@ class ChallengeFacts(Spec):
     """
 
     weights_hash: str = Field(pattern=HASH)
-    norm: str = Field(pattern=r"^[a-z0-9]{1,20}$")
+    norm: str = Field(pattern=r"^(linf|l2)$")
     eps: float = Field(ge=0, allow_inf_nan=False)
     source: str = Field(max_length=LONGEST_SOURCE)
 

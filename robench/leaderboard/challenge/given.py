@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from robench.errors import UserError, shortened
 from robench.leaderboard.challenge.files import Indices
@@ -53,6 +53,8 @@ def read_given(path: Path, samples: int, shape: tuple[int, ...]) -> GivenImages:
     readers = {".npz": _npz, ".safetensors": _safetensors}
     if path.suffix not in readers:
         raise UserError(f"{path} is not .npz or .safetensors; write the images to such a file.")
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; name the file of images with --images.")
     arrays = readers[path.suffix](path)
     for name in NAMES:
         if name not in arrays:
@@ -79,11 +81,16 @@ def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
         check_safetensors(path)
         with safetensors.safe_open(path, framework="pt") as opened:
             found = {name: opened.get_tensor(name) for name in NAMES if name in opened.keys()}  # noqa: SIM118 - it is no mapping
+        return {name: _array(tensor) for name, tensor in found.items()}
     except Exception as error:
         reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
         raise UserError(f"{path} is not a complete safetensors file ({reason}).") from error
-    # NumPy has no bfloat16.
-    return {k: (v.float() if v.dtype == torch.bfloat16 else v).numpy() for k, v in found.items()}
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor as NumPy's; it has no bfloat16 and no floats of 8 bits."""
+    small = tensor.dtype.is_floating_point and tensor.dtype.itemsize <= 2
+    return (tensor.float() if small else tensor).numpy()
 
 
 def _indices(values: NDArray[Any], samples: int, path: Path) -> Indices:
@@ -124,7 +131,8 @@ def _images(
         raise UserError(
             f"the images of {path} are {values.dtype}; give uint8, or floats in [0, 1]."
         )
-    images = values.astype(np.float32)
+    with np.errstate(over="ignore"):  # what overflows is infinite, and said so
+        images = values.astype(np.float32)
     if not np.isfinite(images).all():
         raise UserError(f"the images of {path} have NaN or infinite pixels; remove these images.")
     low, high = float(images.min()), float(images.max())

@@ -1,11 +1,12 @@
 """Challenges of an earlier edition of a board, which stay as long as they are of its networks."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.challenge.files import FOLDER, Challenge
 from robench.leaderboard.edition import published_before
 from robench.runs.records import BoardResult, CellResult
@@ -14,7 +15,8 @@ from robench.runs.records import BoardResult, CellResult
 def with_earlier(result: BoardResult, folder: Path) -> BoardResult:
     """Return a board with the challenges that its folder has of the same networks and ball.
 
-    A network that was trained anew, to other weights, is another one.
+    A network that was trained anew, to other weights, is another one; a warning says how many
+    challenges are lost so.
 
     Args:
         result: the finished board.
@@ -33,6 +35,15 @@ def with_earlier(result: BoardResult, folder: Path) -> BoardResult:
         for row in result.rows
         for cell in row.cells
     }
+    lost = sum(map(len, named.values())) - sum(map(len, kept.values()))
+    if lost > 0:
+        what = "1 challenge is" if lost == 1 else f"{lost} challenges are"
+        warnings.warn(
+            f"{what} no longer published in {folder}: of other networks, or in another ball, than "
+            f"those of the board now.",
+            RobenchWarning,
+            stacklevel=3,
+        )
     return with_files(result, kept)
 
 
