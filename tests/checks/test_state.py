@@ -1,6 +1,7 @@
 """A network's answers depend on the image alone: not on earlier queries, nor on its batch."""
 
 import threading
+import warnings
 
 import pytest
 import torch
@@ -78,6 +79,14 @@ def test_a_network_without_memory_passes_also_if_it_is_random(
     finding = Stateful().run(make_context(model(digits_net)))
     assert finding.passed
     assert has_form(finding)
+
+
+def test_a_scripted_network_is_copied_too(make_context: MakeContext, digits_net: nn.Module) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(digits_net)
+    finding = Stateful().run(make_context(scripted))
+    assert finding.passed, finding.sentence
 
 
 def test_a_network_that_cannot_be_copied_says_so(

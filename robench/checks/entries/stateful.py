@@ -6,7 +6,6 @@ sends the one image. Copies of the network, made before it is asked anything, sh
 close images in two classes is asked in one order on one copy and in the other order on another.
 """
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from robench.checks.determinism import ROUNDING, distance
 from robench.checks.searches import climb, left, margin_gradient
 from robench.checks.wording import percent, some
 from robench.evaluation.outcomes import Bools
+from robench.models.plain_state import independent_copy
 
 OFTEN = 4
 """Number of images that are asked for again and again."""
@@ -47,7 +47,7 @@ class Stateful(Check):
         """Ask copies of the network in different orders."""
         name = "stateful"
         try:
-            fresh = copy.deepcopy(context.model)
+            fresh = independent_copy(context.model)
         except Exception as error:  # whatever a module keeps that cannot be copied
             reason = str(error).split("\n", 1)[0][:200]
             sentence = f"The network cannot be copied ({type(error).__name__}: {reason})."
@@ -109,12 +109,12 @@ class Stateful(Check):
 
     def _replayed(self, context: CheckContext, fresh: torch.nn.Module) -> Bools:
         """Search on one copy, image by image; ask another one about what the search ended at."""
-        searched = replace(context, model=copy.deepcopy(fresh), memo={}, own=[])
+        searched = replace(context, model=independent_copy(fresh), memo={}, own=[])
         ends: list[Tensor] = []
 
         def gradient(x: Tensor, y: Tensor) -> Tensor:
             """Forget what was asked before: each step is taken on a new copy."""
-            searched.model = copy.deepcopy(fresh)
+            searched.model = independent_copy(fresh)
             with searched.opened():
                 return margin_gradient(searched, x, y)
 
@@ -136,5 +136,5 @@ def _asked(context: CheckContext, fresh: torch.nn.Module, batches: list[Tensor])
 
     Torch's seed is the same before each batch, so that random numbers of a network are, too.
     """
-    asked = replace(context, model=copy.deepcopy(fresh), memo={})
+    asked = replace(context, model=independent_copy(fresh), memo={})
     return asked.answers(batches, seed=context.options.seed)
