@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer
 
 from robench.layers.weight_cache import WeightCache
 from robench.models.plain_state import remember
@@ -23,7 +24,8 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
     # A scripted module's buffers can be neither rebound nor removed.
     plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
     slots = [(module, dict(module._buffers), remember(module)) for module in plain]
-    values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    known = [b for b in model.buffers() if not isinstance(b, UninitializedBuffer)]
+    values = [(buffer, buffer.detach().clone()) for buffer in known]
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """What a module keeps in Python attributes: counters, memories, random generators."""
 
 import collections
+import copy
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,7 +36,8 @@ def remember(module: nn.Module) -> Restore:
     if isinstance(module, LazyModuleMixin):
         return lambda: None  # its first forward makes another module of it, for good
     attributes = plain_attributes(module)
-    contents = list(_contents(list(attributes.values()), set()))
+    found = [_contents(value) for value in _within(list(attributes.values()), set())]
+    contents = [put_back for put_back in found if put_back is not None]
 
     def restore() -> None:
         for name in plain_attributes(module).keys() - attributes.keys():
@@ -47,39 +49,65 @@ def remember(module: nn.Module) -> Restore:
     return restore
 
 
-def _contents(value: Any, seen: set[int]) -> Iterator[Restore]:
-    """Yield what restores the contents of a value, and of the values in it."""
+def independent_copy(model: nn.Module) -> nn.Module:
+    """Return a deep copy, also of a model that keeps computed tensors in plain attributes.
+
+    ``torch.nn.utils.weight_norm`` keeps such a weight after a forward with gradient, and hooks keep
+    features: their copies are cut off from what they were computed from.
+
+    Raises:
+        Exception: whatever an attribute raises that cannot be copied.
+    """
+    plain = [list(plain_attributes(module).values()) for module in model.modules()]
+    computed = [v for v in _within(plain, set()) if isinstance(v, Tensor) and not v.is_leaf]
+    memo = {id(value): value.detach().clone() for value in computed}
+    with torch.no_grad():  # a scripted module copies its parameters by operations
+        return copy.deepcopy(model, memo)
+
+
+def _within(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield a value and the values in it, each once."""
     if id(value) in seen:
         return
     seen.add(id(value))
+    yield value
     if type(value) in _MAPPINGS:
-        yield _refilled(value, dict(value), value.update)
-        for inner in value.values():
-            yield from _contents(inner, seen)
-    elif type(value) in _SEQUENCES:
+        inside = list(value.values())
+    elif type(value) in _SEQUENCES or isinstance(value, tuple):
+        inside = list(value)
+    else:
+        return
+    for inner in inside:
+        yield from _within(inner, seen)
+
+
+def _contents(value: Any) -> Restore | None:
+    """Return what restores the contents of a value itself; None if it has none."""
+    if type(value) in _MAPPINGS:
+        return _refilled(value, dict(value), value.update)
+    if type(value) in _SEQUENCES:
         fill = value.update if isinstance(value, set) else value.extend
-        yield _refilled(value, list(value), fill)
-        for inner in list(value):
-            yield from _contents(inner, seen)
-    elif isinstance(value, tuple):
-        for inner in value:
-            yield from _contents(inner, seen)
-    elif isinstance(value, bytearray):
-        yield _refilled(value, bytes(value), value.extend)
-    elif isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-        yield _tensor(value)
-    elif isinstance(value, np.ndarray):
+        return _refilled(value, list(value), fill)
+    if isinstance(value, bytearray):
+        return _refilled(value, bytes(value), value.extend)
+    if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+        return _tensor(value)
+    if isinstance(value, np.ndarray) and value.flags.writeable:
         array = value.copy()
-        yield lambda: np.copyto(value, array)
-    elif isinstance(value, torch.Generator):
+        return lambda: np.copyto(value, array)
+    if isinstance(value, torch.Generator):
         drawn = value.get_state()
-        yield lambda: _set_state(value, drawn)
-    elif isinstance(value, random.Random):
+        return lambda: _set_state(value, drawn)
+    if isinstance(value, random.Random):
         state = value.getstate()
-        yield lambda: value.setstate(state)
-    elif isinstance(value, np.random.Generator):
+        return lambda: value.setstate(state)
+    if isinstance(value, np.random.RandomState):
+        legacy = value.get_state()
+        return lambda: value.set_state(legacy)
+    if isinstance(value, np.random.Generator):
         bits = value.bit_generator.state
-        yield lambda: setattr(value.bit_generator, "state", bits)
+        return lambda: setattr(value.bit_generator, "state", bits)
+    return None
 
 
 def _refilled(container: Any, contents: Any, fill: Callable[[Any], Any]) -> Restore:
@@ -90,15 +118,26 @@ def _refilled(container: Any, contents: Any, fill: Callable[[Any], Any]) -> Rest
     return restore
 
 
-def _tensor(value: Tensor) -> Restore:
+def _tensor(value: Tensor) -> Restore | None:
+    if value.is_nested or value.is_inference():
+        return None
     contents = value.detach().clone()
 
     def restore() -> None:
+        # A write counts as a change: it would spoil a graph that needs the value for its backward
+        # pass, and an expanded tensor cannot be written to.
         with torch.no_grad():
-            if value.shape == contents.shape and not value.is_inference():
+            if value.shape == contents.shape and not _same(value, contents):
                 value.copy_(contents)
 
     return restore
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    try:
+        return torch.equal(one, other)
+    except (RuntimeError, NotImplementedError):  # sparse tensors, and those without values
+        return False
 
 
 def _set_state(generator: torch.Generator, state: Tensor) -> None:

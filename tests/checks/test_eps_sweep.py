@@ -1,7 +1,8 @@
 """Accuracy as a function of the radius."""
 
+import pytest
 import torch
-from faults import EPS, STEP, MakeContext, Wrapped, forged
+from faults import EPS, STEP, MakeContext, Wrapped, forged, has_form
 from torch import Tensor, nn
 
 from robench.base import ThreatModel
@@ -55,6 +56,21 @@ def test_a_network_that_no_ball_fools_is_reported(
     assert large.passed is False, large.sentence
     assert "more than the 10.0% of guessing" in large.sentence
     assert context.curve[-1][1] > 0.2
+
+
+def test_a_network_that_always_gives_one_answer_is_not_reported(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class One(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return 0.01 * self.net(images) + torch.eye(10)[3]
+
+    context = make_context(One(digits_net))
+    _, large = EpsSweep().run(context)
+    assert context.curve[0][1] == context.curve[-1][1]
+    assert context.curve[0][1] == pytest.approx(0.1)
+    assert large.passed, large.sentence
+    assert has_form(large)
 
 
 def test_a_network_that_is_never_right_cannot_be_evaluated(

@@ -1,6 +1,7 @@
 """A network's answers depend on the image alone: not on earlier queries, nor on its batch."""
 
 import threading
+import warnings
 
 import pytest
 import torch
@@ -63,6 +64,17 @@ def test_a_network_with_a_memory_is_named_and_attacked_without_it(
         assert finding.best_effort < 0.7
 
 
+def test_a_memory_shows_also_if_pairs_of_images_are_of_one_class(
+    make_context: MakeContext, digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    context = make_context(Remembers(digits_net), samples=20)
+    context.images = torch.cat([context.images, context.images.flip(0)])[4:36]
+    context.labels = torch.cat([context.labels, context.labels.flip(0)])[4:36]
+    context.images, context.labels = context.images[8:24], context.labels[8:24]
+    assert torch.equal(context.images, context.images.flip(0))
+    assert Stateful().run(context).passed is False
+
+
 def test_a_memory_shows_also_in_a_network_that_was_attacked_before(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
@@ -78,6 +90,14 @@ def test_a_network_without_memory_passes_also_if_it_is_random(
     finding = Stateful().run(make_context(model(digits_net)))
     assert finding.passed
     assert has_form(finding)
+
+
+def test_a_scripted_network_is_copied_too(make_context: MakeContext, digits_net: nn.Module) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(digits_net)
+    finding = Stateful().run(make_context(scripted))
+    assert finding.passed, finding.sentence
 
 
 def test_a_network_that_cannot_be_copied_says_so(

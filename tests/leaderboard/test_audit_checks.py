@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,8 @@ SENTENCES = [
      "right: everything can be reached.", True),
     ("large_eps", True, "In a ball that holds every image (Linf 1) PGD leaves 0 of 50 images "
      "right: everything can be reached.", False),
+    ("large_eps", True, "In a ball that holds every image (Linf 1) PGD leaves 0 of 90 images "
+     "right: no more than the 10.0% of all 100 that one answer gets right.", False),
     ("single_step", True, "PGD with 20 steps leaves 50.0% of 500 images where one step of FGSM "
      "leaves 70.0%: it is not weaker.", True),
     ("single_step", True, "PGD with 20 steps leaves 90.0% of 500 images where one step of FGSM "
@@ -202,6 +205,18 @@ SENTENCES = [
     ("binarization", True, "PGD with 20 steps fools 9 of 30 networks in which an adversarial image "
      "was planted (200 random points fool 0).", False),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "fits"), [(10, True), (60, False)])
+def test_one_answer_explains_its_share_of_the_images_only(left: int, fits: bool) -> None:
+    curve = (*CURVE[:-1], CurvePoint(eps=1, accuracy=left / 100))
+    seen = replace(SEEN, correct=left, curve=curve)
+    sentence = (
+        f"In a ball that holds every image (Linf 1) PGD leaves {left} of {left} images right: no "
+        f"more than the 10.0% of all 100 that one answer gets right."
+    )
+    found = FindingEntry(check="large_eps", passed=True, sentence=sentence)
+    assert (sentence_problem(found, seen) is None) == fits
 
 
 @pytest.mark.parametrize(("check", "passed", "sentence", "fits"), SENTENCES)

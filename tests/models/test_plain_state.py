@@ -1,6 +1,7 @@
 """Restoring what a module keeps in Python attributes."""
 
 import random
+import warnings
 from collections import deque
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.models.frozen import frozen_stats
+from robench.models.plain_state import independent_copy
 
 
 class Keeps(nn.Module):
@@ -58,6 +60,7 @@ GENERATORS: dict[str, tuple[Any, Any]] = {
     "torch": (torch.Generator().manual_seed(0), lambda g: torch.rand(1, generator=g).item()),
     "python": (random.Random(0), lambda g: g.random()),
     "numpy": (np.random.default_rng(0), lambda g: g.random()),
+    "numpy, as of old": (np.random.RandomState(0), lambda g: g.rand()),
 }
 
 
@@ -100,3 +103,51 @@ def test_two_names_of_one_list_stay_one_list() -> None:
         module(torch.zeros(1))
     assert module.value[0] is module.value[1] is shared
     assert len(shared) == 1
+
+
+KEPT: dict[str, Any] = {
+    "an expanded tensor": torch.ones(1).expand(3),
+    "an array that cannot be written to": np.broadcast_to(np.ones(1), (3,)),
+    "a sparse tensor": torch.eye(2).to_sparse(),
+    "a tensor without values": torch.empty(2, device="meta"),
+    "tensors of several lengths": torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_cannot_be_written_to_stays(name: str) -> None:
+    module = Keeps(KEPT[name], lambda m: setattr(m, "value", None))
+    with frozen_stats(module):
+        module(torch.zeros(1))
+    assert module.value is KEPT[name]
+
+
+def with_weight_norm() -> nn.Module:
+    """A network that keeps computed weights in plain attributes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        first, second = (nn.utils.weight_norm(nn.Linear(2, 2)) for _ in range(2))
+    return nn.Sequential(first, nn.ReLU(), second)
+
+
+def test_a_backward_pass_goes_on_after_an_attack_in_between() -> None:
+    model = with_weight_norm()
+    loss = model(torch.ones(1, 2)).sum()
+    with frozen_stats(model):
+        model(torch.zeros(1, 2))
+    loss.backward()
+
+
+def test_a_copy_is_made_also_of_computed_weights() -> None:
+    model, images = with_weight_norm(), torch.ones(1, 2)
+    logits = model(images)
+    copied = independent_copy(model)
+    assert torch.equal(copied(images), logits)
+    assert not set(copied.parameters()) & set(model.parameters())
+
+
+def test_statistics_that_a_lazy_layer_has_yet_to_make_are_left_to_it() -> None:
+    module = nn.LazyBatchNorm2d()
+    with frozen_stats(module):
+        module(torch.zeros(1, 3, 2, 2))
+    assert module.num_features == 3

@@ -80,17 +80,21 @@ def _reaches_all(context: CheckContext, whole: float, last: Outcomes) -> Finding
     share = 1 / context.classes
     left, asked = int(last.robust.sum()), int(last.correct.sum())
     p = at_least(left, asked, share)
+    # A network that always gives the same class keeps its share of all images, whatever is done.
+    blind = p < LEVEL <= at_least(left, len(last), share)
     figures = (
         f"In a ball that holds every image ({radius(context.norm, whole)}) "
         f"PGD leaves {left} of {asked} images right"
     )
-    if p < LEVEL:
+    if blind:
+        end = f"no more than the {percent(share)} of all {len(last)} that one answer gets right"
+    elif p < LEVEL:
         end = f"more than the {percent(share)} of guessing ({chance(p)}): it does not find the way"
     elif not left:
         end = "everything can be reached"
     else:
         end = f"no more than the {percent(share)} of guessing"
-    return Finding("large_eps", not p < LEVEL, f"{figures}: {end}.")
+    return Finding("large_eps", blind or not p < LEVEL, f"{figures}: {end}.")
 
 
 def _attack_at(context: CheckContext, eps: float) -> Attack:

@@ -6,7 +6,6 @@ sends the one image. Copies of the network, made before it is asked anything, sh
 close images in two classes is asked in one order on one copy and in the other order on another.
 """
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from robench.checks.determinism import ROUNDING, distance
 from robench.checks.searches import climb, left, margin_gradient
 from robench.checks.wording import percent, some
 from robench.evaluation.outcomes import Bools
+from robench.models.plain_state import independent_copy
 
 OFTEN = 4
 """Number of images that are asked for again and again."""
@@ -47,7 +47,7 @@ class Stateful(Check):
         """Ask copies of the network in different orders."""
         name = "stateful"
         try:
-            fresh = copy.deepcopy(context.model)
+            fresh = independent_copy(context.model)
         except Exception as error:  # whatever a module keeps that cannot be copied
             reason = str(error).split("\n", 1)[0][:200]
             sentence = f"The network cannot be copied ({type(error).__name__}: {reason})."
@@ -97,9 +97,12 @@ class Stateful(Check):
         """
         few = context.images[: self.pairs]
         ends = [few, few.flip(0)]
-        logits = [_asked(context, fresh, [e])[0] for e in ends]
-        differ = logits[0].argmax(1) != logits[1].argmax(1)
-        low, high, start = ends[0][differ], ends[1][differ], logits[0].argmax(1)[differ]
+        classes = [_asked(context, fresh, [e])[0].argmax(1) for e in ends]
+        if (classes[0] == classes[1]).all():  # as with two classes, if images are sorted by class
+            other = (classes[0].unsqueeze(1) != classes[0]).int().argmax(1)  # the first, or any
+            ends[1], classes[1] = few[other], classes[0][other]
+        differ = classes[0] != classes[1]
+        low, high, start = ends[0][differ], ends[1][differ], classes[0][differ]
         for _ in range(self.halvings if len(low) else 0):
             middle = (low + high) / 2
             before = _asked(context, fresh, [middle])[0].argmax(1) == start
@@ -109,12 +112,12 @@ class Stateful(Check):
 
     def _replayed(self, context: CheckContext, fresh: torch.nn.Module) -> Bools:
         """Search on one copy, image by image; ask another one about what the search ended at."""
-        searched = replace(context, model=copy.deepcopy(fresh), memo={}, own=[])
+        searched = replace(context, model=independent_copy(fresh), memo={}, own=[])
         ends: list[Tensor] = []
 
         def gradient(x: Tensor, y: Tensor) -> Tensor:
             """Forget what was asked before: each step is taken on a new copy."""
-            searched.model = copy.deepcopy(fresh)
+            searched.model = independent_copy(fresh)
             with searched.opened():
                 return margin_gradient(searched, x, y)
 
@@ -136,5 +139,5 @@ def _asked(context: CheckContext, fresh: torch.nn.Module, batches: list[Tensor])
 
     Torch's seed is the same before each batch, so that random numbers of a network are, too.
     """
-    asked = replace(context, model=copy.deepcopy(fresh), memo={})
+    asked = replace(context, model=independent_copy(fresh), memo={})
     return asked.answers(batches, seed=context.options.seed)

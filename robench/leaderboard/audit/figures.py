@@ -91,6 +91,13 @@ def reaches(passed: bool) -> Fits:
     return fits
 
 
+def one_answer(figures: Figures, seen: Seen) -> bool:
+    """Compare (radius, left, asked, share of guessing, images) in the largest ball."""
+    *reached, images = figures
+    chance = at_least(int(figures[1]), seen.samples, min(float(figures[3]) / 100 + 6e-4, 1.0))
+    return reaches(False)(tuple(reached), seen) and int(images) == seen.samples and chance >= LEVEL
+
+
 def weaker(figures: Figures, seen: Seen) -> bool:
     """Compare (strong, images, weak, only by weak, only by strong): significantly weaker."""
     strong, count, weak, only_weak, only_strong = map(float, figures)

@@ -118,6 +118,11 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         Form(True, rf"{_WHOLE}: everything can be reached\.", figures.reaches(True)),
         Form(True, rf"{_WHOLE}: no more than the {P} of guessing\.", figures.reaches(True)),
         Form(
+            True,
+            rf"{_WHOLE}: no more than the {P} of all {N} that one answer gets right\.",
+            figures.one_answer,
+        ),
+        Form(
             False,
             rf"{_WHOLE}: more than the {P} of guessing \({CHANCE}\): it does not find the way\.",
             figures.reaches(False),
