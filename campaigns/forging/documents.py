@@ -22,10 +22,12 @@ def document_forgeries(draft: Draft) -> list[Forgery]:
     by_label: dict[tuple[str, str], list[Place]] = defaultdict(list)
     for name, document in draft.documents.items():
         for place in places(name, document):
-            by_label[place.label, place.kind].append(place)
+            # A value that one entry has may be left out by another: it is one field.
+            kind = "value" if place.kind == "absent" else str(place.kind)
+            by_label[place.label, kind].append(place)
     made: list[Forgery] = []
     for (label, kind), found in by_label.items():
-        if kind in ("value", "absent"):
+        if kind == "value":
             made.append(Forgery(label, partial(_change, label, found)))
             continue
         if _may_be_null(draft, found[0]):

@@ -84,7 +84,7 @@ def test_every_array_table_and_kind_of_file_is_a_field(made: Sample) -> None:
     starts += ["SHA256SUMS", "README.md", "board.toml", "weights", "model/", "sources/", "row: "]
     for start in starts:
         assert any(label.startswith(start) for label in labels), start
-    assert len(set(labels)) == len(labels)
+    assert len(set(labels)) == len(labels), sorted({x for x in labels if labels.count(x) > 1})
 
 
 @pytest.mark.parametrize(
