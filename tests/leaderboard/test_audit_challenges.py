@@ -11,7 +11,8 @@ from weak_board import ROW, Weak, cell_of, only_challenge
 
 from robench.commands.challenge import challenge
 from robench.commands.verify import verify
-from robench.leaderboard.challenge.files import Challenge, challenge_name
+from robench.errors import UserError
+from robench.leaderboard.challenge.files import Challenge, challenge_name, fallen
 from robench.leaderboard.challenge.record import add_challenges
 from robench.leaderboard.evidence import read_sums, write_sums
 
@@ -117,3 +118,13 @@ def test_a_file_of_no_cell_and_one_without_checksum_are_found(weak: Weak) -> Non
     assert f"{name} is not in SHA256SUMS." in verify(weak.folder, rows="0").problems
     write_sums(weak.folder, [weak.folder / n for n in [*read_sums(weak.folder), name]])
     assert f"{name} belongs to no cell." in verify(weak.folder, rows="0").problems
+
+
+def test_a_link_out_of_the_folder_is_not_followed_for_figures(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.npz"
+    np.savez(outside, indices=np.array([1]))
+    link = tmp_path / "board" / challenge_name("0" * 16, b"")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(UserError, match="it is a link that leads out of"):
+        fallen([link], 60)

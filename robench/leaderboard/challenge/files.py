@@ -151,13 +151,18 @@ def exact(images: NDArray[np.float32]) -> Pixels:
 def fallen(paths: Iterable[Path], count: int) -> NDArray[np.bool_]:
     """Return which of the first ``count`` images fall to one of several challenges.
 
+    Args:
+        paths: their files, in the folder of a leaderboard.
+        count: how many images.
+
     Raises:
-        UserError: if a file is missing or damaged.
+        UserError: if a file is missing, damaged or a link out of the folder.
     """
     found = np.zeros(count, np.bool_)
     for path in paths:
         try:
-            indices = _indices(read_npz(path, unpacked=LARGEST, names=["indices"])["indices"])
+            arrays = read_npz(path, unpacked=LARGEST, names=["indices"], inside=path.parents[2])
+            indices = _indices(arrays["indices"])
         except (Refused, KeyError, ValueError) as error:
             reason = error.reason if isinstance(error, Refused) else "it has no indices"
             raise _damaged(path, reason) from error
