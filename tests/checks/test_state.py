@@ -64,6 +64,17 @@ def test_a_network_with_a_memory_is_named_and_attacked_without_it(
         assert finding.best_effort < 0.7
 
 
+def test_a_memory_shows_also_if_pairs_of_images_are_of_one_class(
+    make_context: MakeContext, digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    context = make_context(Remembers(digits_net), samples=20)
+    context.images = torch.cat([context.images, context.images.flip(0)])[4:36]
+    context.labels = torch.cat([context.labels, context.labels.flip(0)])[4:36]
+    context.images, context.labels = context.images[8:24], context.labels[8:24]
+    assert torch.equal(context.images, context.images.flip(0))
+    assert Stateful().run(context).passed is False
+
+
 def test_a_memory_shows_also_in_a_network_that_was_attacked_before(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:

@@ -97,9 +97,12 @@ class Stateful(Check):
         """
         few = context.images[: self.pairs]
         ends = [few, few.flip(0)]
-        logits = [_asked(context, fresh, [e])[0] for e in ends]
-        differ = logits[0].argmax(1) != logits[1].argmax(1)
-        low, high, start = ends[0][differ], ends[1][differ], logits[0].argmax(1)[differ]
+        classes = [_asked(context, fresh, [e])[0].argmax(1) for e in ends]
+        if (classes[0] == classes[1]).all():  # as with two classes, if images are sorted by class
+            other = (classes[0].unsqueeze(1) != classes[0]).int().argmax(1)  # the first, or any
+            ends[1], classes[1] = few[other], classes[0][other]
+        differ = classes[0] != classes[1]
+        low, high, start = ends[0][differ], ends[1][differ], classes[0][differ]
         for _ in range(self.halvings if len(low) else 0):
             middle = (low + high) / 2
             before = _asked(context, fresh, [middle])[0].argmax(1) == start
