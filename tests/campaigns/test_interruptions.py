@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,17 @@ from campaigns.calls import Call, Watch
 from campaigns.faults import Fault
 from campaigns.forked import Ground, warmed_up
 from campaigns.power_loss import Disk
+from robench.leaderboard import pictures
+from robench.plugins import registrations_undone
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return warmed_up(tmp_path_factory.mktemp("campaigns"))
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    # Trials are forked from here with changes that other tests must not see.
+    with registrations_undone(), pytest.MonkeyPatch.context() as restored:
+        restored.setattr(pictures, "draw_curves", pictures.draw_curves)
+        restored.setenv("COLUMNS", os.environ.get("COLUMNS", "100"))
+        yield warmed_up(tmp_path_factory.mktemp("campaigns"))
 
 
 def test_runs_that_are_killed_lose_nothing(ground: Ground) -> None:
