@@ -13,6 +13,10 @@ from torch import Tensor
 from robench.errors import UserError, shortened
 from robench.system.reading import Refused, open_plain
 
+# What is odd in a file is not the user's concern. Not ``catch_warnings``: files are decoded in
+# threads, and two that leave it in another order leave all warnings of the process ignored.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 GRAY_MODES = ("1", "L", "LA", "La")
 ORIENTATION = 0x0112
 """The EXIF tag that says how an image is rotated or mirrored; 1 is upright."""
@@ -34,12 +38,10 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         ValueError: if it has more than :data:`PIXELS` pixels.
         Exception: whatever Pillow raises if it is not an image of :data:`FORMATS`.
     """
-    with open_plain(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, on what is odd in a file
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > PIXELS:
-                raise ValueError(f"its {image.width}x{image.height} pixels exceed the limit")
-            yield image
+    with open_plain(path) as file, Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > PIXELS:
+            raise ValueError(f"its {image.width}x{image.height} pixels exceed the limit")
+        yield image
 
 
 def decode(path: Path) -> Tensor:

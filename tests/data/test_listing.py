@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from robench.data import load_dataset
+from robench.data.decode import decode
 from robench.data.listing import list_images
 from robench.errors import RobenchWarning, UserError
 
@@ -139,6 +141,14 @@ def test_exif_rotation_is_said_of_a_stream_too(turned: Path) -> None:
     data: Any = load_dataset("imagenet", turned)
     with pytest.warns(RobenchWarning, match="1 of 4 image files"):
         data.test.to_images(4, 0)
+
+
+def test_decoding_in_threads_leaves_the_filters_of_warnings_alone(turned: Path) -> None:
+    files = sorted((turned / "test").rglob("*.jpg")) * 50
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode, files))
+    assert warnings.filters == before
 
 
 def test_a_tiff_file_is_turned_by_pillow_itself(tmp_path: Path) -> None:
