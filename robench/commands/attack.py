@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from traceback import extract_tb
+from traceback import walk_tb
 from typing import Any
 
 import pandas as pd
@@ -22,8 +22,8 @@ from robench.evaluation.options import EvaluationOptions, check_shortcuts
 from robench.leaderboard.row import has_none
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import ExternalOptions, check_fit, load_external
+from robench.plugin_modules import PREFIX
 from robench.registry import attacks as registry
-from robench.registry import plugin_files
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.stored import check_weights_of_cell
 
@@ -137,9 +137,9 @@ def attack_target(
     """
     images, labels = target.sample.images, target.sample.labels
     device = options.device if options else None
-    if notice := gradient_notice(target.model, images, labels, device):
-        warnings.warn(notice, RobenchWarning, stacklevel=2)
     try:
+        if notice := gradient_notice(target.model, images, labels, device):
+            warnings.warn(notice, RobenchWarning, stacklevel=2)
         with without_notices():
             return evaluate(
                 target.model, images, labels, attacks, defaults=defaults, options=options
@@ -153,9 +153,13 @@ def attack_target(
 
 
 def _line_of_plugin(error: Exception) -> str | None:
-    """Return the file and line of a user's own attack that raised, or None."""
-    frames = [f for f in extract_tb(error.__traceback__) if f.filename in plugin_files]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}," if frames else None
+    """Return the file and line of a user's own attack or network that raised, or None."""
+    frames = [
+        f"{frame.f_code.co_filename}, line {line},"
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).startswith(PREFIX)
+    ]
+    return frames[-1] if frames else None
 
 
 def accuracy_hint(target: Target, result: Evaluation) -> str | None:

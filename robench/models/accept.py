@@ -111,7 +111,7 @@ def check_logits(returned: Any, count: int) -> Tensor:
     """Check what a model returns for ``count`` images, and return it.
 
     Raises:
-        UserError: if it is not a tensor (count, classes).
+        UserError: if it is not a real tensor (count, classes).
     """
     if not isinstance(returned, Tensor):
         what, access = describe_output(returned, count)
@@ -126,6 +126,8 @@ def check_logits(returned: Any, count: int) -> Tensor:
             f"the model returns shape {tuple(returned.shape)} for {count} images; logits must be "
             f"({count}, classes)."
         )
+    if returned.is_complex():
+        raise UserError("the model returns complex numbers; logits must be real.")
     return returned
 
 

@@ -43,6 +43,29 @@ def pair():
 
 def half():
     return build().half()
+
+def complex():
+    class Complex(nn.Module):
+        def forward(self, x):
+            return torch.complex(x, x)
+    return nn.Sequential(build(), Complex())
+
+def without_grad():
+    class WithoutGrad(nn.Module):
+        def forward(self, x):
+            x.numpy()
+            return x
+    return nn.Sequential(WithoutGrad(), build())
+
+def third_call_fails():
+    class Fails(nn.Module):
+        calls = 0
+        def forward(self, x):
+            self.calls += 1
+            if self.calls > 3:
+                raise ValueError("no more calls")
+            return x
+    return nn.Sequential(build(), Fails())
 """
 
 
@@ -135,6 +158,7 @@ def test_gradients_that_lead_nowhere_are_said(robench: Command, folder: Path) ->
     [
         (["net.py:lazy"], "'1.weight' belongs to a lazy layer"),
         (["net.py:half"], "weights are float16 ('1.weight')"),
+        (["net.py:complex"], "the model returns complex numbers; logits must be real"),
         (["net.py:pair"], "returns a tuple of 2: (1, 10), (1, 10); it must return logits alone"),
         (["net.py"], "--model 'net.py': write timm:NAME"),
         ([r"C:\nets.py:build"], r"no model file found at C:\nets.py"),
@@ -162,3 +186,18 @@ def test_options_of_ones_own_model_need_one(robench: Command, folder: Path) -> N
     done = robench("attack", "weights.safetensors", "--normalize", "none")
     assert done.code == 2
     assert "--normalize is an option of --model" in done.err
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ("without_grad", "net.py, line 45, raises RuntimeError: Can't call numpy()"),
+        ("third_call_fails", "net.py, line 55, raises ValueError: no more calls"),
+    ],
+)
+def test_a_network_that_fails_under_attack_is_named_with_its_line(
+    model: str, sentence: str, robench: Command, folder: Path
+) -> None:
+    done = robench(*ATTACK, f"net.py:{model}")
+    assert done.code == 2
+    assert sentence in done.err.splitlines()[-1]
