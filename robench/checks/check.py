@@ -34,8 +34,9 @@ def check_model(
 ) -> Report:
     """Check whether the robust accuracy that attacks measure on a network can be trusted.
 
-    The network is restored on exit, including buffers, modes and gradient flags, and the global
-    random state is not touched. The same arguments give the same report.
+    The network is restored on exit, including buffers, modes, gradient flags and what it keeps in
+    Python attributes, and the global random state is not touched. The same arguments give the same
+    report.
 
     Args:
         model: images in [0, 1] -> logits.

@@ -18,9 +18,9 @@ def chance(p: float) -> str:
     return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
 
 
-def some(count: int, what: str) -> str:
-    """Format a count, ``1 image`` or ``2 images``."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def some(count: int, what: str, plural: str | None = None) -> str:
+    """Format a count, ``1 image`` or ``2 images``; ``plural`` is for words that take no s."""
+    return f"{count} {what if count == 1 else plural or what + 's'}"
 
 
 def best_effort(accuracy: float, images: int) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
+from robench.checks.wording import some
 from robench.errors import UserError
 from robench.leaderboard.audit import full_audit, unchecked
 from robench.leaderboard.evidence import no_folder, was_run
@@ -70,8 +71,7 @@ def recomputed(again: Rerun) -> tuple[str, ...]:
     """Return what was computed again in an audit that found nothing and the rerun after it."""
     made = ["checksums, specifications, hashes and every table, from the files"]
     if again.rows:
-        rows = f"{again.rows} row" if again.rows == 1 else f"{again.rows} rows"
-        made.append(f"outcomes, checks, spectra and costs of {rows}")
+        made.append(f"outcomes, checks, spectra and costs of {some(again.rows, 'row')}")
     if again.challenges:
         made.append(f"{again.challenges} of the challenges, by their networks")
     if len(again.fresh):

@@ -115,11 +115,12 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate ``model`` on clean images and under attacks.
 
-    The model is put in eval mode with frozen parameters and restored on exit, buffers included,
-    also after an exception; the global random state is not touched. Clean mistakes are not
-    attacked. Every final prediction is a separate float32 forward on the image that the attack
-    returned; the suite's gradient attacks take their gradients from a faster copy of the model.
-    Random numbers depend only on (seed, sample).
+    The model is put in eval mode with frozen parameters and restored on exit, also after an
+    exception, with its buffers and what it keeps in Python attributes: a count of calls is what it
+    was before. The global random state is not touched. Clean mistakes are not attacked. Every final
+    prediction is a separate float32 forward on the image that the attack returned; the suite's
+    gradient attacks take their gradients from a faster copy of the model. Random numbers depend
+    only on (seed, sample).
 
     Args:
         model: images in [0, 1] -> logits.

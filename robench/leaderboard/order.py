@@ -14,6 +14,7 @@ from robench.board.ranking import (
     WORST_CASE,
     has_autoattack,
 )
+from robench.checks.wording import some
 from robench.leaderboard.row import worst_case_attacks
 from robench.runs.records import BoardResult
 
@@ -95,8 +96,7 @@ def order_sentence(table: pd.DataFrame, column: str, other: str) -> str:
     more = f", and {further} further pairs" if further > 1 else ", and a further pair"
     tau = float(kendalltau(figures[:, 0], figures[:, 1]).statistic)
     agreement = "" if np.isnan(tau) else f" (Kendall's tau {tau:.2f})"
-    word = "pair" if len(pairs) == 1 else "pairs"
     return (
-        f"The order by {column} reverses {len(reversed_)} of {len(pairs)} {word} of rows of that "
-        f"by {other}{agreement}: {', '.join(reversed_[:_NAMED])}{more if further > 0 else ''}."
+        f"The order by {column} reverses {len(reversed_)} of {some(len(pairs), 'pair')} of rows of "
+        f"that by {other}{agreement}: {', '.join(reversed_[:_NAMED])}{more if further > 0 else ''}."
     )

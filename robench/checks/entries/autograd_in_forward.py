@@ -47,7 +47,7 @@ class AutogradInForward(Check):
         if not passes:
             return Finding(name, True, "A forward pass runs no backward pass.")
         sentence = (
-            f"A forward pass runs {some(len(passes), 'backward pass').replace('passs', 'passes')} "
+            f"A forward pass runs {some(len(passes), 'backward pass', 'backward passes')} "
             f"inside: an optimization loop, a purification or a detector by gradients, through "
             f"which attacks get no useful gradient."
         )

@@ -77,7 +77,7 @@ class Stateful(Check):
         changed = int((alone.argmax(1) != after.argmax(1)).sum())
         if (moved := distance(alone, after)) <= self.tolerance:
             sentence = (
-                f"After {some(len(first), 'other query').replace('querys', 'queries')} images get "
+                f"After {some(len(first), 'other query', 'other queries')} images get "
                 f"the logits that they get on a copy that was asked nothing before."
             )
             return Finding(name, True, sentence)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from robench.checks.wording import some
 from robench.commands.challenge import ChallengeResult, Lowered
 
 
@@ -36,5 +37,4 @@ def _counts(network: Lowered) -> str:
     }
     parts = [f"{count} {what}" for what, count in others.items() if count]
     left = f" (others: {', '.join(parts)})" if parts else ""
-    given = "1 image" if network.given == 1 else f"{network.given} images"
-    return f"{network.new} of {given} {verb} its accuracy {change}{left}."
+    return f"{network.new} of {some(network.given, 'image')} {verb} its accuracy {change}{left}."
