@@ -17,6 +17,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)  # the nets of the tests are too small for more
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)  # a test that draws weights has the same ones everywhere, in any order
+
+
 @pytest.fixture
 def tiny_board(tmp_path: Path) -> Path:
     """A board that trains and attacks in seconds."""
