@@ -29,6 +29,7 @@ ORDER = (
     "wrong_gradient",
     "rough_logits",
     "unstable_gradient",
+    "discontinuous",
     "zero_gradients_by_class",
     "incomplete_optimization",
     "silent_success",

@@ -3,9 +3,9 @@
 from robench.expressions import radius_text
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 1) -> str:
     """Format 0.406 as ``40.6%``."""
-    return f"{100 * share:.1f}%"
+    return f"{100 * share:.{digits}f}%"
 
 
 def radius(norm: str, eps: float) -> str:

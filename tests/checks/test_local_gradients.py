@@ -7,6 +7,7 @@ from test_gradients import Misled
 from torch import Tensor, nn
 
 from robench.checks import Check
+from robench.checks.entries.discontinuous import Discontinuous
 from robench.checks.entries.rough_logits import RoughLogits
 from robench.checks.entries.unstable_gradient import UnstableGradient
 from robench.checks.entries.wrong_gradient import WrongGradient
@@ -14,7 +15,9 @@ from robench.checks.entries.zero_gradients_by_class import ZeroGradientsByClass
 
 pytestmark = pytest.mark.usefixtures("few_queries")
 
-CHECKS = (WrongGradient(), RoughLogits(), UnstableGradient(), ZeroGradientsByClass())
+CHECKS = (
+    WrongGradient(), RoughLogits(), UnstableGradient(), ZeroGradientsByClass(), Discontinuous(),
+)  # fmt: skip
 
 
 class Hashed(Wrapped):
@@ -53,6 +56,15 @@ class Rippled(Wrapped):
         return self.net(images + 0.1 * torch.sin(500 * images))
 
 
+class Detects(Wrapped):
+    """Images with noise in the corners get the logits of a network that is hard to fool."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        corners = images[..., ::7, ::7].flatten(1)
+        perturbed = ((corners * 16 - (corners * 16).round()).abs() > 0.02).any(1, keepdim=True)
+        return torch.where(perturbed, self.net(images.round()), self.net(images))
+
+
 class FlatFor(Wrapped):
     """No gradient for images in the classes 3 and 4."""
 
@@ -68,6 +80,7 @@ class FlatFor(Wrapped):
         (RoughLogits(), Hashed),
         (RoughLogits(), Rippled),
         (UnstableGradient(), Rippled),
+        (Discontinuous(), Detects),
         (WrongGradient(), Decoy),
         (WrongGradient(), lambda net: Misled(net, -1.0)),
         (ZeroGradientsByClass(), FlatFor),
@@ -98,6 +111,27 @@ def test_honest_networks_pass_at_any_temperature(
     assert has_form(finding), finding.sentence
 
 
+def test_a_jump_of_the_logits_is_told_from_a_steep_slope(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class Steep(Wrapped):
+        """Between two levels the logits go by a slope, or by a jump if it has no width."""
+
+        width = 0.1
+
+        def forward(self, images: Tensor) -> Tensor:
+            mean = images.flatten(1).mean(1, keepdim=True)
+            level = ((mean * 400).remainder(2) - 1).abs() - 0.5
+            step = (level / self.width).clamp(-1, 1) if self.width else level.sign()
+            return self.net(images) * (1 + 0.5 * step)
+
+    model = Steep(digits_net)
+    for width, jumps in [(0.1, False), (0.01, False), (0.0, True)]:
+        model.width = width
+        finding = Discontinuous().run(make_context(model))
+        assert finding.passed is not jumps, finding.sentence
+
+
 def test_a_gradient_of_another_length_is_not_wrong(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
@@ -117,7 +151,7 @@ def test_what_has_no_gradient_or_none_to_compare_is_inconclusive(
             return self.net(images + 0.2 * torch.randn_like(images))
 
     cut, random = (check.run(make_context(m(digits_net))) for m in (Detached, Random))
-    if not isinstance(check, RoughLogits):
+    if not isinstance(check, RoughLogits | Discontinuous):
         assert cut.passed is None, cut.sentence
     assert has_form(cut), cut.sentence
     if not isinstance(check, ZeroGradientsByClass):

@@ -56,6 +56,6 @@ def black_border(x: Tensor, images: Tensor) -> Tensor:
 ENTRY = Entry(
     build,
     "Images whose border is not black get the class of the nearest training image; only those.",
-    causes=("black_box", "transfer", "wrong_gradient"),
+    causes=("discontinuous", "black_box", "transfer", "wrong_gradient"),
     adaptive=Search(undefended, repair=black_border),
 )

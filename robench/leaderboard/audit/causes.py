@@ -27,6 +27,10 @@ _TURNED = (
     r"Random perturbations of 3\.1% of the radius turn the gradient to a cosine of "
     rf"(-?\d\.\d\d) \(median of {N} images?\)"
 )
+_JUMPS = (
+    r"On the way from an image to a random point of the ball the logits jump for "
+    rf"{N} of {N} images? \({P}\): 20% of their change or more within 0\.0031% of the way"
+)
 _RISING = (
     rf"On {N} of {N} images? left the loss still rises by more than 5% of its range in the last 2 "
     rf"of 20 steps of PGD; 100 steps leave {P} where 20 leave {P}"
@@ -129,6 +133,21 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
         Form(None, _RANDOM),
         Form(None, _CUT),
         Form(None, r"The gradient is zero or not finite at every image\."),
+        Form(None, _NONE_RIGHT, _none_right),
+    ),
+    "discontinuous": (
+        Form(
+            True,
+            rf"{_JUMPS}: they are continuous\.",
+            figures.more_than_tolerated("discontinuous", True),
+        ),
+        Form(
+            False,
+            rf"{_JUMPS} \({CHANCE}\): a branch decides there, as of a detector or a quantization, "
+            r"and gradients tell of one side only\.",
+            figures.more_than_tolerated("discontinuous", False),
+        ),
+        Form(None, _RANDOM),
         Form(None, _NONE_RIGHT, _none_right),
     ),
     "zero_gradients_by_class": (
