@@ -8,7 +8,7 @@ import typer
 
 from robench.cli.options import (
     BAD_INPUT,
-    NOTHING_CHECKED,
+    UNCONFIRMED,
     WRONG,
     DataDir,
     Device,
@@ -97,7 +97,8 @@ def verify(
     """Check leaderboards against their artifacts and rerun rows.
 
     The exit code is 1 if one is wrong, 2 if one of several cannot be read or checked, and 3 if rows
-    were asked for by --rows, --fresh or --retrain and a board had none that could be rerun.
+    were asked for by --rows, --fresh or --retrain and a board had none that could be rerun, or
+    --retrain gave other weights.
     """
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import verification_lines
@@ -134,8 +135,8 @@ def verify(
         print_lines(console, verification_lines(found, retrain=retrain))
         if not found.sound:
             code = WRONG
-        elif found.checked_nothing and not code:
-            code = NOTHING_CHECKED
+        elif found.unconfirmed and not code:
+            code = UNCONFIRMED
     if code:
         raise typer.Exit(code)
 

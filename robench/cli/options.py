@@ -25,9 +25,10 @@ ORDER = (
 """Order of the commands in the help: as a user comes to need them."""
 
 
-WRONG, BAD_INPUT, NOTHING_CHECKED = 1, 2, 3
+WRONG, BAD_INPUT, UNCONFIRMED = 1, 2, 3
 """Exit codes of a verification: something is wrong; something cannot be read or checked, as for all
-bad input; nothing of what was asked for could be rerun."""
+bad input; nothing of what was asked for could be rerun,
+or training gave other weights."""
 
 UNBOUNDED = 100_000
 """The width of a console that is no terminal: a file or a pipe has none, so nothing is cut."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from robench.cli.options import (
-    NOTHING_CHECKED,
+    UNCONFIRMED,
     WRONG,
     DataDir,
     Device,
@@ -139,7 +139,7 @@ def check_submission(
     if not checked.sound:
         raise typer.Exit(WRONG)
     if checked.checked_nothing:
-        raise typer.Exit(NOTHING_CHECKED)
+        raise typer.Exit(UNCONFIRMED)
 
 
 @app.command()

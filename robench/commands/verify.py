@@ -57,9 +57,15 @@ class Verification:
         return not self.problems and (self.rerun is None or self.rerun.sound)
 
     @property
-    def checked_nothing(self) -> bool:
-        """Whether rows were to be rerun and none was, so that soundness says little."""
-        return self.requested and self.rerun is not None and self.rerun.rows == 0
+    def unconfirmed(self) -> bool:
+        """Whether rows were to be rerun and none was, or training gave other weights for some.
+
+        Nothing wrong was found, but what the caller asked for was not shown either.
+        """
+        again = self.rerun
+        if again is None:
+            return False
+        return (self.requested and again.rows == 0) or bool(again.other_weights)
 
     @property
     def recomputed(self) -> tuple[str, ...]:

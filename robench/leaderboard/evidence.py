@@ -18,9 +18,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from robench.board.board import Board
 from robench.board.sources import quoted
@@ -87,6 +87,13 @@ class CellFile(Evidence):
     schema_version: Literal[1] = 1
     row: str
     costs: Complexity
+
+    @model_validator(mode="after")
+    def _evaluated_or_diverged(self) -> Self:
+        if (self.manifest is None) is (self.diverged is None):
+            wrong = "not both" if self.manifest else "and this one has neither"
+            raise ValueError(f"a cell has a manifest or the reason why it diverged, {wrong}")
+        return self
 
 
 def outcome_path(folder: Path, cell_key: str, key: str) -> Path:

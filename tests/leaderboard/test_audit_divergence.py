@@ -8,6 +8,7 @@ import pytest
 from forging import made_consistent
 from published_board import Published
 
+from robench.errors import UserError
 from robench.leaderboard.audit import audit, unchecked
 from robench.leaderboard.published import Leaderboard
 from robench.training.divergence import divergence_after, epoch_of
@@ -38,6 +39,14 @@ def test_a_possible_claim_is_said_to_be_on_trust(published: Published) -> None:
     board = diverged(published.folder, divergence_after(1))
     assert audit(board) == []
     assert "that 'convnorm', seed 0, diverged is on trust" in " ".join(unchecked(board))
+
+
+def test_a_cell_without_figures_and_without_a_reason_is_refused(published: Published) -> None:
+    path = published.folder / "manifests/convnorm-seed0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"manifest": None}))
+    published.sum_up()
+    with pytest.raises(UserError, match="a manifest or the reason why it diverged, and this one"):
+        Leaderboard.read(published.folder)
 
 
 @pytest.mark.parametrize("text", ["", "nan", "the loss is not finite after epoch 0", "epoch 3"])

@@ -323,6 +323,16 @@ def test_gradients_of_a_precision_that_was_left_out(
     assert message in " ".join(problems(published.folder))
 
 
+def test_the_source_of_an_attack_on_clean_images(published: Published) -> None:
+    def change(values: dict) -> None:  # type: ignore[type-arg]
+        entries = values["manifest"]["outcomes"].values()
+        next(e for e in entries if e["column"] == "clean")["source"] = "ab" * 32
+
+    rewritten(published.folder / "manifests/batchnorm-seed0.json", change)
+    [found] = problems(published.folder)
+    assert "clean images are not attacked, but have the source of an attack" in found
+
+
 def test_files_of_outcomes_that_belong_to_no_cell(published: Published) -> None:
     path = outcome_file(published.folder, "batchnorm", "pgd-4")
     shutil.copy(path, path.with_name("other.npz"))

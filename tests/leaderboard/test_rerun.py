@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from forging import forge
 from published_board import BOARD, Published
 from safetensors.torch import load_file, save_file
 from support import Command
@@ -126,6 +127,16 @@ def test_training_again_with_the_same_seed_reproduces_every_figure(
 ) -> None:
     done = robench("verify", published.folder, "--rows", "1", "--seed", FIRST, "--retrain")
     assert done.code == 0, done.err
+    assert done.out.count(REPRODUCED) == 5
+
+
+def test_training_that_gives_other_weights_has_exit_code_3_since_the_recipe_is_not_shown(
+    robench: Command, published: Published
+) -> None:
+    forge(published, lambda values: values["manifest"].update(weights_hash="0" * 64))
+    done = robench("verify", published.folder, "--rows", "1", "--seed", FIRST, "--retrain")
+    assert done.code == 3, done.out
+    assert "training it here gave other weights than the published ones." in done.out
     assert done.out.count(REPRODUCED) == 5
 
 

@@ -46,7 +46,8 @@ not part of it: it changes no outcome."""
 class CellRerun:
     """The result for one cell: its figures, or a problem or note that says why there are none.
 
-    ``tally`` and ``fresh_tally`` are what differs under the published seed and under the fresh one;
+    ``other_weights`` says that training gave other weights than the published ones. ``tally`` and
+    ``fresh_tally`` are what differs under the published seed and under the fresh one;
     None if there is nothing to be pooled with other networks.
     """
 
@@ -56,6 +57,7 @@ class CellRerun:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    other_weights: bool = False
     tally: Tally | None = None
     fresh_tally: Tally | None = None
 
@@ -143,6 +145,7 @@ def _compared(
         problems=reports.problems,
         notes=tuple(notes),
         unchecked=reports.unchecked,
+        other_weights=trained_otherwise,
         tally=tallies[0],
         fresh_tally=tallies[1],
     )

@@ -39,6 +39,8 @@ class Rerun:
         unchecked: what of a rerun network or of challenges could not be compared, one sentence
             each.
         challenges: how many challenges were predicted by their networks again.
+        other_weights: the cells that were trained again and got other weights than the published
+            ones: another machine rounds otherwise, or they are not those of the recipe.
     """
 
     figures: pd.DataFrame
@@ -48,6 +50,7 @@ class Rerun:
     notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     challenges: int = 0
+    other_weights: tuple[str, ...] = ()
 
     @property
     def titles(self) -> list[str]:
@@ -108,6 +111,7 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
             *challenged.unchecked,
         ),
         challenges=challenged.predicted,
+        other_weights=tuple(d.name for d in done if d.other_weights),
     )
 
 
