@@ -130,6 +130,8 @@ def test_tables_and_readme_follow_a_forged_outcome(made: Sample, tmp_path: Path)
         "SHA256SUMS: other digest",
         "manifest.manifest.specification",
         "manifest.cell.training.epochs",
+        "outcomes: samples left out of one file",
+        "outcomes: samples repeated in one file",
     ],
 )
 def test_what_does_not_follow_is_found_in_the_files(made: Sample, label: str) -> None:

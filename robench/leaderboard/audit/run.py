@@ -82,8 +82,10 @@ def full_audit(board: Leaderboard) -> Audit:
     if altered or challenged:
         return Audit(tuple(found))  # what follows from them would be reported as well
     copies = duplicates(board)
-    wrong = [*length_problems(board), *outcome_problems(board), *copies.problems]
-    found += [*wrong, *check_problems(board), *readme_problems(board)]
+    lengths = [*length_problems(board)]  # other lengths give no table, and so no README
+    wrong = [*lengths, *outcome_problems(board), *copies.problems]
+    found += [*wrong, *check_problems(board)]
+    found += [] if lengths else readme_problems(board)
     found += [] if wrong else table_problems(board)
     return Audit(tuple(found), copies)
 
