@@ -37,6 +37,7 @@ from robench.runs.stored import outcome_entry, read_manifest
 from robench.system.files import write_bytes, write_json
 from robench.system.provenance import file_hash
 from robench.system.reading import read_bytes
+from robench.system.threads import threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,8 @@ def network_again(
     assert isinstance(spec, Cell)
     folder = ctx.store.open(spec)
     ctx.reporter.stage(cell_title(cell.row, cell.seed), "training")
-    train_cell(spec, folder, ctx)
+    with threads(_threads_then(cell)):
+        train_cell(spec, folder, ctx)
     return None if folder.diverged.exists() else network_of(spec, ctx)
 
 
@@ -127,7 +129,8 @@ def remake(
     result = CellResult(published, outcomes)
     if cell.file.checks is None or cell.file.checks.version == VERSION:
         result = with_checks(cell.row, result, source, ctx, model)
-    [row] = measure_rows((RowResult(cell.row, cell.file.costs, (result,)),), ctx)
+    with threads(_threads_then(cell)):  # the last digits of a spectrum depend on it
+        [row] = measure_rows((RowResult(cell.row, cell.file.costs, (result,)),), ctx)
     evidence = row.cells[0].evidence
     return Remade(
         outcomes=outcomes,
@@ -145,6 +148,12 @@ def has_other_weights(cell: PublishedCell, ctx: RunContext) -> bool:
     manifest = cell.file.manifest
     weights = ctx.store.open(cell.file.cell).weights
     return manifest is not None and file_hash(weights) != manifest.weights_hash
+
+
+def _threads_then(cell: PublishedCell) -> str | None:
+    """Return the number of threads that a cell was trained and measured with."""
+    manifest = cell.file.manifest
+    return None if manifest is None else manifest.environment.get("threads")
 
 
 def _is_randomized(model: nn.Module, ctx: RunContext) -> bool:
