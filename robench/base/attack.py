@@ -69,6 +69,14 @@ class Attack:
         eps = options.get("eps")
         return None if eps is None else ThreatModel(options.get("norm", "linf"), eps)
 
+    @property
+    def minimized_norm(self) -> str | None:
+        """The norm whose smallest fooling perturbation the attack looks for; None if it does not.
+
+        Such an attack keeps to no ball, and its sizes give the accuracy at every radius.
+        """
+        return None
+
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[torch.Generator]
     ) -> Adversarial:
