@@ -6,7 +6,7 @@ continuous batching.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -36,6 +36,7 @@ from robench.attack_tools.threat_models import (
     steepest,
 )
 from robench.attack_tools.victims import class_count
+from robench.base import ADDED_LATER
 
 MOMENTUM = 0.75
 """The share of the new step in an update, alpha; the rest is that of the last update."""
@@ -76,7 +77,7 @@ class APGD(Attack):
     restarts: int = 1
     targets: int = 9
     averaged: int = 1
-    order: Literal["likeliest", "nearest"] = "likeliest"
+    order: Literal["likeliest", "nearest"] = field(default="likeliest", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)

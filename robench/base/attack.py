@@ -42,6 +42,11 @@ class Adversarial:
     backwards: Tensor | None = None
 
 
+ADDED_LATER = {"added_later": True}
+"""Metadata of an option that an attack did not always have. Before, it did what it does by default
+now, so that the default is no part of the identity of outcomes, and stored ones are found again."""
+
+
 @dataclass(frozen=True)
 class Attack:
     """A threat model and a way to search it. Fields are its options.
