@@ -6,7 +6,7 @@ continuous batching.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -26,7 +26,7 @@ from robench.attack_tools.losses import (
 from robench.attack_tools.randomness import on_sphere
 from robench.attack_tools.sample_state import choose, contiguous, read_rows, write_rows
 from robench.attack_tools.step_control import StepControl, StepState
-from robench.attack_tools.targets import likeliest_others
+from robench.attack_tools.targets import likeliest_others, nearest_first
 from robench.attack_tools.threat_models import (
     Norm,
     check_counts,
@@ -36,9 +36,13 @@ from robench.attack_tools.threat_models import (
     steepest,
 )
 from robench.attack_tools.victims import class_count
+from robench.base import ADDED_LATER
 
 MOMENTUM = 0.75
 """The share of the new step in an update, alpha; the rest is that of the last update."""
+
+CANDIDATES = 100
+"""Among how many of the likeliest classes MALT looks for the nearest."""
 
 
 @register_attack("apgd", reference="arXiv:2003.01690")
@@ -54,7 +58,10 @@ class APGD(Attack):
             other.
         steps: the number of steps of a search.
         restarts: the number of searches, each from a new start; with target classes, for each.
-        targets: the number of target classes, the likeliest other classes of the clean image.
+        targets: the number of target classes.
+        order: which classes these are, and in which order: the likeliest other classes of the
+            clean image, or the nearest of the 100 likeliest ones if the network were linear (MALT,
+            arXiv 2407.02240), for which it takes a gradient for each of these 100.
         averaged: the number of gradients that are averaged at each step, for randomized networks.
 
     Raises:
@@ -70,12 +77,20 @@ class APGD(Attack):
     restarts: int = 1
     targets: int = 9
     averaged: int = 1
+    order: Literal["likeliest", "nearest"] = field(default="likeliest", metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
         check_counts(self, "steps", "restarts", "targets", "averaged")
         if self.loss not in ("ce", "dlr", "targeted"):
             raise UserError(f"loss is {self.loss!r}: use 'ce', 'dlr' or 'targeted'.")
+        if self.order not in ("likeliest", "nearest"):
+            raise UserError(f"order is {self.order!r}: use 'likeliest' or 'nearest'.")
+        if self.order == "nearest" and self.loss != "targeted":
+            raise UserError(
+                f"order='nearest' is an order of target classes, which loss={self.loss!r} has none "
+                f"of; use loss='targeted'."
+            )
 
     def perturb(
         self,
@@ -198,19 +213,29 @@ class _Search:
         self.state = _State(*(images.clone() for _ in range(4)), *(count.clone() for _ in range(3)))
         self.progress = StepState.initial(len(images))
         self.control = StepControl(self.attack.steps, self.attack.eps)
-        targets = min(self.attack.targets, classes - 1) if self.attack.loss == "targeted" else 1
-        self.targets = torch.zeros(len(images), targets, dtype=torch.int64)
+        self.targets = torch.zeros(len(images), 1, dtype=torch.int64)
+        self.others = classes - 1
 
     def run(self) -> Adversarial:
         """Search until every sample is finished."""
         state, model, every = self.state, self.algorithm.model, torch.arange(len(self.state.x))
         if self.attack.loss == "targeted":
-            algorithm, count = self.algorithm, self.targets.shape[1]
-            # An interrupted search finds the same ones again.
-            self.targets = likeliest_others(model, algorithm.images, algorithm.labels, count)
-            state.forwards.fill_(1)
+            self._choose_targets()  # an interrupted search finds the same ones again
         run_batched(model, every, self.advance, KeptSearch(model, state, self.progress))
         return Adversarial(state.best, state.forwards, state.forwards, state.backwards)
+
+    def _choose_targets(self) -> None:
+        """Find the target classes, and count what that takes."""
+        attack, model, images = self.attack, self.algorithm.model, self.algorithm.images
+        labels, nearest = self.algorithm.labels, attack.order == "nearest"
+        looked_at = min(max(CANDIDATES, attack.targets) if nearest else attack.targets, self.others)
+        found = likeliest_others(model, images, labels, looked_at)
+        self.state.forwards.fill_(1)
+        if nearest:
+            found = nearest_first(model, images, labels, found, attack.norm)
+            self.state.forwards.fill_(2)
+            self.state.backwards.fill_(looked_at)
+        self.targets = found[:, : attack.targets]
 
     def advance(self, rows: Tensor) -> Tensor:
         """Take one step with each of the samples ``rows``; return which of them are finished."""

@@ -79,6 +79,11 @@ class FAB(Attack):
         """The ball of radius ``eps``; None with ``minimal``, which minimizes the distance."""
         return None if self.minimal else ThreatModel(self.norm, self.eps)
 
+    @property
+    def minimized_norm(self) -> str | None:
+        """The norm of the perturbation, with ``minimal``; else None."""
+        return self.norm if self.minimal else None
+
     def perturb(
         self,
         model: LogitsModel,

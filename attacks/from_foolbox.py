@@ -46,6 +46,15 @@ class FoolboxAttack(LibraryAttack):
 
     eps: float | None = None
 
+    @property
+    def minimized_norm(self) -> str | None:
+        """The norm in which the smallest perturbation is wanted; None if there is a radius."""
+        if self.eps is not None:
+            return None
+        attack = _built(self.name.partition(":")[2], dict(self.options))
+        distance = getattr(attack, "distance", None)
+        return None if distance is None else _name_of(distance.p)
+
     def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
         """Build the attack and run it on this model and batch."""
         import foolbox
@@ -86,6 +95,7 @@ class Foolbox:
         valid = _parameters(kind)
         summary = (kind.__doc__ or "").strip().split("\n", 1)[0]
         extra = [] if name == "SpatialAttack" else ["eps"]
+        extra += ["minimal"] if _minimizes(kind) else []
         extra += ["step_size"] if "abs_stepsize" in valid else []
         extra += ["norm"] if {"distance", "constraint"} & valid.keys() else []
         build = with_signature(
@@ -100,6 +110,8 @@ def _build(name: str, valid: Mapping[str, Any], **options: Any) -> Attack:
 
     full = f"foolbox:{name}"
     samples, eps = options.pop("samples", None), options.pop("eps", None)
+    if checked(full, {"minimal": options.pop("minimal", False)}, {"minimal": False})["minimal"]:
+        eps = None  # one that all attacks of a call share
     for alias, own in (("step_size", "abs_stepsize"), ("norm", _norm_option(valid))):
         if alias in options:
             given = options.pop(alias)
@@ -152,6 +164,12 @@ def _threat_model(attack: Any, eps: float | None) -> ThreatModel | None:
     if eps is None:
         return None
     return ThreatModel(_name_of(attack.distance.p), float(eps))
+
+
+def _minimizes(kind: type) -> bool:
+    import foolbox
+
+    return issubclass(kind, foolbox.attacks.base.MinimizationAttack)
 
 
 def _norm_option(valid: Mapping[str, Any]) -> str:

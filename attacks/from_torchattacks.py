@@ -24,6 +24,9 @@ from robench.registry import register_attack_library
 NOT_ATTACKS_OF_ONE_BATCH = ("LGV", "MultiAttack")
 """Attacks that need a data loader or other attacks to be built."""
 
+MINIMIZED = {"CW": "l2", "DeepFool": "l2"}
+"""The norms that its attacks without a radius minimize."""
+
 OPTIONS = RadiusOptions(radius=("eps", "max_epsilon"), step=("step_size", "alpha"))
 """Its names for the options of a threat model."""
 
@@ -31,6 +34,11 @@ OPTIONS = RadiusOptions(radius=("eps", "max_epsilon"), step=("step_size", "alpha
 @dataclass(frozen=True)
 class TorchAttack(LibraryAttack):
     """An attack of torchattacks."""
+
+    @property
+    def minimized_norm(self) -> str | None:
+        """The norm that an attack without a radius minimizes, if that is known."""
+        return MINIMIZED.get(self.name.partition(":")[2])
 
     def run(self, model: nn.Module, images: Tensor, labels: Tensor, seed: int) -> Tensor:
         """Build the attack for this model and batch, and run it."""

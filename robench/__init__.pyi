@@ -28,7 +28,9 @@ from .diagnostics import spectra as spectra
 from .errors import UserError as UserError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import Outcomes as Outcomes
+from .evaluation import compare_sizes as compare_sizes
 from .evaluation import evaluate as evaluate
+from .evaluation import radius_curves as radius_curves
 from .leaderboard.published import Leaderboard as Leaderboard
 from .models.build import build_model as build_model
 from .models.defend import apply_defense as apply_defense

@@ -43,14 +43,22 @@ def nearest_boundary(model: LogitsModel, x: Tensor, labels: Tensor, norm: Norm) 
     found = Boundary(torch.zeros_like(nearest), torch.zeros_like(x))
     leads = ascent_directions(model, x, lambda logits: logits - logits.gather(1, true[:, None]))
     for other, (slope, lead) in enumerate(leads):
-        distance = _distance(lead, slope, norm).where(true != other, torch.inf)
-        nearer = distance < nearest
-        nearest = torch.where(nearer, distance, nearest)
+        away = distance(lead, slope, norm).where(true != other, torch.inf)
+        nearer = away < nearest
+        nearest = torch.where(nearer, away, nearest)
         found = Boundary(torch.where(nearer, lead, found.lead), choose(nearer, slope, found.slope))
     return found
 
 
-def _distance(lead: Tensor, slope: Tensor, norm: Norm) -> Tensor:
-    """Return how far away a boundary is if the box [0, 1] is no obstacle, (B,)."""
+def distance(lead: Tensor, slope: Tensor, norm: Norm) -> Tensor:
+    """Return how far away a boundary is if the box [0, 1] is no obstacle, (B,).
+
+    On a network that is linear in its images this is exact.
+
+    Args:
+        lead: (B,), by how much one logit exceeds the other.
+        slope: (B, C, H, W), the gradient of that.
+        norm: the norm of the distance; that of the gradient is its dual.
+    """
     steepness = norms(slope, "l2") if norm == "l2" else slope.flatten(1).abs().sum(1)
     return lead.abs() / steepness.clamp_min(1e-12)

@@ -5,13 +5,14 @@ dataclasses; their fields are the options that a board may set. The engine acts 
 declares, never on its name.
 """
 
-from robench.base.attack import Adversarial, Attack, ThreatModel
+from robench.base.attack import ADDED_LATER, Adversarial, Attack, ThreatModel
 from robench.base.defense import DIFFERENTIABLE, FLOAT32, ConvDefense, Defense, Kind, Supports
 from robench.base.inheritance import RadiusOptions
 from robench.base.model import LogitsModel, SearchKeeper, Stem, VictimModel
 from robench.base.training_method import TrainingLoss, TrainingMethod, Update
 
 __all__ = [
+    "ADDED_LATER",
     "DIFFERENTIABLE",
     "FLOAT32",
     "Adversarial",

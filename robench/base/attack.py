@@ -42,6 +42,11 @@ class Adversarial:
     backwards: Tensor | None = None
 
 
+ADDED_LATER = {"added_later": True}
+"""Metadata of an option that an attack did not always have. Before, it did what it does by default
+now, so that the default is no part of the identity of outcomes, and stored ones are found again."""
+
+
 @dataclass(frozen=True)
 class Attack:
     """A threat model and a way to search it. Fields are its options.
@@ -68,6 +73,14 @@ class Attack:
         options = vars(self)
         eps = options.get("eps")
         return None if eps is None else ThreatModel(options.get("norm", "linf"), eps)
+
+    @property
+    def minimized_norm(self) -> str | None:
+        """The norm whose smallest fooling perturbation the attack looks for; None if it does not.
+
+        Such an attack keeps to no ball, and its sizes give the accuracy at every radius.
+        """
+        return None
 
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[torch.Generator]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, print_lines, say
-from robench.cli.outputs import file_for_output
+from robench.cli.outputs import file_for_curve, file_for_output
 from robench.cli.targets import (
     Checkpoints,
     Data,
@@ -72,6 +72,15 @@ def attack(
         ),
     ] = None,
     data_dir: DataDir = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option(
+            "--curve",
+            help="CSV file for accuracy at every radius, from attacks that minimize sizes, such as "
+            "fab(minimal=true); a plot goes next to it.",
+            callback=file_for_curve,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -85,7 +94,7 @@ def attack(
 ) -> None:
     """Attack networks, trained by robench or your own, and print their robust accuracies."""
     from robench.cli.progress_bar import ProgressBar
-    from robench.cli.tables import check_lines, cross_check_table, evaluation_table
+    from robench.cli.tables import check_lines, cross_check_table, evaluation_table, sizes_table
     from robench.commands.attack import (
         accuracy_hint,
         adaptive_hint,
@@ -93,6 +102,7 @@ def attack(
         cross_check_target,
     )
     from robench.commands.attack_checks import attack_timed, check_attacked
+    from robench.commands.attack_curves import curves_of, write_curves
     from robench.commands.reports import write_attack, write_cross_check, write_selection
     from robench.evaluation.options import EvaluationOptions
     from robench.evaluation.partial import remove
@@ -102,12 +112,16 @@ def attack(
     names = split_expressions(attacks)
     check_requests(names, split_expressions(without))
     defaults = defaults_of(console, names, eps, step_size, norm, compared=cross_check)
+    if curve:
+        _check_curve(console, curve, out, names, defaults.values)
     external = third_party_options(model, normalize, mean, std, which)
     options = EvaluationOptions(seed, batch_size, split_expressions(without), chosen)
     images = chosen_images(samples, indices)
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "samples": images}
     if len(checkpoints) > 1:
-        _refuse_with_several(model=model, weights=weights, cross_check=cross_check)
+        _refuse_with_several(
+            model=model, weights=weights, cross_check=cross_check, curve=curve is not None
+        )
         how |= {"defaults": defaults.values, "options": options, "checks": bool(checks)}
         _attack_several(checkpoints, names, console, out, **how)
         return
@@ -130,7 +144,13 @@ def attack(
             checked = check_attacked(attacked, replace(options, progress=reporter.update))
         print_lines(console, check_lines(checked))
         table = checked.beside(table)
-    written = write_attack(result, table, target.title, out) if out else []
+    curves: list[Path] = []
+    if curve:
+        points, sizes = curves_of(attacked.attacks, result.attacks)
+        console.print(sizes_table(sizes, target.title))
+        table = table.merge(sizes, "left", on="attack")
+        curves = write_curves(points, target.title, curve)
+    written = curves + (write_attack(result, table, target.title, out) if out else [])
     if out and target.selection is not None:
         written.append(write_selection(target.selection, target.sample.labels, out))
     if cross_check:
@@ -155,11 +175,27 @@ def _kept(out: Path, asked: object) -> Path:
     return out.with_suffix(f".{key}.partial.npz")
 
 
-def _refuse_with_several(*, model: str | None, weights: Path | None, cross_check: bool) -> None:
+def _check_curve(
+    console: "Console", curve: Path, out: Path | None, attacks: list[str], defaults: dict[str, Any]
+) -> None:
+    """Check what ``--curve`` asks for, and say which of the attacks have none."""
+    from robench.commands.attack_curves import check_curve
+
+    if out is not None and curve.with_suffix(".csv").resolve() == out.resolve():
+        raise UserError(f"--curve and --out would both write {out}; name another file.")
+    if notice := check_curve(attacks, defaults):
+        say(console, notice)
+
+
+def _refuse_with_several(
+    *, model: str | None, weights: Path | None, cross_check: bool, curve: bool
+) -> None:
     if model is not None or weights is not None:
         raise UserError("several checkpoints are of robench's own networks; leave out --model.")
     if cross_check:
         raise UserError("--cross-check compares libraries on one network; name one checkpoint.")
+    if curve:
+        raise UserError("--curve compares attacks on one network; name one checkpoint.")
 
 
 def _attack_several(

@@ -28,6 +28,20 @@ def file_for_output(path: Path | None) -> Path | None:
     return path
 
 
+def file_for_curve(path: Path | None) -> Path | None:
+    """Return the path of the file that ``--curve`` names, new or not; None if none was named.
+
+    Raises:
+        UserError: if it is a folder, a folder that it would be in is a file, or its name ends
+            neither in ``.csv`` nor in ``.svg``.
+    """
+    if path is not None:
+        check_file(path, "--curve")
+        if path.suffix not in (".csv", ".svg"):
+            raise UserError(f"--curve {path}: name a file that ends in .csv.")
+    return path
+
+
 def check_file(path: Path, option: str) -> None:
     """Check that a file can be written.
 

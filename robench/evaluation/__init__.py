@@ -2,5 +2,13 @@
 
 from robench.evaluation.evaluate import Evaluation, evaluate, group_by_search
 from robench.evaluation.outcomes import Outcomes
+from robench.evaluation.radius_curves import compare_sizes, radius_curves
 
-__all__ = ["Evaluation", "Outcomes", "evaluate", "group_by_search"]
+__all__ = [
+    "Evaluation",
+    "Outcomes",
+    "compare_sizes",
+    "evaluate",
+    "group_by_search",
+    "radius_curves",
+]

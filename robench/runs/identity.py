@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
-from robench.base import Attack
+from robench.base import ADDED_LATER, Attack
 from robench.board.specs import EvaluationSpec
 from robench.registry import attacks
 from robench.runs.context import RunContext
@@ -44,12 +44,19 @@ def column_key(
         "without": sorted(evaluation.without),
     }
     if attack is not None:
-        identity |= {"attack": type(attack).__qualname__, **asdict(attack)}
+        identity |= {"attack": type(attack).__qualname__, **_options(attack)}
         identity["plugin"] = source
         identity["samples"] = attacked_samples(evaluation, attack)
     text = json.dumps(identity, sort_keys=True, default=str)
     slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
     return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _options(attack: Attack) -> dict[str, object]:
+    """Return the options of an attack, but for those at a default that it always had in effect."""
+    later = {f.name: f.default for f in fields(attack) if f.metadata == ADDED_LATER}
+    options: dict[str, object] = asdict(attack)
+    return {name: v for name, v in options.items() if name not in later or v != later[name]}
 
 
 def attacked_samples(evaluation: EvaluationSpec, attack: Attack | None) -> int:

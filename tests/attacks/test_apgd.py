@@ -148,12 +148,52 @@ def test_target_classes_and_restarts_make_it_stronger(
     assert robust(targets=9, restarts=2) <= robust(targets=9) < robust(targets=1)
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_of_a_linear_network_the_nearest_class_is_enough(norm: Norm) -> None:
+    layer = nn.Linear(64, 10)
+    with torch.no_grad():
+        layer.weight[:2] *= 0.1  # class 1 is always the likeliest other one, but far away
+        layer.bias[:2] = torch.tensor([1.0, 0.8])
+    model = nn.Sequential(nn.Flatten(), layer).eval()
+    images = 0.4 + 0.2 * torch.rand(60, 1, 8, 8)  # so that the border of the box is far
+    labels = model(images).argmax(1)
+    assert (labels == 0).all()
+    leads = model(images).gather(1, labels[:, None]) - model(images)
+    normals = layer.weight[labels][:, None] - layer.weight
+    away = (leads / normals.norm(p=2 if norm == "l2" else 1, dim=2)).nan_to_num(torch.inf).amin(1)
+    eps = away.median().item()
+
+    def left(order: str) -> Tensor:
+        attack = APGD(norm=norm, eps=eps, loss="targeted", targets=1, order=order)  # type: ignore[arg-type]
+        return model(perturb(attack, model, (images, labels))).argmax(1) == labels
+
+    nearest, likeliest = left("nearest"), left("likeliest")
+    assert nearest[away > eps * 1.001].all()
+    assert not nearest[away < eps * 0.95].any()
+    assert likeliest.sum() > nearest.sum()
+
+
+def test_all_targets_are_the_same_in_any_order(digits_net: nn.Module, digits_test: Digits) -> None:
+    images, labels = (part[:40] for part in digits_test)
+    both = [
+        evaluate(digits_net, images, labels, [name]).accuracy(name)
+        for order in ("likeliest", "nearest")
+        for name in [f"apgd(eps=0.1, loss='targeted', steps=10, order='{order}')"]
+    ]
+    assert abs(both[0] - both[1]) <= 0.05
+
+
 def test_its_counts_are_those_of_the_evaluator(digits_net: nn.Module, digits_test: Digits) -> None:
     names = [
         "apgd(eps=0.1, steps=6, averaged=2)",
         "apgd(eps=0.1, steps=6, loss='targeted', targets=2)",
+        "apgd(eps=0.1, steps=6, loss='targeted', targets=2, order='nearest')",
     ]
-    evaluate(digits_net, *digits_test, names)  # raises if a count is wrong
+    found = evaluate(digits_net, *digits_test, names).attacks  # raises if forwards are wrong
+    likeliest, nearest = (found[name] for name in names[1:])
+    same = likeliest.robust & nearest.robust  # two searches of six steps each
+    assert same.any()
+    assert (nearest.backwards - likeliest.backwards)[same].tolist() == [9] * same.sum()
 
 
 def test_saturated_logits_do_not_protect(digits_net: nn.Module, digits_test: Digits) -> None:
@@ -201,6 +241,8 @@ def test_a_loss_for_more_classes_is_refused(classes: int, loss: str) -> None:
         ("apgd(steps=0)", r"steps is 0: it must be 1 or more"),
         ("apgd(loss='cw')", r"loss"),
         ("apgd(targets=0)", r"targets is 0"),
+        ("apgd(loss='targeted', order='far')", r"order = 'far'"),
+        ("apgd(order='nearest')", r"which loss='ce' has none of; use loss='targeted'"),
     ],
 )
 def test_options_out_of_range_are_reported_in_a_sentence(call: str, sentence: str) -> None:

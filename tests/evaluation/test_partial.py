@@ -37,6 +37,9 @@ ATTACKS = {
     "simba of the authors": ["simba(max_steps=8, mode='original')"],
     "apgd": ["apgd(eps=0.1, steps=6, restarts=2)"],
     "apgd with targets": ["apgd(eps=0.1, steps=4, loss='targeted', targets=2)"],
+    "apgd with near targets": [
+        "apgd(eps=0.1, steps=4, loss='targeted', targets=2, order='nearest')"
+    ],
     "square": ["square(eps=0.1, queries=12, restarts=2)"],
     "fab": ["fab(eps=0.1, steps=3, restarts=2)"],
     "fab with targets": ["fab(eps=0.1, steps=3, targeted=true, targets=2, minimal=true)"],

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from support import Command, shared_folder
 
+from robench.board.specs import EvaluationSpec
 from robench.plugins import registrations_undone
-from robench.registry import REGISTRIES
+from robench.registry import REGISTRIES, attacks
+from robench.runs.identity import column_key
 
 ENTRIES = {
     "defense": """
@@ -223,3 +225,15 @@ def test_a_published_board_is_held_against_the_sources_it_was_made_with(
     done = robench(*verify)
     assert done.code == 1
     assert sentence in done.out
+
+
+def test_an_option_added_later_changes_no_name_unless_it_is_used() -> None:
+    evaluation = EvaluationSpec(attacks=("pgd-20",), samples=60)
+
+    def name(call: str) -> str:
+        return column_key("targeted", evaluation, attacks.build(call), None)
+
+    # Named so by the version of robench before apgd had an order.
+    assert name("apgd(loss='targeted')") == "targeted-4d496f58"
+    assert name("apgd(loss='targeted', order='likeliest')") == "targeted-4d496f58"
+    assert name("apgd(loss='targeted', order='nearest')") != "targeted-4d496f58"

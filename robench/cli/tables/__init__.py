@@ -14,6 +14,7 @@ from robench.cli.tables.networks import (
     evaluation_table,
     networks_table,
     ratios_table,
+    sizes_table,
     spectra_table,
 )
 from robench.cli.tables.verification import (
@@ -37,6 +38,7 @@ __all__ = [
     "plan_tables",
     "ratios_table",
     "rerun_table",
+    "sizes_table",
     "spectra_table",
     "states_table",
     "verification_lines",

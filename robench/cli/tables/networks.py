@@ -37,6 +37,35 @@ def evaluation_table(table: pd.DataFrame, title: str, *, gradients: str = "float
     return FittedTable(title, names, rows, caption=precision(gradients))
 
 
+def sizes_table(table: pd.DataFrame, title: str) -> FittedTable:
+    """Return the sizes of perturbations, one row per norm and attack.
+
+    Args:
+        table: as :func:`robench.commands.attack_curves.curves_of` returns it.
+        title: a description of the network and the images.
+    """
+    names = [FittedColumn(name, "left") for name in ("norm", "attack")]
+    figures = ("size\n(median)", "matches\nthe best", "local\noptimality")
+    rows = [
+        [
+            str(row["norm"]),
+            plain(str(row["attack"])),
+            figure(row["median_size"], "{:.4g}"),
+            figure(row["matches_best"], "{:.1%}"),
+            figure(row["local_optimality"], "{:.3f}"),
+        ]
+        for row in table.to_dict("records")
+    ]
+    return FittedTable(
+        f"{title}: smallest perturbations that fool",
+        [*names, *(FittedColumn(name) for name in figures)],
+        rows,
+        keys=2,
+        caption="matches the best: share of the fooled images on which it is within 1% of the "
+        "smallest known; local optimality: as in AttackBench",
+    )
+
+
 def precision(gradients: str) -> str:
     """Return the sentence on the precision of gradients that stands below a table."""
     return f"gradients: {gradients}; predictions: float32"
