@@ -95,6 +95,7 @@ def test_a_board_runs_it_for_the_rows_that_have_one(
     ]
     checked = robench("verify", tmp_path / "own", "--store", tmp_path, "--rows", "all")
     assert checked.code == 0, checked.out
+    assert checked.out.count(" adaptive ") == 1  # of the row that has one
 
     plain = board.board.evaluation.model_copy(update={"attacks": ("noise",)})
     other = replace(board, board=board.board.model_copy(update={"evaluation": plain}))

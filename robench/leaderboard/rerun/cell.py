@@ -31,6 +31,7 @@ from robench.leaderboard.rerun.weights import (
     types_problem,
     weights_problem,
 )
+from robench.leaderboard.row import has_none
 from robench.leaderboard.sources import earlier_attack
 from robench.leaderboard.trust import unknown_to
 from robench.runs.context import RunContext
@@ -122,6 +123,8 @@ def _compared(
     }
     conditions = as_seen(claimed, compared)
     for column, changes in compared.items():
+        if has_none(column, cell.outcomes[column]) and has_none(column, found.outcomes[column]):
+            continue
         lines.append(_line(cell, column, changes, found, conditions[column]))
         if changes.other and lines[-1]["verdict"] != NOT and reason == "rounding":
             notes.append(
