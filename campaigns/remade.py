@@ -51,7 +51,9 @@ def _remake(
     return _REMADE[key]
 
 
-def _train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
+def _train_cell(
+    cell: Cell, folder: CellFolder, ctx: RunContext, *, threads: int | None = None
+) -> None:
     key = _key(ctx, cell.model_dump_json())
     if key not in _TRAINED:
         train_cell(cell, folder, ctx)

@@ -17,6 +17,7 @@ from robench.runs.store import RunStore
 from robench.system.devices import choose_device
 
 
+# More parameters than usual: they are the options of the command.
 def run(
     board: str | Path = "quick",
     *,

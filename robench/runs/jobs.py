@@ -6,6 +6,7 @@ Results do not depend on it.
 import warnings
 from collections.abc import Sequence
 
+import joblib
 import torch
 
 from robench.errors import RobenchWarning, UserError
@@ -53,7 +54,7 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         return 1
     threads = max(job.effort.threads for job in unfinished)
     if asked is not None:
-        _say_if_idle(asked, threads)
+        _say_if_fewer(asked, threads)
         return asked
     if this_shard().count > 1 or ctx.device.type != "cpu" or unimportable():
         return 1
@@ -78,13 +79,17 @@ def _is_stored(job: CellJob, ctx: RunContext) -> bool:
     return folder.finished_training and all(path.exists() for path in columns)
 
 
-def _say_if_idle(asked: int, threads: int) -> None:
-    cores = torch.get_num_threads()
-    if threads > 1 and asked > 1 and threads == cores:
+def cores() -> int:
+    """Return the number of cores that this process may use, or of threads if torch has more."""
+    return max(joblib.cpu_count(only_physical_cores=True), torch.get_num_threads())
+
+
+def _say_if_fewer(asked: int, threads: int) -> None:
+    at_once = max(1, cores() // threads)
+    if threads > 1 and at_once < asked:
         warnings.warn(
-            f"--jobs {asked}: some of these networks are wide and take all {cores} threads, so "
-            f"they run one at a time; to run more of them at once, set OMP_NUM_THREADS to the "
-            f"number of threads for each.",
+            f"--jobs {asked}: some of these networks are wide and are computed with {threads} "
+            f"threads each, so {at_once} at a time; OMP_NUM_THREADS sets the number of threads.",
             RobenchWarning,
             stacklevel=3,
         )

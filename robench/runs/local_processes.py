@@ -75,7 +75,7 @@ class LocalProcesses:
     def takes(self, piece: Piece) -> bool:
         """Return whether there are threads for it, or nothing else runs; see :class:`Executor`."""
         taken = sum(worker.piece.threads for worker in self._busy if worker.piece is not None)
-        enough = taken + piece.threads <= max(self._cores, self._jobs)
+        enough = piece.threads == 1 or taken + piece.threads <= self._cores
         return self.free and (enough or not self._busy)
 
     def submit(self, piece: Piece) -> None:

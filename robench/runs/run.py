@@ -20,7 +20,7 @@ from robench.runs.cell import finish_training
 from robench.runs.context import RunContext
 from robench.runs.effort import Effort
 from robench.runs.executor import Executor, InThisProcess
-from robench.runs.jobs import chosen_jobs
+from robench.runs.jobs import chosen_jobs, cores
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn
 from robench.runs.schedule import Job, Schedule
@@ -107,9 +107,7 @@ def _executor(
     from robench.runs.local_processes import LocalProcesses
     from robench.runs.setup import Setup
 
-    return LocalProcesses(
-        Setup.of(ctx, board.data.name, data_dir), jobs, torch.get_num_threads(), ctx.reporter
-    )
+    return LocalProcesses(Setup.of(ctx, board.data.name, data_dir), jobs, cores(), ctx.reporter)
 
 
 def columns_of(attacks: Mapping[str, Attack]) -> dict[str, EvaluatedColumn]:

@@ -6,7 +6,6 @@ It is started before torch is imported, and imports it only after signals are ha
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -50,6 +49,9 @@ class Failed:
     trace: str
 
 
+_terminated: list[int] = []
+"""The signal that ends this process, once it has come."""
+
 Message = Progress | Said | Done | Failed
 """What a worker sends to its driver; the last two end a piece."""
 
@@ -75,11 +77,12 @@ def serve(connection: Connection, setup: "Setup") -> None:
         _say_through(connection)
         _work(connection, setup, inbox)
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGTERM)
+        os._exit(128 + signal.SIGTERM)  # nothing is left to do, and torch takes seconds to end
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(number, signal.SIG_IGN)
+    _terminated.append(number)
     raise KeyboardInterrupt
 
 
@@ -113,6 +116,8 @@ def _work(connection: Connection, setup: "Setup", inbox: "queue.SimpleQueue[Piec
                 ctx = _prepared(setup)
             value = _perform(piece, ctx, connection)
         except Exception as error:
+            if _terminated:  # a library may have made something else of the interrupt
+                raise KeyboardInterrupt from error
             connection.send(_failure(error))
         else:
             connection.send(Done(value))

@@ -93,8 +93,20 @@ def network_again(
     assert isinstance(spec, Cell)
     folder = ctx.store.open(spec)
     ctx.reporter.stage(cell_title(cell.row, cell.seed), "training")
-    train_cell(spec, folder, ctx)
+    train_cell(spec, folder, ctx, threads=_recorded_threads(cell))
     return None if folder.diverged.exists() else network_of(spec, ctx)
+
+
+def _recorded_threads(cell: PublishedCell) -> int | None:
+    """Return with how many threads a network was trained, if as many can be had here, or None.
+
+    Boards of earlier versions were trained with as many as there were cores.
+    """
+    manifest = cell.file.manifest
+    recorded = manifest.environment.get("threads", "") if manifest is not None else ""
+    if recorded.isdecimal() and 1 <= (threads := int(recorded[:6])) <= torch.get_num_threads():
+        return threads
+    return None
 
 
 def remake(
