@@ -140,9 +140,9 @@ class LocalProcesses:
         process = context.Process(target=serve, args=(theirs, self._setup), env=variables)
         with _interrupts_blocked(), _environment(PYTHONSAFEPATH="1"):
             process.start()
-        theirs.close()  # so that the end of the process is the end of the connection
-        worker = _Worker(process, ours)
-        self._workers.append(worker)
+            theirs.close()  # so that the end of the process is the end of the connection
+            worker = _Worker(process, ours)
+            self._workers.append(worker)
         return worker
 
     def _received(self, worker: _Worker, message: Message) -> list[Ended]:
@@ -184,9 +184,8 @@ def _ending(code: int | None) -> str:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Start processes that do not receive Ctrl-C: they inherit which signals are blocked."""
-    blocked = set(SIGNALS) - {signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    """Start processes that no signal reaches yet: they inherit which ones are blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
 """Run a whole board: its cells one after the other, or side by side."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -69,8 +68,7 @@ def run_board(
     ]
     number = chosen_jobs(jobs, work, ctx)
     todo = BoardWork(board, work, ctx)
-    with _executor(number, board, data_dir, ctx) as executor:
-        todo.do(executor, longest_first=number > 1)
+    todo.do(_executor(number, board, data_dir, ctx), longest_first=number > 1)
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), todo.rows())
 
 
@@ -99,9 +97,7 @@ def _effort(cell: Cell, ctx: RunContext) -> Effort:
     return Effort(multiply_adds, threads_for(multiply_adds, ctx.device))
 
 
-def _executor(
-    jobs: int, board: Board, data_dir: Path | None, ctx: RunContext
-) -> AbstractContextManager[Executor]:
+def _executor(jobs: int, board: Board, data_dir: Path | None, ctx: RunContext) -> Executor:
     if jobs == 1:
         return InThisProcess(ctx)
     from robench.runs.local_processes import LocalProcesses

@@ -66,7 +66,7 @@ class Schedule:
 
     Args:
         jobs: in the order in which they are to begin.
-        executor: where their pieces are done.
+        executor: where their pieces are done; it is left when the jobs are over.
         longest_first: whether the largest piece of a step begins first.
     """
 
@@ -83,27 +83,31 @@ class Schedule:
         self._start = time.monotonic()
 
     def run(self) -> None:
-        """Do all jobs; what fails is in :attr:`failures`, and stops nothing else.
+        """Do all jobs, once; what fails is in :attr:`failures`, and stops nothing else.
 
         Raises:
             UserError: if the first job cannot even begin.
         """
         try:
-            while True:
-                for job, task in self._next_tasks():
-                    job.tasks.remove(task)
-                    job.running += 1
-                    self._running[id(task.piece)] = job, task
-                    self._began = True
-                    self._executor.submit(task.piece)
-                if not self._running:
-                    return
-                for ended in self._executor.wait():
-                    self._settle(ended)
-        finally:
+            with self._executor:
+                self._loop()
+        finally:  # not before nothing runs any longer
             for job in self._jobs:
                 job.running = 0
                 job.release()
+
+    def _loop(self) -> None:
+        while True:
+            for job, task in self._next_tasks():
+                job.tasks.remove(task)
+                job.running += 1
+                self._running[id(task.piece)] = job, task
+                self._began = True
+                self._executor.submit(task.piece)
+            if not self._running:
+                return
+            for ended in self._executor.wait():
+                self._settle(ended)
 
     def seconds_left(self, remaining: float) -> float:
         """Return roughly how long work takes that is as fast as what was done; nan if unknown.

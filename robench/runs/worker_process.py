@@ -74,6 +74,7 @@ def serve(connection: Connection, setup: "Setup") -> None:
     inbox: queue.SimpleQueue[Piece] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the driver has blocked all
         _say_through(connection)
         _work(connection, setup, inbox)
     except KeyboardInterrupt:

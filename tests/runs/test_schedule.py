@@ -109,6 +109,21 @@ def test_the_lock_of_a_cell_that_failed_stays_until_its_last_piece_has_ended() -
     assert log.lines == ["a pgd", "a unlocked"]
 
 
+def test_locks_are_given_back_only_when_nothing_runs_any_longer() -> None:
+    log = Log()
+
+    class Interrupted(Two):
+        def wait(self) -> Sequence[Ended]:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *error: object) -> None:
+            log.lines.append("all processes have ended")
+
+    with pytest.raises(KeyboardInterrupt):
+        Schedule([log.job("a", ATTACK)], Interrupted()).run()
+    assert log.lines == ["all processes have ended", "a unlocked"]
+
+
 def test_a_first_cell_that_cannot_even_begin_ends_the_run_before_any_work() -> None:
     def begin() -> Iterator[list[Task]]:
         raise UserError("another robench is at work in it.")
