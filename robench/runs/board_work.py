@@ -38,7 +38,7 @@ class BoardWork:
 
     def __init__(self, board: Board, cells: Sequence[CellJob], ctx: RunContext) -> None:
         self._board, self._cells, self._ctx = board, cells, ctx
-        self._left = {_key(job): job.remaining for job in cells}
+        self._left = {_key(job): job.computing + job.checking for job in cells}
         self._schedule: Schedule | None = None
         self._costs: dict[str, Complexity] = {}
         self._columns: dict[Key, CellResult] = {}
@@ -57,7 +57,7 @@ class BoardWork:
         """
         order = list(self._cells)
         if longest_first:
-            order.sort(key=lambda job: -job.remaining)
+            order.sort(key=lambda job: -job.computing)
         firsts = {job.row: job for job in reversed(self._cells)}
         schedule = self._schedule = Schedule(
             [
@@ -90,7 +90,7 @@ class BoardWork:
 
     def _row_is_known(self, job: CellJob, result: CellResult, computed: bool) -> None:
         self._columns[_key(job)] = result
-        del self._left[_key(job)]
+        self._left[_key(job)] = job.checking
         if computed and not result.diverged and self._schedule is not None:
             seconds = self._schedule.seconds_left(sum(self._left.values()))
             self._ctx.reporter.row(job.name, accuracies(result), seconds)
@@ -110,7 +110,11 @@ class BoardWork:
     def _check(self, job: CellJob) -> Steps:
         own, source = self._columns[_key(job)], self._columns[self._source_of(job)]
         other = None if source is own or source.diverged else source
-        return check(job, own, other, partial(self._checked.__setitem__, _key(job)))
+        return check(job, own, other, partial(self._is_checked, job))
+
+    def _is_checked(self, job: CellJob, result: CellResult) -> None:
+        self._checked[_key(job)] = result
+        self._left[_key(job)] = 0.0
 
     def _can_measure(self, job: CellJob) -> bool:
         return _key(job) in self._checked

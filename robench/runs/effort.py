@@ -13,6 +13,12 @@ from robench.data import DataSet
 STEPS = ("steps", "max_steps", "queries")
 """Options of attacks that say how often they ask the network about an image."""
 
+UNLIMITED = 1000
+"""What counts for such an option without a value."""
+
+CHECKS = 500
+"""How often the checks ask a network about an image, as measured on the quick board."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -35,5 +41,9 @@ class Effort:
     def attacking(self, attack: Attack | None, samples: int) -> float:
         """Return the work of a column on this many images; None stands for the clean ones."""
         options = {} if attack is None else vars(attack)
-        steps = [n for name in STEPS if isinstance(n := options.get(name), int)]
+        steps = [options[name] or UNLIMITED for name in STEPS if name in options]
         return float(self.multiply_adds * samples * max([1, *steps]))
+
+    def checking(self, samples: int) -> float:
+        """Return the work of the checks of a cell on this many images."""
+        return float(self.multiply_adds * samples * CHECKS)

@@ -71,8 +71,14 @@ class CellJob:
         return self.piece("attacking", Attacking(self.cell, tuple(columns)), effort)
 
     @property
-    def remaining(self) -> float:
-        """Roughly how much work there is until its row is known, whatever is stored of it."""
+    def checking(self) -> float:
+        """The work of its checks; 0 if the board leaves them out."""
+        evaluation = self.ctx.evaluation
+        return self.effort.checking(evaluation.check_samples) if evaluation.checks else 0.0
+
+    @property
+    def computing(self) -> float:
+        """The work until its row is known, whatever is stored of it."""
         ctx = self.ctx
         groups = groups_of(ctx.evaluation.columns, ctx.attacks)
         return self.effort.training(self.cell, ctx.dataset) + sum(
@@ -144,7 +150,7 @@ def check(
         if not reports:
             ctx.reporter.announce(job.name, "checking")
             work = Checking(result, source)
-            yield [Task(job.piece("checking", work, job.effort.multiply_adds), reports.append)]
+            yield [Task(job.piece("checking", work, job.checking), reports.append)]
         done(checked(result, reports[0]))
 
 

@@ -9,6 +9,7 @@ import torch
 from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import load_dataset
 from robench.errors import RobenchWarning, UserError
+from robench.registry import attacks
 from robench.runs import jobs as module
 from robench.runs.context import RunContext
 from robench.runs.effort import Effort
@@ -61,6 +62,18 @@ def test_multiply_adds_are_those_of_one_image() -> None:
     assert 0 < multiply_adds_of(cell(), DATASET) < NARROW
     wide = cell(model=ModelSpec(width=8))
     assert multiply_adds_of(wide, DATASET) > 3 * multiply_adds_of(cell(), DATASET)
+
+
+def test_the_estimate_of_work_grows_with_steps_images_and_the_size_of_the_network() -> None:
+    effort, wide = Effort(1000, 1), Effort(2000, 1)
+    few, many, all_pixels = map(attacks.build, ("pgd-2", "pgd-20", "simba"))
+    assert effort.attacking(None, 10) < effort.attacking(few, 10) < effort.attacking(many, 10)
+    assert effort.attacking(many, 10) < effort.attacking(many, 20) < wide.attacking(many, 20)
+    assert effort.attacking(all_pixels, 10) > effort.attacking(many, 10)
+    one = cell()
+    replayed = cell(training=TrainingSpec(epochs=2, replays=4, eps=0.1, step_size=0.1))
+    ratio = effort.training(replayed, DATASET) / effort.training(one, DATASET)
+    assert ratio == pytest.approx(8)
 
 
 def test_weights_do_not_depend_on_how_many_threads_torch_has(tmp_path: Path) -> None:
