@@ -51,10 +51,12 @@ def _remake(
     return _REMADE[key]
 
 
-def _train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
-    key = _key(ctx, cell.model_dump_json())
+def _train_cell(
+    cell: Cell, folder: CellFolder, ctx: RunContext, *, threads: int | None = None
+) -> None:
+    key = _key(ctx, cell.model_dump_json(), threads)
     if key not in _TRAINED:
-        train_cell(cell, folder, ctx)
+        train_cell(cell, folder, ctx, threads=threads)
         files = [path for path in folder.path.iterdir() if path.is_file()]
         _TRAINED[key] = {path.name: path.read_bytes() for path in files}
     for name, content in _TRAINED[key].items():

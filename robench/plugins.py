@@ -14,6 +14,9 @@ from robench.registry import REGISTRIES, plugin_files
 from robench.sources import source_files, source_hash
 from robench.system.files import is_file
 
+_loaded: dict[Path, None] = {}
+"""The files that were loaded, in order; also those that were undone since."""
+
 
 def load_plugin(path: str | Path) -> None:
     """Import a user's file, so that boards can name the entries that it registers.
@@ -34,6 +37,7 @@ def load_plugin(path: str | Path) -> None:
     files = set(source_files(file).values())
     known = str(file) in plugin_files
     plugin_files.update(map(str, files))
+    _loaded[file] = None
     loaded = [name for name, module in list(sys.modules.items()) if _same_file(module, file)]
     if loaded:
         # Its modules outlast what they registered, if that was undone.
@@ -48,6 +52,11 @@ def load_plugin(path: str | Path) -> None:
     except Exception as error:
         line = _line_in(error, file)
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
+
+
+def loaded_plugins() -> tuple[Path, ...]:
+    """Return the plugins whose entries are registered, in the order in which they were loaded."""
+    return tuple(file for file in _loaded if str(file) in plugin_files)
 
 
 def unload_plugin(file: Path) -> None:

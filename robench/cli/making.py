@@ -30,6 +30,15 @@ def run(
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     device: Device = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            help="Trainings and attacks that run at the same time; by default what suits the "
+            "machine. Results do not depend on it.",
+        ),
+    ] = None,
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
     changes: Changes = [],  # noqa: B006
 ) -> None:
@@ -43,7 +52,7 @@ def run(
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     with ProgressBar(console, len(spec.row_specs) * len(spec.seeds)) as reporter:
         published = run_and_publish(
-            spec, out, name, data_dir=data_dir, device=chosen, reporter=reporter
+            spec, out, name, data_dir=data_dir, device=chosen, reporter=reporter, jobs=jobs
         )
     console.print(leaderboard_table(spec, published.table, spec.title, result=published.result))
     for line in flag_lines(published.result):

@@ -1,5 +1,8 @@
 """Progress bars."""
 
+import math
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -9,7 +12,7 @@ from robench.progress import Progress
 
 
 class ProgressBar:
-    """A progress bar with the time left; a context manager.
+    """Progress bars with the time left, one for each piece of work; a context manager.
 
     Args:
         console: where to print.
@@ -20,10 +23,8 @@ class ProgressBar:
         self._console = console
         self._stages = stages
         self._seen: list[str] = []
-        self._name = ""
-        self._task: str | None = None
-        self._bar_id: TaskID | None = None
-        self._bar = Bars(
+        self._line: Line | None = None
+        self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -35,34 +36,93 @@ class ProgressBar:
         )
 
     def __enter__(self) -> "ProgressBar":
-        self._bar.start()
+        self._bars.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+        self._bars.stop()
 
     def stage(self, name: str, state: str) -> None:
-        """Announce a stage; without a terminal, print one line per stage."""
-        if name not in self._seen:
-            self._seen.append(name)
-        self._name = name
-        self._task = None
-        if state in ("stored", "diverged") or not self._console.is_terminal:
-            number = self._seen.index(name) + 1
-            of = "" if self._stages is None else f"/{self._stages}"
-            self._console.print(f"[{number}{of}] {name}: {state}", markup=False)
-        self._replace(f"{name}: {state}")
+        """Announce a stage, and show its progress in the place of the last one's."""
+        self.announce(name, state)
+        if self._line is not None:
+            self._line.close()
+        self._line = self.line(name, state)
 
     def update(self, progress: Progress) -> None:
-        """Update the bar."""
-        if progress.task != self._task:
-            self._task = progress.task
-            self._replace(f"{self._name}: {progress.task}" if self._name else progress.task)
-        if self._bar_id is not None:
-            note = progress.note or f"{progress.done}/{progress.total} {progress.unit}"
-            self._bar.update(self._bar_id, completed=progress.done, total=progress.total, note=note)
+        """Update the bar of the stage."""
+        if self._line is None:
+            self._line = Line(self._bars, "", progress.task)
+        self._line.update(progress)
 
-    def _replace(self, description: str) -> None:
-        if self._bar_id is not None:
-            self._bar.remove_task(self._bar_id)
-        self._bar_id = self._bar.add_task(plain(description), total=None, note="")
+    def announce(self, name: str, state: str) -> None:
+        """Announce a stage; without a terminal, print one line per stage."""
+        number = self._number(name)
+        if state in ("stored", "diverged") or not self._console.is_terminal:
+            self._console.print(f"{number} {name}: {state}", markup=False)
+
+    def line(self, name: str, state: str) -> "Line":
+        """Return a bar for one piece of work, until it is closed."""
+        return Line(self._bars, name, f"{name}: {state}")
+
+    def row(self, name: str, accuracies: Mapping[str, float], left: float) -> None:
+        """Print the accuracies of a cell, and how long the rest takes."""
+        figures = ", ".join(f"{column} {value:.1%}" for column, value in accuracies.items())
+        self._console.print(
+            f"{self._number(name)} {name}: {figures}{_left(left)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _number(self, name: str) -> str:
+        if name not in self._seen:
+            self._seen.append(name)
+        of = "" if self._stages is None else f"/{self._stages}"
+        return f"[{self._seen.index(name) + 1}{of}]"
+
+
+class Line:
+    """The bar of one piece of work.
+
+    Args:
+        bars: all bars.
+        name: what the piece belongs to; may be empty.
+        text: what is shown until its first progress.
+    """
+
+    def __init__(self, bars: Bars, name: str, text: str) -> None:
+        self._bars, self._name = bars, name
+        self._task: str | None = None
+        self._bar: TaskID | None = bars.add_task(plain(text), total=None, note="")
+
+    def update(self, progress: Progress) -> None:
+        """Update the bar; a new task gets a new one, with its own time left."""
+        if progress.task != self._task:
+            self.close()
+            self._task = progress.task
+            text = f"{self._name}: {progress.task}" if self._name else progress.task
+            self._bar = self._bars.add_task(plain(text), total=None, note="")
+        assert self._bar is not None
+        note = progress.note or f"{progress.done}/{progress.total} {progress.unit}"
+        self._bars.update(self._bar, completed=progress.done, total=progress.total, note=note)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
+
+
+def _left(seconds: float) -> str:
+    """Return the time left as the end of a line; empty if it is unknown or nothing is left."""
+    if not math.isfinite(seconds) or seconds < 1:
+        return ""
+    if seconds < 90:
+        return f" (about {seconds:.0f} s left)"
+    minutes = seconds / 60
+    return (
+        f" (about {minutes:.0f} min left)"
+        if minutes < 90
+        else f" (about {minutes / 60:.1f} h left)"
+    )

@@ -17,6 +17,7 @@ from robench.runs.store import RunStore
 from robench.system.devices import choose_device
 
 
+# More parameters than usual: they are the options of the command.
 def run(
     board: str | Path = "quick",
     *,
@@ -26,6 +27,7 @@ def run(
     out: str | Path = "runs",
     data_dir: str | Path | None = None,
     device: str = "auto",
+    jobs: int | None = None,
 ) -> Leaderboard:
     """Train, attack and rank the defenses of a board; finished cells are taken from the store.
 
@@ -39,6 +41,8 @@ def run(
         out: folder of trained cells and leaderboards.
         data_dir: folder where the data set is, or is downloaded to.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        jobs: the number of pieces of work (trainings, attacks) that run at the same time, each in a
+            process of its own; by default what suits the machine. Results do not depend on it.
 
     Returns:
         The leaderboard as published in ``out``: in the folder with the board's name, or in one
@@ -55,7 +59,9 @@ def run(
     """
     name, spec = open_board(str(board), rows=defenses, seeds=seeds, changes=changes)
     folder = None if data_dir is None else Path(data_dir)
-    return run_and_publish(spec, Path(out), name, data_dir=folder, device=choose_device(device))
+    return run_and_publish(
+        spec, Path(out), name, data_dir=folder, device=choose_device(device), jobs=jobs
+    )
 
 
 def run_and_publish(
@@ -66,6 +72,7 @@ def run_and_publish(
     data_dir: Path | None = None,
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
+    jobs: int | None = 1,
 ) -> Leaderboard:
     """Run a board and publish it as ``out/name``; see :func:`run`.
 
@@ -76,9 +83,13 @@ def run_and_publish(
         data_dir: folder where the data set is, or is downloaded to.
         device: the device to run on; the CPU by default.
         reporter: progress reporter, called during the run.
+        jobs: the number of pieces of work that run at the same time; None for what suits the
+            machine.
     """
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
-    result = run_board(board, out=out, data_dir=data_dir, device=device, reporter=reporter)
+    result = run_board(
+        board, out=out, data_dir=data_dir, device=device, reporter=reporter, jobs=jobs
+    )
     store = RunStore(out / "cells")
     networks = trained_networks(result, store) if board.publish_weights else {}
     with published_alone(out / name):

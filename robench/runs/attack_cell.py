@@ -3,7 +3,8 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,6 +29,19 @@ def evaluation_images(dataset: DataSet, samples: int) -> Images:
     return balanced_sample(dataset.test, samples)
 
 
+@dataclass(frozen=True)
+class Attacked:
+    """What a group of attacks adds to the manifest of a cell.
+
+    Attributes:
+        entries: key of the outcomes -> their provenance.
+        peak_memory_mib: the peak of the process that attacked.
+    """
+
+    entries: Mapping[str, dict[str, Any]]
+    peak_memory_mib: int
+
+
 def attack_network(
     model: nn.Module, seed: int, folder: CellFolder, ctx: RunContext, missing: Sequence[str]
 ) -> None:
@@ -40,47 +54,72 @@ def attack_network(
         ctx: the context of the run.
         missing: the columns to compute.
     """
+    for group in groups_of(missing, ctx.attacks):
+        add_outcomes(folder, attack_columns(model, seed, folder, ctx, group))
+    remove_unfinished(folder)
+
+
+def attack_columns(
+    model: nn.Module, seed: int, folder: CellFolder, ctx: RunContext, group: Sequence[str]
+) -> Attacked:
+    """Compute the columns of one group and store their outcomes, but not yet their provenance.
+
+    The arguments are those of :func:`attack_network`, and one of its groups.
+    """
     model.to(ctx.device).to(memory_format=torch.channels_last)
     sample = evaluation_images(ctx.dataset, ctx.evaluation.samples)
+    kept = None if list(group) == ["clean"] else folder.partial(outcome_key(group[0], ctx))
+    start = time.perf_counter()
+    with without_notices():  # the checks of the cell look at its gradients
+        evaluation = evaluate(
+            model,
+            sample.images,
+            sample.labels,
+            {name: ctx.attacks[name] for name in group if name != "clean"},
+            options=replace(ctx.evaluation_options(seed), resume=kept),
+        )
+    seconds = time.perf_counter() - start + evaluation.earlier.seconds
+    entries: dict[str, dict[str, Any]] = {}
+    for name in group:
+        if name == "clean":
+            outcomes = Outcomes.without_attack(evaluation.clean)
+        else:
+            outcomes = evaluation.attacks[name]
+        path = folder.outcomes(outcome_key(name, ctx))
+        outcomes.save(path)
+        entries[path.stem] = {
+            "outcomes_hash": file_hash(path),
+            "seconds_of_group": seconds,
+            "gradients": evaluation.gradients,
+            "version": code_version(),
+        }
+        if evaluation.refused:
+            entries[path.stem]["refused"] = dict(evaluation.refused)
+    peak = max(peak_memory_mib(ctx.device), evaluation.earlier.peak_memory_mib)
+    return Attacked(entries, peak)
+
+
+def add_outcomes(folder: CellFolder, attacked: Attacked) -> None:
+    """Add what a group of attacks has stored to the manifest; what it kept meanwhile is removed.
+
+    Raises:
+        UserError: if the manifest cannot be written.
+    """
     manifest = read_manifest(folder)
-    entries = dict(manifest.outcomes)
-    peak = manifest.peak_memory_mib
-    for group in _groups(missing, ctx.attacks):
-        kept = None if group == ["clean"] else folder.partial(outcome_key(group[0], ctx))
-        start = time.perf_counter()
-        with without_notices():  # the checks of the cell look at its gradients
-            evaluation = evaluate(
-                model,
-                sample.images,
-                sample.labels,
-                {name: ctx.attacks[name] for name in group if name != "clean"},
-                options=replace(ctx.evaluation_options(seed), resume=kept),
-            )
-        seconds = time.perf_counter() - start + evaluation.earlier.seconds
-        for name in group:
-            if name == "clean":
-                outcomes = Outcomes.without_attack(evaluation.clean)
-            else:
-                outcomes = evaluation.attacks[name]
-            path = folder.outcomes(outcome_key(name, ctx))
-            outcomes.save(path)
-            entries[path.stem] = {
-                "outcomes_hash": file_hash(path),
-                "seconds_of_group": seconds,
-                "gradients": evaluation.gradients,
-                "version": code_version(),
-            }
-            if evaluation.refused:
-                entries[path.stem]["refused"] = dict(evaluation.refused)
-        peak = max(peak, peak_memory_mib(ctx.device), evaluation.earlier.peak_memory_mib)
-        updated = manifest.model_copy(update={"outcomes": entries, "peak_memory_mib": peak})
-        write_json(folder.manifest, updated.model_dump(mode="json"))
-        if kept is not None:
-            remove(kept)
-    shutil.rmtree(folder.unfinished, ignore_errors=True)  # what other boards have left
+    entries = {**manifest.outcomes, **attacked.entries}
+    peak = max(manifest.peak_memory_mib, attacked.peak_memory_mib)
+    updated = manifest.model_copy(update={"outcomes": entries, "peak_memory_mib": peak})
+    write_json(folder.manifest, updated.model_dump(mode="json"))
+    for key in attacked.entries:
+        remove(folder.partial(key))
 
 
-def _groups(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
+def remove_unfinished(folder: CellFolder) -> None:
+    """Remove what attacks of other boards have kept in a cell; hold its lock."""
+    shutil.rmtree(folder.unfinished, ignore_errors=True)
+
+
+def groups_of(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:
     """Group the columns that share one search; each group is stored when it is done."""
     clean = [[name] for name in names if name == "clean"]
     groups = group_by_search({name: attacks[name] for name in names if name != "clean"})

@@ -1,11 +1,10 @@
-"""Run one cell: train it unless it is trained, run the missing attacks, store the results."""
+"""Train a cell and store its weights; return its network and its result from the store."""
 
 import pandas as pd
 import torch
 from torch import nn
 
 from robench.board.specs import Cell, ExternalCell
-from robench.evaluation.partial import remove as remove_partial
 from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.runs.attack_cell import attack_network, evaluation_images
 from robench.runs.context import RunContext, cell_title
@@ -19,40 +18,18 @@ from robench.runs.stored import (
     read_divergence,
     read_log,
     read_manifest,
-    sound_outcomes,
 )
+from robench.runs.threads import multiply_adds_of, threads_for
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
 from robench.system.files import remove, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.system.threads import computing_with
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 
 FEW = 16
 """Number of images on which the stored network is compared with the trained one."""
-
-
-def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
-    """Finish a cell and return its result; what is stored is not computed again.
-
-    Raises:
-        UserError: if the store cannot be written or another process is working on the cell.
-    """
-    folder = ctx.store.open(cell)
-    with ctx.store.lock(folder):
-        finish_training(cell, title, folder, ctx)
-        if folder.diverged.exists():
-            ctx.reporter.stage(cell_title(title, cell.seed), "diverged")
-            return _result(cell, folder, ctx)
-        keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
-        sound = sound_outcomes(read_manifest(folder), folder, [*keys.values()])
-        missing = [name for name, key in keys.items() if key not in sound]
-        ctx.reporter.stage(cell_title(title, cell.seed), "attacking" if missing else "stored")
-        for key in sound:
-            remove_partial(folder.partial(key))
-        if missing:
-            attack_network(network_of(cell, ctx), cell.seed, folder, ctx, missing)
-        return _result(cell, folder, ctx)
 
 
 def finish_training(cell: Cell, title: str, folder: CellFolder, ctx: RunContext) -> None:
@@ -90,19 +67,35 @@ def evaluate_external(
         write_bytes(folder.weights, weights)
         write_json(folder.manifest, _provenance(cell, folder, ctx, training_seconds=None))
         attack_network(model, cell.seed, folder, ctx, ctx.evaluation.columns)
-        return _result(cell, folder, ctx)
+        return cell_result(cell, folder, ctx)
 
 
-def train_cell(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
+def train_cell(
+    cell: Cell, folder: CellFolder, ctx: RunContext, *, threads: int | None = None
+) -> None:
     """Train a cell, from its checkpoint if there is one, and store the weights.
 
     If training diverges, a note of it is stored instead of weights.
 
+    Args:
+        cell: the specification.
+        folder: the folder of the cell; hold its lock.
+        ctx: the context of the run.
+        threads: the number of threads to train with, on which the weights depend; by default that
+            of :func:`robench.runs.threads.threads_for`.
+
     Raises:
         UserError: if the weights do not hold all that was trained.
     """
+    if threads is None:
+        threads = threads_for(multiply_adds_of(cell, ctx.dataset), ctx.device)
+    with computing_with(threads):
+        _train(cell, folder, ctx)
+
+
+def _train(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint, owner=cell.key)
-    broadcast(Train(cell, files))
+    broadcast(Train(cell, files, torch.get_num_threads()))
     try:
         model, epochs = fit_cell(
             cell,
@@ -151,7 +144,12 @@ def network_of(cell: Cell | ExternalCell, ctx: RunContext) -> nn.Module:
     return model.to(ctx.device).to(memory_format=torch.channels_last)
 
 
-def _result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> CellResult:
+def cell_result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) -> CellResult:
+    """Return the result of a finished cell from its folder, and note its accuracies there.
+
+    Raises:
+        UserError: if a file of it cannot be read, or the note cannot be written.
+    """
     if folder.diverged.exists():
         return CellResult(Evidence(cell=cell, diverged=read_divergence(folder)), {})
     keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,6 @@ from torch import nn
 
 from robench.attack_tools.threat_models import default_step_size
 from robench.base import Attack, ThreatModel
-from robench.board.board import Board
 from robench.checks import Report, check_model
 from robench.checks.order import added_checks, checks_of_board
 from robench.checks.report import VERSION
@@ -20,36 +20,13 @@ from robench.registry import checks as registry
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
-from robench.runs.records import CellResult, CheckReport, RowResult
+from robench.runs.records import CellResult, CheckReport
 from robench.runs.reports import read_report, write_report
+from robench.runs.store import CellFolder
 from robench.system.json_files import read_json
 
 Search = tuple[ThreatModel, float]
 """The threat model of the checks' own attacks, and the size of their steps in it."""
-
-
-def check_rows(board: Board, rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
-    """Return the rows with the reports of their checks; stored reports are not recomputed.
-
-    Those of an earlier version stay in the store, but are made again: the rows of a board are to be
-    checked alike.
-
-    Transfer attacks come from the network of the board's baseline row with the same seed.
-    """
-    sources = {c.seed: c for row in rows if row.title == board.baseline_row for c in row.cells}
-    return tuple(
-        replace(row, cells=tuple(_checked(row.title, cell, sources, ctx) for cell in row.cells))
-        for row in rows
-    )
-
-
-def _checked(
-    title: str, cell: CellResult, sources: Mapping[int, CellResult], ctx: RunContext
-) -> CellResult:
-    source = sources.get(cell.seed)
-    if source is cell or (source is not None and source.diverged):
-        source = None
-    return with_checks(title, cell, source, ctx)
 
 
 def with_checks(
@@ -71,19 +48,62 @@ def with_checks(
         ctx: the context of the run; its store has the weights of both.
         model: the cell's network; built from its specification if left out.
     """
-    search = search_of(ctx.evaluation.main_column, ctx.attacks)
-    if not ctx.evaluation.checks or search is None or cell.evidence.manifest is None:
+    if not wants_checks(cell, ctx):
         return cell
-    folder = ctx.store.open(cell.evidence.cell)
-    path = folder.checks(_identity(cell, source, search, ctx))
-    with ctx.store.lock(folder):
-        report = read_report(folder, path, _report)
+    with ctx.store.lock(ctx.store.open(cell.evidence.cell)):
+        report = stored_checks(cell, source, ctx)
         if report is None:
             ctx.reporter.stage(cell_title(title, cell.seed), "checking")
-            model = network_of(cell.evidence.cell, ctx) if model is None else model
-            write_report(folder, path, _check(model, cell, source, search, ctx).to_json())
-            report = _report(read_json(path))
+            report = make_checks(cell, source, ctx, model)
+    return checked(cell, report)
+
+
+def wants_checks(cell: CellResult, ctx: RunContext) -> bool:
+    """Return whether a cell is to be checked; see :func:`with_checks`."""
+    search = search_of(ctx.evaluation.main_column, ctx.attacks)
+    wanted = ctx.evaluation.checks and search is not None
+    return wanted and cell.evidence.manifest is not None
+
+
+def stored_checks(
+    cell: CellResult, source: CellResult | None, ctx: RunContext
+) -> CheckReport | None:
+    """Return the stored report of the checks that a cell wants, or None; hold the cell's lock.
+
+    Those of an earlier version stay in the store, but are made again: the rows of a board are to be
+    checked alike.
+    """
+    folder = ctx.store.open(cell.evidence.cell)
+    return read_report(folder, _path(folder, cell, source, ctx), _report)
+
+
+def make_checks(
+    cell: CellResult, source: CellResult | None, ctx: RunContext, model: nn.Module | None = None
+) -> CheckReport:
+    """Run the checks that a cell wants, and store the report; hold the cell's lock.
+
+    The arguments are those of :func:`with_checks`.
+    """
+    folder = ctx.store.open(cell.evidence.cell)
+    path = _path(folder, cell, source, ctx)
+    model = network_of(cell.evidence.cell, ctx) if model is None else model
+    write_report(folder, path, _check(model, cell, source, ctx).to_json())
+    return _report(read_json(path))
+
+
+def checked(cell: CellResult, report: CheckReport) -> CellResult:
+    """Return a cell with a report of its checks."""
     return replace(cell, evidence=cell.evidence.model_copy(update={"checks": report}))
+
+
+def _path(folder: CellFolder, cell: CellResult, source: CellResult | None, ctx: RunContext) -> Path:
+    return folder.checks(_identity(cell, source, _search(ctx), ctx))
+
+
+def _search(ctx: RunContext) -> Search:
+    search = search_of(ctx.evaluation.main_column, ctx.attacks)
+    assert search is not None
+    return search
 
 
 def search_of(ranking: str, attacks: Mapping[str, Attack]) -> Search | None:
@@ -103,13 +123,12 @@ def _check(
     model: nn.Module,
     cell: CellResult,
     source: CellResult | None,
-    search: Search,
     ctx: RunContext,
 ) -> Report:
     evaluation = ctx.evaluation
     sample = evaluation_images(ctx.dataset, evaluation.samples)
     named = [name for name in cell.outcomes if name != "clean"]
-    threat_model, step_size = search
+    threat_model, step_size = _search(ctx)
     return check_model(
         model,
         sample.images,

@@ -1,6 +1,6 @@
 """The context of a run: what its cells share, and what progress reports call them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -10,7 +10,8 @@ from robench.board.plan import build_attacks
 from robench.board.specs import EvaluationSpec
 from robench.data import DataSet
 from robench.evaluation.options import EvaluationOptions
-from robench.runs.progress import ProgressReporter
+from robench.progress import Progress, ProgressCallback
+from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.store import RunStore
 
 
@@ -29,6 +30,10 @@ class RunContext:
         """Column -> attack, built once."""
         return build_attacks(self.evaluation)
 
+    def reporting_to(self, update: ProgressCallback) -> "RunContext":
+        """Return the context for one piece of work: the cell's lock is held, progress goes here."""
+        return replace(self, store=RunStore(self.store.root, held=True), reporter=_Only(update))
+
     def evaluation_options(self, seed: int) -> EvaluationOptions:
         """Return the options with which the networks of a seed are evaluated."""
         return EvaluationOptions(
@@ -38,6 +43,17 @@ class RunContext:
             device=self.device,
             progress=self.reporter.update,
         )
+
+
+class _Only(NullReporter):
+    """A reporter that passes on the progress within a stage, but no stages."""
+
+    def __init__(self, update: ProgressCallback) -> None:
+        self._update = update
+
+    def update(self, progress: Progress) -> None:
+        """Pass it on."""
+        self._update(progress)
 
 
 def cell_title(row: str, seed: int) -> str:

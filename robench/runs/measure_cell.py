@@ -21,6 +21,9 @@ from robench.system.json_files import read_json
 VERSION = 1
 """Part of the name of a stored file; raised when the definition of its figures changes."""
 
+Layers = tuple[LayerSpectrum, ...]
+"""The spectra of a network's layers."""
+
 
 def costs_of(cell: Cell, ctx: RunContext) -> Complexity:
     """Measure the complexity of a cell's network, with fresh weights: it does not depend on them.
@@ -41,8 +44,6 @@ def costs_of(cell: Cell, ctx: RunContext) -> Complexity:
 
 def measure_rows(rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResult, ...]:
     """Return the rows with the spectra of their networks, if the board asks for them."""
-    if not ctx.evaluation.spectra:
-        return rows
     return tuple(
         replace(row, cells=tuple(_measured(row.title, cell, ctx) for cell in row.cells))
         for row in rows
@@ -51,24 +52,46 @@ def measure_rows(rows: tuple[RowResult, ...], ctx: RunContext) -> tuple[RowResul
 
 def _measured(title: str, cell: CellResult, ctx: RunContext) -> CellResult:
     spec = cell.evidence.cell
-    if cell.diverged or isinstance(spec, ExternalCell):
+    if not wants_spectra(cell, ctx):
         return cell
-    folder = ctx.store.open(spec)
-    path = folder.spectra(VERSION)
-    with ctx.store.lock(folder):
-        found = read_report(folder, path, _layers)
-        if found is None:
+    assert isinstance(spec, Cell)
+    with ctx.store.lock(ctx.store.open(spec)):
+        layers = stored_layers(spec, ctx)
+        if layers is None:
             ctx.reporter.stage(cell_title(title, cell.seed), "measuring")
-            size = (ctx.dataset.in_channels, *ctx.dataset.image_size)
-            table = spectra(network_of(spec, ctx), size, progress=ctx.reporter.update)
-            known = table[list(LayerSpectrum.model_fields)].to_dict("records")
-            layers = [{k: _plain(v) for k, v in row.items()} for row in known]
-            write_report(folder, path, layers)
-            found = _layers(read_json(path))
-    return replace(cell, evidence=cell.evidence.model_copy(update={"spectra": found}))
+            layers = measure_layers(spec, ctx)
+    return measured(cell, layers)
 
 
-def _layers(values: Any) -> tuple[LayerSpectrum, ...]:
+def wants_spectra(cell: CellResult, ctx: RunContext) -> bool:
+    """Return whether the layers of a cell are to be measured."""
+    spec = cell.evidence.cell
+    return ctx.evaluation.spectra and not cell.diverged and not isinstance(spec, ExternalCell)
+
+
+def stored_layers(cell: Cell, ctx: RunContext) -> Layers | None:
+    """Return the stored spectra of a cell, or None; hold its lock."""
+    folder = ctx.store.open(cell)
+    return read_report(folder, folder.spectra(VERSION), _layers)
+
+
+def measure_layers(cell: Cell, ctx: RunContext) -> Layers:
+    """Measure the spectra of a cell's layers and store them; hold its lock."""
+    folder = ctx.store.open(cell)
+    path = folder.spectra(VERSION)
+    size = (ctx.dataset.in_channels, *ctx.dataset.image_size)
+    table = spectra(network_of(cell, ctx), size, progress=ctx.reporter.update)
+    known = table[list(LayerSpectrum.model_fields)].to_dict("records")
+    write_report(folder, path, [{k: _plain(v) for k, v in row.items()} for row in known])
+    return _layers(read_json(path))
+
+
+def measured(cell: CellResult, layers: Layers) -> CellResult:
+    """Return a cell with the spectra of its layers."""
+    return replace(cell, evidence=cell.evidence.model_copy(update={"spectra": layers}))
+
+
+def _layers(values: Any) -> Layers:
     if not isinstance(values, list):
         raise ValueError("is not a list of layers")
     if not values:

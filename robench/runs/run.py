@@ -1,6 +1,7 @@
-"""Run a whole board, one cell after the other."""
+"""Run a whole board: its cells one after the other, or side by side."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,13 +14,18 @@ from robench.data import DataSet, load_dataset
 from robench.data.dataset import require_training
 from robench.errors import UserError
 from robench.models.checkpoint import Network
-from robench.runs.cell import finish_training, run_cell
-from robench.runs.check_cell import check_rows
+from robench.runs.board_work import BoardWork
+from robench.runs.cell import finish_training
 from robench.runs.context import RunContext
-from robench.runs.measure_cell import costs_of, measure_rows
+from robench.runs.effort import Effort
+from robench.runs.executor import Executor, InThisProcess
+from robench.runs.jobs import chosen_jobs, cores
 from robench.runs.progress import NullReporter, ProgressReporter
-from robench.runs.records import BoardResult, EvaluatedColumn, RowResult
+from robench.runs.records import BoardResult, CellResult, EvaluatedColumn
+from robench.runs.schedule import Job, Schedule
+from robench.runs.steps import CellJob, compute_columns
 from robench.runs.store import CellFolder, RunStore
+from robench.runs.threads import multiply_adds_of, threads_for
 from robench.runs.workers import Load, broadcast
 
 
@@ -30,8 +36,11 @@ def run_board(
     data_dir: Path | None = None,
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
+    jobs: int | None = 1,
 ) -> BoardResult:
     """Train and attack the networks of a board; finished cells are taken from ``out/cells``.
+
+    Outcomes and weights are the same to the bit for every number of jobs.
 
     Args:
         board: the specification.
@@ -39,21 +48,62 @@ def run_board(
         data_dir: the folder where the data set is or is downloaded to.
         device: the device to run on; the CPU by default.
         reporter: called with the progress of the run.
+        jobs: the number of pieces of work that run at the same time, each in a process of its own
+            if there are more than one; None for what suits the machine.
 
     Raises:
         UserError: if the board names something unknown, before any work is done; or the data
-            cannot be read or the results cannot be written.
+            cannot be read or the results cannot be written. If a cell fails, the others are
+            finished first.
     """
     plan = resolve(board)
     ctx = _context(plan, out, data_dir, device, reporter)
-    ctx.store.check(cell for row in plan.rows for cell in _cells(row, board, ctx.dataset))
-    rows: list[RowResult] = []
-    for row in plan.rows:
-        cells = _cells(row, board, ctx.dataset)
-        results = tuple(run_cell(cell, row.title, ctx) for cell in cells)
-        rows.append(RowResult(row.title, costs_of(cells[0], ctx), results))
-    done = measure_rows(check_rows(board, tuple(rows), ctx), ctx)
-    return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), done)
+    rows = [(row, _cells(row, board, ctx.dataset)) for row in plan.rows]
+    ctx.store.check(cell for _, cells in rows for cell in cells)
+    work = [
+        CellJob(cell, row.title, effort, ctx)
+        for row, cells in rows
+        for effort in [_effort(cells[0], ctx)]
+        for cell in cells
+    ]
+    number = chosen_jobs(jobs, work, ctx)
+    todo = BoardWork(board, work, ctx)
+    todo.do(_executor(number, board, data_dir, ctx), longest_first=number > 1)
+    return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), todo.rows())
+
+
+def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
+    """Finish a cell in this process and return its result; what is stored is not computed again.
+
+    Raises:
+        UserError: if the store cannot be written or another process is working on the cell.
+        Exception: whatever else an entry of the cell raises.
+    """
+    found: list[CellResult] = []
+    job = CellJob(cell, title, _effort(cell, ctx), ctx)
+
+    def keep(result: CellResult, computed: bool) -> None:
+        found.append(result)
+
+    schedule = Schedule([Job(job.name, partial(compute_columns, job, keep))], InThisProcess(ctx))
+    schedule.run()
+    if schedule.failures:
+        raise schedule.failures[0].error
+    return found[0]
+
+
+def _effort(cell: Cell, ctx: RunContext) -> Effort:
+    multiply_adds = multiply_adds_of(cell, ctx.dataset)
+    return Effort(multiply_adds, threads_for(multiply_adds, ctx.device))
+
+
+def _executor(jobs: int, board: Board, data_dir: Path | None, ctx: RunContext) -> Executor:
+    if jobs == 1:
+        return InThisProcess(ctx)
+    from robench.runs.local_processes import LocalProcesses
+    from robench.runs.setup import Setup
+
+    return LocalProcesses(Setup.of(ctx, board.data.name, data_dir), jobs, cores(), ctx.reporter)
 
 
 def columns_of(attacks: Mapping[str, Attack]) -> dict[str, EvaluatedColumn]:

@@ -115,9 +115,16 @@ class CellFolder:
 
 @dataclass(frozen=True)
 class RunStore:
-    """All cells in one folder."""
+    """All cells in one folder.
+
+    Attributes:
+        root: the folder.
+        held: whether the locks of the cells are held already: by the process that handed this one
+            its work, and waits for it.
+    """
 
     root: Path
+    held: bool = False
 
     def open(self, cell: Cell | ExternalCell) -> CellFolder:
         """Return the folder of ``cell``, created if it is new.
@@ -150,6 +157,9 @@ class RunStore:
         Raises:
             UserError: if another process holds it, or the folder cannot be written.
         """
+        if self.held:
+            yield
+            return
         with sole_writer(folder.path, "is at work in"):
             folder.remove_temporaries()
             yield

@@ -18,6 +18,7 @@ from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.runs.train_cell import fit_cell
 from robench.system.processes import this_shard
+from robench.system.threads import computing_with
 from robench.training.loop import TrainingDivergedError
 from robench.training.parallel import disconnect, launch
 from robench.training.resume import TrainingFiles
@@ -37,6 +38,7 @@ class Train:
 
     cell: Cell
     files: TrainingFiles
+    threads: int
 
 
 def join(device: torch.device) -> bool:
@@ -73,7 +75,8 @@ def worker_loop(device: torch.device) -> None:
                 dataset = load_dataset(command.data, command.data_dir)
             else:
                 assert dataset is not None
-                fit_cell(command.cell, dataset, device, files=command.files)
+                with computing_with(command.threads):
+                    fit_cell(command.cell, dataset, device, files=command.files)
         except (TrainingDivergedError, UserError):
             continue  # rank 0 gets the same error and reports it
     disconnect()

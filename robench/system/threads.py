@@ -1,4 +1,4 @@
-"""The number of threads that torch computes with on a CPU."""
+"""The number of threads that torch computes with on the CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,24 +6,32 @@ from contextlib import contextmanager
 import torch
 
 MOST = 256
-"""More threads than that are started for nobody: the number may come from a stranger's file."""
+"""More threads than that are started for nobody: a recorded number may come from a stranger."""
 
 
 @contextmanager
-def threads(count: str | None) -> Iterator[None]:
-    """Compute with so many threads within the block.
-
-    Training sums gradients thread by thread, so that another number gives other weights.
+def computing_with(threads: int) -> Iterator[None]:
+    """Compute with this many of torch's threads inside the ``with`` statement.
 
     Args:
-        count: the number as an environment records it; the number stays as it is if there is none,
-            or none that could be right.
+        threads: their number, 1 or more.
     """
     before = torch.get_num_threads()
-    wanted = int(count) if count and count.isascii() and count.isdigit() and len(count) < 4 else 0
-    if 0 < wanted <= MOST:
-        torch.set_num_threads(wanted)
+    if threads != before:
+        torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        if threads != before:
+            torch.set_num_threads(before)
+
+
+def recorded_threads(environment: dict[str, str]) -> int | None:
+    """Return how many threads a manifest's environment records; None if none that could be right.
+
+    There may be more than cores: what is computed depends on the number of threads alone.
+    """
+    count = environment.get("threads", "")
+    if not (count.isascii() and count.isdigit() and len(count) < 4):
+        return None
+    return int(count) if 1 <= int(count) <= MOST else None

@@ -12,10 +12,10 @@ from robench.data import Images, load_dataset
 from robench.evaluation import Outcomes
 from robench.progress import Progress
 from robench.runs.attack_cell import evaluation_images
-from robench.runs.cell import run_cell
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
+from robench.runs.run import run_cell
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.train_cell import training_data
 

@@ -18,11 +18,11 @@ from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, Train
 from robench.data import load_dataset
 from robench.plugins import load_plugin
 from robench.registry import checks
-from robench.runs.cell import run_cell
 from robench.runs.check_cell import _identity, search_of, with_checks
 from robench.runs.context import RunContext
 from robench.runs.progress import NullReporter
 from robench.runs.records import CellResult
+from robench.runs.run import run_cell
 from robench.runs.store import RunStore
 
 DATASET = load_dataset("digits")

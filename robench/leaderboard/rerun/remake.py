@@ -37,7 +37,7 @@ from robench.runs.stored import outcome_entry, read_manifest
 from robench.system.files import write_bytes, write_json
 from robench.system.provenance import file_hash
 from robench.system.reading import read_bytes
-from robench.system.threads import threads
+from robench.system.threads import computing_with, recorded_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,7 @@ def network_again(
     assert isinstance(spec, Cell)
     folder = ctx.store.open(spec)
     ctx.reporter.stage(cell_title(cell.row, cell.seed), "training")
-    with threads(_threads_then(cell)):
-        train_cell(spec, folder, ctx)
+    train_cell(spec, folder, ctx, threads=_threads_then(cell))
     return None if folder.diverged.exists() else network_of(spec, ctx)
 
 
@@ -129,7 +128,8 @@ def remake(
     result = CellResult(published, outcomes)
     if cell.file.checks is None or cell.file.checks.version == VERSION:
         result = with_checks(cell.row, result, source, ctx, model)
-    with threads(_threads_then(cell)):  # the last digits of a spectrum depend on it
+    # The last digits of a spectrum depend on the number of threads.
+    with computing_with(_threads_then(cell) or torch.get_num_threads()):
         [row] = measure_rows((RowResult(cell.row, cell.file.costs, (result,)),), ctx)
     evidence = row.cells[0].evidence
     return Remade(
@@ -150,10 +150,10 @@ def has_other_weights(cell: PublishedCell, ctx: RunContext) -> bool:
     return manifest is not None and file_hash(weights) != manifest.weights_hash
 
 
-def _threads_then(cell: PublishedCell) -> str | None:
-    """Return the number of threads that a cell was trained and measured with."""
+def _threads_then(cell: PublishedCell) -> int | None:
+    """Return the number of threads that a cell was trained and measured with, if it is recorded."""
     manifest = cell.file.manifest
-    return None if manifest is None else manifest.environment.get("threads")
+    return None if manifest is None else recorded_threads(manifest.environment)
 
 
 def _is_randomized(model: nn.Module, ctx: RunContext) -> bool:

@@ -1,0 +1,128 @@
+"""The work on a board: for each cell its columns, then its checks, then its spectra."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from robench.board.board import Board
+from robench.models.complexity import Complexity
+from robench.runs.context import RunContext
+from robench.runs.executor import Executor
+from robench.runs.failures import check_failures
+from robench.runs.records import CellResult, RowResult
+from robench.runs.schedule import Job, Schedule
+from robench.runs.steps import (
+    CellJob,
+    Steps,
+    accuracies,
+    check,
+    compute_columns,
+    count_costs,
+    measure,
+)
+
+Key = tuple[str, int]
+"""Row and seed of a cell."""
+
+
+class BoardWork:
+    """What is to be done for a board, and what was found.
+
+    Checks begin after all columns have, since their transfer attacks come from the network of the
+    baseline row with the same seed; spectra come last.
+
+    Args:
+        board: the specification.
+        cells: its cells, those of a row one after the other.
+        ctx: the context of the run.
+    """
+
+    def __init__(self, board: Board, cells: Sequence[CellJob], ctx: RunContext) -> None:
+        self._board, self._cells, self._ctx = board, cells, ctx
+        self._left = {_key(job): job.computing + job.checking for job in cells}
+        self._schedule: Schedule | None = None
+        self._costs: dict[str, Complexity] = {}
+        self._columns: dict[Key, CellResult] = {}
+        self._checked: dict[Key, CellResult] = {}
+        self._measured: dict[Key, CellResult] = {}
+
+    def do(self, executor: Executor, *, longest_first: bool) -> None:
+        """Do the work.
+
+        Args:
+            executor: where the pieces of it are done.
+            longest_first: whether the longest cell begins first, and not the first of the board.
+
+        Raises:
+            UserError: at the end, if a cell failed; at once, if the first one could not begin.
+        """
+        order = list(self._cells)
+        if longest_first:
+            order.sort(key=lambda job: -job.computing)
+        firsts = {job.row: job for job in reversed(self._cells)}
+        schedule = self._schedule = Schedule(
+            [
+                *(Job(job.name, partial(self._columns_of, job)) for job in order),
+                *(Job(job.name, partial(self._costs_of, job)) for job in firsts.values()),
+                *(
+                    Job(job.name, partial(self._check, job), partial(self._can_check, job))
+                    for job in order
+                ),
+                *(
+                    Job(job.name, partial(self._measure, job), partial(self._can_measure, job))
+                    for job in order
+                ),
+            ],
+            executor,
+            longest_first=longest_first,
+        )
+        schedule.run()
+        check_failures(schedule.failures)
+
+    def rows(self) -> tuple[RowResult, ...]:
+        """Return the finished rows, in the board's order."""
+        cells: dict[str, list[CellResult]] = {}
+        for job in self._cells:
+            cells.setdefault(job.row, []).append(self._measured[_key(job)])
+        return tuple(RowResult(row, self._costs[row], tuple(own)) for row, own in cells.items())
+
+    def _columns_of(self, job: CellJob) -> Steps:
+        return compute_columns(job, partial(self._row_is_known, job))
+
+    def _row_is_known(self, job: CellJob, result: CellResult, computed: bool) -> None:
+        self._columns[_key(job)] = result
+        self._left[_key(job)] = job.checking
+        if computed and not result.diverged and self._schedule is not None:
+            seconds = self._schedule.seconds_left(sum(self._left.values()))
+            self._ctx.reporter.row(job.name, accuracies(result), seconds)
+
+    def _costs_of(self, job: CellJob) -> Steps:
+        def keep(costs: Complexity) -> None:
+            self._costs[job.row] = costs
+
+        return count_costs(job, keep)
+
+    def _source_of(self, job: CellJob) -> Key:
+        return self._board.baseline_row, job.cell.seed
+
+    def _can_check(self, job: CellJob) -> bool:
+        return {_key(job), self._source_of(job)} <= self._columns.keys()
+
+    def _check(self, job: CellJob) -> Steps:
+        own, source = self._columns[_key(job)], self._columns[self._source_of(job)]
+        other = None if source is own or source.diverged else source
+        return check(job, own, other, partial(self._is_checked, job))
+
+    def _is_checked(self, job: CellJob, result: CellResult) -> None:
+        self._checked[_key(job)] = result
+        self._left[_key(job)] = 0.0
+
+    def _can_measure(self, job: CellJob) -> bool:
+        return _key(job) in self._checked
+
+    def _measure(self, job: CellJob) -> Steps:
+        own = self._checked[_key(job)]
+        return measure(job, own, partial(self._measured.__setitem__, _key(job)))
+
+
+def _key(job: CellJob) -> Key:
+    return job.row, job.cell.seed

@@ -1,0 +1,49 @@
+"""A rough estimate of the work in a cell: for the order of its pieces, and for the time left.
+
+It is counted in multiply-adds: those of one forward, times how many images pass the network.
+No result depends on it.
+"""
+
+from dataclasses import dataclass
+
+from robench.base import Attack
+from robench.board.specs import Cell
+from robench.data import DataSet
+
+STEPS = ("steps", "max_steps", "queries")
+"""Options of attacks that say how often they ask the network about an image."""
+
+UNLIMITED = 1000
+"""What counts for such an option without a value."""
+
+CHECKS = 500
+"""How often the checks ask a network about an image, as measured on the quick board."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """The work in the cells of one row.
+
+    Attributes:
+        multiply_adds: of the forward of one image.
+        threads: the number of threads that the cells are computed with.
+    """
+
+    multiply_adds: int
+    threads: int
+
+    def training(self, cell: Cell, dataset: DataSet) -> float:
+        """Return the work of training a cell."""
+        images = len(dataset.train) * cell.data.subset * (1 - cell.data.validation)
+        forwards = cell.training.build_method().forwards_per_minibatch
+        return self.multiply_adds * images * forwards * cell.training.epochs
+
+    def attacking(self, attack: Attack | None, samples: int) -> float:
+        """Return the work of a column on this many images; None stands for the clean ones."""
+        options = {} if attack is None else vars(attack)
+        steps = [options[name] or UNLIMITED for name in STEPS if name in options]
+        return float(self.multiply_adds * samples * max([1, *steps]))
+
+    def checking(self, samples: int) -> float:
+        """Return the work of the checks of a cell on this many images."""
+        return float(self.multiply_adds * samples * CHECKS)

@@ -1,0 +1,95 @@
+"""How many pieces of work run at the same time: what the user asks for, or what suits the machine.
+
+Results do not depend on it.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import joblib
+import torch
+
+from robench.errors import RobenchWarning, UserError
+from robench.registry import REGISTRIES
+from robench.runs.context import RunContext
+from robench.runs.identity import outcome_key
+from robench.runs.steps import CellJob
+from robench.runs.store import CellFolder
+from robench.system.processes import this_shard
+
+MOST = 8
+"""Largest number that is chosen without being asked for: each process takes a gigabyte or more."""
+
+
+def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) -> int:
+    """Return how many pieces of work run at the same time.
+
+    Without a wish, narrow networks get one process per thread that torch may use (cores, or
+    ``OMP_NUM_THREADS``), and a GPU or wide networks one process. If all is stored it is always 1.
+
+    Args:
+        asked: the number that the user asks for; None for what suits the machine.
+        cells: the cells of the board.
+        ctx: the context of the run.
+
+    Raises:
+        UserError: if it is below 1; or above 1 under ``torchrun``, or with an entry that other
+            processes cannot import.
+    """
+    if asked is not None and asked < 1:
+        raise UserError(f"jobs is {asked}; give 1 or more.")
+    if asked is not None and asked > 1:
+        if this_shard().count > 1:
+            raise UserError(
+                f"--jobs {asked} under torchrun, whose processes share each cell; leave one out."
+            )
+        if names := unimportable():
+            raise UserError(
+                f"{names[0]} is registered in a script or notebook, which other processes cannot "
+                f"import: put it into a file of its own and load that as a plugin, or run with "
+                f"jobs=1."
+            )
+    unfinished = [job for job in cells if not _is_stored(job, ctx)]
+    if not unfinished:
+        return 1
+    threads = max(job.effort.threads for job in unfinished)
+    if asked is not None:
+        _say_if_fewer(asked, threads)
+        return asked
+    if this_shard().count > 1 or ctx.device.type != "cpu" or unimportable():
+        return 1
+    return max(1, min(torch.get_num_threads() // threads, MOST))
+
+
+def unimportable() -> list[str]:
+    """Return the entries that were registered by a script or notebook: kind and name of each."""
+    return [
+        f"{registry.kind} '{entry.name}'"
+        for registry in REGISTRIES
+        for entry in registry.entries()
+        if getattr(entry.build, "__module__", "") == "__main__"
+    ]
+
+
+def _is_stored(job: CellJob, ctx: RunContext) -> bool:
+    folder = CellFolder(ctx.store.root / job.cell.key)
+    if folder.diverged.exists():
+        return True
+    columns = (folder.outcomes(outcome_key(name, ctx)) for name in ctx.evaluation.columns)
+    return folder.finished_training and all(path.exists() for path in columns)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use, or of threads if torch has more."""
+    return max(joblib.cpu_count(only_physical_cores=True), torch.get_num_threads())
+
+
+def _say_if_fewer(asked: int, threads: int) -> None:
+    at_once = max(1, cores() // threads)
+    if threads > 1 and at_once < asked:
+        warnings.warn(
+            f"--jobs {asked}: some of these networks are wide and are computed with {threads} "
+            f"threads each, so {at_once} at a time; OMP_NUM_THREADS sets the number of threads.",
+            RobenchWarning,
+            stacklevel=3,
+        )

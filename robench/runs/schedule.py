@@ -1,0 +1,165 @@
+"""The driver of a run: which piece is next, what follows from its result, what failed.
+
+Jobs (a cell's columns, its checks, its spectra) begin in the order of their list, and one that has
+begun is finished before another begins: so the first row of a table is known early. Where several
+pieces run at once, the largest of a job comes first, so that no long one is left alone at the end.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from robench.errors import UserError
+from robench.runs.executor import Ended, Executor
+from robench.runs.failures import Failure
+from robench.runs.steps import Steps, Task
+
+
+@dataclass(eq=False)
+class Job:
+    """Steps of work on one cell, and how far they are.
+
+    Attributes:
+        name: the cell, as progress reports call it.
+        begin: returns the steps.
+        ready: returns whether what it depends on is done; it may never be.
+        tasks: those of the present step that have not begun.
+        running: the number of its pieces that have begun and not ended.
+    """
+
+    name: str
+    begin: Callable[[], Steps]
+    ready: Callable[[], bool] = lambda: True
+    tasks: list[Task] = field(default_factory=list)
+    running: int = 0
+    steps: Steps | None = None
+    over: bool = False
+
+    def advance(self) -> None:
+        """Take the next step if all pieces of the present one have ended.
+
+        Raises:
+            UserError: if what is between two steps fails.
+        """
+        while not (self.over or self.running or self.tasks):
+            if self.steps is None:
+                self.steps = self.begin()
+            step = next(self.steps, None)
+            if step is None:
+                self.over = True
+            else:
+                self.tasks = step
+
+    def stop(self) -> None:
+        """Give up what has not begun; the lock of the cell stays until its last piece has ended."""
+        self.over = True
+        self.tasks = []
+
+    def release(self) -> None:
+        """Give the lock of the cell back if none of its pieces runs."""
+        if self.steps is not None and not self.running:
+            self.steps.close()  # type: ignore[attr-defined]
+
+
+class Schedule:
+    """The jobs of a run; :meth:`run` does them.
+
+    Args:
+        jobs: in the order in which they are to begin.
+        executor: where their pieces are done; it is left when the jobs are over.
+        longest_first: whether the largest piece of a step begins first.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], executor: Executor, *, longest_first: bool = False
+    ) -> None:
+        self.failures: list[Failure] = []
+        self.done = 0.0
+        self._jobs = list(jobs)
+        self._executor = executor
+        self._longest_first = longest_first
+        self._running: dict[int, tuple[Job, Task]] = {}
+        self._began = False
+        self._start = time.monotonic()
+
+    def run(self) -> None:
+        """Do all jobs, once; what fails is in :attr:`failures`, and stops nothing else.
+
+        Raises:
+            UserError: if the first job cannot even begin.
+        """
+        try:
+            with self._executor:
+                self._loop()
+        finally:  # not before nothing runs any longer
+            for job in self._jobs:
+                job.running = 0
+                job.release()
+
+    def _loop(self) -> None:
+        while True:
+            for job, task in self._next_tasks():
+                job.tasks.remove(task)
+                job.running += 1
+                self._running[id(task.piece)] = job, task
+                self._began = True
+                self._executor.submit(task.piece)
+            if not self._running:
+                return
+            for ended in self._executor.wait():
+                self._settle(ended)
+
+    def seconds_left(self, remaining: float) -> float:
+        """Return roughly how long work takes that is as fast as what was done; nan if unknown.
+
+        Args:
+            remaining: the effort of the work.
+        """
+        spent = time.monotonic() - self._start
+        return spent * remaining / self.done if self.done else float("nan")
+
+    def _next_tasks(self) -> Iterator[tuple[Job, Task]]:
+        """Yield what is to begin now, until the executor takes no more."""
+        for job in self._jobs:
+            if not self._executor.free:
+                return
+            if job.steps is None and not job.over and job.ready():
+                self._advance(job)
+            for task in self._in_order(job.tasks):
+                if self._executor.takes(task.piece):
+                    yield job, task
+
+    def _in_order(self, tasks: Sequence[Task]) -> list[Task]:
+        if not self._longest_first:
+            return list(tasks)
+        return sorted(tasks, key=lambda task: -task.piece.effort)
+
+    def _advance(self, job: Job) -> None:
+        try:
+            job.advance()
+        except Exception as error:
+            if not self._began:
+                raise
+            self._fail(job, error)
+
+    def _settle(self, ended: Ended) -> None:
+        job, task = self._running.pop(id(ended.piece))
+        job.running -= 1
+        error = ended.error
+        if error is None:
+            try:
+                task.done(ended.value)
+                self.done += ended.piece.effort
+            except UserError as own:
+                error = own
+        if error is not None:
+            self._fail(job, error)
+        else:
+            self._advance(job)
+        if job.over:
+            job.release()
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        job.stop()
+        job.release()
+        self.failures.append(Failure(job.name, error))

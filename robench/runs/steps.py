@@ -1,0 +1,194 @@
+"""What is done for a cell, step by step: each step is a list of pieces, which may run at once.
+
+A generator of steps holds the lock of its cell while it lives. It is resumed when all pieces of a
+step have ended, and closed if one of them failed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from robench.board.specs import Cell
+from robench.evaluation.partial import remove as remove_partial
+from robench.models.complexity import Complexity
+from robench.runs.attack_cell import add_outcomes, groups_of, remove_unfinished
+from robench.runs.cell import cell_result
+from robench.runs.check_cell import checked, stored_checks, wants_checks
+from robench.runs.context import RunContext, cell_title
+from robench.runs.effort import Effort
+from robench.runs.identity import attacked_samples, outcome_key
+from robench.runs.measure_cell import measured, stored_layers, wants_spectra
+from robench.runs.pieces import Attacking, Checking, Counting, Measuring, Piece, Training
+from robench.runs.records import CellResult
+from robench.runs.store import CellFolder
+from robench.runs.stored import check_stored, read_manifest, sound_outcomes
+from robench.system.files import remove
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece, and what is done with its result as soon as it is there."""
+
+    piece: Piece
+    done: Callable[[Any], None]
+
+
+Steps = Iterator[list[Task]]
+"""The steps of a job."""
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """A cell of a board, as the steps see it.
+
+    Attributes:
+        cell: its specification.
+        row: the title of its row.
+        effort: what its network costs.
+        ctx: the context of the run, with a store that locks.
+    """
+
+    cell: Cell
+    row: str
+    effort: Effort
+    ctx: RunContext
+
+    @property
+    def name(self) -> str:
+        """What progress reports call it."""
+        return cell_title(self.row, self.cell.seed)
+
+    def piece(self, state: str, work: Any, effort: float = 0.0) -> Piece:
+        """Return a piece of the work on it."""
+        return Piece(self.name, state, work, self.effort.threads, effort)
+
+    def attack_piece(self, columns: list[str]) -> Piece:
+        """Return the piece that computes columns which share one search."""
+        attacks = {name: self.ctx.attacks.get(name) for name in columns}
+        samples = {n: attacked_samples(self.ctx.evaluation, a) for n, a in attacks.items()}
+        effort = max(self.effort.attacking(a, samples[n]) for n, a in attacks.items())
+        return self.piece("attacking", Attacking(self.cell, tuple(columns)), effort)
+
+    @property
+    def checking(self) -> float:
+        """The work of its checks; 0 if the board leaves them out."""
+        evaluation = self.ctx.evaluation
+        return self.effort.checking(evaluation.check_samples) if evaluation.checks else 0.0
+
+    @property
+    def computing(self) -> float:
+        """The work until its row is known, whatever is stored of it."""
+        ctx = self.ctx
+        groups = groups_of(ctx.evaluation.columns, ctx.attacks)
+        return self.effort.training(self.cell, ctx.dataset) + sum(
+            self.attack_piece(group).effort for group in groups
+        )
+
+
+def compute_columns(job: CellJob, done: Callable[[CellResult, bool], None]) -> Steps:
+    """Train a cell unless it is trained, and compute the columns that are missing.
+
+    Args:
+        job: the cell.
+        done: called with its result, and whether some of it was computed now.
+
+    Raises:
+        UserError: if the store cannot be written, what is stored is not what was stored, or another
+            process is working on the cell.
+    """
+    cell, ctx = job.cell, job.ctx
+    folder = ctx.store.open(cell)
+    with ctx.store.lock(folder):
+        yield from _train(job, folder)
+        if folder.diverged.exists():
+            ctx.reporter.announce(job.name, "diverged")
+            done(cell_result(cell, folder, ctx), True)
+            return
+        keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
+        sound = sound_outcomes(read_manifest(folder), folder, [*keys.values()])
+        missing = [name for name, key in keys.items() if key not in sound]
+        ctx.reporter.announce(job.name, "attacking" if missing else "stored")
+        for key in sound:
+            remove_partial(folder.partial(key))
+        if missing:
+            yield [
+                Task(job.attack_piece(group), partial(add_outcomes, folder))
+                for group in groups_of(missing, ctx.attacks)
+            ]
+            remove_unfinished(folder)
+        done(cell_result(cell, folder, ctx), bool(missing))
+
+
+def _train(job: CellJob, folder: CellFolder) -> Steps:
+    check_stored(folder, job.cell)
+    if folder.finished_training:
+        remove(folder.checkpoint)  # one that was stopped at its very end has left it
+        return
+    job.ctx.reporter.announce(job.name, "training")
+    effort = job.effort.training(job.cell, job.ctx.dataset)
+    yield [Task(job.piece("training", Training(job.cell), effort), _nothing)]
+
+
+def check(
+    job: CellJob, result: CellResult, source: CellResult | None, done: Callable[[CellResult], None]
+) -> Steps:
+    """Run the checks of a cell unless their report is stored, if the board wants them.
+
+    Args:
+        job: the cell.
+        result: its result so far.
+        source: the cell whose adversarial images are transferred to it.
+        done: called with the result and the report.
+    """
+    ctx = job.ctx
+    if not wants_checks(result, ctx):
+        done(result)
+        return
+    with ctx.store.lock(CellFolder(ctx.store.root / job.cell.key)):
+        reports = [report] if (report := stored_checks(result, source, ctx)) else []
+        if not reports:
+            ctx.reporter.announce(job.name, "checking")
+            work = Checking(result, source)
+            yield [Task(job.piece("checking", work, job.checking), reports.append)]
+        done(checked(result, reports[0]))
+
+
+def measure(job: CellJob, result: CellResult, done: Callable[[CellResult], None]) -> Steps:
+    """Measure the spectra of a cell's layers unless they are stored, if the board wants them.
+
+    Args:
+        job: the cell.
+        result: its result so far.
+        done: called with the result and the spectra.
+    """
+    ctx = job.ctx
+    if not wants_spectra(result, ctx):
+        done(result)
+        return
+    with ctx.store.lock(CellFolder(ctx.store.root / job.cell.key)):
+        found = [] if (stored := stored_layers(job.cell, ctx)) is None else [stored]
+        if not found:
+            ctx.reporter.announce(job.name, "measuring")
+            work = Measuring(job.cell)
+            yield [Task(job.piece("measuring", work, job.effort.multiply_adds), found.append)]
+        done(measured(result, found[0]))
+
+
+def count_costs(job: CellJob, done: Callable[[Complexity], None]) -> Steps:
+    """Measure the complexity of a cell's network.
+
+    Args:
+        job: the first cell of a row.
+        done: called with the complexity.
+    """
+    yield [Task(job.piece("measuring", Counting(job.cell)), done)]
+
+
+def accuracies(result: CellResult) -> Mapping[str, float]:
+    """Return column -> accuracy of a cell."""
+    return {name: result.outcomes[name].accuracy for name in result.outcomes}
+
+
+def _nothing(value: Any) -> None:
+    """Take a result of which nothing follows."""

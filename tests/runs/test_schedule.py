@@ -1,0 +1,159 @@
+"""The driver of a run: what begins when, and what a failure stops."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+
+from robench.errors import UserError
+from robench.runs.executor import Ended
+from robench.runs.failures import Failure, check_failures
+from robench.runs.pieces import Piece
+from robench.runs.schedule import Job, Schedule
+from robench.runs.steps import Steps, Task
+
+
+class Two:
+    """An executor that runs two pieces at a time; the one that began first ends first."""
+
+    def __init__(self, *failing: str) -> None:
+        self.begun: list[str] = []
+        self._failing = failing
+        self._running: list[Piece] = []
+
+    @property
+    def free(self) -> bool:
+        return len(self._running) < 2
+
+    def takes(self, piece: Piece) -> bool:
+        return self.free
+
+    def submit(self, piece: Piece) -> None:
+        self.begun.append(f"{piece.name} {piece.state}")
+        self._running.append(piece)
+
+    def wait(self) -> Sequence[Ended]:
+        piece = self._running.pop(0)
+        if self.begun and f"{piece.name} {piece.state}" in self._failing:
+            return [Ended(piece, error=UserError("it is broken."))]
+        return [Ended(piece, f"{piece.name} {piece.state}")]
+
+    def __enter__(self) -> "Two":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class Log:
+    """What happened, in order: the results of pieces, and when a cell's lock was given back."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def steps(self, name: str, *steps: dict[str, float]) -> Steps:
+        try:
+            for step in steps:
+                yield [self._task(name, state, effort) for state, effort in step.items()]
+        finally:
+            self.lines.append(f"{name} unlocked")
+
+    def _task(self, name: str, state: str, effort: float) -> Task:
+        return Task(Piece(name, state, work=None, threads=1, effort=effort), self.lines.append)  # type: ignore[arg-type]
+
+    def job(self, name: str, *steps: dict[str, float], **settings: Any) -> Job:
+        return Job(name, partial(self.steps, name, *steps), **settings)
+
+
+TRAIN, ATTACK = {"train": 10.0}, {"fgsm": 1.0, "pgd": 20.0}
+
+
+def test_a_cell_that_has_begun_is_finished_before_another_begins() -> None:
+    log, executor = Log(), Two()
+    jobs = [log.job(name, TRAIN, ATTACK) for name in "abc"]
+    Schedule(jobs, executor).run()
+    assert executor.begun == [
+        "a train", "b train", "a fgsm", "a pgd", "b fgsm", "b pgd", "c train", "c fgsm", "c pgd",
+    ]  # fmt: skip
+
+
+def test_the_longest_column_of_a_cell_begins_first_where_several_pieces_run_at_once() -> None:
+    log, executor = Log(), Two()
+    Schedule([log.job("a", ATTACK)], executor, longest_first=True).run()
+    assert executor.begun == ["a pgd", "a fgsm"]
+
+
+def test_what_depends_on_another_cell_waits_for_it() -> None:
+    log, executor = Log(), Two()
+    jobs = [
+        log.job("check", {"run": 1.0}, ready=lambda: "a train" in log.lines),
+        log.job("a", TRAIN),
+        log.job("never", {"run": 1.0}, ready=lambda: False),
+    ]
+    Schedule(jobs, executor).run()
+    assert executor.begun == ["a train", "check run"]
+
+
+def test_a_cell_that_fails_stops_no_other_and_begins_nothing_more() -> None:
+    log, executor = Log(), Two("a train")
+    schedule = Schedule([log.job(name, TRAIN, ATTACK) for name in "ab"], executor)
+    schedule.run()
+    assert [failure.name for failure in schedule.failures] == ["a"]
+    assert executor.begun == ["a train", "b train", "b fgsm", "b pgd"]
+
+
+def test_the_lock_of_a_cell_that_failed_stays_until_its_last_piece_has_ended() -> None:
+    log, executor = Log(), Two("a fgsm")
+    Schedule([log.job("a", ATTACK)], executor).run()
+    assert log.lines == ["a pgd", "a unlocked"]
+
+
+def test_locks_are_given_back_only_when_nothing_runs_any_longer() -> None:
+    log = Log()
+
+    class Interrupted(Two):
+        def wait(self) -> Sequence[Ended]:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *error: object) -> None:
+            log.lines.append("all processes have ended")
+
+    with pytest.raises(KeyboardInterrupt):
+        Schedule([log.job("a", ATTACK)], Interrupted()).run()
+    assert log.lines == ["all processes have ended", "a unlocked"]
+
+
+def test_a_first_cell_that_cannot_even_begin_ends_the_run_before_any_work() -> None:
+    def begin() -> Iterator[list[Task]]:
+        raise UserError("another robench is at work in it.")
+        yield []
+
+    log, executor = Log(), Two()
+    with pytest.raises(UserError, match="at work"):
+        Schedule([Job("a", begin), log.job("b", TRAIN)], executor).run()
+    assert executor.begun == []
+    later = Schedule([log.job("b", TRAIN), Job("a", begin)], executor)
+    later.run()
+    assert [failure.name for failure in later.failures] == ["a"]
+
+
+def test_the_time_left_is_as_long_as_what_was_done_per_unit_of_work() -> None:
+    log, executor = Log(), Two()
+    schedule = Schedule([log.job("a", TRAIN)], executor)
+    assert schedule.seconds_left(10.0) != schedule.seconds_left(10.0)  # not known: nan
+    schedule.run()
+    assert 0 < schedule.seconds_left(10.0) < schedule.seconds_left(1000.0)
+
+
+def test_failures_are_said_in_one_sentence_and_what_they_share_once() -> None:
+    check_failures([])
+    full = UserError("cannot write x: the disk is full.")
+    bug = ZeroDivisionError("division by zero")
+    failures = [Failure("a", full), Failure("b", full), Failure("c", bug)]
+    with pytest.raises(UserError) as raised:
+        check_failures(failures)
+    assert str(raised.value) == (
+        "a and b: cannot write x: the disk is full; c: ZeroDivisionError: division by zero; what "
+        "is finished is stored, and the same command goes on from there."
+    )
