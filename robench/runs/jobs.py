@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 
 import joblib
+import psutil
 import torch
 
 from robench.errors import RobenchWarning, UserError
@@ -18,14 +19,18 @@ from robench.runs.store import CellFolder
 from robench.system.processes import this_shard
 
 MOST = 8
-"""Largest number that is chosen without being asked for: each process takes a gigabyte or more."""
+"""Largest number that is chosen without being asked for."""
+
+MEMORY = 1.5 * 2**30
+"""Bytes of free memory for each process that is chosen so: a narrow network takes somewhat less."""
 
 
 def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) -> int:
     """Return how many pieces of work run at the same time.
 
     Without a wish, narrow networks get one process per thread that torch may use (cores, or
-    ``OMP_NUM_THREADS``), and a GPU or wide networks one process. If all is stored it is always 1.
+    ``OMP_NUM_THREADS``), as far as the free memory suffices, and a GPU or wide networks one
+    process. If all is stored it is always 1.
 
     Args:
         asked: the number that the user asks for; None for what suits the machine.
@@ -58,7 +63,8 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         return asked
     if this_shard().count > 1 or ctx.device.type != "cpu" or unimportable():
         return 1
-    return max(1, min(torch.get_num_threads() // threads, MOST))
+    room = int(psutil.virtual_memory().available / MEMORY)
+    return max(1, min(torch.get_num_threads() // threads, room, MOST))
 
 
 def unimportable() -> list[str]:

@@ -1,8 +1,10 @@
 """How many pieces run at once, and with how many threads: the second never depends on the first."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -87,7 +89,15 @@ def test_weights_do_not_depend_on_how_many_threads_torch_has(tmp_path: Path) -> 
     assert first.environment["threads"] == second.environment["threads"] == "1"
 
 
-def test_narrow_networks_run_side_by_side_by_default_one_per_thread(tmp_path: Path) -> None:
+def free_memory(monkeypatch: pytest.MonkeyPatch, gibibytes: float) -> None:
+    free = SimpleNamespace(available=gibibytes * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+
+
+def test_narrow_networks_run_side_by_side_by_default_one_per_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_memory(monkeypatch, 100)
     context = ctx(tmp_path)
     with computing_with(4):
         assert chosen_jobs(None, [job(context)], context) == 4
@@ -95,6 +105,16 @@ def test_narrow_networks_run_side_by_side_by_default_one_per_thread(tmp_path: Pa
         on_gpu = ctx(tmp_path, torch.device("cuda"))
         assert chosen_jobs(None, [job(on_gpu)], on_gpu) == 1
         assert chosen_jobs(3, [job(on_gpu)], on_gpu) == 3
+
+
+def test_no_more_run_by_default_than_there_is_memory_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ctx(tmp_path)
+    with computing_with(4):
+        for gibibytes, jobs in [(0.5, 1), (3.2, 2), (100, 4)]:
+            free_memory(monkeypatch, gibibytes)
+            assert chosen_jobs(None, [job(context)], context) == jobs
 
 
 def test_no_process_is_started_for_a_stored_board(tmp_path: Path) -> None:
