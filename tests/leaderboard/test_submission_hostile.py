@@ -221,6 +221,24 @@ def test_a_name_may_not_be_a_path_but_a_heading_may_have_a_radius(folder: Path) 
     assert inspect_submission(folder).board.title == "on digits, Linf 8/255"
 
 
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [("Two.\n<b>Lines</b>.", "has markup"), ("Two.\n\x1b[31mLines.", "invisible character U")],
+)
+def test_each_line_of_a_description_is_checked(
+    folder: Path, description: str, message: str
+) -> None:
+    board = folder / "board.json"
+    text = json.loads(board.read_text())
+    text["board"]["description"] = description
+    board.write_text(json.dumps(text))
+    refused(folder, message)
+    text["board"]["description"] = "Two\nlines.\n"
+    board.write_text(json.dumps(text))
+    sum_up(folder)
+    assert inspect_submission(folder).board.description == "Two\nlines.\n"
+
+
 def test_a_row_with_a_hostile_label(folder: Path) -> None:
     for name in ("board.json", "manifests/*"):
         path = only(folder, name)

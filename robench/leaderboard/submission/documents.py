@@ -106,5 +106,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
     elif isinstance(value, dict):
         yield from value
-        for part in value.values():
-            yield from _texts(part)
+        for key, part in value.items():
+            several = key == "description" and isinstance(part, str)  # a board's may have lines
+            yield from part.split("\n") if several else _texts(part)
