@@ -154,8 +154,10 @@ ROW = Measured(
         ({"flags": {}}, "miss"),
         ({"flags": {}, "truth": 0.71}, "not fooled"),
         ({"flags": {}, "truth": 0.7}, "miss"),
-        ({"honest": True}, "false alarm"),
-        ({"honest": True, "flags": {}}, "no flag"),
+        ({"honest": True, "truth": 0.71}, "false alarm"),
+        ({"honest": True, "truth": 0.71, "flags": {}}, "no flag"),
+        ({"honest": True}, "hit"),  # PGD-20 is fooled, though nothing is hidden
+        ({"honest": True, "flags": {}}, "miss"),
     ],
 )
 def test_a_model_counts_as_one_thing(change: dict[str, object], outcome: str) -> None:
@@ -163,11 +165,12 @@ def test_a_model_counts_as_one_thing(change: dict[str, object], outcome: str) ->
 
 
 def test_the_counts_are_of_each_half_and_have_intervals() -> None:
-    rows = [*[ROW] * 19, replace(ROW, flags={})]
+    rows = [*[ROW] * 18, replace(ROW, flags={}), replace(ROW, honest=True, causes=[])]
     found = {title: halves for title, *halves in counts(rows)}
     assert found["hits"] == ["19 of 20 (75 to 100%)", "0 of 0"]
     assert found["misses"] == ["1 of 20 (0 to 25%)", "0 of 0"]
-    assert found["hits whose flag names the cause"] == ["19 of 19 (82 to 100%)", "0 of 0"]
+    assert found["misses among those that hide"] == ["1 of 19 (0 to 26%)", "0 of 0"]
+    assert found["flags that name what hides"] == ["18 of 18 (81 to 100%)", "0 of 0"]
 
 
 def test_the_tables_replace_what_is_between_the_markers(tmp_path: Path) -> None:

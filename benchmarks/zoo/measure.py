@@ -59,7 +59,7 @@ class Measured:
     Attributes:
         name: the name of the model.
         half: "tuning" or "held-out".
-        honest: whether every flag is a false alarm.
+        honest: whether it hides nothing.
         causes: the flags that name the cause.
         images: number of images that the accuracies are of.
         clean: accuracy on clean images.
@@ -96,12 +96,16 @@ class Measured:
 
     @property
     def outcome(self) -> str:
-        """What it counts as: a hit, a miss, a false alarm, or neither."""
-        if self.honest:
-            return "false alarm" if self.flags else "no flag"
-        if not self.fooled:
+        """What it counts as: a hit, a miss, a false alarm, or neither.
+
+        A flag says that a figure cannot be trusted, so that it is right wherever PGD-20 is fooled,
+        also on a model that hides nothing, and missing if there is none.
+        """
+        if self.fooled:
+            return "hit" if self.flags else "miss"
+        if not self.honest:
             return "not fooled"
-        return "hit" if self.flags else "miss"
+        return "false alarm" if self.flags else "no flag"
 
 
 def measure(model: Model, setting: Setting) -> Measured:

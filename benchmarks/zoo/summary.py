@@ -51,12 +51,14 @@ def text_line(row: Measured) -> str:
 def counts(rows: Sequence[Measured]) -> list[tuple[str, ...]]:
     """Return the counts of both halves, and their 95% intervals (Clopper and Pearson)."""
     halves = [[row for row in rows if row.half == half] for half in HALVES]
+    fooled = ("hit", "miss")
     return [
         (title, *(count(half) for half in halves))
         for title, count in (
-            ("hits", lambda half: _count(half, ("hit", "miss"), "hit")),
-            ("misses", lambda half: _count(half, ("hit", "miss"), "miss")),
-            ("hits whose flag names the cause", _named),
+            ("hits", lambda half: _count(half, fooled, "hit")),
+            ("misses", lambda half: _count(half, fooled, "miss")),
+            ("misses among those that hide", lambda half: _count(_hiding(half), fooled, "miss")),
+            ("flags that name what hides", _named),
             ("false alarms", lambda half: _count(half, ("false alarm", "no flag"), "false alarm")),
             ("not fooled", lambda half: str(sum(row.outcome == "not fooled" for row in half))),
         )
@@ -101,8 +103,12 @@ def _count(rows: Sequence[Measured], all_of: tuple[str, ...], which: str) -> str
     return _share(outcomes.count(which), sum(outcome in all_of for outcome in outcomes))
 
 
+def _hiding(rows: Sequence[Measured]) -> list[Measured]:
+    return [row for row in rows if not row.honest]
+
+
 def _named(rows: Sequence[Measured]) -> str:
-    hits = [row for row in rows if row.outcome == "hit"]
+    hits = [row for row in _hiding(rows) if row.outcome == "hit"]
     return _share(sum(row.named for row in hits), len(hits))
 
 

@@ -30,6 +30,7 @@ ORDER = (
     "rough_logits",
     "unstable_gradient",
     "discontinuous",
+    "other_loss",
     "zero_gradients_by_class",
     "incomplete_optimization",
     "silent_success",

@@ -246,8 +246,8 @@ def test_the_order_of_published_reports_is_kept() -> None:
         "black_box", "transfer", "finite_gradients", "zero_gradients", "saturated_loss",
         "loss_rises", "same_logits", "any_batch", "inside_ball", "train_eval_gap", "binarization",
         "saturated_probability", "probability_outputs", "autograd_in_forward", "wrong_gradient",
-        "rough_logits", "unstable_gradient", "discontinuous", "zero_gradients_by_class",
-        "incomplete_optimization", "silent_success", "batch_dependence",
+        "rough_logits", "unstable_gradient", "discontinuous", "other_loss",
+        "zero_gradients_by_class", "incomplete_optimization", "silent_success", "batch_dependence",
     ]  # fmt: skip
 
 

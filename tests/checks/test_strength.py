@@ -1,12 +1,13 @@
 """Attacks that must not be weaker than others, compared on the same samples."""
 
 import pytest
-from faults import MakeContext, forged
+from faults import MakeContext, forged, has_form
 from torch import nn
 
 from robench.checks.entries.more_restarts import MoreRestarts
 from robench.checks.entries.more_steps import MoreSteps
 from robench.checks.entries.noise_floor import NoiseFloor
+from robench.checks.entries.other_loss import OtherLoss
 from robench.checks.entries.single_step import SingleStep
 from robench.checks.report import Finding
 
@@ -55,6 +56,29 @@ def test_a_few_samples_lost_to_the_last_iterate_are_not_a_failure(
     assert finding.passed, finding.sentence
     assert "51.5%" in finding.sentence
     assert "50.0%" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("fooled", "passed"),
+    [
+        (range(116), True),  # 8 points more
+        (range(60, 177), True),  # 8.5 points more, but each loss finds what the other misses
+        (range(118), False),
+    ],
+)
+def test_the_other_loss_may_find_a_few_images_more(
+    fooled: range, passed: bool, make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    board = {"pgd-20": forged(range(100), **MANY)}
+    board["pgd-20(loss='margin')"] = forged(fooled, **MANY)
+    finding = OtherLoss().run(make_context(digits_net, board))
+    assert finding.passed is passed, finding.sentence
+    assert has_form(finding), finding.sentence
+    if not passed:
+        assert "50.0% of 200 images on the cross-entropy and 41.0% on the margin" in (
+            finding.sentence
+        )
+        assert finding.best_effort is not None
 
 
 def test_what_the_board_has_is_not_attacked_again(

@@ -31,6 +31,7 @@ _JUMPS = (
     r"On the way from an image to a random point of the ball the logits jump for "
     rf"{N} of {N} images? \({P}\): 20% of their change or more within 0\.0031% of the way"
 )
+_LOSSES = rf"PGD with 20 steps leaves {P} of {N} images? on the cross-entropy and {P} on the margin"
 _RISING = (
     rf"On {N} of {N} images? left the loss still rises by more than 5% of its range in the last 2 "
     rf"of 20 steps of PGD; 100 steps leave {P} where 20 leave {P}"
@@ -149,6 +150,19 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
         ),
         Form(None, _RANDOM),
         Form(None, _NONE_RIGHT, _none_right),
+    ),
+    "other_loss": (
+        Form(
+            True,
+            rf"{_LOSSES}: 8 points or less apart, or by chance\.",
+            figures.losses_alike,
+        ),
+        Form(
+            False,
+            rf"{_LOSSES} \({N} are fooled by the latter alone, {N} by the former; {CHANCE}\): the "
+            r"cross-entropy does not lead into the nearest class\.",
+            figures.losses_differ,
+        ),
     ),
     "zero_gradients_by_class": (
         Form(True, rf"In each of {N} classes most images have a gradient\."),

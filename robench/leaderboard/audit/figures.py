@@ -118,6 +118,18 @@ def not_weaker(figures: Figures, seen: Seen) -> bool:
     return chance >= LEVEL and count <= seen.evaluated
 
 
+def losses_differ(figures: Figures, seen: Seen) -> bool:
+    """Compare (one loss, images, the other, only by that, only by the first): far apart."""
+    far = float(figures[0]) - float(figures[2]) > 100 * _option("other_loss", "points") - 0.1
+    return far and weaker(figures, seen)
+
+
+def losses_alike(figures: Figures, seen: Seen) -> bool:
+    """Compare (one loss, images, the other): close, or some pairs of outcomes make it chance."""
+    near = float(figures[0]) - float(figures[2]) <= 100 * _option("other_loss", "points") + 0.1
+    return (near and int(figures[1]) <= seen.evaluated) or not_weaker(figures, seen)
+
+
 def luck(passed: bool) -> Fits:
     """Return the comparison of (fooled, left, radius) of an attack without gradients."""
 
