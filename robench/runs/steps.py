@@ -4,10 +4,10 @@ A generator of steps holds the lock of its cell while it lives. It is resumed wh
 step have ended, and closed if one of them failed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from robench.board.specs import Cell
 from robench.evaluation.partial import remove as remove_partial
@@ -24,6 +24,8 @@ from robench.runs.records import CellResult
 from robench.runs.store import CellFolder
 from robench.runs.stored import check_stored, read_manifest, sound_outcomes
 from robench.system.files import remove
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,9 @@ def check(
     if not wants_checks(result, ctx):
         done(result)
         return
-    with ctx.store.lock(CellFolder(ctx.store.root / job.cell.key)):
-        reports = [report] if (report := stored_checks(result, source, ctx)) else []
-        if not reports:
-            ctx.reporter.announce(job.name, "checking")
-            work = Checking(result, source)
-            yield [Task(job.piece("checking", work, job.checking), reports.append)]
-        done(checked(result, reports[0]))
+    piece = job.piece("checking", Checking(result, source), job.checking)
+    report = yield from _stored_or_made(job, partial(stored_checks, result, source, ctx), piece)
+    done(checked(result, report))
 
 
 def measure(job: CellJob, result: CellResult, done: Callable[[CellResult], None]) -> Steps:
@@ -166,13 +164,23 @@ def measure(job: CellJob, result: CellResult, done: Callable[[CellResult], None]
     if not wants_spectra(result, ctx):
         done(result)
         return
-    with ctx.store.lock(CellFolder(ctx.store.root / job.cell.key)):
-        found = [] if (stored := stored_layers(job.cell, ctx)) is None else [stored]
-        if not found:
-            ctx.reporter.announce(job.name, "measuring")
-            work = Measuring(job.cell)
-            yield [Task(job.piece("measuring", work, job.effort.multiply_adds), found.append)]
-        done(measured(result, found[0]))
+    piece = job.piece("measuring", Measuring(job.cell), job.effort.multiply_adds)
+    layers = yield from _stored_or_made(job, partial(stored_layers, job.cell, ctx), piece)
+    done(measured(result, layers))
+
+
+def _stored_or_made(
+    job: CellJob, stored: Callable[[], Kept | None], piece: Piece
+) -> Generator[list[Task], None, Kept]:
+    """Return what is stored of a cell, or what the piece makes and stores."""
+    store = job.ctx.store
+    with store.lock(CellFolder(store.root / job.cell.key)):
+        if (known := stored()) is not None:
+            return known
+        job.ctx.reporter.announce(job.name, piece.state)
+        made: list[Kept] = []
+        yield [Task(piece, made.append)]
+        return made[0]
 
 
 def count_costs(job: CellJob, done: Callable[[Complexity], None]) -> Steps:

@@ -1,52 +1,27 @@
 """How many pieces run at once, and with how many threads: the second never depends on the first."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 import torch
+from test_cell import DATASET, cell, ctx
 
-from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
-from robench.data import load_dataset
+from robench.board.specs import ModelSpec, TrainingSpec
 from robench.errors import RobenchWarning, UserError
 from robench.registry import attacks
 from robench.runs import jobs as module
 from robench.runs.context import RunContext
 from robench.runs.effort import Effort
 from robench.runs.jobs import chosen_jobs
-from robench.runs.progress import NullReporter
 from robench.runs.run import run_cell
 from robench.runs.steps import CellJob
-from robench.runs.store import RunStore
 from robench.runs.threads import NARROW, multiply_adds_of, threads_for
 from robench.system.threads import computing_with
 
 CPU = torch.device("cpu")
-DATASET = load_dataset("digits")
-
-
-def cell(**changes: Any) -> Cell:
-    values: dict[str, Any] = {
-        "defense": "batchnorm",
-        "data": DataSpec(name="digits"),
-        "data_hash": DATASET.fingerprint,
-        "model": ModelSpec(width=4),
-        "training": TrainingSpec(epochs=1, replays=1, eps=0.1, step_size=0.1),
-        "seed": 0,
-    }
-    return Cell.model_validate(values | changes)
-
-
-def ctx(root: Path, device: torch.device = CPU) -> RunContext:
-    return RunContext(
-        store=RunStore(root),
-        dataset=DATASET,
-        evaluation=EvaluationSpec(attacks=("fgsm",), samples=30),
-        device=device,
-        reporter=NullReporter(),
-    )
 
 
 def job(context: RunContext, threads: int = 1) -> CellJob:
@@ -102,7 +77,7 @@ def test_narrow_networks_run_side_by_side_by_default_one_per_thread(
     with computing_with(4):
         assert chosen_jobs(None, [job(context)], context) == 4
         assert chosen_jobs(None, [job(context, threads=4)], context) == 1
-        on_gpu = ctx(tmp_path, torch.device("cuda"))
+        on_gpu = replace(context, device=torch.device("cuda"))
         assert chosen_jobs(None, [job(on_gpu)], on_gpu) == 1
         assert chosen_jobs(3, [job(on_gpu)], on_gpu) == 3
 

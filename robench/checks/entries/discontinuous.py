@@ -15,7 +15,7 @@ from robench import Check, CheckContext, Finding, register_check
 from robench.attack_tools.randomness import generators, in_ball
 from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
-from robench.checks.probes import ROUNDED
+from robench.checks.probes import ROUNDED, Probe
 from robench.checks.searches import harder
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, percent, some
@@ -48,14 +48,13 @@ class Discontinuous(Check):
         if is_random(context):
             sentence = "The network is random, so that close images cannot be compared."
             return Finding(name, None, sentence)
-        rows = context.correct.nonzero().squeeze(1)[: self.images]
-        if not len(rows):
+        probe = Probe.of(context, self.images)
+        if not len(probe):
             return Finding(name, None, "The network gets no image right: no logit is followed.")
-        images = context.images[rows]
-        rngs = generators(context.options.seed + 4, rows.tolist())
-        moves = in_ball(rngs, images.shape[1:], context.norm, context.eps)
-        jumps = self.jumps(context, images, (images + moves).clamp(0, 1))
-        count, bad = len(rows), int(jumps.sum())
+        rngs = generators(context.options.seed + 4, probe.rows.tolist())
+        moves = in_ball(rngs, probe.images.shape[1:], context.norm, context.eps)
+        jumps = self.jumps(probe, (probe.images + moves).clamp(0, 1))
+        count, bad = len(probe), int(jumps.sum())
         p = at_least(bad, count, self.tolerated)
         figures = (
             f"On the way from an image to a random point of the ball the logits jump for {bad} of "
@@ -71,18 +70,18 @@ class Discontinuous(Check):
             return Finding(name, False, f"{figures} ({end}.", best_effort=found)
         return Finding(name, True, f"{figures}: they are continuous.")
 
-    def jumps(self, context: CheckContext, start: Tensor, end: Tensor) -> Tensor:
-        """Return on which ways the logits jump, (m,) bool.
+    def jumps(self, probe: Probe, end: Tensor) -> Tensor:
+        """Return on which ways from the images the logits jump, (m,) bool.
 
         Args:
-            context: the network.
-            start: (m, C, H, W), where the ways begin.
-            end: where they end, in the same shape.
+            probe: the images.
+            end: where the ways end, (m, C, H, W).
         """
+        start = probe.images
 
         def logits(part: Tensor) -> Tensor:
             part = part.view(-1, 1, 1, 1)
-            return context.logits(start + part * (end - start)).double()
+            return probe.context.logits(start + part * (end - start)).double()
 
         marks = torch.linspace(0, 1, self.parts + 1, dtype=torch.float64)
         seen = torch.stack([logits(mark.expand(len(start)).float()) for mark in marks])
@@ -100,8 +99,8 @@ class Discontinuous(Check):
             below, above = (
                 torch.where(column, below, between), torch.where(column, between, above),
             )  # fmt: skip
-        last, scale = _apart(above, below), seen[0].abs().amax(1)
-        return (last >= self.most * whole) & (last > ROUNDED * scale)
+        last = _apart(above, below)
+        return (last >= self.most * whole) & (last > ROUNDED * probe.scale)
 
 
 def _apart(one: Tensor, other: Tensor) -> Tensor:
