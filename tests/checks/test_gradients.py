@@ -1,7 +1,7 @@
 """Gradients exist, are finite, and lead upwards."""
 
 import torch
-from faults import MakeContext, Wrapped
+from faults import MakeContext, Wrapped, has_form
 from torch import Tensor, nn
 
 from robench.checks.entries.gradients import Gradients
@@ -49,6 +49,19 @@ def test_honest_gradients_pass(make_context: MakeContext, digits_net: nn.Module)
 
 def test_zero_gradients_are_named(make_context: MakeContext, digits_net: nn.Module) -> None:
     assert failed(found_in(Misled(digits_net, 0.0), make_context)) == ["zero_gradients"]
+
+
+def test_gradients_that_underflow_are_named_as_lost(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class Tiny(Wrapped):
+        def forward(self, images: Tensor) -> Tensor:
+            return self.net(images) * 1e-43
+
+    finding = found_in(Tiny(digits_net), make_context)["zero_gradients"]
+    assert finding.passed is False
+    assert "zero, missing or underflows in float32" in finding.sentence
+    assert has_form(finding), finding.sentence
 
 
 def test_gradients_that_are_not_finite_are_named(

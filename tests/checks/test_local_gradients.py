@@ -53,7 +53,7 @@ class Rippled(Wrapped):
     """A ripple of high frequency on the pixels: the gradients are right, and useless."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(images + 0.1 * torch.sin(500 * images))
+        return self.net(images + 0.1 * torch.sin(800 * images))
 
 
 class Detects(Wrapped):
@@ -95,6 +95,15 @@ def test_the_cause_is_named_and_the_network_is_fooled_otherwise(
     assert has_form(finding), finding.sentence
     assert finding.best_effort is not None
     assert finding.best_effort < context.run(context.standard())[0].accuracy
+
+
+def test_a_few_images_do_not_show_that_gradients_are_shattered(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    finding = UnstableGradient().run(make_context(Rippled(digits_net), samples=4))
+    assert finding.passed is True, finding.sentence
+    assert "too few images to tell" in finding.sentence
+    assert has_form(finding), finding.sentence
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -16,6 +16,9 @@ from robench.checks.wording import percent, some
 VANISHED = math.log(1e-30)
 """Log-odds of all other classes below which the cross-entropy's gradient vanishes in float32."""
 
+NORMAL = torch.finfo(torch.float32).tiny
+"""The smallest number of float32 with all its digits; entries below it are rounded to few."""
+
 
 @register_check("gradients", reference="arXiv:1802.00420")
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Gradients(Check):
     """At clean images, gradients are finite and nonzero, and the loss is not saturated.
 
     The gradient is that of the margin, which does not saturate: if it is zero, there is no gradient
-    to follow, whatever the loss. Saturation is computed from the logits: the gradient of the
+    to follow, whatever the loss. One that underflows has lost its direction, and counts as zero.
+    Saturation is computed from the logits: the gradient of the
     cross-entropy is the margin's times the probability of the other classes, and vanishes with it.
     A network that computes in fewer bits may lose it long before: then it is zero where the
     margin's is not.
@@ -54,11 +58,13 @@ class Gradients(Check):
         ]
 
     def _zeros(self, gradients: Tensor, context: CheckContext) -> Finding:
-        zero = (gradients == 0).all(1)
+        zero = (gradients.abs() < NORMAL).all(1)
         share = zero.float().mean().item()
+        underflows = bool(gradients[zero].any())
+        kind = "zero, missing or underflows in float32" if underflows else "zero or missing"
         none = (
             f"On {int(zero.sum())} of {len(gradients)} images ({percent(share)}) the gradient is "
-            f"zero or missing"
+            f"{kind}"
         )
         if share <= self.tolerated:
             return Finding("zero_gradients", True, f"{none}.")

@@ -15,7 +15,8 @@ from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
 from robench.checks.probes import Probe
 from robench.checks.searches import harder
-from robench.checks.wording import some
+from robench.checks.significance import LEVEL, at_least
+from robench.checks.wording import chance, some
 
 
 @register_check("unstable_gradient", reference="arXiv:2106.09947")
@@ -27,7 +28,8 @@ class UnstableGradient(Check):
         images: number of images.
         points: number of random points around each image.
         part: how far these points are from it, in units of the radius.
-        least: smallest median of the cosine between the gradients there and at the image.
+        least: smallest median of the cosine between the gradients there and at the image; on more
+            images than half, beyond chance, it must be smaller for the check to fail.
     """
 
     findings = ("unstable_gradient",)
@@ -63,8 +65,13 @@ class UnstableGradient(Check):
             f"Random perturbations of {100 * self.part:.1f}% of the radius turn the gradient to a "
             f"cosine of {middle:.2f} (median of {some(len(cosines), 'image')})"
         )
-        if middle < self.least:
-            end = "gradients are shattered, and a step along one does not lead where it points"
-            found = context.best_effort(harder(context))
-            return Finding(name, False, f"{figures}: {end}.", best_effort=found)
-        return Finding(name, True, f"{figures}: it is stable.")
+        if middle >= self.least:
+            return Finding(name, True, f"{figures}: it is stable.")
+        turned = int((cosines < self.least).sum())
+        figures += f", and on {turned} of them to less than {self.least:g}"
+        p = at_least(turned, len(cosines), 0.5)
+        if p >= LEVEL:
+            return Finding(name, True, f"{figures}: too few images to tell ({chance(p)}).")
+        end = "gradients are shattered, and a step along one does not lead where it points"
+        effort = context.best_effort(harder(context))
+        return Finding(name, False, f"{figures} ({chance(p)}): {end}.", best_effort=effort)

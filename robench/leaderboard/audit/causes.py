@@ -131,6 +131,18 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
             r"points\.",
             figures.turned(False),
         ),
+        Form(
+            True,
+            rf"{_TURNED}, and on {N} of them to less than 0\.5: too few images to tell "
+            rf"\({CHANCE}\)\.",
+            figures.turned_on(True),
+        ),
+        Form(
+            False,
+            rf"{_TURNED}, and on {N} of them to less than 0\.5 \({CHANCE}\): gradients are "
+            r"shattered, and a step along one does not lead where it points\.",
+            figures.turned_on(False),
+        ),
         Form(None, _RANDOM),
         Form(None, _CUT),
         Form(None, r"The gradient is zero or not finite at every image\."),

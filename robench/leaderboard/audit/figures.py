@@ -256,6 +256,18 @@ def turned(passed: bool) -> Fits:
     return fits
 
 
+def turned_on(passed: bool) -> Fits:
+    """Return the comparison of (median cosine, images, images below the least cosine)."""
+    median = turned(False)
+
+    def fits(figures: Figures, seen: Seen) -> bool:
+        count, below = int(figures[1]), int(figures[2])
+        chance = at_least(below, count, 0.5)
+        return median(figures, seen) and 2 * below >= count and (chance >= LEVEL) is passed
+
+    return fits
+
+
 def incomplete(figures: Figures, seen: Seen) -> bool:
     """Compare (moving, images, left by many steps, left by few): many are clearly stronger."""
     moving, count, many, few = (float(figure) for figure in figures)

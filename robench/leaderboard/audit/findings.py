@@ -67,7 +67,10 @@ def _gradient_free(name: str) -> tuple[Form, ...]:
 
 
 _NONE_RIGHT = r"The network gets none of the images right: there is "
-_FLAT = rf"On {N} of {N} images \({P}\) the gradient is zero or missing"
+_FLAT = (
+    rf"On {N} of {N} images \({P}\) the gradient is "
+    r"(?:zero or missing|zero, missing or underflows in float32)"
+)
 _GONE = (
     rf"On {N} of {N} images \({P}\) the gradient of the cross-entropy vanishes in float32 "
     r"\(median margin: [\d.e+-]{1,12} logits\)"
