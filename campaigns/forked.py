@@ -41,6 +41,8 @@ step_size = 0.05
 """A board that is trained and attacked in half a second."""
 
 TRACEBACK = "Traceback (most recent call last)"
+NOTICE = "; made again."
+"""How a line about a file that cannot be read ends, before a refusal or a success."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Ended:
         if self.code not in codes:
             return f"exit code {self.code}: {self.err.strip()[-300:]}"
         said = [line for line in self.err.splitlines() if line.startswith("robench: ")]
+        said = [line for line in said if not line.endswith(NOTICE)]
         if self.code == 2 and len(said) != 1:
             return f"{len(said)} sentences: {self.err.strip()[-300:]}"
         return None

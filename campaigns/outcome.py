@@ -11,13 +11,13 @@ def differences(out: Path, undisturbed: Path) -> str | None:
     """Return how what a run has left differs from an undisturbed run; None if it does not.
 
     Weights and outcomes are compared to the bit, the log and the tables but for times; no other
-    file may be there.
+    file may be there, except for a lock that could not be removed, which the next run takes.
     """
     found, wanted = _files(out), _files(undisturbed)
-    if odd := sorted(found ^ wanted):
+    if odd := sorted(name for name in found ^ wanted if not name.endswith("/.lock")):
         what = "was left" if odd[0] in found else "is missing"
         return f"{odd[0]} {what}"
-    for name in sorted(wanted):
+    for name in sorted(found & wanted):
         one, two = out / name, undisturbed / name
         if one.suffix in (".safetensors", ".npz"):
             same = one.read_bytes() == two.read_bytes()

@@ -11,7 +11,7 @@ from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel, VictimModel
 from robench.errors import RobenchWarning, UserError
 from robench.system.interrupts import postponed_interrupts
-from robench.system.memory import is_out_of_memory
+from robench.system.out_of_memory import is_out_of_memory
 
 
 def run_batched(

@@ -23,7 +23,7 @@ from torch import Generator, Tensor, nn
 from robench.attack_tools.threat_models import norms, project
 from robench.base import Adversarial, Attack, LogitsModel, RadiusOptions, ThreatModel
 from robench.errors import UserError
-from robench.system.memory import is_out_of_memory
+from robench.system.out_of_memory import is_out_of_memory
 
 _ROUNDING = 1e-4
 """How far outside [0, 1] or its ball an image may be to count as rounded and be put back."""

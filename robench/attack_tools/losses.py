@@ -11,7 +11,7 @@ from torch.nn import functional
 from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel
 from robench.errors import UserError
-from robench.system.memory import is_out_of_memory
+from robench.system.out_of_memory import is_out_of_memory
 
 Loss = Literal["ce", "margin"]
 """Cross-entropy, or the logit of the best other class minus that of the true one."""

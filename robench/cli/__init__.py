@@ -18,8 +18,8 @@ from robench.cli import (  # noqa: F401 - commands
     submissions,
 )
 from robench.cli.options import app
-from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 from robench.errors import RobenchWarning, UserError
+from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 INTERRUPTED = 130
 """Exit code of Typer after Ctrl-C."""
@@ -56,7 +56,7 @@ def main() -> None:
     except UserError as error:
         print(f"robench: {_visible(str(error))}", file=sys.stderr)
         sys.exit(2)
-    except (MemoryError, RuntimeError, ImportError, SystemError) as error:
+    except (MemoryError, RuntimeError, ImportError, SystemError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         print(f"robench: {OUT_OF_MEMORY}", file=sys.stderr)

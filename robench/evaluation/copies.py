@@ -14,6 +14,7 @@ from robench.evaluation.folding import folded, half_precision
 from robench.evaluation.forward import PLAIN, QUANTUM, Forward
 from robench.models.frozen import frozen_stats
 from robench.system.devices import has_bf16
+from robench.system.out_of_memory import is_out_of_memory
 
 SAMPLES = QUANTUM // (len(STEPS) + 1)
 """Number of samples on which copies are compared with the model: one batch with their points."""
@@ -119,7 +120,8 @@ def _incomparable(model: nn.Module, wanted: Reference) -> str | None:
         part = wanted.of(rows)
         try:
             difference = part.difference(partial(PLAIN, model), "float32")
-        except Exception:  # a batch norm in training mode refuses a single image
+        except Exception as error:  # a batch norm in training mode refuses a single image
+            _raise_if_out_of_memory(error)
             return "it cannot take batches of every size"
         if difference:
             return f"its {difference} {ON_BATCH}"
@@ -145,6 +147,7 @@ def _behavior(model: nn.Module, wanted: Reference) -> str | None:
     try:
         return behavior_of(model, wanted.last)
     except Exception as error:  # what cannot be examined is not copied
+        _raise_if_out_of_memory(error)
         return f"it cannot be examined ({type(error).__name__})"
 
 
@@ -175,6 +178,7 @@ def _copy(
     try:
         model = make(copies.fast).to(memory_format=copies.forward.memory_format)
     except Exception as error:  # e.g. a model that cannot be deep-copied
+        _raise_if_out_of_memory(error)
         return None, f"it cannot be copied ({type(error).__name__})"
     difference = _difference(model, copies.forward, precision, wanted)
     return (None, f"its {difference} in the copy") if difference else (model, "")
@@ -192,8 +196,15 @@ def _difference(
     try:
         difference = wanted.difference(asked, precision)
     except Exception as error:  # what does not run is not used
+        _raise_if_out_of_memory(error)
         return f"forward fails with {type(error).__name__}"
     return difference and f"{difference} differ"
+
+
+def _raise_if_out_of_memory(error: Exception) -> None:
+    """Raise it if memory was short: that says nothing about a model, and figures depend on it."""
+    if is_out_of_memory(error):
+        raise error
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

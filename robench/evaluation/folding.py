@@ -17,6 +17,7 @@ from robench.layers.foldable import (
     plain_conv,
 )
 from robench.system.devices import device_of
+from robench.system.out_of_memory import is_out_of_memory
 
 PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv)
 """Layers that use their weights directly, and so may have them in bf16."""
@@ -34,7 +35,9 @@ def folded(model: nn.Module) -> nn.Module:
     _replace_layers(plain)
     try:
         graph = _Tracer().trace(plain)
-    except Exception:  # data-dependent control flow, or other code that cannot be traced
+    except Exception as error:  # data-dependent control flow, or other code not to be traced
+        if is_out_of_memory(error):
+            raise
         return plain
     network = fx.GraphModule(plain, graph)
     for node in list(graph.nodes):

@@ -21,7 +21,7 @@ from robench.evaluation.partial import PartialFile
 from robench.evaluation.validation import attack_results, sizes
 from robench.evaluation.victim import Victim
 from robench.progress import Progress
-from robench.system.memory import is_out_of_memory
+from robench.system.out_of_memory import is_out_of_memory
 
 POOL_BYTES = 2**26
 """Size of the images that are passed at once to an attack that batches itself."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 
 from robench.runs.context import RunContext
 from robench.runs.pieces import Piece, perform
-from robench.system.memory import is_out_of_memory
+from robench.system.out_of_memory import is_out_of_memory
 
 
 @dataclass(frozen=True, eq=False)

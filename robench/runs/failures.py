@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.errors import UserError
-from robench.system.memory import is_out_of_memory
+from robench.system.out_of_memory import is_out_of_memory
 
 GOES_ON = "what is finished is stored, and the same command goes on from there"
 

@@ -1,9 +1,7 @@
-"""Tuning glibc malloc for tensors, and detecting out-of-memory errors."""
+"""Tuning glibc malloc for tensors."""
 
 import ctypes
 import sys
-
-import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _LARGEST = 2**31 - 1
@@ -24,11 +22,3 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _LARGEST)
     mallopt(_M_TRIM_THRESHOLD, -1)  # never
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether ``error`` means that a device or the host is out of memory."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    words = ("not enough memory", "can't allocate memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

@@ -68,16 +68,18 @@ def open_plain(
         raise
     except ValueError as error:
         raise Refused(path, "its name has a NUL or is not text") from error
-    file = os.fdopen(handle, "rb")
     try:
         status = os.fstat(handle)
         _check_plain(path, status)
         if longest is not None and status.st_size > longest:
             raise _too_large(path, status.st_size, longest)
+        return os.fdopen(handle, "rb")
+    except OSError as error:
+        os.close(handle)
+        raise Refused(path, error.strerror or str(error)) from error
     except Refused:
-        file.close()
+        os.close(handle)
         raise
-    return file
 
 
 def read_bytes(path: Path, *, longest: int, inside: Path | None = None) -> bytes:

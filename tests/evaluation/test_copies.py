@@ -45,6 +45,19 @@ def test_gradients_are_in_bf16_where_the_machine_has_it(defense: str) -> None:
     assert under_attack.gradients == ("bf16" if has_bf16(torch.device("cpu")) else "float32")
 
 
+@pytest.mark.parametrize("part", ["folded", "half_precision", "behavior_of"])
+def test_a_lack_of_memory_is_no_reason_for_slower_copies(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(copies, "has_bf16", lambda device: True)
+    monkeypatch.setattr(copies, part, fail)
+    with pytest.raises(RuntimeError, match="could not create a primitive"):
+        resnet("batchnorm", 16, width=4)
+
+
 def zeroed(model: nn.Module) -> nn.Module:
     """Return a model with the logits of another and no gradient."""
 

@@ -19,6 +19,23 @@ def test_a_plain_file_and_a_link_to_one_are_read(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a") == EMPTY
 
 
+@pytest.mark.parametrize("call", ["stat", "open", "fstat", "fdopen"])
+def test_whatever_fails_is_a_refusal_and_leaves_nothing_open(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(5, "Input/output error", str(tmp_path / "a"))
+
+    (tmp_path / "a").write_text("text")
+    opened = Path("/proc/self/fd")
+    before = len([*opened.iterdir()]) if opened.is_dir() else 0
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fail)
+        with pytest.raises(Refused, match="Input/output error"):
+            read_text(tmp_path / "a", longest=10)
+    assert (len([*opened.iterdir()]) if opened.is_dir() else 0) == before
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     path = tmp_path / kind

@@ -1,4 +1,4 @@
-"""What a command says when memory is short, without any import that might fail for that."""
+"""Whether memory was short, and what is said then; no import here might fail for that."""
 
 OUT_OF_MEMORY = "out of memory; free some, or lower the batch sizes of the board or the attack."
 

@@ -3,7 +3,7 @@
 import pytest
 from support import Command
 
-from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
+from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from robench.cli.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
         RuntimeError("could not create a primitive"),
         SystemError("<function attack at 0x7f> returned NULL without setting an exception"),
         ImportError("libx.so: failed to map segment from shared object"),
+        OSError(12, "Cannot allocate memory", "a/module.py"),
     ],
 )
 def test_a_lack_of_memory_is_one_sentence(
