@@ -6,6 +6,7 @@ archive however large that becomes.
 
 import io
 import math
+import sys
 import warnings
 import zipfile
 from collections.abc import Collection, Mapping
@@ -148,4 +149,15 @@ def _read(file: IO[bytes]) -> NDArray[Any]:
         values: NDArray[Any] = np.lib.format.read_array(
             file, allow_pickle=False, max_header_size=_HEADER
         )
+    _check_text(values)
     return values
+
+
+def _check_text(values: NDArray[Any]) -> None:
+    """Check that text consists of characters: numpy reads any four bytes as one."""
+    if values.dtype.kind != "U":
+        return
+    flat = np.ascontiguousarray(values).reshape(-1)
+    codes = flat.view(np.dtype("u4").newbyteorder(values.dtype.byteorder))
+    if (codes > sys.maxunicode).any() or ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
+        raise ValueError("it has text that is not Unicode")

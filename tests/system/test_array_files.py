@@ -75,6 +75,15 @@ def test_members_are_few_distinct_and_plainly_compressed(tmp_path: Path) -> None
         read_npz(tmp_path / "c.npz", unpacked=MIB)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("code", [0xD800, 0x110000])
+def test_text_is_unicode(tmp_path: Path, order: str, code: int) -> None:
+    text = np.array([code, 0x42], dtype=f"{order}u4").view(f"{order}U1")
+    np.savez(tmp_path / "a.npz", names=text)
+    with pytest.raises(Refused, match="text that is not Unicode"):
+        read_npz(tmp_path / "a.npz", unpacked=1000)
+
+
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.npz", {"a.npy": header("(99,)") + b"x" * 99}, zipfile.ZIP_STORED)
     content = bytearray(path.read_bytes())
