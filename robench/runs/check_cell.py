@@ -60,9 +60,13 @@ def with_checks(
 
 def wants_checks(cell: CellResult, ctx: RunContext) -> bool:
     """Return whether a cell is to be checked; see :func:`with_checks`."""
+    return has_checks(ctx) and cell.evidence.manifest is not None
+
+
+def has_checks(ctx: RunContext) -> bool:
+    """Return whether a board asks for checks and has an attack whose threat model they can use."""
     search = search_of(ctx.evaluation.main_column, ctx.attacks)
-    wanted = ctx.evaluation.checks and search is not None
-    return wanted and cell.evidence.manifest is not None
+    return ctx.evaluation.checks and search is not None
 
 
 def stored_checks(

@@ -12,6 +12,7 @@ import torch
 
 from robench.errors import RobenchWarning, UserError
 from robench.registry import REGISTRIES
+from robench.runs.check_cell import has_checks
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.steps import CellJob
@@ -82,7 +83,9 @@ def _is_stored(job: CellJob, ctx: RunContext) -> bool:
     if folder.diverged.exists():
         return True
     columns = (folder.outcomes(outcome_key(name, ctx)) for name in ctx.evaluation.columns)
-    return folder.finished_training and all(path.exists() for path in columns)
+    if not folder.finished_training or not all(path.exists() for path in columns):
+        return False
+    return folder.is_checked or not has_checks(ctx)
 
 
 def cores() -> int:

@@ -92,10 +92,29 @@ def test_no_more_run_by_default_than_there_is_memory_for(
             assert chosen_jobs(None, [job(context)], context) == jobs
 
 
+def with_checks(context: RunContext, wanted: bool) -> RunContext:
+    evaluation = context.evaluation.model_copy(update={"checks": wanted})
+    return replace(context, evaluation=evaluation)
+
+
 def test_no_process_is_started_for_a_stored_board(tmp_path: Path) -> None:
-    context = ctx(tmp_path)
+    context = with_checks(ctx(tmp_path), False)
     run_cell(cell(), "a", context)
     assert chosen_jobs(4, [job(context)], context) == 1
+
+
+def test_checks_that_are_missing_are_made_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_memory(monkeypatch, 100)
+    checking = with_checks(ctx(tmp_path), True)
+    run_cell(cell(), "a", checking)
+    with computing_with(2):
+        assert chosen_jobs(None, [job(checking)] * 2, checking) == 2
+        reports = checking.store.open(cell()).checks("any")
+        reports.parent.mkdir()
+        reports.write_text("{}")
+        assert chosen_jobs(None, [job(checking)] * 2, checking) == 1
 
 
 def test_wide_networks_that_leave_no_cores_to_others_are_said(
