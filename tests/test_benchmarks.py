@@ -2,17 +2,15 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import robench
 
-SCRIPTS = sorted(
-    path
-    for path in (Path(robench.__file__).resolve().parents[1] / "benchmarks").glob("*.py")
-    if path.stem not in ("common", "plain")
-)
+BENCHMARKS = Path(robench.__file__).resolve().parents[1] / "benchmarks"
+SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem not in ("common", "plain"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -26,3 +24,23 @@ def test_it_takes_the_options_that_all_take(script: Path) -> None:
     if script.stem in ("attacks", "autoattack", "simba"):
         assert "--checkpoint" in done.stdout
         assert "--data" in done.stdout
+
+
+CLAIMS = tomllib.loads((BENCHMARKS / "claims.toml").read_text())["claim"]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["what"])
+def test_what_is_claimed_is_published(claim: dict[str, str]) -> None:
+    published = " ".join((BENCHMARKS / "README.md").read_text().split())
+    assert claim["sentence"] in published
+    assert f"{claim['published']:g}" in claim["sentence"]
+    assert (BENCHMARKS / f"{claim['script']}.py").exists()
+
+
+def test_a_claim_that_nobody_makes_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "all.py", "--only", "atacks"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: no claim is about 'atacks'; did you mean 'attacks'?\n"
