@@ -1,6 +1,7 @@
 """Provenance of a result: versions, code, machine. Nothing private is recorded."""
 
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -26,15 +27,16 @@ def file_hash(path: Path) -> str:
 
 @cache
 def code_version() -> str:
-    """Return robench's version; in a git checkout the commit, with ``+dirty`` if modified.
+    """Return the commit of the code, with ``+dirty`` if it is modified; else robench's version.
 
-    A new file counts as well, unless git ignores it: it may be an entry that was run.
+    In a git checkout a new file counts as well, unless git ignores it: it may be an entry that was
+    run. A wheel knows the commit that it was built from.
     """
     source = Path(__file__).resolve().parent
     commit = _git(source, "rev-parse", "--short=12", "HEAD")
     ours = _git(source, "ls-files", "--error-unmatch", Path(__file__).name)
     if not commit or not ours:
-        return _version("robench")
+        return _built_from(source.parent / "commit.txt") or _version("robench")
     code = [":/robench", ":/attacks", ":/defenses"]
     dirty = _git(source, "status", "--porcelain", "--untracked-files=normal", "--", *code)
     return f"{commit}+dirty" if dirty else commit
@@ -58,6 +60,15 @@ def peak_memory_mib(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device) / 2**20)
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+
+
+def _built_from(file: Path) -> str:
+    """Return the commit that a wheel was built from, or nothing."""
+    try:
+        written = file.read_text().strip()
+    except (OSError, ValueError):
+        return ""
+    return written if re.fullmatch(r"[0-9a-f]{7,40}(\+dirty)?", written) else ""
 
 
 def _processor() -> str:

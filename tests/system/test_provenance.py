@@ -50,3 +50,25 @@ def test_a_changed_or_new_file_of_the_code_makes_it_dirty(
         (checkout / file).write_text("x = 1\n")
     assert len(code_version().removesuffix("+dirty")) == 12
     assert code_version().endswith("+dirty") == dirty
+
+
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [
+        ("0123456789ab\n", "0123456789ab"),
+        ("0123456789ab+dirty\n", "0123456789ab+dirty"),
+        ("a secret\n", "9.9"),
+        (None, "9.9"),
+    ],
+)
+def test_a_wheel_knows_the_commit_that_it_was_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str | None, version: str
+) -> None:
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "robench" / "system" / "p.py"))
+    monkeypatch.setattr(provenance, "version", lambda package: "9.9")
+    (tmp_path / "robench" / "system").mkdir(parents=True)
+    if written is not None:
+        (tmp_path / "robench" / "commit.txt").write_text(written)
+    code_version.cache_clear()
+    assert code_version() == version
+    code_version.cache_clear()
