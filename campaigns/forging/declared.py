@@ -36,8 +36,9 @@ NOBODY_CAN_TELL: dict[str, tuple[str, ...]] = {
     "settings on which no result depends": (
         r"board\.json\.board\.evaluation\.batch_size",
         r"board\.json\.board\.training\.milestones: swapped",
-        # Two replays with steps as long as the radius do not leave a larger ball either, and longer
-        # steps are clipped.
+        # These pass only if the last stage, which trains every network again with what is claimed,
+        # gets the same weights to the bit: two replays with steps as long as the radius do not
+        # leave a larger ball either, and longer steps are clipped.
         r"board\.json\.board\.training\.(eps|step_size)",
         # True says that the weights of all rows are listed, which is compared. Where they are, as
         # in any submission, it is true whatever the board says.
