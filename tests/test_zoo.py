@@ -1,5 +1,6 @@
 """The zoo of models on which the checks are tried; what the checks say of it is not tested here."""
 
+import re
 import sys
 from dataclasses import replace
 from functools import partial
@@ -200,3 +201,21 @@ def test_a_folder_without_models_is_refused_in_a_sentence(tmp_path: Path) -> Non
     (tmp_path / "empty.py").write_text("")
     with pytest.raises(UserError, match="has neither ENTRY nor ENTRIES"):
         discover(tmp_path)
+
+
+FLAGGED = re.compile(r"^#### (?P<flags>.+)$(?P<text>(?:\n(?!#).*)*)", re.MULTILINE)
+
+
+def test_the_examples_of_the_documentation_have_the_flag_that_they_are_examples_of() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "checks.md").read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    flags = {row[0].strip("| "): row[7] for row in rows if len(row) > 7}
+    examples = [
+        (name, found["flags"].strip("`"))
+        for found in FLAGGED.finditer(text)
+        for named in re.findall(r"\*Example\*:([^.]*)\.", found["text"])
+        for name in re.findall(r"`(\w+)`", named)
+    ]
+    assert len(examples) > 20
+    for name, flag in examples:
+        assert flag in re.findall(r"\w+", flags[name]), f"{name} has no flag {flag}"
