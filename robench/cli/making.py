@@ -1,4 +1,4 @@
-"""``robench run`` and ``robench train``."""
+"""``robench run``, ``robench status`` and ``robench train``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +58,34 @@ def run(
     for line in flag_lines(published.result):
         say(console, line)
     say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
+
+
+@app.command()
+def status(
+    board: BoardName = "quick",
+    defenses: Defenses = None,
+    seeds: Seeds = None,
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+    plugin: Plugin = [],  # noqa: B006
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Print how far each cell of a board is; works beside a run."""
+    import json
+    from dataclasses import asdict
+
+    from robench.board.overrides import open_board
+    from robench.cli.tables import status_table
+    from robench.runs.status import board_status
+
+    console, _ = prepare("cpu", plugin)
+    _, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
+    cells = board_status(spec, out=out, data_dir=data_dir)
+    if as_json:
+        print(json.dumps([asdict(cell) for cell in cells], indent=2))
+        return
+    console.print(status_table(cells, spec.title))
 
 
 @app.command()

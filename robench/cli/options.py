@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from robench.cli.tables.fitted import FittedTable
 
 ORDER = (
-    "run", "train", "attack", "show", "spectra", "plan", "verify", "page", "export", "reproduce",
-    "submit", "check-submission", "merge", "challenge", "list", "new",
+    "run", "status", "train", "attack", "show", "spectra", "plan", "verify", "page", "export",
+    "reproduce", "submit", "check-submission", "merge", "challenge", "list", "new",
 )  # fmt: skip
 """Order of the commands in the help: as a user comes to need them."""
 

@@ -56,13 +56,12 @@ def run_board(
             cannot be read or the results cannot be written. If a cell fails, the others are
             finished first.
     """
-    plan = resolve(board)
-    ctx = _context(plan, out, data_dir, device, reporter)
-    rows = [(row, _cells(row, board, ctx.dataset)) for row in plan.rows]
+    plan, ctx = prepared(board, out, data_dir, device, reporter)
+    rows = planned_cells(plan, ctx)
     ctx.store.check(cell for _, cells in rows for cell in cells)
     work = [
-        CellJob(cell, row.title, effort, ctx)
-        for row, cells in rows
+        CellJob(cell, title, effort, ctx)
+        for title, cells in rows
         for effort in [_effort(cells[0], ctx)]
         for cell in cells
     ]
@@ -124,35 +123,42 @@ def train_row(
 
     The arguments and errors are those of :func:`run_board`.
     """
-    plan = resolve(board)
-    ctx = _context(plan, out, data_dir, device, reporter)
-    row = plan.rows[0]
-    cell = _cells(row, board, ctx.dataset)[0]
+    plan, ctx = prepared(board, out, data_dir, device, reporter)
+    title, (cell, *_) = planned_cells(plan, ctx)[0]
     ctx.store.check([cell])
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
-        finish_training(cell, row.title, folder, ctx)
+        finish_training(cell, title, folder, ctx)
     return folder
 
 
-def _context(
-    plan: Plan,
+def prepared(
+    board: Board,
     out: Path,
-    data_dir: Path | None,
-    device: torch.device | None,
-    reporter: ProgressReporter | None,
-) -> RunContext:
-    board = plan.board
+    data_dir: Path | None = None,
+    device: torch.device | None = None,
+    reporter: ProgressReporter | None = None,
+) -> tuple[Plan, RunContext]:
+    """Return the plan of a board and the context of a run of it, once both are known to be sound.
+
+    The arguments and errors are those of :func:`run_board`.
+    """
+    plan = resolve(board)
     dataset = load_dataset(board.data.name, data_dir)
     broadcast(Load(board.data.name, data_dir))
     check_sizes(plan, dataset)
-    return RunContext(
+    return plan, RunContext(
         store=RunStore(out / "cells"),
         dataset=dataset,
         evaluation=board.evaluation,
         device=device or torch.device("cpu"),
         reporter=reporter or NullReporter(),
     )
+
+
+def planned_cells(plan: Plan, ctx: RunContext) -> list[tuple[str, list[Cell]]]:
+    """Return the title and the cells of each row of a board."""
+    return [(row.title, _cells(row, plan.board, ctx.dataset)) for row in plan.rows]
 
 
 def _cells(row: PlannedRow, board: Board, dataset: DataSet) -> list[Cell]:

@@ -1,6 +1,7 @@
 """``robench run``: from a board to a leaderboard, resumable and repeatable."""
 
 import io
+import json
 import os
 import platform
 import shutil
@@ -210,3 +211,15 @@ def test_a_cell_that_diverges_is_a_flagged_row_not_a_crash(
     assert "diverged" in robench(
         "run", tiny_board, "--defenses", "vanilla", "--set", "training.lr=1e30", "--out", out
     ).out  # fmt: skip
+
+
+def test_status_says_how_far_a_run_is(finished: Path, robench: Command, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_BOARD)
+    before = robench("status", tmp_path / "tiny.toml", "--out", tmp_path / "out")
+    assert before.code == 0
+    assert before.out.count("waiting") == 2
+    assert not (tmp_path / "out").exists()
+    after = robench("status", tmp_path / "tiny.toml", "--out", finished)
+    assert "2 of 2 are done" in after.out
+    listed = robench("status", tmp_path / "tiny.toml", "--out", finished, "--json")
+    assert [entry["state"] for entry in json.loads(listed.out)] == ["done", "done"]

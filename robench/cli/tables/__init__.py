@@ -17,6 +17,7 @@ from robench.cli.tables.networks import (
     sizes_table,
     spectra_table,
 )
+from robench.cli.tables.progress import status_table
 from robench.cli.tables.verification import (
     checked_lines,
     rerun_table,
@@ -41,5 +42,6 @@ __all__ = [
     "sizes_table",
     "spectra_table",
     "states_table",
+    "status_table",
     "verification_lines",
 ]

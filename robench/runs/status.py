@@ -1,0 +1,104 @@
+"""How far a run of a board is, as its store says; nothing is computed, written or waited for."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from robench.board.board import Board
+from robench.board.specs import Cell
+from robench.runs.check_cell import has_checks
+from robench.runs.context import RunContext
+from robench.runs.identity import outcome_key
+from robench.runs.measure_cell import VERSION
+from robench.runs.run import planned_cells, prepared
+from robench.runs.store import CellFolder
+from robench.runs.stored import read_divergence
+
+State = Literal["waiting", "training", "attacking", "checking", "measuring", "done", "diverged"]
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """How far a cell is.
+
+    Attributes:
+        row: the title of its row.
+        seed: its seed.
+        cell: the name of its folder in the store.
+        state: what is done next for it, or ``done`` or ``diverged``. It says nothing about
+            whether a process is doing so.
+        finished: how many epochs (``training``) or columns (``attacking``) there are; else 0.
+        of: how many there will be; else 0.
+        reason: why it diverged; else empty.
+        written: seconds since the last file of it was written; None while there is none.
+    """
+
+    row: str
+    seed: int
+    cell: str
+    state: State
+    finished: int = 0
+    of: int = 0
+    reason: str = ""
+    written: float | None = None
+
+
+def board_status(board: Board, *, out: Path, data_dir: Path | None = None) -> list[CellStatus]:
+    """Return how far each cell of a board is, in the order of its rows and seeds.
+
+    Args:
+        board: the specification.
+        out: the folder of the run store.
+        data_dir: the folder where the data set is; its images are part of a cell's identity.
+
+    Raises:
+        UserError: if the board or the data set is not valid, or a note in the store is damaged.
+    """
+    plan, ctx = prepared(board, out, data_dir)
+    return [
+        cell_status(cell, title, ctx) for title, cells in planned_cells(plan, ctx) for cell in cells
+    ]
+
+
+def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
+    """Return how far a cell is.
+
+    Raises:
+        UserError: if the note that it diverged is damaged.
+    """
+    folder = CellFolder(ctx.store.root / cell.key)
+    known = (row, cell.seed, cell.key)
+    last = max((path.stat().st_mtime for path in _files(folder)), default=None)
+    written = None if last is None else max(0.0, time.time() - last)
+    if folder.diverged.exists():
+        reason = read_divergence(folder).reason
+        return CellStatus(*known, "diverged", reason=reason, written=written)
+    if not folder.finished_training:
+        epochs, of = _epochs(folder), cell.training.epochs
+        state: State = "training" if folder.spec.exists() else "waiting"
+        return CellStatus(*known, state, epochs, of, written=written)
+    columns = [folder.outcomes(outcome_key(name, ctx)) for name in ctx.evaluation.columns]
+    if (there := sum(path.exists() for path in columns)) < len(columns):
+        return CellStatus(*known, "attacking", there, len(columns), written=written)
+    if has_checks(ctx) and not folder.is_checked:
+        return CellStatus(*known, "checking", written=written)
+    if ctx.evaluation.spectra and not folder.spectra(VERSION).exists():
+        return CellStatus(*known, "measuring", written=written)
+    return CellStatus(*known, "done", written=written)
+
+
+def _epochs(folder: CellFolder) -> int:
+    """Return how many epochs are logged: the lines after the first."""
+    try:
+        lines = folder.log.read_text().splitlines()
+    except (OSError, ValueError):  # there is none, or it is being written
+        return 0
+    return max(0, len(lines) - 1)
+
+
+def _files(folder: CellFolder) -> Iterator[Path]:
+    for path in folder.path.rglob("*"):
+        if path.is_file() and path.name != ".lock":
+            yield path
