@@ -10,6 +10,7 @@ _SAID = (
     "failed to map segment",
     "can't start new thread",
     "NULL without setting an exception",
+    "error return without exception set",
 )
 """Parts of what torch, CUDA, the dynamic loader, Python's threads and Python itself, which found no
 memory for the exception, say when memory is short."""

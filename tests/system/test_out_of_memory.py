@@ -17,6 +17,7 @@ from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
         RuntimeError("can't start new thread"),
         RuntimeError("could not create a primitive"),
         SystemError("<function attack at 0x7f> returned NULL without setting an exception"),
+        SystemError("error return without exception set"),
         ImportError("libx.so: failed to map segment from shared object"),
         OSError(12, "Cannot allocate memory", "a/module.py"),
     ],
