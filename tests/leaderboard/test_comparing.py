@@ -62,12 +62,13 @@ def test_an_attack_that_has_changed_since_may_differ_as_with_another_seed() -> N
     assert changes(30, 8).verdict(earlier) == NOT
 
 
-def sized(count: int, factor: float) -> Changes:
-    """Return changes of which only sizes differ, on so many images, by a factor."""
+def sized(count: int, factor: float, *, one_way: bool = False) -> Changes:
+    """Return changes of which only sizes differ, on so many images, by a factor up and down."""
     published = outcomes(np.ones(1000, bool))
     published = dataclasses.replace(published, l2=np.ones(1000, np.float32))
     l2 = published.l2.copy()
-    l2[:count] *= factor
+    l2[:count:2] *= factor
+    l2[1:count:2] *= factor if one_way else 1 / factor
     return Changes.between(published, dataclasses.replace(published, l2=l2))
 
 
@@ -87,6 +88,20 @@ def test_sizes_that_differ_in_their_last_bits_tell_that_the_device_is_another(
     assert not seen(sized(500, 1 + bits), same).same_device
     # What differs by more than rounding was made otherwise, and excuses nothing.
     assert seen(sized(500, 1.1), same) == same
+
+
+@pytest.mark.parametrize(("images", "rounding"), [(20, True), (21, False), (500, False)])
+def test_lengths_that_all_grow_a_little_are_steps_of_another_size_and_no_rounding(
+    images: int, rounding: bool
+) -> None:
+    """A step 1% longer than published fooled the same images."""
+    bf16 = dataclasses.replace(SAME, gradients="bf16")
+    last = sized(images, 1.005, one_way=True)
+    columns = {"fgsm": changes(0, 0), "pgd": last}
+    found = as_seen(dict.fromkeys(columns, bf16), columns)["pgd"]
+    assert last.lopsided != rounding
+    assert found.same_device != rounding
+    assert (last.verdict(found) == NOT) != rounding
 
 
 def test_on_the_same_device_sizes_and_counts_are_equal_too() -> None:

@@ -55,6 +55,10 @@ MOVED = 0.05
 """Relative difference between two sizes of a perturbation that a few signs of gradients, decided by
 rounding, do not explain."""
 
+LOPSIDED = 1e-6
+"""P-value of a two-sided sign test below which lengths of perturbations were not changed by
+rounding, which makes as many longer as shorter: steps of another size do."""
+
 SIZES = ("linf", "l2")
 """The sizes of a perturbation; all else in outcomes is a prediction or a count."""
 
@@ -136,6 +140,7 @@ class Changes:
         other: further images, on which only sizes, counts or the rounded image differ.
         sized: those of the further images on which sizes differ.
         shift: median relative difference of these sizes.
+        lopsided: whether most of these perturbations are longer in the one evaluation.
         unexplained: images that differ as rounding makes none differ: they were moved by the same
             Euclidean length, to the bit, and yet have another prediction, count or greatest change;
             or only this length differs, by more than :data:`MOVED`.
@@ -149,6 +154,7 @@ class Changes:
     other: int = 0
     sized: int = 0
     shift: float = 0.0
+    lopsided: bool = False
     unexplained: int = 0
     complete: bool = True
     signs: NDArray[np.int64] = field(
@@ -176,6 +182,7 @@ class Changes:
             other=int((np.logical_or.reduce([*unequal.values()]) & same).sum()),
             sized=int(sized.sum()),
             shift=_shift(published, found, sized),
+            lopsided=_is_lopsided(published.l2[sized], found.l2[sized]),
             unexplained=int((still | far).sum()),
             signs=signs,
         )
@@ -238,8 +245,8 @@ def as_seen(
     """Return the conditions of a network's columns, with what the outcomes say about the devices.
 
     If sizes differ in their last bits on more than a handful of images, the devices round
-    differently, whatever their names. Columns that differ by more than that say nothing: what was
-    forged must not excuse the rest.
+    differently, whatever their names. Columns that differ by more than that, or in one direction,
+    say nothing: what was forged must not excuse the rest.
 
     Args:
         claimed: column -> conditions as the manifests have them.
@@ -251,6 +258,7 @@ def as_seen(
         if claimed[name].strict
         and found.complete
         and found.shift <= LAST_BITS[claimed[name].gradients]
+        and not found.lopsided
     }
     bitwise = all(found.sized == 0 for found in telling.values())
     same = all(
@@ -272,6 +280,14 @@ def _shift(published: Outcomes, found: Outcomes, sized: NDArray[np.bool_]) -> fl
         return 0.0
     both = [_relative(getattr(published, n)[sized], getattr(found, n)[sized]) for n in SIZES]
     return float(np.median(np.maximum(*both)))
+
+
+def _is_lopsided(published: NDArray[np.float32], found: NDArray[np.float32]) -> bool:
+    """Return whether lengths differ in one direction more often than rounding explains."""
+    longer, shorter = int((published > found).sum()), int((published < found).sum())
+    if longer + shorter == 0:
+        return False
+    return float(binomtest(longer, longer + shorter).pvalue) < LOPSIDED
 
 
 def _relative(published: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:
