@@ -263,6 +263,13 @@ class ExternalCell(MeanAndStd, Hashed):
     seed: int
     version: int = SPEC_VERSION
 
+    @field_validator("version")
+    @classmethod
+    def _version_is_known(cls, version: int) -> int:
+        if version != SPEC_VERSION:
+            raise ValueError(f"this robench knows version {SPEC_VERSION}, not {version}")
+        return version
+
     @property
     def file(self) -> str | None:
         """The name of the ``.py`` file that builds it, or None."""

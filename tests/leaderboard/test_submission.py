@@ -274,6 +274,8 @@ def test_the_specification_of_a_network_without_one_is_as_it_was_before() -> Non
     assert cell.key == "05447be4830bd624"
     with pytest.raises(ValidationError, match="mean and std belong together"):
         ExternalCell.model_validate({**cell.model_dump(), "mean": (0.5,)})
+    with pytest.raises(ValidationError, match="this robench knows version 1, not 2"):
+        ExternalCell.model_validate({**cell.model_dump(), "version": 2})
 
 
 def test_the_flags_of_ones_own_network_are_printed(
