@@ -62,7 +62,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.samples, arguments.steps, arguments.rounds = 192, 784, 1
+        arguments.samples, arguments.steps, arguments.rounds = 128, 784, 1
     case = target(arguments, arguments.samples)
     with under_attack(case.model):
         victim = Victim(case.model, case.images[:16], batch_size=arguments.batch)
