@@ -1,7 +1,7 @@
 """How far a run of a board is, as its store says; nothing is computed, written or waited for."""
 
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from robench.runs.measure_cell import VERSION
 from robench.runs.run import planned_cells, prepared
 from robench.runs.store import CellFolder
 from robench.runs.stored import read_divergence
+from robench.system.locks import LOCK
 
 State = Literal["waiting", "training", "attacking", "checking", "measuring", "done", "diverged"]
 
@@ -70,8 +71,7 @@ def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
     """
     folder = CellFolder(ctx.store.root / cell.key)
     known = (row, cell.seed, cell.key)
-    last = max((path.stat().st_mtime for path in _files(folder)), default=None)
-    written = None if last is None else max(0.0, time.time() - last)
+    written = _since_written(folder)
     if folder.diverged.exists():
         reason = read_divergence(folder).reason
         return CellStatus(*known, "diverged", reason=reason, written=written)
@@ -98,7 +98,11 @@ def _epochs(folder: CellFolder) -> int:
     return max(0, len(lines) - 1)
 
 
-def _files(folder: CellFolder) -> Iterator[Path]:
+def _since_written(folder: CellFolder) -> float | None:
+    """Return the age of the newest file in seconds; None if there is none."""
+    times = []
     for path in folder.path.rglob("*"):
-        if path.is_file() and path.name != ".lock":
-            yield path
+        with suppress(OSError):  # a run may have replaced it meanwhile
+            if path.name != LOCK and path.is_file():
+                times.append(path.stat().st_mtime)
+    return max(0.0, time.time() - max(times)) if times else None
