@@ -104,6 +104,34 @@ def test_lengths_that_all_grow_a_little_are_steps_of_another_size_and_no_roundin
     assert (last.verdict(found) == NOT) != rounding
 
 
+def climbed(changed: int = 0) -> Changes:
+    """Return changes of an attack along gradients that moves some images a little otherwise."""
+    published = dataclasses.replace(attacked(), backwards=np.ones(1000, np.int32))
+    l2 = published.l2.copy()
+    l2[:changed:2] *= 1.005
+    l2[1:changed:2] /= 1.005
+    return Changes.between(published, dataclasses.replace(published, l2=l2))
+
+
+@pytest.mark.parametrize(
+    ("fgsm", "pgd", "rounding"),
+    [
+        (0, 970, False),  # the device computes the same, so that PGD was another one
+        (900, 970, True),  # in bf16 nearly all are moved otherwise where a device rounds otherwise
+        (0, 16, True),  # in float32 a few are, and perhaps none in one step
+    ],
+)
+def test_a_column_that_is_the_same_to_the_bit_leaves_no_rounding_to_the_others(
+    fgsm: int, pgd: int, rounding: bool
+) -> None:
+    """Twenty steps, each 1% longer than published, move half of the images less far."""
+    bf16 = dataclasses.replace(SAME, gradients="bf16")
+    columns = {"fgsm": climbed(fgsm), "pgd": climbed(pgd)}
+    found = as_seen(dict.fromkeys(columns, bf16), columns)["pgd"]
+    assert found.same_device != rounding
+    assert (columns["pgd"].verdict(found) == NOT) != rounding
+
+
 def test_on_the_same_device_sizes_and_counts_are_equal_too() -> None:
     published = outcomes(np.arange(1000) < 500)
     queries = published.queries.copy()
