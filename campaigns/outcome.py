@@ -7,17 +7,22 @@ import pandas as pd
 TIMED = ("seconds", "per_second", "memory", "peak")
 
 
-def differences(out: Path, undisturbed: Path) -> str | None:
+def differences(out: Path, undisturbed: Path, *, ignored: str = "") -> str | None:
     """Return how what a run has left differs from an undisturbed run; None if it does not.
 
     Weights and outcomes are compared to the bit, the log and the tables but for times; no other
-    file may be there, except for a lock that could not be removed, which the next run takes.
+    file may be there.
+
+    Args:
+        out: what it has left.
+        undisturbed: what an undisturbed run leaves.
+        ignored: a file that may be there besides, relative to ``out``.
     """
-    found, wanted = _files(out), _files(undisturbed)
-    if odd := sorted(name for name in found ^ wanted if not name.endswith("/.lock")):
+    found, wanted = _files(out) - {ignored}, _files(undisturbed) - {ignored}
+    if odd := sorted(found ^ wanted):
         what = "was left" if odd[0] in found else "is missing"
         return f"{odd[0]} {what}"
-    for name in sorted(found & wanted):
+    for name in sorted(wanted):
         one, two = out / name, undisturbed / name
         if one.suffix in (".safetensors", ".npz"):
             same = one.read_bytes() == two.read_bytes()
