@@ -77,7 +77,7 @@ def status(
 
     from robench.board.overrides import open_board
     from robench.cli.tables import status_table
-    from robench.runs.status import board_status
+    from robench.commands.status import board_status
 
     console, _ = prepare("cpu", plugin)
     _, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)

@@ -12,9 +12,8 @@ import torch
 
 from robench.errors import RobenchWarning, UserError
 from robench.registry import REGISTRIES
-from robench.runs.check_cell import has_checks
 from robench.runs.context import RunContext
-from robench.runs.identity import outcome_key
+from robench.runs.status import progress_of
 from robench.runs.steps import CellJob
 from robench.runs.store import CellFolder
 from robench.system.processes import this_shard
@@ -80,12 +79,8 @@ def unimportable() -> list[str]:
 
 def _is_stored(job: CellJob, ctx: RunContext) -> bool:
     folder = CellFolder(ctx.store.root / job.cell.key)
-    if folder.diverged.exists():
-        return True
-    columns = (folder.outcomes(outcome_key(name, ctx)) for name in ctx.evaluation.columns)
-    if not folder.finished_training or not all(path.exists() for path in columns):
-        return False
-    return folder.is_checked or not has_checks(ctx)
+    state, *_ = progress_of(folder, job.cell, ctx)
+    return state in ("measuring", "done", "diverged")  # spectra alone need no processes
 
 
 def cores() -> int:

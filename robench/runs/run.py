@@ -57,6 +57,7 @@ def run_board(
             finished first.
     """
     plan, ctx = prepared(board, out, data_dir, device, reporter)
+    check_sizes(plan, ctx.dataset)
     rows = planned_cells(plan, ctx)
     ctx.store.check(cell for _, cells in rows for cell in cells)
     work = [
@@ -124,6 +125,7 @@ def train_row(
     The arguments and errors are those of :func:`run_board`.
     """
     plan, ctx = prepared(board, out, data_dir, device, reporter)
+    check_sizes(plan, ctx.dataset)
     title, (cell, *_) = planned_cells(plan, ctx)[0]
     ctx.store.check([cell])
     folder = ctx.store.open(cell)
@@ -139,14 +141,16 @@ def prepared(
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
 ) -> tuple[Plan, RunContext]:
-    """Return the plan of a board and the context of a run of it, once both are known to be sound.
+    """Return the plan of a board and the context of a run of it.
 
-    The arguments and errors are those of :func:`run_board`.
+    The arguments are those of :func:`run_board`.
+
+    Raises:
+        UserError: if the board names something unknown, or the data cannot be read.
     """
     plan = resolve(board)
     dataset = load_dataset(board.data.name, data_dir)
     broadcast(Load(board.data.name, data_dir))
-    check_sizes(plan, dataset)
     return plan, RunContext(
         store=RunStore(out / "cells"),
         dataset=dataset,

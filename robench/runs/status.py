@@ -3,16 +3,13 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from robench.board.board import Board
 from robench.board.specs import Cell
 from robench.runs.check_cell import has_checks
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.measure_cell import VERSION
-from robench.runs.run import planned_cells, prepared
 from robench.runs.store import CellFolder
 from robench.runs.stored import read_divergence
 from robench.system.locks import LOCK
@@ -46,23 +43,6 @@ class CellStatus:
     written: float | None = None
 
 
-def board_status(board: Board, *, out: Path, data_dir: Path | None = None) -> list[CellStatus]:
-    """Return how far each cell of a board is, in the order of its rows and seeds.
-
-    Args:
-        board: the specification.
-        out: the folder of the run store.
-        data_dir: the folder where the data set is; its images are part of a cell's identity.
-
-    Raises:
-        UserError: if the board or the data set is not valid, or a note in the store is damaged.
-    """
-    plan, ctx = prepared(board, out, data_dir)
-    return [
-        cell_status(cell, title, ctx) for title, cells in planned_cells(plan, ctx) for cell in cells
-    ]
-
-
 def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
     """Return how far a cell is.
 
@@ -70,23 +50,27 @@ def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
         UserError: if the note that it diverged is damaged.
     """
     folder = CellFolder(ctx.store.root / cell.key)
-    known = (row, cell.seed, cell.key)
+    state, finished, of = progress_of(folder, cell, ctx)
+    reason = read_divergence(folder).reason if state == "diverged" else ""
     written = _since_written(folder)
+    return CellStatus(row, cell.seed, cell.key, state, finished, of, reason, written)
+
+
+def progress_of(folder: CellFolder, cell: Cell, ctx: RunContext) -> tuple[State, int, int]:
+    """Return the state of a cell, with ``finished`` and ``of`` of :class:`CellStatus`."""
     if folder.diverged.exists():
-        reason = read_divergence(folder).reason
-        return CellStatus(*known, "diverged", reason=reason, written=written)
+        return "diverged", 0, 0
     if not folder.finished_training:
-        epochs, of = _epochs(folder), cell.training.epochs
         state: State = "training" if folder.spec.exists() else "waiting"
-        return CellStatus(*known, state, epochs, of, written=written)
+        return state, _epochs(folder), cell.training.epochs
     columns = [folder.outcomes(outcome_key(name, ctx)) for name in ctx.evaluation.columns]
     if (there := sum(path.exists() for path in columns)) < len(columns):
-        return CellStatus(*known, "attacking", there, len(columns), written=written)
+        return "attacking", there, len(columns)
     if has_checks(ctx) and not folder.is_checked:
-        return CellStatus(*known, "checking", written=written)
+        return "checking", 0, 0
     if ctx.evaluation.spectra and not folder.spectra(VERSION).exists():
-        return CellStatus(*known, "measuring", written=written)
-    return CellStatus(*known, "done", written=written)
+        return "measuring", 0, 0
+    return "done", 0, 0
 
 
 def _epochs(folder: CellFolder) -> int:

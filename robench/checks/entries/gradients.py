@@ -27,10 +27,9 @@ class Gradients(Check):
 
     The gradient is that of the margin, which does not saturate: if it is zero, there is no gradient
     to follow, whatever the loss. One that underflows has lost its direction, and counts as zero.
-    Saturation is computed from the logits: the gradient of the
-    cross-entropy is the margin's times the probability of the other classes, and vanishes with it.
-    A network that computes in fewer bits may lose it long before: then it is zero where the
-    margin's is not.
+    Saturation is computed from the logits: the gradient of the cross-entropy is the margin's times
+    the probability of the other classes, and vanishes with it. A network that computes in fewer
+    bits may lose it long before: then it is zero where the margin's is not.
 
     Attributes:
         tolerated: fraction of images that may have no gradient: at most this fraction can seem
