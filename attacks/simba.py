@@ -6,7 +6,7 @@ batch they are in.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -16,10 +16,14 @@ from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
 from robench.attack_tools.kept_search import KeptSearch
-from robench.attack_tools.losses import log_odds, predict
+from robench.attack_tools.losses import log_odds, predict, probability
 from robench.attack_tools.randomness import permutations, uniform
 from robench.attack_tools.sample_state import Table, choose, contiguous, read_rows, write_rows
 from robench.attack_tools.threat_models import check_counts, per_sample
+from robench.base import ADDED_LATER
+
+Score = Literal["log-odds", "probability"]
+"""What a search climbs; see :class:`SimBA`."""
 
 
 @register_attack("simba", reference="arXiv:1905.07121")
@@ -41,6 +45,11 @@ class SimBA(Attack):
         mode: "paper", Algorithm 1; or "original", the batch code of its authors: one order for all
             images, both signs always tried and the better one kept, but two queries charged only
             if the first sign did not help.
+        score: what a direction must improve to be kept: "log-odds" of the true class, which resolve
+            any confidence; or its "probability", the float32 softmax of the authors' batch code.
+            From a margin of about 17 logits on the latter is exactly 1, so that no direction
+            improves it and the search is blind. None: "probability" in the original mode,
+            "log-odds" in the paper's.
 
     Raises:
         UserError: if step is outside (0, 1], max_steps or frequencies is below 1, or frequencies is
@@ -56,8 +65,11 @@ class SimBA(Attack):
     frequencies: int | None = None
     targeted: bool = False
     mode: Literal["paper", "original"] = "paper"
+    score: Score | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
+        if self.score is None and self.mode == "original":
+            object.__setattr__(self, "score", "probability")
         if not 0 < self.step <= 1:
             raise UserError(f"step is {self.step:g}: it must be above 0 and at most 1.")
         check_counts(self, "max_steps", "frequencies")
@@ -226,7 +238,7 @@ class _Queries:
         self.basis: Basis = BASES[attack.basis](images, attack.frequencies)
         self.orders = _orders(attack, rngs, self.basis.size)
         self.max_directions = self.orders.shape[1]
-        self.goal = _Goal(attack.targeted, labels, rngs)
+        self.goal = _Goal(attack, labels, rngs)
 
     def ask(self, rows: Tensor, now: _State) -> _Tried:
         """Make the next query for each of the samples ``rows``."""
@@ -253,20 +265,22 @@ class _Targets:
 class _Goal:
     """The goal of a search, and its score: leave the true class, or reach a target class."""
 
-    def __init__(self, targeted: bool, labels: Tensor, rngs: Sequence[Generator]) -> None:
-        self.targeted, self.labels, self.rngs = targeted, labels, rngs
-        self.state = _Targets(labels.long().clone(), torch.full((len(labels),), not targeted))
+    def __init__(self, attack: SimBA, labels: Tensor, rngs: Sequence[Generator]) -> None:
+        self.targeted, self.labels, self.rngs = attack.targeted, labels, rngs
+        self.likelihood = probability if attack.score == "probability" else _negative_log_odds
+        untargeted = torch.full((len(labels),), not attack.targeted)
+        self.state = _Targets(labels.long().clone(), untargeted)
 
     def of(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores and whether the searches are over, each (B,) on the CPU.
 
-        The score is the log-odds against the true class, or those for the target: they order
+        The score is how likely the target class is, or how unlikely the true one. Log-odds order
         points as the probability does, but without its rounding.
         """
         self._draw(rows[~self.state.drawn[rows]], logits.shape[1])
         targets = self.state.classes[rows]
-        odds, same = log_odds(logits, targets).cpu(), (logits.argmax(1) == targets).cpu()
-        return (-odds, same) if self.targeted else (odds, ~same)
+        likely, same = self.likelihood(logits, targets).cpu(), (logits.argmax(1) == targets).cpu()
+        return (likely, same) if self.targeted else (-likely, ~same)
 
     def _draw(self, rows: Tensor, classes: int) -> None:
         """Draw targets for these samples; the number of classes is known from the first logits."""
@@ -275,6 +289,11 @@ class _Goal:
             shift = 1 + (draws * (classes - 1)).long()
             self.state.classes[rows] = (self.labels[rows] + shift.to(self.labels.device)) % classes
             self.state.drawn[rows] = True
+
+
+def _negative_log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return log(p / (1 - p)) of the class's probability p, (B, classes) -> (B,)."""
+    return -log_odds(logits, labels)
 
 
 def _orders(attack: SimBA, rngs: Sequence[Generator], size: int) -> Tensor:

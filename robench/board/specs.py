@@ -67,14 +67,48 @@ class Spec(BaseModel):
 
 
 class DataSpec(Spec):
-    """The images, and what is done to the training part."""
+    """The images, and what is done to the training part.
+
+    ``subset`` is a share of the images that the validation part leaves or, with
+    ``subset_of = "all"``, of all training images; 1 keeps all that are left. ``label_noise`` is the
+    share of the images that get a label at random: one of the other classes or, with
+    ``label_noise_mode = "uniform"``, of all classes, so that some stay right.
+    """
 
     name: str = "mnist5k"
     subset: float = Field(1.0, gt=0, le=1)
+    subset_of: Literal["remaining", "all"] = "remaining"
     label_noise: float = Field(0.0, ge=0, lt=1)
+    label_noise_mode: Literal["other", "uniform"] = "other"
     validation: float = Field(0.1, ge=0, lt=1)
     crop_padding: int | None = Field(None, ge=0)
     flip: bool | None = None
+
+    @model_validator(mode="after")
+    def _subset_is_left(self) -> Self:
+        if self.kept > 1:
+            raise ValueError(
+                f"subset = {self.subset:g} of all images is more than validation = "
+                f"{self.validation:g} leaves; use at most {1 - self.validation:g}, or 1 for all "
+                f"that are left"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        return {k: v for k, v in values.items() if _DATA_ADDED_LATER.get(k, ...) != v}
+
+    @property
+    def kept(self) -> float:
+        """The share of the images left by the validation part that is trained on."""
+        if self.subset_of == "remaining" or self.subset == 1:
+            return self.subset
+        return round(self.subset / (1 - self.validation), 12)
+
+
+_DATA_ADDED_LATER = {"subset_of": "remaining", "label_noise_mode": "other"}
+"""Defaults that were always in effect; left out of the JSON form, so that cells keep their names."""
 
 
 class ModelSpec(Spec):

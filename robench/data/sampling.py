@@ -1,10 +1,15 @@
 """Parts of a data set: validation split, subset, label noise, evaluation sample."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from robench.data.images import Images
 from robench.errors import UserError
+
+LabelNoise = Literal["other", "uniform"]
+"""Where a noisy label is drawn from: the other classes, or all of them."""
 
 
 def split_validation(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
@@ -52,10 +57,19 @@ def subset(images: Images, fraction: float, seed: int) -> Images:
     return images.take(kept.nonzero().squeeze(1))
 
 
-def add_label_noise(images: Images, rate: float, num_classes: int, seed: int) -> Images:
-    """Give exactly ``round(rate * N)`` random samples another label (symmetric noise).
+def add_label_noise(
+    images: Images, rate: float, num_classes: int, seed: int, mode: LabelNoise = "other"
+) -> Images:
+    """Give exactly ``round(rate * N)`` random samples a label at random (symmetric noise).
 
-    The new label is uniform over the other classes, so ``rate`` is the share of wrong labels.
+    Args:
+        images: the images with their true labels.
+        rate: the share of the samples, in [0, 1).
+        num_classes: the number of classes.
+        seed: the seed of the samples and of their labels.
+        mode: "other": the new label is uniform over the other classes, so that ``rate`` is the
+            share of wrong labels; "uniform": over all classes, so that of the chosen samples one
+            in ``num_classes`` keeps its label.
 
     Raises:
         UserError: for a rate outside [0, 1).
@@ -65,7 +79,8 @@ def add_label_noise(images: Images, rate: float, num_classes: int, seed: int) ->
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(images), generator=generator)[: round(rate * len(images))]
     labels = images.labels.clone()
-    shift = torch.randint(1, max(num_classes, 2), (len(chosen),), generator=generator)
+    least = 1 if mode == "other" else 0
+    shift = torch.randint(least, max(num_classes, 2), (len(chosen),), generator=generator)
     labels[chosen] = (labels[chosen] + shift) % num_classes
     return Images(images.images, labels)
 

@@ -34,7 +34,7 @@ class Effort:
 
     def training(self, cell: Cell, dataset: DataSet) -> float:
         """Return the work of training a cell."""
-        images = len(dataset.train) * cell.data.subset * (1 - cell.data.validation)
+        images = len(dataset.train) * cell.data.kept * (1 - cell.data.validation)
         forwards = cell.training.build_method().forwards_per_minibatch
         return self.multiply_adds * images * forwards * cell.training.epochs
 

@@ -75,6 +75,7 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
                 f"data.label_noise; leave them out."
             )
         return TrainingData(train, val, augmentation, cell.seed)
-    train = subset(train, spec.subset, cell.seed)
-    train = add_label_noise(train, spec.label_noise, dataset.num_classes, cell.seed)
+    train = subset(train, spec.kept, cell.seed)
+    classes, noise = dataset.num_classes, spec.label_noise
+    train = add_label_noise(train, noise, classes, cell.seed, spec.label_noise_mode)
     return TrainingData(train, val, augmentation, cell.seed)

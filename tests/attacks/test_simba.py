@@ -1,5 +1,7 @@
 """SimBA: Algorithm 1 of Guo et al. 2019, batched, with exact accounting."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -15,12 +17,17 @@ Digits = tuple[Tensor, Tensor]
 
 
 def one_image(
-    model: nn.Module, image: Tensor, label: int, order: list[int], step: float
+    model: nn.Module,
+    image: Tensor,
+    label: int,
+    order: list[int],
+    step: float,
+    dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, int, bool]:
-    """Algorithm 1 for one image, written plainly: float64 probabilities, one query at a time."""
+    """Algorithm 1 for one image, written plainly: probabilities, one query at a time."""
 
     def probability(x: Tensor) -> tuple[float, bool]:
-        logits = model(x[None])[0].double()
+        logits = model(x[None])[0].to(dtype)
         return logits.softmax(0)[label].item(), int(logits.argmax()) != label
 
     x, queries = image.clone(), 0
@@ -55,6 +62,67 @@ def test_it_agrees_image_by_image_with_the_algorithm_written_plainly(
             assert result.queries[i] == queries
             torch.testing.assert_close(result.images[i], x)
             assert (digits_net(result.images[i : i + 1]).argmax() != labels[i]) == fooled
+
+
+class Sharp(nn.Module):
+    """The same predictions with logits that are ``factor`` times as far apart."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images) * self.factor
+
+
+def test_by_probability_it_is_the_algorithm_with_a_softmax_in_float32(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = (part[:12] for part in digits_test)
+    sharp = Sharp(digits_net, 3)
+    with torch.no_grad():
+        result = SimBA(score="probability").perturb(sharp, images, labels, generators(3, range(12)))
+        orders = permutations(generators(3, range(12)), 64).tolist()
+        for i in range(12):
+            x, queries, fooled = one_image(
+                sharp, images[i], int(labels[i]), orders[i], 0.2, torch.float32
+            )
+            assert result.queries[i] == queries
+            torch.testing.assert_close(result.images[i], x)
+            assert (sharp(result.images[i : i + 1]).argmax() != labels[i]) == fooled
+
+
+@pytest.mark.parametrize("mode", ["paper", "original"])
+def test_where_the_probability_is_exactly_1_only_log_odds_find_a_direction(
+    digits_net: nn.Module, digits_test: Digits, mode: Literal["paper", "original"]
+) -> None:
+    images = digits_test[0]
+    with torch.no_grad():
+        sharp = Sharp(digits_net, 1000)
+        labels = sharp(images).argmax(1)
+        sure = sharp(images).softmax(1).amax(1) == 1
+    images, labels = images[sure], labels[sure]
+    assert len(images) > 50
+
+    def attack(score: Literal["probability", "log-odds"]) -> tuple[Tensor, Tensor]:
+        simba = SimBA(mode=mode, score=score, max_steps=30)
+        result = simba.perturb(sharp, images, labels, generators(0, range(len(images))))
+        return result.images, result.queries
+
+    blind, queries = attack("probability")
+    unchanged = (blind == images).flatten(1).all(1)
+    # A single step can cross the boundary; short of that, nothing is ever kept.
+    assert unchanged.float().mean() > 0.8
+    assert (queries[unchanged] == 2 * 30).all()
+    found, fewer = attack("log-odds")
+    assert (sharp(found).argmax(1) != labels).sum() > 2 * (~unchanged).sum()
+    assert fewer.float().mean() < queries.float().mean()
+
+
+def test_the_score_that_a_mode_has_by_default_is_that_of_its_source() -> None:
+    assert SimBA().score is None
+    assert SimBA(mode="original") == SimBA(mode="original", score="probability")
+    assert SimBA(mode="original", score="log-odds").score == "log-odds"
 
 
 class Counting(nn.Module):
@@ -110,7 +178,7 @@ def authors_batch_code(
     x, queries = images.flatten(1).clone(), torch.zeros(len(images), dtype=torch.int64)
 
     def probabilities(flat: Tensor, rows: Tensor) -> Tensor:
-        logits = model(flat.clamp(0, 1).view(-1, *images.shape[1:])).double()
+        logits = model(flat.clamp(0, 1).view(-1, *images.shape[1:]))
         return logits.softmax(1).gather(1, labels[rows, None]).squeeze(1)
 
     before = probabilities(x, torch.arange(len(x)))

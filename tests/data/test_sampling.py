@@ -71,6 +71,15 @@ def test_noisy_labels_are_uniform_over_the_other_classes() -> None:
     assert all(2500 < count < 2900 for count in counts[1:])
 
 
+def test_uniform_noise_leaves_some_of_the_chosen_labels_right() -> None:
+    clean = Images(torch.zeros(9000, 1, 1, 1, dtype=torch.uint8), torch.zeros(9000).long())
+    noisy = add_label_noise(clean, 0.8, 10, seed=0, mode="uniform")
+    wrong = (noisy.labels != clean.labels).float().mean()
+    assert wrong == pytest.approx(0.72, abs=0.01)  # 80% of the labels drawn, a tenth of them right
+    counts = noisy.labels.bincount(minlength=10)
+    assert all(600 < count < 840 for count in counts[1:])
+
+
 @given(st.lists(st.integers(1, 20), min_size=2, max_size=5), st.data())
 def test_every_prefix_of_an_evaluation_sample_is_as_balanced_as_possible(
     counts: list[int], data: st.DataObject

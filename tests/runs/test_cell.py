@@ -67,6 +67,39 @@ def test_validation_is_held_out_and_neither_noisy_nor_thinned() -> None:
     assert sum(wrong) == pytest.approx(0.5 * len(train), abs=3)
 
 
+def test_a_subset_may_be_a_share_of_all_images_with_the_validation_part() -> None:
+    whole = len(DATASET.train)
+    for share in (0.1, 0.5):
+        data = DataSpec(name="digits", validation=0.2, subset=share, subset_of="all")
+        train = training_data(cell(data=data), DATASET).train
+        assert len(train) == pytest.approx(share * whole, abs=6)
+    rest = DataSpec(name="digits", validation=0.2, subset_of="all")
+    assert len(training_data(cell(data=rest), DATASET).train) == pytest.approx(0.8 * whole, abs=6)
+    with pytest.raises(ValueError, match=r"0\.9 of all images is more than validation = 0\.2 leav"):
+        DataSpec(validation=0.2, subset=0.9, subset_of="all")
+
+
+def test_label_noise_may_be_drawn_from_all_classes() -> None:
+    def wrong(mode: str) -> float:
+        data = DataSpec.model_validate({"label_noise": 0.8, "label_noise_mode": mode})
+        noisy = training_data(cell(data=data), DATASET).train
+        clean = training_data(cell(), DATASET).train
+        assert isinstance(noisy, Images)
+        assert isinstance(clean, Images)
+        return float((noisy.labels != clean.labels).float().mean())
+
+    assert wrong("other") == pytest.approx(0.8, abs=0.001)
+    assert wrong("uniform") == pytest.approx(0.72, abs=0.03)
+
+
+def test_options_of_the_data_that_came_later_leave_the_names_of_cells_as_they_were() -> None:
+    data = DataSpec(subset_of="remaining", label_noise_mode="other")
+    assert data.model_dump().keys() == {
+        "name", "subset", "label_noise", "validation", "crop_padding", "flip"
+    }  # fmt: skip
+    assert cell(data=DataSpec(label_noise_mode="uniform")).key != cell(data=DataSpec()).key
+
+
 def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() -> None:
     assert training_data(cell(), DATASET).augmentation == DATASET.augmentation
     other = cell(data=DataSpec(crop_padding=3, flip=True))

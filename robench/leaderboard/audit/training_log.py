@@ -117,11 +117,11 @@ def _other_images(board: Leaderboard) -> Iterator[str]:
         name = f"'{cell.row}', seed {cell.seed}"
         facts = facts_of(data.name)
         if facts and facts.train and facts.classes:
-            expected = facts.train * (1 - data.validation) * data.subset
+            expected = facts.train * (1 - data.validation) * data.kept
             # Shares of each class are rounded twice; a last batch of one image is left out.
             if abs(images - expected) > facts.classes + 1:
                 yield f"{name}: an epoch had {images} images; its data have about {expected:.0f}."
-        key = (spec.data_hash, data.validation, data.subset, spec.training.batch_size)
+        key = (spec.data_hash, data.validation, data.kept, spec.training.batch_size)
         if seen.setdefault(key, images) != images:
             yield f"{name}: an epoch had {images} images, but {seen[key]} of another row."
 

@@ -34,6 +34,8 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
     data, model, training, seeds = spec.data, spec.model, spec.training, spec.seeds
     part = f", {percent(data.subset)}% of the training images" if data.subset < 1 else ""
     noise = f", {percent(data.label_noise)}% label noise" if data.label_noise else ""
+    if noise and data.label_noise_mode == "uniform":
+        noise += " (uniform over all classes)"
     how = f"{training.method}, {_counted(training.epochs, 'epoch')}{_method_options(training)}"
     devices = {c.manifest.get("environment", {}).get("device", "") for c in board.cells} - {""}
     threat_text = threat_model_text(threat_model(board))
