@@ -16,7 +16,7 @@ from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
 from robench.attack_tools.kept_search import KeptSearch
-from robench.attack_tools.losses import log_odds, predict, probability
+from robench.attack_tools.losses import log_odds, minus_probability, predict
 from robench.attack_tools.randomness import permutations, uniform
 from robench.attack_tools.sample_state import Table, choose, contiguous, read_rows, write_rows
 from robench.attack_tools.threat_models import check_counts, per_sample
@@ -267,20 +267,19 @@ class _Goal:
 
     def __init__(self, attack: SimBA, labels: Tensor, rngs: Sequence[Generator]) -> None:
         self.targeted, self.labels, self.rngs = attack.targeted, labels, rngs
-        self.likelihood = probability if attack.score == "probability" else _negative_log_odds
+        self.unlikely = minus_probability if attack.score == "probability" else log_odds
         untargeted = torch.full((len(labels),), not attack.targeted)
         self.state = _Targets(labels.long().clone(), untargeted)
 
     def of(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores and whether the searches are over, each (B,) on the CPU.
 
-        The score is how likely the target class is, or how unlikely the true one. Log-odds order
-        points as the probability does, but without its rounding.
+        The score is how unlikely the true class is, or how likely the target.
         """
         self._draw(rows[~self.state.drawn[rows]], logits.shape[1])
         targets = self.state.classes[rows]
-        likely, same = self.likelihood(logits, targets).cpu(), (logits.argmax(1) == targets).cpu()
-        return (likely, same) if self.targeted else (-likely, ~same)
+        score, same = self.unlikely(logits, targets).cpu(), (logits.argmax(1) == targets).cpu()
+        return (-score, same) if self.targeted else (score, ~same)
 
     def _draw(self, rows: Tensor, classes: int) -> None:
         """Draw targets for these samples; the number of classes is known from the first logits."""
@@ -289,11 +288,6 @@ class _Goal:
             shift = 1 + (draws * (classes - 1)).long()
             self.state.classes[rows] = (self.labels[rows] + shift.to(self.labels.device)) % classes
             self.state.drawn[rows] = True
-
-
-def _negative_log_odds(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return log(p / (1 - p)) of the class's probability p, (B, classes) -> (B,)."""
-    return -log_odds(logits, labels)
 
 
 def _orders(attack: SimBA, rngs: Sequence[Generator], size: int) -> Tensor:

@@ -22,7 +22,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from robench.base import ThreatModel
 from robench.board.board import Board, RowSpec
-from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.board.cells import Cell
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
 from robench.leaderboard import comparison
 from robench.leaderboard.audit import audit

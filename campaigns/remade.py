@@ -14,7 +14,7 @@ from unittest import mock
 
 from torch import nn
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun import cell as rerun_of_cell
 from robench.leaderboard.rerun import remake as remaking

@@ -16,8 +16,9 @@ from pydantic import TypeAdapter
 from campaigns.forging.draft import Draft
 from campaigns.forging.weights import read_weights, write_weights
 from robench.board.board import Board
+from robench.board.cells import AnyCell, ExternalCell
 from robench.board.plan import build_attacks
-from robench.board.specs import PUBLISHED, AnyCell, EvaluationSpec, ExternalCell
+from robench.board.specs import PUBLISHED, EvaluationSpec
 from robench.board.writing import board_text
 from robench.errors import UserError
 from robench.leaderboard.csv_files import read_csv

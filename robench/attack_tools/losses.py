@@ -36,12 +36,12 @@ def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     return others.logsumexp(1) - true
 
 
-def probability(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the float32 softmax of the true class, (B, classes) -> (B,).
+def minus_probability(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return minus the float32 softmax of the true class, (B, classes) -> (B,).
 
-    It is exactly 1 from a margin of about 17 logits on; :func:`log_odds` is not so rounded.
+    It is exactly -1 from a margin of about 17 logits on; :func:`log_odds` is not so rounded.
     """
-    return logits.float().softmax(1).gather(1, labels.long().unsqueeze(1)).squeeze(1)
+    return -logits.float().softmax(1).gather(1, labels.long().unsqueeze(1)).squeeze(1)
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:

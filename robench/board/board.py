@@ -14,13 +14,7 @@ from robench.board.limits import (
     Title,
 )
 from robench.board.paper import OTHER_COLUMNS, Paper
-from robench.board.specs import (
-    DataSpec,
-    EvaluationSpec,
-    ModelSpec,
-    Spec,
-    TrainingSpec,
-)
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, Spec, TrainingSpec
 from robench.errors import UserError
 from robench.expressions import LARGEST_SEED
 from robench.registry import attacks

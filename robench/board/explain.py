@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from robench.board.specs import KINDS
+from robench.board.cells import KINDS
 from robench.errors import LONGEST, did_you_mean, shortened
 
 _MESSAGE = 400

@@ -9,19 +9,12 @@ from pydantic import ValidationError
 from robench.base import Attack, Defense, RadiusOptions
 from robench.board.attack_calls import build_attack
 from robench.board.board import Board, RowSpec
+from robench.board.cells import SOURCES_VERSION, SPEC_VERSION, Cell
 from robench.board.explain import explain
 from robench.board.ranking import check_threat_models
 from robench.board.recipes import recipe_for
 from robench.board.sources import Entries, entries_of, sources_of
-from robench.board.specs import (
-    SOURCES_VERSION,
-    SPEC_VERSION,
-    Cell,
-    DataSpec,
-    EvaluationSpec,
-    ModelSpec,
-    TrainingSpec,
-)
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import parse_expression
 from robench.registry import attacks, backbones, defenses

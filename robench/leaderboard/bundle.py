@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from robench.board.board import Board
+from robench.board.cells import Cell
 from robench.board.plan import resolve_rows
-from robench.board.specs import Cell
 from robench.checks.order import added_checks
 from robench.errors import UserError
 from robench.expressions import parse_expression

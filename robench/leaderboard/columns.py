@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from robench.board.cells import ExternalCell
 from robench.board.ranking import WORST_CASE
 from robench.board.recipes import differences
-from robench.board.specs import ExternalCell
 from robench.leaderboard.column_types import Column, Entry, Kind, PerAttack, RelativeColumn
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.row import ColumnOutcomes, LeaderboardRow, Role, roles

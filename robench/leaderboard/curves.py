@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from robench.board.specs import Cell, TrainingSpec
+from robench.board.cells import Cell
+from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.runs.records import BoardResult
 from robench.system.figures import save_figure

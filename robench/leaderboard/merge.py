@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from robench.board.board import Board, RowSpec
+from robench.board.cells import Cell, ExternalCell
 from robench.board.recipes import recipe_for
-from robench.board.specs import Cell, ExternalCell, TrainingSpec
+from robench.board.specs import TrainingSpec
 from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.evidence import read_sums, weights_name

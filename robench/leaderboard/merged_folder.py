@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from robench.board.specs import ExternalCell
+from robench.board.cells import ExternalCell
 from robench.errors import UserError, shortened
 from robench.leaderboard.bundle import Bundle, joined, published_bundle
 from robench.leaderboard.evidence import broken_sums, read_sums, weights_name

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Literal
 
 from robench.board.board import Board
+from robench.board.cells import AnyCell
 from robench.board.ranking import ADAPTIVE, BEST_KNOWN, COMBINED, WORST_CASE
-from robench.board.specs import AnyCell, EvaluationSpec
+from robench.board.specs import EvaluationSpec
 from robench.evaluation.outcomes import Outcomes
 from robench.leaderboard.challenge.files import fallen
 from robench.leaderboard.conditioning import ratios

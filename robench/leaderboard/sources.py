@@ -2,8 +2,8 @@
 
 import platform
 
+from robench.board.cells import SOURCES_VERSION, SPEC_VERSION, Cell
 from robench.board.sources import Entries, other_sources, plugin_hash_of_version_1, quoted
-from robench.board.specs import SOURCES_VERSION, SPEC_VERSION, Cell
 from robench.errors import UserError
 from robench.registry import attacks
 from robench.shipped import is_earlier, is_shipped

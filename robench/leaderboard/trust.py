@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from robench.board.cells import Cell
 from robench.board.sources import quoted
-from robench.board.specs import Cell
 from robench.errors import UserError
 from robench.leaderboard.bundle import names_of
 from robench.leaderboard.evidence import SOURCES, SourceEntry, broken_sums, read_sums

@@ -14,8 +14,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from robench.board.cells import Cell
 from robench.board.sources import entries_of, other_sources, quoted
-from robench.board.specs import Cell
 from robench.data import DataSet
 from robench.errors import RobenchWarning, UserError, shortened
 from robench.models.build import build_model

@@ -7,7 +7,7 @@ No result depends on it.
 from dataclasses import dataclass
 
 from robench.base import Attack
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data import DataSet
 
 STEPS = ("steps", "max_steps", "queries")

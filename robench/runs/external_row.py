@@ -10,7 +10,7 @@ from torch import nn
 
 from robench.base import Defense
 from robench.board.board import Board
-from robench.board.specs import ExternalCell
+from robench.board.cells import ExternalCell
 from robench.data import DataSet
 from robench.errors import UserError
 from robench.expressions import parse_expression

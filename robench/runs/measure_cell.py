@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from robench.board.specs import Cell, ExternalCell
+from robench.board.cells import Cell, ExternalCell
 from robench.diagnostics import spectra
 from robench.models.checkpoint import Network
 from robench.models.complexity import Complexity, measure_complexity

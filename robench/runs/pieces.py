@@ -7,7 +7,7 @@ of its cell, and writes what follows from the result.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.runs.attack_cell import attack_columns
 from robench.runs.cell import network_of, train_cell
 from robench.runs.check_cell import make_checks

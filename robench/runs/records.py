@@ -12,7 +12,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from robench.base import Attack, ThreatModel
 from robench.board.board import Board
-from robench.board.specs import HASH, AnyCell, Cell, Shortcut, Spec, TrainingSpec
+from robench.board.cells import HASH, AnyCell, Cell
+from robench.board.specs import Shortcut, Spec, TrainingSpec
 from robench.evaluation import Outcomes
 from robench.models.complexity import Complexity
 

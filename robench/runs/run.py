@@ -8,8 +8,8 @@ import torch
 
 from robench.base import Attack
 from robench.board.board import Board
+from robench.board.cells import Cell
 from robench.board.plan import Plan, PlannedRow, resolve
-from robench.board.specs import Cell
 from robench.data import DataSet, load_dataset
 from robench.data.dataset import require_training
 from robench.errors import UserError

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.runs.check_cell import has_checks
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key

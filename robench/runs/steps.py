@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.evaluation.partial import remove as remove_partial
 from robench.models.complexity import Complexity
 from robench.runs.attack_cell import add_outcomes, groups_of, remove_unfinished

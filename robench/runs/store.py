@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from robench.board.specs import Cell, ExternalCell
+from robench.board.cells import Cell, ExternalCell
 from robench.system.files import check_file, check_folder, remove_temporaries, write_json
 from robench.system.locks import check_lock, sole_writer
 

@@ -16,7 +16,8 @@ from typing import Annotated, Any, TypeVar
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from robench.board.specs import HASH, Cell, Spec
+from robench.board.cells import HASH, Cell
+from robench.board.specs import Spec
 from robench.errors import RobenchWarning, UserError
 from robench.runs.records import Divergence, Manifest, OutcomeEntry
 from robench.runs.store import CellFolder

@@ -7,7 +7,7 @@ by side, nor on whether a cell is computed by ``run``, ``train`` or ``reproduce`
 
 import torch
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data import DataSet
 from robench.models.checkpoint import Network
 from robench.models.complexity import count_multiply_adds

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data import (
     Augmentation,
     DataSet,

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.runs.train_cell import fit_cell

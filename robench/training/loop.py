@@ -17,6 +17,7 @@ from robench.kernels.fast_convs import fast_convolutions
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.processes import this_shard
 from robench.training.accuracy import shared_accuracy
+from robench.training.averaging import Average
 from robench.training.data import TrainingData
 from robench.training.divergence import divergence_after
 from robench.training.meter import Meter
@@ -118,6 +119,8 @@ class Trainer:
         for epoch in range(len(self.rows), self.recipe.epochs):
             self.train_epoch(epoch)
             self.save()
+        if self.average:
+            self.average.apply()
         self.model.eval()
         return self.rows
 
@@ -135,6 +138,7 @@ class Trainer:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
+        self.average = Average(self.model, recipe.averaging) if recipe.averaging else None
         steps_per_epoch = self.batches * method.steps_per_minibatch
         self.scheduler = schedule(self.optimizer, recipe, steps_per_epoch)
 
@@ -143,7 +147,7 @@ class Trainer:
         if not self.files or not self.fabric.broadcast(self.files.checkpoint.exists()):
             return
         state = load_state(
-            self.files, self.model, self.optimizer, self.scheduler, self.fabric.device
+            self.files, self.model, self.optimizer, self.scheduler, self.average, self.fabric.device
         )
         self.rows, self.carried = state.rows, state.carried
         if self.fabric.is_global_zero:  # the log may have missed the last epoch
@@ -197,6 +201,8 @@ class Trainer:
         self.stepper.step()
         self.scheduler.step()
         self.defense.after_step(self.model)
+        if self.average:
+            self.average.update()
         self.meter.add(value, logits, labels)
         self.steps += 1
         self.forwards += 1
@@ -234,7 +240,8 @@ class Trainer:
         if not math.isfinite(self.meter.loss()):
             raise TrainingDivergedError(divergence_after(epoch + 1))
         images = min(len(self.data.train), self.batches * self.recipe.batch_size)
-        val_accuracy = shared_accuracy(self.fabric, self.shard, self.model, self.data.val)
+        with self.average.in_place() if self.average else nullcontext():
+            val_accuracy = shared_accuracy(self.fabric, self.shard, self.model, self.data.val)
         self.rows.append(
             Epoch(
                 epoch=epoch + 1,
@@ -250,6 +257,5 @@ class Trainer:
     def save(self) -> None:
         """Write the log and the state from which training can resume."""
         if self.files and self.fabric.is_global_zero:
-            save_state(
-                self.files, self.model, self.optimizer, self.scheduler, self.rows, self.carried
-            )
+            made = (self.model, self.optimizer, self.scheduler, self.average)
+            save_state(self.files, *made, self.rows, self.carried)

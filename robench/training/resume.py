@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from robench.errors import UserError
 from robench.system.files import write_bytes, write_text
+from robench.training.averaging import Average
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def save_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     scheduler: Any,
+    average: Average | None,
     rows: list[Epoch],
     carried: Tensor | None,
 ) -> None:
@@ -68,6 +70,8 @@ def save_state(
         "delta": carried,  # stored under the name that the first method to carry something gave it
         "owner": files.owner,
     }
+    if average:
+        state["average"] = average.values
     torch.save(state, buffer)
     write_bytes(files.checkpoint, buffer.getvalue())
     write_log(files, rows)
@@ -95,9 +99,10 @@ def load_state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     scheduler: Any,
+    average: Average | None,
     device: torch.device,
 ) -> Resumed:
-    """Load what :func:`save_state` wrote into a model, its optimizer and its schedule.
+    """Load what :func:`save_state` wrote into a model, its optimizer, schedule and average.
 
     Raises:
         UserError: if it cannot be read, or is the state of something else.
@@ -110,6 +115,8 @@ def load_state(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
+        if average:
+            average.load(state["average"])
         rows, carried = [Epoch(**row) for row in state["rows"]], state["delta"]
         if [row.epoch for row in rows] != [*range(1, len(rows) + 1)]:
             raise ValueError("its log lacks epochs")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from robench.board.board import Board
+from robench.board.cells import Cell
 from robench.board.loading import line_of, read_board, shipped_boards
 from robench.board.plan import resolve
-from robench.board.specs import Cell, DataSpec, ModelSpec, TrainingSpec
+from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
 from robench.errors import UserError
 
 GOOD = """

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from robench.board.board import Board, RowSpec
+from robench.board.cells import Cell
 from robench.board.paper import Paper
-from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
 from robench.leaderboard.derived import derived_tables
 from robench.leaderboard.evidence import CellFile

@@ -2,7 +2,8 @@
 
 import pytest
 
-from robench.board.specs import Cell, DataSpec, ModelSpec, TrainingSpec
+from robench.board.cells import Cell
+from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
 from robench.data.facts import DataFacts
 from robench.leaderboard.audit import networks
 from robench.models.checkpoint import Network

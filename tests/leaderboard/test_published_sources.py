@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from robench.board.cells import Cell
 from robench.board.sources import entries_of, sources_of
-from robench.board.specs import Cell, DataSpec, ModelSpec, TrainingSpec
+from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
 from robench.leaderboard.sources import other_attack, other_source
 from robench.plugins import load_plugin, registrations_undone
 from robench.registry import backbones, datasets, plugin_files

@@ -13,8 +13,9 @@ from support import Command
 from torch import nn
 
 from robench.board.board import Board
+from robench.board.cells import ExternalCell
 from robench.board.loading import read_board
-from robench.board.specs import DataSpec, ExternalCell
+from robench.board.specs import DataSpec
 from robench.data.statistics import MEAN_STD
 from robench.errors import UserError
 from robench.leaderboard.audit import audit

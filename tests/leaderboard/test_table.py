@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from robench.board.board import Board
+from robench.board.cells import Cell
 from robench.board.plan import build_attacks
-from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.cli.tables import leaderboard_table
 from robench.evaluation import Outcomes
 from robench.leaderboard.columns import kind_of

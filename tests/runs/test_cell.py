@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.board.cells import Cell
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import Images, load_dataset
 from robench.evaluation import Outcomes
 from robench.progress import Progress

@@ -13,8 +13,9 @@ from torch import nn
 
 import robench.registry as module
 from robench.base import ThreatModel
+from robench.board.cells import Cell
 from robench.board.plan import build_attacks
-from robench.board.specs import Cell, DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import load_dataset
 from robench.plugins import load_plugin
 from robench.registry import checks

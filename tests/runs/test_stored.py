@@ -11,7 +11,7 @@ import pytest
 import torch
 from support import TINY_BOARD, Command, Finished, shared_folder
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.errors import RobenchWarning, UserError
 from robench.runs.check_cell import _report
 from robench.runs.measure_cell import _layers

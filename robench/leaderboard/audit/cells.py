@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from robench.board.specs import ExternalCell
+from robench.board.cells import ExternalCell
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.sources import other_attack
 from robench.system.provenance import file_hash

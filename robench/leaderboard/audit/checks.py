@@ -9,7 +9,7 @@ import torch
 
 from robench.attack_tools.threat_models import default_step_size
 from robench.base import Attack, ThreatModel
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.checks.context import CheckContext
 from robench.checks.options import CheckOptions
 from robench.checks.order import ORDER, build_checks, checks_of_board

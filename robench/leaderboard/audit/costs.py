@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from robench.board.specs import Cell, ExternalCell
+from robench.board.cells import Cell, ExternalCell
 from robench.data.facts import DataFacts, facts_of
 from robench.leaderboard.audit.networks import counted, infer_facts, network_for
 from robench.leaderboard.published import Leaderboard, PublishedCell

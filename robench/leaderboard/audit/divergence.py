@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.training.divergence import epoch_of
 

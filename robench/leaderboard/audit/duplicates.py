@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from robench.base import Attack
-from robench.board.specs import ExternalCell
+from robench.board.cells import ExternalCell
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit.attacks import known_attacks
 from robench.leaderboard.audit.starts import explained_lengths

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data.facts import DataFacts
 from robench.errors import UserError
 from robench.expressions import parse_expression

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from robench.board.board import RowSpec
+from robench.board.cells import ExternalCell
 from robench.board.plan import resolve_row
-from robench.board.specs import ExternalCell
 from robench.errors import UserError, shortened
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.sources import other_source

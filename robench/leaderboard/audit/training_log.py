@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from robench.base import TrainingMethod
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data.facts import facts_of
 from robench.errors import UserError
 from robench.leaderboard.published import Leaderboard, PublishedCell

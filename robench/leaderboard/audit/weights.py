@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.errors import UserError
 from robench.leaderboard.audit.costs import facts_of_board
 from robench.leaderboard.audit.networks import Tensors, forms_of, network_for, tensors_of

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, field_validator
 
 from robench.base import ThreatModel
-from robench.board.specs import HASH, Spec
+from robench.board.cells import HASH
+from robench.board.specs import Spec
 from robench.errors import UserError, shortened
 from robench.system.array_files import read_npz
 from robench.system.json_files import parse_json

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from robench.base import ThreatModel
+from robench.board.cells import Cell
 from robench.board.ranking import ADAPTIVE
-from robench.board.specs import Cell
 from robench.errors import UserError
 from robench.leaderboard.page.cells import threat_model
 from robench.registry import defenses

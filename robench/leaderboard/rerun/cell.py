@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from robench.attack_tools.libraries import LibraryAttack
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data import DataSet
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.rerun.comparing import NOT, Changes, Conditions, Reason, as_seen

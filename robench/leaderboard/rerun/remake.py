@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from robench.base import Defense
-from robench.board.specs import Cell, ExternalCell
+from robench.board.cells import Cell, ExternalCell
 from robench.checks.report import VERSION
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import near

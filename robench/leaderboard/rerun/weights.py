@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from robench.board.specs import Cell
+from robench.board.cells import Cell
 from robench.data import DataSet
 from robench.leaderboard.evidence import weights_name
 from robench.leaderboard.published import Leaderboard, PublishedCell

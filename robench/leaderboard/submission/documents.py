@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from robench.board.specs import ExternalCell
+from robench.board.cells import ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.evidence import BOARD
 from robench.leaderboard.published import Leaderboard

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Unpack
 
 from robench.board.board import Board
+from robench.board.cells import ExternalCell
 from robench.board.plan import build_attacks
-from robench.board.specs import ExternalCell
 from robench.data import DataSet, load_dataset
 from robench.errors import UserError
 from robench.leaderboard.bundle import Bundle, completed, data_name

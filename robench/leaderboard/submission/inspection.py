@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from robench.board.specs import Cell, ExternalCell
+from robench.board.cells import Cell, ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.audit.challenges import challenge_problems
 from robench.leaderboard.evidence import BOARD, SUMS, TOML, read_sums

@@ -6,7 +6,7 @@ from pathlib import Path
 import safetensors
 import torch
 
-from robench.board.specs import Cell, ExternalCell
+from robench.board.cells import Cell, ExternalCell
 from robench.errors import UserError
 from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from robench.board.specs import Cell, ExternalCell
+from robench.board.cells import Cell, ExternalCell
 from robench.errors import UserError, did_you_mean
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.bundle import Bundle, completed, data_name, published_bundle

@@ -1,0 +1,74 @@
+"""An exponential moving average of the weights during training.
+
+Averages of the last few hundred steps are more robust than the last weights (Izmailov et al. 2018;
+for adversarial training Gowal et al. 2020, arXiv:2010.03593).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """The average of a network's weights, updated after each optimizer step.
+
+    Averaged are the parameters and, as they belong to them, the floating-point buffers named
+    ``running_...``, as torch calls running statistics. All other state, such as the vectors of a
+    power iteration, is the network's own: an average of directions would be none.
+
+    Args:
+        model: the network, with the weights that the average begins with.
+        decay: what remains of the average after one step, in [0, 1).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model, self.decay = model, decay
+        self.values = self._own()
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average towards the current weights."""
+        for name, tensor in _averaged(self.model):
+            self.values[name].lerp_(tensor, 1 - self.decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Give the network the average inside the context, and its own weights back after it."""
+        own = self._own()
+        self.apply()
+        try:
+            yield
+        finally:
+            self._set(own)
+
+    def apply(self) -> None:
+        """Give the network the average."""
+        self._set(self.values)
+
+    def load(self, values: dict[str, Tensor]) -> None:
+        """Continue from a saved average.
+
+        Raises:
+            ValueError: if it is that of another network.
+        """
+        if {n: v.shape for n, v in values.items()} != {n: v.shape for n, v in self.values.items()}:
+            raise ValueError("its average is that of another network")
+        for name, value in values.items():
+            self.values[name].copy_(value)
+
+    @torch.no_grad()
+    def _set(self, values: dict[str, Tensor]) -> None:
+        for name, tensor in _averaged(self.model):
+            tensor.copy_(values[name])
+
+    def _own(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in _averaged(self.model)}
+
+
+def _averaged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    for name, buffer in model.named_buffers():
+        if name.rpartition(".")[2].startswith("running_") and buffer.is_floating_point():
+            yield name, buffer
