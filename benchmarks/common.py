@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from robench.commands.attack import external_target
 from robench.commands.train import train
 from robench.data import load_dataset
 from robench.models.checkpoint import load_checkpoint
@@ -46,14 +47,17 @@ def target_options(description: str, **defaults: int) -> argparse.ArgumentParser
     """Return a parser that also has the options of :func:`target`."""
     parser = options(description, **defaults)
     parser.add_argument("--checkpoint", type=Path, help="a network that robench trained")
+    parser.add_argument("--model", help="a third-party network, as for 'robench attack'")
     parser.add_argument("--data", help="its data set, e.g. image_folder:DIR")
     return parser
 
 
 def target(arguments: argparse.Namespace, samples: int) -> Target:
-    """Return the network under attack; without a checkpoint, train one on embedded digits."""
+    """Return the network under attack; if none is named, train one on embedded digits."""
     keep_freed_memory()
     torch.manual_seed(0)
+    if arguments.model is not None:
+        return _third_party(arguments, samples)
     if arguments.checkpoint is None:
         dataset = load_dataset(arguments.data or "mnist5k")
         model = train("batchnorm", dataset, width=16, stem="cifar", epochs=1, lr=0.05, eps=0.2,
@@ -70,6 +74,18 @@ def target(arguments: argparse.Namespace, samples: int) -> Target:
         images=(sample.images.float() / 255).to(arguments.device),
         labels=sample.labels.to(arguments.device),
         title=f"{title}; {dataset.name}, {count} test images",
+    )
+
+
+def _third_party(arguments: argparse.Namespace, samples: int) -> Target:
+    """Return a third-party network with its test images."""
+    weights, data = arguments.checkpoint, arguments.data
+    found = external_target(arguments.model, data, weights=weights, samples=samples)
+    return Target(
+        model=found.model.eval().to(arguments.device),
+        images=(found.sample.images.float() / 255).to(arguments.device),
+        labels=found.sample.labels.to(arguments.device),
+        title=found.title,
     )
 
 

@@ -9,10 +9,8 @@ ten seeds, a difference of means is given with its standard error.
     python benchmarks/parity.py --quick
 """
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 import torchattacks
@@ -20,7 +18,6 @@ from common import Target, machine, target, target_options
 from torch import Tensor
 
 from robench import evaluate
-from robench.commands.attack import external_target
 from robench.system.files import write_json
 
 EXACT = ("bf16", "folding", "channels_last", "pools")
@@ -113,15 +110,11 @@ def main() -> None:
     parser = target_options(
         str(__doc__).split("\n", 1)[0], samples=1000, seeds=10, steps=20, batch=256
     )
-    parser.add_argument("--model", help="a third-party network, as for 'robench attack'")
     parser.add_argument("--eps", default="", help="radii, separated by commas")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.samples, arguments.seeds, arguments.steps = 200, 4, 10
-    if arguments.model is None:
-        case = target(arguments, arguments.samples)
-    else:
-        case = third_party(arguments.model, arguments.checkpoint, arguments)
+    case = target(arguments, arguments.samples)
     radii = [float(eps) for eps in arguments.eps.split(",") if eps] or [
         8 / 255 if case.images.shape[1] == 3 else 0.2
     ]
@@ -143,18 +136,6 @@ def main() -> None:
             )
     if arguments.json is not None:
         write_json(arguments.json, found)
-
-
-def third_party(name: str, weights: Path | None, arguments: argparse.Namespace) -> Target:
-    """Return a third-party network with its test images."""
-    found = external_target(name, arguments.data, weights=weights, samples=arguments.samples)
-    sample, device = found.sample, arguments.device
-    return Target(
-        model=found.model.eval().to(device),
-        images=(sample.images.float() / 255).to(device),
-        labels=sample.labels.to(device),
-        title=found.title,
-    )
 
 
 if __name__ == "__main__":
