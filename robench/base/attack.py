@@ -53,6 +53,9 @@ class Attack:
 
     An attack is stateless and gets every random number from ``rngs``, one CPU generator
     per sample, so that its result depends neither on the batch size nor on the order of samples.
+
+    Attributes:
+        samples: attack only this many of the evaluation's images, the first ones (None: all).
     """
 
     reports_queries: ClassVar[bool] = False
@@ -65,7 +68,6 @@ class Attack:
     """Its names for norm, radius and step size: which defaults it inherits together."""
 
     samples: int | None = field(default=None, kw_only=True)
-    """Attack only this many of the evaluation's images, the first ones (None: all)."""
 
     @property
     def threat_model(self) -> ThreatModel | None:

@@ -1,5 +1,6 @@
-"""Registered entries: ``robench list`` and ``robench new``."""
+"""Registered entries: ``robench list``, ``robench info`` and ``robench new``."""
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ class Kind(StrEnum):
     datasets = "datasets"
     models = "models"
     checks = "checks"
+    training_methods = "training-methods"
     boards = "boards"
 
 
@@ -47,13 +49,33 @@ def list_entries(
             Kind.datasets: registry.datasets,
             Kind.models: registry.backbones,
             Kind.checks: registry.checks,
+            Kind.training_methods: registry.training_methods,
         }
         entries_of_kind = registries[kind]
         entries = [
             entries_of_kind.get(name)
             for name in [*entries_of_kind, *entries_of_kind.library_names()]
         ]
-    console.print(entries_table(entries, str(kind)))
+    console.print(entries_table(entries, str(kind).replace("-", " ")))
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(help="The name of an entry, of any kind.")],
+    plugin: Plugin = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what an entry says about itself: its maths, its options and its source."""
+    from robench.cli.tables import info_parts
+    from robench.commands.info import describe
+
+    console, _ = prepare("cpu", plugin)
+    found = describe(name)
+    if as_json:
+        typer.echo(json.dumps([each.to_json() for each in found], indent=2))
+        return
+    for each in found:
+        console.print(*info_parts(each), sep="\n", soft_wrap=True)
 
 
 def _add_command(kind: NewKind) -> None:

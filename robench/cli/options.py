@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ORDER = (
     "run", "status", "train", "attack", "show", "spectra", "plan", "verify", "page", "export",
-    "reproduce", "submit", "check-submission", "merge", "challenge", "list", "new",
+    "reproduce", "submit", "check-submission", "merge", "challenge", "list", "info", "new",
 )  # fmt: skip
 """Order of the commands in the help: as a user comes to need them."""
 

@@ -20,7 +20,13 @@ Split = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
 
 @register_dataset("emnist", reference="arXiv:1702.05373")
 def emnist(data_dir: Path, split: Split = "balanced", upright: bool = False) -> DataSet:
-    """Handwritten letters and digits, 28x28; six splits, such as emnist(split='letters')."""
+    """Handwritten letters and digits, 28x28; six splits, such as emnist(split='letters').
+
+    Args:
+        data_dir: where its files are, or are downloaded to.
+        split: which of the six data sets of EMNIST.
+        upright: turn the images upright; torchvision's, and those of the files, lie on their side.
+    """
     from torchvision.datasets import EMNIST
 
     first = 1 if split == "letters" else 0

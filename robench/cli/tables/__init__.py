@@ -8,7 +8,7 @@ from robench.cli.tables.boards import (
 )
 from robench.cli.tables.challenges import challenge_lines
 from robench.cli.tables.checks import check_lines
-from robench.cli.tables.entries import defenses_table, entries_table, facts
+from robench.cli.tables.entries import defenses_table, entries_table, facts, info_parts
 from robench.cli.tables.networks import (
     cross_check_table,
     evaluation_table,
@@ -34,6 +34,7 @@ __all__ = [
     "evaluation_table",
     "facts",
     "flag_lines",
+    "info_parts",
     "leaderboard_table",
     "networks_table",
     "plan_tables",

@@ -1,12 +1,16 @@
 """Tables of registered entries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
 
 from robench.base import Defense
 from robench.cli.tables.fitted import Listing
 from robench.cli.tables.words import plain
+from robench.commands.info import Info
 from robench.entries import Entry, missing_package
 
 
@@ -40,3 +44,22 @@ def entries_table(entries: Iterable[Entry[Any]], title: str) -> Listing:
     """Return a registry as a table: name, what it does, where it comes from."""
     rows = [[entry.name, plain(entry.summary), plain(entry.reference)] for entry in entries]
     return Listing(title, ("name", "what it does", "reference"), rows)
+
+
+def info_parts(info: Info) -> Iterator[RenderableType]:
+    """Yield what is known about an entry: its name, what it says of itself, options and source."""
+    yield Text(f"{info.name} ({info.kind}): {info.summary}", style="bold")
+    if info.missing:
+        yield Text(f"needs {info.missing}, which is not installed: pip install '{info.missing}'")
+    if info.description:
+        yield Text(f"\n{info.description}")
+    if info.options:
+        rows = [
+            [o.name, plain(o.default or "-"), plain(o.meaning or o.type or "see its library")]
+            for o in info.options
+        ]
+        yield ""
+        yield Listing("options", ("option", "default", "what it is"), rows)
+    if info.reference:
+        yield Text(f"reference: {info.reference}")
+    yield Text(f"source: {info.file}\n")

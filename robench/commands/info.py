@@ -1,0 +1,158 @@
+"""``robench info``: everything that an entry says about itself."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from robench.entries import Entry, missing_package
+from robench.errors import UserError, did_you_mean
+from robench.expressions import parse_expression, radius_text
+from robench.registry import REGISTRIES, Registry
+from robench.signatures import option_names
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of an entry.
+
+    Attributes:
+        name: its name.
+        type: its annotation, as the source has it; empty without one.
+        default: its value if it is left out, as Python prints it; empty if it must be given, or
+            if another library knows it.
+        meaning: what the docstring says about it; empty if it says nothing.
+    """
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is known about an entry.
+
+    Attributes:
+        kind: what it is, as its registry calls it.
+        name: its name.
+        summary: one line.
+        description: the paragraphs of its docstring.
+        options: its options.
+        reference: where it was published.
+        file: the file that defines it.
+        missing: the package that it needs if that is not installed, else None.
+    """
+
+    kind: str
+    name: str
+    summary: str
+    description: str
+    options: tuple[Option, ...]
+    reference: str
+    file: str
+    missing: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+
+def describe(name: str) -> list[Info]:
+    """Return what is known about the entries of a name, in all registries.
+
+    Args:
+        name: a name such as ``pgd``, of which there is an attack and a training method; what
+            follows it in an expression (``pgd-20(eps=0.1)``) does not matter.
+
+    Raises:
+        UserError: if no registry has it; the message names the nearest.
+    """
+    wanted = parse_expression(name).name
+    found = [_info(registry, entry) for registry, entry in _entries(wanted)]
+    if found:
+        return found
+    names = {each for registry in REGISTRIES for each in [*registry, *registry.library_names()]}
+    raise UserError(f"no entry is named '{wanted}'; {did_you_mean(wanted, names)}")
+
+
+def _entries(name: str) -> Iterator[tuple[Registry[Any], Entry[Any]]]:
+    for registry in REGISTRIES:
+        for spelled in dict.fromkeys((name, name.rpartition("-")[0])):
+            try:
+                entry = registry.get(spelled)
+            except UserError:
+                continue
+            yield registry, entry
+            break
+
+
+def _info(registry: Registry[Any], entry: Entry[Any]) -> Info:
+    return Info(
+        kind=registry.kind,
+        name=entry.name,
+        summary=_plain(entry.summary),
+        description=_paragraphs(entry.build),
+        options=tuple(_options(entry.build, len(registry.given))),
+        reference=entry.reference,
+        file=entry.file,
+        missing=missing_package(entry),
+    )
+
+
+def _options(build: Any, given: int) -> Iterator[Option]:
+    parameters, meanings = inspect.signature(build).parameters, _meanings(build)
+    for name in option_names(build, given):
+        kind, default = parameters[name].annotation, parameters[name].default
+        yield Option(
+            name,
+            "" if kind is inspect.Parameter.empty else _type(kind),
+            "" if inspect.Parameter.empty in (kind, default) else _value(default),
+            meanings.get(name, ""),
+        )
+
+
+def _paragraphs(build: Any) -> str:
+    """Return a docstring without its first line and its sections."""
+    text = inspect.getdoc(build) or ""
+    return _plain(_SECTION.split(text)[0].partition("\n")[2]).strip("\n")
+
+
+def _meanings(build: Any) -> dict[str, str]:
+    """Return what the docstrings of an entry and of its bases say about its options."""
+    meanings: dict[str, str] = {}
+    for each in reversed(build.__mro__ if isinstance(build, type) else [build]):
+        _, *sections = _SECTION.split(inspect.cleandoc(each.__doc__ or ""))
+        for title, lines in zip(sections[::2], sections[1::2], strict=True):
+            if title in ("Args", "Attributes"):
+                found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", lines, re.MULTILINE)
+                meanings |= {name: _plain(" ".join(text.split())) for name, text in found}
+    return meanings
+
+
+_SECTION = re.compile(r"^(Args|Attributes|Example|Raises|Returns|Yields):\n", re.MULTILINE)
+"""The headings of a docstring's sections."""
+
+
+def _plain(text: str) -> str:
+    """Return a text without the markup of docstrings."""
+    return re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
+
+
+def _type(annotation: Any) -> str:
+    """Return the type of an option as a user reads it, without the ranges that are checked."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin in (Union, UnionType):
+        return " | ".join("None" if each is NoneType else _type(each) for each in arguments)
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _value(default: Any) -> str:
+    return radius_text(default) if isinstance(default, float) else repr(default)
