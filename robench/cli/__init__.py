@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from robench.cli import (  # noqa: F401 - commands
+    about,
     boards,
     challenges,
     entries,
