@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
@@ -55,8 +56,12 @@ class Spec(BaseModel):
     added_later: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
-    def _without_later_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_later_defaults(
+        self, serialize: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
         values: dict[str, Any] = serialize(self)
+        if info.mode != "json":
+            return values
         return {name: v for name, v in values.items() if not self._has_always_been(name)}
 
     def _has_always_been(self, name: str) -> bool:

@@ -4,11 +4,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
 from robench.board.board import Board, RowSpec
 from robench.board.cells import Cell, ExternalCell
+from robench.board.explain import explain
 from robench.board.recipes import recipe_for
 from robench.board.specs import TrainingSpec
-from robench.errors import RobenchWarning, UserError
+from robench.errors import RobenchWarning, UserError, shortened
 from robench.leaderboard.audit.lengths import check_lengths
 from robench.leaderboard.evidence import read_sums, weights_name
 from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -232,7 +235,11 @@ def _board(first: Board, rows: dict[str, _Row], seeds: tuple[int, ...]) -> Board
 
 
 def _row_spec(first: Board, title: str, row: _Row) -> RowSpec:
-    """Return the row specification that reproduces a row's cells on the first board."""
+    """Return the row specification that reproduces a row's cells on the first board.
+
+    Raises:
+        UserError: if a board cannot have such a row, whose title may be longer than a label.
+    """
     cell = next(iter(row.cells.values())).file.cell
     assert isinstance(cell, Cell)
     label = "" if title == cell.defense else title
@@ -242,7 +249,11 @@ def _row_spec(first: Board, title: str, row: _Row) -> RowSpec:
     model = None if cell.model == first.model else cell.model
     images = cell.data.model_dump(exclude={"name"})
     data = {k: v for k, v in images.items() if getattr(first.data, k) != v}
-    return RowSpec(defense=cell.defense, label=label, training=changed, data=data, model=model)
+    try:
+        return RowSpec(defense=cell.defense, label=label, training=changed, data=data, model=model)
+    except ValidationError as error:
+        name = shortened(title)
+        raise UserError(f"'{name}' cannot be a row: {explain(error, RowSpec)}") from None
 
 
 def _default_recipe(first: Board, defense: str) -> TrainingSpec | None:

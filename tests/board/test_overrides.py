@@ -30,6 +30,13 @@ def test_values_are_toml_and_bare_words_are_strings(tiny_board: Path) -> None:
     assert board.title == "other"
 
 
+def test_options_that_the_json_form_leaves_out_can_be_changed(tiny_board: Path) -> None:
+    changes = ["training.averaging=0.9", "data.label_noise_mode=uniform", "data.subset_of=all"]
+    _, board = open_board(str(tiny_board), changes=changes)
+    assert board.training.averaging == 0.9
+    assert (board.data.label_noise_mode, board.data.subset_of) == ("uniform", "all")
+
+
 def test_rows_may_name_defenses_and_labels(tiny_board: Path) -> None:
     path = tiny_board / "board.toml"
     row = '[[arms]]\nlabel = "normal"\ndefense = "vanilla"\ntraining = { method = "standard" }\n'

@@ -91,6 +91,23 @@ def test_a_row_of_other_training_images_stays_one(make: Make, tmp_path: Path) ->
     assert audit(merged) == []
 
 
+def test_a_row_without_an_option_that_the_first_board_uses_says_so(
+    make: Make, tmp_path: Path
+) -> None:
+    averaged = make(("replays = 2", "replays = 2\naveraging = 0.9"))
+    merged = publish(merge_boards([averaged, make(NAME)]), tmp_path / "merged")
+    assert merged.board.arms[0].training == {"averaging": 0.0}
+    recipes = merged.table.set_index("defense")["recipe"].fillna("").to_dict()
+    assert recipes == {"batchnorm": "", "vanilla": "averaging=0"}
+    assert audit(merged) == []
+
+
+def test_a_title_that_is_too_long_for_a_label_is_refused_in_one_sentence(make: Make) -> None:
+    spaced = make(NAME, ('defenses = ["vanilla"]', f'defenses = ["vanilla({" " * 250})"]'))
+    with pytest.raises(UserError, match="cannot be a row: .*label.* at most 200 characters"):
+        merge_boards([make(), spaced])
+
+
 def test_seeds_of_one_row_are_joined(make: Make, tmp_path: Path) -> None:
     both = merge_boards([make(SEEDS), make()])
     assert both.board.seeds == (1, 0)

@@ -95,7 +95,7 @@ def test_label_noise_may_be_drawn_from_all_classes() -> None:
 
 def test_options_of_the_data_that_came_later_leave_the_names_of_cells_as_they_were() -> None:
     data = DataSpec(subset_of="remaining", label_noise_mode="other")
-    assert data.model_dump().keys() == {
+    assert data.model_dump(mode="json").keys() == {
         "name", "subset", "label_noise", "validation", "crop_padding", "flip"
     }  # fmt: skip
     assert cell(data=DataSpec(label_noise_mode="uniform")).key != cell(data=DataSpec()).key

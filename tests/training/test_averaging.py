@@ -135,5 +135,5 @@ def test_only_a_recipe_that_averages_says_so_and_other_cells_keep_their_names() 
         return Cell(defense="vanilla", data=DataSpec(), data_hash="0" * 64, model=ModelSpec(),
                     training=training, seed=0)  # fmt: skip
 
-    assert "averaging" not in cell(averaging=0).training.model_dump()
+    assert "averaging" not in cell(averaging=0).training.model_dump(mode="json")
     assert cell().key == cell(averaging=0).key != cell(averaging=0.99).key
