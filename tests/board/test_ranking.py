@@ -33,7 +33,7 @@ def test_an_attack_that_only_some_defenses_have_does_not_say_what_ball_a_board_h
 
 
 def test_a_board_that_names_no_set_is_written_as_before_there_were_sets() -> None:
-    assert "worst_case" not in EvaluationSpec().model_dump()
+    assert "worst_case" not in EvaluationSpec().model_dump(mode="json")
     assert EvaluationSpec(worst_case=("fgsm",)).model_dump()["worst_case"] == ("fgsm",)
 
 

@@ -104,7 +104,7 @@ def test_a_row_without_an_option_that_the_first_board_uses_says_so(
 
 def test_a_title_that_is_too_long_for_a_label_is_refused_in_one_sentence(make: Make) -> None:
     spaced = make(NAME, ('defenses = ["vanilla"]', f'defenses = ["vanilla({" " * 250})"]'))
-    with pytest.raises(UserError, match="cannot be a row: .*label.* at most 200 characters"):
+    with pytest.raises(UserError, match=r"cannot be a row: .*label.* at most 200 characters"):
         merge_boards([make(), spaced])
 
 
