@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
 from robench.board.loading import read_board, shipped_boards
+from robench.board.specs import DataSpec, TrainingSpec
 from robench.checks import Finding, Report
 from robench.errors import UserError
 from robench.expressions import radius_text
@@ -236,6 +237,17 @@ def test_the_facts_say_what_the_figures_depend_on() -> None:
     assert facts["Ranked by"] == "pgd-20, Linf 8/255"
     assert facts["Test images"] == "200"
     assert facts["Commit"] == "abcdef012345"
+
+
+def test_the_facts_name_noisy_labels_and_averaged_weights() -> None:
+    board = invent(ROWS)
+    changes = {
+        "data": DataSpec(name="digits", label_noise=0.8, label_noise_mode="uniform"),
+        "training": TrainingSpec(averaging=0.995),
+    }
+    facts = dict(guide.facts(replace(board, board=board.board.model_copy(update=changes))))
+    assert facts["Data set"].endswith(", 80% label noise (uniform over all classes)")
+    assert facts["Training"].endswith(", weights averaged (decay 0.995 per step)")
 
 
 def test_a_commit_with_changes_of_its_own_can_be_checked_out_and_says_so() -> None:

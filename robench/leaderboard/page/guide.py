@@ -37,6 +37,8 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
     if noise and data.label_noise_mode == "uniform":
         noise += " (uniform over all classes)"
     how = f"{training.method}, {_counted(training.epochs, 'epoch')}{_method_options(training)}"
+    if training.averaging:
+        how += f", weights averaged (decay {training.averaging:g} per step)"
     devices = {c.manifest.get("environment", {}).get("device", "") for c in board.cells} - {""}
     threat_text = threat_model_text(threat_model(board))
     alone = " (single seed, no standard deviation)" if len(seeds) == 1 else ""
