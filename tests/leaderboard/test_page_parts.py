@@ -245,8 +245,10 @@ def test_the_facts_name_noisy_labels_and_averaged_weights() -> None:
         "data": DataSpec(name="digits", label_noise=0.8, label_noise_mode="uniform"),
         "training": TrainingSpec(averaging=0.995),
     }
-    facts = dict(guide.facts(replace(board, board=board.board.model_copy(update=changes))))
-    assert facts["Data set"].endswith(", 80% label noise (uniform over all classes)")
+    changed = replace(board, board=board.board.model_copy(update=changes))
+    vars(changed)["table"] = board.table
+    facts = dict(guide.facts(changed))
+    assert facts["Data set"] == "digits, 80.0% label noise (uniform over all classes)"
     assert facts["Training"].endswith(", weights averaged (decay 0.995 per step)")
 
 
