@@ -1,0 +1,42 @@
+"""Rough estimates of the work in a cell, for the order of its pieces and the time left."""
+
+from robench.board.cells import Cell
+from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
+from robench.data import load_dataset
+from robench.registry import attacks
+from robench.runs.effort import Effort
+
+EFFORT = Effort(multiply_adds=10, threads=1)
+
+
+def test_attacks_count_what_they_ask_the_network() -> None:
+    def work(call: str) -> float:
+        return EFFORT.attacking(attacks.build(call), samples=100)
+
+    assert EFFORT.attacking(None, 100) == work("fgsm") == 10 * 100
+    assert work("pgd-20") == 2 * work("pgd-10") == 10 * 100 * 20
+    assert work("simba(max_steps=50)") == work("pgd-50")
+    # AutoAttack has 100 steps and 5,000 queries, which are cheaper.
+    assert work("pgd-100") < work("autoattack") == work("square") < work("pgd-5000")
+
+
+def test_training_counts_the_images_that_are_trained_on_and_all_forwards() -> None:
+    dataset = load_dataset("digits")
+
+    def work(data: dict[str, object], method: str) -> float:
+        cell = Cell(
+            defense="vanilla",
+            data=DataSpec.model_validate({"name": "digits", **data}),
+            data_hash="",
+            model=ModelSpec(),
+            training=TrainingSpec(method=method, epochs=3, replays=4),
+            seed=0,
+        )
+        return EFFORT.training(cell, dataset)
+
+    whole = 10 * len(dataset.train) * 3
+    assert work({"validation": 0}, "standard") == whole
+    assert work({"validation": 0, "subset": 0.5}, "free") == 0.5 * 4 * whole
+    assert work({"validation": 0.2}, "pgd(steps=9)") == 0.8 * 10 * whole
+    share = work({"validation": 0.2, "subset": 0.4, "subset_of": "all"}, "standard")
+    assert abs(share - 0.4 * whole) < 1e-6 * whole
