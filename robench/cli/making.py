@@ -1,7 +1,7 @@
 """``robench run``, ``robench status`` and ``robench train``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,12 @@ from robench.cli.options import (
 )
 from robench.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+    from robench.board.board import Board
+
 
 @app.command()
 def run(
@@ -39,6 +45,11 @@ def run(
             "machine. Results do not depend on it.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what is to do and roughly how long it takes."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
     changes: Changes = [],  # noqa: B006
 ) -> None:
@@ -50,6 +61,11 @@ def run(
 
     console, chosen = prepare(device, plugin)
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
+    if as_json and not dry_run:
+        raise UserError("--json belongs to --dry-run; the results of a run are its CSV files.")
+    if dry_run:
+        _print_forecast(console, spec, out, data_dir, chosen, jobs, as_json=as_json)
+        return
     with ProgressBar(console, len(spec.row_specs) * len(spec.seeds)) as reporter:
         published = run_and_publish(
             spec, out, name, data_dir=data_dir, device=chosen, reporter=reporter, jobs=jobs
@@ -58,6 +74,29 @@ def run(
     for line in flag_lines(published.result):
         say(console, line)
     say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
+
+
+def _print_forecast(
+    console: "Console",
+    board: "Board",
+    out: Path,
+    data_dir: Path | None,
+    device: "torch.device",
+    jobs: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    import json
+    from dataclasses import asdict
+
+    from robench.cli.tables import forecast_table
+    from robench.commands.forecast import forecast
+
+    found = forecast(board, out=out, data_dir=data_dir, device=device, jobs=jobs)
+    if as_json:
+        print(json.dumps(asdict(found) | {"seconds": found.seconds}, indent=2))
+        return
+    console.print(forecast_table(found, board.title))
 
 
 @app.command()

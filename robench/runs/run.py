@@ -58,18 +58,22 @@ def run_board(
     """
     plan, ctx = prepared(board, out, data_dir, device, reporter)
     check_sizes(plan, ctx.dataset)
-    rows = planned_cells(plan, ctx)
-    ctx.store.check(cell for _, cells in rows for cell in cells)
-    work = [
-        CellJob(cell, title, effort, ctx)
-        for title, cells in rows
-        for effort in [_effort(cells[0], ctx)]
-        for cell in cells
-    ]
+    work = cell_jobs(plan, ctx)
+    ctx.store.check(job.cell for job in work)
     number = chosen_jobs(jobs, work, ctx)
     todo = BoardWork(board, work, ctx)
     todo.do(_executor(number, board, data_dir, ctx), longest_first=number > 1)
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), todo.rows())
+
+
+def cell_jobs(plan: Plan, ctx: RunContext) -> list[CellJob]:
+    """Return the cells of a board with what the work on them takes, in order."""
+    return [
+        CellJob(cell, title, effort, ctx)
+        for title, cells in planned_cells(plan, ctx)
+        for effort in [_effort(cells[0], ctx)]
+        for cell in cells
+    ]
 
 
 def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:

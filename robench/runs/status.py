@@ -56,6 +56,12 @@ def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
     return CellStatus(row, cell.seed, cell.key, state, finished, of, reason, written)
 
 
+def missing_columns(folder: CellFolder, ctx: RunContext) -> list[str]:
+    """Return the columns of a cell whose outcomes are not stored."""
+    names = ctx.evaluation.columns
+    return [name for name in names if not folder.outcomes(outcome_key(name, ctx)).exists()]
+
+
 def progress_of(folder: CellFolder, cell: Cell, ctx: RunContext) -> tuple[State, int, int]:
     """Return the state of a cell, with ``finished`` and ``of`` of :class:`CellStatus`."""
     if folder.diverged.exists():
@@ -63,9 +69,9 @@ def progress_of(folder: CellFolder, cell: Cell, ctx: RunContext) -> tuple[State,
     if not folder.finished_training:
         state: State = "training" if folder.spec.exists() else "waiting"
         return state, _epochs(folder), cell.training.epochs
-    columns = [folder.outcomes(outcome_key(name, ctx)) for name in ctx.evaluation.columns]
-    if (there := sum(path.exists() for path in columns)) < len(columns):
-        return "attacking", there, len(columns)
+    if missing := missing_columns(folder, ctx):
+        columns = len(ctx.evaluation.columns)
+        return "attacking", columns - len(missing), columns
     if has_checks(ctx) and not folder.is_checked:
         return "checking", 0, 0
     if ctx.evaluation.spectra and not folder.spectra(VERSION).exists():

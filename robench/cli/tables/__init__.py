@@ -17,7 +17,7 @@ from robench.cli.tables.networks import (
     sizes_table,
     spectra_table,
 )
-from robench.cli.tables.progress import status_table
+from robench.cli.tables.progress import forecast_table, status_table
 from robench.cli.tables.verification import (
     checked_lines,
     rerun_table,
@@ -34,6 +34,7 @@ __all__ = [
     "evaluation_table",
     "facts",
     "flag_lines",
+    "forecast_table",
     "info_parts",
     "leaderboard_table",
     "networks_table",

@@ -1,9 +1,11 @@
-"""The table of ``robench status``."""
+"""The tables of ``robench status`` and ``robench run --dry-run``."""
 
+import math
 from collections.abc import Sequence
 
 from robench.cli.tables.fitted import FittedColumn, FittedTable
 from robench.cli.tables.words import plain
+from robench.commands.forecast import Forecast
 from robench.runs.status import CellStatus
 
 _COUNTED = {"training": "epochs", "attacking": "columns"}
@@ -20,6 +22,39 @@ def status_table(cells: Sequence[CellStatus], title: str) -> FittedTable:
     rows = [[plain(c.row), str(c.seed), plain(_state(c)), _ago(c.written)] for c in cells]
     done = sum(cell.state in ("done", "diverged") for cell in cells)
     return FittedTable(title, columns, rows, keys=2, caption=f"{done} of {len(cells)} are done")
+
+
+def forecast_table(found: Forecast, title: str) -> FittedTable:
+    """Return one line per cell: how far it is, and roughly how long the rest of it takes."""
+    columns = [
+        FittedColumn("row", "left"),
+        FittedColumn("seed"),
+        FittedColumn("state", "left"),
+        FittedColumn("training"),
+        FittedColumn("attacks\nand checks"),
+    ]
+    rows = [
+        [plain(c.row), str(c.seed), c.state, _about(c.training), _about(c.attacking)]
+        for c in found.cells
+    ]
+    weights = sum(cell.weights for cell in found.cells) / 2**20
+    at_once = "one after the other" if found.jobs == 1 else f"{found.jobs} at the same time"
+    caption = (
+        f"about {_about(found.seconds)} in all, {at_once}; {weights:.0f} MiB of weights. Measured "
+        f"on a few minibatches of each row; attacks are a rough guess. Nothing was stored."
+    )
+    return FittedTable(title, columns, rows, keys=2, caption=caption)
+
+
+def _about(seconds: float) -> str:
+    if not seconds:
+        return "-"
+    if math.isnan(seconds):
+        return "unknown"
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}" if unit != "min" else f"{seconds / size:.0f} min"
+    return f"{seconds:.0f} s"
 
 
 def _state(cell: CellStatus) -> str:

@@ -1,0 +1,155 @@
+"""``robench run --dry-run``: what a run of a board would take, without running it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from robench.board.board import Board
+from robench.board.cells import Cell
+from robench.data import Images
+from robench.models.checkpoint import Network
+from robench.registry import defenses
+from robench.runs.attack_cell import groups_of
+from robench.runs.context import RunContext
+from robench.runs.jobs import chosen_jobs
+from robench.runs.run import cell_jobs, check_sizes, prepared
+from robench.runs.status import State, missing_columns, progress_of
+from robench.runs.steps import CellJob
+from robench.runs.store import CellFolder
+from robench.runs.train_cell import training_data
+from robench.system.threads import computing_with
+from robench.training.data import TrainingData
+from robench.training.loop import TrainingDivergedError, fit
+
+MINIBATCHES = 2
+"""How many minibatches are trained on to measure the time of one, after as many to warm up."""
+
+
+@dataclass(frozen=True)
+class CellForecast:
+    """What is left to do for a cell.
+
+    Attributes:
+        row: the title of its row.
+        seed: its seed.
+        state: what is done next for it; see :class:`robench.runs.status.CellStatus`.
+        training: roughly the seconds that are left of its training.
+        attacking: roughly the seconds that are left of its attacks and checks.
+        weights: the size of its weights in bytes.
+    """
+
+    row: str
+    seed: int
+    state: State
+    training: float
+    attacking: float
+    weights: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would take.
+
+    Attributes:
+        cells: in the order of rows and seeds.
+        jobs: how many pieces of work would run at the same time.
+    """
+
+    cells: tuple[CellForecast, ...]
+    jobs: int
+
+    @property
+    def seconds(self) -> float:
+        """Roughly the seconds of the run, if its pieces can be spread evenly."""
+        return sum(cell.training + cell.attacking for cell in self.cells) / self.jobs
+
+
+def forecast(
+    board: Board,
+    *,
+    out: Path,
+    data_dir: Path | None = None,
+    device: torch.device | None = None,
+    jobs: int | None = None,
+) -> Forecast:
+    """Return what a run of a board would take; nothing is stored.
+
+    Each row's network is trained on a few minibatches, with the row's recipe, to measure the time
+    of one. Attacks are taken to be as fast per image that passes the network, so that their time is
+    a rough guess: it depends on how many images are fooled, and when.
+
+    Args:
+        board: the specification.
+        out: the folder of the run store; what it has is not counted.
+        data_dir: the folder where the data set is.
+        device: the device of the run.
+        jobs: as for :func:`robench.runs.run.run_board`.
+
+    Raises:
+        UserError: as a run would before its first training.
+    """
+    plan, ctx = prepared(board, out, data_dir, device)
+    check_sizes(plan, ctx.dataset)
+    work = cell_jobs(plan, ctx)
+    ctx.store.check(job.cell for job in work)
+    number = chosen_jobs(jobs, work, ctx)
+    speeds: dict[str, tuple[float, int]] = {}
+    for job in work:
+        if job.row not in speeds:
+            speeds[job.row] = _seconds_per_effort(job, ctx), _bytes(job.cell, ctx)
+    return Forecast(tuple(_cell(job, ctx, speeds) for job in work), number)
+
+
+def _cell(job: CellJob, ctx: RunContext, speeds: Mapping[str, tuple[float, int]]) -> CellForecast:
+    folder = CellFolder(ctx.store.root / job.cell.key)
+    state, finished, of = progress_of(folder, job.cell, ctx)
+    seconds, weights = speeds[job.row]
+    trains = state in ("waiting", "training")
+    left = 1 - finished / of if trains and of else 0.0
+    over = state in ("measuring", "done", "diverged")
+    columns = [] if over else missing_columns(folder, ctx)
+    attacks = sum(job.attack_piece(group).effort for group in groups_of(columns, ctx.attacks))
+    return CellForecast(
+        row=job.row,
+        seed=job.cell.seed,
+        state=state,
+        training=left * seconds * job.effort.training(job.cell, ctx.dataset),
+        attacking=seconds * (attacks + (0.0 if over else job.checking)),
+        weights=weights,
+    )
+
+
+def _seconds_per_effort(job: CellJob, ctx: RunContext) -> float:
+    """Train a row's network on a few minibatches, twice, and return the time of the second pass.
+
+    It is nan if even that diverges.
+    """
+    cell, method = job.cell, job.cell.training.build_method()
+    data = training_data(cell, ctx.dataset)
+    images = MINIBATCHES * cell.training.batch_size
+    few = data.train.take(torch.arange(min(images, len(data.train))))
+    part = TrainingData(few, _none_of(few), data.augmentation, cell.seed)
+    # A small constant rate: nothing is learned, and nothing should diverge.
+    rate = {"lr": cell.training.lr / 100, "schedule": "step", "milestones": ()}
+    recipe = cell.training.model_copy(update={"epochs": 2, **rate})
+    with computing_with(job.effort.threads), torch.random.fork_rng():
+        torch.manual_seed(cell.seed)
+        model = Network.of(cell, ctx.dataset).build()
+        try:
+            log = fit(model, defenses.build(cell.defense), recipe, part, device=ctx.device)
+        except TrainingDivergedError:
+            return math.nan
+    effort = job.effort.multiply_adds * len(few) * method.forwards_per_minibatch
+    return log[-1].seconds / effort
+
+
+def _none_of(images: Images) -> Images:
+    return images.take(torch.arange(0))
+
+
+def _bytes(cell: Cell, ctx: RunContext) -> int:
+    model = Network.of(cell, ctx.dataset).build()
+    return sum(t.numel() * t.element_size() for t in model.state_dict().values())

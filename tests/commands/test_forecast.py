@@ -1,0 +1,73 @@
+"""What a run would take, said without running it."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from support import Command
+
+from robench.board.overrides import open_board
+from robench.commands import forecast as module
+from robench.commands.forecast import Forecast, forecast
+from robench.training.loop import TrainingDivergedError
+
+
+def of(board: Path, out: Path, **options: object) -> Forecast:
+    return forecast(open_board(str(board))[1], out=out, **options)  # type: ignore[arg-type]
+
+
+def test_before_a_run_all_is_to_do_and_nothing_is_stored(tiny_board: Path, tmp_path: Path) -> None:
+    found = of(tiny_board, tmp_path / "out", jobs=1)
+    assert [(c.row, c.seed, c.state) for c in found.cells] == [
+        ("batchnorm", 0, "waiting"),
+        ("convnorm", 0, "waiting"),
+    ]
+    assert all(cell.training > 0 and cell.attacking > 0 for cell in found.cells)
+    assert all(100_000 < cell.weights < 1_000_000 for cell in found.cells)
+    assert found.jobs == 1
+    assert found.seconds == sum(cell.training + cell.attacking for cell in found.cells)
+    assert not (tmp_path / "out").exists()
+
+
+def test_side_by_side_it_takes_less(tiny_board: Path, tmp_path: Path) -> None:
+    found = of(tiny_board, tmp_path, jobs=2)
+    assert found.seconds == sum(cell.training + cell.attacking for cell in found.cells) / 2
+
+
+def test_what_is_stored_is_not_to_do(robench: Command, tiny_board: Path, tmp_path: Path) -> None:
+    run = ("run", str(tiny_board), "--out", str(tmp_path), "--defenses", "batchnorm")
+    assert robench(*run).code == 0
+    done = next(iter(of(tiny_board, tmp_path).cells))
+    assert (done.row, done.state, done.training, done.attacking) == ("batchnorm", "done", 0, 0)
+    [attack] = tmp_path.glob("cells/*/outcomes/pgd-4*")
+    attack.unlink()
+    part = next(iter(of(tiny_board, tmp_path).cells))
+    assert (part.state, part.training) == ("attacking", 0)
+    assert part.attacking > 0
+
+
+def test_a_network_that_diverges_at_once_has_no_time(
+    robench: Command, tiny_board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*arguments: object, **options: object) -> None:
+        raise TrainingDivergedError
+
+    monkeypatch.setattr(module, "fit", fit)
+    assert math.isnan(of(tiny_board, tmp_path).seconds)
+    assert "unknown" in robench("run", str(tiny_board), "--out", str(tmp_path), "--dry-run").out
+
+
+def test_the_command_prints_a_table_or_json(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    run = ("run", str(tiny_board), "--out", str(tmp_path / "out"), "--dry-run", "--jobs", "2")
+    shown = robench(*run).out
+    assert "convnorm" in shown
+    assert "2 at the same time" in shown
+    found = json.loads(robench(*run, "--json").out)
+    assert [cell["row"] for cell in found["cells"]] == ["batchnorm", "convnorm"]
+    assert found["seconds"] > 0
+    assert not (tmp_path / "out").exists()
+    wrong = robench("run", str(tiny_board), "--json")
+    assert (wrong.code, wrong.err.startswith("robench: --json belongs to --dry-run")) == (2, True)
