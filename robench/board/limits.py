@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from robench.errors import UserError
 from robench.expressions import LONGEST_CALL, number
@@ -35,5 +35,12 @@ def _pixel_units(value: Any) -> Any:
     return value
 
 
-PixelUnits = Annotated[float, BeforeValidator(_pixel_units)]
+_AS_WRITTEN = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": 1},
+        {"type": "string", "pattern": r"^\s*[0-9.]+\s*/\s*[0-9.]+\s*$"},
+    ]
+}
+
+PixelUnits = Annotated[float, BeforeValidator(_pixel_units), WithJsonSchema(_AS_WRITTEN)]
 """A distance between images in [0, 1]; strings such as "8/255" are accepted."""

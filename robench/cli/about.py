@@ -1,4 +1,4 @@
-"""Commands about robench itself: ``robench doctor``, and ``robench --version``."""
+"""Commands about robench itself: ``robench doctor``, ``schema`` and ``--version``."""
 
 import json
 from dataclasses import asdict
@@ -30,6 +30,14 @@ def doctor(
                 say(console, f"wrong: {each.topic}: {each.problem}")
     if any(each.problem for each in found):
         raise typer.Exit(WRONG)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of board.toml, for editors that complete and check it."""
+    from robench.board.schema import board_schema
+
+    typer.echo(json.dumps(board_schema(), indent=2))
 
 
 def _print_version(wanted: bool) -> None:

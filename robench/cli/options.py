@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ORDER = (
     "run", "status", "train", "attack", "show", "spectra", "plan", "verify", "page", "export",
     "reproduce", "submit", "check-submission", "merge", "challenge", "list", "info", "new",
-    "doctor",
+    "schema", "doctor",
 )  # fmt: skip
 """Order of the commands in the help: as a user comes to need them."""
 
