@@ -1,6 +1,7 @@
 """The application, shared options, and the setup of every command."""
 
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,14 +49,25 @@ app = typer.Typer(
     cls=InOrder,
     help="Train, attack and rank normalization defenses for ConvNets.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
+def _shipped_boards(incomplete: str) -> list[str]:
+    """Return the boards to complete a name to; nothing is imported, so that it is done at once."""
+    folders = files("robench.boards").iterdir()
+    names = [each.name for each in folders if each.joinpath("board.toml").is_file()]
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
 BoardName = Annotated[
-    str, typer.Argument(metavar="BOARD", help="A shipped board, a folder or a TOML file.")
+    str,
+    typer.Argument(
+        metavar="BOARD",
+        help="A shipped board, a folder or a TOML file.",
+        autocompletion=_shipped_boards,
+    ),
 ]
 Defenses = Annotated[
     str | None, typer.Option("--defenses", help="Rows, separated by commas, or 'all'.")
