@@ -67,8 +67,8 @@ class TrainingMethod:
             labels: (B,) int64.
             update: one optimizer step on images and labels, these or others derived from them.
             logits: the network in training mode, images -> float32 logits, without a step; take a
-                gradient at the images by ``torch.autograd.grad``, never by ``backward``. Running
-                statistics change as in any training forward.
+                gradient at the images by ``torch.autograd.grad``, never by ``backward``; there is
+                none for the weights. Running statistics change as in any training forward.
             carried: what the last full minibatch returned, one row per image of this one; None if
                 it returned nothing, and before the first.
 

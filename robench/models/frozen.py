@@ -50,19 +50,28 @@ def under_attack(model: nn.Module) -> Iterator[None]:
     parameters are neither computed nor modified.
     """
     modes = [(module, module.training) for module in model.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     for module in model.modules():
         for value in vars(module).values():
             if isinstance(value, WeightCache):
                 value.clear()
+    with frozen_parameters(model):
+        try:
+            model.eval()
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+
+@contextmanager
+def frozen_parameters(model: nn.Module) -> Iterator[None]:
+    """Leave the parameters of ``model`` out of the graphs of forwards inside the context."""
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
-        model.eval()
         for parameter, _ in flags:
             parameter.requires_grad_(False)
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
 

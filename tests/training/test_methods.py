@@ -180,6 +180,36 @@ def test_what_a_minibatch_carries_over_survives_a_resume(registered: None, tmp_p
 
 
 @dataclass(frozen=True)
+class Asking(TrainingMethod):
+    """Ask for logits with and without a gradient at the images, then update."""
+
+    @property
+    def forwards_per_minibatch(self) -> int:
+        return 3
+
+    def train_minibatch(
+        self, images: Tensor, labels: Tensor, update: Update, *,
+        logits: LogitsModel, carried: Tensor | None,
+    ) -> Tensor | None:  # fmt: skip
+        assert not logits(images).requires_grad
+        seen = images.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(logits(seen), labels), seen)
+        assert gradient.abs().max() > 0
+        update(images, labels)
+        return None
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_logits_lead_to_the_images_alone_and_updates_still_train(
+    registered: None, precision: str
+) -> None:
+    training_methods.register("asking")(Asking)
+    weights, _ = train("asking", precision=precision)
+    start, _ = train("asking", precision=precision, lr=1e-12)
+    assert not torch.allclose(weights["0.weight"], start["0.weight"])
+
+
+@dataclass(frozen=True)
 class Undeclared(TrainingMethod):
     """Take more steps, or make more forwards, than declared."""
 
