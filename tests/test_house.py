@@ -66,6 +66,12 @@ def test_no_file_is_long() -> None:
     assert not long
 
 
+def test_no_two_test_files_share_a_name() -> None:
+    # They are imported by name: pytest collects neither of two, and only where both are run.
+    names = [path.stem for path in (ROOT / "tests").rglob("test_*.py")]
+    assert not [name for name in set(names) if names.count(name) > 1]
+
+
 def test_no_function_is_long() -> None:
     long = [
         (name_of(path), function.name, code_lines(function))
