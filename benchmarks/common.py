@@ -21,6 +21,9 @@ from robench.system.files import write_json
 from robench.system.memory import keep_freed_memory
 from robench.system.provenance import code_version
 
+EXACT = ("bf16", "folding", "channels_last", "pools")
+"""The shortcuts of attacks that are left out for figures in float32."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -46,7 +49,11 @@ def options(description: str, **defaults: int) -> argparse.ArgumentParser:
 def target_options(description: str, **defaults: int) -> argparse.ArgumentParser:
     """Return a parser that also has the options of :func:`target`."""
     parser = options(description, **defaults)
-    parser.add_argument("--checkpoint", type=Path, help="a network that robench trained")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="a network that robench trained; with --model, the file of its weights",
+    )
     parser.add_argument("--model", help="a third-party network, as for 'robench attack'")
     parser.add_argument("--data", help="its data set, e.g. image_folder:DIR")
     return parser

@@ -14,14 +14,11 @@ from dataclasses import asdict, dataclass
 
 import torch
 import torchattacks
-from common import Target, machine, target, target_options
+from common import EXACT, Target, machine, target, target_options
 from torch import Tensor
 
 from robench import evaluate
 from robench.system.files import write_json
-
-EXACT = ("bf16", "folding", "channels_last", "pools")
-"""The shortcuts that are left out for the float32 figures."""
 
 
 @dataclass(frozen=True)

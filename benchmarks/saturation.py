@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
-from common import Target, machine, target, target_options
+from common import EXACT, Target, machine, target, target_options
 from torch import Tensor, nn
 
 from robench import evaluate
@@ -33,7 +33,8 @@ class Line:
         success: the share of images that are fooled.
         queries: the mean number of queries, failures included.
         queries_of_successes: the same of the fooled images; nan if there are none.
-        untouched: the share of images at which no direction was accepted.
+        untouched: the share of images that cost two queries for each direction, so that no first
+            step was ever accepted.
     """
 
     factor: float
@@ -64,10 +65,7 @@ def measure(
     """Attack the scaled network with SimBA, without any shortcut of the engine."""
     model = Scaled(case.model, factor).eval()
     name = f"simba(step={step}, score='{score}')"
-    found = evaluate(
-        model, case.images, case.labels, [name],
-        seed=0, without=("bf16", "folding", "channels_last", "pools"),
-    )  # fmt: skip
+    found = evaluate(model, case.images, case.labels, [name], seed=0, without=EXACT)
     outcomes = found.attacks[name]
     attacked, fooled = outcomes.correct, outcomes.fooled & outcomes.correct
     queries = torch.from_numpy(outcomes.queries).double()

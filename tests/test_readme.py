@@ -11,7 +11,7 @@ import pytest
 from support import Command, changed_board
 
 import robench as package
-from robench.board.loading import shipped_boards
+from robench.board.shipped import shipped_boards
 from robench.board.specs import EvaluationSpec
 from robench.plugins import registrations_undone
 from robench.registry import defenses

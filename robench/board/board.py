@@ -1,8 +1,8 @@
 """The board: what is to be trained, attacked and ranked, as read from a TOML file."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import Field, field_validator
 
 from robench.board.limits import (
     ADDRESS,
@@ -37,6 +37,8 @@ class RowSpec(Spec):
 
 class Board(Spec):
     """A leaderboard's specification."""
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"authors", "publish_weights", "weights_at"})
 
     title: Title
     description: str = Field("", max_length=LONGEST_TEXT)
@@ -73,16 +75,6 @@ class Board(Spec):
         if len(set(seeds)) < len(seeds):
             raise UserError("duplicate seed: it would train the same network twice; list it once.")
         return seeds
-
-    @model_serializer(mode="wrap")
-    def _without_new_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialize(self)
-        if not self.authors:  # as boards were published before they had authors
-            values.pop("authors", None)
-        for name in ("publish_weights", "weights_at"):  # the same
-            if not values.get(name):
-                values.pop(name, None)
-        return values
 
     @property
     def titles(self) -> list[str]:

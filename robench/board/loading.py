@@ -1,7 +1,6 @@
 """Read boards from TOML files, each of which may extend another."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from robench.board.board import Board
 from robench.board.explain import explain, worst
 from robench.board.plan import resolve_rows
+from robench.board.shipped import shipped_boards
 from robench.errors import UserError, did_you_mean, shortened
 from robench.system.files import is_file
 from robench.system.reading import DOCUMENT_BYTES, Refused, read_text
@@ -36,12 +36,6 @@ class _File:
     def locate(self, key: tuple[int | str, ...]) -> str:
         """Return the file and the line of a key, for error messages."""
         return f"{self.path}{line_of(self.text, key)}"
-
-
-def shipped_boards() -> dict[str, Path]:
-    """Return the boards that ship with robench: name -> path of ``board.toml``."""
-    root = Path(str(files("robench.boards")))
-    return {path.parent.name: path for path in sorted(root.glob("*/board.toml"))}
 
 
 def read_board(path: Path) -> Board:

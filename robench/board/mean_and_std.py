@@ -1,16 +1,17 @@
 """The mean and std that a third-party network is published with, as keys of its specification."""
 
-from typing import Any, Self
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 from pydantic import model_validator as validator
 
+from robench.board.specs import Spec
 from robench.errors import UserError
 
 _CHANNELS = 64
 
 
-class MeanAndStd(BaseModel):
+class MeanAndStd(Spec):
     """What is put before a network, if it is not the default.
 
     Attributes:
@@ -18,6 +19,8 @@ class MeanAndStd(BaseModel):
             configuration, or nothing before other networks.
         std: standard deviation of each channel, likewise.
     """
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"mean", "std"})
 
     mean: tuple[float, ...] | None = Field(None, min_length=1, max_length=_CHANNELS)
     std: tuple[float, ...] | None = Field(None, min_length=1, max_length=_CHANNELS)
@@ -27,9 +30,3 @@ class MeanAndStd(BaseModel):
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             raise UserError("mean and std belong together; give one value per channel of both.")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what networks published before these keys do not have: their hash is kept."""
-        values: dict[str, Any] = handler(self)
-        return {k: v for k, v in values.items() if k not in ("mean", "std") or v is not None}

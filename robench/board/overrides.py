@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from robench.board.board import Board
 from robench.board.explain import explain
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
 from robench.board.plan import resolve_rows
+from robench.board.shipped import shipped_boards
 from robench.entries import missing_package
 from robench.errors import UserError, did_you_mean
 from robench.expressions import split_titles

@@ -42,11 +42,9 @@ def schema() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from robench.system.provenance import full_version
 
-        from robench.system.provenance import code_version
-
-        typer.echo(f"robench {version('robench')}, code {code_version()}")
+        typer.echo(f"robench {full_version()}")
         raise typer.Exit
 
 

@@ -32,7 +32,8 @@ def list_entries(
 ) -> None:
     """List the registered entries, one line each."""
     from robench import registry
-    from robench.board.loading import read_board, shipped_boards
+    from robench.board.loading import read_board
+    from robench.board.shipped import shipped_boards
     from robench.cli.tables import defenses_table, entries_table
     from robench.entries import Entry
 

@@ -1,5 +1,7 @@
 """``robench run``, ``robench status`` and ``robench train``."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +49,10 @@ def run(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only say what is to do and roughly how long it takes."),
+        typer.Option(
+            "--dry-run",
+            help="Print what is left to compute, and roughly how long it takes.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
@@ -86,9 +91,6 @@ def _print_forecast(
     *,
     as_json: bool,
 ) -> None:
-    import json
-    from dataclasses import asdict
-
     from robench.cli.tables import forecast_table
     from robench.commands.forecast import forecast
 
@@ -111,9 +113,6 @@ def status(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Print how far each cell of a board is; works beside a run."""
-    import json
-    from dataclasses import asdict
-
     from robench.board.overrides import open_board
     from robench.cli.tables import status_table
     from robench.commands.status import board_status

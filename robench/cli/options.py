@@ -1,13 +1,13 @@
 """The application, shared options, and the setup of every command."""
 
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from robench.board.shipped import shipped_boards
 from robench.cli.outputs import folder_for_output
 from robench.expressions import LARGEST_SEED
 
@@ -54,11 +54,9 @@ app = typer.Typer(
 )
 
 
-def _shipped_boards(incomplete: str) -> list[str]:
-    """Return the boards to complete a name to; nothing is imported, so that it is done at once."""
-    folders = files("robench.boards").iterdir()
-    names = [each.name for each in folders if each.joinpath("board.toml").is_file()]
-    return sorted(name for name in names if name.startswith(incomplete))
+def _completed(incomplete: str) -> list[str]:
+    """Return the shipped boards whose names begin with what was typed."""
+    return [name for name in shipped_boards() if name.startswith(incomplete)]
 
 
 BoardName = Annotated[
@@ -66,7 +64,7 @@ BoardName = Annotated[
     typer.Argument(
         metavar="BOARD",
         help="A shipped board, a folder or a TOML file.",
-        autocompletion=_shipped_boards,
+        autocompletion=_completed,
     ),
 ]
 Defenses = Annotated[

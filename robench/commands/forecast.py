@@ -9,14 +9,13 @@ import torch
 
 from robench.board.board import Board
 from robench.board.cells import Cell
-from robench.data import Images
 from robench.models.checkpoint import Network
 from robench.registry import defenses
 from robench.runs.attack_cell import groups_of
 from robench.runs.context import RunContext
 from robench.runs.jobs import chosen_jobs
 from robench.runs.run import cell_jobs, check_sizes, prepared
-from robench.runs.status import State, missing_columns, progress_of
+from robench.runs.status import ATTACKED, State, missing_columns, progress_of
 from robench.runs.steps import CellJob
 from robench.runs.store import CellFolder
 from robench.runs.train_cell import training_data
@@ -78,8 +77,8 @@ def forecast(
     """Return what a run of a board would take; nothing is stored.
 
     Each row's network is trained on a few minibatches, with the row's recipe, to measure the time
-    of one. Attacks are taken to be as fast per image that passes the network, so that their time is
-    a rough guess: it depends on how many images are fooled, and when.
+    of one. Attacks are assumed to be as fast per forward, so that their time is a rough estimate:
+    it depends on how many images are fooled, and when.
 
     Args:
         board: the specification.
@@ -109,7 +108,7 @@ def _cell(job: CellJob, ctx: RunContext, speeds: Mapping[str, tuple[float, int]]
     seconds, weights = speeds[job.row]
     trains = state in ("waiting", "training")
     left = 1 - finished / of if trains and of else 0.0
-    over = state in ("measuring", "done", "diverged")
+    over = state in ATTACKED
     columns = [] if over else missing_columns(folder, ctx)
     attacks = sum(job.attack_piece(group).effort for group in groups_of(columns, ctx.attacks))
     return CellForecast(
@@ -127,11 +126,11 @@ def _seconds_per_effort(job: CellJob, ctx: RunContext) -> float:
 
     It is nan if even that diverges.
     """
-    cell, method = job.cell, job.cell.training.build_method()
+    cell = job.cell
     data = training_data(cell, ctx.dataset)
     images = MINIBATCHES * cell.training.batch_size
     few = data.train.take(torch.arange(min(images, len(data.train))))
-    part = TrainingData(few, _none_of(few), data.augmentation, cell.seed)
+    part = TrainingData(few, few.take(torch.arange(0)), data.augmentation, cell.seed)
     # A small constant rate: nothing is learned, and nothing should diverge.
     rate = {"lr": cell.training.lr / 100, "schedule": "step", "milestones": ()}
     recipe = cell.training.model_copy(update={"epochs": 2, **rate})
@@ -142,12 +141,7 @@ def _seconds_per_effort(job: CellJob, ctx: RunContext) -> float:
             log = fit(model, defenses.build(cell.defense), recipe, part, device=ctx.device)
         except TrainingDivergedError:
             return math.nan
-    effort = job.effort.multiply_adds * len(few) * method.forwards_per_minibatch
-    return log[-1].seconds / effort
-
-
-def _none_of(images: Images) -> Images:
-    return images.take(torch.arange(0))
+    return log[-1].seconds / job.effort.epoch(cell, len(few))
 
 
 def _bytes(cell: Cell, ctx: RunContext) -> int:

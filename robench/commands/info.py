@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -81,13 +82,8 @@ def describe(name: str) -> list[Info]:
 
 def _entries(name: str) -> Iterator[tuple[Registry[Any], Entry[Any]]]:
     for registry in REGISTRIES:
-        for spelled in dict.fromkeys((name, name.rpartition("-")[0])):
-            try:
-                entry = registry.get(spelled)
-            except UserError:
-                continue
-            yield registry, entry
-            break
+        with suppress(UserError):
+            yield registry, registry.lookup(name)[0]
 
 
 def _info(registry: Registry[Any], entry: Entry[Any]) -> Info:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.board.board import Board
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
+from robench.board.shipped import shipped_boards
 from robench.errors import UserError
 from robench.leaderboard.evidence import SUMS
 from robench.leaderboard.published import Leaderboard

@@ -39,8 +39,12 @@ class Effort:
     def training(self, cell: Cell, dataset: DataSet) -> float:
         """Return the work of training a cell."""
         images = len(dataset.train) * cell.data.kept * (1 - cell.data.validation)
+        return cell.training.epochs * self.epoch(cell, images)
+
+    def epoch(self, cell: Cell, images: float) -> float:
+        """Return the work of training a cell on this many images, each once."""
         forwards = cell.training.build_method().forwards_per_minibatch
-        return self.multiply_adds * images * forwards * cell.training.epochs
+        return self.multiply_adds * images * forwards
 
     def attacking(self, attack: Attack | None, samples: int) -> float:
         """Return the work of a column on this many images; None stands for the clean ones."""

@@ -13,7 +13,7 @@ import torch
 from robench.errors import RobenchWarning, UserError
 from robench.registry import REGISTRIES
 from robench.runs.context import RunContext
-from robench.runs.status import progress_of
+from robench.runs.status import ATTACKED, progress_of
 from robench.runs.steps import CellJob
 from robench.runs.store import CellFolder
 from robench.system.processes import this_shard
@@ -80,7 +80,7 @@ def unimportable() -> list[str]:
 def _is_stored(job: CellJob, ctx: RunContext) -> bool:
     folder = CellFolder(ctx.store.root / job.cell.key)
     state, *_ = progress_of(folder, job.cell, ctx)
-    return state in ("measuring", "done", "diverged")  # spectra alone need no processes
+    return state in ATTACKED  # spectra alone need no processes
 
 
 def cores() -> int:

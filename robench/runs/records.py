@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from robench.base import Attack, ThreatModel
 from robench.board.board import Board
@@ -25,6 +25,8 @@ class OutcomeEntry(Spec):
     says for each shortcut that the network ruled out why. The JSON form leaves out what is empty.
     """
 
+    added_later: ClassVar[frozenset[str]] = frozenset({"source", "refused"})
+
     column: str
     outcomes_hash: str = Field(pattern=HASH)
     seconds_of_group: float
@@ -32,11 +34,6 @@ class OutcomeEntry(Spec):
     version: str
     source: str | None = Field(None, pattern=HASH)
     refused: dict[Shortcut, Annotated[str, Field(max_length=500)]] = Field(default_factory=dict)
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialize(self)
-        return {k: value for k, value in values.items() if k not in ("source", "refused") or value}
 
 
 class Manifest(Spec):
@@ -68,17 +65,12 @@ class FindingEntry(Spec):
     ``best_effort`` is not written if the check did not search, as in reports of version 1.
     """
 
+    added_later: ClassVar[frozenset[str]] = frozenset({"best_effort"})
+
     check: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
     passed: bool | None
     sentence: str
     best_effort: float | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialize(self)
-        if values["best_effort"] is None:
-            del values["best_effort"]
-        return values
 
 
 class CurvePoint(Spec):

@@ -16,6 +16,9 @@ from robench.system.locks import LOCK
 
 State = Literal["waiting", "training", "attacking", "checking", "measuring", "done", "diverged"]
 
+ATTACKED: tuple[State, ...] = ("measuring", "done", "diverged")
+"""The states in which nothing is left of a cell's training, attacks and checks."""
+
 
 @dataclass(frozen=True)
 class CellStatus:

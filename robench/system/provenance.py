@@ -42,6 +42,11 @@ def code_version() -> str:
     return f"{commit}+dirty" if dirty else commit
 
 
+def full_version() -> str:
+    """Return the version of robench and the commit of its code, for people to read."""
+    return f"{_version('robench')}, code {code_version()}"
+
+
 def environment(device: torch.device) -> dict[str, str]:
     """Return the versions and the type of machine, without host, user or path."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()

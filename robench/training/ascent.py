@@ -1,26 +1,30 @@
 """What training methods that attack their minibatches share."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from robench.attack_tools.losses import ascent_direction
 from robench.base import LogitsModel
 from robench.errors import UserError
 
 
-def sign_of_gradient(logits: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the sign of the gradient of each image's cross-entropy, (B, C, H, W).
+def loss_gradient(logits: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of each image's cross-entropy, (B, C, H, W) float32.
+
+    Attacks in an evaluation look for saturated losses, too; on a GPU that would wait for the
+    device in each step of the training.
 
     Args:
         logits: images -> float32 logits; one forward is made.
         images: (B, C, H, W) in [0, 1].
         labels: (B,) int64.
     """
-    seen = images.detach().requires_grad_()
-    loss = F.cross_entropy(logits(seen), labels, reduction="sum")
-    return torch.autograd.grad(loss, seen)[0].sign()
+    losses = partial(F.cross_entropy, target=labels, reduction="none")
+    return ascent_direction(logits, images, losses)[0]
 
 
 def uniform_noise(images: Tensor, radius: float) -> Tensor:

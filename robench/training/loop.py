@@ -55,13 +55,15 @@ def fit(
 
     If ``torchrun`` started several processes, each calls this and takes its shard of every
     batch. Batch norms and gradients are those of the whole batch, so that the weights are, up to
-    rounding, those that one process would have trained; rank 0 writes the files. Dropout masks
-    are the same in all processes, and differ from those of a single process.
+    rounding, those that one process would have trained; rank 0 writes the files. Dropout masks,
+    and the random starts of training methods, are the same in all processes, and differ from those
+    of a single process.
 
     Args:
         model: images in [0, 1] -> logits.
         defense: supplies the penalty and the hooks around each step.
-        recipe: epochs, optimizer, schedule and the training method with its settings.
+        recipe: epochs, optimizer, schedule and the training method with its settings; if it
+            averages the weights, the average is the trained network.
         data: images, augmentation and seed.
         device: the device to train on.
         files: log and checkpoint, written after each epoch; None keeps everything in memory.

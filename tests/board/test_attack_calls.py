@@ -8,8 +8,9 @@ import pytest
 
 from robench import Attack, UserError, evaluate, register_attack
 from robench.board.attack_calls import Fate, build_attack, check_defaults, fate
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
 from robench.board.plan import resolve
+from robench.board.shipped import shipped_boards
 from robench.expressions import parse_expression
 from robench.registry import attacks
 

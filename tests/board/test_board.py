@@ -6,8 +6,9 @@ import pytest
 
 from robench.board.board import Board
 from robench.board.cells import Cell
-from robench.board.loading import line_of, read_board, shipped_boards
+from robench.board.loading import line_of, read_board
 from robench.board.plan import resolve
+from robench.board.shipped import shipped_boards
 from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
 from robench.errors import UserError
 

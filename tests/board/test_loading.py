@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from robench.board.board import Board
-from robench.board.loading import merged, read_board, shipped_boards
+from robench.board.loading import merged, read_board
+from robench.board.shipped import shipped_boards
 from robench.errors import UserError
 
 PARENT = """

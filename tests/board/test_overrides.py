@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from robench.board.loading import shipped_boards
 from robench.board.overrides import find_board, open_board
 from robench.board.plan import resolve
+from robench.board.shipped import shipped_boards
 from robench.errors import UserError
 
 

@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from support import TINY_BOARD, Command
 
-from robench.board.loading import shipped_boards
 from robench.board.schema import board_schema
+from robench.board.shipped import shipped_boards
 
 BOARDS = {name: path.read_text() for name, path in shipped_boards().items()} | {"tiny": TINY_BOARD}
 

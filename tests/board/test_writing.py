@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from robench.board.board import Board
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
+from robench.board.shipped import shipped_boards
 from robench.board.writing import board_text
 
 BOARDS = shipped_boards()

@@ -12,7 +12,8 @@ from rich.console import Console, RenderableType
 from torch import nn
 
 from robench import registry
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
+from robench.board.shipped import shipped_boards
 from robench.cli.options import UNBOUNDED
 from robench.cli.tables import (
     cross_check_table,

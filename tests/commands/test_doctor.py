@@ -53,6 +53,14 @@ def test_a_package_that_is_absent_too_old_or_broken_is_named_with_what_to_do(
     assert "libgfortran.so.5" in found["scipy"]
 
 
+def test_a_checkout_that_is_not_installed_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", absent)
+    assert problems()["robench"] == "it is not installed: pip install -e ."
+
+
 def test_a_development_version_of_torch_will_do() -> None:
     installed = version("torch").partition("+")[0]
     assert not doctor._package(Requirement(f"torch>={installed}")).problem

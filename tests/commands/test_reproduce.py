@@ -6,8 +6,9 @@ import pytest
 from support import Command
 
 from robench.board.board import Board
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
 from robench.board.plan import resolve
+from robench.board.shipped import shipped_boards
 from robench.commands.reproduce import _same_specification, states
 
 PAPER = {

@@ -7,7 +7,8 @@ import pytest
 from support import Command
 
 from robench.board.board import Board
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
+from robench.board.shipped import shipped_boards
 from robench.errors import UserError
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission.effort import (

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
+from robench.board.shipped import shipped_boards
 from robench.board.specs import DataSpec, TrainingSpec
 from robench.checks import Finding, Report
 from robench.errors import UserError

@@ -237,3 +237,16 @@ def test_an_option_added_later_changes_no_name_unless_it_is_used() -> None:
     assert name("apgd(loss='targeted')") == "targeted-4d496f58"
     assert name("apgd(loss='targeted', order='likeliest')") == "targeted-4d496f58"
     assert name("apgd(loss='targeted', order='nearest')") != "targeted-4d496f58"
+
+
+def test_results_of_the_original_simba_from_before_it_had_a_score_are_not_found_again() -> None:
+    evaluation = EvaluationSpec(attacks=("simba",))
+
+    def name(call: str) -> str:
+        return column_key("simba", evaluation, attacks.build(call), None)
+
+    # Named so by the versions of robench in which all searches climbed log-odds.
+    assert name("simba") == "simba-c81be05f"
+    assert name("simba(mode='original')") != "simba-978d467d"
+    assert name("simba(mode='original')") == name("simba(mode='original', score='probability')")
+    assert name("simba(mode='original')") != name("simba(mode='original', score='log-odds')")

@@ -40,21 +40,19 @@ def forecast_table(found: Forecast, title: str) -> FittedTable:
     weights = sum(cell.weights for cell in found.cells) / 2**20
     at_once = "one after the other" if found.jobs == 1 else f"{found.jobs} at the same time"
     caption = (
-        f"about {_about(found.seconds)} in all, {at_once}; {weights:.0f} MiB of weights. Measured "
-        f"on a few minibatches of each row; attacks are a rough guess. Nothing was stored."
+        f"about {_about(found.seconds)} in all, {at_once}; {weights:.0f} MiB of weights. "
+        f"Extrapolated from a few minibatches of each row; the times of attacks are rough "
+        f"estimates. Nothing was stored."
     )
     return FittedTable(title, columns, rows, keys=2, caption=caption)
 
 
 def _about(seconds: float) -> str:
-    if not seconds:
-        return "-"
     if math.isnan(seconds):
         return "unknown"
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}" if unit != "min" else f"{seconds / size:.0f} min"
-    return f"{seconds:.0f} s"
+    count, unit = _in_units(seconds)
+    digits = 1 if unit in ("h", "days") else 0
+    return f"{count:.{digits}f} {unit}" if seconds else "-"
 
 
 def _state(cell: CellStatus) -> str:
@@ -66,7 +64,13 @@ def _state(cell: CellStatus) -> str:
 def _ago(seconds: float | None) -> str:
     if seconds is None:
         return "-"
+    count, unit = _in_units(seconds)
+    return f"{count:.0f} {unit} ago"
+
+
+def _in_units(seconds: float) -> tuple[float, str]:
+    """Return a duration in the largest unit of which it has two."""
     for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+            return seconds / size, unit
+    return seconds, "s"

@@ -4,7 +4,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from robench.board.loading import read_board, shipped_boards
+from robench.board.loading import read_board
+from robench.board.shipped import shipped_boards
 from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.expressions import radius_text

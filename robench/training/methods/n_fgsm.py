@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from robench import LogitsModel, TrainingMethod, register_training_method
-from robench.attack_tools.threat_models import check_radius
+from robench.attack_tools.threat_models import check_radius, steepest
 from robench.base import Update
-from robench.training.ascent import check_fraction_of_eps, sign_of_gradient, uniform_noise
+from robench.training.ascent import check_fraction_of_eps, loss_gradient, uniform_noise
 
 
 @register_training_method("n_fgsm", reference="arXiv:2202.01181")
@@ -55,6 +55,7 @@ class NFGSMTraining(TrainingMethod):
         What the network sees is clamped to [0, 1].
         """
         noisy = images + uniform_noise(images, self.relative_noise * self.eps)
-        step = self.relative_step * self.eps * sign_of_gradient(logits, noisy.clamp(0, 1), labels)
+        gradient = loss_gradient(logits, noisy.clamp(0, 1), labels)
+        step = self.relative_step * self.eps * steepest(gradient, "linf")
         update((noisy + step).clamp(0, 1), labels)
         return None

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from robench import LogitsModel, TrainingMethod, register_training_method
-from robench.attack_tools.threat_models import check_counts, check_radius
+from robench.attack_tools.threat_models import ascent, check_counts, check_radius
 from robench.base import Update
-from robench.training.ascent import check_fraction_of_eps, sign_of_gradient, uniform_noise
+from robench.training.ascent import check_fraction_of_eps, loss_gradient, uniform_noise
 
 
 @register_training_method("pgd", reference="arXiv:1706.06083")
@@ -50,10 +50,9 @@ class PGDTraining(TrainingMethod):
         carried: Tensor | None,
     ) -> Tensor | None:
         """Take one optimizer step on the images that the attack ends with."""
-        step = self.relative_step * self.eps
+        climb = ascent(images, "linf", self.eps, self.relative_step * self.eps)
         seen = (images + uniform_noise(images, self.eps)).clamp(0, 1)
         for _ in range(self.steps):
-            moved = seen + step * sign_of_gradient(logits, seen, labels)
-            seen = (images + (moved - images).clamp(-self.eps, self.eps)).clamp(0, 1)
+            seen = climb(seen, loss_gradient(logits, seen, labels), slice(None))
         update(seen, labels)
         return None
