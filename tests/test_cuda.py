@@ -5,23 +5,64 @@ import torch
 from torch import Tensor, nn
 
 import robench
-from robench.data import load_dataset
-from robench.errors import RobenchWarning
+from robench.board.specs import TrainingSpec
+from robench.data import Augmentation, Images, load_dataset
+from robench.errors import RobenchWarning, UserError
 from robench.evaluation.victim import Victim
 from robench.kernels.plane_filter import LARGEST_PRODUCT
 from robench.layers.convnorm import ConvNorm2d
+from robench.models.build import build_model
 from robench.models.frozen import under_attack
+from robench.progress import ignore_progress
+from robench.registry import defenses
 from robench.system.devices import has_bf16
+from robench.training.data import TrainingData
+from robench.training.loop import Trainer
+from robench.training.parallel import launch
 
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 ATTACKS = ["fgsm", "pgd-10", "pgd-10(norm='l2',eps=1,step_size=0.25)", "simba(max_steps=200)"]
+PARTS = ["apgd(steps=20)", "apgd(loss='dlr',steps=20)", "fab(steps=10)", "square(queries=100)"]
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def one_minibatch(defense: str, precision: str) -> tuple[Trainer, tuple[Tensor, Tensor]]:
+    """A training of a narrow network on the GPU, and a minibatch that is there."""
+    try:
+        built = defenses.build(defense)
+    except UserError as error:  # it is another library's, which is not installed
+        pytest.skip(str(error))
+    digits = load_dataset("digits")
+    torch.manual_seed(0)
+    model = build_model(
+        "resnet18", num_classes=10, in_channels=1, image_size=(8, 8), width=8, stem="cifar",
+        mean=digits.mean, std=digits.std, defense=built,
+    )  # fmt: skip
+    assert isinstance(digits.train, Images)
+    data = TrainingData(digits.train, digits.train.take(torch.arange(0)), Augmentation(), seed=0)
+    recipe = TrainingSpec.model_validate({"batch_size": 64, "precision": precision, "lr": 0.01})
+    fabric = launch(torch.device("cuda"), precision)
+    trainer = Trainer(model, built, recipe, data, fabric, None, ignore_progress)
+    trainer.model.train()
+    return trainer, next(digits.train.batches(64, device="cuda"))
+
+
+@pytest.mark.parametrize("defense", defenses.names())
+def test_a_training_step_never_waits_for_the_gpu(defense: str) -> None:
+    trainer, (images, labels) = one_minibatch(defense, "bf16")
+    trainer.train_minibatch(0, images, labels)  # layers may prepare tables the first time
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.train_minibatch(0, images, labels)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert trainer.meter.loss() < 100
 
 
 @pytest.mark.parametrize("side", [8, 32, LARGEST_PRODUCT + 6])
@@ -67,6 +108,18 @@ def test_verdicts_of_attacks_are_those_of_the_cpu(
         accuracies = [result.accuracy(name) for result in results]
         # Rounding turns some signs of gradients near zero.
         assert accuracies[0] == pytest.approx(accuracies[1], abs=0 if name == "clean" else 0.03)
+
+
+@pytest.mark.parametrize("attack", PARTS)
+def test_verdicts_of_the_parts_of_autoattack_are_those_of_the_cpu(
+    attack: str, digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = digits_test[0][:100], digits_test[1][:100]
+    accuracies = [
+        robench.evaluate(digits_net, images, labels, [attack], device=device).accuracy(attack)
+        for device in ("cpu", "cuda")
+    ]
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.03)
 
 
 def test_an_evaluation_repeats_itself_to_the_bit(

@@ -28,7 +28,7 @@ LARGEST_PRODUCT = 64
 """Side of a plane up to which matrix products are used; beyond it the FFT is faster."""
 
 PART = 2**18
-"""Elements in the frequency domain computed at a time, one to two megabytes of float32."""
+"""Elements in the frequency domain that a CPU computes at a time: a megabyte of float32."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class _Chain(torch.autograd.Function):
 def _chained(
     y: Tensor, gain: Tensor, into1: Tensor, into2: Tensor, back2: Tensor, back1: Tensor
 ) -> Tensor:
-    """Filter the batch part by part: this takes less memory, and intermediates stay cached.
+    """Filter the batch, on a CPU part by part: this takes less memory and stays in the cache.
 
     The result is a new tensor, not a view: subsequent layers such as activations may modify it in
     place, which autograd forbids for a view created in a custom function.
@@ -115,14 +115,18 @@ def _chained(
     size = (batch, channels, len(back1), len(back2) // 2)
     z = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
     images, found = y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1)
-    # A power of two, so that threads share the products of a part and batches split evenly.
-    part = 1 << math.ceil(math.log2(max(1, PART / (2 * half * n2 * channels))))
+    part = _images_at_a_time(2 * half * n2 * channels) if y.device.type == "cpu" else batch
     work: _Work | None = None
     for source, target in zip(images.split(part), found.split(part), strict=True):
         if work is None or work.images != len(source):
             work = _Work(source, target, gain, into1, into2, back2, back1)
         work(source, target)
     return z
+
+
+def _images_at_a_time(frequencies: int) -> int:
+    """Return a power of two, so that threads share the products and batches split evenly."""
+    return 1 << math.ceil(math.log2(max(1, PART / frequencies)))
 
 
 class _Work:
