@@ -20,7 +20,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from robench.kernels.plane_filter import circle
+from robench.kernels.circle import circle
 
 Pair = tuple[int, int]
 

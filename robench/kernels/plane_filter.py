@@ -13,16 +13,20 @@ real one. There the filter is one in-place multiplication, since V(f) is real an
 The inverse transform computes only the requested rows and columns. V is a constant, so the
 backward pass is the same chain with the matrices transposed, and nothing of the forward pass is
 saved for it.
+
+On a GPU in half precision, see ``whole_planes``.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from robench.kernels.circle import circle
+from robench.kernels.whole_planes import filter_whole, multiplies_whole
 
 LARGEST_PRODUCT = 64
 """Side of a plane up to which matrix products are used; beyond it the FFT is faster."""
@@ -60,7 +64,8 @@ def plane_gain(gain: Tensor, size: tuple[int, int]) -> PlaneGain:
 def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Tensor:
     """Filter each plane and return the given rows and columns.
 
-    Computed in float32 or higher regardless of ``torch.autocast``; the result has y's dtype.
+    Computed in float32 or higher regardless of ``torch.autocast``, except for planes in half
+    precision on a GPU; the result has y's dtype.
 
     Args:
         y: (B, C, N1, N2).
@@ -79,6 +84,8 @@ def filter_planes(y: Tensor, gain: PlaneGain, rows: range, columns: range) -> Te
             spectrum = torch.fft.rfft2(y.to(dtype)) * gain.gain.to(dtype)
             z = torch.fft.irfft2(spectrum, s=gain.size)
             return z[..., _slice(rows), _slice(columns)].to(y.dtype)
+        if multiplies_whole(y):
+            return filter_whole(y, gain.upper, gain.size, rows, columns)
         chain = _matrices(gain.size, rows, columns, dtype, y.device)
         filtered: Tensor = _Chain.apply(y, gain.upper.to(dtype), *chain)
         return filtered
@@ -175,11 +182,21 @@ class _Work:
 
 def _upper(gain: Tensor, size: tuple[int, int]) -> Tensor:
     """Return V(f1, f2) for f1 <= N1 / 2 and all f2, from f2 <= N2 / 2 and all f1."""
-    f1 = torch.arange(size[0] // 2 + 1, device=gain.device)
-    f2 = torch.arange(size[1] // 2 + 1, size[1], device=gain.device)
-    mirrored = gain[:, (-f1) % size[0]][:, :, size[1] - f2]
-    whole = torch.cat([gain[:, : len(f1)], mirrored], dim=2)
-    return whole.permute(1, 2, 0).unsqueeze(1).contiguous()
+    half = size[0] // 2 + 1
+    whole = gain.flatten(1).index_select(1, _mirrored(size, gain.device))
+    return whole.T.contiguous().view(half, 1, size[1], len(gain))
+
+
+@lru_cache(maxsize=64)
+def _mirrored(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return where on the half grid of ``rfft2`` each V(f1, f2) with f1 <= N1 / 2 is found."""
+    with torch.inference_mode(False):
+        f1, f2 = torch.arange(size[0] // 2 + 1)[:, None], torch.arange(size[1])
+        half = size[1] // 2 + 1
+        beyond = f2 >= half
+        rows = torch.where(beyond, -f1 % size[0], f1)
+        columns = torch.where(beyond, size[1] - f2, f2)
+        return (rows * half + columns).flatten().to(device)
 
 
 @lru_cache(maxsize=128)
@@ -209,13 +226,6 @@ def _matrices(
         factors = (into1, into2, back2, back1)
         first, second, third, fourth = (m.to(device=device, dtype=dtype) for m in factors)
         return first, second, third, fourth
-
-
-def circle(rows: Sequence[int], columns: Sequence[int], n: int) -> tuple[Tensor, Tensor]:
-    """Return cos and sin of 2 pi r c / n over sqrt(n), in float64; phases are reduced exactly."""
-    phase = torch.outer(torch.tensor(list(rows)), torch.tensor(list(columns))) % n
-    angle = 2 * math.pi * phase.double() / n
-    return angle.cos() / math.sqrt(n), angle.sin() / math.sqrt(n)
 
 
 def _slice(selected: range) -> slice:

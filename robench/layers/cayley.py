@@ -31,7 +31,9 @@ def cayley(matrices: Tensor) -> Tensor:
     top, rest = matrices[..., :columns, :], matrices[..., columns:, :]
     skew = top - top.mH + rest.mH @ rest
     eye = torch.eye(columns, dtype=matrices.dtype, device=matrices.device).expand_as(skew)
-    return torch.linalg.solve(eye + skew, torch.cat([eye - skew, -2 * rest], -2), left=False)
+    sides = (eye + skew, torch.cat([eye - skew, -2 * rest], -2))
+    # Never singular; torch's own check would make the host wait for a GPU.
+    return torch.linalg.solve_ex(*sides, left=False).result
 
 
 class CayleyConv2d(nn.Conv2d):

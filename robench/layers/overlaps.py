@@ -65,7 +65,8 @@ def orthogonality_gap(conv: nn.Conv2d) -> Tensor:
         phases = [weight[..., a :: stride[0], b :: stride[1]] for a in rows for b in columns]
         gram = overlaps(_transposed(phases, conv.groups), groups=conv.groups)
     eye = torch.zeros_like(gram)
-    eye[..., gram.shape[-2] // 2, gram.shape[-1] // 2] = torch.eye(gram.shape[1]).to(gram)
+    center = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+    eye[..., gram.shape[-2] // 2, gram.shape[-1] // 2] = center
     return gram - eye
 
 

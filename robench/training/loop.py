@@ -24,6 +24,7 @@ from robench.training.divergence import divergence_after
 from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
+from robench.training.recorded import Gradients, RecordedGradients, can_be_recorded
 from robench.training.resume import Epoch, TrainingFiles, load_state, save_state, write_log
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
@@ -115,6 +116,9 @@ class Trainer:
         self.set_up()
         self.resume()
         self.network, self.stepper = fabric.setup(model, self.optimizer)
+        self.gradients: Gradients = self.compute_gradients
+        if self.shard.count == 1 and can_be_recorded(model, defense, fabric.device):
+            self.gradients = RecordedGradients(self.compute_gradients, model)
         self.meter = Meter(fabric.device)
 
     def run(self) -> list[Epoch]:
@@ -195,12 +199,7 @@ class Trainer:
 
     def update(self, images: Tensor, labels: Tensor, loss: TrainingLoss = F.cross_entropy) -> None:
         """Take one optimizer step on images and labels, including the defense's hooks."""
-        logits = self.network(images)
-        value = loss(logits.float(), labels)
-        penalty = self.defense.penalty(self.model)
-        self.stepper.zero_grad()
-        weighted = self.share * value
-        self.fabric.backward(weighted if penalty is None else weighted + penalty)
+        value, logits = self.gradients(images, labels, loss)
         self.stepper.step()
         self.scheduler.step()
         self.defense.after_step(self.model)
@@ -209,6 +208,18 @@ class Trainer:
         self.meter.add(value, logits, labels)
         self.steps += 1
         self.forwards += 1
+
+    def compute_gradients(
+        self, images: Tensor, labels: Tensor, loss: TrainingLoss
+    ) -> tuple[Tensor, Tensor]:
+        """Leave gradients in weights and images; return the loss, without penalty, and logits."""
+        logits = self.network(images)
+        value = loss(logits.float(), labels)
+        penalty = self.defense.penalty(self.model)
+        self.stepper.zero_grad()
+        weighted = self.share * value
+        self.fabric.backward(weighted if penalty is None else weighted + penalty)
+        return value.detach(), logits.detach()
 
     def logits(self, images: Tensor) -> Tensor:
         """Return float32 logits of the network in training mode, without a step.
