@@ -177,9 +177,7 @@ def _same(one: Mapping[str, Tensor | None], other: Mapping[str, Tensor | None]) 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
-    return torch.equal(one.isnan(), other.isnan()) and torch.equal(
-        one.nan_to_num(), other.nan_to_num()
-    )
+    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def _random_state(device: torch.device) -> Tensor:
