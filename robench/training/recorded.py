@@ -20,7 +20,7 @@ WARM_UP = 4
 CHECKS = 2
 """Steps that are taken both ways and compared."""
 
-OWN = ("robench", "torch")
+OWN = ("robench", "torch", "torchvision")
 """Packages whose modules do the same work in every step. Others may branch on what they count."""
 
 Computed = tuple[Tensor, Tensor]

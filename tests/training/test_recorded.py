@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.base import TrainingLoss
+from robench.models.build import build_model
 from robench.registry import defenses
 from robench.training.recorded import (
     CHECKS,
@@ -141,6 +142,16 @@ def test_other_shapes_and_losses_take_the_plain_way() -> None:
     assert plain.calls == before + 2
     gradients(*batch(), F.cross_entropy)
     assert plain.calls == before + 2
+
+
+@pytest.mark.parametrize("name", sorted({*defenses.names()} - {"aoc", "torchlip"}))
+def test_networks_with_the_defenses_that_come_with_robench_are_recorded(name: str) -> None:
+    defense = defenses.build(name)
+    model = build_model(
+        "resnet18", num_classes=10, in_channels=1, image_size=(8, 8), width=4, stem="cifar",
+        mean=(0.5,), std=(0.5,), defense=defense,
+    )  # fmt: skip
+    assert can_be_recorded(model, defense, torch.device("cuda"))
 
 
 def test_only_cuda_and_our_own_modules_are_recorded() -> None:
