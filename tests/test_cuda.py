@@ -54,9 +54,8 @@ def one_minibatch(defense: str, precision: str) -> tuple[Trainer, tuple[Tensor, 
     return trainer, next(digits.train.batches(64, device="cuda"))
 
 
-@pytest.mark.parametrize(
-    "defense", sorted({*defenses.names()} - {"orthogonal"})
-)  # torch's own waits
+# The parametrization of ``orthogonal`` is torch's own, which checks its solution.
+@pytest.mark.parametrize("defense", sorted({*defenses.names()} - {"orthogonal"}))
 def test_a_training_step_never_waits_for_the_gpu(defense: str) -> None:
     trainer, (images, labels) = one_minibatch(defense, "bf16")
     trainer.train_minibatch(0, images, labels)  # layers may prepare tables the first time

@@ -107,7 +107,7 @@ def test_in_float32_it_is_within_1e_5_of_the_exact_definition(sides: Pair) -> No
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_layouts_give_the_same_bits(layout: torch.memory_format) -> None:
+def test_layouts_give_the_same_up_to_the_order_of_sums(layout: torch.memory_format) -> None:
     x, weight = normal(2, 3, 6, 5), normal(4, 3, 3, 3, seed=1)
     window = (range(1, 7), range(1, 6))
     reference = values(by_frequencies, x, weight, (1, 1), window)
@@ -115,7 +115,7 @@ def test_layouts_give_the_same_bits(layout: torch.memory_format) -> None:
     for mine, other in zip(
         values(by_frequencies, *laid_out, (1, 1), window), reference, strict=True
     ):
-        assert torch.equal(mine, other)
+        torch.testing.assert_close(mine, other, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("frozen", ["image", "weight"])
