@@ -88,17 +88,18 @@ def test_it_stops_at_the_radius_unless_the_smallest_perturbation_is_asked_for(
 def test_targets_and_restarts_find_smaller_perturbations(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:
-    digits = (digits_test[0][:60], digits_test[1][:60])
+    digits = (digits_test[0][:100], digits_test[1][:100])
     right = robust(digits_net, *digits)
 
     def sizes(attack: FAB) -> Tensor:
         found = norms(perturb(attack, digits_net, digits) - digits[0], "linf")[right]
         return found.where(found > 0, torch.inf)
 
-    one = sizes(FAB(steps=4, minimal=True, targeted=True, targets=1))
+    # One step: more of them find the same from every start on this small network.
+    one = sizes(FAB(steps=1, minimal=True, targeted=True, targets=1, eps=0.3))
     for more in (
-        FAB(steps=4, minimal=True, targeted=True, targets=5),
-        FAB(steps=4, minimal=True, targeted=True, targets=1, restarts=3),
+        FAB(steps=1, minimal=True, targeted=True, targets=5, eps=0.3),
+        FAB(steps=1, minimal=True, targeted=True, targets=1, eps=0.3, restarts=3),
     ):
         assert (sizes(more) <= one).all()
         assert (sizes(more) < one).any()

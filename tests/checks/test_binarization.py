@@ -9,7 +9,8 @@ from robench.checks.entries.binarization import Binarization
 def test_an_attack_with_honest_gradients_finds_it(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
-    finding = Binarization().run(make_context(digits_net))
+    # 20 steps find 26 to 30 of 32 on networks like this one, with other rounding other ones.
+    finding = Binarization(needed=0.8).run(make_context(digits_net))
     assert finding.passed, finding.sentence
 
 

@@ -36,4 +36,4 @@ def test_two_processes_make_one_board_with_the_loss_curves_of_one(
     shown = run(tiny_board, tmp_path / "two", *TORCHRUN)
     assert shown.count("Leaderboard:") == 1
     run(tiny_board, tmp_path / "one")
-    assert curves(tmp_path / "two") == pytest.approx(curves(tmp_path / "one"), rel=0.05)
+    assert curves(tmp_path / "two") == pytest.approx(curves(tmp_path / "one"), rel=0.1)

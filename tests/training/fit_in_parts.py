@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from support import stripes
-from torch import nn
+from torch import distributed, nn
 
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation
@@ -14,6 +14,7 @@ from robench.registry import defenses
 from robench.system.processes import this_shard
 from robench.training.data import TrainingData
 from robench.training.loop import fit
+from robench.training.parallel import disconnect
 from robench.training.resume import TrainingFiles
 
 CASES: dict[str, tuple[str, dict[str, object]]] = {
@@ -63,6 +64,8 @@ def main(out: Path) -> None:
     results["resumed"] = train("carried", files=files)
     if this_shard().rank == 0:
         torch.save(results, out / "results.pt")
+    distributed.barrier()  # one that ends while the other still serves it is aborted now and then
+    disconnect()
 
 
 if __name__ == "__main__":
