@@ -47,6 +47,19 @@ def run(
             "machine. Results do not depend on it.",
         ),
     ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            help="Where they run: local, ray, ray:ADDRESS or slurm. Results do not depend on it.",
+        ),
+    ] = "local",
+    resources: Annotated[
+        Path | None,
+        typer.Option(
+            "--resources", help="With --executor slurm: a TOML file of what each job asks for."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -73,7 +86,15 @@ def run(
         return
     with ProgressBar(console, len(spec.row_specs) * len(spec.seeds)) as reporter:
         published = run_and_publish(
-            spec, out, name, data_dir=data_dir, device=chosen, reporter=reporter, jobs=jobs
+            spec,
+            out,
+            name,
+            data_dir=data_dir,
+            device=chosen,
+            reporter=reporter,
+            jobs=jobs,
+            executor=executor,
+            resources=resources,
         )
     console.print(leaderboard_table(spec, published.table, spec.title, result=published.result))
     for line in flag_lines(published.result):

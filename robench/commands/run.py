@@ -28,6 +28,8 @@ def run(
     data_dir: str | Path | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    executor: str = "local",
+    resources: str | Path | None = None,
 ) -> Leaderboard:
     """Train, attack and rank the defenses of a board; finished cells are taken from the store.
 
@@ -43,6 +45,8 @@ def run(
         device: ``auto``, ``cpu``, ``cuda``, ...
         jobs: the number of pieces of work (trainings, attacks) that run at the same time, each in a
             process of its own; by default what suits the machine. Results do not depend on it.
+        executor: where they are done: ``"local"``, ``"ray"``, ``"ray:ADDRESS"`` or ``"slurm"``.
+        resources: a TOML file of what each job asks Slurm for.
 
     Returns:
         The leaderboard as published in ``out``: in the folder with the board's name, or in one
@@ -60,10 +64,18 @@ def run(
     name, spec = open_board(str(board), rows=defenses, seeds=seeds, changes=changes)
     folder = None if data_dir is None else Path(data_dir)
     return run_and_publish(
-        spec, Path(out), name, data_dir=folder, device=choose_device(device), jobs=jobs
+        spec,
+        Path(out),
+        name,
+        data_dir=folder,
+        device=choose_device(device),
+        jobs=jobs,
+        executor=executor,
+        resources=None if resources is None else Path(resources),
     )
 
 
+# More parameters than usual: they are the options of the command.
 def run_and_publish(
     board: Board,
     out: Path,
@@ -73,6 +85,8 @@ def run_and_publish(
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
     jobs: int | None = 1,
+    executor: str = "local",
+    resources: Path | None = None,
 ) -> Leaderboard:
     """Run a board and publish it as ``out/name``; see :func:`run`.
 
@@ -85,10 +99,19 @@ def run_and_publish(
         reporter: progress reporter, called during the run.
         jobs: the number of pieces of work that run at the same time; None for what suits the
             machine.
+        executor: where they are done; see :func:`run`.
+        resources: a TOML file of what each job asks Slurm for.
     """
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
     result = run_board(
-        board, out=out, data_dir=data_dir, device=device, reporter=reporter, jobs=jobs
+        board,
+        out=out,
+        data_dir=data_dir,
+        device=device,
+        reporter=reporter,
+        jobs=jobs,
+        executor=executor,
+        resources=resources,
     )
     store = RunStore(out / "cells")
     networks = trained_networks(result, store) if board.publish_weights else {}

@@ -44,16 +44,7 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
     if asked is not None and asked < 1:
         raise UserError(f"jobs is {asked}; give 1 or more.")
     if asked is not None and asked > 1:
-        if this_shard().count > 1:
-            raise UserError(
-                f"--jobs {asked} under torchrun, whose processes share each cell; leave one out."
-            )
-        if names := unimportable():
-            raise UserError(
-                f"{names[0]} is registered in a script or notebook, which other processes cannot "
-                f"import: put it into a file of its own and load that as a plugin, or run with "
-                f"jobs=1."
-            )
+        refuse_other_processes(f"--jobs {asked}")
     unfinished = [job for job in cells if not _is_stored(job, ctx)]
     if not unfinished:
         return 1
@@ -65,6 +56,25 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         return 1
     room = int(psutil.virtual_memory().available / MEMORY)
     return max(1, min(torch.get_num_threads() // threads, room, MOST))
+
+
+def refuse_other_processes(option: str) -> None:
+    """Refuse to use other processes where they could not do their part.
+
+    Args:
+        option: what asked for them.
+
+    Raises:
+        UserError: under ``torchrun``, or with an entry that other processes cannot import.
+    """
+    if this_shard().count > 1:
+        raise UserError(f"{option} under torchrun, whose processes share each cell; leave one out.")
+    if names := unimportable():
+        raise UserError(
+            f"{names[0]} is registered in a script or notebook, which other processes cannot "
+            f"import: put it into a file of its own and load that as a plugin, or run with "
+            f"jobs=1."
+        )
 
 
 def unimportable() -> list[str]:

@@ -6,7 +6,6 @@ threads is set before torch is imported. Each does one piece at a time, is used 
 and has its own connection, so that one that is killed takes no other with it.
 """
 
-import os
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from robench.runs.pieces import Piece
 from robench.runs.progress import ProgressLine, ProgressReporter
 from robench.runs.setup import Setup
 from robench.runs.worker_process import Done, Message, Said, serve
+from robench.system.environment import environment
 from robench.system.interrupts import SIGNALS
 
 PATIENCE = 20.0
@@ -138,7 +138,7 @@ class LocalProcesses:
         # Without the current folder in front of sys.path, where files of a stranger may be.
         variables = dict.fromkeys(THREADS, str(threads)) | {"PYTHONSAFEPATH": "1"}
         process = context.Process(target=serve, args=(theirs, self._setup), env=variables)
-        with _interrupts_blocked(), _environment(PYTHONSAFEPATH="1"):
+        with _interrupts_blocked(), environment(PYTHONSAFEPATH="1"):
             process.start()
             theirs.close()  # so that the end of the process is the end of the connection
             worker = _Worker(process, ours)
@@ -190,18 +190,3 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Set variables for processes that start others, such as those that track resources."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

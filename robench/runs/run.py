@@ -18,8 +18,8 @@ from robench.runs.board_work import BoardWork
 from robench.runs.cell import finish_training
 from robench.runs.context import RunContext
 from robench.runs.effort import Effort
-from robench.runs.executor import Executor, InThisProcess
-from robench.runs.jobs import chosen_jobs, cores
+from robench.runs.executor import InThisProcess
+from robench.runs.executors import executor_for
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn
 from robench.runs.schedule import Job, Schedule
@@ -29,6 +29,7 @@ from robench.runs.threads import multiply_adds_of, threads_for
 from robench.runs.workers import Load, broadcast
 
 
+# More parameters than usual: they are the options of the command.
 def run_board(
     board: Board,
     *,
@@ -37,6 +38,8 @@ def run_board(
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
     jobs: int | None = 1,
+    executor: str = "local",
+    resources: Path | None = None,
 ) -> BoardResult:
     """Train and attack the networks of a board; finished cells are taken from ``out/cells``.
 
@@ -50,6 +53,8 @@ def run_board(
         reporter: called with the progress of the run.
         jobs: the number of pieces of work that run at the same time, each in a process of its own
             if there are more than one; None for what suits the machine.
+        executor: where they are done: ``"local"``, ``"ray"``, ``"ray:ADDRESS"`` or ``"slurm"``.
+        resources: a TOML file of what each job asks the scheduler for, for ``"slurm"``.
 
     Raises:
         UserError: if the board names something unknown, before any work is done; or the data
@@ -60,9 +65,9 @@ def run_board(
     check_sizes(plan, ctx.dataset)
     work = cell_jobs(plan, ctx)
     ctx.store.check(job.cell for job in work)
-    number = chosen_jobs(jobs, work, ctx)
+    place, several = executor_for(executor, jobs, board, data_dir, work, ctx, resources)
     todo = BoardWork(board, work, ctx)
-    todo.do(_executor(number, board, data_dir, ctx), longest_first=number > 1)
+    todo.do(place, longest_first=several)
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), todo.rows())
 
 
@@ -99,15 +104,6 @@ def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:
 def _effort(cell: Cell, ctx: RunContext) -> Effort:
     multiply_adds = multiply_adds_of(cell, ctx.dataset)
     return Effort(multiply_adds, threads_for(multiply_adds, ctx.device))
-
-
-def _executor(jobs: int, board: Board, data_dir: Path | None, ctx: RunContext) -> Executor:
-    if jobs == 1:
-        return InThisProcess(ctx)
-    from robench.runs.local_processes import LocalProcesses
-    from robench.runs.setup import Setup
-
-    return LocalProcesses(Setup.of(ctx, board.data.name, data_dir), jobs, cores(), ctx.reporter)
 
 
 def columns_of(attacks: Mapping[str, Attack]) -> dict[str, EvaluatedColumn]:

@@ -71,7 +71,7 @@ def progress_of(folder: CellFolder, cell: Cell, ctx: RunContext) -> tuple[State,
         return "diverged", 0, 0
     if not folder.finished_training:
         state: State = "training" if folder.spec.exists() else "waiting"
-        return state, _epochs(folder), cell.training.epochs
+        return state, epochs_of(folder), cell.training.epochs
     if missing := missing_columns(folder, ctx):
         columns = len(ctx.evaluation.columns)
         return "attacking", columns - len(missing), columns
@@ -82,7 +82,7 @@ def progress_of(folder: CellFolder, cell: Cell, ctx: RunContext) -> tuple[State,
     return "done", 0, 0
 
 
-def _epochs(folder: CellFolder) -> int:
+def epochs_of(folder: CellFolder) -> int:
     """Return how many epochs are logged: the lines after the first."""
     try:
         lines = folder.log.read_text().splitlines()

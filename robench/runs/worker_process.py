@@ -94,6 +94,9 @@ def _receive(connection: Connection, inbox: "queue.SimpleQueue[Piece]") -> None:
         except (EOFError, OSError):
             # The driver is gone, and with it the lock: nothing may be written any longer.
             os._exit(0)
+        except Exception:  # a piece that cannot be read here: the driver would wait for ever
+            traceback.print_exc()
+            os._exit(1)
 
 
 def _say_through(connection: Connection) -> None:

@@ -1,0 +1,144 @@
+"""Ray: each call is a task, which Ray starts on a machine that has the CPUs or the GPU for it."""
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from robench.errors import UserError
+from robench.runs.jobs import MEMORY
+from robench.runs.pieces import Piece
+from robench.runs.remote import Handle, LostError
+from robench.runs.remote_work import Answer, Parcel, do_remotely
+from robench.runs.setup import Setup
+from robench.system.interrupts import SIGNALS
+
+try:
+    import ray
+    from ray.exceptions import RayError, TaskCancelledError
+except ImportError as error:
+    raise UserError("--executor ray needs Ray: pip install 'robench[ray]'.") from error
+
+
+class RayEngine:
+    """Makes calls as Ray tasks; see :class:`robench.runs.remote.Engine`.
+
+    Args:
+        address: the cluster; empty to start one on this machine.
+        on_gpu: whether each call gets a GPU.
+
+    Raises:
+        UserError: if the cluster cannot be reached, or has no GPU although each call needs one.
+    """
+
+    def __init__(self, address: str, *, on_gpu: bool) -> None:
+        self._on_gpu = on_gpu
+        self._started = not ray.is_initialized()
+        if self._started:
+            _connect(address)
+        self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        # The driver hands out again what is lost. A process that ends gives the GPU's memory back;
+        # on CPUs it is used again, and keeps data and libraries.
+        self._task = ray.remote(max_retries=0, max_calls=1 if on_gpu else 0)(do_remotely)
+        kind = "GPU" if on_gpu else "CPU"
+        self._most = max((node.get("CPU", 0) for node in self._nodes), default=0)
+        self._slots = int(sum(node.get(kind, 0) for node in self._nodes))
+        if not self._slots:
+            self.close()
+            raise UserError(f"the Ray cluster has no {kind}; add one, or choose another --device.")
+
+    @property
+    def slots(self) -> int:
+        """The CPUs of all machines, or their GPUs."""
+        return self._slots
+
+    def check(self, piece: Piece) -> None:
+        """Refuse a piece with more threads than any machine has CPUs: Ray would wait for one.
+
+        Raises:
+            UserError: if it has more.
+        """
+        if self._cpus(piece) > self._most:
+            raise UserError(
+                f"it is computed with {piece.threads} threads, but no machine of the Ray cluster "
+                f"has more than {int(self._most)} CPUs; set OMP_NUM_THREADS to at most that."
+            )
+
+    def call(self, setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Handle:
+        """Start a task."""
+        options = {
+            "num_cpus": self._cpus(piece),
+            "num_gpus": 1 if self._on_gpu else 0,
+            "memory": int(MEMORY),
+            "name": f"{piece.state} {piece.name}",
+        }
+        return self._task.options(**options).remote(setup, piece, sign, parcel)
+
+    def ended(self, handles: Sequence[Handle], seconds: float) -> Sequence[Handle]:
+        """Wait for tasks."""
+        if not handles:
+            return []
+        ready, _ = ray.wait(list(handles), num_returns=1, timeout=seconds, fetch_local=False)
+        more, _ = ray.wait(list(handles), num_returns=len(handles), timeout=0, fetch_local=False)
+        return list({*ready, *more})
+
+    def answer(self, handle: Handle) -> Answer:
+        """Return what a task returned.
+
+        Raises:
+            LostError: if its process or machine was lost.
+        """
+        try:
+            answer: Any = ray.get(handle)
+        except TaskCancelledError as error:
+            raise LostError("it was canceled") from error
+        except RayError as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+            raise LostError(f"{type(error).__name__}: {first}".rstrip(".: ")) from error
+        assert isinstance(answer, Answer)
+        return answer
+
+    def cancel(self, handle: Handle, *, force: bool) -> None:
+        """Interrupt a task as Ctrl-C does, or kill its process."""
+        ray.cancel(handle, force=force)
+
+    def close(self) -> None:
+        """Disconnect, and end the cluster if it was started here."""
+        if self._started:
+            ray.shutdown()
+
+    def _cpus(self, piece: Piece) -> int:
+        return 1 if self._on_gpu else piece.threads
+
+
+def _connect(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
+    # With a working folder of their own, processes do not get the current one in sys.path, where
+    # files of a stranger may be.
+    with tempfile.TemporaryDirectory(prefix="robench-ray-") as nowhere, _own_handlers():
+        try:
+            ray.init(
+                **options,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"working_dir": nowhere},
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            first = str(error).strip().splitlines()[0]
+            where = f"the Ray cluster at '{address}'" if address else "Ray on this machine"
+            raise UserError(f"cannot reach {where} ({first}).") from error
+
+
+@contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Keep this process's handlers of signals, which Ray would replace."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

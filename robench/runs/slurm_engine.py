@@ -1,0 +1,118 @@
+"""Slurm, through submitit: each call is a job in the queue, never more of them than ``--jobs``.
+
+submitit keeps a job's call, result and output in a folder, which all machines must see, as they
+must see the run store.
+"""
+
+import time
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from robench.errors import UserError
+from robench.runs.pieces import Piece
+from robench.runs.remote import Handle, LostError
+from robench.runs.remote_work import Answer, Parcel, do_remotely
+from robench.runs.setup import Setup
+from robench.system.environment import environment
+
+try:
+    import submitit
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+except ImportError as error:
+    raise UserError("--executor slurm needs submitit: pip install 'robench[slurm]'.") from error
+
+SLOTS = 8
+"""Jobs in the queue at the same time, if ``--jobs`` does not say."""
+
+CLUSTERS = ("slurm", "local", "debug")
+"""submitit's kinds of clusters: the last two are rehearsals on this machine."""
+
+
+class SlurmEngine:
+    """Makes calls as jobs; see :class:`robench.runs.remote.Engine`.
+
+    Args:
+        cluster: ``"slurm"``; ``"local"`` for processes of this machine, ``"debug"`` for this one.
+        folder: where jobs keep their calls, results and output.
+        resources: a TOML file with the arguments of submitit's ``AutoExecutor.update_parameters``,
+            such as ``timeout_min``, ``mem_gb``, ``gpus_per_node``, ``slurm_partition`` and
+            ``slurm_setup``.
+
+    Raises:
+        UserError: if there is no such cluster, or the file is not what it should be.
+    """
+
+    def __init__(self, cluster: str, folder: Path, resources: Path | None) -> None:
+        if cluster not in CLUSTERS:
+            raise UserError(f"there is no cluster '{cluster}'; choose {', '.join(CLUSTERS)}.")
+        try:
+            self._executor = submitit.AutoExecutor(folder.absolute(), cluster=cluster)
+        except RuntimeError as error:
+            raise UserError(
+                f"this machine cannot submit to Slurm ({error}); slurm:local rehearses it here."
+            ) from error
+        self._parameters = _read(resources) if resources is not None else {}
+
+    @property
+    def slots(self) -> int:
+        """A small number: a queue is shared with others."""
+        return SLOTS
+
+    def check(self, piece: Piece) -> None:
+        """Refuse nothing: Slurm itself does."""
+
+    def call(self, setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Handle:
+        """Submit a job.
+
+        Raises:
+            UserError: if a parameter is none of submitit's, or the queue refuses the job.
+        """
+        own = {"name": "robench", "cpus_per_task": piece.threads}
+        try:
+            self._executor.update_parameters(**own | self._parameters)
+            # Jobs inherit it: without the current folder in front of sys.path, where files of a
+            # stranger may be.
+            with environment(PYTHONSAFEPATH="1"):
+                return self._executor.submit(do_remotely, setup, piece, sign, parcel)
+        except (NameError, TypeError, ValueError, FailedJobError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise UserError(f"the job cannot be submitted: {first}".rstrip(".") + ".") from error
+
+    def ended(self, handles: Sequence[Handle], seconds: float) -> Sequence[Handle]:
+        """Ask for the states of jobs."""
+        found = [job for job in handles if job.done()]
+        if not found and handles:
+            time.sleep(seconds)
+            found = [job for job in handles if job.done()]
+        return found
+
+    def answer(self, handle: Handle) -> Answer:
+        """Return what a job returned.
+
+        Raises:
+            LostError: if it ended without a result: killed, preempted or out of time.
+        """
+        try:
+            answer: Answer = handle.result()
+        except (UncompletedJobError, FailedJobError) as error:
+            state = str(getattr(handle, "state", "")).lower()
+            output = handle.paths.stderr
+            raise LostError(f"job {handle.job_id} ended as {state}; see {output}") from error
+        return answer
+
+    def cancel(self, handle: Handle, *, force: bool) -> None:
+        """Cancel a job; Slurm itself sends SIGTERM first, and later kills."""
+        if not handle.done():
+            handle.cancel(check=False)
+
+    def close(self) -> None:
+        """Do nothing: the queue is everybody's."""
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}: {error}.") from error

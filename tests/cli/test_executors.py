@@ -1,0 +1,122 @@
+"""``robench run --executor``: Ray and Slurm, for real on this machine; a process that is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from support import TINY_BOARD
+
+from robench.system.provenance import file_hash
+
+BOARD = TINY_BOARD.replace(
+    '["fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"]', '["fgsm", "pgd-4"]'
+)
+
+PLUGIN = """
+import os, signal
+from pathlib import Path
+from dataclasses import dataclass
+from robench import Defense, register_defense
+
+STEPS = []
+
+@register_defense("mortal")
+@dataclass(frozen=True)
+class Mortal(Defense):
+    def apply(self, model):
+        return model
+    def after_step(self, model):
+        STEPS.append(1)
+        mark = Path(__file__).with_name("killed")
+        armed = Path(__file__).with_name("armed").exists() and not mark.exists()
+        if armed and len(STEPS) > 30:  # in the second epoch
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def command(root: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "robench", "run", "tiny.toml", "--plugin", "plugin.py",
+         *arguments],
+        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def files(out: Path) -> dict[str, str]:
+    """Path in the store -> hash, of all that must be the same to the bit."""
+    store = out / "cells"
+    found = [*store.glob("*/weights.safetensors"), *store.glob("*/outcomes/*.npz")]
+    return {str(file.relative_to(store)): file_hash(file) for file in found}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a board, a plugin, the files of a stranger, and what one process makes."""
+    root = tmp_path_factory.mktemp("executors")
+    (root / "tiny.toml").write_text(BOARD)
+    (root / "plugin.py").write_text(PLUGIN)
+    process = command(root, "--out", "serial", "--jobs", "1", "--defenses", "batchnorm,mortal")
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    for name in ("joblib", "signal", "pandas"):  # not to be taken for the library
+        (root / f"{name}.py").write_text("raise SystemExit('a stranger ran')\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("executor", "rows"), [("ray", "batchnorm,mortal"), ("slurm:local", "mortal")]
+)
+def test_a_killed_process_costs_time_and_changes_nothing(
+    root: Path, executor: str, rows: str
+) -> None:
+    (root / "armed").touch()
+    (root / "killed").unlink(missing_ok=True)
+    out = executor.replace(":", "-")
+    process = command(root, "--out", out, "--executor", executor, "--jobs", "2", "--defenses", rows)
+    shown, err = process.communicate(timeout=400)
+    (root / "armed").unlink()
+    assert process.returncode == 0, err[-3000:]
+    assert (root / "killed").exists()
+    assert "Leaderboard:" in shown
+    made = files(root / out)
+    assert len({path.partition("/")[0] for path in made}) == len(rows.split(","))
+    assert made.items() <= files(root / "serial").items()
+    assert not list((root / out / "cells").glob(".run-*"))
+
+
+def test_ctrl_c_ends_ray_and_the_same_command_goes_on(root: Path) -> None:
+    arguments = (
+        "--out",
+        "stopped",
+        "--executor",
+        "ray",
+        "--defenses",
+        "batchnorm",
+        "--set",
+        "training.epochs=20",
+    )
+    process = command(root, *arguments)
+    deadline = time.monotonic() + 120
+    while not list((root / "stopped").glob("cells/*/training.csv")):
+        assert time.monotonic() < deadline, process.communicate()
+        time.sleep(0.1)
+    mine = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on where it stood" in err
+    _, alive = psutil.wait_procs(mine, timeout=30)
+    assert not alive
+    before = {path: path.read_text() for path in root.glob("stopped/cells/*/training.csv")}
+    process = command(root, *arguments)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err[-3000:]
+    assert all(path.read_text().startswith(text) for path, text in before.items())
