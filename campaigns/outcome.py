@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TIMED = ("seconds", "per_second", "memory", "peak")
+TIMED = ("seconds", "per_second", "train_cost", "memory", "peak")
 
 
 def differences(out: Path, undisturbed: Path, *, ignored: str = "") -> str | None:

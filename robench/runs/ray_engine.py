@@ -96,8 +96,9 @@ class RayEngine:
         except TaskCancelledError as error:
             raise LostError("it was canceled") from error
         except RayError as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise LostError(f"{type(error).__name__}: {first}".rstrip(".: ")) from error
+            lines = str(error).strip().splitlines() or [""]
+            sentence = lines[-1].partition(". ")[0]  # what follows is advice on Ray's own logs
+            raise LostError(f"{type(error).__name__}: {sentence}".rstrip(".: ")) from error
         assert isinstance(answer, Answer)
         return answer
 

@@ -36,6 +36,10 @@ RETRIES = 3
 PATIENCE = 20.0
 """Seconds that pieces get to keep what they have done before they are killed."""
 
+DELAY = 2.0
+"""Seconds before a lost piece is handed out again, doubled each time: an engine takes a while to
+notice that a machine is gone."""
+
 PAUSE = 0.5
 """Seconds between two looks at what has ended."""
 
@@ -83,11 +87,14 @@ class Engine(Protocol):
 
 @dataclass(eq=False)
 class _Call:
+    """A piece that is out; without a handle it waits to be handed out again at ``due``."""
+
     piece: Piece
-    handle: Handle
+    handle: Handle | None
     line: ProgressLine
     lost: int = 0
     mark: object = None
+    due: float = 0.0
 
 
 class RemotePieces:
@@ -135,7 +142,12 @@ class RemotePieces:
         """Wait until pieces have ended, and hand out again what was lost; see :class:`Executor`."""
         ended: list[Ended] = []
         while not ended:
-            found = self._engine.ended([call.handle for call in self._calls], PAUSE)
+            self._hand_out_again()
+            if out := self._handles:
+                found = self._engine.ended(out, PAUSE)
+            else:
+                time.sleep(PAUSE)
+                found = []
             for call in [call for call in self._calls if call.handle in found]:
                 if (end := self._end_of(call)) is not None:
                     call.line.close()
@@ -162,7 +174,7 @@ class RemotePieces:
             self._engine.close()
 
     def _cancel(self) -> None:
-        handles = [call.handle for call in self._calls]
+        handles = self._handles
         deadline = time.monotonic() + PATIENCE
         for force in (False, True):
             for handle in handles:
@@ -203,8 +215,17 @@ class RemotePieces:
         if call.lost > RETRIES:
             times = f"{call.lost} times without getting any further"
             return Ended(call.piece, error=UserError(f"it was lost {times}: {lost}"))
-        call.handle = self._engine.call(self._setup, call.piece, self._sign, None)
+        call.handle, call.due = None, time.monotonic() + DELAY * 2 ** (call.lost - 1)
         return None
+
+    def _hand_out_again(self) -> None:
+        for call in self._calls:
+            if call.handle is None and time.monotonic() >= call.due:
+                call.handle = self._engine.call(self._setup, call.piece, self._sign, None)
+
+    @property
+    def _handles(self) -> list[Handle]:
+        return [call.handle for call in self._calls if call.handle is not None]
 
     def _mark(self, piece: Piece) -> object:
         """Return what changes if a piece comes further: its epochs, and what attacks have kept."""

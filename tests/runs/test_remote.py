@@ -13,7 +13,7 @@ from support import TINY_BOARD, Command
 from robench.board.overrides import open_board
 from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
-from robench.runs import executors
+from robench.runs import executors, remote
 from robench.runs.pieces import Piece, Training
 from robench.runs.progress import NullReporter
 from robench.runs.remote import RETRIES, LostError, RemotePieces
@@ -104,6 +104,12 @@ class Elsewhere(Here):
         return answer
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand out again without waiting."""
+    monkeypatch.setattr(remote, "DELAY", 0.0)
+
+
 def run_with(
     engine: Here, out: Path, monkeypatch: pytest.MonkeyPatch, *, rows: str = "batchnorm"
 ) -> None:
@@ -111,12 +117,12 @@ def run_with(
     board.write_text(BOARD)
     _, spec = open_board(str(board), rows=rows)
 
-    def remote(*arguments: Any) -> RemotePieces:
+    def executor(*arguments: Any) -> RemotePieces:
         _, _, jobs, board, data_dir, ctx, _ = arguments
         ctx.store.root.mkdir(parents=True, exist_ok=True)
         return RemotePieces(engine, Setup.of(ctx, board.data.name, data_dir), jobs, NullReporter())
 
-    monkeypatch.setattr(executors, "_remote", remote)
+    monkeypatch.setattr(executors, "_remote", executor)
     run_board(spec, out=out, executor="ray")
 
 
