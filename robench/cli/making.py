@@ -77,7 +77,7 @@ def run(
     from robench.cli.tables import flag_lines, leaderboard_table
     from robench.commands.run import run_and_publish
 
-    console, chosen = prepare(device, plugin)
+    console, chosen = prepare(device, plugin, executor=executor)
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     if as_json and not dry_run:
         raise UserError("--json belongs to --dry-run; the results of a run are its CSV files.")

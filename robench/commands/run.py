@@ -68,7 +68,7 @@ def run(
         Path(out),
         name,
         data_dir=folder,
-        device=choose_device(device),
+        device=choose_device(device, here=executor == "local"),
         jobs=jobs,
         executor=executor,
         resources=None if resources is None else Path(resources),

@@ -63,8 +63,9 @@ class RayEngine:
         """
         if self._cpus(piece) > self._most:
             raise UserError(
-                f"it is computed with {piece.threads} threads, but no machine of the Ray cluster "
-                f"has more than {int(self._most)} CPUs; set OMP_NUM_THREADS to at most that."
+                f"{piece.name} is computed with {piece.threads} threads, but no machine of the "
+                f"Ray cluster has more than {int(self._most)} CPUs; set OMP_NUM_THREADS to at "
+                f"most that."
             )
 
     def call(self, setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Handle:

@@ -27,6 +27,7 @@ from robench.runs.records import CellResult, OutcomeFiles
 from robench.runs.setup import Setup
 from robench.runs.store import CellFolder
 from robench.sources import source_files
+from robench.system.devices import choose_device
 from robench.system.files import remove, write_bytes, write_text
 from robench.system.locks import LOCK
 from robench.system.memory import keep_freed_memory
@@ -107,6 +108,7 @@ def do_remotely(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) ->
 def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Answer:
     try:
         keep_freed_memory()
+        choose_device(str(setup.device))  # the driver has not asked whether it is here
         if (setup.store / sign).exists():
             return Answer(_performed(piece, _context(setup)))
         if parcel is None:

@@ -8,8 +8,12 @@ from torch import nn
 from robench.errors import UserError
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
     """Return the device called ``name``; ``auto`` means CUDA if available, else the CPU.
+
+    Args:
+        name: the name, as torch writes it.
+        here: whether it is used on this machine, and not only on others.
 
     Raises:
         UserError: if the name is not a device or the device is not available.
@@ -18,7 +22,8 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        if here:
+            torch.zeros(1, device=device)
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"device '{name}' cannot be used ({reason}); try cpu or cuda.") from None

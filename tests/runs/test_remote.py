@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from joblib.externals.loky import get_reusable_executor
 from support import TINY_BOARD, Command
 
@@ -209,6 +210,24 @@ def test_at_the_end_calls_are_interrupted_and_then_killed(
         run_with(engine, tmp_path / "out", monkeypatch)
     assert engine.ends == ["interrupted", "closed"]
     assert not list((tmp_path / "out" / "cells").glob(".run-*"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_the_device_is_looked_for_where_the_work_is_done(
+    robench: Command, tiny_board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def executor(*arguments: Any) -> RemotePieces:
+        _, _, jobs, board, data_dir, ctx, _ = arguments
+        ctx.store.root.mkdir(parents=True, exist_ok=True)
+        return RemotePieces(Here(), Setup.of(ctx, board.data.name, data_dir), jobs, NullReporter())
+
+    monkeypatch.setattr(executors, "_remote", executor)
+    out = ("--out", tmp_path / "out")
+    shown = robench("run", tiny_board, "--device", "cuda", "--executor", "ray", *out)
+    assert shown.code == 2
+    assert "seed 0: device 'cuda' cannot be used" in shown.err
+    shown = robench("run", tiny_board, "--device", "cuda", *out)
+    assert "robench: device 'cuda' cannot be used" in shown.err
 
 
 def test_an_unknown_executor_or_a_place_too_many_is_refused(
