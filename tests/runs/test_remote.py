@@ -14,6 +14,7 @@ from support import TINY_BOARD, Command
 from robench.board.overrides import open_board
 from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
+from robench.registry import REGISTRIES
 from robench.runs import executors, remote
 from robench.runs.pieces import Piece, Training
 from robench.runs.progress import NullReporter
@@ -100,6 +101,15 @@ class Elsewhere(Here):
 
     def answer(self, handle: Any) -> Answer:
         setup, piece, sign, parcel, _ = handle
+        # Without what other tests have registered in this process.
+        others = {
+            f"{registry.kind} '{entry.name}'"
+            for registry in REGISTRIES
+            for entry in registry.entries()
+            if getattr(entry.build, "__module__", "") in setup.modules
+        }
+        own = {name: source for name, source in setup.sources.items() if name not in others}
+        setup = replace(setup, modules=(), sources=own)
         process = get_reusable_executor(max_workers=1)
         answer: Answer = process.submit(do_remotely, setup, piece, sign, parcel).result()
         return answer
