@@ -18,7 +18,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(does: Callable[[], object]) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["robench", "run", "quick"])
-        monkeypatch.setattr("robench.cli.making.prepare", lambda *_: does())
+        monkeypatch.setattr("robench.cli.making.prepare", lambda *_, **__: does())
         with pytest.raises(SystemExit) as stopped:
             main()
         return int(stopped.value.code or 0), capsys.readouterr().err
