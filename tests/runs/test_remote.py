@@ -1,7 +1,7 @@
 """Pieces on other machines: the same files, whatever is lost, and whether the store is seen."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from support import TINY_BOARD, Command
 from robench.board.overrides import open_board
 from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
-from robench.registry import REGISTRIES
+from robench.registry import REGISTRIES, plugin_files
 from robench.runs import executors, remote
 from robench.runs.pieces import Piece, Training
 from robench.runs.progress import NullReporter
@@ -101,18 +101,23 @@ class Elsewhere(Here):
 
     def answer(self, handle: Any) -> Answer:
         setup, piece, sign, parcel, _ = handle
-        # Without what other tests have registered in this process.
-        others = {
-            f"{registry.kind} '{entry.name}'"
-            for registry in REGISTRIES
-            for entry in registry.entries()
-            if getattr(entry.build, "__module__", "") in setup.modules
-        }
-        own = {name: source for name, source in setup.sources.items() if name not in others}
-        setup = replace(setup, modules=(), sources=own)
         process = get_reusable_executor(max_workers=1)
         answer: Answer = process.submit(do_remotely, setup, piece, sign, parcel).result()
         return answer
+
+
+@pytest.fixture(autouse=True)
+def _without_the_plugins_of_other_tests() -> Iterator[None]:
+    """Take out what other tests have registered in this process: it would travel, too."""
+    files = set(plugin_files)
+    with registrations_undone():
+        for registry in REGISTRIES:
+            for entry in registry.entries():
+                if not entry.build.__module__.startswith("robench."):
+                    registry.forget(Path(entry.file))
+        plugin_files.clear()
+        yield
+    plugin_files.update(files)
 
 
 @pytest.fixture(autouse=True)
