@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from robench.runs.executor import Executor, InThisProcess
 from robench.runs.jobs import cores
 from robench.runs.local_processes import LocalProcesses
 from robench.runs.pieces import Piece
+from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter
 from robench.runs.ray_engine import RayEngine
 from robench.runs.remote import RemotePieces
@@ -78,7 +80,8 @@ def speed_up(board: Any, rounds: int) -> Case:
     for _ in range(rounds):
         for jobs, own in seconds.items():
             with tempfile.TemporaryDirectory() as out:
-                own.append(timed(lambda: run_board(board, out=Path(out), jobs=jobs)))  # noqa: B023
+                run = partial(run_board, board, out=Path(out), placement=Placement(jobs=jobs))
+                own.append(timed(run))
     return case_of(seconds[JOBS], seconds[1])
 
 

@@ -76,8 +76,10 @@ def run(
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import flag_lines, leaderboard_table
     from robench.commands.run import run_and_publish
+    from robench.runs.placement import Placement
 
-    console, chosen = prepare(device, plugin, executor=executor)
+    placement = Placement(executor, jobs, resources)
+    console, chosen = prepare(device, plugin, here=placement.is_local)
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     if as_json and not dry_run:
         raise UserError("--json belongs to --dry-run; the results of a run are its CSV files.")
@@ -92,9 +94,7 @@ def run(
             data_dir=data_dir,
             device=chosen,
             reporter=reporter,
-            jobs=jobs,
-            executor=executor,
-            resources=resources,
+            placement=placement,
         )
     console.print(leaderboard_table(spec, published.table, spec.title, result=published.result))
     for line in flag_lines(published.result):

@@ -105,7 +105,7 @@ Changes = Annotated[
 
 
 def prepare(
-    device: str, plugins: list[Path], *, executor: str = "local"
+    device: str, plugins: list[Path], *, here: bool = True
 ) -> "tuple[Console, torch.device]":
     """Load plugins, join the other processes, and return the console and the device."""
     from rich.console import Console
@@ -121,7 +121,7 @@ def prepare(
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = UNBOUNDED  # a file has no width; Rich would take 80
-    chosen = choose_device(device, here=executor == "local")
+    chosen = choose_device(device, here=here)
     if this_shard().count > 1:
         from robench.runs.workers import join, worker_loop
 

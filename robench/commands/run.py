@@ -11,6 +11,7 @@ from robench.leaderboard.bundle import bundle_of
 from robench.leaderboard.pictures import draw_pictures
 from robench.leaderboard.publish import publish, published_alone, trained_networks
 from robench.leaderboard.published import Leaderboard
+from robench.runs.placement import Placement
 from robench.runs.progress import ProgressReporter
 from robench.runs.run import run_board
 from robench.runs.store import RunStore
@@ -61,6 +62,7 @@ def run(
         >>> board = robench.run("quick", defenses="batchnorm")  # doctest: +SKIP
         >>> board.table[["defense", "clean_mean", "pgd-20_mean"]]  # doctest: +SKIP
     """
+    placement = Placement(executor, jobs, None if resources is None else Path(resources))
     name, spec = open_board(str(board), rows=defenses, seeds=seeds, changes=changes)
     folder = None if data_dir is None else Path(data_dir)
     return run_and_publish(
@@ -68,14 +70,11 @@ def run(
         Path(out),
         name,
         data_dir=folder,
-        device=choose_device(device, here=executor == "local"),
-        jobs=jobs,
-        executor=executor,
-        resources=None if resources is None else Path(resources),
+        device=choose_device(device, here=placement.is_local),
+        placement=placement,
     )
 
 
-# More parameters than usual: they are the options of the command.
 def run_and_publish(
     board: Board,
     out: Path,
@@ -84,9 +83,7 @@ def run_and_publish(
     data_dir: Path | None = None,
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
-    jobs: int | None = 1,
-    executor: str = "local",
-    resources: Path | None = None,
+    placement: Placement = Placement(),  # noqa: B008 - it is frozen
 ) -> Leaderboard:
     """Run a board and publish it as ``out/name``; see :func:`run`.
 
@@ -97,21 +94,11 @@ def run_and_publish(
         data_dir: folder where the data set is, or is downloaded to.
         device: the device to run on; the CPU by default.
         reporter: progress reporter, called during the run.
-        jobs: the number of pieces of work that run at the same time; None for what suits the
-            machine.
-        executor: where they are done; see :func:`run`.
-        resources: a TOML file of what each job asks Slurm for.
+        placement: where the pieces of work are done.
     """
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
     result = run_board(
-        board,
-        out=out,
-        data_dir=data_dir,
-        device=device,
-        reporter=reporter,
-        jobs=jobs,
-        executor=executor,
-        resources=resources,
+        board, out=out, data_dir=data_dir, device=device, reporter=reporter, placement=placement
     )
     store = RunStore(out / "cells")
     networks = trained_networks(result, store) if board.publish_weights else {}

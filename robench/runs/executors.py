@@ -5,93 +5,62 @@ from dataclasses import replace
 from pathlib import Path
 
 from robench.board.board import Board
-from robench.errors import UserError, did_you_mean
 from robench.runs.context import RunContext
 from robench.runs.executor import Executor, InThisProcess
-from robench.runs.jobs import chosen_jobs, cores, refuse_other_processes
+from robench.runs.jobs import chosen_jobs, cores, refuse_other_processes, unfinished
+from robench.runs.placement import Placement
 from robench.runs.setup import Setup
 from robench.runs.steps import CellJob
 
-KINDS = ("local", "ray", "slurm")
-"""What ``--executor`` may begin with; ``ray`` and ``slurm`` take a place after a colon."""
-
-
-def split(executor: str) -> tuple[str, str]:
-    """Return the kind of an executor and its place: ``"ray:auto"`` -> ``("ray", "auto")``.
-
-    Raises:
-        UserError: if there is no such kind, or it takes no place.
-    """
-    kind, _, place = executor.partition(":")
-    if kind not in KINDS:
-        raise UserError(f"unknown executor '{kind}'; {did_you_mean(kind, KINDS)}")
-    if kind == "local" and place:
-        raise UserError(f"the executor 'local' takes nothing after it; leave out ':{place}'.")
-    return kind, place
-
 
 def executor_for(
-    executor: str,
-    jobs: int | None,
+    placement: Placement,
     board: Board,
     data_dir: Path | None,
     cells: Sequence[CellJob],
     ctx: RunContext,
-    resources: Path | None = None,
-) -> tuple[Executor, bool]:
-    """Return where the pieces of a run are done, and whether several are done at the same time.
+) -> Executor:
+    """Return what does the pieces of a run: this process if all of them are stored.
 
     Args:
-        executor: its kind, and after a colon its place; see :data:`KINDS`.
-        jobs: the number of pieces at the same time; None for what suits the executor.
+        placement: where they are to be done.
         board: the board that is run.
         data_dir: the folder where its data set is.
         cells: its cells.
         ctx: the context of the run.
-        resources: a TOML file of what each job asks the scheduler for, for ``slurm``.
 
     Raises:
-        UserError: if the executor is unknown or cannot be reached, or an entry cannot be imported
-            by other processes.
+        UserError: if the executor cannot be reached, or an entry cannot be imported by other
+            processes.
     """
-    kind, place = split(executor)
-    if resources is not None and kind != "slurm":
-        raise UserError(f"--resources is for --executor slurm, not for '{kind}'.")
-    if kind == "local":
-        number = chosen_jobs(jobs, cells, ctx)
+    if placement.is_local:
+        number = chosen_jobs(placement.jobs, cells, ctx)
         if number == 1:
-            return InThisProcess(ctx), False
+            return InThisProcess(ctx)
         from robench.runs.local_processes import LocalProcesses
 
         setup = Setup.of(ctx, board.data.name, data_dir)
-        return LocalProcesses(setup, number, cores(), ctx.reporter), True
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs is {jobs}; give 1 or more.")
-    refuse_other_processes(f"--executor {kind}")
-    return _remote(kind, place, jobs, board, data_dir, ctx, resources), True
-
-
-def _remote(
-    kind: str,
-    place: str,
-    jobs: int | None,
-    board: Board,
-    data_dir: Path | None,
-    ctx: RunContext,
-    resources: Path | None,
-) -> Executor:
-    from robench.runs.remote import Engine, RemotePieces
-
+        return LocalProcesses(setup, number, cores(), ctx.reporter)
+    refuse_other_processes(f"--executor {placement.kind}")
+    if not unfinished(cells, ctx):
+        return InThisProcess(ctx)
     ctx.store.root.mkdir(parents=True, exist_ok=True)
     setup = Setup.of(ctx, board.data.name, data_dir and data_dir.absolute())
-    setup = replace(setup, store=setup.store.absolute())
+    return on_other_machines(placement, replace(setup, store=setup.store.absolute()), ctx)
+
+
+def on_other_machines(placement: Placement, setup: Setup, ctx: RunContext) -> Executor:
+    """Return the executor of an engine, which is imported only here."""
+    from robench.runs.remote import Engine, RemotePieces
+
     engine: Engine
-    if kind == "ray":
+    if placement.kind == "ray":
         from robench.runs.ray_engine import RayEngine
 
-        engine = RayEngine(place, on_gpu=ctx.device.type != "cpu")
+        engine = RayEngine(placement.place, on_gpu=ctx.device.type != "cpu")
     else:
         from robench.runs.slurm_engine import SlurmEngine
 
-        engine = SlurmEngine(place or "slurm", setup.store.parent / "slurm-jobs", resources)
-    return RemotePieces(engine, setup, jobs, ctx.reporter)
+        folder = setup.store.parent / "slurm-jobs"
+        engine = SlurmEngine(placement.place or "slurm", folder, placement.resources)
+    return RemotePieces(engine, setup, placement.jobs, ctx.reporter)

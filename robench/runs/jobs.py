@@ -45,10 +45,9 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         raise UserError(f"jobs is {asked}; give 1 or more.")
     if asked is not None and asked > 1:
         refuse_other_processes(f"--jobs {asked}")
-    unfinished = [job for job in cells if not _is_stored(job, ctx)]
-    if not unfinished:
+    if not (left := unfinished(cells, ctx)):
         return 1
-    threads = max(job.effort.threads for job in unfinished)
+    threads = max(job.effort.threads for job in left)
     if asked is not None:
         _say_if_fewer(asked, threads)
         return asked
@@ -56,6 +55,11 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         return 1
     room = int(psutil.virtual_memory().available / MEMORY)
     return max(1, min(torch.get_num_threads() // threads, room, MOST))
+
+
+def unfinished(cells: Sequence[CellJob], ctx: RunContext) -> list[CellJob]:
+    """Return the cells of which something is to be trained, attacked or checked."""
+    return [job for job in cells if not _is_stored(job, ctx)]
 
 
 def refuse_other_processes(option: str) -> None:

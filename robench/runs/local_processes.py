@@ -158,10 +158,7 @@ class LocalProcesses:
         piece = worker.finish()
         if isinstance(message, Done):
             return [Ended(piece, message.value)]
-        error = UserError(message.reason)
-        if message.trace:
-            error.add_note(message.trace)
-        return [Ended(piece, error=error)]
+        return [Ended(piece, error=message.error())]
 
     def _lost(self, worker: _Worker) -> Ended:
         """Return how the piece of a process ended that was killed or crashed."""

@@ -197,11 +197,8 @@ class RemotePieces:
             parcel = parcel_for(self._setup, call.piece)
             call.handle = self._engine.call(self._setup, call.piece, self._sign, parcel)
             return None
-        if answer.failure:
-            error = UserError(answer.failure)
-            if answer.trace:
-                error.add_note(answer.trace)
-            return Ended(call.piece, error=error)
+        if answer.failure is not None:
+            return Ended(call.piece, error=answer.failure.error())
         try:
             store_made(answer, self._folder(call.piece))
         except UserError as error:

@@ -8,7 +8,6 @@ them to the store.
 import os
 import secrets
 import tempfile
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from robench.board.cells import Cell, ExternalCell
-from robench.errors import RobenchWarning, UserError
+from robench.errors import RobenchWarning
 from robench.plugins import registrations_undone
 from robench.progress import ignore_progress
 from robench.runs.context import RunContext
-from robench.runs.failures import reason_of
 from robench.runs.pieces import Checking, Piece, perform
 from robench.runs.records import CellResult, OutcomeFiles
 from robench.runs.setup import Setup
 from robench.runs.store import CellFolder
+from robench.runs.worker_process import Failed
 from robench.sources import source_files
 from robench.system.devices import choose_device
 from robench.system.files import remove, write_bytes, write_text
@@ -34,10 +33,6 @@ from robench.system.memory import keep_freed_memory
 
 Files = Mapping[str, bytes]
 """Path below a folder -> content."""
-
-_STAYS = (LOCK, "checkpoint.pt")
-"""Files of a cell that do not travel: the driver's lock, and the state of an unfinished training,
-which is as large as two networks."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +55,14 @@ class Answer:
 
     Attributes:
         value: its result.
-        failure: why there is none, as a part of a sentence; empty if there is one.
-        trace: where that was found out; empty for a mistake of the user.
+        failure: why there is none.
         said: warnings for the user.
         made: files of the cell, by their paths in its folder; for a machine without the store.
         unseen: the machine does not see the store: nothing was done.
     """
 
     value: Any = None
-    failure: str = ""
-    trace: str = ""
+    failure: Failed | None = None
     said: tuple[str, ...] = ()
     made: Files = field(default_factory=dict)
     unseen: bool = False
@@ -95,14 +88,11 @@ def do_remotely(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) ->
         sign: the sign in the store; see :func:`sign_in`.
         parcel: what to do it with if this machine does not see the store; None to say so.
     """
-    said: dict[str, None] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RobenchWarning)
         answer = _answered(setup, piece, sign, parcel)
-    for warning in caught:
-        if issubclass(warning.category, RobenchWarning):
-            said[str(warning.message)] = None
-    return replace(answer, said=tuple(said))
+    said = [str(w.message) for w in caught if issubclass(w.category, RobenchWarning)]
+    return replace(answer, said=tuple(dict.fromkeys(said)))
 
 
 def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Answer:
@@ -115,8 +105,7 @@ def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> A
             return Answer(unseen=True)
         return _from_parcel(setup, piece, parcel)
     except Exception as error:
-        trace = "" if isinstance(error, UserError) else traceback.format_exc()
-        return Answer(failure=reason_of(error), trace=trace)
+        return Answer(failure=Failed.of(error))
 
 
 def _performed(piece: Piece, ctx: RunContext) -> Any:
@@ -191,11 +180,15 @@ def store_made(answer: Answer, folder: CellFolder) -> None:
 
 
 def pack(folder: CellFolder) -> Files:
-    """Return the files of a cell that travel."""
+    """Return the files of a cell that travel: not the driver's lock, nor what is unfinished.
+
+    The state of an unfinished training is as large as two networks.
+    """
+    stays = (folder.path / LOCK, folder.checkpoint, *folder.unfinished.glob("*"))
     return {
         str(path.relative_to(folder.path)): path.read_bytes()
         for path in sorted(folder.path.rglob("*"))
-        if path.is_file() and path.name not in _STAYS and folder.unfinished not in path.parents
+        if path.is_file() and path not in stays
     }
 
 

@@ -20,6 +20,7 @@ from robench.runs.context import RunContext
 from robench.runs.effort import Effort
 from robench.runs.executor import InThisProcess
 from robench.runs.executors import executor_for
+from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn
 from robench.runs.schedule import Job, Schedule
@@ -29,7 +30,6 @@ from robench.runs.threads import multiply_adds_of, threads_for
 from robench.runs.workers import Load, broadcast
 
 
-# More parameters than usual: they are the options of the command.
 def run_board(
     board: Board,
     *,
@@ -37,13 +37,11 @@ def run_board(
     data_dir: Path | None = None,
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
-    jobs: int | None = 1,
-    executor: str = "local",
-    resources: Path | None = None,
+    placement: Placement = Placement(),  # noqa: B008 - it is frozen
 ) -> BoardResult:
     """Train and attack the networks of a board; finished cells are taken from ``out/cells``.
 
-    Outcomes and weights are the same to the bit for every number of jobs.
+    Outcomes and weights are the same to the bit wherever they are computed.
 
     Args:
         board: the specification.
@@ -51,10 +49,7 @@ def run_board(
         data_dir: the folder where the data set is or is downloaded to.
         device: the device to run on; the CPU by default.
         reporter: called with the progress of the run.
-        jobs: the number of pieces of work that run at the same time, each in a process of its own
-            if there are more than one; None for what suits the machine.
-        executor: where they are done: ``"local"``, ``"ray"``, ``"ray:ADDRESS"`` or ``"slurm"``.
-        resources: a TOML file of what each job asks the scheduler for, for ``"slurm"``.
+        placement: where the pieces of work are done; by default here, one after the other.
 
     Raises:
         UserError: if the board names something unknown, before any work is done; or the data
@@ -65,9 +60,9 @@ def run_board(
     check_sizes(plan, ctx.dataset)
     work = cell_jobs(plan, ctx)
     ctx.store.check(job.cell for job in work)
-    place, several = executor_for(executor, jobs, board, data_dir, work, ctx, resources)
+    executor = executor_for(placement, board, data_dir, work, ctx)
     todo = BoardWork(board, work, ctx)
-    todo.do(place, longest_first=several)
+    todo.do(executor, longest_first=not isinstance(executor, InThisProcess))
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), todo.rows())
 
 

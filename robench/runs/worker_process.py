@@ -48,6 +48,21 @@ class Failed:
     reason: str
     trace: str
 
+    @classmethod
+    def of(cls, error: Exception) -> "Failed":
+        """Return the failure that an error is; a mistake of the user needs no trace."""
+        from robench.runs.failures import reason_of
+
+        trace = "" if isinstance(error, UserError) else traceback.format_exc()
+        return cls(reason_of(error), trace)
+
+    def error(self) -> UserError:
+        """Return what the driver makes of it."""
+        error = UserError(self.reason)
+        if self.trace:
+            error.add_note(self.trace)
+        return error
+
 
 _terminated: list[int] = []
 """The signal that ends this process, once it has come."""
@@ -122,7 +137,7 @@ def _work(connection: Connection, setup: "Setup", inbox: "queue.SimpleQueue[Piec
         except Exception as error:
             if _terminated:  # a library may have made something else of the interrupt
                 raise KeyboardInterrupt from error
-            connection.send(_failure(error))
+            connection.send(Failed.of(error))
         else:
             connection.send(Done(value))
 
@@ -147,10 +162,3 @@ def _perform(piece: "Piece", ctx: "RunContext", connection: Connection) -> Any:
             connection.send(progress)
 
     return perform(piece, ctx.reporting_to(update))
-
-
-def _failure(error: Exception) -> Failed:
-    from robench.runs.failures import reason_of
-
-    trace = "" if isinstance(error, UserError) else traceback.format_exc()
-    return Failed(reason_of(error), trace)

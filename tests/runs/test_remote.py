@@ -16,7 +16,9 @@ from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
 from robench.registry import REGISTRIES, plugin_files
 from robench.runs import executors, remote
+from robench.runs.context import RunContext
 from robench.runs.pieces import Piece, Training
+from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter
 from robench.runs.remote import RETRIES, LostError, RemotePieces
 from robench.runs.remote_work import Answer, Parcel, do_remotely
@@ -126,6 +128,15 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "DELAY", 0.0)
 
 
+def use(engine: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs on other machines use an engine."""
+
+    def executor(placement: Placement, setup: Setup, ctx: RunContext) -> RemotePieces:
+        return RemotePieces(engine, setup, placement.jobs, NullReporter())
+
+    monkeypatch.setattr(executors, "on_other_machines", executor)
+
+
 def run_with(
     engine: Here, out: Path, monkeypatch: pytest.MonkeyPatch, *, rows: str = "batchnorm"
 ) -> None:
@@ -133,13 +144,8 @@ def run_with(
     board.write_text(BOARD)
     _, spec = open_board(str(board), rows=rows)
 
-    def executor(*arguments: Any) -> RemotePieces:
-        _, _, jobs, board, data_dir, ctx, _ = arguments
-        ctx.store.root.mkdir(parents=True, exist_ok=True)
-        return RemotePieces(engine, Setup.of(ctx, board.data.name, data_dir), jobs, NullReporter())
-
-    monkeypatch.setattr(executors, "_remote", executor)
-    run_board(spec, out=out, executor="ray")
+    use(engine, monkeypatch)
+    run_board(spec, out=out, placement=Placement("ray"))
 
 
 def files(out: Path) -> dict[str, str]:
@@ -192,6 +198,18 @@ def test_one_that_is_lost_again_and_again_fails_and_stops_no_other(
     assert len(list((tmp_path / "out").glob("cells/*/weights.safetensors"))) == 1
 
 
+def test_what_is_stored_needs_no_other_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Here()
+    run_with(engine, tmp_path / "out", monkeypatch)
+    made = len(engine.calls)
+    run_with(engine, tmp_path / "out", monkeypatch)
+    assert made
+    assert len(engine.calls) == made
+    assert engine.ends == ["closed"]
+
+
 def test_plugins_travel_with_what_they_import_and_warn_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,12 +249,7 @@ def test_at_the_end_calls_are_interrupted_and_then_killed(
 def test_the_device_is_looked_for_where_the_work_is_done(
     robench: Command, tiny_board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def executor(*arguments: Any) -> RemotePieces:
-        _, _, jobs, board, data_dir, ctx, _ = arguments
-        ctx.store.root.mkdir(parents=True, exist_ok=True)
-        return RemotePieces(Here(), Setup.of(ctx, board.data.name, data_dir), jobs, NullReporter())
-
-    monkeypatch.setattr(executors, "_remote", executor)
+    use(Here(), monkeypatch)
     out = ("--out", tmp_path / "out")
     shown = robench("run", tiny_board, "--device", "cuda", "--executor", "ray", *out)
     assert shown.code == 2
