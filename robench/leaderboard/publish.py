@@ -34,6 +34,9 @@ from robench.system.locks import sole_writer
 from robench.system.provenance import file_hash
 from robench.system.reading import read_bytes
 
+PATIENCE = 60.0
+"""Seconds to wait for another process that publishes into the same folder: it takes a few."""
+
 
 def publish(
     result: BoardResult,
@@ -94,10 +97,12 @@ def trained_networks(result: BoardResult, store: RunStore) -> dict[str, Path]:
 def published_alone(folder: Path) -> AbstractContextManager[None]:
     """Keep other processes from publishing into a folder; the same thread may enter again.
 
+    It waits for one that does so: runs of one board that share their work end at the same time.
+
     Raises:
-        UserError: if another process publishes there, or it cannot be written.
+        UserError: if another process goes on publishing there, or it cannot be written.
     """
-    return sole_writer(folder, "is publishing into", keep=False)
+    return sole_writer(folder, "is publishing into", keep=False, patience=PATIENCE)
 
 
 def write_leaderboard(

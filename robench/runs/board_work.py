@@ -8,6 +8,7 @@ from robench.models.complexity import Complexity
 from robench.runs.context import RunContext
 from robench.runs.executor import Executor
 from robench.runs.failures import check_failures
+from robench.runs.progress import HELD
 from robench.runs.records import CellResult, RowResult
 from robench.runs.schedule import Job, Schedule
 from robench.runs.steps import (
@@ -74,6 +75,7 @@ class BoardWork:
             ],
             executor,
             longest_first=longest_first,
+            held=partial(self._ctx.reporter.announce, state=HELD),
         )
         schedule.run()
         check_failures(schedule.failures)

@@ -43,8 +43,12 @@ class Executor(Protocol):
     def submit(self, piece: Piece) -> None:
         """Begin a piece that it takes."""
 
-    def wait(self) -> Sequence[Ended]:
-        """Wait until one or more of the submitted pieces have ended, and return them."""
+    def wait(self, seconds: float | None = None) -> Sequence[Ended]:
+        """Wait until one or more of the submitted pieces have ended, and return them.
+
+        Args:
+            seconds: after how many to return in any case; None for never.
+        """
 
     def __enter__(self) -> Self:
         """Return the executor."""
@@ -82,8 +86,8 @@ class InThisProcess:
         """Keep the piece until somebody waits for it; see :class:`Executor`."""
         self._piece = piece
 
-    def wait(self) -> Sequence[Ended]:
-        """Do the piece; see :class:`Executor`.
+    def wait(self, seconds: float | None = None) -> Sequence[Ended]:
+        """Do the piece, however long it takes; see :class:`Executor`.
 
         Raises:
             MemoryError: or another error that means that memory is short: the next piece, in the

@@ -7,6 +7,7 @@ and has its own connection, so that one that is killed takes no other with it.
 """
 
 import signal
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,12 +90,16 @@ class LocalProcesses:
         except OSError:
             return  # it has ended meanwhile; wait() finds the end of its connection
 
-    def wait(self) -> Sequence[Ended]:
+    def wait(self, seconds: float | None = None) -> Sequence[Ended]:
         """Wait until pieces have ended, pass on progress and warnings; see :class:`Executor`."""
         ended: list[Ended] = []
+        deadline = None if seconds is None else time.monotonic() + seconds
         while not ended:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                break
             by_connection = {worker.connection: worker for worker in self._busy}
-            for connection in wait_for(list(by_connection)):
+            for connection in wait_for(list(by_connection), left):
                 worker = by_connection[connection]  # type: ignore[index]
                 try:
                     message: Message = worker.connection.recv()

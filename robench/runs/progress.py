@@ -5,6 +5,9 @@ from typing import Protocol
 
 from robench.progress import Progress
 
+HELD = "another run is at work on it"
+"""The state of a cell that is waited for."""
+
 
 class ProgressLine(Protocol):
     """What one piece of work reports to, while others may run beside it."""
@@ -24,7 +27,8 @@ class ProgressReporter(Protocol):
 
         Args:
             name: the cell, such as ``"convnorm, seed 0"``.
-            state: "training", "attacking", "checking", "measuring", "stored" or "diverged".
+            state: "training", "attacking", "checking", "measuring", "stored" or "diverged"; or
+                :data:`HELD`.
         """
 
     def update(self, progress: Progress) -> None:

@@ -6,6 +6,7 @@ final; a piece that was lost with its process or machine is handed out again, an
 last epoch and the last attacked samples if the store has them.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -138,10 +139,11 @@ class RemotePieces:
         line = self._reporter.line(piece.name, piece.state)
         self._calls.append(_Call(piece, handle, line, mark=self._mark(piece)))
 
-    def wait(self) -> Sequence[Ended]:
+    def wait(self, seconds: float | None = None) -> Sequence[Ended]:
         """Wait until pieces have ended, and hand out again what was lost; see :class:`Executor`."""
         ended: list[Ended] = []
-        while not ended:
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        while not ended and time.monotonic() < deadline:
             self._hand_out_again()
             if out := self._handles:
                 found = self._engine.ended(out, PAUSE)

@@ -28,7 +28,7 @@ from robench.runs.worker_process import Failed
 from robench.sources import source_files
 from robench.system.devices import choose_device
 from robench.system.files import remove, write_bytes, write_text
-from robench.system.locks import LOCK
+from robench.system.locks import LEASE, LOCK
 from robench.system.memory import keep_freed_memory
 
 Files = Mapping[str, bytes]
@@ -184,7 +184,12 @@ def pack(folder: CellFolder) -> Files:
 
     The state of an unfinished training is as large as two networks.
     """
-    stays = (folder.path / LOCK, folder.checkpoint, *folder.unfinished.glob("*"))
+    stays = (
+        folder.path / LOCK,
+        folder.path / LEASE,
+        folder.checkpoint,
+        *folder.unfinished.glob("*"),
+    )
     return {
         str(path.relative_to(folder.path)): path.read_bytes()
         for path in sorted(folder.path.rglob("*"))

@@ -3,8 +3,10 @@
 Jobs (a cell's columns, its checks, its spectra) begin in the order of their list, and one that has
 begun is finished before another begins: so the first row of a table is known early. Where several
 pieces run at once, the largest of a job comes first, so that no long one is left alone at the end.
+A cell that another run is at work on is left to it, and looked at again until it is free.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +15,10 @@ from robench.errors import UserError
 from robench.runs.executor import Ended, Executor
 from robench.runs.failures import Failure
 from robench.runs.steps import Steps, Task
+from robench.system.locks import HeldError
+
+PAUSE = 2.0
+"""Seconds between two looks at a cell that another run is at work on."""
 
 
 @dataclass(eq=False)
@@ -25,6 +31,7 @@ class Job:
         ready: returns whether what it depends on is done; it may never be.
         tasks: those of the present step that have not begun.
         running: the number of its pieces that have begun and not ended.
+        again: when to look again whether another run has left it.
     """
 
     name: str
@@ -34,11 +41,23 @@ class Job:
     running: int = 0
     steps: Steps | None = None
     over: bool = False
+    again: float = -math.inf
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether it has not begun, and may."""
+        return self.steps is None and not self.over and self.ready()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether another run was at work on it, and it waits for that."""
+        return self.again > -math.inf and self.can_begin
 
     def advance(self) -> None:
         """Take the next step if all pieces of the present one have ended.
 
         Raises:
+            HeldError: if another run is at work on it; it has not begun then.
             UserError: if what is between two steps fails.
         """
         while not (self.over or self.running or self.tasks):
@@ -68,10 +87,16 @@ class Schedule:
         jobs: in the order in which they are to begin.
         executor: where their pieces are done; it is left when the jobs are over.
         longest_first: whether the largest piece of a step begins first.
+        held: called with the name of a job that waits, since another run is at work on its cell.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], executor: Executor, *, longest_first: bool = False
+        self,
+        jobs: Sequence[Job],
+        executor: Executor,
+        *,
+        longest_first: bool = False,
+        held: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.failures: list[Failure] = []
         self.done = 0.0
@@ -79,6 +104,7 @@ class Schedule:
         self._executor = executor
         self._longest_first = longest_first
         self._running: dict[int, tuple[Job, Task]] = {}
+        self._held = held
         self._began = False
         self._start = time.monotonic()
 
@@ -104,10 +130,14 @@ class Schedule:
                 self._running[id(task.piece)] = job, task
                 self._began = True
                 self._executor.submit(task.piece)
-            if not self._running:
+            waits = any(job.is_held for job in self._jobs)
+            if self._running:
+                for ended in self._executor.wait(PAUSE if waits else None):
+                    self._settle(ended)
+            elif waits:
+                time.sleep(PAUSE)
+            else:
                 return
-            for ended in self._executor.wait():
-                self._settle(ended)
 
     def seconds_left(self, remaining: float) -> float:
         """Return roughly how long work takes that is as fast as what was done; nan if unknown.
@@ -123,7 +153,7 @@ class Schedule:
         for job in self._jobs:
             if not self._executor.free:
                 return
-            if job.steps is None and not job.over and job.ready():
+            if job.can_begin and time.monotonic() >= job.again:
                 self._advance(job)
             for task in self._in_order(job.tasks):
                 if self._executor.takes(task.piece):
@@ -135,8 +165,16 @@ class Schedule:
         return sorted(tasks, key=lambda task: -task.piece.effort)
 
     def _advance(self, job: Job) -> None:
+        begins = job.steps is None
         try:
             job.advance()
+        except HeldError as error:
+            if not begins:
+                self._fail(job, error)
+                return
+            if job.again == -math.inf:
+                self._held(job.name)
+            job.steps, job.again = None, time.monotonic() + PAUSE
         except Exception as error:
             if not self._began:
                 raise

@@ -160,7 +160,8 @@ class RunStore:
         What processes that were killed while writing have left in the cell is removed.
 
         Raises:
-            UserError: if another process holds it, or the folder cannot be written.
+            HeldError: if another process holds it.
+            UserError: if the folder cannot be written.
         """
         if self.held:
             yield

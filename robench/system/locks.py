@@ -1,16 +1,36 @@
-"""One writer at a time: a lock on a folder that other robench processes respect."""
+"""One writer at a time: a lock on a folder that robench processes of all machines respect.
+
+On one machine the system keeps the lock, and frees it however its process ends. Where several
+machines share a folder that is not enough: on some network file systems such a lock is seen by one
+machine only, or by none. So there is a lease as well, a file that its holder touches now and then,
+which others may take over once it has not been touched for :data:`LEASE_SECONDS`.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from robench.errors import UserError
 from robench.system.files import cannot_write, check_file
 
 LOCK = ".lock"
 """The name of the lock's file. The system frees the lock of a process that ends in any way."""
+
+LEASE = ".lease"
+"""The name of the lease's file, which is there while somebody holds it."""
+
+LEASE_SECONDS = 300.0
+"""How long a lease lasts that is not renewed, by the clock of who waits for it. Long, since a
+machine that is short of memory or waits for its file server may be silent for minutes."""
+
+_leases: dict[Path, SoftFileLease] = {}
+"""Those that this process holds or waits for: how long one was not renewed is kept in it."""
+
+
+class HeldError(UserError):
+    """Another process is at work in the folder."""
 
 
 def check_lock(folder: Path) -> None:
@@ -19,14 +39,16 @@ def check_lock(folder: Path) -> None:
     Raises:
         UserError: if there is something else than a plain file.
     """
-    path = folder / LOCK
-    if path.is_symlink():
-        raise UserError(f"{path} is a link; remove it.")
-    check_file(path)
+    for path in (folder / LOCK, folder / LEASE):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link; remove it.")
+        check_file(path)
 
 
 @contextmanager
-def sole_writer(folder: Path, does: str, *, keep: bool = True) -> Iterator[None]:
+def sole_writer(
+    folder: Path, does: str, *, keep: bool = True, patience: float = 0.0
+) -> Iterator[None]:
     """Keep other robench processes out of a folder, which is created if it is new.
 
     The same thread may enter again.
@@ -35,23 +57,37 @@ def sole_writer(folder: Path, does: str, *, keep: bool = True) -> Iterator[None]
         folder: the folder.
         does: what the other process does in it, for the message.
         keep: whether the file of the lock stays there.
+        patience: how many seconds to wait for the other process.
 
     Raises:
-        UserError: if another process holds the lock, something else is in its place, or the folder
-            cannot be written.
+        HeldError: if another process, perhaps of another machine, holds the lock.
+        UserError: if something else is in its place, or the folder cannot be written; or, at the
+            end, if this process was silent for so long that another one took over.
     """
-    path = folder / LOCK
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_lock(folder)
-        lock = FileLock(path, timeout=0, is_singleton=True)
-        lock.acquire()
-    except Timeout:
+    with ExitStack() as exits:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            check_lock(folder)
+            exits.enter_context(_lock(folder / LOCK, patience, keep=keep))
+            lease = exits.enter_context(_lease(folder / LEASE, patience))
+        except (Timeout, LeaseSettingsMismatch):
+            raise HeldError(
+                f"another robench {does} {folder}; wait for it or use another --out."
+            ) from None
+        except OSError as error:
+            raise UserError(cannot_write(folder, error)) from error
+        yield
+    if lease.compromise is not None:
         raise UserError(
-            f"another robench {does} {folder}; wait for it or use another --out."
-        ) from None
-    except OSError as error:
-        raise UserError(cannot_write(folder, error)) from error
+            f"another robench took over {folder}, since this one was silent for "
+            f"{LEASE_SECONDS / 60:.0f} minutes; run the same command again."
+        )
+
+
+@contextmanager
+def _lock(path: Path, patience: float, *, keep: bool) -> Iterator[None]:
+    lock = FileLock(path, is_singleton=True)
+    lock.acquire(timeout=patience)
     try:
         yield
     finally:
@@ -60,3 +96,18 @@ def sole_writer(folder: Path, does: str, *, keep: bool = True) -> Iterator[None]
             with suppress(OSError):
                 path.unlink()
         lock.release()
+
+
+@contextmanager
+def _lease(path: Path, patience: float) -> Iterator[SoftFileLease]:
+    lease = _leases.setdefault(path, SoftFileLease(path, lease_duration=LEASE_SECONDS))
+    try:
+        lease.acquire(timeout=patience)
+    except Timeout:  # the first attempt may only have removed that of a process which has ended
+        lease.acquire(timeout=0)
+    try:
+        yield lease
+    finally:
+        lease.release()
+        if not lease.lock_counter:
+            _leases.pop(path, None)

@@ -169,11 +169,13 @@ def test_a_plugin_that_raises(robench: Command, tiny_board: Path, tmp_path: Path
     refused(done, "bad.py", "line 2", "ValueError: not today")
 
 
-def test_two_runs_at_once_in_one_folder(robench: Command, tiny_board: Path, tmp_path: Path) -> None:
+def test_training_what_another_process_trains(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
     from filelock import FileLock
 
     out = tmp_path / "out"
-    arguments = ["run", tiny_board, "--defenses", "vanilla", "--out", out]
+    arguments = ["train", "vanilla", "--board", tiny_board, "--out", out]
     robench(*arguments, "--set", "training.lr=1e30")
     cell = next((out / "cells").iterdir())
     with FileLock(cell / ".lock"):

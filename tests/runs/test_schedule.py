@@ -12,6 +12,7 @@ from robench.runs.failures import Failure, check_failures
 from robench.runs.pieces import Piece
 from robench.runs.schedule import Job, Schedule
 from robench.runs.steps import Steps, Task
+from robench.system.locks import HeldError
 
 
 class Two:
@@ -33,7 +34,7 @@ class Two:
         self.begun.append(f"{piece.name} {piece.state}")
         self._running.append(piece)
 
-    def wait(self) -> Sequence[Ended]:
+    def wait(self, seconds: float | None = None) -> Sequence[Ended]:
         piece = self._running.pop(0)
         if self.begun and f"{piece.name} {piece.state}" in self._failing:
             return [Ended(piece, error=UserError("it is broken."))]
@@ -113,7 +114,7 @@ def test_locks_are_given_back_only_when_nothing_runs_any_longer() -> None:
     log = Log()
 
     class Interrupted(Two):
-        def wait(self) -> Sequence[Ended]:
+        def wait(self, seconds: float | None = None) -> Sequence[Ended]:
             raise KeyboardInterrupt
 
         def __exit__(self, *error: object) -> None:
@@ -124,13 +125,35 @@ def test_locks_are_given_back_only_when_nothing_runs_any_longer() -> None:
     assert log.lines == ["all processes have ended", "a unlocked"]
 
 
+def test_a_cell_of_another_run_is_left_to_it_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("robench.runs.schedule.PAUSE", 0.01)
+    log, executor, looks = Log(), Two(), [0]
+
+    def held(name: str, times: int) -> Iterator[list[Task]]:
+        looks[0] += 1
+        if looks[0] <= times:
+            raise HeldError("another robench is at work in it.")
+        yield from log.steps(name, TRAIN)
+
+    said: list[str] = []
+    jobs = [Job("a", partial(held, "a", 3)), log.job("b", TRAIN, ATTACK)]
+    schedule = Schedule(jobs, executor, held=said.append)
+    schedule.run()
+    assert executor.begun == ["b train", "b fgsm", "b pgd", "a train"]
+    assert looks == [4]
+    assert said == ["a"]
+    assert not schedule.failures
+
+
 def test_a_first_cell_that_cannot_even_begin_ends_the_run_before_any_work() -> None:
     def begin() -> Iterator[list[Task]]:
-        raise UserError("another robench is at work in it.")
+        raise UserError("cannot write it.")
         yield []
 
     log, executor = Log(), Two()
-    with pytest.raises(UserError, match="at work"):
+    with pytest.raises(UserError, match="cannot write"):
         Schedule([Job("a", begin), log.job("b", TRAIN)], executor).run()
     assert executor.begun == []
     later = Schedule([log.job("b", TRAIN), Job("a", begin)], executor)

@@ -1,0 +1,108 @@
+"""One writer at a time, also where other machines share the folder.
+
+Another machine is played by a lease on the same file that knows nothing of this process's lock.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+from filelock import SoftFileLease, Timeout
+
+from robench.errors import UserError
+from robench.system import locks
+from robench.system.locks import LEASE, HeldError, check_lock, sole_writer
+
+ELSEWHERE = """filelock/2
+pid=1
+host=elsewhere
+mode=lease
+token={token}
+duration={duration}
+start=1
+"""
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Let leases expire after half a second."""
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 0.5)
+    return 0.5
+
+
+def enter(folder: Path, patience: float = 0.0) -> None:
+    with sole_writer(folder, "is at work in", patience=patience):
+        assert (folder / LEASE).exists()
+
+
+def test_the_same_thread_enters_again_and_leaves_no_lease(tmp_path: Path) -> None:
+    with sole_writer(tmp_path, "is at work in"):
+        enter(tmp_path)
+        assert (tmp_path / LEASE).exists()
+    assert not (tmp_path / LEASE).exists()
+    assert not locks._leases
+
+
+def test_another_machine_is_kept_out_for_as_long_as_the_lease_is_renewed(
+    tmp_path: Path, soon: float
+) -> None:
+    other = SoftFileLease(tmp_path / LEASE, lease_duration=soon)
+    with sole_writer(tmp_path, "is at work in"), pytest.raises(Timeout):
+        other.acquire(timeout=3 * soon)
+    other.acquire(timeout=0)
+    with pytest.raises(HeldError, match=r"another robench is at work in .*; wait for it or use"):
+        enter(tmp_path, patience=3 * soon)
+    other.release()
+    enter(tmp_path)
+
+
+def test_a_machine_that_is_gone_is_waited_for_until_its_lease_has_expired(
+    tmp_path: Path, soon: float
+) -> None:
+    """Not by the age of the file: the clocks of machines differ."""
+    (tmp_path / LEASE).write_text(ELSEWHERE.format(token="0" * 32, duration=soon))
+    start = time.monotonic()
+    with pytest.raises(HeldError):
+        enter(tmp_path)
+    while True:
+        try:
+            enter(tmp_path)
+        except HeldError:
+            time.sleep(0.05)
+        else:
+            break
+    assert time.monotonic() - start >= soon
+
+
+def test_who_was_silent_for_too_long_learns_at_the_end_that_another_took_over(
+    tmp_path: Path, soon: float
+) -> None:
+    other = SoftFileLease(tmp_path / LEASE, lease_duration=soon)
+
+    def work() -> None:
+        with sole_writer(tmp_path, "is at work in"):
+            (tmp_path / LEASE).unlink()  # as the other does with one that was not renewed
+            other.acquire(timeout=0)
+            time.sleep(soon)
+
+    with pytest.raises(UserError, match=r"took over .* run the same command again"):
+        work()
+    assert other.is_locked
+    other.release()
+
+
+def test_a_lease_of_a_robench_with_another_duration_is_respected(tmp_path: Path) -> None:
+    (tmp_path / LEASE).write_text(ELSEWHERE.format(token="0" * 32, duration=30.0))
+    with pytest.raises(HeldError):
+        enter(tmp_path)
+
+
+@pytest.mark.parametrize("name", [locks.LOCK, LEASE])
+def test_a_link_or_a_folder_in_the_place_of_a_lock_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=name):
+        check_lock(tmp_path)
+    (tmp_path / name).rmdir()
+    (tmp_path / name).symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        enter(tmp_path)
