@@ -62,6 +62,7 @@ class Images:
         augmentation: Augmentation | None = None,
         device: torch.device | str = "cpu",
         shard: Shard = Shard(),  # noqa: B008 - it is frozen
+        skip: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, C, H, W) float32 in [0, 1] and labels (B,) int64.
 
@@ -73,10 +74,12 @@ class Images:
             augmentation: the augmentation of a shuffled pass.
             device: the device of the batches.
             shard: the part of each batch to yield.
+            skip: how many batches to leave out, at the beginning; the others are the same.
         """
         device = torch.device(device)
         order = None if generator is None else torch.randperm(len(self), generator=generator)
-        for start, end in _bounds(len(self), batch_size, drop_single=order is not None):
+        bounds = _bounds(len(self), batch_size, drop_single=order is not None)
+        for number, (start, end) in enumerate(bounds):
             rows = slice(start, end) if order is None else order[start:end]
             images, labels = self.images[rows], self.labels[rows]
             if device.type == "cuda":
@@ -84,6 +87,8 @@ class Images:
             images = images.to(device, non_blocking=True)
             if augmentation is not None and generator is not None:
                 images = augment(images, augmentation, generator)
+            if number < skip:  # its augmentation was drawn
+                continue
             labels = labels.to(device, non_blocking=True)
             yield shard.of(images).float().div_(255), shard.of(labels)
 

@@ -59,13 +59,14 @@ class ImageStream:
         augmentation: Augmentation | None = None,
         device: torch.device | str = "cpu",
         shard: Shard = Shard(),  # noqa: B008 - it is frozen
+        skip: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, 3, size, size) float32 in [0, 1] and labels (B,) int64.
 
         With a generator: shuffled, random resized crops, random flips if ``augmentation`` has
         them. Each image's crop depends on the generator and the image alone, not on the workers.
         Without: in order, the shorter side resized to 8/7 of ``size``, center crop.
-        Only ``shard`` of each batch is read and yielded.
+        Only ``shard`` of each batch is read and yielded, and nothing of the first ``skip``.
 
         Raises:
             UserError: if a file is not a complete image; the message names it.
@@ -80,7 +81,7 @@ class ImageStream:
         positions = torch.arange(len(order))
         loader: DataLoader[Any] = DataLoader(
             _Decoded(self, order.tolist(), seed, flip),
-            batch_sampler=[shard.of(rows).tolist() for rows in positions.split(batch_size)],
+            batch_sampler=[shard.of(rows).tolist() for rows in positions.split(batch_size)[skip:]],
             num_workers=self.workers,
             pin_memory=device.type == "cuda",
             collate_fn=_collate,

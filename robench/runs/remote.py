@@ -227,11 +227,10 @@ class RemotePieces:
         return [call.handle for call in self._calls if call.handle is not None]
 
     def _mark(self, piece: Piece) -> object:
-        """Return what changes if a piece comes further: its epochs, and what attacks have kept."""
+        """Return what changes if a piece comes further: what training and attacks have kept."""
         folder = self._folder(piece)
-        kept = [
-            (path.name, path.stat().st_mtime_ns) for path in sorted(folder.unfinished.glob("*.npz"))
-        ]
+        files = [folder.checkpoint, *sorted(folder.unfinished.glob("*.npz"))]
+        kept = [(path.name, path.stat().st_mtime_ns) for path in files if path.exists()]
         return epochs_of(folder), kept
 
     def _folder(self, piece: Piece) -> CellFolder:

@@ -27,7 +27,7 @@ class TrainingData:
     seed: int
 
     def minibatches(
-        self, epoch: int, batch_size: int, device: torch.device, shard: Shard
+        self, epoch: int, batch_size: int, device: torch.device, shard: Shard, skip: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Return the images and labels of an epoch's minibatches, and seed torch for its dropout.
 
@@ -36,6 +36,7 @@ class TrainingData:
             batch_size: images per minibatch, in all processes together.
             device: the device of the minibatches.
             shard: the part of each minibatch to return.
+            skip: how many minibatches to leave out, at the beginning.
         """
         return self.train.batches(
             batch_size,
@@ -43,6 +44,7 @@ class TrainingData:
             augmentation=self.augmentation,
             device=device,
             shard=shard,
+            skip=skip,
         )
 
     def two_images(self, device: torch.device) -> Tensor:

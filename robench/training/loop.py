@@ -24,6 +24,7 @@ from robench.training.divergence import divergence_after
 from robench.training.meter import Meter
 from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
+from robench.training.partway import Pace, Partway
 from robench.training.recorded import Gradients, RecordedGradients, can_be_recorded
 from robench.training.resume import Epoch, TrainingFiles, load_state, save_state, write_log
 from robench.training.schedules import schedule
@@ -51,8 +52,9 @@ def fit(
 ) -> list[Epoch]:
     """Train ``model`` in place, from the checkpoint if there is one, and leave it in eval mode.
 
-    The state after an epoch and the seed determine everything that follows, so an interrupted
-    training ends, after any number of resumes, with the same weights to the bit.
+    The last written state and the seed determine everything that follows, so an interrupted
+    training ends, after any number of resumes, with the same weights to the bit. It is written
+    after each epoch, and within one that takes longer than some minutes.
 
     If ``torchrun`` started several processes, each calls this and takes its shard of every
     batch. Batch norms and gradients are those of the whole batch, so that the weights are, up to
@@ -67,7 +69,7 @@ def fit(
             averages the weights, the average is the trained network.
         data: images, augmentation and seed.
         device: the device to train on.
-        files: log and checkpoint, written after each epoch; None keeps everything in memory.
+        files: log and checkpoint; None keeps everything in memory.
         progress: called a few times per second.
 
     Raises:
@@ -111,6 +113,7 @@ class Trainer:
         self.batches = data.train.batch_count(recipe.batch_size)
         self.rows: list[Epoch] = []
         self.carried: Tensor | None = None  # of all processes, for the next minibatch
+        self.partway: Partway | None = None  # where the first epoch that is trained was left
         self.share = 1.0  # this process's part of a minibatch over the mean part of a process
         self.steps = self.forwards = 0  # counted per minibatch
         self.set_up()
@@ -120,6 +123,7 @@ class Trainer:
         if self.shard.count == 1 and can_be_recorded(model, defense, fabric.device):
             self.gradients = RecordedGradients(self.compute_gradients, model)
         self.meter = Meter(fabric.device)
+        self.pace = Pace(fabric)
 
     def run(self) -> list[Epoch]:
         """Train the remaining epochs and return the log of all epochs."""
@@ -150,29 +154,39 @@ class Trainer:
         self.scheduler = schedule(self.optimizer, recipe, steps_per_epoch)
 
     def resume(self) -> None:
-        """Restore the state of the last saved epoch, if there is one."""
+        """Restore the last saved state, if there is one."""
         if not self.files or not self.fabric.broadcast(self.files.checkpoint.exists()):
             return
         state = load_state(
             self.files, self.model, self.optimizer, self.scheduler, self.average, self.fabric.device
         )
-        self.rows, self.carried = state.rows, state.carried
+        self.rows, self.carried, self.partway = state.rows, state.carried, state.partway
         if self.fabric.is_global_zero:  # the log may have missed the last epoch
             write_log(self.files, self.rows)
 
     def train_epoch(self, epoch: int) -> None:
-        """Train on every minibatch once and log the epoch; ``epoch`` counts from 0."""
+        """Train on the minibatches of an epoch that are left; ``epoch`` counts from 0."""
         self.model.train()
         self.meter.reset()
+        left, self.partway = self.partway, None
+        done, spent, lr = 0, 0.0, self.optimizer.param_groups[0]["lr"]
+        if left:
+            done, spent, lr = left.batches, left.seconds, left.lr
+        size, device = self.recipe.batch_size, self.fabric.device
+        pairs = self.data.minibatches(epoch, size, device, self.shard, skip=done)
+        if left:
+            left.restore(self.meter, self.fabric)
         start = reported = time.perf_counter()
-        lr = self.optimizer.param_groups[0]["lr"]
-        pairs = self.data.minibatches(epoch, self.recipe.batch_size, self.fabric.device, self.shard)
-        for count, (images, labels) in enumerate(pairs, start=1):
+        self.pace.begin(done)
+        for count, (images, labels) in enumerate(pairs, start=done + 1):
             self.train_minibatch(count - 1, images, labels)
             if time.perf_counter() - reported > 0.2 or count == self.batches:
                 reported = time.perf_counter()
                 self.report(epoch, count)
-        self.end_epoch(epoch, lr, time.perf_counter() - start)
+            if self.files and count < self.batches and self.pace.is_due(count):
+                seconds = spent + time.perf_counter() - start
+                self.save(Partway.now(count, lr, seconds, self.meter, self.fabric))
+        self.end_epoch(epoch, lr, spent + time.perf_counter() - start)
 
     def report(self, epoch: int, count: int) -> None:
         """Report the epoch's accuracy after ``count`` of its minibatches."""
@@ -272,8 +286,8 @@ class Trainer:
             )
         )
 
-    def save(self) -> None:
+    def save(self, partway: Partway | None = None) -> None:
         """Write the log and the state from which training can resume."""
         if self.files and self.fabric.is_global_zero:
             made = (self.model, self.optimizer, self.scheduler, self.average)
-            save_state(self.files, *made, self.rows, self.carried)
+            save_state(self.files, *made, self.rows, self.carried, partway)

@@ -30,9 +30,21 @@ class Meter:
         """Add the sums of the other processes."""
         if fabric.world_size == 1:
             return
-        self._loss = total(fabric, self._loss)
-        self._correct = total(fabric, self._correct)
-        self.seen = int(total(fabric, torch.tensor(self.seen, device=self._device)))
+        sums = self.sums(fabric)
+        self.reset()
+        self.add_sums(*sums)
+
+    def sums(self, fabric: Fabric) -> tuple[float, int, int]:
+        """Return loss, correct predictions and images, of all processes."""
+        seen = torch.tensor(self.seen, device=self._device)
+        loss, correct, seen = (total(fabric, s) for s in (self._loss, self._correct, seen))
+        return loss.item(), int(correct), int(seen)
+
+    def add_sums(self, loss: float, correct: int, seen: int) -> None:
+        """Add sums that were taken earlier."""
+        self._loss += loss
+        self._correct += correct
+        self.seen += seen
 
     def loss(self) -> float:
         """Return the mean loss per image."""

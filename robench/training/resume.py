@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from robench.errors import UserError
 from robench.system.files import write_bytes, write_text
 from robench.training.averaging import Average
+from robench.training.partway import Partway
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """The files for the log and the state of a training, written after each epoch.
+    """The files for the log and the state of a training, written after each epoch or within it.
 
     Attributes:
         log: the log, for people to read.
@@ -55,8 +56,9 @@ def save_state(
     average: Average | None,
     rows: list[Epoch],
     carried: Tensor | None,
+    partway: Partway | None = None,
 ) -> None:
-    """Write the log and everything that the next epoch depends on.
+    """Write the log and everything that the next epoch, or the rest of this one, depends on.
 
     Raises:
         UserError: if they cannot be written.
@@ -72,6 +74,8 @@ def save_state(
     }
     if average:
         state["average"] = average.values
+    if partway:
+        state["partway"] = partway.state()
     torch.save(state, buffer)
     write_bytes(files.checkpoint, buffer.getvalue())
     write_log(files, rows)
@@ -92,6 +96,7 @@ class Resumed:
 
     rows: list[Epoch]
     carried: Tensor | None
+    partway: Partway | None = None
 
 
 def load_state(
@@ -122,6 +127,7 @@ def load_state(
             raise ValueError("its log lacks epochs")
         if not isinstance(carried, Tensor | None):
             raise TypeError("what it carries over is not a tensor")
+        partway = Partway.of(state["partway"]) if "partway" in state else None
     except OSError as error:
         path, reason = files.checkpoint, error.strerror or error
         raise UserError(f"cannot read the training state {path}: {reason}.") from error
@@ -131,7 +137,7 @@ def load_state(
             f"the training state {files.checkpoint} is damaged ({reason}); "
             f"remove that file to train this cell from the start."
         ) from error
-    return Resumed(rows, carried)
+    return Resumed(rows, carried, partway)
 
 
 def _check_bytes(path: Path) -> None:

@@ -43,6 +43,21 @@ def test_the_same_seed_gives_the_same_batches_and_another_seed_others() -> None:
     assert not torch.equal(one_pass(1), one_pass(2))
 
 
+@pytest.mark.parametrize("skip", [0, 1, 3, 9])
+def test_a_pass_without_its_first_batches_is_the_rest_of_the_whole_one(skip: int) -> None:
+    def one_pass(skip: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        augmentation = Augmentation(crop_padding=1, flip=True)
+        generator = torch.Generator().manual_seed(5)
+        return list(
+            numbered(30).batches(8, generator=generator, augmentation=augmentation, skip=skip)
+        )
+
+    rest = one_pass(0)[skip:]
+    for (images, labels), (other, others) in zip(rest, one_pass(skip), strict=True):
+        assert torch.equal(images, other)
+        assert torch.equal(labels, others)
+
+
 def test_images_and_labels_stay_together_when_shuffled() -> None:
     for images, labels in numbered(20).batches(6, generator=torch.Generator().manual_seed(0)):
         torch.testing.assert_close(images[:, 0, 0, 0] * 255, labels.float())

@@ -44,6 +44,23 @@ def test_the_seed_decides_order_and_crops(root: Path) -> None:
     assert not torch.equal(shuffled(stream, 1), shuffled(stream, 2))
 
 
+def test_a_pass_without_its_first_batches_is_the_rest_and_reads_nothing_of_them(root: Path) -> None:
+    stream = stream_of(root)
+    order = torch.randperm(12, generator=_after_one_draw(1)).tolist()
+    whole = shuffled(stream, 1)
+    for position in order[:5]:
+        Path(stream.files[position][0]).write_bytes(b"damaged")
+    batches = stream.batches(5, generator=torch.Generator().manual_seed(1), skip=1)
+    assert torch.equal(torch.cat([images for images, _ in batches]), whole[5:])
+
+
+def _after_one_draw(seed: int) -> torch.Generator:
+    """Return the generator that draws a pass's order: it has drawn the seed of the crops."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.randint(2**31, (), generator=generator)
+    return generator
+
+
 def test_flips_mirror_some_crops_and_leave_the_others(root: Path) -> None:
     plain, flipped = (shuffled(stream_of(root), 1, flip) for flip in (False, True))
     same = (plain == flipped).flatten(1).all(1)

@@ -1,7 +1,7 @@
 """The training loop: learning, logging, determinism, exact resume."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -124,6 +124,55 @@ def test_killed_at_any_point_and_resumed_gives_the_same_weights_to_the_bit(
     assert equal(state(whole), state(resumed))
     assert len(rows) == 3
     assert list(pd.read_csv(files.log)["epoch"]) == [1, 2, 3]
+
+
+@pytest.fixture
+def kept_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the state after every minibatch."""
+    monkeypatch.setattr("robench.training.partway.PROBE", 1)
+    monkeypatch.setattr("robench.training.partway.SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("kept_often")
+@pytest.mark.parametrize("recipe", [{"carry_delta": True}, {"averaging": 0.9, "precision": "bf16"}])
+def test_killed_within_an_epoch_it_goes_on_at_the_minibatch_and_ends_with_the_same_to_the_bit(
+    tmp_path: Path, recipe: dict[str, object]
+) -> None:
+    files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
+    whole, log = run(spec(**recipe))
+    steps = 0
+
+    class Mortal(Defense):
+        def __init__(self, last: int | None) -> None:
+            self.last = last
+
+        def after_step(self, model: nn.Module) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == self.last:
+                raise Killed
+
+    for last in (7, 16, 23):  # 5 minibatches of 2 steps are an epoch
+        with pytest.raises(Killed):
+            run(spec(**recipe), defense=Mortal(last), files=files)
+        steps -= 1 + (steps - 1) % 2  # the minibatch that was left is done again
+    resumed, rows = run(spec(**recipe), defense=Mortal(None), files=files)
+    assert steps == 3 * 10
+    assert equal(state(whole), state(resumed))
+    for row, other in zip(rows, log, strict=True):
+        assert replace(row, seconds=0.0, images_per_second=0.0) == replace(  # type: ignore[type-var]
+            other, seconds=0.0, images_per_second=0.0
+        )
+        assert row.seconds > 0  # type: ignore[attr-defined]
+
+
+def test_where_an_epoch_was_left_is_checked_as_all_of_the_state_is(tmp_path: Path) -> None:
+    files = TrainingFiles(log=tmp_path / "training.csv", checkpoint=tmp_path / "checkpoint.pt")
+    run(spec(epochs=1), files=files)
+    kept = torch.load(files.checkpoint, weights_only=True)
+    torch.save({**kept, "rows": [], "partway": {"batches": 2}}, files.checkpoint)
+    with pytest.raises(UserError, match="is damaged"):
+        run(spec(epochs=1), files=files)
 
 
 def test_the_log_has_a_row_per_epoch_with_the_schedule_s_rate(tmp_path: Path) -> None:
