@@ -1,11 +1,13 @@
 """Images that do not fit in memory, decoded on demand by a DataLoader (ImageNet)."""
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile, gettempdir
 from typing import Any
 
 import torch
@@ -16,10 +18,15 @@ from torchvision.transforms import v2
 from robench.data.augment import Augmentation
 from robench.data.decode import decode, is_turned
 from robench.data.images import Images
+from robench.data.index import check_size
 from robench.data.notices import notify_turned
 from robench.data.sampling import balanced_order
 from robench.errors import UserError
 from robench.system.processes import Shard
+
+IN_MEMORY = 2**30
+"""Bytes of a sample that is held in memory: 7,000 images of ImageNet; all of its test images are
+seven times as large."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,14 @@ class ImageStream:
         root: the folder that contains all paths.
         size: height and width of the images that are yielded.
         workers: number of processes that decode; 0 decodes in this process.
+        sizes: the size of each file in bytes, as it was listed; None if that is not known.
     """
 
     files: tuple[tuple[str, int], ...]
     root: Path
     size: int = 224
     workers: int = min(8, os.cpu_count() or 1)
+    sizes: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -95,7 +104,7 @@ class ImageStream:
             yield moved.float().div_(255), labels.to(device, non_blocking=True)
 
     def to_images(self, count: int, seed: int) -> Images:
-        """Return a class-balanced sample of ``count`` images, center-cropped, in memory.
+        """Return a class-balanced sample of ``count`` images; see :meth:`take`.
 
         Raises:
             UserError: if there are fewer images than that, or one is damaged.
@@ -106,28 +115,36 @@ class ImageStream:
         return self.take(balanced_order(labels, seed)[:count])
 
     def take(self, indices: Tensor) -> Images:
-        """Return the samples at ``indices``, in that order, center-cropped, in memory.
+        """Return the samples at ``indices``, in that order, center-cropped.
+
+        More than :data:`IN_MEMORY` are in a temporary file that is mapped into memory: the system
+        reads what is used, and drops it again where memory is short.
 
         Raises:
             UserError: if one is not a complete image; the message names it.
         """
         decoded = _Decoded(self, indices.tolist(), None, flip=False)
+        images = _room(len(indices), self.image_shape)
+
+        def fill(row: int) -> int:
+            images[row], label = decoded.read(row)
+            return label
+
         with ThreadPoolExecutor() as pool:
-            pairs = list(pool.map(decoded.read, range(len(decoded))))
+            labels = list(pool.map(fill, range(len(decoded))))
         paths = [Path(self.files[i][0]) for i in indices.tolist()]
         turned = [path for path in paths if is_turned(path)]
         notify_turned(len(turned), len(paths), next(iter(turned), None))
-        images = [image for image, _ in pairs]
-        empty = torch.zeros(0, *self.image_shape, dtype=torch.uint8)
-        labels = torch.tensor([label for _, label in pairs], dtype=torch.int64)
-        return Images(torch.stack(images) if images else empty, labels)
+        return Images(images, torch.tensor(labels, dtype=torch.int64))
 
     def hash(self) -> str:
         """Return a hash of names, file sizes and labels; hashing every pixel would take hours."""
         digest = hashlib.sha256()
-        for path, label in self.files:
-            name = Path(path).relative_to(self.root).as_posix()
-            digest.update(f"{name} {Path(path).stat().st_size} {label}\n".encode())
+        sizes = self.sizes or [Path(path).stat().st_size for path, _ in self.files]
+        start = len(str(self.root)) + 1
+        for (path, label), size in zip(self.files, sizes, strict=True):
+            name = path[start:].replace(os.sep, "/")
+            digest.update(f"{name} {size} {label}\n".encode())
         return digest.hexdigest()
 
 
@@ -140,6 +157,7 @@ class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
 
     def __init__(self, stream: ImageStream, order: list[int], seed: int | None, flip: bool) -> None:
         self._files, self._order, self._seed = stream.files, order, seed
+        self._sizes, self._root = stream.sizes, stream.root
         size = stream.size
         if seed is None:
             steps = [v2.Resize(size * 8 // 7, antialias=True), v2.CenterCrop(size)]
@@ -165,6 +183,8 @@ class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
         """
         index = self._order[position]
         path, label = self._files[index]
+        if self._sizes is not None:
+            check_size(path, self._sizes[index], self._root)
         image = decode(Path(path)).expand(3, -1, -1)
         if self._seed is None:
             return self._transform(image), label
@@ -172,6 +192,25 @@ class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
             # Not torch.manual_seed, which would also seed the devices, permanently.
             torch.default_generator.manual_seed(self._seed * 1_000_003 + index)
             return self._transform(image), label
+
+
+def _room(count: int, shape: tuple[int, int, int]) -> Tensor:
+    """Return uint8 (count, *shape) to be filled, in memory or in a file that has no name."""
+    size = count * math.prod(shape)
+    if size <= IN_MEMORY:
+        return torch.empty(count, *shape, dtype=torch.uint8)
+    try:
+        with NamedTemporaryFile(prefix="robench-") as file:
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error now, and a crash later
+                os.posix_fallocate(file.fileno(), 0, size)
+            flat = torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8)
+    except OSError as error:
+        raise UserError(
+            f"{count} images take {size / 2**30:.1f} GiB in {gettempdir()}: "
+            f"{error.strerror or error}; name another folder with TMPDIR, or evaluate fewer images."
+        ) from error
+    return flat.view(count, *shape)
 
 
 def _collate(items: list[tuple[Tensor, int] | UserError]) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 from robench.data.decode import decode
 from robench.data.files import ImageFile, read_files
 from robench.data.images import Images
+from robench.data.index import Listing, listed
 from robench.data.stream import ImageStream
 
 
@@ -77,15 +78,22 @@ class UnreadStream(ImageStream):
     """A stream whose files are listed when they are first used.
 
     Args:
-        list_files: returns path and label of each image; called once.
-        root: the folder that contains all paths.
+        root: the folder that contains all images, with one folder per class.
     """
 
-    def __init__(self, list_files: Callable[[], tuple[tuple[str, int], ...]], root: Path) -> None:
-        self._list_files = list_files
-        object.__setattr__(self, "root", root)  # a field of a frozen dataclass
+    def __init__(self, root: Path) -> None:
+        object.__setattr__(self, "root", root.absolute())  # a field of a frozen dataclass
 
     @cached_property
+    def _listing(self) -> Listing:
+        return listed(self.root)
+
+    @property
     def files(self) -> tuple[tuple[str, int], ...]:
         """Path and label of each image."""
-        return self._list_files()
+        return self._listing.files
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The size of each file in bytes."""
+        return self._listing.sizes

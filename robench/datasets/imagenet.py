@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from robench import Augmentation, DataSet, UserError, register_dataset
-from robench.data.listing import list_classes, list_images, notify_numbers
+from robench.data.index import list_now
+from robench.data.listing import list_classes, notify_numbers
 from robench.data.statistics import MEAN_STD
 from robench.data.stream import ImageStream
 from robench.data.unread import UnreadStream
@@ -24,11 +25,8 @@ def imagenet(data_dir: Path) -> DataSet:
     if train_folder.is_dir():
         if list_classes(train_folder) != classes:
             raise UserError(f"{train_folder} and {test_folder} do not have the same classes.")
-        train = UnreadStream(lambda: _files(train_folder), train_folder)
-    test = ImageStream(_files(test_folder), test_folder)
+        train = UnreadStream(train_folder)
+    test = list_now(test_folder)  # few enough to be listed each time
+    stream = ImageStream(test.files, test_folder, sizes=test.sizes)
     mean, std = MEAN_STD["imagenet"]
-    return DataSet("imagenet", train, test, classes, mean, std, Augmentation(flip=True))
-
-
-def _files(folder: Path) -> tuple[tuple[str, int], ...]:
-    return tuple((str(path), label) for path, label in list_images(folder)[1])
+    return DataSet("imagenet", train, stream, classes, mean, std, Augmentation(flip=True))

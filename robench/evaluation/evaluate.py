@@ -19,7 +19,14 @@ from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.partial import Earlier, open_partial
 from robench.evaluation.queries import median_queries
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
-from robench.evaluation.validation import Classes, Pixels, as_samples, check_classes, check_radii
+from robench.evaluation.validation import (
+    Classes,
+    Pixels,
+    as_floats,
+    as_tensors,
+    check_classes,
+    check_radii,
+)
 from robench.evaluation.victim import Victim
 from robench.expressions import radius_text
 from robench.models.accept import first_logits, plain_module
@@ -149,7 +156,7 @@ def evaluate(
         (1.0, 0.0)
     """
     named = _named(attacks, defaults or {})
-    samples, classes = as_samples(images, labels)
+    samples, classes = as_tensors(images, labels)
     check_radii({name: attack.threat_model for name, attack in named.items()}, samples)
     model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
@@ -164,7 +171,7 @@ def evaluate(
     ):
         if samples.is_inference():
             samples, classes = samples.clone(), classes.clone()
-        few = samples[:QUANTUM].to(home)
+        few = as_floats(samples[:QUANTUM].cpu()).to(home)
         check_classes(first_logits(model, few).shape[1], classes)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
         _warn(_refusals(victim.refused))
@@ -172,7 +179,7 @@ def evaluate(
         logits = predict_all(victim, samples)
         clean = right(logits, classes)
         if options.observer is not None:
-            options.observer("clean", torch.arange(len(samples)), samples, logits)
+            options.observer("clean", torch.arange(len(samples)), as_floats(samples), logits)
         groups = group_by_search(named)
         partial, keys = open_partial(victim, samples, classes, logits, groups, options)
         job = Job(

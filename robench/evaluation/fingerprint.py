@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import robench
 from robench.base import Attack
 from robench.evaluation.options import EvaluationOptions
+from robench.evaluation.validation import as_floats
 from robench.evaluation.victim import Victim
 from robench.system.provenance import environment
 
@@ -75,7 +76,7 @@ def fingerprint(
 
     Args:
         victim: the model under attack.
-        images: (N, C, H, W) float32, on the CPU.
+        images: (N, C, H, W) uint8, or float32 in [0, 1], on the CPU.
         labels: (N,) int64.
         logits: (N, classes), the model's predictions: they tell whether its code is the same.
         options: the settings of the evaluation.
@@ -94,7 +95,7 @@ def fingerprint(
         "precision of gradients": victim.gradients,
         **environment(victim.device),
     }
-    return Fingerprint(facts, _gradient(victim, images[:_FEW]), victim.device)
+    return Fingerprint(facts, _gradient(victim, as_floats(images[:_FEW])), victim.device)
 
 
 def key_of(attacks: Sequence[Attack]) -> str:
@@ -114,7 +115,7 @@ def hash_of(tensors: Iterable[Tensor]) -> str:
     for tensor in tensors:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

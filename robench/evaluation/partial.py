@@ -135,7 +135,7 @@ def open_partial(
 
     Args:
         victim: the model under attack.
-        images: (N, C, H, W) float32, on the CPU.
+        images: (N, C, H, W) uint8, or float32 in [0, 1], on the CPU.
         labels: (N,) int64.
         logits: (N, classes), the model's predictions.
         groups: name -> attack of each.

@@ -18,7 +18,7 @@ from robench.evaluation.kept_group import KeptGroup
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.partial import PartialFile
-from robench.evaluation.validation import attack_results, sizes
+from robench.evaluation.validation import as_floats, attack_results, sizes
 from robench.evaluation.victim import Victim
 from robench.progress import Progress
 from robench.system.out_of_memory import is_out_of_memory
@@ -36,7 +36,7 @@ class Job:
 
     Attributes:
         victim: the model under attack.
-        images: (N, C, H, W) float32 in [0, 1], on the CPU.
+        images: (N, C, H, W) uint8, or float32 in [0, 1], on the CPU.
         labels: (N,) int64, on the CPU.
         clean: (N,) bool, whether the clean image is classified correctly.
         device: the device to run on.
@@ -88,7 +88,8 @@ def attack_group(group: Mapping[str, Attack], job: Job, key: str) -> dict[str, O
             # An attack that stops early must not see the later samples of its group.
             present = {name: a for name, a in group.items() if counts[name] > int(rows[0])}
             job.victim.on_finished = partial(_report, report, kept.done)
-            images, labels = job.images[rows].contiguous().to(job.device), job.labels[rows]
+            images, labels = as_floats(job.images[rows]).contiguous(), job.labels[rows]
+            images = images.to(job.device)
             attacks = list(present.values())
             try:
                 found = _search(attacks, job, images, labels.to(job.device), rows, kept)
@@ -120,13 +121,13 @@ def predict_all(victim: Victim, images: Tensor) -> Tensor:
 
     Args:
         victim: the model under attack.
-        images: (B, C, H, W), on its device or on the CPU.
+        images: (B, C, H, W), float32 in [0, 1], on its device or on the CPU; or uint8, on the CPU.
     """
     logits = torch.empty(len(images), victim.num_classes, dtype=torch.float32)
 
     def advance(rows: Tensor) -> Tensor:
         with torch.no_grad():
-            logits[rows] = victim(images[rows].to(victim.device)).cpu()
+            logits[rows] = victim(as_floats(images[rows]).to(victim.device)).cpu()
         return torch.ones(len(rows), dtype=torch.bool)
 
     run_batched(victim, torch.arange(len(images)), advance)

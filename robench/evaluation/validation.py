@@ -30,12 +30,29 @@ def as_samples(images: Pixels, labels: Classes) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: if one is of another type; see also :func:`check_images`.
     """
+    pixels, classes = as_tensors(images, labels)
+    return as_floats(pixels), classes
+
+
+def as_floats(pixels: Tensor) -> Tensor:
+    """Return images of :func:`as_tensors` as float32 in [0, 1]; on the CPU, like all others."""
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+
+
+def as_tensors(images: Pixels, labels: Classes) -> tuple[Tensor, Tensor]:
+    """Return images and labels as tensors without gradient; the images uint8, or else float32.
+
+    All images of a large data set, four times as large as float32, may not fit in memory.
+
+    Raises:
+        UserError: if one is of another type; see also :func:`check_images`.
+    """
     if not isinstance(images, (Tensor, np.ndarray)):
         raise UserError(
             f"images are a {type(images).__name__}; give a tensor or numpy array (N, C, H, W)."
         )
     pixels = _tensor(images, "images").detach()
-    pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+    pixels = pixels if pixels.dtype == torch.uint8 else pixels.float()
     classes = _tensor(labels, "labels").detach()
     check_images(pixels, classes)
     return pixels, classes
@@ -65,6 +82,19 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise UserError(f"images have shape {tuple(images.shape)}; give (N, C, H, W).")
     if not len(images):
         raise UserError("there are no images to evaluate; give at least one.")
+    if images.dtype != torch.uint8:
+        _check_values(images)
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise UserError(
+            f"labels have shape {tuple(labels.shape)} for {len(images)} images; give one per image."
+        )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise UserError(f"labels are {labels.dtype}; give integers, the true classes.")
+    if labels.min() < 0:
+        raise UserError(f"a label is {labels.min().item()}; classes are counted from 0.")
+
+
+def _check_values(images: Tensor) -> None:
     if not images.isfinite().all():
         bad = (~images.isfinite()).flatten(1).any(1).nonzero()[0].item()
         raise UserError(f"image {bad} has NaN or infinite pixels; fix or remove it.")
@@ -74,14 +104,6 @@ def check_images(images: Tensor, labels: Tensor) -> None:
             f"images lie in [{low:g}, {high:g}] but must lie in [0, 1]: divide by 255, and leave "
             f"mean and std to the model."
         )
-    if labels.ndim != 1 or len(labels) != len(images):
-        raise UserError(
-            f"labels have shape {tuple(labels.shape)} for {len(images)} images; give one per image."
-        )
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise UserError(f"labels are {labels.dtype}; give integers, the true classes.")
-    if labels.min() < 0:
-        raise UserError(f"a label is {labels.min().item()}; classes are counted from 0.")
 
 
 def check_classes(num_classes: int, labels: Tensor) -> None:

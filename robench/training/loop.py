@@ -26,7 +26,14 @@ from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
 from robench.training.partway import Pace, Partway
 from robench.training.recorded import Gradients, RecordedGradients, can_be_recorded
-from robench.training.resume import Epoch, TrainingFiles, load_state, save_state, write_log
+from robench.training.resume import (
+    Epoch,
+    Trained,
+    TrainingFiles,
+    load_state,
+    save_state,
+    write_log,
+)
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
 
@@ -152,14 +159,13 @@ class Trainer:
         self.average = Average(self.model, recipe.averaging) if recipe.averaging else None
         steps_per_epoch = self.batches * method.steps_per_minibatch
         self.scheduler = schedule(self.optimizer, recipe, steps_per_epoch)
+        self.trained = Trained(self.model, self.optimizer, self.scheduler, self.average)
 
     def resume(self) -> None:
         """Restore the last saved state, if there is one."""
         if not self.files or not self.fabric.broadcast(self.files.checkpoint.exists()):
             return
-        state = load_state(
-            self.files, self.model, self.optimizer, self.scheduler, self.average, self.fabric.device
-        )
+        state = load_state(self.files, self.trained, self.fabric.device)
         self.rows, self.carried, self.partway = state.rows, state.carried, state.partway
         if self.fabric.is_global_zero:  # the log may have missed the last epoch
             write_log(self.files, self.rows)
@@ -289,5 +295,4 @@ class Trainer:
     def save(self, partway: Partway | None = None) -> None:
         """Write the log and the state from which training can resume."""
         if self.files and self.fabric.is_global_zero:
-            made = (self.model, self.optimizer, self.scheduler, self.average)
-            save_state(self.files, *made, self.rows, self.carried, partway)
+            save_state(self.files, self.trained, self.rows, self.carried, partway)

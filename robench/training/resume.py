@@ -48,12 +48,19 @@ class TrainingFiles:
     owner: str = ""
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training changes: the objects whose state is written and loaded."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    average: Average | None
+
+
 def save_state(
     files: TrainingFiles,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: Any,
-    average: Average | None,
+    made: Trained,
     rows: list[Epoch],
     carried: Tensor | None,
     partway: Partway | None = None,
@@ -65,15 +72,15 @@ def save_state(
     """
     buffer = io.BytesIO()
     state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scheduler": scheduler.state_dict(),
+        "model": made.model.state_dict(),
+        "optimizer": made.optimizer.state_dict(),
+        "scheduler": made.scheduler.state_dict(),
         "rows": [asdict(row) for row in rows],
         "delta": carried,  # stored under the name that the first method to carry something gave it
         "owner": files.owner,
     }
-    if average:
-        state["average"] = average.values
+    if made.average:
+        state["average"] = made.average.values
     if partway:
         state["partway"] = partway.state()
     torch.save(state, buffer)
@@ -99,14 +106,7 @@ class Resumed:
     partway: Partway | None = None
 
 
-def load_state(
-    files: TrainingFiles,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: Any,
-    average: Average | None,
-    device: torch.device,
-) -> Resumed:
+def load_state(files: TrainingFiles, made: Trained, device: torch.device) -> Resumed:
     """Load what :func:`save_state` wrote into a model, its optimizer, schedule and average.
 
     Raises:
@@ -117,11 +117,11 @@ def load_state(
         state = torch.load(files.checkpoint, map_location=device, weights_only=True)
         if state.get("owner", files.owner) != files.owner:
             raise ValueError("it is the state of another training")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        if average:
-            average.load(state["average"])
+        made.model.load_state_dict(state["model"])
+        made.optimizer.load_state_dict(state["optimizer"])
+        made.scheduler.load_state_dict(state["scheduler"])
+        if made.average:
+            made.average.load(state["average"])
         rows, carried = [Epoch(**row) for row in state["rows"]], state["delta"]
         if [row.epoch for row in rows] != [*range(1, len(rows) + 1)]:
             raise ValueError("its log lacks epochs")

@@ -141,6 +141,24 @@ def test_samples_are_balanced_and_the_first_of_a_larger_one_are_the_smaller(root
     assert len(stream.to_images(0, seed=3)) == 0
 
 
+def test_a_large_sample_is_in_a_file_and_the_same(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = stream_of(root)
+    held = stream.to_images(7, seed=0)
+    monkeypatch.setattr("robench.data.stream.IN_MEMORY", 6 * 3 * SIZE**2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    with pytest.raises(UserError, match=r"7 images take 0\.0 GiB in .*scratch: No such file"):
+        stream.to_images(7, seed=0)
+    (tmp_path / "scratch").mkdir()
+    mapped = stream.to_images(7, seed=0)
+    assert torch.equal(mapped.images, held.images)
+    assert torch.equal(mapped.labels, held.labels)
+    assert not [*(tmp_path / "scratch").iterdir()]
+    few = stream.to_images(6, seed=0)
+    assert torch.equal(few.images, held.images[:6])
+
+
 def test_more_samples_than_images_are_refused(root: Path) -> None:
     with pytest.raises(UserError, match="13 images are requested but there are only 12"):
         stream_of(root).to_images(13, seed=0)
