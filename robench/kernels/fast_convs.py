@@ -1,6 +1,7 @@
-"""Faster convolutions for training on a CPU in bf16, where torch's own are slow.
+"""Other convolutions for training on a CPU, where torch's own are slow in bf16, or wrong.
 
-See ``small_maps`` and ``strided_pointwise`` for which cases are slow and what replaces them.
+See ``small_maps`` and ``strided_pointwise`` for which cases are slow and what replaces them, and
+``strided_pointwise.overruns`` for the one that is wrong.
 """
 
 from collections.abc import Iterator
@@ -30,10 +31,10 @@ Pair = tuple[int, int]
 
 @contextmanager
 def fast_convolutions(model: nn.Module) -> Iterator[None]:
-    """Make the convolutions of ``model`` use the faster implementations.
+    """Make the convolutions of ``model`` use the other implementations.
 
-    This affects only those with zero padding, one group and no bias; the others are unchanged, as
-    is everything outside ``torch.autocast``.
+    This affects only those with zero padding, one group and no bias; the others are unchanged.
+    Outside ``torch.autocast``, only those are affected whose weight gradient torch gets wrong.
     """
     changed = [
         module
@@ -60,7 +61,11 @@ def _is_overridden(conv: nn.Conv2d) -> bool:
 
 def _conv_forward(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     half = autocast_dtype(x) == torch.bfloat16
-    if x.ndim != 4 or not half or not weight.requires_grad or not torch.is_grad_enabled():
+    trains = x.ndim == 4 and weight.requires_grad and torch.is_grad_enabled()
+    if trains and not half and strided_pointwise.overruns(x, weight, conv.stride, conv.padding):
+        rows, columns = conv.stride
+        return F.conv2d(x[:, :, ::rows, ::columns], weight)
+    if not trains or not half:
         return nn.Conv2d._conv_forward(conv, x, weight, bias)
     geometry = (conv.stride, conv.padding, conv.dilation)
     y: Tensor = _Conv.apply(x.bfloat16(), weight.bfloat16(), *geometry)

@@ -9,10 +9,23 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 
+BLOCK = 16
+"""Channels that oneDNN handles at once with AVX-512; 8 with AVX2."""
+
 
 def applies(weight: Tensor, stride: Pair, padding: Pair) -> bool:
     """Return whether a convolution of weight (out, in, kh, kw) is a strided 1x1 one."""
     return weight.shape[2:] == (1, 1) and stride != (1, 1) and padding == (0, 0)
+
+
+def overruns(x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> bool:
+    """Return whether torch writes beyond its memory where it computes the weight gradient.
+
+    On a CPU in channels_last, with fewer input channels than oneDNN handles at once, the gradient
+    is wrong or the process crashes (torch 2.14; https://github.com/uxlfoundation/oneDNN/issues/6035).
+    """
+    narrow = x.device.type == "cpu" and weight.shape[1] < BLOCK
+    return narrow and applies(weight, stride, padding)
 
 
 def image_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair) -> Tensor:

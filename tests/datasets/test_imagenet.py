@@ -7,8 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from robench.data import ImageStream, load_dataset
+from robench.board.overrides import open_board
+from robench.data import ImageStream, load_dataset, stream
 from robench.errors import UserError
+from robench.progress import Progress
+from robench.runs.progress import NullReporter
+from robench.runs.run import train_row
+from robench.system.provenance import file_hash
 
 
 @pytest.fixture
@@ -42,10 +47,45 @@ def test_the_number_of_workers_does_not_change_a_batch(imagenet: Path) -> None:
     data = load_dataset("imagenet", imagenet)
     passes = []
     for workers in (0, 2):
-        stream = ImageStream(data.train.files, data.train.root, workers=workers)  # type: ignore[union-attr]
-        batches = stream.batches(4, generator=torch.Generator().manual_seed(5))
+        images = ImageStream(data.train.files, data.train.root, workers=workers)  # type: ignore[union-attr]
+        batches = images.batches(4, generator=torch.Generator().manual_seed(5))
         passes.append(torch.cat([images for images, _ in batches]))
     assert torch.equal(*passes)
+
+
+def test_a_training_that_is_killed_within_an_epoch_goes_on_there_to_the_bit(
+    imagenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robench.training.partway.PROBE", 1)
+    monkeypatch.setattr("robench.training.partway.SECONDS", 0.0)
+    board = open_board("paper-table4-imagenet", rows="batchnorm", changes=[
+        "model.width=4", "training.epochs=2", "training.batch_size=4", "evaluation.samples=4",
+    ])[1]  # fmt: skip
+    read: list[str] = []
+
+    def decoded(path: Path) -> torch.Tensor:
+        read.append(path.parts[-3])
+        return original(path)
+
+    original = stream.decode
+    monkeypatch.setattr(stream, "decode", decoded)
+    monkeypatch.setattr(stream.ImageStream, "workers", 0)
+    whole = train_row(board, out=tmp_path / "whole", data_dir=imagenet)
+    assert read.count("train") == 20
+
+    def stop(progress: Progress) -> None:
+        if progress.done == 5:  # the second minibatch of the second epoch; the first was kept
+            raise KeyboardInterrupt
+
+    reporter = NullReporter()
+    monkeypatch.setattr(reporter, "update", stop)
+    monkeypatch.setattr("robench.training.loop.time.perf_counter", iter(range(10**6)).__next__)
+    with pytest.raises(KeyboardInterrupt):
+        train_row(board, out=tmp_path / "killed", data_dir=imagenet, reporter=reporter)
+    read.clear()
+    again = train_row(board, out=tmp_path / "killed", data_dir=imagenet)
+    assert read.count("train") == 6
+    assert file_hash(again.weights) == file_hash(whole.weights)
 
 
 def test_an_evaluation_sample_of_a_stream_is_balanced_and_in_memory(imagenet: Path) -> None:
