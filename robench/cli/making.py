@@ -57,7 +57,8 @@ def run(
     resources: Annotated[
         Path | None,
         typer.Option(
-            "--resources", help="With --executor slurm: a TOML file of what each job asks for."
+            "--resources",
+            help="With ray or slurm: a TOML file of what each piece asks for.",
         ),
     ] = None,
     dry_run: Annotated[

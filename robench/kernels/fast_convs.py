@@ -62,9 +62,10 @@ def _is_overridden(conv: nn.Conv2d) -> bool:
 def _conv_forward(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     half = autocast_dtype(x) == torch.bfloat16
     trains = x.ndim == 4 and weight.requires_grad and torch.is_grad_enabled()
-    if trains and not half and strided_pointwise.overruns(x, weight, conv.stride, conv.padding):
-        rows, columns = conv.stride
-        return F.conv2d(x[:, :, ::rows, ::columns], weight)
+    stride: Any = conv.stride
+    padding: Any = conv.padding
+    if trains and not half and strided_pointwise.overruns(x, weight, stride, padding):
+        return F.conv2d(x[:, :, :: stride[0], :: stride[1]], weight)
     if not trains or not half:
         return nn.Conv2d._conv_forward(conv, x, weight, bias)
     geometry = (conv.stride, conv.padding, conv.dilation)

@@ -9,6 +9,7 @@ from robench.runs.context import RunContext
 from robench.runs.executor import Executor, InThisProcess
 from robench.runs.jobs import chosen_jobs, cores, refuse_other_processes, unfinished
 from robench.runs.placement import Placement
+from robench.runs.resources import Resources, read_resources
 from robench.runs.setup import Setup
 from robench.runs.steps import CellJob
 
@@ -53,14 +54,19 @@ def on_other_machines(placement: Placement, setup: Setup, ctx: RunContext) -> Ex
     """Return the executor of an engine, which is imported only here."""
     from robench.runs.remote import Engine, RemotePieces
 
+    resources = Resources()
+    if placement.resources is not None:
+        resources = read_resources(placement.resources, placement.kind)
+    setup = replace(setup, processes=resources.processes)
+    on_gpu = ctx.device.type != "cpu"
     engine: Engine
     if placement.kind == "ray":
         from robench.runs.ray_engine import RayEngine
 
-        engine = RayEngine(placement.place, on_gpu=ctx.device.type != "cpu")
+        engine = RayEngine(placement.place, on_gpu=on_gpu)
     else:
         from robench.runs.slurm_engine import SlurmEngine
 
         folder = setup.store.parent / "slurm-jobs"
-        engine = SlurmEngine(placement.place or "slurm", folder, placement.resources)
+        engine = SlurmEngine(placement.place or "slurm", folder, resources, on_gpu=on_gpu)
     return RemotePieces(engine, setup, placement.jobs, ctx.reporter)

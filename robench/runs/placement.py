@@ -17,7 +17,8 @@ class Placement:
         executor: ``"local"``, ``"ray"``, ``"ray:ADDRESS"`` or ``"slurm"``.
         jobs: the number of pieces at the same time, each in a process of its own if there are more
             than one; None for what suits the machine or the cluster.
-        resources: a TOML file of what each job asks the scheduler for, for ``"slurm"``.
+        resources: a TOML file of what each piece asks the engine for; see
+            :mod:`robench.runs.resources`.
 
     Raises:
         UserError: if there is no such executor, it takes no place or no resources, or jobs is
@@ -35,8 +36,8 @@ class Placement:
             raise UserError(
                 f"the executor 'local' takes nothing after it; leave out ':{self.place}'."
             )
-        if self.resources is not None and self.kind != "slurm":
-            raise UserError(f"--resources is for --executor slurm, not for '{self.kind}'.")
+        if self.resources is not None and self.is_local:
+            raise UserError("--resources is for --executor ray or slurm, not for 'local'.")
         if self.jobs is not None and self.jobs < 1:
             raise UserError(f"jobs is {self.jobs}; give 1 or more.")
 

@@ -45,6 +45,7 @@ class RayEngine:
         self._task = ray.remote(max_retries=0, max_calls=1 if on_gpu else 0)(do_remotely)
         kind = "GPU" if on_gpu else "CPU"
         self._most = max((node.get("CPU", 0) for node in self._nodes), default=0)
+        self._gpus = max((node.get("GPU", 0) for node in self._nodes), default=0)
         self._slots = int(sum(node.get(kind, 0) for node in self._nodes))
         if not self._slots:
             self.close()
@@ -55,24 +56,29 @@ class RayEngine:
         """The CPUs of all machines, or their GPUs."""
         return self._slots
 
-    def check(self, piece: Piece) -> None:
-        """Refuse a piece with more threads than any machine has CPUs: Ray would wait for one.
+    def check(self, setup: Setup, piece: Piece) -> None:
+        """Refuse a piece that needs more of a machine than any has: Ray would wait for one.
 
         Raises:
-            UserError: if it has more.
+            UserError: if it does.
         """
-        if self._cpus(piece) > self._most:
+        if self._cpus(setup, piece) > self._most:
             raise UserError(
-                f"{piece.name} is computed with {piece.threads} threads, but no machine of the "
-                f"Ray cluster has more than {int(self._most)} CPUs; set OMP_NUM_THREADS to at "
-                f"most that."
+                f"{piece.name} is computed with {self._cpus(setup, piece)} threads, but no machine "
+                f"of the Ray cluster has more than {int(self._most)} CPUs; set OMP_NUM_THREADS"
+                f"{' or processes' if setup.processes > 1 else ''} to less."
+            )
+        if self._on_gpu and setup.processes_for(piece) > self._gpus:
+            raise UserError(
+                f"{piece.name} is trained by {setup.processes} processes, but no machine of the "
+                f"Ray cluster has more than {int(self._gpus)} GPUs; lower processes."
             )
 
     def call(self, setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Handle:
         """Start a task."""
         options = {
-            "num_cpus": self._cpus(piece),
-            "num_gpus": 1 if self._on_gpu else 0,
+            "num_cpus": self._cpus(setup, piece),
+            "num_gpus": setup.processes_for(piece) if self._on_gpu else 0,
             "memory": int(MEMORY),
             "name": f"{piece.state} {piece.name}",
         }
@@ -112,8 +118,8 @@ class RayEngine:
         if self._started:
             ray.shutdown()
 
-    def _cpus(self, piece: Piece) -> int:
-        return 1 if self._on_gpu else piece.threads
+    def _cpus(self, setup: Setup, piece: Piece) -> int:
+        return setup.processes_for(piece) * (1 if self._on_gpu else piece.threads)
 
 
 def _connect(address: str) -> None:

@@ -59,11 +59,11 @@ class Engine(Protocol):
     def slots(self) -> int:
         """How many calls it has a place for at the same time."""
 
-    def check(self, piece: Piece) -> None:
+    def check(self, setup: Setup, piece: Piece) -> None:
         """Refuse a piece that no machine can do.
 
         Raises:
-            UserError: if it needs more threads than any machine has.
+            UserError: if it needs more CPUs or GPUs than any machine has.
         """
 
     def call(self, setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Handle:
@@ -134,7 +134,7 @@ class RemotePieces:
         Raises:
             UserError: if no machine can do it.
         """
-        self._engine.check(piece)
+        self._engine.check(self._setup, piece)
         handle = self._engine.call(self._setup, piece, self._sign, None)
         line = self._reporter.line(piece.name, piece.state)
         self._calls.append(_Call(piece, handle, line, mark=self._mark(piece)))

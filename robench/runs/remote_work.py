@@ -92,10 +92,12 @@ def do_remotely(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) ->
         warnings.simplefilter("always", RobenchWarning)
         answer = _answered(setup, piece, sign, parcel)
     said = [str(w.message) for w in caught if issubclass(w.category, RobenchWarning)]
-    return replace(answer, said=tuple(dict.fromkeys(said)))
+    return replace(answer, said=tuple(dict.fromkeys([*answer.said, *said])))
 
 
 def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Answer:
+    if setup.processes_for(piece) > 1:
+        return _in_a_gang(setup, piece, sign)
     try:
         keep_freed_memory()
         choose_device(str(setup.device))  # the driver has not asked whether it is here
@@ -106,6 +108,20 @@ def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> A
         return _from_parcel(setup, piece, parcel)
     except Exception as error:
         return Answer(failure=Failed.of(error))
+
+
+def _in_a_gang(setup: Setup, piece: Piece, sign: str) -> Answer:
+    from robench.runs.gang import do_together
+
+    if (setup.store / sign).exists():
+        return do_together(setup, piece, sign)
+    return Answer(
+        failure=Failed(
+            f"its machine does not see {setup.store}: a training by several processes needs a "
+            f"run store that all machines see",
+            trace="",
+        )
+    )
 
 
 def _performed(piece: Piece, ctx: RunContext) -> Any:

@@ -14,6 +14,7 @@ from robench.errors import UserError
 from robench.plugins import load_plugin, loaded_plugins
 from robench.registry import REGISTRIES, plugin_files
 from robench.runs.context import RunContext
+from robench.runs.pieces import Piece, Training
 from robench.runs.progress import NullReporter
 from robench.runs.store import RunStore
 
@@ -32,6 +33,7 @@ class Setup:
         plugins: the files to load.
         modules: the modules of other packages that registered entries.
         sources: entry -> what its source adds to the identity of results, where it adds anything.
+        processes: how many processes of an engine's machine train a network together.
     """
 
     store: Path
@@ -43,6 +45,7 @@ class Setup:
     plugins: tuple[Path, ...]
     modules: tuple[str, ...]
     sources: Mapping[str, str]
+    processes: int = 1
 
     @classmethod
     def of(cls, ctx: RunContext, data: str, data_dir: Path | None) -> "Setup":
@@ -64,6 +67,10 @@ class Setup:
             modules=_modules(),
             sources=_sources(),
         )
+
+    def processes_for(self, piece: Piece) -> int:
+        """Return how many processes do a piece together: networks are trained so, not attacked."""
+        return self.processes if isinstance(piece.work, Training) else 1
 
     def context(self) -> RunContext:
         """Load data and entries in this process, and return the context of the run.

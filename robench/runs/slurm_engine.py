@@ -5,15 +5,17 @@ must see the run store.
 """
 
 import time
-import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+import psutil
 
 from robench.errors import UserError
 from robench.runs.pieces import Piece
 from robench.runs.remote import Handle, LostError
 from robench.runs.remote_work import Answer, Parcel, do_remotely
+from robench.runs.resources import Resources
 from robench.runs.setup import Setup
 from robench.system.environment import environment
 
@@ -36,15 +38,16 @@ class SlurmEngine:
     Args:
         cluster: ``"slurm"``; ``"local"`` for processes of this machine, ``"debug"`` for this one.
         folder: where jobs keep their calls, results and output.
-        resources: a TOML file with the arguments of submitit's ``AutoExecutor.update_parameters``,
-            such as ``timeout_min``, ``mem_gb``, ``gpus_per_node``, ``slurm_partition`` and
-            ``slurm_setup``.
+        resources: its scheduler's keys are arguments of submitit's
+            ``AutoExecutor.update_parameters``, such as ``timeout_min``, ``mem_gb``,
+            ``gpus_per_node``, ``slurm_partition`` and ``slurm_setup``.
+        on_gpu: whether a job that several processes share gets as many GPUs.
 
     Raises:
-        UserError: if there is no such cluster, or the file is not what it should be.
+        UserError: if there is no such cluster, or this machine cannot submit to it.
     """
 
-    def __init__(self, cluster: str, folder: Path, resources: Path | None) -> None:
+    def __init__(self, cluster: str, folder: Path, resources: Resources, *, on_gpu: bool) -> None:
         if cluster not in CLUSTERS:
             raise UserError(f"there is no cluster '{cluster}'; choose {', '.join(CLUSTERS)}.")
         try:
@@ -53,14 +56,15 @@ class SlurmEngine:
             raise UserError(
                 f"this machine cannot submit to Slurm ({error}); slurm:local rehearses it here."
             ) from error
-        self._parameters = _read(resources) if resources is not None else {}
+        self._parameters = resources.scheduler
+        self._on_gpu = on_gpu
 
     @property
     def slots(self) -> int:
         """A small number: a queue is shared with others."""
         return SLOTS
 
-    def check(self, piece: Piece) -> None:
+    def check(self, setup: Setup, piece: Piece) -> None:
         """Refuse nothing: Slurm itself does."""
 
     def call(self, setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Handle:
@@ -69,9 +73,13 @@ class SlurmEngine:
         Raises:
             UserError: if a parameter is none of submitit's, or the queue refuses the job.
         """
-        own = {"name": "robench", "cpus_per_task": piece.threads}
+        processes = setup.processes_for(piece)
+        own = {"name": "robench", "cpus_per_task": piece.threads * processes}
+        asked = dict(self._parameters)
+        if self._on_gpu and setup.processes > 1:
+            asked["gpus_per_node"] = processes
         try:
-            self._executor.update_parameters(**own | self._parameters)
+            self._executor.update_parameters(**own | asked)
             # Jobs inherit it: without the current folder in front of sys.path, where files of a
             # stranger may be.
             with environment(PYTHONSAFEPATH="1"):
@@ -103,16 +111,19 @@ class SlurmEngine:
         return answer
 
     def cancel(self, handle: Handle, *, force: bool) -> None:
-        """Cancel a job; Slurm itself sends SIGTERM first, and later kills."""
-        if not handle.done():
-            handle.cancel(check=False)
+        """Cancel a job; Slurm itself sends SIGTERM first, and later kills.
+
+        Jobs on this machine get a SIGINT, which they ignore if this process does, as those in the
+        background of a shell do.
+        """
+        if handle.done():
+            return
+        handle.cancel(check=False)
+        if force and isinstance(handle, submitit.LocalJob):
+            with suppress(psutil.NoSuchProcess):
+                first = psutil.Process(int(handle.job_id))
+                for process in [first, *first.children(recursive=True)]:
+                    process.kill()
 
     def close(self) -> None:
         """Do nothing: the queue is everybody's."""
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {file}: {error}.") from error

@@ -66,9 +66,13 @@ def shutdown() -> None:
         disconnect()
 
 
-def worker_loop(device: torch.device) -> None:
-    """Run the commands that rank 0 broadcasts, until it sends the stop command."""
-    dataset: DataSet | None = None
+def worker_loop(device: torch.device, dataset: DataSet | None = None) -> None:
+    """Run the commands that rank 0 broadcasts, until it sends the stop command.
+
+    Args:
+        device: the type of device to train on.
+        dataset: what to train on, if rank 0 does not say.
+    """
     while (command := _next_command()) is not None:
         try:
             if isinstance(command, Load):

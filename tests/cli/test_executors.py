@@ -120,3 +120,30 @@ def test_ctrl_c_ends_ray_and_the_same_command_goes_on(root: Path) -> None:
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-3000:]
     assert all(path.read_text().startswith(text) for path, text in before.items())
+
+
+def test_two_processes_train_a_network_together_as_torchrun_lets_them(root: Path) -> None:
+    (root / "armed").unlink(missing_ok=True)
+    (root / "resources.toml").write_text("processes = 2\n")
+    board = [
+        "--defenses",
+        "batchnorm",
+        "--set",
+        "training.epochs=1",
+        "--set",
+        "evaluation.checks=false",
+    ]
+    process = command(
+        root, "--out", "gang", "--executor", "slurm:local", "--resources", "resources.toml", *board
+    )
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "robench", "run", "tiny.toml", "--out", "torchrun", *board],
+        cwd=root, capture_output=True, text=True, timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert files(root / "gang") == files(root / "torchrun")
+    assert len(files(root / "gang")) == 1 + 3  # weights, clean and two attacks

@@ -73,7 +73,7 @@ class Here:
 
     slots = 2
 
-    def check(self, piece: Piece) -> None:
+    def check(self, setup: Setup, piece: Piece) -> None:
         pass
 
     def call(self, setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Any:
@@ -267,5 +267,5 @@ def test_an_unknown_executor_or_a_place_too_many_is_refused(
     shown = robench("run", tiny_board, "--executor", "local:4")
     assert "the executor 'local' takes nothing after it; leave out ':4'." in shown.err
     shown = robench("run", tiny_board, "--resources", "r.toml")
-    assert "--resources is for --executor slurm, not for 'local'." in shown.err
+    assert "--resources is for --executor ray or slurm, not for 'local'." in shown.err
     shutil.rmtree("runs", ignore_errors=True)
