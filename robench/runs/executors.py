@@ -12,6 +12,7 @@ from robench.runs.placement import Placement
 from robench.runs.resources import Resources, read_resources
 from robench.runs.setup import Setup
 from robench.runs.steps import CellJob
+from robench.system.devices import gpus_for
 
 
 def executor_for(
@@ -41,7 +42,7 @@ def executor_for(
         from robench.runs.local_processes import LocalProcesses
 
         setup = Setup.of(ctx, board.data.name, data_dir)
-        return LocalProcesses(setup, number, cores(), ctx.reporter)
+        return LocalProcesses(setup, number, cores(), ctx.reporter, gpus_for(ctx.device))
     refuse_other_processes(f"--executor {placement.kind}")
     if not unfinished(cells, ctx):
         return InThisProcess(ctx)

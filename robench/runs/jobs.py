@@ -16,6 +16,7 @@ from robench.runs.context import RunContext
 from robench.runs.status import ATTACKED, progress_of
 from robench.runs.steps import CellJob
 from robench.runs.store import CellFolder
+from robench.system.devices import gpus_for
 from robench.system.processes import this_shard
 
 MOST = 8
@@ -29,8 +30,8 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
     """Return how many pieces of work run at the same time.
 
     Without a wish, narrow networks get one process per thread that torch may use (cores, or
-    ``OMP_NUM_THREADS``), as far as the free memory suffices, and a GPU or wide networks one
-    process. If all is stored it is always 1.
+    ``OMP_NUM_THREADS``), as far as the free memory suffices, wide networks one process, and each
+    GPU one. If all is stored it is always 1.
 
     Args:
         asked: the number that the user asks for; None for what suits the machine.
@@ -49,10 +50,13 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         return 1
     threads = max(job.effort.threads for job in left)
     if asked is not None:
-        _say_if_fewer(asked, threads)
+        if ctx.device.type == "cpu":
+            _say_if_fewer(asked, threads)
         return asked
-    if this_shard().count > 1 or ctx.device.type != "cpu" or unimportable():
+    if this_shard().count > 1 or unimportable():
         return 1
+    if ctx.device.type != "cpu":
+        return max(1, len(gpus_for(ctx.device)))
     room = int(psutil.virtual_memory().available / MEMORY)
     return max(1, min(torch.get_num_threads() // threads, room, MOST))
 

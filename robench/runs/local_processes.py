@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
@@ -40,6 +40,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 class _Worker:
     process: BaseProcess
     connection: Connection
+    gpu: str | None = None
     piece: Piece | None = None
     line: ProgressLine | None = None
 
@@ -61,10 +62,20 @@ class LocalProcesses:
         jobs: the largest number of pieces at the same time.
         cores: the number of cores; pieces that take several threads each share them.
         reporter: gets a line for each piece.
+        gpus: the GPUs that the processes share out, as ``CUDA_VISIBLE_DEVICES`` names them; on
+            GPUs, results do not depend on the number of threads.
     """
 
-    def __init__(self, setup: Setup, jobs: int, cores: int, reporter: ProgressReporter) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        jobs: int,
+        cores: int,
+        reporter: ProgressReporter,
+        gpus: Sequence[str] = (),
+    ) -> None:
         self._setup, self._jobs, self._cores, self._reporter = setup, jobs, cores, reporter
+        self._gpus = gpus
         self._workers: list[_Worker] = []
         self._said: set[str] = set()
 
@@ -75,6 +86,8 @@ class LocalProcesses:
 
     def takes(self, piece: Piece) -> bool:
         """Return whether there are threads for it, or nothing else runs; see :class:`Executor`."""
+        if self._gpus:
+            return self.free
         taken = sum(worker.piece.threads for worker in self._busy if worker.piece is not None)
         enough = piece.threads == 1 or taken + piece.threads <= self._cores
         return self.free and (enough or not self._busy)
@@ -82,11 +95,12 @@ class LocalProcesses:
     def submit(self, piece: Piece) -> None:
         """Begin a piece, in a process that is idle or a new one; see :class:`Executor`."""
         idle = [worker for worker in self._workers if worker.piece is None]
-        worker = idle[0] if idle else self._start(piece.threads)
+        threads = max(1, self._cores // self._jobs) if self._gpus else piece.threads
+        worker = idle[0] if idle else self._start(threads)
         worker.piece = piece
         worker.line = self._reporter.line(piece.name, piece.state)
         try:
-            worker.connection.send(piece)
+            worker.connection.send(replace(piece, threads=threads))
         except OSError:
             return  # it has ended meanwhile; wait() finds the end of its connection
 
@@ -142,13 +156,21 @@ class LocalProcesses:
         ours, theirs = context.Pipe()
         # Without the current folder in front of sys.path, where files of a stranger may be.
         variables = dict.fromkeys(THREADS, str(threads)) | {"PYTHONSAFEPATH": "1"}
+        gpu = self._free_gpu()
+        if gpu is not None:
+            variables["CUDA_VISIBLE_DEVICES"] = gpu
         process = context.Process(target=serve, args=(theirs, self._setup), env=variables)
         with _interrupts_blocked(), environment(PYTHONSAFEPATH="1"):
             process.start()
             theirs.close()  # so that the end of the process is the end of the connection
-            worker = _Worker(process, ours)
+            worker = _Worker(process, ours, gpu)
             self._workers.append(worker)
         return worker
+
+    def _free_gpu(self) -> str | None:
+        """Return the GPU that the fewest processes have; None without GPUs."""
+        taken = [worker.gpu for worker in self._workers]
+        return min(self._gpus, key=taken.count, default=None)
 
     def _received(self, worker: _Worker, message: Message) -> list[Ended]:
         if isinstance(message, Progress):

@@ -101,6 +101,10 @@ class Schedule:
         self.failures: list[Failure] = []
         self.done = 0.0
         self._jobs = list(jobs)
+        # Those that are not over, in order: with ten thousand cells, most of them are soon.
+        self._open = {id(job): job for job in jobs}
+        self._over: list[Job] = []
+        self._waiting: dict[int, Job] = {}
         self._executor = executor
         self._longest_first = longest_first
         self._running: dict[int, tuple[Job, Task]] = {}
@@ -130,7 +134,10 @@ class Schedule:
                 self._running[id(task.piece)] = job, task
                 self._began = True
                 self._executor.submit(task.piece)
-            waits = any(job.is_held for job in self._jobs)
+            for job in self._over:
+                self._open.pop(id(job), None)
+            self._over = []
+            waits = any(job.is_held for job in self._waiting.values())
             if self._running:
                 for ended in self._executor.wait(PAUSE if waits else None):
                     self._settle(ended)
@@ -150,7 +157,7 @@ class Schedule:
 
     def _next_tasks(self) -> Iterator[tuple[Job, Task]]:
         """Yield what is to begin now, until the executor takes no more."""
-        for job in self._jobs:
+        for job in self._open.values():
             if not self._executor.free:
                 return
             if job.can_begin and time.monotonic() >= job.again:
@@ -175,10 +182,13 @@ class Schedule:
             if job.again == -math.inf:
                 self._held(job.name)
             job.steps, job.again = None, time.monotonic() + PAUSE
+            self._waiting[id(job)] = job
         except Exception as error:
             if not self._began:
                 raise
             self._fail(job, error)
+        if job.over and not job.running:
+            self._over.append(job)
 
     def _settle(self, ended: Ended) -> None:
         job, task = self._running.pop(id(ended.piece))
@@ -196,6 +206,8 @@ class Schedule:
             self._advance(job)
         if job.over:
             job.release()
+            if not job.running:
+                self._over.append(job)
 
     def _fail(self, job: Job, error: Exception) -> None:
         job.stop()

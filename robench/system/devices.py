@@ -1,6 +1,7 @@
 """Choosing a device and querying its properties."""
 
 import itertools
+import os
 
 import torch
 from torch import nn
@@ -28,6 +29,18 @@ def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"device '{name}' cannot be used ({reason}); try cpu or cuda.") from None
     return device
+
+
+def gpus_for(device: torch.device) -> tuple[str, ...]:
+    """Return the GPUs that processes may share out, as ``CUDA_VISIBLE_DEVICES`` names them.
+
+    There are none if the device is a CPU, or one of several GPUs.
+    """
+    if device != torch.device("cuda"):  # a CPU, or one with a number
+        return ()
+    if seen := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return tuple(seen.split(","))
+    return tuple(map(str, range(torch.cuda.device_count())))
 
 
 def device_of(model: nn.Module) -> torch.device:
