@@ -30,9 +30,13 @@ from robench.system.devices import choose_device
 from robench.system.files import remove, write_bytes, write_text
 from robench.system.locks import LEASE, LOCK
 from robench.system.memory import keep_freed_memory
+from robench.system.out_of_memory import is_out_of_memory
 
 Files = Mapping[str, bytes]
 """Path below a folder -> content."""
+
+GPU_ERROR = "AcceleratorError"
+"""What newer torch raises if a GPU fails."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,9 @@ def sign_in(store: Path) -> Iterator[str]:
 def do_remotely(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> Answer:
     """Do a piece on this machine; its own errors are answers, and not raised.
 
+    What is raised is the machine's: memory that is short, a GPU that fails. Engines take that for
+    a call that was lost.
+
     Args:
         setup: the run.
         piece: the piece; its driver holds the locks of its cells.
@@ -107,6 +114,8 @@ def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> A
             return Answer(unseen=True)
         return _from_parcel(setup, piece, parcel)
     except Exception as error:
+        if is_out_of_memory(error) or type(error).__name__ == GPU_ERROR:
+            raise  # elsewhere, or in a new process, there may be more: the piece counts as lost
         return Answer(failure=Failed.of(error))
 
 

@@ -15,7 +15,7 @@ from robench.board.overrides import open_board
 from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
 from robench.registry import REGISTRIES, plugin_files
-from robench.runs import executors, remote
+from robench.runs import executors, remote, remote_work
 from robench.runs.context import RunContext
 from robench.runs.pieces import Piece, Training
 from robench.runs.placement import Placement
@@ -196,6 +196,29 @@ def test_one_that_is_lost_again_and_again_fails_and_stops_no_other(
     trainings = [p for p in engine.calls if isinstance(p.work, Training) and "group" in p.name]
     assert len(trainings) == 1 + RETRIES
     assert len(list((tmp_path / "out").glob("cells/*/weights.safetensors"))) == 1
+
+
+def test_memory_that_is_short_is_the_machines_and_the_piece_is_handed_out_again(
+    serial: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Poor(Here):
+        def answer(self, handle: Any) -> Answer:
+            try:
+                return super().answer(handle)
+            except RuntimeError as error:
+                raise LostError(str(error)) from error
+
+    def perform(piece: Piece, ctx: RunContext) -> Any:
+        failures.append(piece)
+        if len(failures) <= 2:
+            raise RuntimeError("CUDA out of memory.")
+        return original(piece, ctx)
+
+    failures: list[Piece] = []
+    original = remote_work.perform
+    monkeypatch.setattr(remote_work, "perform", perform)
+    run_with(Poor(), tmp_path / "out", monkeypatch)
+    assert files(tmp_path / "out") == serial
 
 
 def test_what_is_stored_needs_no_other_machine(
