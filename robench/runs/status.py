@@ -12,7 +12,7 @@ from robench.runs.identity import outcome_key
 from robench.runs.measure_cell import VERSION
 from robench.runs.store import CellFolder
 from robench.runs.stored import read_divergence
-from robench.system.locks import LEASE, LOCK
+from robench.system.locks import LEASE, LOCK, holder_of
 
 State = Literal["waiting", "training", "attacking", "checking", "measuring", "done", "diverged"]
 
@@ -28,12 +28,12 @@ class CellStatus:
         row: the title of its row.
         seed: its seed.
         cell: the name of its folder in the store.
-        state: what is done next for it, or ``done`` or ``diverged``. It says nothing about
-            whether a process is doing so.
+        state: what is done next for it, or ``done`` or ``diverged``.
         finished: how many epochs (``training``) or columns (``attacking``) there are; else 0.
         of: how many there will be; else 0.
         reason: why it diverged; else empty.
         written: seconds since the last file of it was written; None while there is none.
+        at_work: the machine and process of the run that is at work on it; else empty.
     """
 
     row: str
@@ -44,6 +44,7 @@ class CellStatus:
     of: int = 0
     reason: str = ""
     written: float | None = None
+    at_work: str = ""
 
 
 def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
@@ -55,8 +56,17 @@ def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
     folder = CellFolder(ctx.store.root / cell.key)
     state, finished, of = progress_of(folder, cell, ctx)
     reason = read_divergence(folder).reason if state == "diverged" else ""
-    written = _since_written(folder)
-    return CellStatus(row, cell.seed, cell.key, state, finished, of, reason, written)
+    return CellStatus(
+        row=row,
+        seed=cell.seed,
+        cell=cell.key,
+        state=state,
+        finished=finished,
+        of=of,
+        reason=reason,
+        written=_since_written(folder),
+        at_work=holder_of(folder.path),
+    )
 
 
 def missing_columns(folder: CellFolder, ctx: RunContext) -> list[str]:

@@ -6,10 +6,12 @@ machine only, or by none. So there is a lease as well, a file that its holder to
 which others may take over once it has not been touched for :data:`LEASE_SECONDS`.
 """
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from robench.errors import UserError
@@ -43,6 +45,20 @@ def check_lock(folder: Path) -> None:
         if path.is_symlink():
             raise UserError(f"{path} is a link; remove it.")
         check_file(path)
+
+
+def holder_of(folder: Path) -> str:
+    """Return which machine and process has a folder to itself; "" if none, or it has ended.
+
+    One of another machine that ended without giving it back is named until somebody takes over.
+    """
+    owner = SoftFileLease(folder / LEASE, lease_duration=LEASE_SECONDS).owner
+    if owner is None:
+        return ""
+    here = owner.hostname.startswith(socket.gethostname())
+    if here and not psutil.pid_exists(owner.pid):
+        return ""
+    return f"{owner.hostname}, process {owner.pid}"
 
 
 @contextmanager

@@ -3,15 +3,19 @@
 Another machine is played by a lease on the same file that knows nothing of this process's lock.
 """
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from filelock import SoftFileLease, Timeout
 
 from robench.errors import UserError
 from robench.system import locks
-from robench.system.locks import LEASE, HeldError, check_lock, sole_writer
+from robench.system.locks import LEASE, HeldError, check_lock, holder_of, sole_writer
 
 ELSEWHERE = """filelock/2
 pid=1
@@ -89,6 +93,20 @@ def test_who_was_silent_for_too_long_learns_at_the_end_that_another_took_over(
         work()
     assert other.is_locked
     other.release()
+
+
+def test_the_holder_is_named_until_it_has_ended(tmp_path: Path) -> None:
+    assert holder_of(tmp_path) == ""
+    with sole_writer(tmp_path, "is at work in"):
+        assert holder_of(tmp_path).endswith(f", process {os.getpid()}")
+    assert holder_of(tmp_path) == ""
+    (tmp_path / LEASE).write_text(ELSEWHERE.format(token="0" * 32, duration=300.0))
+    assert holder_of(tmp_path) == "elsewhere, process 1"
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    text = ELSEWHERE.format(token="0" * 32, duration=300.0).replace("elsewhere", gethostname())
+    (tmp_path / LEASE).write_text(text.replace("pid=1", f"pid={ended.pid}"))
+    assert holder_of(tmp_path) == ""
 
 
 def test_a_lease_of_a_robench_with_another_duration_is_respected(tmp_path: Path) -> None:

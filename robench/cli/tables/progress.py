@@ -12,14 +12,18 @@ _COUNTED = {"training": "epochs", "attacking": "columns"}
 
 
 def status_table(cells: Sequence[CellStatus], title: str) -> FittedTable:
-    """Return one line per cell: how far it is, and when something of it was last written."""
+    """Return one line per cell: how far it is, when it was last written to, and by whom."""
     columns = [
         FittedColumn("row", "left"),
         FittedColumn("seed"),
         FittedColumn("state", "left"),
         FittedColumn("last written"),
+        FittedColumn("at work", "left"),
     ]
-    rows = [[plain(c.row), str(c.seed), plain(_state(c)), _ago(c.written)] for c in cells]
+    rows = [
+        [plain(c.row), str(c.seed), plain(_state(c)), _ago(c.written), plain(c.at_work or "-")]
+        for c in cells
+    ]
     done = sum(cell.state in ("done", "diverged") for cell in cells)
     return FittedTable(title, columns, rows, keys=2, caption=f"{done} of {len(cells)} are done")
 
