@@ -124,6 +124,7 @@ def _lease(path: Path, patience: float) -> Iterator[SoftFileLease]:
     try:
         yield lease
     finally:
-        lease.release()
+        with suppress(OSError):  # one that stays is taken over as soon as this process has ended
+            lease.release()
         if not lease.lock_counter:
             _leases.pop(path, None)
