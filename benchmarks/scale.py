@@ -118,11 +118,11 @@ def drive(cells: int, gpus: int, hours: float) -> None:
     executor = Simulated(gpus, hours, seed=1)
     seconds = timed(Schedule(jobs, executor, longest_first=True).run)
     work = sum((TRAINING, *ATTACKS)) * cells / gpus / 3600
+    busy, each = executor.busy / gpus / executor.now, seconds / executor.pieces * 1e3
     print(
         f"{cells:6} cells, {gpus:4} GPUs, one loss of each in {hours:5.0f} h: {executor.pieces} "
         f"pieces, {executor.lost} lost; {executor.now / 3600:.1f} h, of which {work:.1f} h are "
-        f"work ({executor.busy / gpus / executor.now:.1%} busy); the driver took {seconds:.1f} s of "
-        f"it, {seconds / executor.pieces * 1e3:.2f} ms a piece",
+        f"work ({busy:.1%} busy); the driver took {seconds:.1f} s of it, {each:.2f} ms a piece",
         flush=True,
     )
 
