@@ -124,7 +124,10 @@ class RayEngine:
 
 def _connect(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
+    # "local", or Ray would join whatever cluster was last started on this machine.
+    options: dict[str, Any] = {"address": address or "local"}
+    if not address:
+        options["include_dashboard"] = False
     # With a working folder of their own, processes do not get the current one in sys.path, where
     # files of a stranger may be.
     with tempfile.TemporaryDirectory(prefix="robench-ray-") as nowhere, _own_handlers():

@@ -29,6 +29,7 @@ class Looking:
         return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), torch.get_num_threads()
 
 
+@pytest.mark.usefixtures("only_the_suite")
 @pytest.mark.parametrize(("gpus", "seen"), [(("3", "5"), {"3", "5"}), ((), {None})])
 def test_each_process_has_a_gpu_of_its_own_where_there_are_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], seen: set[str | None]

@@ -1,7 +1,7 @@
 """Pieces on other machines: the same files, whatever is lost, and whether the store is seen."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from support import TINY_BOARD, Command
 from robench.board.overrides import open_board
 from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
-from robench.registry import REGISTRIES, plugin_files
 from robench.runs import executors, remote, remote_work
 from robench.runs.context import RunContext
 from robench.runs.pieces import Piece, Training
@@ -108,18 +107,7 @@ class Elsewhere(Here):
         return answer
 
 
-@pytest.fixture(autouse=True)
-def _without_the_plugins_of_other_tests() -> Iterator[None]:
-    """Take out what other tests have registered in this process: it would travel, too."""
-    files = set(plugin_files)
-    with registrations_undone():
-        for registry in REGISTRIES:
-            for entry in registry.entries():
-                if not entry.build.__module__.startswith("robench."):
-                    registry.forget(Path(entry.file))
-        plugin_files.clear()
-        yield
-    plugin_files.update(files)
+pytestmark = pytest.mark.usefixtures("only_the_suite")
 
 
 @pytest.fixture(autouse=True)
