@@ -11,7 +11,7 @@ import io
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ PICKED = 1000
 """How many files are compared with what is kept of them, before it is believed."""
 
 SETTLED = 10.0
-"""Seconds since the last change of a folder, below which nothing is kept: another change might
-follow within the clock's resolution. Clocks of file servers are a few seconds off."""
+"""Seconds before the listing in which no folder may have changed, or it is not kept: files may have
+come while it was made. Clocks of file servers are a few seconds off."""
 
 _BYTES = 2**32
 _THREADS = 16
@@ -65,9 +65,10 @@ def listed(folder: Path) -> Listing:
     kept = kept_file(folder)
     with suppress(Refused, OSError, ValueError, KeyError):
         return _read(kept, folder)
+    began = time.time()
     listing = list_now(folder)
     with suppress(UserError, OSError):  # it is kept where it can be
-        _keep(kept, folder, listing)
+        _keep(kept, folder, listing, began)
     return listing
 
 
@@ -118,20 +119,21 @@ def _sizes_here(paths: Sequence[str]) -> list[int]:
     return [os.stat(path).st_size for path in paths]  # noqa: PTH116 - a million Paths take seconds
 
 
-def _keep(kept: Path, folder: Path, listing: Listing) -> None:
-    start = len(str(folder)) + 1
-    names = [path[start:] for path, _ in listing.files]
-    times = _times(folder, sorted({os.path.dirname(name) for name in names}))  # noqa: PTH120
-    if time.time() - max(times.values()) / 1e9 < SETTLED:
+def _keep(kept: Path, folder: Path, listing: Listing, began: float) -> None:
+    # Also those without an image, into which one may be put.
+    folders = [root for root, _, _ in os.walk(folder, followlinks=True)]
+    times = _times(folders)
+    if began - max(times) / 1e9 < SETTLED:
         return
+    start = len(str(folder)) + 1
     buffer = io.BytesIO()
     np.savez(
         buffer,
-        names=_packed(names),
+        names=_packed([path[start:] for path, _ in listing.files]),
         labels=np.array([label for _, label in listing.files], dtype=np.int32),
         sizes=np.array(listing.sizes, dtype=np.int64),
-        folders=_packed(list(times)),
-        times=np.array(list(times.values()), dtype=np.int64),
+        folders=_packed(folders),
+        times=np.array(times, dtype=np.int64),
     )
     write_bytes(kept, buffer.getvalue())
 
@@ -145,7 +147,7 @@ def _read(kept: Path, folder: Path) -> Listing:
     """
     arrays = read_npz(kept, unpacked=_BYTES)
     names, folders = _unpacked(arrays["names"]), _unpacked(arrays["folders"])
-    if [*_times(folder, folders).values()] != arrays["times"].tolist():
+    if _times(folders) != arrays["times"].tolist():
         raise ValueError("a folder has changed")
     labels, sizes = arrays["labels"].tolist(), arrays["sizes"].tolist()
     paths = [f"{folder}{os.sep}{name}" for name in names]
@@ -155,12 +157,9 @@ def _read(kept: Path, folder: Path) -> Listing:
     return Listing(tuple(zip(paths, labels, strict=True)), tuple(sizes))
 
 
-def _times(folder: Path, names: Sequence[str]) -> Mapping[str, int]:
-    """Return folder below -> when it was last changed, with all those that it is in."""
-    above = {"", *names}
-    for name in names:
-        above |= {str(parent) for parent in Path(name).parents if str(parent) != "."}
-    return {name: (folder / name).stat().st_mtime_ns for name in sorted(above)}
+def _times(folders: Sequence[str]) -> list[int]:
+    """Return when each folder was last changed."""
+    return [os.stat(folder).st_mtime_ns for folder in folders]  # noqa: PTH116 - as above
 
 
 def _packed(names: Sequence[str]) -> NDArray[np.uint8]:

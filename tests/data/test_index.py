@@ -1,6 +1,7 @@
 """The kept list of a large folder's images: never other than what is there."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
         path = root / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 9), (len(name), 0, 0)).save(path)
+    (root / "cat" / "empty").mkdir()
     settle(root)
     return root
 
@@ -67,12 +69,13 @@ def test_a_folder_is_listed_once(folder: Path, listings: list[Path]) -> None:
     "change",
     [
         lambda root: (root / "cat" / "more" / "new.png").write_bytes(b"new"),
+        lambda root: (root / "cat" / "empty" / "new.png").write_bytes(b"new"),
         lambda root: (root / "dog" / "1.png").unlink(),
         lambda root: (root / "dog" / "1.png").rename(root / "dog" / "one.png"),
         lambda root: (root / "dog").rename(root / "hound"),
         lambda root: (root / "cat" / "0.png").write_bytes(b"written again in place"),
     ],
-    ids=["added", "removed", "renamed", "class renamed", "written again"],
+    ids=["added", "added where none was", "removed", "renamed", "class renamed", "written again"],
 )
 def test_what_has_changed_is_listed_again(folder: Path, change: Callable[[Path], object]) -> None:
     before = listed(folder)
@@ -100,6 +103,25 @@ def test_nothing_is_kept_of_a_folder_that_has_just_changed(folder: Path) -> None
     (folder / "cat" / "3.png").write_bytes(b"new")
     listed(folder)
     assert not kept_file(folder).exists()
+
+
+def test_nothing_is_kept_if_a_file_comes_while_the_folder_is_listed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large folder is listed for minutes: the change may be old when the list is kept."""
+
+    def slowly(root: Path) -> object:
+        found = original(root)
+        (root / "cat" / "3.png").write_bytes(b"new")
+        monkeypatch.setattr(index.time, "time", lambda: now() + 1000)
+        return found
+
+    original, now = index.list_images, time.time
+    monkeypatch.setattr(index, "list_images", slowly)
+    assert len(listed(folder).files) == 6
+    assert not kept_file(folder).exists()
+    monkeypatch.setattr(index, "list_images", original)
+    assert len(listed(folder).files) == 7
 
 
 def test_a_damaged_list_is_made_again(folder: Path) -> None:
