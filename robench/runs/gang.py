@@ -7,6 +7,7 @@ every batch, and on a GPU of its own where there are GPUs (:mod:`robench.trainin
 import contextlib
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -60,11 +61,16 @@ def do_together(setup: Setup, piece: Piece, sign: str) -> Answer:
             finally:
                 _end(process)
         if not (folder / ANSWER).exists():
-            lines = said.strip().splitlines() or ["nothing was said"]
-            raise RuntimeError(f"its processes ended with {process.returncode}: {lines[-1]}")
+            raise RuntimeError(f"its processes ended with {process.returncode}{_first_error(said)}")
         answer = pickle.loads((folder / ANSWER).read_bytes())
     assert isinstance(answer, Answer)
     return answer
+
+
+def _first_error(said: str) -> str:
+    """Return the first error that processes printed: torchrun's own summary comes after it."""
+    found = re.search(r"^[\w.]+(?:Error|Exception): .*", said, re.MULTILINE)
+    return f" ({found.group()})" if found else ""
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -28,7 +28,7 @@ from robench.runs.worker_process import Failed
 from robench.sources import source_files
 from robench.system.devices import choose_device
 from robench.system.files import remove, write_bytes, write_text
-from robench.system.locks import LEASE, LOCK
+from robench.system.locks import LOCKS
 from robench.system.memory import keep_freed_memory
 from robench.system.out_of_memory import is_out_of_memory
 
@@ -209,12 +209,8 @@ def pack(folder: CellFolder) -> Files:
 
     The state of an unfinished training is as large as two networks.
     """
-    stays = (
-        folder.path / LOCK,
-        folder.path / LEASE,
-        folder.checkpoint,
-        *folder.unfinished.glob("*"),
-    )
+    locks = (folder.path / name for name in LOCKS)
+    stays = {*locks, folder.checkpoint, *folder.unfinished.glob("*")}
     return {
         str(path.relative_to(folder.path)): path.read_bytes()
         for path in sorted(folder.path.rglob("*"))

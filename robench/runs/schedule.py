@@ -187,8 +187,9 @@ class Schedule:
             if not self._began:
                 raise
             self._fail(job, error)
-        if job.over and not job.running:
-            self._over.append(job)
+        else:
+            if job.over and not job.running:
+                self._over.append(job)
 
     def _settle(self, ended: Ended) -> None:
         job, task = self._running.pop(id(ended.piece))
@@ -206,10 +207,10 @@ class Schedule:
             self._advance(job)
         if job.over:
             job.release()
-            if not job.running:
-                self._over.append(job)
 
     def _fail(self, job: Job, error: Exception) -> None:
         job.stop()
         job.release()
         self.failures.append(Failure(job.name, error))
+        if not job.running:
+            self._over.append(job)

@@ -12,7 +12,7 @@ from robench.runs.identity import outcome_key
 from robench.runs.measure_cell import VERSION
 from robench.runs.store import CellFolder
 from robench.runs.stored import read_divergence
-from robench.system.locks import LEASE, LOCK, holder_of
+from robench.system.locks import LOCKS, holder_of
 
 State = Literal["waiting", "training", "attacking", "checking", "measuring", "done", "diverged"]
 
@@ -106,6 +106,6 @@ def _since_written(folder: CellFolder) -> float | None:
     times = []
     for path in folder.path.rglob("*"):
         with suppress(OSError):  # a run may have replaced it meanwhile
-            if path.name not in (LOCK, LEASE) and path.is_file():
+            if path.name not in LOCKS and path.is_file():
                 times.append(path.stat().st_mtime)
     return max(0.0, time.time() - max(times)) if times else None

@@ -23,6 +23,9 @@ LOCK = ".lock"
 LEASE = ".lease"
 """The name of the lease's file, which is there while somebody holds it."""
 
+LOCKS = (LOCK, LEASE)
+"""The files in a folder that are its lock, and no part of what is in it."""
+
 LEASE_SECONDS = 300.0
 """How long a lease lasts that is not renewed, by the clock of who waits for it. Long, since a
 machine that is short of memory or waits for its file server may be silent for minutes."""
@@ -41,7 +44,7 @@ def check_lock(folder: Path) -> None:
     Raises:
         UserError: if there is something else than a plain file.
     """
-    for path in (folder / LOCK, folder / LEASE):
+    for path in (folder / name for name in LOCKS):
         if path.is_symlink():
             raise UserError(f"{path} is a link; remove it.")
         check_file(path)

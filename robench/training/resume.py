@@ -60,7 +60,7 @@ class Trained:
 
 def save_state(
     files: TrainingFiles,
-    made: Trained,
+    trained: Trained,
     rows: list[Epoch],
     carried: Tensor | None,
     partway: Partway | None = None,
@@ -72,15 +72,15 @@ def save_state(
     """
     buffer = io.BytesIO()
     state = {
-        "model": made.model.state_dict(),
-        "optimizer": made.optimizer.state_dict(),
-        "scheduler": made.scheduler.state_dict(),
+        "model": trained.model.state_dict(),
+        "optimizer": trained.optimizer.state_dict(),
+        "scheduler": trained.scheduler.state_dict(),
         "rows": [asdict(row) for row in rows],
         "delta": carried,  # stored under the name that the first method to carry something gave it
         "owner": files.owner,
     }
-    if made.average:
-        state["average"] = made.average.values
+    if trained.average:
+        state["average"] = trained.average.values
     if partway:
         state["partway"] = partway.state()
     torch.save(state, buffer)
@@ -106,7 +106,7 @@ class Resumed:
     partway: Partway | None = None
 
 
-def load_state(files: TrainingFiles, made: Trained, device: torch.device) -> Resumed:
+def load_state(files: TrainingFiles, trained: Trained, device: torch.device) -> Resumed:
     """Load what :func:`save_state` wrote into a model, its optimizer, schedule and average.
 
     Raises:
@@ -117,11 +117,11 @@ def load_state(files: TrainingFiles, made: Trained, device: torch.device) -> Res
         state = torch.load(files.checkpoint, map_location=device, weights_only=True)
         if state.get("owner", files.owner) != files.owner:
             raise ValueError("it is the state of another training")
-        made.model.load_state_dict(state["model"])
-        made.optimizer.load_state_dict(state["optimizer"])
-        made.scheduler.load_state_dict(state["scheduler"])
-        if made.average:
-            made.average.load(state["average"])
+        trained.model.load_state_dict(state["model"])
+        trained.optimizer.load_state_dict(state["optimizer"])
+        trained.scheduler.load_state_dict(state["scheduler"])
+        if trained.average:
+            trained.average.load(state["average"])
         rows, carried = [Epoch(**row) for row in state["rows"]], state["delta"]
         if [row.epoch for row in rows] != [*range(1, len(rows) + 1)]:
             raise ValueError("its log lacks epochs")
