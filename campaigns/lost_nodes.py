@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import ray
@@ -72,9 +73,9 @@ def campaign(trials: int, seed: int, scratch: Path) -> Tally:
     generator = random.Random(seed)
     (scratch / "tiny.toml").write_text(BOARD)
     start = time.monotonic()
-    ended = _ended(_started(scratch, scratch / "undisturbed", "--jobs", "1"))
+    first = ended(started(scratch, scratch / "undisturbed", "--jobs", "1"))
     seconds = time.monotonic() - start
-    assert ended.code == 0, ended.err
+    assert first.code == 0, first.err
     cluster = Cluster()
     cluster.add_node(num_cpus=0)  # the driver's, which is not killed
     nodes = [cluster.add_node(num_cpus=1, memory=MEMORY) for _ in range(NODES)]
@@ -83,7 +84,7 @@ def campaign(trials: int, seed: int, scratch: Path) -> Tally:
         for trial in until_stopped(range(0, trials, 2)):
             out = scratch / "out"
             shutil.rmtree(out, ignore_errors=True)
-            process = _started(scratch, out, "--executor", f"ray:{cluster.address}")
+            process = started(scratch, out, "--executor", f"ray:{cluster.address}")
             kills = 0
             for _ in range(2):
                 time.sleep(generator.uniform(0.2, 0.6) * seconds)
@@ -92,7 +93,7 @@ def campaign(trials: int, seed: int, scratch: Path) -> Tally:
                 cluster.remove_node(nodes.pop(generator.randrange(NODES)), allow_graceful=False)
                 nodes.append(cluster.add_node(num_cpus=1, memory=MEMORY))
                 kills += 1
-            failure = _ended(process).wrong([0]) or differences(out, scratch / "undisturbed")
+            failure = ended(process).wrong([0]) or differences(out, scratch / "undisturbed")
             for kill in range(kills):
                 found = failure if kill == 0 else None
                 tally.add("a machine is lost", found and f"trial {trial}: {found}")
@@ -102,19 +103,32 @@ def campaign(trials: int, seed: int, scratch: Path) -> Tally:
     return tally
 
 
-def _started(folder: Path, out: Path, *arguments: str) -> "subprocess.Popen[str]":
+def started(
+    folder: Path, out: Path, *arguments: str, through: Sequence[str] = (), **variables: str
+) -> "subprocess.Popen[str]":
+    """Start a run of the board.
+
+    Args:
+        folder: where the board is.
+        out: the folder of the run.
+        arguments: more arguments of ``robench run``.
+        through: the beginning of a command that starts another.
+        variables: more variables of its environment.
+    """
+    command = [sys.executable, "-m", "robench", "run", "tiny.toml", "--out", str(out), *arguments]
     return subprocess.Popen(
-        [sys.executable, "-m", "robench", "run", "tiny.toml", "--out", str(out), *arguments],
+        [*through, *command],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
     )
 
 
-def _ended(process: "subprocess.Popen[str]") -> Ended:
-    out, err = process.communicate(timeout=600)
+def ended(process: "subprocess.Popen[str]") -> Ended:
+    """Wait for a run, and return how it ended."""
+    out, err = process.communicate(timeout=900)
     return Ended(process.returncode, out, err, 0.0)
 
 

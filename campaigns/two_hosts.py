@@ -18,8 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from campaigns.forked import Ended
-from campaigns.lost_nodes import BOARD, MEMORY
+from campaigns.lost_nodes import BOARD, MEMORY, ended, started
 from campaigns.options import options
 from campaigns.outcome import differences
 from campaigns.stopping import until_stopped
@@ -28,8 +27,8 @@ from campaigns.tally import Tally
 HOSTS = {"robench-a": "10.77.0.1", "robench-b": "10.77.0.2"}
 HERE, THERE = HOSTS
 PORT = 6385
-# Ray 2.60 refuses a node without a token that has another address than the head's.
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "token"}
+TOKEN = {"RAY_AUTH_MODE": "token"}
+"""Ray 2.60 refuses a node without a token that has another address than the head's."""
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats"]
 
 
@@ -99,9 +98,9 @@ def campaign(trials: int, seed: int, scratch: Path) -> Tally:
     generator = random.Random(seed)
     (scratch / "tiny.toml").write_text(BOARD)
     start = time.monotonic()
-    ended = _ended(_started([], scratch, scratch / "undisturbed", "--jobs", "1"))
+    first = ended(started(scratch, scratch / "undisturbed", "--jobs", "1"))
     seconds = time.monotonic() - start
-    assert ended.code == 0, ended.err
+    assert first.code == 0, first.err
     tally = Tally()
     with hosts():
         head()
@@ -111,14 +110,14 @@ def campaign(trials: int, seed: int, scratch: Path) -> Tally:
             out.mkdir()
             hidden = None if sees else out
             join(hidden)
-            process = _started(
-                ["ip", "netns", "exec", HERE], scratch, out, "--executor",
-                f"ray:{HOSTS[HERE]}:{PORT}",
+            process = started(
+                scratch, out, "--executor", f"ray:{HOSTS[HERE]}:{PORT}",
+                through=["ip", "netns", "exec", HERE], **TOKEN,
             )  # fmt: skip
             time.sleep(10.0 + generator.uniform(0.2, 0.8) * seconds)
             lose(THERE)
             join(hidden)
-            failure = _ended(process).wrong([0]) or differences(out, scratch / "undisturbed")
+            failure = ended(process).wrong([0]) or differences(out, scratch / "undisturbed")
             lose(THERE)
             kind = "another host that sees the store" if sees else "one that does not see it"
             tally.add(kind, failure and f"trial {trial}: {failure}")
@@ -134,27 +133,8 @@ def _on(host: str, command: list[str]) -> None:
         ["ip", "netns", "exec", host, *command],
         check=True,
         stdout=subprocess.DEVNULL,
-        env=ENVIRONMENT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **TOKEN},
     )
-
-
-def _started(
-    prefix: list[str], folder: Path, out: Path, *arguments: str
-) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "robench", "run", "tiny.toml", "--out", str(out), *arguments]
-    return subprocess.Popen(
-        [*prefix, *command],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
-
-
-def _ended(process: "subprocess.Popen[str]") -> Ended:
-    out, err = process.communicate(timeout=900)
-    return Ended(process.returncode, out, err, 0.0)
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from robench.data import Images
+from robench.system.provenance import file_hash
 
 TINY_BOARD = """
 title = "tiny"
@@ -42,6 +43,19 @@ checks = false
 eps = 0.1
 step_size = 0.05
 """
+
+
+TWO_ATTACKS = TINY_BOARD.replace(
+    '["fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"]', '["fgsm", "pgd-4"]'
+)
+"""The same board with fewer columns."""
+
+
+def made_files(out: Path) -> dict[str, str]:
+    """Return path in the store -> hash, of what a run must make the same to the bit."""
+    store = out / "cells"
+    found = [*store.glob("*/weights.safetensors"), *store.glob("*/outcomes/*.npz")]
+    return {str(file.relative_to(store)): file_hash(file) for file in found}
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support import TINY_BOARD
-
-from robench.system.provenance import file_hash
-
-BOARD = TINY_BOARD.replace(
-    '["fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"]', '["fgsm", "pgd-4"]'
-)
+from support import TWO_ATTACKS, made_files
 
 PLUGIN = """
 import os, signal
@@ -50,18 +44,11 @@ def command(root: Path, *arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def files(out: Path) -> dict[str, str]:
-    """Path in the store -> hash, of all that must be the same to the bit."""
-    store = out / "cells"
-    found = [*store.glob("*/weights.safetensors"), *store.glob("*/outcomes/*.npz")]
-    return {str(file.relative_to(store)): file_hash(file) for file in found}
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a board, a plugin, the files of a stranger, and what one process makes."""
     root = tmp_path_factory.mktemp("executors")
-    (root / "tiny.toml").write_text(BOARD)
+    (root / "tiny.toml").write_text(TWO_ATTACKS)
     (root / "plugin.py").write_text(PLUGIN)
     process = command(root, "--out", "serial", "--jobs", "1", "--defenses", "batchnorm,mortal")
     _, err = process.communicate(timeout=240)
@@ -86,9 +73,9 @@ def test_a_killed_process_costs_time_and_changes_nothing(
     assert process.returncode == 0, err[-3000:]
     assert (root / "killed").exists()
     assert "Leaderboard:" in shown
-    made = files(root / out)
+    made = made_files(root / out)
     assert len({path.partition("/")[0] for path in made}) == len(rows.split(","))
-    assert made.items() <= files(root / "serial").items()
+    assert made.items() <= made_files(root / "serial").items()
     assert not list((root / out / "cells").glob(".run-*"))
 
 
@@ -145,5 +132,5 @@ def test_two_processes_train_a_network_together_as_torchrun_lets_them(root: Path
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert files(root / "gang") == files(root / "torchrun")
-    assert len(files(root / "gang")) == 1 + 3  # weights, clean and two attacks
+    assert made_files(root / "gang") == made_files(root / "torchrun")
+    assert len(made_files(root / "gang")) == 1 + 3  # weights, clean and two attacks

@@ -8,13 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import TINY_BOARD
-
-from robench.system.provenance import file_hash
-
-BOARD = TINY_BOARD.replace(
-    '["fgsm", "pgd-2", "pgd-4", "simba(samples=6, max_steps=8)"]', '["fgsm", "pgd-4"]'
-)
+from support import TWO_ATTACKS, made_files
 
 
 def driver(root: Path, out: str) -> "subprocess.Popen[str]":
@@ -25,18 +19,11 @@ def driver(root: Path, out: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def files(out: Path) -> dict[str, str]:
-    """Path in the store -> hash, of all that must be the same to the bit."""
-    store = out / "cells"
-    found = [*store.glob("*/weights.safetensors"), *store.glob("*/outcomes/*.npz")]
-    return {str(file.relative_to(store)): file_hash(file) for file in found}
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a board, and with what one run makes of it."""
     root = tmp_path_factory.mktemp("shared")
-    (root / "tiny.toml").write_text(BOARD)
+    (root / "tiny.toml").write_text(TWO_ATTACKS)
     process = driver(root, "alone")
     said, _ = process.communicate(timeout=240)
     assert process.returncode == 0, said
@@ -47,7 +34,7 @@ def test_two_runs_share_the_cells_and_both_write_the_table(root: Path) -> None:
     both = [driver(root, "two") for _ in range(2)]
     said = [process.communicate(timeout=240)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    assert files(root / "two") == files(root / "alone")
+    assert made_files(root / "two") == made_files(root / "alone")
     trained = [text.count(": training") for text in said]
     assert sum(trained) == len(list((root / "two" / "cells").glob("*/weights.safetensors")))
     assert all(trained), "one run did all"
@@ -66,5 +53,5 @@ def test_a_run_goes_on_where_another_was_killed(root: Path) -> None:
     first.communicate()
     said, _ = second.communicate(timeout=240)
     assert second.returncode == 0, said
-    assert files(root / "killed") == files(root / "alone")
+    assert made_files(root / "killed") == made_files(root / "alone")
     assert not [*cells.glob("*/.lease")]
