@@ -1,8 +1,8 @@
 """The attack contract: a threat model and a way to search it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -64,10 +64,19 @@ class Attack:
     """Whether it takes many more samples than fit into a batch and limits its batches to
     ``model.batch_size`` itself, as with :func:`robench.attack_tools.batching.run_batched`."""
 
+    corrupts: ClassVar[bool] = False
+    """Whether it is a corruption rather than an attack: it does not search for a mistake and is
+    applied to clean mistakes, too, which it may put right. Its accuracy is that on its images."""
+
     radius_options: ClassVar[RadiusOptions] = RadiusOptions()
     """Its names for norm, radius and step size: which defaults it inherits together."""
 
     samples: int | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def expand(cls, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+        """Return the options of each column that one call with ``options`` stands for."""
+        return (options,)
 
     @property
     def threat_model(self) -> ThreatModel | None:

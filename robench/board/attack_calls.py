@@ -7,7 +7,7 @@ from typing import Any
 from robench.attack_tools.threat_models import check_ball
 from robench.base import Attack, RadiusOptions
 from robench.errors import UserError, did_you_mean
-from robench.expressions import parse_expression
+from robench.expressions import Expression, parse_expression
 from robench.registry import attacks
 
 
@@ -44,6 +44,27 @@ def build_attack(call: str, defaults: Mapping[str, Any]) -> Attack:
             f"eps={'8/255' if ball.norm == 'linf' else '0.5'}."
         )
     return built
+
+
+def expand_calls(calls: Iterable[str]) -> list[str]:
+    """Return the calls of the columns that calls stand for: a corruption may stand for several.
+
+    A name that is not registered here stays as it is; building it says what is wrong.
+
+    Raises:
+        UserError: for an option that the attack does not have.
+    """
+    found: list[str] = []
+    for call in calls:
+        if not attacks.knows(parse_expression(call).name):
+            found.append(call)
+            continue
+        entry, options = attacks.lookup(call)
+        expand = getattr(entry.build, "expand", None)
+        columns = (options,) if expand is None else expand(options)
+        alone = tuple(columns) == (options,)
+        found += [call] if alone else [str(Expression(entry.name, own)) for own in columns]
+    return found
 
 
 def check_defaults(

@@ -11,7 +11,7 @@ from robench.board.attack_calls import build_attack
 from robench.board.board import Board, RowSpec
 from robench.board.cells import SOURCES_VERSION, SPEC_VERSION, Cell
 from robench.board.explain import explain
-from robench.board.ranking import check_threat_models
+from robench.board.ranking import CORRUPTION, check_threat_models
 from robench.board.recipes import recipe_for
 from robench.board.sources import Entries, entries_of, sources_of
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
@@ -168,11 +168,16 @@ def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
 
     Raises:
         UserError: for the first unknown name or option, or radius out of range; or if the attacks
-            of the worst case do not keep to one ball.
+            of the worst case do not keep to one ball, or corruptions rank and there are none.
     """
     built = {name: build_attack(name, evaluation.defaults) for name in evaluation.attacks}
     models = {"clean": None, **{name: attack.threat_model for name, attack in built.items()}}
     check_threat_models(evaluation.main_column, evaluation.rank_by, evaluation.worst_case, models)
+    if evaluation.rank_by == CORRUPTION and not any(attack.corrupts for attack in built.values()):
+        raise UserError(
+            f"rank_by = '{CORRUPTION}', but no corruption is among the attacks; add "
+            f"'{CORRUPTION}' to evaluation.attacks."
+        )
     return built
 
 

@@ -18,6 +18,13 @@ BEST_KNOWN = "best_known"
 COMBINED = (WORST_CASE, BEST_KNOWN)
 """Columns that are combined from the outcomes of others; no attack may have their names."""
 
+CORRUPTION = "corruption"
+"""The mean over the columns of corruptions; no attack may have its name, but a call may: it stands
+for several columns."""
+
+SUMMARIES = (*COMBINED, CORRUPTION)
+"""Columns that may rank without being evaluated themselves."""
+
 ADAPTIVE = "adaptive"
 """The attack that each defense may ship against itself; it cannot rank rows that have none."""
 
@@ -65,15 +72,15 @@ def check_ranking(attacks: Sequence[str], rank_by: str, worst_case: Sequence[str
     columns = ("clean", *attacks)
     if len(set(columns)) < len(columns):
         raise UserError(f"two columns have the same name: {shortened(', '.join(columns))}.")
-    if taken := [name for name in COMBINED if name in attacks]:
+    if taken := [name for name in SUMMARIES if name in attacks]:
         raise UserError(f"an attack may not be named '{taken[0]}': the table has such a column.")
     if rank_by.partition("(")[0] == ADAPTIVE:
         raise UserError(
             f"rank_by = '{shortened(rank_by)}' is an attack that only some defenses have; rank by "
             f"'{WORST_CASE}', in which it counts."
         )
-    if rank_by and rank_by not in (*columns, *COMBINED):
-        near = did_you_mean(rank_by, (*columns, *COMBINED))
+    if rank_by and rank_by not in (*columns, *SUMMARIES):
+        near = did_you_mean(rank_by, (*columns, *SUMMARIES))
         raise UserError(f"rank_by = '{shortened(rank_by)}' is not a column; {near}")
     if len(set(worst_case)) < len(worst_case):
         raise UserError("worst_case names an attack twice; name each once.")

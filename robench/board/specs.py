@@ -19,8 +19,9 @@ from pydantic import (
 )
 
 from robench.base import TrainingMethod
+from robench.board.attack_calls import expand_calls
 from robench.board.limits import MOST_ATTACKS, Call, PixelUnits
-from robench.board.ranking import COMBINED, check_ranking, default_column, main_column
+from robench.board.ranking import SUMMARIES, check_ranking, default_column, main_column
 from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.registry import training_methods
@@ -174,7 +175,9 @@ class TrainingSpec(Spec):
 class EvaluationSpec(Spec):
     """The attacks, the images that they attack and the column that ranks.
 
-    ``rank_by`` is a column, ``worst_case`` or ``best_known``. The attacks of the worst case are
+    One call among ``attacks`` may stand for several columns, as ``corruption(severity=3)`` does.
+    ``rank_by`` is a column, ``worst_case``, ``best_known`` or ``corruption``, the mean over all
+    corruptions. The attacks of the worst case are
     those that ``worst_case`` names; if it is left out, all of the ranking column's threat model.
     ``checks`` test whether the figures can be trusted, with their own attacks on the first
     ``check_samples`` images; ``binarization`` adds a test that trains briefly for each image.
@@ -195,6 +198,16 @@ class EvaluationSpec(Spec):
     spectra: bool = False
     defaults: dict[str, OptionValue] = Field(default_factory=dict)
 
+    @field_validator("attacks")
+    @classmethod
+    def _one_call_per_column(cls, calls: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.context == PUBLISHED:
+            return calls
+        try:
+            return tuple(expand_calls(calls))
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
     @model_validator(mode="after")
     def _columns_are_distinct_and_rank(self) -> Self:
         check_ranking(self.attacks, self.rank_by, self.worst_case)
@@ -213,6 +226,6 @@ class EvaluationSpec(Spec):
     @property
     def main_column(self) -> str:
         """The evaluated column whose threat model is the board's: that which ranks if it is one."""
-        if self.ranking_column not in COMBINED:
+        if self.ranking_column not in SUMMARIES:
             return self.ranking_column
         return main_column(self.attacks, self.worst_case)

@@ -93,6 +93,7 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack networks, trained by robench or your own, and print their robust accuracies."""
+    from robench.board.attack_calls import expand_calls
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import check_lines, cross_check_table, evaluation_table, sizes_table
     from robench.commands.attack import (
@@ -109,7 +110,7 @@ def attack(
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
-    names = split_expressions(attacks)
+    names = expand_calls(split_expressions(attacks))
     check_requests(names, split_expressions(without))
     defaults = defaults_of(console, names, eps, step_size, norm, compared=cross_check)
     if curve:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import torch
 from torch import Tensor
 
@@ -14,6 +15,13 @@ from robench.errors import UserError
 
 ImageFile = tuple[Path, int]
 """The path and the label of an image."""
+
+SMALL = 64 * 64
+"""Pixels of an image up to which one thread decodes fastest: most of the work on such a file is
+Python's own, and threads only take the interpreter from one another."""
+
+THREADS = 4
+"""Threads that decode larger images; more of them wait for the interpreter."""
 
 
 def read_files(
@@ -32,7 +40,7 @@ def read_files(
     paths = [path for path, _ in files]
     # Many files per task: submitting a task costs as much as decoding a 32x32 image.
     tasks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(threads_for(shape)) as pool:
         decoded = [image for part in pool.map(_decode_all, tasks) for image in part]
     for (image, _), path in zip(decoded, paths, strict=True):
         if image.shape[1:] != shape[1:]:
@@ -46,6 +54,12 @@ def read_files(
     for index, (image, _) in enumerate(decoded):
         pixels[index] = image
     return Images(pixels, torch.tensor([label for _, label in files], dtype=torch.int64))
+
+
+def threads_for(shape: tuple[int, int, int]) -> int:
+    """Return how many threads decode images of a shape (channels, height, width) fastest."""
+    _, height, width = shape
+    return 1 if height * width <= SMALL else min(THREADS, joblib.cpu_count())
 
 
 def _decode_all(paths: Sequence[Path]) -> list[tuple[Tensor, bool]]:

@@ -1,7 +1,8 @@
 """The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
+import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from robench.base import Attack, ThreatModel
-from robench.board.attack_calls import build_attack, check_defaults, unbounded
+from robench.board.attack_calls import build_attack, check_defaults, expand_calls, unbounded
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.notices import outcome_notice
@@ -43,6 +44,7 @@ class Evaluation:
         attacks: name of each attack, as it was given -> its outcomes.
         queried: names of the attacks whose cost in queries is a result.
         threat_models: name of each attack -> its norm and radius; None if it is unbounded.
+        corruptions: names of the attacks that are corruptions.
         gradients: the precision of the gradients, "bf16" or "float32".
         refused: for each shortcut of the engine that the model rules out, the reason: the end of
             a sentence whose subject is the model.
@@ -53,6 +55,7 @@ class Evaluation:
     attacks: dict[str, Outcomes]
     queried: tuple[str, ...]
     threat_models: Mapping[str, ThreatModel | None]
+    corruptions: tuple[str, ...] = ()
     gradients: str = "float32"
     refused: Mapping[str, str] = field(default_factory=dict)
     earlier: Earlier = field(default_factory=Earlier)
@@ -82,13 +85,18 @@ class Evaluation:
         ]
         return Outcomes.worst_of(own)
 
+    def corruption_accuracy(self) -> float:
+        """Return the mean accuracy over the corruptions; nan if there are none."""
+        found = [self.attacks[name].accuracy for name in self.corruptions]
+        return sum(found) / len(found) if found else math.nan
+
     def table(self) -> pd.DataFrame:
-        """Return one row for ``clean`` and one per attack."""
+        """Return one row for ``clean``, one per attack, and the mean over corruptions."""
         outcomes = {"clean": Outcomes.without_attack(self.clean), **self.attacks}
         bounds = [bound for bound in self.threat_models.values() if bound]
         for norm, eps in dict.fromkeys(bound for bound in bounds if bounds.count(bound) > 1):
             outcomes[f"worst case ({norm} {radius_text(eps)})"] = self.worst_case(norm, eps)
-        return pd.DataFrame(
+        rows = [
             {
                 "attack": name,
                 "samples": len(o),
@@ -105,7 +113,13 @@ class Evaluation:
                 "median_l2": o.median_l2,
             }
             for name, o in outcomes.items()
-        )
+        ]
+        if len(self.corruptions) > 1:
+            samples = min(len(self.attacks[name]) for name in self.corruptions)
+            name = f"mean over {len(self.corruptions)} corruptions"
+            accuracy = self.corruption_accuracy()
+            rows.append({"attack": name, "samples": samples, "accuracy": accuracy})
+        return pd.DataFrame(rows)
 
 
 # On CUDA: bitwise reproducible, and float32 convolutions that are not rounded to TF32.
@@ -201,6 +215,7 @@ def evaluate(
         attacks={name: results[name] for name in named},
         queried=tuple(name for name, attack in named.items() if attack.reports_queries),
         threat_models={name: attack.threat_model for name, attack in named.items()},
+        corruptions=tuple(name for name, attack in named.items() if attack.corrupts),
         gradients=victim.gradients,
         refused=victim.refused,
         earlier=partial.earlier,
@@ -239,7 +254,9 @@ def _named(
         raise UserError(f"attacks is the text '{attacks}'; give a list: [{attacks!r}].")
     named: dict[str, Attack] = {}
     pairs: list[tuple[str | None, str | Attack]] = (
-        list(attacks.items()) if isinstance(attacks, Mapping) else [(None, a) for a in attacks]
+        list(attacks.items())
+        if isinstance(attacks, Mapping)
+        else [(None, a) for a in _each(attacks)]
     )
     for column, attack in pairs:
         name = column or (attack if isinstance(attack, str) else repr(attack))
@@ -260,6 +277,12 @@ def _named(
         warnings.warn(message, RobenchWarning, stacklevel=4)
     check_defaults(calls, {name: v for name, v in defaults.items() if name not in stated})
     return named
+
+
+def _each(attacks: Sequence[str | Attack]) -> Iterator[str | Attack]:
+    """Yield one name or object per column."""
+    for attack in attacks:
+        yield from expand_calls([attack]) if isinstance(attack, str) else [attack]
 
 
 def group_by_search(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:

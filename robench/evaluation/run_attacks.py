@@ -61,6 +61,8 @@ class Job:
 def attack_group(group: Mapping[str, Attack], job: Job, key: str) -> dict[str, Outcomes]:
     """Attack the correctly classified samples; each attack sees only its first ``samples``.
 
+    Corruptions get all samples.
+
     Args:
         group: name -> attack.
         job: what all groups share.
@@ -72,8 +74,8 @@ def attack_group(group: Mapping[str, Attack], job: Job, key: str) -> dict[str, O
     total = len(job.images)
     counts = {name: min(a.samples or total, total) for name, a in group.items()}
     arrays = {name: _empty(job.clean[:count]) for name, count in counts.items()}
-    correct = job.clean.nonzero().squeeze(1)
-    todo = correct[correct < max(counts.values())]
+    given = torch.ones_like(job.clean) if _corrupts(group) else job.clean
+    todo = given[: max(counts.values())].nonzero().squeeze(1)
     label = ", ".join(group)
     kept = KeptGroup(job.partial, key, arrays, job.victim)
 
@@ -144,6 +146,10 @@ def right(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _report(report: Callable[[int], None], done: int, more: int) -> None:
     report(done + more)
+
+
+def _corrupts(group: Mapping[str, Attack]) -> bool:
+    return all(attack.corrupts for attack in group.values())
 
 
 def _pool(group: Mapping[str, Attack], job: Job) -> int:

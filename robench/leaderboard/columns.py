@@ -25,7 +25,9 @@ from robench.runs.records import BoardResult
 SCHEMA = 1
 """Version of the columns; raised when one is renamed or removed or changes its meaning."""
 
-_EVERYWHERE: tuple[Role, ...] = ("clean", "attack", "worst case", "best known")
+_EVERYWHERE: tuple[Role, ...] = (
+    "clean", "attack", "worst case", "best known", "corruption", "corruptions",
+)  # fmt: skip
 
 
 def _rank(table: pd.DataFrame, result: BoardResult, _: Comparison) -> Any:

@@ -29,8 +29,9 @@ RESAMPLES = 10_000
 TEXT = ("column", "first", "second", "method")
 """Columns of ``comparisons.csv`` that hold text; all others hold numbers."""
 
-Robust = NDArray[np.bool_]
-"""(seeds, samples): whether the prediction is correct under the attack."""
+Hits = NDArray[np.int64] | NDArray[np.bool_]
+"""(seeds, samples): in how many parts of the column the prediction is correct; 0 or 1 under an
+attack, and up to the number of corruptions for the mean over them."""
 
 Floats = NDArray[np.float64]
 
@@ -44,32 +45,34 @@ class Comparison:
             ``group``, letters: rows that share a letter are not distinguishable.
         pairs: one line per pair, the better row first: ``difference`` of the mean accuracies with
             its 95% interval ``low`` to ``high``, ``disagreement`` (share of samples on which
-            exactly one of the two is correct), ``p``, ``p_holm``, ``method``, ``distinguishable``.
+            exactly one of the two is correct; of a mean over corruptions, the probability of that
+            for two of them), ``p``, ``p_holm``, ``method``, ``distinguishable``.
     """
 
     ranks: pd.DataFrame
     pairs: pd.DataFrame
 
 
-def compare(robust: Mapping[str, Robust]) -> Comparison:
+def compare(hits: Mapping[str, Hits], parts: int = 1) -> Comparison:
     """Compare all rows with one another.
 
     Args:
-        robust: row -> (seeds, samples), on the same samples for all rows; the number of seeds may
+        hits: row -> (seeds, samples), on the same samples for all rows; the number of seeds may
             differ.
+        parts: the number of parts of the column. Means over several are compared by the bootstrap.
 
     Raises:
         ValueError: if rows were evaluated on different numbers of samples.
     """
-    sizes = {values.shape[1] for values in robust.values()}
+    sizes = {values.shape[1] for values in hits.values()}
     if len(sizes) > 1:
         raise ValueError(
             f"rows are evaluated on {sorted(sizes)} samples; a pair needs the same samples"
         )
-    means = {name: float(values.mean()) for name, values in robust.items()}
-    names = sorted(robust, key=lambda name: (-means[name], name))
-    drawn = _resampled([robust[name] for name in names])
-    pairs = _pairs(names, robust, drawn)
+    means = {name: float(values.mean()) / parts for name, values in hits.items()}
+    names = sorted(hits, key=lambda name: (-means[name], name))
+    drawn = _resampled([hits[name] for name in names], parts)
+    pairs = _pairs(names, hits, drawn, parts)
     order = rankdata(-drawn, axis=1, method="min") if names else np.ones((1, 0))
     low, high = np.percentile(order, [2.5, 97.5], axis=0, method="nearest").astype(int)
     ranks = pd.DataFrame(
@@ -78,11 +81,12 @@ def compare(robust: Mapping[str, Robust]) -> Comparison:
     return Comparison(ranks, pairs)
 
 
-def _pairs(names: list[str], robust: Mapping[str, Robust], drawn: Floats) -> pd.DataFrame:
+def _pairs(names: list[str], hits: Mapping[str, Hits], drawn: Floats, parts: int) -> pd.DataFrame:
     first, second = np.triu_indices(len(names), k=1)
-    means = np.array([robust[name].mean() for name in names])
-    shares = np.stack([robust[name].mean(0) for name in names]) if names else np.zeros((0, 1))
-    single = np.array([len(robust[name]) == 1 for name in names], dtype=bool)
+    means = np.array([hits[name].mean() / parts for name in names])
+    shares = np.stack([hits[name].mean(0) for name in names]) if names else np.zeros((0, 1))
+    shares = shares / parts
+    single = np.array([len(hits[name]) == parts == 1 for name in names], dtype=bool)
     exact = single[first] & single[second]
     low, high, crossing = _differences(drawn)
     wins = shares @ (1 - shares).T  # [i, j]: samples that only i classifies correctly
@@ -135,7 +139,7 @@ def _differences(drawn: Floats) -> tuple[Floats, Floats, Floats]:
     return np.concatenate(lows), np.concatenate(highs), np.concatenate(values)
 
 
-def _resampled(rows: list[Robust]) -> Floats:
+def _resampled(rows: list[Hits], parts: int) -> Floats:
     """Return the mean accuracy of each row in each resample, (RESAMPLES, rows).
 
     Each resample draws the samples, the same for all rows, and the seeds of each row, with
@@ -148,7 +152,8 @@ def _resampled(rows: list[Robust]) -> Floats:
     samples = cells.shape[1]
     starts = np.cumsum([0, *(len(row) for row in rows)])
     counts = np.concatenate([w.astype(np.float32) @ cells.T for w in _draws(samples, rng)])
-    accuracies = counts.astype(np.float64) / samples  # counts are integers, exact in float32
+    # Counts are integers, exact in float32.
+    accuracies = counts.astype(np.float64) / (samples * parts)
     drawn = np.empty((RESAMPLES, len(rows)))
     for i, (start, end) in enumerate(itertools.pairwise(starts)):
         seeds = rng.multinomial(end - start, np.full(end - start, 1 / (end - start)), RESAMPLES)

@@ -74,10 +74,14 @@ class BoardFile(Spec):
     sources: tuple[SourceEntry, ...] = ()
 
     @model_serializer(mode="wrap")
-    def _without_empty_sources(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_came_later(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return the form that boards had before there were sources and corruptions."""
         values: dict[str, Any] = serialize(self)
-        if not self.sources:  # as boards were published before there were sources
+        if not self.sources:
             del values["sources"]
+        for column in values["columns"].values():
+            if not column["corrupts"]:
+                del column["corrupts"]
         return values
 
 

@@ -10,6 +10,7 @@ from robench.board.board import Board
 from robench.board.ranking import (
     BEST_KNOWN,
     COMBINED,
+    CORRUPTION,
     DEFAULT_RANKING_COLUMN,
     WORST_CASE,
     has_autoattack,
@@ -25,12 +26,21 @@ _NAMED = 3
 def shown_columns(board: Board, table: pd.DataFrame) -> list[str]:
     """Return the columns of short tables.
 
-    What is evaluated, what ranks if it is combined of these, and what is lowered by challenges.
+    What is evaluated, but of corruptions only the mean; what ranks if it is combined of these, and
+    what is lowered by challenges.
     """
     combined = [name for name in COMBINED if name == board.evaluation.ranking_column]
     if BEST_KNOWN not in combined and f"{BEST_KNOWN}_mean" in table:
         combined.append(BEST_KNOWN)
-    return [*board.evaluation.columns, *combined]
+    if f"{CORRUPTION}_mean" in table:
+        combined.append(CORRUPTION)
+    corrupted = corruption_columns(board, table)
+    return [*(name for name in board.evaluation.columns if name not in corrupted), *combined]
+
+
+def corruption_columns(board: Board, table: pd.DataFrame) -> list[str]:
+    """Return the columns of corruptions: those without the figures of attacks, but for clean."""
+    return [name for name in board.evaluation.attacks if f"{name}_rounded" not in table]
 
 
 def ranking_notes(result: BoardResult, table: pd.DataFrame) -> list[str]:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from robench.board.board import Board
 from robench.board.cells import AnyCell
-from robench.board.ranking import ADAPTIVE, BEST_KNOWN, COMBINED, WORST_CASE
+from robench.board.ranking import ADAPTIVE, BEST_KNOWN, COMBINED, CORRUPTION, WORST_CASE
 from robench.board.specs import EvaluationSpec
 from robench.evaluation.outcomes import Outcomes
 from robench.leaderboard.challenge.files import fallen
@@ -16,8 +19,11 @@ from robench.leaderboard.conditioning import ratios
 from robench.leaderboard.statistics import Estimate, estimate
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn, RowResult
 
-Role = Literal["clean", "attack", "counts queries", "worst case", "best known"]
-"""The role of an evaluated column; an attack that reports queries has two roles."""
+Role = Literal[
+    "clean", "attack", "counts queries", "worst case", "best known", "corruption", "corruptions"
+]
+"""The role of an evaluated column; an attack that reports queries has two roles. One corruption is
+a ``corruption``, the mean over all of them ``corruptions``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +49,29 @@ class ColumnOutcomes:
         """Return the mean over the seeds of a figure; nan if there are no outcomes."""
         values = [figure(outcomes) for outcomes in self.outcomes]
         return sum(values) / len(values) if values else math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class MeanOutcomes(ColumnOutcomes):
+    """The mean over several columns of a row; ``outcomes`` is empty.
+
+    Attributes:
+        parts: the columns, without a diverged seed.
+    """
+
+    parts: tuple[ColumnOutcomes, ...] = ()
+
+    @cached_property
+    def accuracy(self) -> Estimate:
+        """The accuracy over columns and seeds.
+
+        The interval is that of one column: corruptions of one image are no independent samples.
+        """
+        if not all(part.outcomes for part in self.parts):
+            return Estimate(math.nan, math.nan, math.nan, math.nan)
+        per_seed = zip(*(part.outcomes for part in self.parts), strict=True)
+        means = [float(np.mean([o.accuracy for o in outcomes])) for outcomes in per_seed]
+        return estimate(means, min(len(o) for part in self.parts for o in part.outcomes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +110,16 @@ class LeaderboardRow:
             return tuple(cell.outcomes[column] for cell in self.cells)
         return self.evaluated[column].outcomes
 
+    def hits(self, column: str) -> NDArray[np.int64]:
+        """Return (seeds, samples): in how many of a column's parts a prediction is right.
+
+        The mean over corruptions has as many parts as there are corruptions, any other column one.
+        The arguments are those of :meth:`of`.
+        """
+        parts = corruptions(self.result.columns) if column == CORRUPTION else [column]
+        counts = [np.stack([o.robust for o in self.of(part)]).astype(np.int64) for part in parts]
+        return np.sum(counts, axis=0)
+
     @cached_property
     def evaluated(self) -> dict[str, ColumnOutcomes]:
         """Name -> outcomes, for all names of :func:`roles`."""
@@ -95,7 +134,11 @@ class LeaderboardRow:
             pairs = zip(cells, before, strict=True)
             found[BEST_KNOWN] = tuple(lowered(cell, outcomes) for cell, outcomes in pairs)
         shown = {name: () if _has_none(name, o) else o for name, o in found.items()}
-        return {name: ColumnOutcomes(name, outcomes) for name, outcomes in shown.items()}
+        columns = {name: ColumnOutcomes(name, outcomes) for name, outcomes in shown.items()}
+        if corrupted := corruptions(self.result.columns):
+            parts = tuple(columns[name] for name in corrupted)
+            columns[CORRUPTION] = MeanOutcomes(CORRUPTION, (), parts)
+        return columns
 
     @cached_property
     def condition_ratios(self) -> dict[str, float]:
@@ -124,7 +167,14 @@ def roles(result: BoardResult) -> dict[str, frozenset[Role]]:
         found[WORST_CASE] = frozenset({"worst case"})
     if has_best_known(result):
         found[BEST_KNOWN] = frozenset({"best known"})
+    if corruptions(result.columns):
+        found[CORRUPTION] = frozenset({"corruptions"})
     return found
+
+
+def corruptions(columns: Mapping[str, EvaluatedColumn]) -> list[str]:
+    """Return the names of the columns of corruptions."""
+    return [name for name, column in columns.items() if column.corrupts]
 
 
 def has_best_known(result: BoardResult) -> bool:
@@ -164,4 +214,6 @@ def worst_case_attacks(
 def _roles(name: str, column: EvaluatedColumn) -> frozenset[Role]:
     if name == "clean":
         return frozenset({"clean"})
+    if column.corrupts:
+        return frozenset({"corruption"})
     return frozenset({"attack", "counts queries"} if column.reports_queries else {"attack"})

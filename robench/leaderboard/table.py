@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from robench.board.ranking import CORRUPTION
 from robench.leaderboard.column_types import Column, Entry, PerAttack, RelativeColumn
 from robench.leaderboard.columns import columns_of_table
 from robench.leaderboard.comparison import Comparison, compare
-from robench.leaderboard.row import LeaderboardRow
+from robench.leaderboard.row import LeaderboardRow, corruptions
 from robench.leaderboard.safe_csv import to_safe_csv
 from robench.runs.records import BoardResult
 
@@ -18,11 +18,8 @@ def compare_rows(result: BoardResult) -> Comparison:
     column = result.board.evaluation.ranking_column
     rows = [LeaderboardRow(result, row) for row in result.rows]
     compared = compare(
-        {
-            row.row.title: np.stack([outcomes.robust for outcomes in row.of(column)])
-            for row in rows
-            if not row.diverged
-        }
+        {row.row.title: row.hits(column) for row in rows if not row.diverged},
+        len(corruptions(result.columns)) if column == CORRUPTION else 1,
     )
     compared.pairs.insert(0, "column", column)
     return compared

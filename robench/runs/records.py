@@ -133,15 +133,17 @@ class EvaluatedColumn:
     Attributes:
         threat_model: the norm and radius of the attack, or None if it is not bounded by one.
         reports_queries: whether the attack's number of queries is a result.
+        corrupts: whether it is a corruption, which clean mistakes get, too.
     """
 
     threat_model: ThreatModel | None = None
     reports_queries: bool = False
+    corrupts: bool = False
 
     @classmethod
     def of(cls, attack: Attack) -> "EvaluatedColumn":
         """Return the column of an attack."""
-        return cls(attack.threat_model, attack.reports_queries)
+        return cls(attack.threat_model, attack.reports_queries, attack.corrupts)
 
 
 class OutcomeFiles(Mapping[str, Outcomes]):

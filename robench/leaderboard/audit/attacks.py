@@ -61,6 +61,8 @@ def threat_model_problems(board: Leaderboard) -> Iterator[str]:
             )
         if published.reports_queries != meant.reports_queries:
             yield f"board.json is wrong about whether the queries of {name} are a result."
+        if published.corrupts != meant.corrupts:
+            yield f"board.json is wrong about whether {name} is a corruption."
 
 
 def code_problems(board: Leaderboard) -> Iterator[str]:

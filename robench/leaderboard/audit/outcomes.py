@@ -47,7 +47,7 @@ def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
     for column, outcomes in cell.outcomes.items():
         entry = entries[column]
         found = [
-            *value_problems(outcomes),
+            *value_problems(outcomes, board.columns[column].corrupts),
             *(_of_clean(outcomes) if column == "clean" else ()),
             *_of_ball(outcomes, board.columns[column]),
             *_of_entry(entry, board.board.evaluation),

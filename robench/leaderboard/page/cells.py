@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from robench.base import ThreatModel
-from robench.board.ranking import COMBINED
+from robench.board.ranking import SUMMARIES
 from robench.checks.report import Finding, Report
 from robench.checks.wording import best_effort
+from robench.leaderboard.row import corruptions
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -45,8 +46,9 @@ def threat_model(board: "Leaderboard") -> ThreatModel | None:
 
 def accuracy_columns(board: "Leaderboard") -> list[str]:
     """Return the columns of the table that are accuracies, clean first and combined ones last."""
-    names = [*board.board.evaluation.columns, *COMBINED]
-    return [name for name in names if f"{name}_mean" in board.table]
+    names = [*board.board.evaluation.columns, *SUMMARIES]
+    corrupted = corruptions(board.columns)
+    return [name for name in names if f"{name}_mean" in board.table and name not in corrupted]
 
 
 def flags_of(row: "pd.Series[Any]") -> list[str]:

@@ -11,6 +11,7 @@ from robench.leaderboard.order import ranking_notes
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.challenges import challenge_sentences
+from robench.leaderboard.page.corruptions import corruption_tables
 from robench.leaderboard.page.details import details, evidence, headings
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.paper_comparison import paper_comparison
@@ -101,6 +102,7 @@ def render(board: "Leaderboard") -> str:
         curves=curves,
         spectra=layers,
         comparison=paper_comparison(board),
+        corruptions=corruption_tables(board),
         several_seeds=len(board.board.seeds) > 1,
         methods=sorted(board.table["training"].astype(str).unique()),
         commands=guide.commands(board),
