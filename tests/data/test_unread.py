@@ -164,6 +164,6 @@ def test_labels_and_number_of_files_are_known_without_reading_them() -> None:
 def test_small_images_are_decoded_by_one_thread(
     side: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Sixteen threads took five times as long for 60,000 files of CIFAR-10 as one.
+    # Threads only take the interpreter from one another: two take twice as long as one at 32x32.
     monkeypatch.setattr("joblib.cpu_count", lambda: 16)
     assert files.threads_for((3, side, side)) == expected

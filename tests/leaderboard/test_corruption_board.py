@@ -1,0 +1,128 @@
+"""A board with corruptions: their mean ranks, and every figure of it can be checked."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forging import forge, made_consistent
+from published_board import BOARD, Published
+from support import Command, shared_folder
+
+from robench.board.loading import read_board
+from robench.errors import UserError
+from robench.leaderboard.audit import audit
+from robench.leaderboard.order import shown_columns
+from robench.leaderboard.page.corruptions import corruption_tables
+from robench.leaderboard.page.write import render
+from robench.leaderboard.publish import publish
+from robench.leaderboard.published import Leaderboard
+from robench.runs.run import run_board
+
+ATTACKS = """attacks = ["fgsm", "corruption(kind='contrast')", "corruption(kind='gaussian_noise')"]
+rank_by = "corruption"
+"""
+LEVELS = range(1, 6)
+COLUMNS = [f"corruption(kind='{k}', severity={s})" for k in ("contrast", "gaussian_noise")
+           for s in LEVELS]  # fmt: skip
+
+
+def with_corruptions(board: str) -> str:
+    lines = [line for line in board.splitlines() if not line.startswith(("attacks =", "rank_by ="))]
+    at = lines.index("[evaluation]") + 1
+    return "\n".join([*lines[:at], ATTACKS, *lines[at:]])
+
+
+@pytest.fixture(scope="module")
+def corrupted(finished_board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a published board, whose networks were trained for another."""
+    with shared_folder("corruption_board", tmp_path_factory) as (root, is_new):
+        if is_new:
+            root.mkdir()
+            shutil.copytree(finished_board / "cells", root / "cells")
+            (root / "tiny.toml").write_text(with_corruptions(BOARD))
+            publish(run_board(read_board(root / "tiny.toml"), out=root), root / "tiny")
+    return root / "tiny"
+
+
+@pytest.fixture
+def folder(corrupted: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(corrupted, tmp_path / "tiny"))
+
+
+def test_a_call_in_the_file_becomes_one_column_per_severity(corrupted: Path) -> None:
+    board = Leaderboard.read(corrupted)
+    assert board.board.evaluation.columns == ("clean", "fgsm", *COLUMNS)
+    assert [name for name, column in board.columns.items() if column.corrupts] == COLUMNS
+    assert json.loads((corrupted / "board.json").read_text())["columns"]["fgsm"].keys() == {
+        "threat_model", "reports_queries",
+    }  # fmt: skip
+
+
+def test_the_mean_is_that_of_the_columns_and_ranks(corrupted: Path) -> None:
+    table = Leaderboard.read(corrupted).table
+    for _, row in table.iterrows():
+        mean = np.mean([row[f"{column}_mean"] for column in COLUMNS])
+        assert row["corruption_mean"] == pytest.approx(mean, abs=1e-6)
+        assert row["corruption_low"] < row["corruption_mean"] < row["corruption_high"]
+    assert table["corruption_mean"].is_monotonic_decreasing
+    assert Leaderboard.read(corrupted).comparisons["method"].unique().tolist() == ["bootstrap"]
+
+
+def test_the_difference_of_two_rows_is_that_of_their_means(corrupted: Path) -> None:
+    board = Leaderboard.read(corrupted)
+    means = board.table.set_index("defense")["corruption_mean"]
+    for pair in board.comparisons.itertuples():
+        assert pair.difference == pytest.approx(means[pair.first] - means[pair.second], abs=2e-6)
+        assert pair.low <= pair.difference <= pair.high
+
+
+def test_short_tables_show_the_mean_alone(corrupted: Path) -> None:
+    board = Leaderboard.read(corrupted)
+    assert shown_columns(board.board, board.table) == ["clean", "fgsm", "corruption"]
+
+
+def test_verify_runs_them_again(corrupted: Path, robench: Command) -> None:
+    result = robench("verify", str(corrupted), "--rows", "1")
+    assert result.code == 0, result.out
+
+
+def test_the_page_has_means_by_kind_and_figures_by_severity(corrupted: Path) -> None:
+    board = Leaderboard.read(corrupted)
+    tables = corruption_tables(board)
+    assert tables is not None
+    assert (tables.kinds, tables.severities) == (("contrast", "gaussian noise"), "1, 2, 3, 4 and 5")
+    best = board.table.iloc[0]
+    name, figures = tables.rows[0]
+    assert name == best["defense"]
+    noise = np.mean([best[f"{column}_mean"] for column in COLUMNS[5:]])
+    assert float(figures[1]) == pytest.approx(100 * noise, abs=0.051)
+    kind, rows = tables.by_kind[0]
+    assert kind == "contrast"
+    assert rows[0][1] == tuple(f"{100 * best[f'{column}_mean']:.1f}" for column in COLUMNS[:5])
+    assert 'id="corruptions"' in render(board)
+
+
+def test_a_board_without_corruptions_has_no_such_section(finished_board: Path) -> None:
+    board = Leaderboard.read(finished_board / "tiny")
+    assert corruption_tables(board) is None
+    assert "corruption_mean" not in board.table
+
+
+def test_an_attack_that_is_declared_a_corruption_is_found(folder: Path) -> None:
+    forge(
+        Published(folder, folder.parent),
+        lambda values: values["columns"]["fgsm"].update(corrupts=True),
+        "board.json",
+    )
+    problems = audit(Leaderboard.read(made_consistent(folder)))
+    assert "board.json is wrong about whether fgsm is a corruption." in problems
+
+
+def test_ranking_by_corruptions_without_one(tmp_path: Path) -> None:
+    text = BOARD.replace('rank_by = "pgd-4"', 'rank_by = "corruption"')
+    (tmp_path / "none.toml").write_text(text)
+    with pytest.raises(UserError, match="no corruption is among the attacks; add 'corruption'"):
+        run_board(read_board(tmp_path / "none.toml"), out=tmp_path)
