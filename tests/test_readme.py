@@ -83,8 +83,9 @@ def test_publish_a_leaderboard(
     robench: Command, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = [text for _, text in story("Publish a leaderboard")]
-    command, ranking, code, reading, using, submitting, adding, lowering, other = blocks
-    EvaluationSpec.model_validate(tomllib.loads(ranking)["evaluation"])
+    command, ranking, corrupting, code, reading, using, submitting, adding, lowering, other = blocks
+    for evaluation in (ranking, corrupting):
+        EvaluationSpec.model_validate(tomllib.loads(evaluation)["evaluation"])
     assert lowering.count("robench challenge leaderboards/quick") == 2
     run_lines(command, robench, folder)
     exec(compile(code, "README", "exec"), {})

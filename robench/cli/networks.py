@@ -93,14 +93,13 @@ def attack(
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack networks, trained by robench or your own, and print their robust accuracies."""
-    from robench.board.attack_calls import expand_calls
     from robench.cli.progress_bar import ProgressBar
     from robench.cli.tables import check_lines, cross_check_table, evaluation_table, sizes_table
     from robench.commands.attack import (
         accuracy_hint,
         adaptive_hint,
-        check_requests,
         cross_check_target,
+        requested,
     )
     from robench.commands.attack_checks import attack_timed, check_attacked
     from robench.commands.attack_curves import curves_of, write_curves
@@ -110,8 +109,7 @@ def attack(
     from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
-    names = expand_calls(split_expressions(attacks))
-    check_requests(names, split_expressions(without))
+    names = requested(attacks, split_expressions(without))
     defaults = defaults_of(console, names, eps, step_size, norm, compared=cross_check)
     if curve:
         _check_curve(console, curve, out, names, defaults.values)

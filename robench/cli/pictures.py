@@ -57,16 +57,14 @@ def show(
 ) -> None:
     """Draw clean and adversarial images, the perturbations, and the network's predictions."""
     from robench.cli.progress_bar import ProgressBar
-    from robench.commands.attack import check_requests
+    from robench.commands.attack import requested
     from robench.commands.show import show_attacks
     from robench.diagnostics.gallery import check_ending
     from robench.evaluation.options import EvaluationOptions
-    from robench.expressions import split_expressions
 
     console, chosen = prepare(device, plugin)
     check_ending(out)
-    names = split_expressions(",".join(attack))
-    check_requests(names)
+    names = requested(",".join(attack))
     defaults = defaults_of(console, names, eps, step_size, norm)
     target = target_of(
         console, checkpoint, model, weights,

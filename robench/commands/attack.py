@@ -11,6 +11,7 @@ import pandas as pd
 from torch import nn
 
 from robench.base import ThreatModel
+from robench.board.attack_calls import expand_calls
 from robench.data import DataSet, Images, load_dataset
 from robench.data.load import can_load
 from robench.data.selection import Selection
@@ -19,6 +20,7 @@ from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
 from robench.evaluation.notices import gradient_notice, is_near_chance, without_notices
 from robench.evaluation.options import EvaluationOptions, check_shortcuts
+from robench.expressions import split_expressions
 from robench.leaderboard.row import has_none
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import ExternalOptions, check_fit, load_external
@@ -202,15 +204,21 @@ def cross_check_target(
     )
 
 
-def check_requests(attacks: Sequence[str], without: Sequence[str] = ()) -> None:
-    """Look up the names of attacks and shortcuts, before anything is read.
+def requested(attacks: str, without: Sequence[str] = ()) -> list[str]:
+    """Return the attacks that a text names, one per column, before anything is read.
+
+    Args:
+        attacks: names with options, separated by commas.
+        without: names of shortcuts, which are looked up, too.
 
     Raises:
         UserError: if one is unknown; the message names the nearest.
     """
     check_shortcuts(without)
-    for attack in attacks:
+    names = split_expressions(attacks)
+    for attack in names:
         registry.lookup(attack)
+    return expand_calls(names)
 
 
 def check_same_data(network: Network, dataset: DataSet) -> None:

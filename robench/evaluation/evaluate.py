@@ -205,9 +205,7 @@ def evaluate(
             options=options,
             partial=partial,
         )
-        results: dict[str, Outcomes] = {}
-        for group, key in zip(groups, keys, strict=True):
-            results |= attack_group(group, job, key)
+        results = _attack_each(groups, keys, job)
         partial.close()
         _warn(outcome_notice(model, samples, classes, named, results))
     return Evaluation(
@@ -220,6 +218,15 @@ def evaluate(
         refused=victim.refused,
         earlier=partial.earlier,
     )
+
+
+def _attack_each(
+    groups: Sequence[Mapping[str, Attack]], keys: Sequence[str], job: Job
+) -> dict[str, Outcomes]:
+    results: dict[str, Outcomes] = {}
+    for group, key in zip(groups, keys, strict=True):
+        results |= attack_group(group, job, key)
+    return results
 
 
 LEFT_OUT = "the model is attacked without "

@@ -21,6 +21,8 @@ WORDS: dict[Role, str] = {
     "counts queries": "attacks that report queries",
     "worst case": "worst case",
     "best known": "best known",
+    "corruption": "corruptions",
+    "corruptions": "their mean",
 }
 
 
