@@ -44,7 +44,10 @@ def push(
     ] = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Push a row's network to the Hugging Face hub, with its weights and a model card."""
+    """Push a row's network to the Hugging Face hub.
+
+    Its repository gets the weights, what loads them, and a model card with the figures.
+    """
     from robench.commands.push import destination, write
     from robench.commands.push import push as push_network
     from robench.leaderboard.named import find_leaderboard, published_network

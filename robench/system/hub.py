@@ -108,7 +108,7 @@ def first_file(name: HubName, files: Sequence[str]) -> HubFile | None:
                     is not None,  # one wait for a hub out of reach is enough
                 )
             except LocalEntryNotFoundError as error:
-                absent = error
+                absent = absent or error
                 continue
             except EntryNotFoundError:
                 continue
@@ -159,13 +159,18 @@ def explained(name: HubName) -> Iterator[None]:
         raise UserError(f"the hub takes no such name: {_line(error)}") from error
     except HfHubHTTPError as error:
         raise UserError(_answer(name, error)) from error
-    except OfflineModeIsEnabled as error:
-        raise UserError(f"{name} is not fetched, since HF_HUB_OFFLINE is set.") from error
     except _UNREACHABLE as error:
-        raise UserError(
-            f"the hub at {constants.ENDPOINT} cannot be reached, and {name} is not in the cache of "
-            f"this machine ({type(error.__cause__ or error).__name__})."
-        ) from error
+        raise UserError(_no_answer(name, error)) from error
+
+
+def _no_answer(name: HubName, error: Exception) -> str:
+    """Return the sentence on a hub that was not asked, or did not answer."""
+    cause = error.__cause__ or error
+    cached = isinstance(error, LocalEntryNotFoundError)
+    missing = f", and {name} is not in the cache of this machine" if cached else ""
+    if isinstance(cause, OfflineModeIsEnabled):
+        return f"HF_HUB_OFFLINE is set, so the hub is not asked for {name}{missing}."
+    return f"the hub at {constants.ENDPOINT} cannot be reached ({type(cause).__name__}){missing}."
 
 
 def _answer(name: HubName, error: HfHubHTTPError) -> str:

@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hub_server import Hub
 from support import Command
+from torchvision.models import shufflenet_v2_x0_5
 
 import robench as package
+from robench.board.loading import read_board
+from robench.leaderboard.submission import external_submission
 from robench.models.checkpoint import load_checkpoint
 
 QUICK = Path(package.__file__).resolve().parents[1] / "leaderboards" / "quick"
@@ -84,6 +88,54 @@ def test_a_dry_run_writes_a_folder_that_is_named_after_the_repository(
     said = json.loads((tmp_path / "net" / "robench.json").read_text())
     assert (said["row"], said["network"]["width"]) == ("convnorm", 16)
     assert not hub.repos
+
+
+@pytest.fixture
+def third_party(tiny_board: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Publish a network that robench did not train as the row ``net`` of a board of its own."""
+
+    def published_as(architecture: str) -> Path:
+        board = read_board(tiny_board / "board.toml")
+        few = {"attacks": ("fgsm",), "samples": 20, "rank_by": "fgsm"}
+        spec = board.model_copy(update={"evaluation": board.evaluation.model_copy(update=few)})
+        torch.save(shufflenet_v2_x0_5(num_classes=10).state_dict(), tmp_path / "weights.pt")
+        external_submission("net", architecture, tmp_path / "weights.pt", spec, tmp_path / "theirs")
+        return tmp_path / "theirs"
+
+    return published_as
+
+
+def test_a_library_s_network_is_pushed_and_built_by_its_library(
+    hub: Hub, robench: Command, third_party: Callable[[str], Path]
+) -> None:
+    board = third_party("torchvision:shufflenet_v2_x0_5(num_classes=10)")
+    done = robench("push", board, "--row", "net", "--to", "hf:me/net")
+    assert done.code == 0, done.err
+    state = torch.load(board.parent / "weights.pt")
+    plain = shufflenet_v2_x0_5(num_classes=10)
+    plain.load_state_dict(state)
+    images = torch.rand(2, 1, 8, 8)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    logits = plain.eval()((images - mean.view(3, 1, 1)) / std.view(3, 1, 1))
+    assert torch.allclose(package.load(f"{board}/net")(images), logits, atol=1e-6)
+    assert torch.equal(package.load("hf:me/net")(images), package.load(f"{board}/net")(images))
+
+
+def test_code_of_a_network_s_author_is_neither_pushed_nor_run(
+    hub: Hub, robench: Command, third_party: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torchvision.models import shufflenet_v2_x0_5\n"
+        "class Gray(shufflenet_v2_x0_5().__class__):\n"
+        "    def forward(self, x): return super().forward(x.expand(-1, 3, -1, -1))\n"
+        "def build(): return Gray([4, 8, 4], [24, 48, 96, 192, 1024], num_classes=10)\n"
+    )
+    board = third_party(f"{tmp_path / 'net.py'}:build")
+    done = robench("push", board, "--row", "net", "--to", "hf:me/net")
+    assert (done.code, hub.repos) == (2, {})
+    assert "is built by code of its author (net.py:build)" in done.err
+    with pytest.raises(package.UserError, match=r"which robench\.load does not run: read it in"):
+        package.load(f"{board}/net")
 
 
 def test_a_second_push_of_the_same_network_changes_nothing(hub: Hub, robench: Command) -> None:
