@@ -57,10 +57,12 @@ def robench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hugging Face hub on this machine, a token that may write to it, and an empty cache."""
     constants = pytest.importorskip("huggingface_hub.constants")
+    files = pytest.importorskip("huggingface_hub.file_download")
     with running_hub() as hub:
         form = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", form)
+        for module in (constants, files):  # before its version 1, the latter had a copy
+            monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", form, raising=False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield hub
