@@ -16,6 +16,7 @@ from .checks import check_model as check_model
 from .checks import default_checks as default_checks
 from .commands.list_entries import list_attacks as list_attacks
 from .commands.list_entries import list_defenses as list_defenses
+from .commands.load import load as load
 from .commands.run import run as run
 from .commands.train import train as train
 from .commands.verify import verify as verify

@@ -2,10 +2,12 @@
 
 import copy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hub_server import TOKEN, Hub, running_hub
 from support import TINY_BOARD, Command, Finished
 from torch import Tensor, nn
 
@@ -49,6 +51,21 @@ def robench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Finished(code, printed.out, printed.err)
 
     return command
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hugging Face hub on this machine, a token that may write to it, and an empty cache."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    files = pytest.importorskip("huggingface_hub.file_download")
+    with running_hub() as hub:
+        form = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        for module in (constants, files):  # before its version 1, the latter had a copy
+            monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", form, raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield hub
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ NOBODY_CAN_TELL: dict[str, tuple[str, ...]] = {
         r"board\.json\.(name|dataset)",
         r"board\.json\.board\.(title|description|authors)",
         r"board\.json\.board\.external\[\]",
+        r"manifest\.cell\.origin",
     ),
     "choice of rows, seeds, attacks and ranking column": (
         r"board\.json\.board\.(defenses|external|seeds|evaluation\.attacks): .*",

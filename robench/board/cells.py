@@ -86,7 +86,11 @@ class ExternalCell(MeanAndStd, Hashed):
         data: the images that it is evaluated on.
         data_hash: the fingerprint of the images.
         seed: the seed of the attacks.
+        origin: the repository of the hub, and its commit, that the weights came from, as its
+            author says; None for a file of one's own or the library's weights.
     """
+
+    added_later: ClassVar[frozenset[str]] = MeanAndStd.added_later | {"origin"}
 
     architecture: str = Field(pattern=r"^[^/\\]{1,160}$")
     code_hash: str | None = Field(None, pattern=HASH)
@@ -94,6 +98,7 @@ class ExternalCell(MeanAndStd, Hashed):
     data: DataSpec
     data_hash: str
     seed: int
+    origin: str | None = Field(None, pattern=r"^hf:[\w.-]{1,100}/[\w.-]{1,100}@[0-9a-f]{40}$")
     version: int = SPEC_VERSION
 
     @field_validator("version")

@@ -31,7 +31,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Your own model: package.module:build, FILE.py:build, timm:NAME or torchvision:NAME.",
+        help="Your own model: package.module:build, FILE.py:build, timm:NAME, torchvision:NAME or "
+        "hf:ORG/NAME.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of --model.")]

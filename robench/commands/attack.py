@@ -23,7 +23,7 @@ from robench.evaluation.options import EvaluationOptions, check_shortcuts
 from robench.expressions import split_expressions
 from robench.leaderboard.row import has_none
 from robench.models.checkpoint import Network, load_checkpoint
-from robench.models.external import ExternalOptions, check_fit, load_external
+from robench.models.external import HUB, ExternalOptions, check_fit, load_external, split_name
 from robench.plugin_modules import PREFIX
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
@@ -105,7 +105,7 @@ def external_target(
 
     Args:
         name: see :func:`robench.models.external.load_external`.
-        data: the data set.
+        data: the data set; by default, that of the board that a network of the hub is a row of.
         weights: the file of its weights.
         options: what is put before the network, and which weights of the file are taken.
         data_dir: folder where the data set is, or is downloaded to.
@@ -114,12 +114,21 @@ def external_target(
     Raises:
         UserError: if the network, weights or data are missing or do not fit each other.
     """
-    if data is None:
-        raise UserError("--model needs a data set; give --data image_folder:DIR or --data NAME.")
+    needed = "--model needs a data set; give --data image_folder:DIR or --data NAME."
+    if data is None and split_name(name)[0] != HUB:
+        raise UserError(needed)
     external = load_external(name, weights, options)
-    dataset = load_dataset(data, data_dir)
+    if data is None and not external.dataset:
+        raise UserError(needed)
+    if data is None and not can_load(external.dataset):
+        raise UserError(
+            f"{name} is of the data set '{external.dataset}', but no data set of that name is "
+            f"registered; name its images with --data image_folder:DIR."
+        )
+    dataset = load_dataset(data or external.dataset, data_dir)
     check_fit(external.module, name, dataset)
-    return replace(_target(external.module, dataset, samples, name), notes=external.notes)
+    target = _target(external.module, dataset, samples, external.origin or name)
+    return replace(target, notes=external.notes)
 
 
 def attack_target(

@@ -1,10 +1,10 @@
-"""Third-party models: from timm, from torchvision, or from a Python file or module."""
+"""Third-party models: from timm, torchvision, the hub, or from a Python file or module."""
 
 import importlib
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
 from robench.models.accept import check_logits, input_hint, plain_module, reason, unwrapped
 from robench.models.build import Normalize
+from robench.models.checkpoint import load_checkpoint
 from robench.models.normalization import IDENTITY, Normalization
 from robench.models.state_dicts import Kind
 from robench.models.third_party_weights import load_third_party_weights
@@ -23,6 +24,9 @@ from robench.plugin_modules import forget_plugin, import_plugin
 
 LIBRARIES = ("timm", "torchvision")
 """Libraries whose models are named without a file or module."""
+
+HUB = "hf"
+"""What precedes the name of a repository of the Hugging Face hub."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,18 @@ class ExternalModel:
         module: images in [0, 1] -> logits, in eval mode on the CPU.
         normalization: what is put before the network.
         notes: sentences for the user: what is put before it, which weights were taken.
+        origin: the repository of the hub and its commit, ``hf:ORG/NAME@COMMIT``; or None.
+        architecture: what builds a network of the hub, ``timm:NAME(options)``; None if robench
+            trained it, or it is not from the hub.
+        dataset: the data set of a network of the hub, if its repository says it.
     """
 
     module: nn.Module
     normalization: Normalization
     notes: tuple[str, ...]
+    origin: str | None = None
+    architecture: str | None = None
+    dataset: str = ""
 
 
 def load_external(
@@ -64,7 +75,8 @@ def load_external(
             with the library's mean and std unless ``options`` say otherwise, and with its
             pretrained weights if ``weights`` is omitted; or ``package.module:build`` or
             ``FILE.py:build``, a function without arguments that returns a model, or the model
-            itself. That code is executed.
+            itself. That code is executed. Or ``hf:ORG/NAME``, with ``@REVISION`` if another
+            commit than the newest is meant: see :mod:`robench.models.hub_networks`.
         weights: ``.safetensors``, or a file written by ``torch.save`` with tensors only.
         options: what is put before the network, and which of the file's weights are taken.
 
@@ -72,6 +84,8 @@ def load_external(
         UserError: if the model does not exist or cannot be built, or the weights do not fit.
     """
     options = options or ExternalOptions()
+    if split_name(name)[0] == HUB:
+        return _from_hub(name, weights, options)
     if options.weights is not None and weights is None:
         raise UserError("--weights chooses among the weights of a file; name it with --checkpoint.")
     network, own = _network(name, pretrained=weights is None)
@@ -100,14 +114,38 @@ def split_name(name: str) -> tuple[str, str]:
         UserError: if a half is missing.
     """
     where, _, what = name.partition(":")
-    if where not in LIBRARIES:
+    if where not in (*LIBRARIES, HUB):
         where, _, what = name.rpartition(":")
     if not where or not what.strip() or what.endswith(".py"):
         raise UserError(
-            f"--model '{name}': write timm:NAME, torchvision:NAME, package.module:function or "
-            f"FILE.py:function."
+            f"--model '{name}': write timm:NAME, torchvision:NAME, hf:ORG/NAME, "
+            f"package.module:function or FILE.py:function."
         )
     return where, what
+
+
+def _from_hub(name: str, weights: Path | None, options: ExternalOptions) -> ExternalModel:
+    from robench.models.hub_networks import fetch_network  # imports huggingface_hub
+
+    if weights is not None:
+        raise UserError(f"{name} comes with its weights; leave out --checkpoint.")
+    found = fetch_network(name)
+    note = f"{found.origin}: {found.words}."
+    if found.architecture is not None:
+        options = replace(options, normalization=options.normalization or found.normalization)
+        loaded = load_external(found.architecture, found.weights, options)
+        return replace(
+            loaded, notes=(note, *loaded.notes), origin=found.origin,
+            architecture=found.architecture, dataset=found.dataset,
+        )  # fmt: skip
+    if options != ExternalOptions():
+        raise UserError(
+            f"{name} was trained by robench: its mean and std are part of it, and it has one set "
+            f"of weights; leave out --normalize, --mean, --std and --weights."
+        )
+    module, network, _ = load_checkpoint(found.weights)
+    own = Normalization(network.mean, network.std, "the network's own")
+    return ExternalModel(module, own, (note, f"{own}."), found.origin, dataset=found.dataset)
 
 
 def _network(name: str, *, pretrained: bool) -> tuple[nn.Module, Normalization | None]:

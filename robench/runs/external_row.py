@@ -13,7 +13,6 @@ from robench.board.board import Board
 from robench.board.cells import ExternalCell
 from robench.data import DataSet
 from robench.errors import UserError
-from robench.expressions import parse_expression
 from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, measure_complexity
 from robench.models.external import (
@@ -25,6 +24,7 @@ from robench.models.external import (
     load_external,
     split_name,
 )
+from robench.models.library_options import check_library_options
 from robench.models.normalization import Normalization
 from robench.runs.cell import evaluate_external
 from robench.runs.check_cell import with_checks
@@ -32,9 +32,6 @@ from robench.runs.context import RunContext
 from robench.runs.records import RowResult
 from robench.sources import source_files
 from robench.system.provenance import file_hash
-
-LARGEST_OPTION = 30_000
-"""The largest accepted option of a library's architecture; ImageNet-21k has 21,841 classes."""
 
 
 def load_own(
@@ -55,10 +52,12 @@ def load_own(
 
     Raises:
         UserError: if there is no such model, it does not fit the weights or the images, or a
-            weight is not a finite number.
+            weight is not a finite number; or if it is a network of the hub that robench trained.
     """
     options = options or ExternalOptions()
     external = load_external(architecture, weights, options)
+    if external.origin is not None:
+        architecture = _built_by(external)
     model = external.module
     check_fit(model, architecture, dataset)
     values = model.state_dict()
@@ -77,7 +76,7 @@ def load_own(
             f"{file} imports {neighbors[0]} from beside it, but one file builds a published "
             f"network: put all that it needs into {file}."
         )
-    given = options.normalization
+    given = external.normalization if external.origin else options.normalization
     if given is not None and given.is_identity and source not in LIBRARIES:
         given = None  # what such a network gets anyway
     cell = ExternalCell(
@@ -89,8 +88,24 @@ def load_own(
         seed=board.seeds[0],
         mean=given.mean if given else None,
         std=given.std if given else None,
+        origin=external.origin,
     )
     return cell, external, content
+
+
+def _built_by(external: ExternalModel) -> str:
+    """Return the library's architecture of a network of the hub, which others build without it.
+
+    Raises:
+        UserError: if robench trained it, or an option of the architecture is not accepted.
+    """
+    if external.architecture is None:
+        raise UserError(
+            f"{external.origin} is a network that robench trained: its row is submitted from its "
+            f"leaderboard, with 'robench submit LEADERBOARD --rows ROW'."
+        )
+    check_library_options(external.architecture)
+    return external.architecture
 
 
 def rebuild(cell: ExternalCell, weights: Path, code: Path, dataset: DataSet) -> nn.Module:
@@ -123,23 +138,6 @@ def rebuild(cell: ExternalCell, weights: Path, code: Path, dataset: DataSet) -> 
     model = load_weights(weights, build_external(name, given)).eval()
     check_fit(model, cell.architecture, dataset)
     return model
-
-
-def check_library_options(architecture: str) -> None:
-    """Refuse options of a library's architecture that could load files or need much memory.
-
-    Raises:
-        UserError: if there is such an option; the message names it.
-    """
-    call = parse_expression(architecture.partition(":")[2])
-    for name, value in call.options.items():
-        loads = any(word in name for word in ("pretrained", "weights", "checkpoint", "cache"))
-        plain = value is None or isinstance(value, (bool, int, float))
-        if loads or not plain or (value is not None and not abs(value) <= LARGEST_OPTION):
-            raise UserError(
-                f"'{architecture[:80]}': the option '{name[:40]}' is not accepted in a submission; "
-                f"only options of the architecture itself are, with numbers up to {LARGEST_OPTION}."
-            )
 
 
 def external_row(

@@ -13,8 +13,9 @@ from robench.leaderboard.bundle import Bundle, completed, data_name
 from robench.leaderboard.submission.limits import check_name, shown
 from robench.leaderboard.submission.write import publish
 from robench.models.external import ExternalOptions, split_name
+from robench.models.library_options import check_library_options
 from robench.runs.context import RunContext
-from robench.runs.external_row import check_library_options, external_row, load_own
+from robench.runs.external_row import external_row, load_own
 from robench.runs.options import RunKeywords, RunOptions
 from robench.runs.records import BoardResult
 from robench.runs.run import columns_of

@@ -12,8 +12,8 @@ from robench.leaderboard.submission import limits
 from robench.leaderboard.submission.limits import shown
 from robench.models.checkpoint import METADATA_KEY, Network, read_network
 from robench.models.external import build_external
+from robench.models.library_options import check_library_options
 from robench.registry import backbones
-from robench.runs.external_row import check_library_options
 from robench.system.json_files import depth_of
 from robench.system.reading import Refused
 from robench.system.tensor_files import check_safetensors
