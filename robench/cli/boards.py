@@ -1,6 +1,6 @@
 """Commands on leaderboards: plan, verify, page, reproduce and export."""
 
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +10,16 @@ from robench.cli.options import (
     BAD_INPUT,
     UNCONFIRMED,
     WRONG,
+    AsJson,
     DataDir,
     Device,
     FreshSeed,
     Plugin,
+    Quiet,
     TrustCode,
     app,
     prepare,
+    print_json,
     print_lines,
     say,
 )
@@ -24,13 +27,6 @@ from robench.cli.outputs import file_for_output, folder_for_output
 from robench.errors import UserError
 
 Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
-
-
-class Format(StrEnum):
-    """The formats that `robench export` writes."""
-
-    markdown = "markdown"
-    latex = "latex"
 
 
 @app.command()
@@ -45,13 +41,18 @@ def plan(
     power: Annotated[
         float, typer.Option("--power", min=0.5, max=0.99, help="Probability of detecting it.")
     ] = 0.8,
+    as_json: AsJson = False,
 ) -> None:
     """Print how many test images and seeds it takes to distinguish two defenses."""
     from robench.cli.tables import plan_tables
     from robench.leaderboard.power import planned
 
     console, _ = prepare("cpu", [])
-    for table in plan_tables(*planned(difference / 100, power, board), difference, power):
+    samples, seeds = planned(difference / 100, power, board)
+    if as_json:
+        print_json({"samples": samples, "seeds": seeds})
+        return
+    for table in plan_tables(samples, seeds, difference, power):
         console.print(table)
 
 
@@ -92,6 +93,7 @@ def verify(
     data_dir: DataDir = None,
     trust_code: TrustCode = False,
     device: Device = "auto",
+    quiet: Quiet = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Check leaderboards against their artifacts and rerun rows.
@@ -100,7 +102,7 @@ def verify(
     were asked for by --rows, --fresh or --retrain and a board had none that could be rerun, or
     --retrain gave other weights.
     """
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.cli.tables import verification_lines
     from robench.commands.verify import leaderboards_among
     from robench.commands.verify import verify as verify_board
@@ -120,7 +122,7 @@ def verify(
             continue
         try:
             board = Leaderboard.read(folder)
-            with ProgressBar(console, None) as reporter:
+            with progress(console, None, quiet=quiet) as reporter:
                 found = verify_board(
                     board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
                     data_dir=data_dir, device=chosen, reporter=reporter, trust_code=trust_code,
@@ -181,50 +183,15 @@ def reproduce(
             callback=folder_for_output,
         ),
     ] = Path("runs"),
+    as_json: AsJson = False,
 ) -> None:
     """List the papers' tables and figures that boards reproduce, and the state of each."""
     from robench.cli.tables import states_table
     from robench.commands.reproduce import states
 
     console, _ = prepare("cpu", [])
-    console.print(states_table(states(out)))
-
-
-@app.command()
-def export(
-    leaderboard: Published,
-    form: Annotated[
-        Format, typer.Option("--format", help="Format of the table.")
-    ] = Format.markdown,
-    beside: Annotated[
-        bool,
-        typer.Option("--beside-paper", help="Print the paper's figures and ours side by side."),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Output file; printed by default.", callback=file_for_output),
-    ] = None,
-    plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
-) -> None:
-    """Print a leaderboard as a table for a paper: Markdown, or LaTeX with booktabs."""
-    from robench.leaderboard.audit.lengths import check_lengths
-    from robench.leaderboard.export import to_latex, to_markdown
-    from robench.leaderboard.export_paper import paper_to_latex, paper_to_markdown
-    from robench.leaderboard.published import Leaderboard
-    from robench.leaderboard.usable import check_tables, usable_table
-    from robench.system.files import write_text
-
-    prepare("cpu", plugin)
-    board = Leaderboard.read(leaderboard)
-    check_lengths(board)
-    if beside:
-        check_tables(board)
-        text = (paper_to_markdown if form is Format.markdown else paper_to_latex)(board)
-    else:
-        write = to_markdown if form is Format.markdown else to_latex
-        text = write(usable_table(board), board.board)
-    if out is None:
-        typer.echo(text, nl=False)
+    found = states(out)
+    if as_json:
+        print_json([asdict(state) for state in found])
         return
-    write_text(out, text)
-    typer.echo(f"wrote {out}")
+    console.print(states_table(found))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from robench.cli.options import Plugin, app, prepare
+from robench.cli.options import AsJson, Plugin, app, prepare, print_json
 from robench.commands.kinds import NEW_KINDS, NewKind
 
 new = typer.Typer(help="Write a commented, working entry and its test.", no_args_is_help=True)
@@ -28,17 +28,18 @@ class Kind(StrEnum):
 @app.command(name="list")
 def list_entries(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    as_json: AsJson = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """List the registered entries, one line each."""
     from robench import registry
     from robench.board.loading import read_board
     from robench.board.shipped import shipped_boards
-    from robench.cli.tables import defenses_table, entries_table
+    from robench.cli.tables import defenses_table, entries_table, entry_json
     from robench.entries import Entry
 
     console, _ = prepare("cpu", plugin)
-    if kind is Kind.defenses:
+    if kind is Kind.defenses and not as_json:
         console.print(defenses_table(registry.defenses.get(name) for name in registry.defenses))
         return
     if kind is Kind.boards:
@@ -46,6 +47,7 @@ def list_entries(
         entries = [Entry(name, Entry, board.title, "", "") for name, board in boards.items()]
     else:
         registries: dict[Kind, registry.Registry[Any]] = {
+            Kind.defenses: registry.defenses,
             Kind.attacks: registry.attacks,
             Kind.datasets: registry.datasets,
             Kind.models: registry.backbones,
@@ -57,6 +59,9 @@ def list_entries(
             entries_of_kind.get(name)
             for name in [*entries_of_kind, *entries_of_kind.library_names()]
         ]
+    if as_json:
+        print_json([entry_json(entry) for entry in entries])
+        return
     console.print(entries_table(entries, str(kind).replace("-", " ")))
 
 

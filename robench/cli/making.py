@@ -13,8 +13,10 @@ from robench.cli.options import (
     DataDir,
     Defenses,
     Device,
+    Log,
     Out,
     Plugin,
+    Quiet,
     Seed,
     Seeds,
     app,
@@ -69,12 +71,14 @@ def run(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
+    log: Log = [],  # noqa: B006 - Typer copies defaults
+    quiet: Quiet = False,
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train, attack and rank the defenses of a board; resumes if it was interrupted."""
     from robench.board.overrides import open_board
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.cli.tables import flag_lines, leaderboard_table
     from robench.commands.run import run_and_publish
     from robench.runs.placement import Placement
@@ -87,7 +91,8 @@ def run(
     if dry_run:
         _print_forecast(console, spec, out, data_dir, chosen, jobs, as_json=as_json)
         return
-    with ProgressBar(console, len(spec.row_specs) * len(spec.seeds)) as reporter:
+    cells = len(spec.row_specs) * len(spec.seeds)
+    with progress(console, cells, quiet=quiet) as reporter:
         published = run_and_publish(
             spec,
             out,
@@ -96,11 +101,14 @@ def run(
             device=chosen,
             reporter=reporter,
             placement=placement,
+            log=log,
         )
     console.print(leaderboard_table(spec, published.table, spec.title, result=published.result))
     for line in flag_lines(published.result):
         say(console, line)
     say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
+    if log:
+        say(console, f"Logs: {out / 'logs'}")
 
 
 def _print_forecast(
@@ -156,20 +164,28 @@ def train(
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     device: Device = "auto",
+    log: Log = [],  # noqa: B006
+    quiet: Quiet = False,
     plugin: Plugin = [],  # noqa: B006
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train one network with a board's recipe and print the path of its weights."""
     from robench.board.overrides import open_board
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.runs.run import train_row
     from robench.system.json_files import read_json
+    from robench.tracking.follow import followed
 
     console, chosen = prepare(device, plugin)
-    _, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)
-    with ProgressBar(console, 1) as reporter:
-        folder = train_row(spec, out=out, data_dir=data_dir, device=chosen, reporter=reporter)
+    name, spec = open_board(board, rows=defense, seeds=str(seed), changes=changes)
+    bar = progress(console, 1, quiet=quiet)
+    with bar as reporter, followed(log, name, out, reporter) as run:
+        folder = train_row(
+            spec, out=out, data_dir=data_dir, device=chosen, reporter=run, observer=run
+        )
     if folder.diverged.exists():
         reason = read_json(folder.diverged)["reason"]
         raise UserError(f"the training of '{defense}' diverged: {reason}; try a lower training.lr.")
     say(console, f"Weights: {folder.weights}")
+    if log:
+        say(console, f"Logs: {out / 'logs'}")

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, print_lines, say
+from robench.cli.options import (
+    AsJson,
+    DataDir,
+    Device,
+    Plugin,
+    Quiet,
+    Seed,
+    app,
+    prepare,
+    print_json,
+    print_lines,
+    say,
+)
 from robench.cli.outputs import file_for_curve, file_for_output
 from robench.cli.targets import (
     Checkpoints,
@@ -90,10 +102,12 @@ def attack(
         ),
     ] = None,
     device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Attack networks, trained by robench or your own, and print their robust accuracies."""
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.cli.tables import check_lines, cross_check_table, evaluation_table, sizes_table
     from robench.commands.attack import (
         accuracy_hint,
@@ -108,7 +122,7 @@ def attack(
     from robench.evaluation.partial import remove
     from robench.expressions import split_expressions
 
-    console, chosen = prepare(device, plugin)
+    console, chosen = prepare(device, plugin, as_json=as_json)
     names = requested(attacks, split_expressions(without))
     defaults = defaults_of(console, names, eps, step_size, norm, compared=cross_check)
     if curve:
@@ -122,24 +136,26 @@ def attack(
             model=model, weights=weights, cross_check=cross_check, curve=curve is not None
         )
         how |= {"defaults": defaults.values, "options": options, "checks": bool(checks)}
-        _attack_several(checkpoints, names, console, out, **how)
+        shown = {"quiet": quiet, "as_json": as_json}
+        _attack_several(checkpoints, names, console, out, **shown, **how)
         return
     checkpoint = checkpoints[0] if checkpoints else None
     target = target_of(console, checkpoint, model, weights, external, **how)
     asked = (model, weights, external, checkpoint, names, defaults.values, how, seed, without)
     resume = _kept(out, asked) if out else None
-    with ProgressBar(console, 1) as reporter:
+    with progress(console, 1, quiet=quiet) as reporter:
         options = replace(options, progress=reporter.update)
         attacked = attack_timed(
             target, names, defaults=defaults.values, options=replace(options, resume=resume)
         )
     result, table = attacked.result, attacked.result.table()
-    console.print(evaluation_table(table, target.title, gradients=result.gradients))
+    if not as_json:
+        console.print(evaluation_table(table, target.title, gradients=result.gradients))
     for hint in (accuracy_hint(target, result), adaptive_hint(result)):
         if hint:
             say(console, hint)
     if checks or (checks is None and model is not None):
-        with ProgressBar(console, 1) as reporter:
+        with progress(console, 1, quiet=quiet) as reporter:
             checked = check_attacked(attacked, replace(options, progress=reporter.update))
         print_lines(console, check_lines(checked))
         table = checked.beside(table)
@@ -153,7 +169,7 @@ def attack(
     if out and target.selection is not None:
         written.append(write_selection(target.selection, target.sample.labels, out))
     if cross_check:
-        with ProgressBar(console, 1) as reporter:
+        with progress(console, 1, quiet=quiet) as reporter:
             compared = cross_check_target(
                 target,
                 defaults.threat_model,
@@ -164,6 +180,8 @@ def attack(
         written += [write_cross_check(compared, out)] if out else []
     if resume:
         remove(resume)
+    if as_json:
+        print_json(table)
     for path in written:
         say(console, f"wrote {path}")
 
@@ -198,10 +216,17 @@ def _refuse_with_several(
 
 
 def _attack_several(
-    checkpoints: list[Path], attacks: list[str], console: "Console", out: Path | None, **how: Any
+    checkpoints: list[Path],
+    attacks: list[str],
+    console: "Console",
+    out: Path | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    **how: Any,
 ) -> None:
     """Attack several networks and print one table with a row for each."""
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.cli.tables import check_lines, networks_table
     from robench.commands.attack_several import attack_several, trained_among
     from robench.system.files import write_text
@@ -214,12 +239,15 @@ def _attack_several(
     options, checks = how.pop("options"), how.pop("checks")
     asked = (checkpoints, attacks, how, options.seed, options.without)
     kept = _kept(out, asked).with_suffix("") if out else None
-    with ProgressBar(console, len(trained)) as reporter:
+    with progress(console, len(trained), quiet=quiet) as reporter:
         options = replace(options, progress=reporter.update)
         table, checked = attack_several(
             trained, attacks, options=options, kept=kept, checks=checks, **how
         )
-    console.print(networks_table(table))
+    if as_json:
+        print_json(table)
+    else:
+        console.print(networks_table(table))
     for name, found in checked.items():
         print_lines(console, check_lines(found, name))
     if out is not None:

@@ -102,12 +102,33 @@ FreshSeed = Annotated[
 Changes = Annotated[
     list[str], typer.Option("--set", help="Change the board: table.key=value; repeatable.")
 ]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Print no progress, only the result and warnings.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON; what is said besides goes to stderr.")
+]
+Log = Annotated[
+    list[str],
+    typer.Option(
+        "--log",
+        help="Follow it with tensorboard, wandb, mlflow or csv, below logs/ in the folder of "
+        "--out; repeatable. Results do not depend on it.",
+    ),
+]
 
 
 def prepare(
-    device: str, plugins: list[Path], *, here: bool = True
+    device: str, plugins: list[Path], *, here: bool = True, as_json: bool = False
 ) -> "tuple[Console, torch.device]":
-    """Load plugins, join the other processes, and return the console and the device."""
+    """Load plugins, join the other processes, and return the console and the device.
+
+    Args:
+        device: what ``--device`` says.
+        plugins: files that register entries.
+        here: whether the device has to be one of this machine.
+        as_json: whether standard output is for JSON alone: the console is standard error then.
+    """
     from rich.console import Console
 
     from robench.plugins import load_plugin
@@ -118,7 +139,7 @@ def prepare(
     keep_freed_memory()
     for plugin in plugins:
         load_plugin(plugin)
-    console = Console()
+    console = Console(stderr=as_json)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = UNBOUNDED  # a file has no width; Rich would take 80
     chosen = choose_device(device, here=here)
@@ -129,6 +150,16 @@ def prepare(
             worker_loop(chosen)
             raise typer.Exit
     return console, chosen
+
+
+def print_json(value: Any) -> None:
+    """Print a value, in which a data frame is a list of objects, as JSON; NaN becomes null."""
+    import json
+
+    def plain(part: Any) -> Any:
+        return json.loads(part.to_json(orient="records"))
+
+    typer.echo(json.dumps(value, indent=2, default=plain))
 
 
 def say(console: "Console", text: str) -> None:

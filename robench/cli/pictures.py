@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from robench.cli.options import DataDir, Device, Plugin, Seed, app, prepare, say
+from robench.cli.options import (
+    AsJson,
+    DataDir,
+    Device,
+    Plugin,
+    Quiet,
+    Seed,
+    app,
+    prepare,
+    print_json,
+    say,
+)
 from robench.cli.outputs import file_for_output, folder_for_output
 from robench.cli.targets import (
     Checkpoint,
@@ -53,10 +64,11 @@ def show(
         typer.Option("--out", help="A .png, .svg or .pdf file.", callback=file_for_output),
     ] = Path("show.png"),
     device: Device = "auto",
+    quiet: Quiet = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Draw clean and adversarial images, the perturbations, and the network's predictions."""
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.commands.attack import requested
     from robench.commands.show import show_attacks
     from robench.diagnostics.gallery import check_ending
@@ -71,7 +83,7 @@ def show(
         third_party_options(model, normalize, mean, std, which),
         data=data, data_dir=data_dir, samples=samples,
     )  # fmt: skip
-    with ProgressBar(console, 1) as reporter:
+    with progress(console, 1, quiet=quiet) as reporter:
         gallery = show_attacks(
             target, names, out, classes=target.classes, images=images, defaults=defaults.values,
             options=EvaluationOptions(seed=seed, device=chosen, progress=reporter.update),
@@ -95,17 +107,23 @@ def spectra(
             "--out", help="Folder for spectra.csv and spectra.svg.", callback=folder_for_output
         ),
     ] = Path("spectra"),
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Print the norm and condition number of each layer of trained networks."""
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.cli.tables import ratios_table, spectra_table
     from robench.commands.spectra import checkpoint_spectra
 
-    console, _ = prepare("cpu", plugin)
-    with ProgressBar(console, len(checkpoints) + (against is not None)) as reporter:
+    console, _ = prepare("cpu", plugin, as_json=as_json)
+    networks = len(checkpoints) + (against is not None)
+    with progress(console, networks, quiet=quiet) as reporter:
         result = checkpoint_spectra(checkpoints, against=against, reporter=reporter)
     written = result.save(out)
+    if as_json:
+        print_json({"spectra": result.table, "ratios": result.ratios})
+        return
     for name, table in result.table.groupby("network", sort=False):
         console.print(spectra_table(table, str(name), result.caption))
     if not result.ratios.empty:

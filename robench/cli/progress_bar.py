@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -9,6 +10,20 @@ from rich.progress import Progress as Bars
 
 from robench.cli.tables.words import plain
 from robench.progress import Progress
+from robench.runs.progress import NullReporter, ProgressReporter
+
+
+def progress(
+    console: Console, stages: int | None, *, quiet: bool
+) -> AbstractContextManager[ProgressReporter]:
+    """Return what a command reports its progress to: bars, or nothing at all with ``--quiet``.
+
+    Args:
+        console: where to print.
+        stages: number of names that will be announced.
+        quiet: whether nothing is printed.
+    """
+    return nullcontext(NullReporter()) if quiet else ProgressBar(console, stages)
 
 
 class ProgressBar:

@@ -12,6 +12,7 @@ from robench.cli.options import (
     Device,
     FreshSeed,
     Plugin,
+    Quiet,
     TrustCode,
     app,
     prepare,
@@ -60,11 +61,12 @@ def submit(
     data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    quiet: Quiet = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write a submission: rows with their weights and artifacts, for others to check and merge."""
     from robench.board.overrides import open_board
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.cli.tables import flag_lines, leaderboard_table
     from robench.expressions import split_titles
     from robench.leaderboard.published import Leaderboard
@@ -82,7 +84,7 @@ def submit(
         raise UserError("--model needs a name for its row; give --name 'my network'.")
     else:
         _, spec = open_board(leaderboard)
-        with ProgressBar(console, 1) as reporter:
+        with progress(console, 1, quiet=quiet) as reporter:
             notes = external_submission(
                 name, model, weights, spec, out, external, data=data, data_dir=data_dir,
                 device=chosen, reporter=reporter,
@@ -116,6 +118,7 @@ def check_submission(
     data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    quiet: Quiet = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Check a submission: its files, figures and weights, also with a seed drawn now.
@@ -123,7 +126,7 @@ def check_submission(
     The exit code is 1 if something is wrong, and 3 if no row could be attacked again.
     """
     from robench.board.overrides import open_board
-    from robench.cli.progress_bar import ProgressBar
+    from robench.cli.progress_bar import progress
     from robench.cli.tables import checked_lines
     from robench.leaderboard import submission
 
@@ -131,7 +134,7 @@ def check_submission(
     how: dict[str, Any] = {"data": data, "data_dir": data_dir, "device": chosen}
     how["attacks_of"] = None if attacks_of is None else open_board(attacks_of)[1]
     how["fresh_seed"] = fresh_seed
-    with ProgressBar(console, None) as reporter:
+    with progress(console, None, quiet=quiet) as reporter:
         checked = submission.check_submission(
             folder, trust_code=trust_code, rows=rows, seed=seed, reporter=reporter, **how
         )

@@ -16,6 +16,7 @@ from robench.runs.progress import ProgressReporter
 from robench.runs.run import run_board
 from robench.runs.store import RunStore
 from robench.system.devices import choose_device
+from robench.tracking.follow import followed
 
 
 # More parameters than usual: they are the options of the command.
@@ -31,6 +32,7 @@ def run(
     jobs: int | None = None,
     executor: str = "local",
     resources: str | Path | None = None,
+    log: str | Sequence[str] = (),
 ) -> Leaderboard:
     """Train, attack and rank the defenses of a board; finished cells are taken from the store.
 
@@ -48,6 +50,8 @@ def run(
             process of its own; by default what suits the machine. Results do not depend on it.
         executor: where they are done: ``"local"``, ``"ray"``, ``"ray:ADDRESS"`` or ``"slurm"``.
         resources: a TOML file of what each job asks Slurm for.
+        log: experiment trackers that follow the run: ``"tensorboard"``, ``"wandb"``, ``"mlflow"``,
+            ``"csv"``, or several of them. What they keep here is in ``out/logs``.
 
     Returns:
         The leaderboard as published in ``out``: in the folder with the board's name, or in one
@@ -72,9 +76,11 @@ def run(
         data_dir=folder,
         device=choose_device(device, here=placement.is_local),
         placement=placement,
+        log=(log,) if isinstance(log, str) else log,
     )
 
 
+# More parameters than usual: they are the settings of one run.
 def run_and_publish(
     board: Board,
     out: Path,
@@ -84,6 +90,7 @@ def run_and_publish(
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
     placement: Placement = Placement(),  # noqa: B008 - it is frozen
+    log: Sequence[str] = (),
 ) -> Leaderboard:
     """Run a board and publish it as ``out/name``; see :func:`run`.
 
@@ -95,11 +102,19 @@ def run_and_publish(
         device: the device to run on; the CPU by default.
         reporter: progress reporter, called during the run.
         placement: where the pieces of work are done.
+        log: the trackers that follow it.
     """
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
-    result = run_board(
-        board, out=out, data_dir=data_dir, device=device, reporter=reporter, placement=placement
-    )
+    with followed(log, name, out, reporter) as run:
+        result = run_board(
+            board,
+            out=out,
+            data_dir=data_dir,
+            device=device,
+            reporter=run,
+            placement=placement,
+            observer=run,
+        )
     store = RunStore(out / "cells")
     networks = trained_networks(result, store) if board.publish_weights else {}
     with published_alone(out / name):

@@ -34,7 +34,7 @@ def adversarial_images(
     model: nn.Module,
     images: Pixels,
     labels: Classes,
-    attacks: Sequence[str | Attack],
+    attacks: Sequence[str | Attack] | Mapping[str, Attack],
     *,
     defaults: Mapping[str, Any] | None = None,
     options: EvaluationOptions | None = None,

@@ -105,6 +105,20 @@ def outcome_path(folder: Path, cell_key: str, key: str) -> Path:
     return folder / "outcomes" / cell_key / f"{key}.npz"
 
 
+def file_name(title: str, seed: int, names: set[str]) -> str:
+    """Return a unique name for the manifest of a cell, and add it to the names that are taken.
+
+    Titles that differ only in punctuation get a number.
+    """
+    slug = "".join(c if c.isalnum() else "_" for c in title).strip("_")[:60] or "row"
+    number, name = 1, f"{slug}-seed{seed}.json"
+    while name.casefold() in names:
+        number += 1
+        name = f"{slug}-{number}-seed{seed}.json"
+    names.add(name.casefold())
+    return name
+
+
 def weights_name(cell_key: str) -> str:
     """Return the name of a cell's weights in a leaderboard's folder."""
     return f"weights/{cell_key}.safetensors"

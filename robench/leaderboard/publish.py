@@ -23,6 +23,7 @@ from robench.leaderboard.evidence import (
     TOML,
     BoardFile,
     CellFile,
+    file_name,
     outcome_path,
     weights_name,
 )
@@ -168,7 +169,7 @@ def _cells(result: BoardResult) -> dict[str, bytes]:
         for cell in row.cells:
             known = {name: getattr(cell.evidence, name) for name in Evidence.model_fields}
             file = CellFile(row=row.title, costs=row.costs, **known)
-            name = f"manifests/{_unique(row.title, cell.seed, names)}"
+            name = f"manifests/{file_name(row.title, cell.seed, names)}"
             contents[name] = json_text(file.model_dump(mode="json")).encode()
             contents |= _outcomes(cell)
     return contents
@@ -195,14 +196,3 @@ def _outcomes(cell: CellResult) -> dict[str, bytes]:
         target = outcome_path(Path(), cell.evidence.cell.key, keys[column])
         contents[target.as_posix()] = read_bytes(source, longest=FILE_BYTES)
     return contents
-
-
-def _unique(title: str, seed: int, names: set[str]) -> str:
-    """Return a unique file name; titles that differ only in punctuation get a number."""
-    slug = "".join(c if c.isalnum() else "_" for c in title).strip("_")[:60] or "row"
-    number, name = 1, f"{slug}-seed{seed}.json"
-    while name.casefold() in names:
-        number += 1
-        name = f"{slug}-{number}-seed{seed}.json"
-    names.add(name.casefold())
-    return name

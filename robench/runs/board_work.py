@@ -8,6 +8,7 @@ from robench.models.complexity import Complexity
 from robench.runs.context import RunContext
 from robench.runs.executor import Executor
 from robench.runs.failures import check_failures
+from robench.runs.observer import CellObserver
 from robench.runs.progress import HELD
 from robench.runs.records import CellResult, RowResult
 from robench.runs.schedule import Job, Schedule
@@ -35,10 +36,13 @@ class BoardWork:
         board: the specification.
         cells: its cells, those of a row one after the other.
         ctx: the context of the run.
+        observer: gets the result of each cell.
     """
 
-    def __init__(self, board: Board, cells: Sequence[CellJob], ctx: RunContext) -> None:
-        self._board, self._cells, self._ctx = board, cells, ctx
+    def __init__(
+        self, board: Board, cells: Sequence[CellJob], ctx: RunContext, observer: CellObserver
+    ) -> None:
+        self._board, self._cells, self._ctx, self._observer = board, cells, ctx, observer
         self._left = {_key(job): job.computing + job.checking for job in cells}
         self._schedule: Schedule | None = None
         self._costs: dict[str, Complexity] = {}
@@ -123,7 +127,11 @@ class BoardWork:
 
     def _measure(self, job: CellJob) -> Steps:
         own = self._checked[_key(job)]
-        return measure(job, own, partial(self._measured.__setitem__, _key(job)))
+        return measure(job, own, partial(self._is_measured, job))
+
+    def _is_measured(self, job: CellJob, result: CellResult) -> None:
+        self._measured[_key(job)] = result
+        self._observer.finished(job, result)
 
 
 def _key(job: CellJob) -> Key:

@@ -20,6 +20,7 @@ from robench.runs.context import RunContext
 from robench.runs.effort import Effort
 from robench.runs.executor import InThisProcess
 from robench.runs.executors import executor_for
+from robench.runs.observer import CellObserver, NullObserver
 from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn
@@ -38,6 +39,7 @@ def run_board(
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
     placement: Placement = Placement(),  # noqa: B008 - it is frozen
+    observer: CellObserver | None = None,
 ) -> BoardResult:
     """Train and attack the networks of a board; finished cells are taken from ``out/cells``.
 
@@ -50,6 +52,7 @@ def run_board(
         device: the device to run on; the CPU by default.
         reporter: called with the progress of the run.
         placement: where the pieces of work are done; by default here, one after the other.
+        observer: follows the cells.
 
     Raises:
         UserError: if the board names something unknown, before any work is done; or the data
@@ -60,8 +63,10 @@ def run_board(
     check_sizes(plan, ctx.dataset)
     work = cell_jobs(plan, ctx)
     ctx.store.check(job.cell for job in work)
+    observer = observer or NullObserver()
+    observer.begin(work)
     executor = executor_for(placement, board, data_dir, work, ctx)
-    todo = BoardWork(board, work, ctx)
+    todo = BoardWork(board, work, ctx, observer)
     todo.do(executor, longest_first=not isinstance(executor, InThisProcess))
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), todo.rows())
 
@@ -114,6 +119,7 @@ def train_row(
     data_dir: Path | None = None,
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
+    observer: CellObserver | None = None,
 ) -> CellFolder:
     """Train the first cell of a board without attacking it, and return its folder.
 
@@ -123,9 +129,13 @@ def train_row(
     check_sizes(plan, ctx.dataset)
     title, (cell, *_) = planned_cells(plan, ctx)[0]
     ctx.store.check([cell])
+    job = CellJob(cell, title, _effort(cell, ctx), ctx)
+    observer = observer or NullObserver()
+    observer.begin([job])
     folder = ctx.store.open(cell)
     with ctx.store.lock(folder):
         finish_training(cell, title, folder, ctx)
+        observer.trained(job)
     return folder
 
 

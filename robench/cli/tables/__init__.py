@@ -8,7 +8,7 @@ from robench.cli.tables.boards import (
 )
 from robench.cli.tables.challenges import challenge_lines
 from robench.cli.tables.checks import check_lines
-from robench.cli.tables.entries import defenses_table, entries_table, facts, info_parts
+from robench.cli.tables.entries import defenses_table, entries_table, entry_json, facts, info_parts
 from robench.cli.tables.networks import (
     cross_check_table,
     evaluation_table,
@@ -31,6 +31,7 @@ __all__ = [
     "cross_check_table",
     "defenses_table",
     "entries_table",
+    "entry_json",
     "evaluation_table",
     "facts",
     "flag_lines",

@@ -46,6 +46,13 @@ def entries_table(entries: Iterable[Entry[Any]], title: str) -> Listing:
     return Listing(title, ("name", "what it does", "reference"), rows)
 
 
+def entry_json(entry: Entry[Any]) -> dict[str, Any]:
+    """Return what a table says of an entry, with the kind and facts of a defense."""
+    known = {"name": entry.name, "summary": entry.summary, "reference": entry.reference}
+    kind = getattr(entry.build, "kind", None)
+    return known | ({"kind": kind, "facts": facts(entry)} if isinstance(kind, str) else {})
+
+
 def info_parts(info: Info) -> Iterator[RenderableType]:
     """Yield what is known about an entry: its name, what it says of itself, options and source."""
     yield Text(f"{info.name} ({info.kind}): {info.summary}", style="bold")

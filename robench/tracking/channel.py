@@ -1,0 +1,163 @@
+"""One tracker during a run: what it was told of which cell, and that its failures stay its own."""
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from robench.errors import RobenchWarning, shortened
+from robench.runs.records import CellResult
+from robench.runs.steps import CellJob
+from robench.runs.store import CellFolder
+from robench.tracking.figures import (
+    Epochs,
+    digest_of,
+    epochs_of,
+    final_figures,
+    hyperparameters,
+    words_on_checks,
+)
+from robench.tracking.pictures import draw_cell
+from robench.tracking.record import Record
+from robench.tracking.tracker import RunLogger, TrackedRun, Tracker
+
+
+@dataclass(eq=False)
+class _Open:
+    """A run that has begun: its logger, what is kept of it, and the last epoch that it has."""
+
+    logger: RunLogger
+    record: Record
+    epoch: int
+
+
+class Channel:
+    """Passes cells on to a tracker; after its first failure, it says so once and does nothing more.
+
+    Args:
+        tracker: the tracker.
+        board: the name of the board.
+        folder: the folder of its runs, one folder per cell.
+    """
+
+    def __init__(self, tracker: Tracker, board: str, folder: Path) -> None:
+        self._tracker, self._board, self._folder = tracker, board, folder
+        self._open: dict[str, _Open] = {}
+        self._works = True
+
+    def begin(self) -> None:
+        """Prepare the tracker."""
+        self._attempt(self._tracker.begin)
+
+    def epochs(self, job: CellJob, slug: str) -> None:
+        """Log the epochs of a cell that are new in its log."""
+        self._attempt(partial(self._log_epochs, job, slug))
+
+    def trained(self, job: CellJob, slug: str) -> None:
+        """Log what is left of a training that has ended, and end its run."""
+        status = "failed" if _folder(job).diverged.exists() else "success"
+        self._attempt(partial(self._log_training, job, slug, status))
+
+    def finished(self, job: CellJob, slug: str, result: CellResult) -> None:
+        """Log the result of a cell, and end its run, unless that was logged before."""
+        self._attempt(partial(self._log_result, job, slug, result))
+
+    def close(self) -> None:
+        """End the runs that are still open, since the run of robench ends before them."""
+        for run in self._open.values():
+            self._attempt(partial(run.logger.finalize, "aborted"))
+        self._open = {}
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        if not self._works:
+            return
+        try:
+            action()
+        except Exception as error:  # whatever a library, a server or a network raises
+            self._works = False
+            warnings.warn(
+                f"--log {self._tracker.name} failed ({_reason(error)}); the run goes on without "
+                f"it, and the same command later logs what is missing.",
+                RobenchWarning,
+                stacklevel=2,
+            )
+
+    def _place(self, slug: str) -> Path:
+        return self._folder / slug
+
+    def _has(self, slug: str, digest: str) -> bool:
+        return Record.read(self._place(slug), self._tracker.target).finished == digest
+
+    def _log_epochs(self, job: CellJob, slug: str) -> None:
+        if found := epochs_of(_folder(job)):
+            self._catch_up(job, slug, found)
+
+    def _log_training(self, job: CellJob, slug: str, status: str) -> None:
+        digest = f"trained, {status}"
+        if not self._has(slug, digest):
+            self._end(job, slug, digest, status)
+
+    def _catch_up(self, job: CellJob, slug: str, epochs: Epochs) -> _Open:
+        """Return the run of a cell after these epochs; it is opened if it is not open."""
+        run = self._open.get(slug) or self._begin(job, slug)
+        for epoch, figures in epochs:
+            if epoch > run.epoch:
+                run.logger.log_metrics(figures, epoch)
+                run.epoch = epoch
+        return run
+
+    def _begin(self, job: CellJob, slug: str) -> _Open:
+        place = self._place(slug)
+        before = Record.read(place, self._tracker.target)
+        params = hyperparameters(job.cell, _folder(job))
+        tracked = TrackedRun(self._board, job.row, job.cell.seed, slug, params)
+        logger, identity = self._tracker.open(tracked, place, before.identity)
+        record = replace(before, identity=identity, finished="")
+        run = self._open[slug] = _Open(logger, record, logger.logged_epochs)
+        logger.log_hyperparams(params)
+        record.write(place)
+        return run
+
+    def _log_result(self, job: CellJob, slug: str, result: CellResult) -> None:
+        digest = digest_of(result)
+        if self._has(slug, digest):
+            return
+        run = self._catch_up(job, slug, epochs_of(_folder(job)))
+        if result.evidence.diverged is not None:
+            run.logger.log_text("diverged", result.evidence.diverged.reason)
+            self._end(job, slug, digest, "failed")
+            return
+        run.logger.log_result(final_figures(result), run.epoch)
+        if checks := words_on_checks(result):
+            run.logger.log_text("checks", checks)
+        if self._tracker.takes_pictures:
+            with tempfile.TemporaryDirectory(prefix="robench-") as name:
+                path = Path(name) / "images.png"
+                if _drawn(job, path):
+                    run.logger.log_picture("images", path, run.epoch)
+        self._end(job, slug, digest, "success")
+
+    def _end(self, job: CellJob, slug: str, digest: str, status: str) -> None:
+        run = self._catch_up(job, slug, epochs_of(_folder(job)))
+        del self._open[slug]
+        run.logger.finalize(status)
+        replace(run.record, finished=digest).write(self._place(slug))
+
+
+def _drawn(job: CellJob, path: Path) -> bool:
+    try:
+        return draw_cell(job.cell, job.ctx, path)
+    except Exception as error:  # whatever an attack or a network raises on the CPU
+        text = f"no picture of {job.name} is logged ({_reason(error)})."
+        warnings.warn(text, RobenchWarning, stacklevel=2)
+        return False
+
+
+def _reason(error: Exception) -> str:
+    return shortened(str(error).strip().partition("\n")[0], 200) or type(error).__name__
+
+
+def _folder(job: CellJob) -> CellFolder:
+    return CellFolder(job.ctx.store.root / job.cell.key)
