@@ -100,14 +100,14 @@ def _info(registry: Registry[Any], entry: Entry[Any]) -> Info:
 
 
 def _options(build: Any, given: int) -> Iterator[Option]:
-    parameters, meanings = inspect.signature(build).parameters, _meanings(build)
+    parameters, known = inspect.signature(build).parameters, meanings(build)
     for name in option_names(build, given):
         kind, default = parameters[name].annotation, parameters[name].default
         yield Option(
             name,
             "" if kind is inspect.Parameter.empty else _type(kind),
             "" if inspect.Parameter.empty in (kind, default) else _value(default),
-            meanings.get(name, ""),
+            known.get(name, ""),
         )
 
 
@@ -117,16 +117,16 @@ def _paragraphs(build: Any) -> str:
     return _plain(_SECTION.split(text)[0].partition("\n")[2]).strip("\n")
 
 
-def _meanings(build: Any) -> dict[str, str]:
-    """Return what the docstrings of an entry and of its bases say about its options."""
-    meanings: dict[str, str] = {}
+def meanings(build: Any) -> dict[str, str]:
+    """Return what the docstrings of a class or function, and of its bases, say of its options."""
+    known: dict[str, str] = {}
     for each in reversed(build.__mro__ if isinstance(build, type) else [build]):
         _, *sections = _SECTION.split(inspect.cleandoc(each.__doc__ or ""))
         for title, lines in zip(sections[::2], sections[1::2], strict=True):
             if title in ("Args", "Attributes"):
                 found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", lines, re.MULTILINE)
-                meanings |= {name: _plain(" ".join(text.split())) for name, text in found}
-    return meanings
+                known |= {name: _plain(" ".join(text.split())) for name, text in found}
+    return known
 
 
 _SECTION = re.compile(r"^(Args|Attributes|Example|Raises|Returns|Yields):\n", re.MULTILINE)

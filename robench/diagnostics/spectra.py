@@ -55,10 +55,10 @@ def spectra(
         normalization; ``norm``: with the batch norm's gain as well), with
 
         - ``channel_condition_median``, ``_max``: median and maximum over channels o of the
-          condition number sqrt(max_f S_o / min_f S_o) with S_o(f) = sum_i |W_oi(f)|^2, before the
-          stride;
+            condition number sqrt(max_f S_o / min_f S_o) with S_o(f) = sum_i |W_oi(f)|^2, before
+            the stride;
         - ``norm``, ``condition``: largest singular value of all W(f), and its ratio to the
-          smallest, excluding pixels that a stride skips; inf for a singular operator;
+            smallest, excluding pixels that a stride skips; inf for a singular operator;
         - ``norm_bound``: certified upper bound on ``norm`` by Gram iteration;
         - ``padded_norm``: norm of the actual module on its actual input, including zero padding.
 

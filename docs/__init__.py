@@ -1,0 +1,1 @@
+"""The documentation: pages as they are read on GitHub; :mod:`docs.site` makes a site of them."""
