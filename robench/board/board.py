@@ -24,10 +24,15 @@ class RowSpec(Spec):
     """A row of the board: a defense, its changes to recipe and data, and its own network if any."""
 
     defense: Call
+    """A registered defense, with its options: ``convnorm(bn=false)``."""
     label: Title = ""
+    """The row's name in the table; that of the defense if left out."""
     training: dict[str, Any] = Field(default_factory=dict)
+    """Keys of ``[training]`` that the row changes."""
     data: dict[str, Any] = Field(default_factory=dict)
+    """Keys of ``[data]`` that the row changes."""
     model: ModelSpec | None = None
+    """The row's own network."""
 
     @property
     def title(self) -> str:
@@ -41,18 +46,27 @@ class Board(Spec):
     added_later: ClassVar[frozenset[str]] = frozenset({"authors", "publish_weights", "weights_at"})
 
     title: Title
+    """What the board is, in one line."""
     description: str = Field("", max_length=LONGEST_TEXT)
+    """What a reader should know; shown on its page."""
     authors: str = Field("", max_length=LONGEST_TEXT)
     """Who made the board, as BibTeX separates them: "Ada Lovelace and Alan Turing"."""
     defenses: tuple[Call, ...] = Field((), max_length=MOST_ROWS)
+    """The rows that are trained by the board's recipe."""
     seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field(
         (0,), min_length=1, max_length=MOST_SEEDS
     )
+    """Seeds of training and attacks; each row is trained once for each."""
     data: DataSpec = DataSpec()
+    """The images."""
     model: ModelSpec = ModelSpec()
+    """The network."""
     training: TrainingSpec = TrainingSpec()
+    """The recipe."""
     evaluation: EvaluationSpec = EvaluationSpec()
+    """The attacks, and what ranks."""
     arms: tuple[RowSpec, ...] = Field((), max_length=MOST_ROWS)
+    """Rows with changes of their own to the recipe, the data or the network."""
     external: tuple[Title, ...] = Field((), max_length=MOST_ROWS)
     """Titles of the rows with third-party networks; published, never trained."""
     baseline: str = ""

@@ -84,13 +84,21 @@ class DataSpec(Spec):
     added_later: ClassVar[frozenset[str]] = frozenset({"subset_of", "label_noise_mode"})
 
     name: str = "mnist5k"
+    """A registered data set, with its options: ``emnist(split='letters')``."""
     subset: float = Field(1.0, gt=0, le=1)
+    """Share of the training images that is trained on."""
     subset_of: Literal["remaining", "all"] = "remaining"
+    """What it is a share of: what the validation part leaves, or all training images."""
     label_noise: float = Field(0.0, ge=0, lt=1)
+    """Share of the training images that get a label at random."""
     label_noise_mode: Literal["other", "uniform"] = "other"
+    """Which label: one of the other classes, or of all."""
     validation: float = Field(0.1, ge=0, lt=1)
+    """Share of the training images that is held out to validate."""
     crop_padding: int | None = Field(None, ge=0)
+    """Pixels of padding before the random crop; the data set's own if left out."""
     flip: bool | None = None
+    """Whether images are mirrored at random; as the data set has it if left out."""
 
     @model_validator(mode="after")
     def _subset_is_left(self) -> Self:
@@ -114,8 +122,11 @@ class ModelSpec(Spec):
     """The network; ``width`` is the number of channels of its first stage."""
 
     name: str = "resnet18"
+    """A registered backbone, with its options: ``my_net(blocks=3)``."""
     width: int = Field(64, ge=1)
+    """Channels of the first stage."""
     stem: Literal["cifar", "half", "imagenet"] = "cifar"
+    """The first layer: 3x3 stride 1; 3x3 stride 2; 7x7 stride 2 and max-pool."""
 
 
 PUBLISHED = {"published": True}
@@ -136,19 +147,33 @@ class TrainingSpec(Spec):
     added_later: ClassVar[frozenset[str]] = frozenset({"averaging"})
 
     method: Call = "free"
+    """A registered training method, with its options."""
     epochs: int = Field(30, ge=1)
+    """Epochs over the images, free replays not counted."""
     batch_size: int = Field(128, ge=2)
+    """Images per minibatch."""
     lr: float = Field(0.1, gt=0)
+    """Learning rate: the initial one, or the largest of one-cycle."""
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of SGD."""
     weight_decay: float = Field(1e-4, ge=0)
+    """Weight decay of SGD."""
     schedule: Literal["step", "one-cycle"] = "step"
+    """How the learning rate changes."""
     milestones: tuple[int, ...] = (10, 20)
+    """Epochs after which the schedule ``step`` divides the learning rate by 10."""
     precision: Literal["float32", "bf16"] = "float32"
+    """Arithmetic of the training."""
     averaging: float = Field(0.0, ge=0, lt=1)
+    """Decay per step of the average of the weights; 0 for the last weights."""
     replays: int = Field(4, ge=1)
+    """Replays of each minibatch, for methods with such an option."""
     eps: PixelUnits = 8 / 255
+    """Radius of the ball in training, likewise."""
     step_size: PixelUnits = 8 / 255
+    """Step of the perturbation in training, likewise."""
     carry_delta: bool = False
+    """Whether a minibatch starts from the last one's perturbation, likewise."""
 
     @field_validator("method")
     @classmethod
@@ -187,16 +212,27 @@ class EvaluationSpec(Spec):
     added_later: ClassVar[frozenset[str]] = frozenset({"worst_case"})
 
     attacks: tuple[Call, ...] = Field(("fgsm", "pgd-10", "pgd-20"), max_length=MOST_ATTACKS)
+    """The attacks, with their options: the columns of the table."""
     samples: int = Field(1000, ge=1)
+    """Number of test images, a class-balanced sample."""
     batch_size: int = Field(256, ge=1)
+    """Images per batch; outcomes of robench's own attacks do not depend on it."""
     rank_by: Call = ""
+    """The column that ranks; PGD-20 if left out, else the last attack, else clean."""
     worst_case: tuple[Call, ...] = Field((), max_length=MOST_ATTACKS)
+    """The attacks of the worst case."""
     without: tuple[Shortcut, ...] = ()
+    """Optimizations of attacks to leave out."""
     checks: bool = True
+    """Whether networks are checked."""
     check_samples: int = Field(128, ge=10)
+    """Images that the checks attack, the first ones."""
     binarization: bool = False
+    """Whether the binarization test is among the checks."""
     spectra: bool = False
+    """Whether norms and condition numbers of the layers are measured."""
     defaults: dict[str, OptionValue] = Field(default_factory=dict)
+    """Options of attacks that set none of their own, such as ``eps``."""
 
     @field_validator("attacks")
     @classmethod

@@ -97,11 +97,12 @@ def test_without_an_address_a_file_of_the_repository_is_named_only() -> None:
 def test_the_reference_has_every_key_with_its_limits_and_default() -> None:
     text = board_keys()
     for spec in (Board, DataSpec, TrainingSpec, EvaluationSpec):
-        assert all(f"| `{key}` |" in text for key in spec.model_fields)
-    assert "| `title` |  | a text, at most" in text
+        assert all(f"| `{key}` | " in text for key in spec.model_fields)
+    assert "` |  | " not in text, "a key without a meaning: give its field a docstring"
+    assert "| `title` | What the board is, in one line. | a text, at most" in text
     assert "| `eps` |" in text
     assert "| `8/255` |" in text
-    assert "| `carry_delta` |  | `true` or `false` | `false` |" in text
+    assert "likewise. | `true` or `false` | `false` |" in text
     assert "Who made the board" in text
 
 
