@@ -7,6 +7,7 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -197,3 +198,9 @@ def test_no_module_of_the_suite_shadows_a_generic_name() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd="/", check=False)
     assert done.returncode == 0
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    own = {path.parent.relative_to(ROOT) for path in (ROOT / "robench").rglob("__init__.py")}
+    assert {".".join(path.parts) for path in own} <= set(listed)

@@ -99,7 +99,7 @@ class BoardWork:
         self._left[_key(job)] = job.checking
         if computed and not result.diverged and self._schedule is not None:
             seconds = self._schedule.seconds_left(sum(self._left.values()))
-            self._ctx.reporter.row(job.name, accuracies(result), seconds)
+            self._ctx.reporter.row(job.name, accuracies(result, self._ctx.attacks), seconds)
 
     def _costs_of(self, job: CellJob) -> Steps:
         def keep(costs: Complexity) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from robench.base import Attack
 from robench.board.cells import Cell
+from robench.board.ranking import CORRUPTION
 from robench.evaluation.partial import remove as remove_partial
 from robench.models.complexity import Complexity
 from robench.runs.attack_cell import add_outcomes, groups_of, remove_unfinished
@@ -193,9 +195,17 @@ def count_costs(job: CellJob, done: Callable[[Complexity], None]) -> Steps:
     yield [Task(job.piece("measuring", Counting(job.cell)), done)]
 
 
-def accuracies(result: CellResult) -> Mapping[str, float]:
-    """Return column -> accuracy of a cell."""
-    return {name: result.outcomes[name].accuracy for name in result.outcomes}
+def accuracies(result: CellResult, attacks: Mapping[str, Attack]) -> Mapping[str, float]:
+    """Return column -> accuracy of a cell, and one mean for all corruptions.
+
+    Args:
+        result: the result of the cell.
+        attacks: column -> attack.
+    """
+    every = {name: result.outcomes[name].accuracy for name in result.outcomes}
+    corrupted = [every.pop(name) for name, attack in attacks.items() if attack.corrupts]
+    mean = {CORRUPTION: sum(corrupted) / len(corrupted)} if corrupted else {}
+    return every | mean
 
 
 def _nothing(value: Any) -> None:

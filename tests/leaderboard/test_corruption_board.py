@@ -11,6 +11,7 @@ from published_board import BOARD, Published
 from support import Command, shared_folder
 
 from robench.board.loading import read_board
+from robench.board.plan import build_attacks
 from robench.errors import UserError
 from robench.leaderboard.audit import audit
 from robench.leaderboard.order import shown_columns
@@ -19,6 +20,7 @@ from robench.leaderboard.page.write import render
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
 from robench.runs.run import run_board
+from robench.runs.steps import accuracies
 
 ATTACKS = """attacks = ["fgsm", "corruption(kind='contrast')", "corruption(kind='gaussian_noise')"]
 rank_by = "corruption"
@@ -126,3 +128,13 @@ def test_ranking_by_corruptions_without_one(tmp_path: Path) -> None:
     (tmp_path / "none.toml").write_text(text)
     with pytest.raises(UserError, match="no corruption is among the attacks; add 'corruption'"):
         run_board(read_board(tmp_path / "none.toml"), out=tmp_path)
+
+
+def test_progress_reports_one_mean_for_all_corruptions(corrupted: Path) -> None:
+    board = Leaderboard.read(corrupted)
+    [cell, *_] = board.result.rows[0].cells
+    found = accuracies(cell, build_attacks(board.board.evaluation))
+    assert list(found) == ["clean", "fgsm", "corruption"]
+    assert found["corruption"] == pytest.approx(
+        np.mean([cell.outcomes[column].accuracy for column in COLUMNS])
+    )
