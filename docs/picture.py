@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main(name: str, target: str) -> None:
     """Draw ``leaderboards/<name>/leaderboard.csv`` as an SVG file."""
     board = Leaderboard.read(ROOT / "leaderboards" / name)
-    console = Console(record=True, width=104, file=io.StringIO())
+    console = Console(record=True, width=116, file=io.StringIO())
     console.print(leaderboard_table(board.board, board.table, board.board.title))
     console.save_svg(target, title="robench run" if name == "quick" else f"robench run {name}")
 
