@@ -12,6 +12,8 @@ from support import TINY_BOARD, Command, Finished
 from torch import Tensor, nn
 
 from robench.data import load_dataset
+from robench.plugins import registrations_undone
+from robench.registry import REGISTRIES, plugin_files
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -105,3 +107,17 @@ def digits_test(_trained_on_digits: nn.Module) -> tuple[Tensor, Tensor]:
     right = _trained_on_digits(images).argmax(1) == labels
     assert right.float().mean() > 0.9
     return images[right][:100], labels[right][:100]
+
+
+@pytest.fixture
+def only_the_suite() -> Iterator[None]:
+    """Take out what other tests have registered in this process: it would travel, too."""
+    files = set(plugin_files)
+    with registrations_undone():
+        for registry in REGISTRIES:
+            for entry in registry.entries():
+                if not entry.build.__module__.startswith("robench."):
+                    registry.forget(Path(entry.file))
+        plugin_files.clear()
+        yield
+    plugin_files.update(files)

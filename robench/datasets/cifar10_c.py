@@ -25,6 +25,11 @@ def cifar10_c(data_dir: Path, kind: str = "", severity: int = 0) -> DataSet:
     Without ``kind`` and ``severity`` it holds all fifteen corruptions at all five severities,
     750,000 images, and the accuracy is the mean over them. It has no training part.
 
+    Args:
+        data_dir: the folder of the files, or the one that has it as CIFAR-10-C.
+        kind: one corruption, the name of its file, such as fog; all fifteen by default.
+        severity: one severity, from 1 to 5; all of them by default.
+
     Raises:
         UserError: if files are missing or of another form, or the severity is out of range.
     """

@@ -27,7 +27,7 @@ def completed(words: str) -> list[str]:
     ("words", "offered"),
     [
         ("robench ver", ["verify"]),
-        ("robench run paper-table1", ["paper-table1", "paper-table1-cpu"]),
+        ("robench run paper-table1", ["paper-table1", "paper-table1-cpu", "paper-table1-gpu"]),
         ("robench status qui", ["quick"]),
         ("robench list da", ["datasets"]),
         ("robench run quick --dry", ["--dry-run"]),

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from support import Command, changed_board, made_files
 
+pytestmark = pytest.mark.usefixtures("only_the_suite")  # plugins of other tests would travel, too
+
 SMALL = (
     "--defenses=batchnorm",
     "--set=evaluation.samples=20",

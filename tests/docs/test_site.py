@@ -20,6 +20,8 @@ from robench.board.board import Board
 from robench.board.specs import DataSpec, EvaluationSpec, TrainingSpec
 from robench.cli.options import ORDER
 
+pytestmark = pytest.mark.usefixtures("only_the_suite")  # the reference has what is registered
+
 PAGES = pages()
 
 

@@ -1,5 +1,6 @@
 """Train small networks, alone or as one of several processes, for ``test_parallel.py``."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -66,6 +67,9 @@ def main(out: Path) -> None:
         torch.save(results, out / "results.pt")
     distributed.barrier()  # one that ends while the other still serves it is aborted now and then
     disconnect()
+    os._exit(
+        0
+    )  # torch's threads abort a process that ends by itself now and then, on busy machines
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ def value_problems(found: Outcomes, corrupts: bool = False) -> Iterator[str]:
             yield f"'{name}' has counts below 0."
         if (values > LARGEST_COUNT).any():
             yield f"'{name}' has counts above {LARGEST_COUNT}."
-    if (found.robust & ~found.rounded).any():
-        yield "images are counted as robust but not as right when rounded."
     if not corrupts:
         yield from _of_spared(found, ~found.correct)
+    if (found.robust & ~found.rounded).any():
+        yield "images are counted as robust but not as right when rounded."
     # The largest change of a pixel is one of the squares that the Euclidean length sums.
     if (found.linf > found.l2.astype(np.float64) * (1 + TOLERANCE)).any():
         yield "a change is longer in linf than in l2."
