@@ -67,9 +67,8 @@ def main(out: Path) -> None:
         torch.save(results, out / "results.pt")
     distributed.barrier()  # one that ends while the other still serves it is aborted now and then
     disconnect()
-    os._exit(
-        0
-    )  # torch's threads abort a process that ends by itself now and then, on busy machines
+    # Threads of torch abort a process that ends by itself now and then, on a busy machine.
+    os._exit(0)
 
 
 if __name__ == "__main__":
