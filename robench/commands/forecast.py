@@ -17,7 +17,6 @@ from robench.runs.jobs import chosen_jobs
 from robench.runs.run import cell_jobs, check_sizes, prepared
 from robench.runs.status import ATTACKED, State, missing_columns, progress_of
 from robench.runs.steps import CellJob
-from robench.runs.store import CellFolder
 from robench.runs.train_cell import training_data
 from robench.system.threads import computing_with
 from robench.training.data import TrainingData
@@ -103,7 +102,7 @@ def forecast(
 
 
 def _cell(job: CellJob, ctx: RunContext, speeds: Mapping[str, tuple[float, int]]) -> CellForecast:
-    folder = CellFolder(ctx.store.root / job.cell.key)
+    folder = job.folder
     state, finished, of = progress_of(folder, job.cell, ctx)
     seconds, weights = speeds[job.row]
     trains = state in ("waiting", "training")

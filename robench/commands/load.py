@@ -10,7 +10,7 @@ from robench.leaderboard.named import PublishedNetwork, check_known, network_of
 from robench.models.checkpoint import load_checkpoint, load_weights
 from robench.models.external import HUB, build_external, load_external
 from robench.models.library_options import check_library_options
-from robench.models.normalization import Normalization
+from robench.models.normalization import recorded
 
 
 def load(name: str, *, store: str | Path | None = None) -> nn.Module:
@@ -55,7 +55,5 @@ def _third_party(network: PublishedNetwork, cell: ExternalCell) -> nn.Module:
             f"with 'robench attack --model FILE.py:function --checkpoint {network.weights}'."
         )
     check_library_options(cell.architecture)
-    given = None
-    if cell.mean is not None and cell.std is not None:
-        given = Normalization(cell.mean, cell.std)
-    return load_weights(network.weights, build_external(cell.architecture, given)).eval()
+    model = build_external(cell.architecture, recorded(cell))
+    return load_weights(network.weights, model).eval()

@@ -24,7 +24,7 @@ class CorruptedImages(UnreadImages):
     Args:
         folder: has ``KIND.npy``, (5 n, H, W, C) uint8, the first n of severity 1, and
             ``labels.npy``, (5 n,), the same labels five times.
-        kinds: which files; all of the folder if empty.
+        kinds: which files; at least one.
         severities: which severities, from 1 to 5.
 
     Raises:
@@ -33,21 +33,20 @@ class CorruptedImages(UnreadImages):
 
     def __init__(self, folder: Path, kinds: Sequence[str], severities: Sequence[int]) -> None:
         super().__init__(lambda: self.take(torch.arange(len(self))))
-        there = sorted(path.stem for path in folder.glob("*.npy") if path.name != LABELS)
-        for kind in kinds:
-            if kind not in there:
-                near = did_you_mean(kind, there) if there else "it has no such files"
-                raise UserError(f"{folder} has no {kind}.npy; {near}")
+        there = [path.stem for path in sorted(folder.glob("*.npy")) if path.name != LABELS]
         if not there:
             raise UserError(
                 f"{folder} has no files of corrupted images, such as fog.npy, and {LABELS}; name "
                 f"the folder with --data-dir."
             )
+        for kind in kinds:
+            if kind not in there:
+                raise UserError(f"{folder} has no {kind}.npy; {did_you_mean(kind, there)}")
         self._severities = tuple(severities)
-        self._arrays = [_mapped(folder / f"{kind}.npy", 4) for kind in kinds or there]
+        self._arrays = [_mapped(folder / f"{kind}.npy", 4) for kind in kinds]
         labels = _mapped(folder / LABELS, 1)
         self._each = len(labels) // SEVERITIES
-        for array, kind in zip(self._arrays, kinds or there, strict=True):
+        for array, kind in zip(self._arrays, kinds, strict=True):
             if len(array) != len(labels) or len(labels) % SEVERITIES or not self._each:
                 raise UserError(
                     f"{folder / kind}.npy has {len(array)} images and {LABELS} {len(labels)} "

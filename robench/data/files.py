@@ -16,12 +16,9 @@ from robench.errors import UserError
 ImageFile = tuple[Path, int]
 """The path and the label of an image."""
 
-SMALL = 64 * 64
-"""Pixels of an image up to which one thread decodes fastest: most of the work on such a file is
-Python's own, and threads only take the interpreter from one another."""
-
-THREADS = 4
-"""Threads that decode larger images; more of them wait for the interpreter."""
+PER_THREAD = 22_000
+"""Pixels of a JPEG file that take as long to decode, while other threads may use the interpreter,
+as each file keeps the interpreter busy. So many more pixels are worth one more thread."""
 
 
 def read_files(
@@ -40,7 +37,7 @@ def read_files(
     paths = [path for path, _ in files]
     # Many files per task: submitting a task costs as much as decoding a 32x32 image.
     tasks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
-    with ThreadPoolExecutor(threads_for(shape)) as pool:
+    with ThreadPoolExecutor(decoding_threads(shape)) as pool:
         decoded = [image for part in pool.map(_decode_all, tasks) for image in part]
     for (image, _), path in zip(decoded, paths, strict=True):
         if image.shape[1:] != shape[1:]:
@@ -56,10 +53,13 @@ def read_files(
     return Images(pixels, torch.tensor([label for _, label in files], dtype=torch.int64))
 
 
-def threads_for(shape: tuple[int, int, int]) -> int:
-    """Return how many threads decode images of a shape (channels, height, width) fastest."""
+def decoding_threads(shape: tuple[int, int, int]) -> int:
+    """Return how many threads decode images of a shape (channels, height, width) fastest.
+
+    More of them only take the interpreter from one another.
+    """
     _, height, width = shape
-    return 1 if height * width <= SMALL else min(THREADS, joblib.cpu_count())
+    return min(1 + round(height * width / PER_THREAD), joblib.cpu_count())
 
 
 def _decode_all(paths: Sequence[Path]) -> list[tuple[Tensor, bool]]:

@@ -5,17 +5,15 @@ from pathlib import Path
 import torch
 
 from robench import DataSet, UserError, register_dataset
+from robench.attack_tools.corruptions import CORRUPTIONS, SEVERITIES
 from robench.data.augment import CROP_AND_FLIP
-from robench.data.corrupted_files import SEVERITIES, CorruptedImages
+from robench.data.corrupted_files import CorruptedImages
 from robench.data.images import Images
 from robench.data.statistics import MEAN_STD
 
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
-
-EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-"""Files of the release that do not count in its mean."""
 
 
 @register_dataset("cifar10_c", reference="arXiv:1903.12261")
@@ -33,15 +31,11 @@ def cifar10_c(data_dir: Path, kind: str = "", severity: int = 0) -> DataSet:
     Raises:
         UserError: if files are missing or of another form, or the severity is out of range.
     """
-    if severity not in range(SEVERITIES + 1):
-        raise UserError(
-            f"severity is {severity}; it goes from 1 to {SEVERITIES}; 0 is all of them."
-        )
+    if severity not in (0, *SEVERITIES):
+        raise UserError(f"severity is {severity}; it goes from 1 to 5; 0 is all of them.")
     here = data_dir / "CIFAR-10-C" if (data_dir / "CIFAR-10-C").is_dir() else data_dir
-    there = sorted(path.stem for path in here.glob("*.npy"))
-    kinds = [kind] if kind else [name for name in there if name not in (*EXTRA, "labels")]
-    severities = [severity] if severity else list(range(1, SEVERITIES + 1))
-    test = CorruptedImages(here, kinds, severities)
+    kinds = [kind] if kind else list(CORRUPTIONS)  # the release has four more, which do not count
+    test = CorruptedImages(here, kinds, [severity] if severity else SEVERITIES)
     mean, std = MEAN_STD["cifar10"]
     none = Images(torch.zeros(0, *test.image_shape, dtype=torch.uint8), torch.zeros(0).long())
     return DataSet("cifar10_c", none, test, CLASSES, mean, std, CROP_AND_FLIP)

@@ -32,15 +32,12 @@ def shown_columns(board: Board, table: pd.DataFrame) -> list[str]:
     combined = [name for name in COMBINED if name == board.evaluation.ranking_column]
     if BEST_KNOWN not in combined and f"{BEST_KNOWN}_mean" in table:
         combined.append(BEST_KNOWN)
+    columns = list(board.evaluation.columns)
     if f"{CORRUPTION}_mean" in table:
         combined.append(CORRUPTION)
-    corrupted = corruption_columns(board, table)
-    return [*(name for name in board.evaluation.columns if name not in corrupted), *combined]
-
-
-def corruption_columns(board: Board, table: pd.DataFrame) -> list[str]:
-    """Return the columns of corruptions: those without the figures of attacks, but for clean."""
-    return [name for name in board.evaluation.attacks if f"{name}_rounded" not in table]
+        # A corruption has no figure that only attacks have.
+        columns = [n for n in columns if n == "clean" or f"{n}_rounded" in table]
+    return [*columns, *combined]
 
 
 def ranking_notes(result: BoardResult, table: pd.DataFrame) -> list[str]:

@@ -116,8 +116,10 @@ class LeaderboardRow:
         The mean over corruptions has as many parts as there are corruptions, any other column one.
         The arguments are those of :meth:`of`.
         """
-        parts = corruptions(self.result.columns) if column == CORRUPTION else [column]
-        counts = [np.stack([o.robust for o in self.of(part)]).astype(np.int64) for part in parts]
+        counts = [
+            np.stack([outcomes.robust for outcomes in self.of(part)]).astype(np.int64)
+            for part in parts(self.result.columns, column)
+        ]
         return np.sum(counts, axis=0)
 
     @cached_property
@@ -175,6 +177,11 @@ def roles(result: BoardResult) -> dict[str, frozenset[Role]]:
 def corruptions(columns: Mapping[str, EvaluatedColumn]) -> list[str]:
     """Return the names of the columns of corruptions."""
     return [name for name, column in columns.items() if column.corrupts]
+
+
+def parts(columns: Mapping[str, EvaluatedColumn], column: str) -> list[str]:
+    """Return what a column is the mean over: the corruptions, or itself alone."""
+    return corruptions(columns) if column == CORRUPTION else [column]
 
 
 def has_best_known(result: BoardResult) -> bool:

@@ -4,11 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from robench.board.ranking import CORRUPTION
 from robench.leaderboard.column_types import Column, Entry, PerAttack, RelativeColumn
 from robench.leaderboard.columns import columns_of_table
 from robench.leaderboard.comparison import Comparison, compare
-from robench.leaderboard.row import LeaderboardRow, corruptions
+from robench.leaderboard.row import LeaderboardRow, parts
 from robench.leaderboard.safe_csv import to_safe_csv
 from robench.runs.records import BoardResult
 
@@ -19,7 +18,7 @@ def compare_rows(result: BoardResult) -> Comparison:
     rows = [LeaderboardRow(result, row) for row in result.rows]
     compared = compare(
         {row.row.title: row.hits(column) for row in rows if not row.diverged},
-        len(corruptions(result.columns)) if column == CORRUPTION else 1,
+        len(parts(result.columns, column)),
     )
     compared.pairs.insert(0, "column", column)
     return compared

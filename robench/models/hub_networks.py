@@ -26,7 +26,7 @@ from robench.errors import UserError, shortened
 from robench.expressions import Expression
 from robench.models.checkpoint import Network, read_network
 from robench.models.library_options import check_library_options, check_repository_options
-from robench.models.normalization import Normalization
+from robench.models.normalization import Normalization, recorded
 from robench.system.hub import HubFile, HubName, files_of, first_file
 from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
@@ -135,9 +135,7 @@ def _pushed(file: HubFile, values: Any) -> HubNetwork:
     if isinstance(cell, Cell):
         _check_header(file.name, weights, said)
         return HubNetwork(str(file.name), weights, words, dataset=said.dataset)
-    given = None
-    if cell.mean is not None and cell.std is not None:
-        given = Normalization(cell.mean, cell.std, f"{DESCRIPTION} of the repository")
+    given = recorded(cell, f"{DESCRIPTION} of the repository")
     return HubNetwork(str(file.name), weights, words, cell.architecture, given, said.dataset)
 
 

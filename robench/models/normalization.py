@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from robench.board.mean_and_std import MeanAndStd
 from robench.data import load_dataset
 from robench.data.load import can_load
 from robench.data.statistics import MEAN_STD
@@ -79,6 +80,18 @@ class Normalization:
 
 IDENTITY = Normalization((0.0,), (1.0,))
 """Nothing is put before the network."""
+
+
+def recorded(specification: MeanAndStd, source: str = "") -> Normalization | None:
+    """Return the normalization that a specification states; None if it leaves it to the library.
+
+    Args:
+        specification: that of a third-party network.
+        source: where it is written, in words.
+    """
+    if specification.mean is None or specification.std is None:
+        return None
+    return Normalization(specification.mean, specification.std, source)
 
 
 def choose_normalization(

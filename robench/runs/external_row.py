@@ -25,7 +25,7 @@ from robench.models.external import (
     split_name,
 )
 from robench.models.library_options import check_library_options
-from robench.models.normalization import Normalization
+from robench.models.normalization import recorded
 from robench.runs.cell import evaluate_external
 from robench.runs.check_cell import with_checks
 from robench.runs.context import RunContext
@@ -132,10 +132,7 @@ def rebuild(cell: ExternalCell, weights: Path, code: Path, dataset: DataSet) -> 
         if not file.is_file() or file_hash(file) != cell.code_hash:
             raise UserError(f"{file} is not the file that builds the published network.")
         name = f"{code}/{name}"
-    given = None
-    if cell.mean is not None and cell.std is not None:
-        given = Normalization(cell.mean, cell.std)
-    model = load_weights(weights, build_external(name, given)).eval()
+    model = load_weights(weights, build_external(name, recorded(cell))).eval()
     check_fit(model, cell.architecture, dataset)
     return model
 

@@ -15,7 +15,6 @@ from robench.registry import REGISTRIES
 from robench.runs.context import RunContext
 from robench.runs.status import ATTACKED, progress_of
 from robench.runs.steps import CellJob
-from robench.runs.store import CellFolder
 from robench.system.devices import gpus_for
 from robench.system.processes import this_shard
 
@@ -96,8 +95,7 @@ def unimportable() -> list[str]:
 
 
 def _is_stored(job: CellJob, ctx: RunContext) -> bool:
-    folder = CellFolder(ctx.store.root / job.cell.key)
-    state, *_ = progress_of(folder, job.cell, ctx)
+    state, *_ = progress_of(job.folder, job.cell, ctx)
     return state in ATTACKED  # spectra alone need no processes
 
 

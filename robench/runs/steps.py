@@ -16,7 +16,7 @@ from robench.evaluation.partial import remove as remove_partial
 from robench.models.complexity import Complexity
 from robench.runs.attack_cell import add_outcomes, groups_of, remove_unfinished
 from robench.runs.cell import cell_result
-from robench.runs.check_cell import checked, stored_checks, wants_checks
+from robench.runs.check_cell import checked, has_checks, stored_checks, wants_checks
 from robench.runs.context import RunContext, cell_title
 from robench.runs.effort import Effort
 from robench.runs.identity import attacked_samples, outcome_key
@@ -63,6 +63,11 @@ class CellJob:
         """What progress reports call it."""
         return cell_title(self.row, self.cell.seed)
 
+    @property
+    def folder(self) -> CellFolder:
+        """Its folder in the store."""
+        return CellFolder(self.ctx.store.root / self.cell.key)
+
     def piece(self, state: str, work: Any, effort: float = 0.0) -> Piece:
         """Return a piece of the work on it."""
         return Piece(self.name, state, work, self.effort.threads, effort)
@@ -76,9 +81,10 @@ class CellJob:
 
     @property
     def checking(self) -> float:
-        """The work of its checks; 0 if the board leaves them out."""
-        evaluation = self.ctx.evaluation
-        return self.effort.checking(evaluation.check_samples) if evaluation.checks else 0.0
+        """The work of its checks; 0 if there are none to run."""
+        return (
+            self.effort.checking(self.ctx.evaluation.check_samples) if has_checks(self.ctx) else 0
+        )
 
     @property
     def computing(self) -> float:
@@ -175,8 +181,7 @@ def _stored_or_made(
     job: CellJob, stored: Callable[[], Kept | None], piece: Piece
 ) -> Generator[list[Task], None, Kept]:
     """Return what is stored of a cell, or what the piece makes and stores."""
-    store = job.ctx.store
-    with store.lock(CellFolder(store.root / job.cell.key)):
+    with job.ctx.store.lock(job.folder):
         if (known := stored()) is not None:
             return known
         job.ctx.reporter.announce(job.name, piece.state)

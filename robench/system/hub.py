@@ -98,14 +98,14 @@ def first_file(name: HubName, files: Sequence[str]) -> HubFile | None:
     absent: LocalEntryNotFoundError | None = None
     with explained(name):
         for file in files:
+            known_away = absent is not None  # one wait for a hub out of reach is enough
             try:
                 found = hf_hub_download(
                     name.repo,
                     file,
                     revision=name.revision,
                     library_name=LIBRARY,
-                    local_files_only=absent
-                    is not None,  # one wait for a hub out of reach is enough
+                    local_files_only=known_away,
                 )
             except LocalEntryNotFoundError as error:
                 absent = absent or error

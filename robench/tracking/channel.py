@@ -10,7 +10,6 @@ from pathlib import Path
 from robench.errors import RobenchWarning, shortened
 from robench.runs.records import CellResult
 from robench.runs.steps import CellJob
-from robench.runs.store import CellFolder
 from robench.tracking.figures import (
     Epochs,
     digest_of,
@@ -57,7 +56,7 @@ class Channel:
 
     def trained(self, job: CellJob, slug: str) -> None:
         """Log what is left of a training that has ended, and end its run."""
-        status = "failed" if _folder(job).diverged.exists() else "success"
+        status = "failed" if job.folder.diverged.exists() else "success"
         self._attempt(partial(self._log_training, job, slug, status))
 
     def finished(self, job: CellJob, slug: str, result: CellResult) -> None:
@@ -91,7 +90,7 @@ class Channel:
         return Record.read(self._place(slug), self._tracker.target).finished == digest
 
     def _log_epochs(self, job: CellJob, slug: str) -> None:
-        if found := epochs_of(_folder(job)):
+        if found := epochs_of(job.folder):
             self._catch_up(job, slug, found)
 
     def _log_training(self, job: CellJob, slug: str, status: str) -> None:
@@ -111,7 +110,7 @@ class Channel:
     def _begin(self, job: CellJob, slug: str) -> _Open:
         place = self._place(slug)
         before = Record.read(place, self._tracker.target)
-        params = hyperparameters(job.cell, _folder(job))
+        params = hyperparameters(job.cell, job.folder)
         tracked = TrackedRun(self._board, job.row, job.cell.seed, slug, params)
         logger, identity = self._tracker.open(tracked, place, before.identity)
         record = replace(before, identity=identity, finished="")
@@ -124,7 +123,7 @@ class Channel:
         digest = digest_of(result)
         if self._has(slug, digest):
             return
-        run = self._catch_up(job, slug, epochs_of(_folder(job)))
+        run = self._catch_up(job, slug, epochs_of(job.folder))
         if result.evidence.diverged is not None:
             run.logger.log_text("diverged", result.evidence.diverged.reason)
             self._end(job, slug, digest, "failed")
@@ -140,7 +139,7 @@ class Channel:
         self._end(job, slug, digest, "success")
 
     def _end(self, job: CellJob, slug: str, digest: str, status: str) -> None:
-        run = self._catch_up(job, slug, epochs_of(_folder(job)))
+        run = self._catch_up(job, slug, epochs_of(job.folder))
         del self._open[slug]
         run.logger.finalize(status)
         replace(run.record, finished=digest).write(self._place(slug))
@@ -157,7 +156,3 @@ def _drawn(job: CellJob, path: Path) -> bool:
 
 def _reason(error: Exception) -> str:
     return shortened(str(error).strip().partition("\n")[0], 200) or type(error).__name__
-
-
-def _folder(job: CellJob) -> CellFolder:
-    return CellFolder(job.ctx.store.root / job.cell.key)

@@ -14,7 +14,6 @@ from robench.progress import Progress
 from robench.runs.progress import NullReporter, ProgressLine, ProgressReporter
 from robench.runs.records import CellResult
 from robench.runs.steps import CellJob
-from robench.runs.store import CellFolder
 from robench.tracking.channel import Channel
 from robench.tracking.trackers import trackers_for
 
@@ -89,7 +88,7 @@ class Followed:
             return
         job, slug = self._jobs[name]
         try:
-            written = CellFolder(job.ctx.store.root / job.cell.key).log.stat().st_mtime_ns
+            written = job.folder.log.stat().st_mtime_ns
         except OSError:
             return  # the first epoch has not ended
         if self._written.get(name) == written:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from robench.attack_tools.corruptions import CORRUPTIONS
 from robench.data import DataSet, load_dataset
 from robench.data.corrupted_files import CorruptedImages
 from robench.errors import UserError
 
-KINDS = ("fog", "snow", "spatter")
+KINDS = (*CORRUPTIONS, "spatter")
 EACH = 20
 
 
@@ -37,23 +38,29 @@ def told(found: DataSet, rows: list[int]) -> list[list[int]]:
 
 def test_all_of_it_leaves_out_what_does_not_count_in_the_mean(folder: Path) -> None:
     found = load_dataset("cifar10_c", folder)
-    assert len(found.test) == 2 * 5 * EACH
-    assert told(found, [0, EACH, 5 * EACH, 10 * EACH - 1]) == [
-        [0, 1, 0], [0, 2, 0], [1, 1, 0], [1, 5, EACH - 1],
+    assert len(found.test) == 15 * 5 * EACH
+    assert told(found, [0, EACH, 5 * EACH, 75 * EACH - 1]) == [
+        [0, 1, 0], [0, 2, 0], [1, 1, 0], [14, 5, EACH - 1],
     ]  # fmt: skip
+
+
+def test_a_mean_over_fewer_than_all_kinds_is_not_taken_for_the_mean(folder: Path) -> None:
+    (folder / "snow.npy").unlink()
+    with pytest.raises(UserError, match=r"has no snow\.npy"):
+        load_dataset("cifar10_c", folder)
 
 
 def test_one_kind_at_one_severity(folder: Path) -> None:
     found = load_dataset("cifar10_c(kind='spatter', severity=3)", folder)
     assert len(found.test) == EACH
-    assert told(found, [7]) == [[2, 3, 7]]
+    assert told(found, [7]) == [[15, 3, 7]]
     assert len(found.train) == 0
 
 
 def test_reading_all_images_gives_what_taking_them_gives(folder: Path) -> None:
     found = load_dataset("cifar10_c(severity=2)", folder)
     assert isinstance(found.test, CorruptedImages)
-    assert torch.equal(found.test.images, found.test.take(torch.arange(2 * EACH)).images)
+    assert torch.equal(found.test.images, found.test.take(torch.arange(15 * EACH)).images)
 
 
 @pytest.mark.parametrize(

@@ -160,10 +160,10 @@ def test_labels_and_number_of_files_are_known_without_reading_them() -> None:
     assert len(images) == 2
 
 
-@pytest.mark.parametrize(("side", "expected"), [(32, 1), (64, 1), (224, 4)])
-def test_small_images_are_decoded_by_one_thread(
+@pytest.mark.parametrize(("side", "expected"), [(32, 1), (64, 1), (128, 2), (224, 3), (1024, 16)])
+def test_small_images_are_decoded_by_few_threads(
     side: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Threads only take the interpreter from one another: two take twice as long as one at 32x32.
     monkeypatch.setattr("joblib.cpu_count", lambda: 16)
-    assert files.threads_for((3, side, side)) == expected
+    assert files.decoding_threads((3, side, side)) == expected

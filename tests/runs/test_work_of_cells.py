@@ -1,10 +1,17 @@
 """Rough estimates of the work in a cell, for the order of its pieces and the time left."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
 from robench.board.cells import Cell
-from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
+from robench.board.plan import build_attacks
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.data import load_dataset
 from robench.registry import attacks
-from robench.runs.effort import Effort
+from robench.runs.effort import CHECKS, Effort
+from robench.runs.steps import CellJob
 
 EFFORT = Effort(multiply_adds=10, threads=1)
 
@@ -40,3 +47,14 @@ def test_training_counts_the_images_that_are_trained_on_and_all_forwards() -> No
     assert work({"validation": 0.2}, "pgd(steps=9)") == 0.8 * 10 * whole
     share = work({"validation": 0.2, "subset": 0.4, "subset_of": "all"}, "standard")
     assert abs(share - 0.4 * whole) < 1e-6 * whole
+
+
+@pytest.mark.parametrize(
+    ("call", "checks", "expected"),
+    [("pgd-2", True, 10 * 128 * CHECKS), ("pgd-2", False, 0), ("corruption", True, 0)],
+)
+def test_checks_that_cannot_be_run_are_no_work(call: str, checks: bool, expected: float) -> None:
+    evaluation = EvaluationSpec.model_validate({"attacks": [call], "checks": checks})
+    ctx: Any = SimpleNamespace(evaluation=evaluation, attacks=build_attacks(evaluation))
+    cell: Any = None
+    assert CellJob(cell, "row", EFFORT, ctx).checking == expected
