@@ -1,5 +1,7 @@
 """What the CPU does, a GPU does too: ``pytest -m cuda`` where there is one."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,8 @@ from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images, load_dataset
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.victim import Victim
+from robench.kernels.depthwise import Depthwise
+from robench.kernels.float32_conv import convolve, suits
 from robench.kernels.plane_filter import LARGEST_PRODUCT
 from robench.layers.convnorm import ConvNorm2d
 from robench.models.build import build_model
@@ -27,6 +31,13 @@ pytestmark = [
 ]
 ATTACKS = ["fgsm", "pgd-10", "pgd-10(norm='l2',eps=1,step_size=0.25)", "simba(max_steps=200)"]
 PARTS = ["apgd(steps=20)", "apgd(loss='dlr',steps=20)", "fab(steps=10)", "square(queries=100)"]
+
+
+@pytest.fixture(autouse=True)
+def _deterministic() -> Iterator[None]:
+    """As a training and an evaluation set it."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -58,7 +69,8 @@ def one_minibatch(defense: str, precision: str) -> tuple[Trainer, tuple[Tensor, 
 @pytest.mark.parametrize("defense", sorted({*defenses.names()} - {"orthogonal"}))
 def test_a_training_step_never_waits_for_the_gpu(defense: str) -> None:
     trainer, (images, labels) = one_minibatch(defense, "bf16")
-    trainer.train_minibatch(0, images, labels)  # layers may prepare tables the first time
+    for _ in range(3):  # layers prepare tables, and what is replayed is recorded and compared
+        trainer.train_minibatch(0, images, labels)
     torch.cuda.set_sync_debug_mode("error")
     try:
         trainer.train_minibatch(0, images, labels)
@@ -96,6 +108,37 @@ def test_convnorm_gives_values_and_gradients_of_the_cpu(side: int, stride: int) 
         results.append([value.cpu().clone() for value in (y, x.grad, layer.weight.grad)])
     for here, there in zip(*results, strict=True):
         torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [4, 8, 16])
+@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (1, 2), (1, 0)])
+def test_a_float32_convolution_is_that_of_the_cpu(side: int, stride: int, padding: int) -> None:
+    weight, bias = normal(32, 16, 3, 3, seed=1) / 12, normal(32, seed=2)
+    sizes = ((stride, stride), (padding, padding), (1, 1))
+    results = []
+    for device in ("cpu", "cuda"):
+        x = normal(9, 16, side, side).to(device).requires_grad_()
+        with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+            assert suits(x, weight.to(device)) == (device == "cuda")
+            y = convolve(x, weight.to(device), bias.to(device), *sizes)
+            y.square().sum().backward()
+        assert x.grad is not None
+        results.append([y.detach().cpu(), x.grad.cpu()])
+    for here, there in zip(*results, strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [5, 80])
+def test_a_depthwise_convolution_keeps_values_and_memory_format(count: int) -> None:
+    torch.manual_seed(0)
+    layer, x = Depthwise(8, (3, 3)), normal(count, 8, 8, 8)
+    wanted = layer(x)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        layer.cuda().to(memory_format=layout)
+        with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+            found = layer(x.cuda().to(memory_format=layout))
+        assert found.is_contiguous(memory_format=layout)
+        torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_convnorm_works_in_bf16() -> None:

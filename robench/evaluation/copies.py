@@ -130,10 +130,11 @@ def _incomparable(model: nn.Module, wanted: Reference) -> str | None:
 
 def _laid_out(copies: Copies, wanted: Reference, shortcuts: set[str]) -> Copies:
     """Return the copies with padded batches, and with the fastest memory format that agrees."""
-    padded = replace(copies, forward=Forward(multiple=QUANTUM), independent=True)
+    on_gpu = wanted.points.device.type == "cuda"
+    padded = replace(copies, forward=Forward(multiple=QUANTUM, few_sizes=on_gpu), independent=True)
     if "channels_last" not in shortcuts:
         return padded
-    faster = Forward(torch.channels_last, QUANTUM)
+    faster = replace(padded.forward, memory_format=torch.channels_last)
     if difference := _difference(copies.exact, faster, "float32", wanted):
         return padded.without({"channels_last"}, f"its {difference} in that memory format")
     return replace(padded, forward=faster)

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from robench.evaluation.fusion import fuse_activations
+from robench.kernels.float32_conv import Float32Conv, can_replace
 from robench.kernels.fused_conv import FusedConv, can_fuse
 from robench.layers.foldable import (
     PLAIN_CONVOLUTIONS,
@@ -19,7 +20,7 @@ from robench.layers.foldable import (
 from robench.system.devices import device_of
 from robench.system.out_of_memory import is_out_of_memory
 
-PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv)
+PLAIN = (*PLAIN_CONVOLUTIONS, nn.Linear, FusedConv, Float32Conv)
 """Layers that use their weights directly, and so may have them in bf16."""
 
 
@@ -42,10 +43,21 @@ def folded(model: nn.Module) -> nn.Module:
     network = fx.GraphModule(plain, graph)
     for node in list(graph.nodes):
         _fold(network, node)
-    if can_fuse(device_of(model)):
+    device = device_of(model)
+    if can_fuse(device):
         fuse_activations(network)
+    if device.type == "cuda":
+        _use_float32_convs(network)
     network.recompile()
     return network
+
+
+def _use_float32_convs(network: nn.Module) -> None:
+    """Replace plain convolutions by those that are fast in float32 on a GPU, in place."""
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Conv2d and can_replace(child) and not is_hooked(child):
+                setattr(module, name, Float32Conv.of(child))
 
 
 def _own_copy(model: nn.Module) -> nn.Module:

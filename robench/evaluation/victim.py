@@ -131,5 +131,5 @@ class Victim(VictimModel):
         self.forwards += len(images)
         forward = self._copies.forward
         if self.batch_size < self._least:  # memory ran out: no more padding
-            forward = replace(forward, multiple=1)
+            forward = replace(forward, multiple=1, few_sizes=False)
         return forward(model, images)

@@ -2,7 +2,7 @@
 
 On a CPU in bf16, torch's image gradient of a depthwise convolution takes twice as long as the
 equivalent convolution with the flipped kernel, if the padding is the same on all sides (torch
-2.14).
+2.14). On a GPU, see FEW.
 """
 
 from typing import Any
@@ -16,6 +16,11 @@ from robench.kernels.autocast import autocast_dtype
 Pair = tuple[int, int]
 
 
+FEW = 64
+"""Images up to which a GPU uses torch's own kernel. cuDNN's is faster, but is prepared anew, for a
+tenth of a second and more, for each shape of an image and each size of batch."""
+
+
 class Depthwise(nn.Conv2d):
     """A depthwise convolution of stride 1 that keeps the image size."""
 
@@ -25,6 +30,8 @@ class Depthwise(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         odd = all(k % 2 for k in self.kernel_size)
         dtype = autocast_dtype(input) or input.dtype
+        if input.device.type == "cuda" and input.ndim == 4 and len(input) <= FEW:
+            return self._by_planes(input, weight, bias)
         half = input.device.type == "cpu" and dtype == torch.bfloat16
         if not half or not odd or not torch.is_grad_enabled() or input.ndim != 4:
             return super()._conv_forward(input, weight, bias)
@@ -32,6 +39,14 @@ class Depthwise(nn.Conv2d):
             input.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
         )
         return y
+
+    def _by_planes(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve in the memory format for which torch has a kernel of its own, on a GPU."""
+        memory_format = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+        # Its strides tell the format of a weight, and those of one channel may be of either.
+        plain = weight.flatten().view(weight.shape)
+        y = super()._conv_forward(x.contiguous(), plain, bias)
+        return y.contiguous(memory_format=memory_format)
 
 
 class _Depthwise(torch.autograd.Function):
@@ -68,6 +83,10 @@ def image_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         return F.conv2d(x, weight, bias, 1, _padding(weight), 1, len(weight))
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _padding(weight: Tensor) -> Pair:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from robench.kernels.autocast import autocast_dtype
+from robench.kernels.float32_conv import convolve, suits
 from robench.kernels.small_maps import (
     MAX_PIXELS_OF_WEIGHT_GRADIENT,
     correlate,
@@ -42,6 +43,8 @@ def full_conv(x: Tensor, weight: Tensor, dilation: Pair, groups: int) -> Tensor:
     Returns:
         (B, out, H + d (kh - 1), W + d (kw - 1)), in the dtype that ``torch.autocast`` selects.
     """
+    if groups == 1 and suits(x, weight):
+        return convolve(x, weight, None, (1, 1), reach(weight, dilation), dilation)
     if x.device.type != "cpu" or not weight.requires_grad or not torch.is_grad_enabled():
         return F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
     if (dtype := autocast_dtype(x)) is not None:

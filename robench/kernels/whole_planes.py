@@ -1,4 +1,4 @@
-"""The filter of whole planes as two products, for planes in half precision on a GPU.
+"""The filter of whole planes as two products, on a GPU in half precision and for small planes.
 
     z_b  =  G (V * (F y_b)),
 
@@ -6,7 +6,9 @@ with F from all pixels of a plane to (re, im) of the frequencies f1 <= N1 / 2, a
 requested pixels; y_b is a matrix (pixels, channels). That is ten times the multiplications of a
 transform by rows and columns, but matrix units have them to spare, whereas memory is read and
 written half as often. Matrices and gain are rounded to half precision as the convolution's weights
-are; sums are in float32.
+are; sums are in float32. In float32 there are no such units (TF32 would round), and it pays off on
+small planes: 1,024 images of 256 channels on 10x10 pixels take 0.54 instead of 0.82 ms on an H100,
+of 128 on 18x18 1.71 instead of 1.40.
 """
 
 from functools import lru_cache
@@ -17,10 +19,16 @@ from torch import Tensor
 
 from robench.kernels.circle import circle
 
+SMALL = 144
+"""Pixels of a plane up to which this is faster in float32."""
+
 
 def multiplies_whole(y: Tensor) -> bool:
-    """Return whether planes are filtered this way."""
-    return y.device.type == "cuda" and y.dtype in (torch.bfloat16, torch.float16)
+    """Return whether planes (B, C, N1, N2) are filtered this way."""
+    if y.device.type != "cuda":
+        return False
+    small = y.dtype == torch.float32 and y.shape[2] * y.shape[3] <= SMALL
+    return small or y.dtype in (torch.bfloat16, torch.float16)
 
 
 def filter_whole(

@@ -72,3 +72,15 @@ def test_first_and_second_derivatives() -> None:
     leaves = tuple(tensor.double().requires_grad_() for tensor in inputs)
     assert torch.autograd.gradcheck(_Depthwise.apply, leaves)
     assert torch.autograd.gradgradcheck(_Depthwise.apply, leaves)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_by_planes_values_gradients_and_memory_format_are_kept(layout: torch.memory_format) -> None:
+    ours, theirs = (layer.to(memory_format=layout) for layer in twins((3, 3)))
+    assert isinstance(ours, Depthwise)
+    x = normal(3, 5, 7, 6).to(memory_format=layout)
+    wanted = gradients(theirs, x)
+    ours._conv_forward = ours._by_planes  # type: ignore[method-assign]
+    for one, other in zip(gradients(ours, x), wanted, strict=True):
+        torch.testing.assert_close(one, other)
+    assert ours(x).is_contiguous(memory_format=layout)
