@@ -1,9 +1,9 @@
 """Convolutions of frozen weights in float32 on a GPU, where cuDNN is slow without TF32.
 
 An H100 (cuDNN of PyTorch 2.11) convolves 1,024 maps of 64 channels on 32x32, 128 on 16x16 or 256 on
-8x8 pixels in 2.0 to 2.3 ms, but 512 on 4x4, which are as many multiplications, in 6.6, where a
-matrix product takes 1.6. For image gradients cuDNN takes up to three times as long as for the
-convolutions with the flipped kernel that they are. Hence
+8x8 pixels in 2.0 to 2.3 ms, but 512 on 4x4, which are as many multiplications, in 6.6; at the rate
+of its matrix products it would be 1.6. For the image gradients of the first three cuDNN takes 3.2
+to 6.8 ms, for the convolutions with the flipped kernel that they are 2.0 to 2.4. Hence
 
 - on small maps, a product of windows: (pixels, taps * in) x (taps * in, out);
 - for a full convolution of small maps, whose result has more pixels than the image, a product
@@ -27,6 +27,10 @@ GATHERED = 16
 
 SPREAD = 64
 """Pixels of an image up to which its full convolution is a product of pixels."""
+
+WIDE = 256
+"""Channels of a result up to which its image gradient is computed as a convolution; with 512 on 4x4
+pixels cuDNN's own was the faster one."""
 
 ELEMENTS = 2**27
 """Elements of windows or of tap results held at a time, half a gigabyte."""
@@ -104,7 +108,8 @@ def image_gradient(
 ) -> Tensor:
     """Return the gradient of an image of some shape, given that of the result."""
     beyond = tuple(r - p for r, p in zip(reach(weight, dilation), padding, strict=True))
-    if torch.is_grad_enabled() or stride != (1, 1) or min(beyond) < 0:  # by torch's own kernels
+    wide = len(weight) > WIDE and shape[2] * shape[3] > GATHERED
+    if torch.is_grad_enabled() or stride != (1, 1) or min(beyond) < 0 or wide:
         return conv2d_input(shape, weight, gradient, stride, padding, dilation)
     flipped = weight.flip(2, 3).transpose(0, 1)
     flipped = flipped.contiguous(memory_format=torch.channels_last)
