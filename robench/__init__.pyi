@@ -2,12 +2,15 @@ from .base import Adversarial as Adversarial
 from .base import Attack as Attack
 from .base import ConvDefense as ConvDefense
 from .base import Defense as Defense
+from .base import LayerBound as LayerBound
 from .base import LogitsModel as LogitsModel
 from .base import Stem as Stem
 from .base import Supports as Supports
 from .base import ThreatModel as ThreatModel
 from .base import TrainingMethod as TrainingMethod
 from .base import VictimModel as VictimModel
+from .certificates import Certificate as Certificate
+from .certificates import certify as certify
 from .checks import Check as Check
 from .checks import CheckContext as CheckContext
 from .checks import Finding as Finding

@@ -8,6 +8,7 @@ declares, never on its name.
 from robench.base.attack import ADDED_LATER, Adversarial, Attack, ThreatModel
 from robench.base.defense import DIFFERENTIABLE, FLOAT32, ConvDefense, Defense, Kind, Supports
 from robench.base.inheritance import RadiusOptions
+from robench.base.layer_bound import Bounded, LayerBound
 from robench.base.model import LogitsModel, SearchKeeper, Stem, VictimModel
 from robench.base.training_method import TrainingLoss, TrainingMethod, Update
 
@@ -17,9 +18,11 @@ __all__ = [
     "FLOAT32",
     "Adversarial",
     "Attack",
+    "Bounded",
     "ConvDefense",
     "Defense",
     "Kind",
+    "LayerBound",
     "LogitsModel",
     "RadiusOptions",
     "SearchKeeper",

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from robench.cli import (  # noqa: F401 - commands
     about,
     boards,
+    certifying,
     challenges,
     entries,
     exporting,

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from robench.cli.tables.fitted import FittedTable
 
 ORDER = (
-    "run", "status", "train", "attack", "show", "spectra", "plan", "verify", "page", "export",
-    "reproduce", "submit", "check-submission", "merge", "challenge", "push", "list", "info",
-    "new", "schema", "doctor",
+    "run", "status", "train", "attack", "certify", "show", "spectra", "plan", "verify", "page",
+    "export", "reproduce", "submit", "check-submission", "merge", "challenge", "push", "list",
+    "info", "new", "schema", "doctor",
 )  # fmt: skip
 """Order of the commands in the help: as a user comes to need them."""
 

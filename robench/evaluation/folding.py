@@ -1,6 +1,5 @@
 """Copies of a network that compute the same function in eval mode with less work."""
 
-import copy
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from robench.layers.foldable import (
     PLAIN_CONVOLUTIONS,
     is_foldable,
     is_hooked,
-    plain_conv,
 )
+from robench.models.plain_layers import own_copy, replace_layers
 from robench.system.devices import device_of
 from robench.system.out_of_memory import is_out_of_memory
 
@@ -32,8 +31,8 @@ def folded(model: nn.Module) -> nn.Module:
     that is the only user of a plain convolution's output is folded into its weight and bias. A
     network that torch.fx cannot trace keeps its batch norms.
     """
-    plain = _own_copy(model)
-    _replace_layers(plain)
+    plain = own_copy(model)
+    replace_layers(plain)
     try:
         graph = _Tracer().trace(plain)
     except Exception as error:  # data-dependent control flow, or other code not to be traced
@@ -58,63 +57,6 @@ def _use_float32_convs(network: nn.Module) -> None:
         for name, child in list(module.named_children()):
             if type(child) is nn.Conv2d and can_replace(child) and not is_hooked(child):
                 setattr(module, name, Float32Conv.of(child))
-
-
-def _own_copy(model: nn.Module) -> nn.Module:
-    """Return a frozen copy in eval mode that shares nothing with the model.
-
-    Raises:
-        ValueError: if a part of the model is not copied but shared, as its own ``__deepcopy__``
-            may have it: what is done to the copy would be done to the model.
-    """
-    own = copy.deepcopy(model)
-    parts = [
-        {id(part) for part in (*each.modules(), *each.parameters(), *each.buffers())}
-        for each in (model, own)
-    ]
-    if parts[0] & parts[1]:
-        raise ValueError("a part of the model is shared with its copy")
-    return own.eval().requires_grad_(False)
-
-
-def _replace_layers(module: nn.Module) -> None:
-    """Replace the layers below ``module`` that have plain equivalents, from the top down."""
-    for name, child in list(module.named_children()):
-        layer = _plain(child)
-        if layer is None:
-            _replace_layers(child)
-        else:
-            setattr(module, name, layer.eval().requires_grad_(False))
-
-
-def _plain(module: nn.Module) -> nn.Module | None:
-    """Return a plain layer that computes what ``module`` does in eval mode, or None."""
-    if not is_foldable(module):
-        return _computed(module) if parametrize.is_parametrized(module) else None
-    if any(is_hooked(layer) for layer in module.modules()):
-        return None
-    with torch.no_grad():
-        layer: nn.Module | None = module.folded()  # type: ignore[operator]
-        return layer
-
-
-def _computed(module: nn.Module) -> nn.Module | None:
-    """Return a plain layer with the weights that a parametrized one computes, or None.
-
-    torch's own removal would delete the property from a class that the copy shares with the model.
-    """
-    if is_hooked(module) or set(module.parametrizations) - {"weight"}:  # type: ignore[arg-type]
-        return None
-    base = type(module).__mro__[1]
-    with torch.no_grad():
-        weight = module.weight.detach().clone()  # type: ignore[operator]
-    if base is nn.Conv2d:
-        return plain_conv(module, weight, module.bias)  # type: ignore[arg-type]
-    if base is not nn.Linear:
-        return None
-    layer: Any = nn.Linear(1, 1, bias=False)
-    layer.weight, layer.bias = nn.Parameter(weight, requires_grad=False), module.bias
-    return layer.eval()
 
 
 class _Tracer(fx.Tracer):
@@ -151,7 +93,7 @@ def half_precision(model: nn.Module) -> nn.Module:
 
     Autocast would convert them at each forward; other parameters are left as they are.
     """
-    half = _own_copy(model)
+    half = own_copy(model)
     for module in half.modules():
         if type(module) in PLAIN and not parametrize.is_parametrized(module):
             module.to(torch.bfloat16)

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.base.layer_bound import LayerBound
 from robench.layers.circular import gram_bound, kernel_on_torus, symbol
 from robench.layers.nonzero import nonzero
+from robench.layers.operator_bound import above, convolution_bound, norm_bound
 from robench.layers.overlaps import overlaps
 from robench.layers.weight_cache import WeightCache
 
@@ -50,6 +52,24 @@ class LipschitzResidual2d(nn.Module):
         padding, dilation = _pair(self.conv), self.conv.dilation
         back = F.conv_transpose2d(inner, self.conv.weight, None, 1, padding, 0, 1, dilation)
         return input - 2 * back
+
+    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
+        """Return max(1, 2 c - 1) with c = ||D^(-1/2) K||^2; see :class:`robench.base.Bounded`.
+
+        The block is x minus twice the gradient of a convex function of smoothness c.
+        """
+        inverse = self._inverse(torch.Size(shape[1:])).detach()
+        weight, inner = self.conv.weight.detach(), convolution_bound(self.conv, shape)
+        scaled = weight * inverse.expand(len(weight)).sqrt().view(-1, 1, 1, 1)
+        kernel, stride = kernel_on_torus(self.conv, scaled, (shape[1], shape[2]))
+        smoothness = norm_bound(symbol(kernel, stride)) ** 2
+        back = 2 * above(float(inverse.max())) * inner.absolute
+        return LayerBound(
+            norm=max(1.0, 2 * smoothness - 1),
+            absolute=1 + back * inner.absolute,
+            terms=2 * inner.terms + 4,
+            shift=back * inner.shift,
+        )
 
     def _inverse(self, size: torch.Size) -> Tensor:
         """Return D^-1, (C,) or (1,)."""

@@ -10,6 +10,7 @@ from robench.cli.tables.challenges import challenge_lines
 from robench.cli.tables.checks import check_lines
 from robench.cli.tables.entries import defenses_table, entries_table, entry_json, facts, info_parts
 from robench.cli.tables.networks import (
+    certified_table,
     cross_check_table,
     evaluation_table,
     networks_table,
@@ -25,6 +26,7 @@ from robench.cli.tables.verification import (
 )
 
 __all__ = [
+    "certified_table",
     "challenge_lines",
     "check_lines",
     "checked_lines",

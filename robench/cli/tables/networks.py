@@ -1,12 +1,16 @@
 """Tables of the attacks on a network and of its diagnostics."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from robench.cli.tables.fitted import FittedColumn, FittedTable
 from robench.cli.tables.words import figure, plain
+from robench.expressions import radius_text
+
+if TYPE_CHECKING:
+    from robench.commands.certify import Certified
 
 
 def evaluation_table(table: pd.DataFrame, title: str, *, gradients: str = "float32") -> FittedTable:
@@ -63,6 +67,35 @@ def sizes_table(table: pd.DataFrame, title: str) -> FittedTable:
         keys=2,
         caption="matches the best: share of the fooled images on which it is within 1% of the "
         "smallest known; local optimality: as in AttackBench",
+    )
+
+
+def certified_table(found: "Certified", title: str, attack: str) -> FittedTable:
+    """Return what is proved of a network, one row per radius, beside what an attack leaves.
+
+    Args:
+        found: the result of :func:`robench.commands.certify.certify_target`.
+        title: a description of the network and the images.
+        attack: the attack.
+    """
+    names = ("radius (L2)", "certified", f"{attack} (L2)", "unsound")
+    rows = [
+        [
+            radius_text(row["radius"]),
+            *(figure(row[name], "{:.1%}") for name in ("certified", "attacked")),
+            figure(row["unsound"], "{:d}"),
+        ]
+        for row in found.table.to_dict("records")
+    ]
+    facts = found.facts()
+    return FittedTable(
+        title,
+        [FittedColumn(name) for name in names],
+        rows,
+        caption=f"clean {facts['clean']:.1%}; mean radius {facts['mean_radius']:.4g}; Lipschitz "
+        f"constant at most {facts['lipschitz']:.4g} from pixels in [0, 1] to logits; proved of the "
+        f"network computed in float64, on {facts['images']} images; unsound: images that the "
+        f"attack fools within their own certified radius",
     )
 
 

@@ -1,0 +1,149 @@
+"""Bounds of every value of a network, carried along its graph from the image to the logits."""
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from robench.base.layer_bound import Bounded, LayerBound
+from robench.certificates.bounds import EXACT, Value, added, image, through
+from robench.certificates.layers import bound_of
+from robench.errors import UserError
+
+ADDITIONS = (operator.add, operator.iadd, torch.add)
+EXACT_FUNCTIONS = (torch.relu, torch.relu_, F.relu, F.relu_, torch.flatten)
+EXACT_METHODS = ("relu", "relu_", "flatten", "view", "reshape", "contiguous", "clone")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer of the network and what is proved of it.
+
+    Attributes:
+        name: where it is in the network.
+        kind: its class.
+        layer: its bound.
+    """
+
+    name: str
+    kind: str
+    layer: LayerBound
+
+
+class Propagation(fx.Interpreter):
+    """Runs a network in float64 on the center of the box, and bounds its values on all of it.
+
+    Args:
+        network: the network, in eval mode and float64.
+        shape: shape of an image, (C, H, W).
+
+    Raises:
+        UserError: if the network cannot be traced.
+    """
+
+    extra_traceback = False  # or fx adds its own lines to our sentences
+
+    def __init__(self, network: nn.Module, shape: tuple[int, int, int]) -> None:
+        try:
+            self.traced = _Tracer().trace(network)
+        except Exception as error:  # data-dependent control flow, or other code not to be traced
+            raise UserError(
+                f"the network's forward cannot be followed ({str(error).splitlines()[0]}), so that "
+                f"nothing is proved of it; write it as plain calls of layers and additions."
+            ) from error
+        super().__init__(fx.GraphModule(network, self.traced), garbage_collect_values=False)
+        self.extra_traceback = False
+        self.shape = shape
+        self.bounds: dict[fx.Node, Value] = {}
+        self.steps: list[Step] = []
+
+    @torch.no_grad()
+    def follow(self) -> Value:
+        """Return what is proved of the logits.
+
+        Raises:
+            UserError: if a part of the network has no proved bound; it names the part.
+        """
+        self.run(torch.full((1, *self.shape), 0.5, dtype=torch.float64))
+        return self.bounds[self.last]
+
+    @property
+    def last(self) -> fx.Node:
+        """The node of the logits.
+
+        Raises:
+            UserError: if the network returns something else besides.
+        """
+        nodes = self.module.graph.nodes  # type: ignore[union-attr]
+        node = next(node for node in nodes if node.op == "output").args[0]  # type: ignore[union-attr]
+        if not isinstance(node, fx.Node):
+            raise UserError(
+                "the network returns more than logits, so that nothing is proved of it."
+            )
+        return node
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run a node, and bound its value."""
+        result = super().run_node(n)
+        if n.op == "placeholder":
+            self.bounds[n] = image(self.shape)
+        elif isinstance(result, Tensor) and n.op != "output":
+            self.bounds[n] = self._bound(n, result)
+        return result
+
+    def _bound(self, n: fx.Node, result: Tensor) -> Value:
+        values = [self.bounds[node] for node in n.all_input_nodes if node in self.bounds]
+        if n.op == "call_function" and n.target in ADDITIONS and self._adds_values(n):
+            one, other = (self.bounds[node] for node in n.args)  # type: ignore[index]
+            return added(one, other, self._size(one.lipschitz + other.lipschitz, result))
+        if len(values) == 1 and n.op == "call_module":
+            return self._after(self._layer(n), values[0], result)
+        if len(values) == 1 and _is_exact(n):
+            return self._after(EXACT, values[0], result)
+        raise UserError(
+            f"no bound is proved for the operation '{_named(n)}' of the network; use layers and "
+            f"operations that have one, such as convolutions, ReLU, pools and additions."
+        )
+
+    def _adds_values(self, n: fx.Node) -> bool:
+        return len(n.args) == 2 and not n.kwargs and all(node in self.bounds for node in n.args)
+
+    def _layer(self, n: fx.Node) -> LayerBound:
+        module = self.module.get_submodule(str(n.target))
+        shape = tuple(self.env[n.all_input_nodes[0]].shape[1:])
+        try:
+            layer = bound_of(module, shape)
+        except UserError as error:
+            raise UserError(f"layer '{n.target}': {error}.") from None
+        self.steps.append(Step(str(n.target), type(module).__name__, layer))
+        return layer
+
+    def _after(self, layer: LayerBound, value: Value, result: Tensor) -> Value:
+        return through(layer, value, self._size(layer.norm * value.lipschitz, result))
+
+    def _size(self, lipschitz: float, at_center: Tensor) -> float:
+        """Bound the norm on all of the box, whose corners are sqrt(d) / 2 from its center."""
+        reach = lipschitz * 0.5 * math.sqrt(math.prod(self.shape))
+        return (float(at_center.norm()) + reach) * (1 + 1e-12)
+
+
+def _is_exact(n: fx.Node) -> bool:
+    return (n.op == "call_function" and n.target in EXACT_FUNCTIONS) or (
+        n.op == "call_method" and n.target in EXACT_METHODS
+    )
+
+
+def _named(n: fx.Node) -> str:
+    return n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
+
+
+class _Tracer(fx.Tracer):
+    """A tracer that enters what is made of layers, except what has a bound as a whole."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        whole = isinstance(m, nn.Conv2d | Bounded) or not any(m.children())
+        return whole or super().is_leaf_module(m, module_qualified_name)

@@ -1,0 +1,140 @@
+"""``robench certify``: prove radii of a network, and attack what was proved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from robench.certificates import Certificate, certify
+from robench.commands.attack import Target
+from robench.errors import UserError
+from robench.evaluation.adversarial import adversarial_images
+from robench.evaluation.options import EvaluationOptions
+from robench.expressions import typed_number
+
+RADII = (36 / 255, 72 / 255, 108 / 255, 1.0)
+"""The radii of the literature on certified accuracy."""
+
+BATCH = 256
+"""Images that are predicted in float64 at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """What was proved of a network on a set of images, and what an attack found.
+
+    Attributes:
+        certificate: the bounds.
+        radii: (n,) float64, the certified radius of each image; 0 if it is misclassified.
+        clean: share of images that the network in float64 classifies correctly.
+        table: one row per radius: ``radius``; ``certified``, the share of images with that radius
+            or a larger one; ``attacked``, the share that the attack did not fool; and ``unsound``,
+            the number of images that it fooled within their own certified radius.
+        layers: one row per layer: ``layer``, ``kind``, ``norm``.
+    """
+
+    certificate: Certificate
+    radii: Tensor
+    clean: float
+    table: pd.DataFrame
+    layers: pd.DataFrame
+
+    @property
+    def unsound(self) -> int:
+        """Images that were fooled within their certified radius: 0, or a proof is wrong."""
+        return int(self.table["unsound"].sum())
+
+    def facts(self) -> dict[str, Any]:
+        """Return the figures of the whole network."""
+        return {
+            "images": len(self.radii),
+            "clean": self.clean,
+            "mean_radius": float(self.radii.mean()),
+            "lipschitz": self.certificate.lipschitz,
+            "rounding": self.certificate.logits.error,
+            "unsound": self.unsound,
+        }
+
+    def images(self) -> pd.DataFrame:
+        """Return the certified radius of each image."""
+        return pd.DataFrame({"image": range(len(self.radii)), "radius": self.radii.tolist()})
+
+
+def radii_of(text: str) -> tuple[float, ...]:
+    """Read radii that are separated by commas, such as ``36/255,0.5``.
+
+    Raises:
+        UserError: if one is no positive number.
+    """
+    found = [typed_number(part.strip()) for part in text.split(",")]
+    for value, part in zip(found, text.split(","), strict=True):
+        if not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise UserError(
+                f"'{part.strip()}' is no radius: give positive numbers separated by commas, such "
+                f"as 36/255,72/255."
+            )
+    return tuple(map(float, found))
+
+
+def certify_target(
+    target: Target,
+    radii: Sequence[float] = RADII,
+    *,
+    attack: str = "pgd-20",
+    options: EvaluationOptions | None = None,
+) -> Certified:
+    """Prove the radii of a network's test images, and attack them in L2 at each radius.
+
+    Args:
+        target: the network and its images.
+        radii: radii in L2, for images in [0, 1].
+        attack: the attack; it inherits the norm L2, each radius and a quarter of it as its step.
+        options: how to attack.
+
+    Raises:
+        UserError: if a part of the network has no proved bound, or the attack is not one in L2.
+    """
+    images, labels = target.sample.images.float() / 255, target.sample.labels
+    certificate = certify(target.model, target.sample.image_shape)
+    parts = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
+    proved = torch.cat([certificate.radii(x, y) for x, y in parts])
+    clean = torch.cat([certificate.predict(x).argmax(1) == y for x, y in parts])
+    rows: list[dict[str, Any]] = []
+    for radius in radii:
+        defaults = {"norm": "l2", "eps": radius, "step_size": radius / 4}
+        evaluation, evaluated = adversarial_images(
+            target.model, images, labels, [attack], defaults=defaults, options=options
+        )
+        ball = evaluation.threat_models[attack]
+        if ball is None or ball.norm != "l2":
+            raise UserError(f"'{attack}' does not keep to a ball in L2, which is what is proved.")
+        unsound = _within(certificate, images, evaluated[attack].images, labels, proved)
+        rows.append(
+            {
+                "radius": radius,
+                "certified": float((proved >= radius).double().mean()),
+                "attacked": evaluation.accuracy(attack),
+                "unsound": int(unsound.sum()),
+            }
+        )
+    layers = [(step.name, step.kind, step.layer.norm) for step in certificate.steps]
+    return Certified(
+        certificate,
+        proved,
+        float(clean.double().mean()),
+        pd.DataFrame(rows),
+        pd.DataFrame(layers, columns=["layer", "kind", "norm"]),
+    )
+
+
+def _within(
+    certificate: Certificate, images: Tensor, found: Tensor, labels: Tensor, radii: Tensor
+) -> Tensor:
+    """Return which images are misclassified in float64 nearer than their certified radius."""
+    distances = (found.double() - images.double()).flatten(1).norm(dim=1)
+    parts = zip(found.split(BATCH), labels.split(BATCH), strict=True)
+    fooled = torch.cat([certificate.predict(x).argmax(1) != y for x, y in parts])
+    return fooled & (distances < radii)
