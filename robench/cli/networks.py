@@ -73,7 +73,10 @@ def attack(
         str, typer.Option("--without", help="Shortcuts of the engine to disable, e.g. bf16.")
     ] = "",
     cross_check: Annotated[
-        bool, typer.Option("--cross-check", help="Compare with torchattacks and foolbox.")
+        bool,
+        typer.Option(
+            "--cross-check", help="Compare with torchattacks, foolbox and, if installed, adv-lib."
+        ),
     ] = False,
     checks: Annotated[
         bool | None,

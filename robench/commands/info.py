@@ -76,6 +76,9 @@ def describe(name: str) -> list[Info]:
     found = [_info(registry, entry) for registry, entry in _entries(wanted)]
     if found:
         return found
+    for registry in REGISTRIES:
+        if ":" in wanted and registry.knows(wanted.partition(":")[0]):
+            registry.get(wanted)  # says what is wrong, such as a library that is not installed
     names = {each for registry in REGISTRIES for each in [*registry, *registry.library_names()]}
     raise UserError(f"no entry is named '{wanted}'; {did_you_mean(wanted, names)}")
 

@@ -1,4 +1,4 @@
-"""Compare the same attacks across three libraries, sample by sample."""
+"""Compare the same attacks across libraries, sample by sample."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,10 +13,15 @@ from torch import Tensor, nn
 
 from robench.attack_tools.threat_models import default_step_size
 from robench.base import ThreatModel
+from robench.errors import UserError
 from robench.evaluation.evaluate import Evaluation, evaluate
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools
 from robench.evaluation.validation import Classes, Pixels, as_samples
+from robench.registry import attacks
+
+TARGETS = 3
+"""Number of target classes of targeted APGD, whose loss needs four classes."""
 
 RERUNS = 10
 """Number of runs with other random starts, which show how chance affects a sample."""
@@ -45,6 +50,9 @@ def cross_check(
 ) -> pd.DataFrame:
     """Run FGSM and PGD through robench, torchattacks and foolbox on the same samples.
 
+    If adv-lib is installed, its Auto-PGD is compared, too: with cross-entropy, and with the
+    targeted difference-of-logits ratio if a label shows that there are at least four classes.
+
     All run in float32 without a folded copy, so that libraries differ only by rounding and by their
     random starts. A sample differs by more than chance if neither robench nor the library, each
     run with ten more random starts, ever reaches the other's outcome (for a thousand samples, that
@@ -55,9 +63,9 @@ def cross_check(
         model: images in [0, 1] -> logits.
         images: (N, C, H, W).
         labels: (N,).
-        threat_model: norm, "linf" or "l2", and radius of both attacks.
+        threat_model: norm, "linf" or "l2", and radius of the attacks.
         step_size: step size of PGD; a quarter of ``eps`` if left out.
-        steps: number of steps of PGD.
+        steps: number of steps of PGD and Auto-PGD.
         options: seed, batch size, device and the like; shortcuts that round are always left out.
         keywords: the same options one by one.
 
@@ -67,9 +75,9 @@ def cross_check(
         more than chance.
     """
 
-    def run(attacks: list[str], start: int, rows: Tensor | None = None) -> Evaluation:
+    def run(calls: list[str], start: int, rows: Tensor | None = None) -> Evaluation:
         x, y = samples if rows is None else (samples[0][rows], samples[1][rows])
-        return evaluate(model, x, y, attacks, options=replace(plain, seed=start))
+        return evaluate(model, x, y, calls, options=replace(plain, seed=start))
 
     samples = as_samples(images, labels)
     plain = replace(
@@ -77,6 +85,9 @@ def cross_check(
     )
     seed, (norm, eps) = plain.seed, threat_model
     cases = _cases(norm, eps, default_step_size(eps) if step_size is None else step_size, steps)
+    if _has_adv_lib():
+        targeted = int(samples[1].max()) >= TARGETS
+        cases += _adv_lib_cases(norm, eps, steps, targeted=targeted)
     named = [name for case in cases for name in (case.ours, *case.theirs.values())]
     first = run(named, seed)
     reruns = [
@@ -135,6 +146,27 @@ def _compared(
         "p_value": float(binomtest(only_ours, differing).pvalue) if differing else 1.0,
     }
     return compared, np.flatnonzero(never)
+
+
+def _has_adv_lib() -> bool:
+    try:
+        attacks.get("adv_lib:apgd")
+    except UserError:
+        return False
+    return True
+
+
+def _adv_lib_cases(norm: str, eps: float, steps: int, *, targeted: bool) -> list[_Case]:
+    common = f"norm='{norm}', eps={eps!r}"
+    own, other = f"{common}, steps={steps}", f"{common}, n_iter={steps}"
+    cases = [("ce", f"apgd({own})", f"adv_lib:apgd({other}, loss_function='ce')")]
+    if targeted:
+        ours = f"apgd({own}, loss='targeted', targets={TARGETS})"
+        cases.append(("t", ours, f"adv_lib:apgd_targeted({other}, num_targets={TARGETS})"))
+    return [
+        _Case(f"apgd-{loss}-{steps}", ours, {"adv_lib": theirs}, random=True)
+        for loss, ours, theirs in cases
+    ]
 
 
 def _cases(norm: str, eps: float, step_size: float, steps: int) -> list[_Case]:

@@ -13,7 +13,10 @@ import torch
 
 from robench.system.reading import sha256_of
 
-PACKAGES = ("robench", "torch", "torchvision", "torchattacks", "foolbox", "numpy", "scipy")
+PACKAGES = (
+    "robench", "torch", "torchvision", "torchattacks", "foolbox", "adv_lib", "numpy", "scipy",
+)  # fmt: skip
+"""Packages whose versions are recorded; libraries of attacks by the prefix of their attacks."""
 
 
 def file_hash(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Attacks of torchattacks and foolbox by name: all of them run, and none changes global state."""
+"""Attacks of other libraries by name: all of them run, and none changes global state."""
 
 import inspect
 import random
@@ -22,10 +22,11 @@ LITTLE = {
     "popsize": 3, "nb_sample": 8, "repeats": 3, "num_iter_set": 3, "directions": 5,
     "random_steps": 5, "num_translations": 2, "num_rotations": 2, "population": 4,
     "initial_gradient_eval_steps": 5, "max_gradient_eval_steps": 10, "noise_batch_size": 2,
+    "num_steps": 4, "n_iter": 4, "iter": 4, "max_iter": 4, "df_steps": 4, "retrain": False,
 }  # fmt: skip
 """Options that keep an attack short, where it has them."""
 
-THREE_CHANNELS = ("PIFGSM", "PIFGSMPP", "TIFGSM")
+THREE_CHANNELS = ("PIFGSM", "PIFGSMPP", "TIFGSM", "perc_al")
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +55,7 @@ def run(model: nn.Module, digits: Digits, call: str, count: int = 20, **options:
 
 
 @pytest.mark.parametrize("name", attacks.library_names())
-def test_every_attack_of_both_libraries_runs_or_says_why_not(
+def test_every_attack_of_the_libraries_runs_or_says_why_not(
     name: str, digits_net: nn.Module, digits_test: Digits, color_net: nn.Module
 ) -> None:
     images, labels = digits_test

@@ -78,7 +78,7 @@ def test_your_own_model_on_an_image_folder_with_every_kind_of_attack(
     assert curve["success"].is_monotonic_increasing
     assert Path("tables/all.queries.svg").read_text().startswith("<?xml")
     compared = pd.read_csv("tables/all.cross-check.csv")
-    assert set(compared["library"]) == {"torchattacks", "foolbox"}
+    assert set(compared["library"]) >= {"torchattacks", "foolbox"}
     assert compared["beyond_chance"].isna().all()
     for words in (
         "net.py:build; my-digits, 40 test images",

@@ -128,7 +128,7 @@ def cross_check_table(table: pd.DataFrame, title: str) -> FittedTable:
                "only library\nfools", "p (McNemar)", "differ by more\nthan chance")  # fmt: skip
     names = [FittedColumn(name, "left") for name in ("attack", "library")]
     return FittedTable(
-        f"{title}: the same attacks through three libraries",
+        f"{title}: the same attacks through several libraries",
         [*names, *(FittedColumn(name) for name in figures)],
         [_compared(row) for row in table.to_dict("records")],
         keys=2,
