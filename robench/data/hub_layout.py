@@ -1,8 +1,8 @@
 """The splits and columns of a data set of the hub, as the package ``datasets`` understands them.
 
-It is handed the names of the Parquet files and ``README.md`` alone, in an empty folder: it finds out
-which files make up which split, and asks for nothing else. So nothing of a repository is executed,
-no file is fetched that is not used, and what was fetched before is enough without the hub.
+It is handed ``README.md`` and the names of the Parquet files alone, in a folder of empty files: it
+finds out which files make up which split, and asks for nothing else. So nothing of a repository is
+executed, only what is used is fetched, and what was fetched before is enough without the hub.
 """
 
 import logging
@@ -13,25 +13,19 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from datasets import (
+    Features,
+    disable_progress_bars,
+    enable_progress_bars,
+    get_dataset_config_names,
+    get_dataset_default_config_name,
+    load_dataset_builder,
+)
+from datasets.utils import are_progress_bars_disabled
+from huggingface_hub.repocard import metadata_load
+
 from robench.errors import UserError, did_you_mean, shortened
 from robench.system.reading import DOCUMENT_BYTES, open_plain
-
-try:
-    from datasets import (
-        Features,
-        disable_progress_bars,
-        enable_progress_bars,
-        get_dataset_config_names,
-        get_dataset_default_config_name,
-        load_dataset_builder,
-    )
-    from datasets.utils import are_progress_bars_disabled
-    from huggingface_hub.repocard import metadata_load
-except ImportError as error:
-    raise UserError(
-        "data sets of the hub, hf:ORG/NAME, need the package datasets: "
-        "pip install 'robench[datasets]'."
-    ) from error
 
 PARQUET = ".parquet"
 CARD = "README.md"
@@ -123,7 +117,7 @@ def _write_names(root: Path, names: Sequence[str]) -> None:
 
 
 def _copy_card(name: object, root: Path, card: Path | None) -> None:
-    """Copy a README.md that has metadata, after checking that its patterns stay in the repository."""
+    """Copy a card that has metadata, after checking that its patterns stay in the repository."""
     if card is None:
         return
     with open_plain(card, longest=DOCUMENT_BYTES) as file:

@@ -87,7 +87,8 @@ class ParquetImages(UnreadImages):
 
     def _decoded(self, rows: list[int]) -> Images:
         shape, contents = self.image_shape, dict(self._contents(rows))
-        files = [(contents[row], label) for row, label in zip(rows, self._labels[rows].tolist())]
+        labels = self._labels[rows].tolist()
+        files = [(contents[row], label) for row, label in zip(rows, labels, strict=True)]
         return read_files(files, shape, (self._first, 0))
 
     def _contents(self, rows: Sequence[int]) -> Iterator[tuple[int, ImageContent]]:
@@ -132,7 +133,8 @@ def _check_labels(labels: np.ndarray, columns: Columns, name: str) -> None:
         )
     if columns.classes and labels.max() >= len(columns.classes):
         raise UserError(
-            f"{name} has the label {labels.max()}, but names of {len(columns.classes)} classes only."
+            f"{name} has the label {labels.max()}, but names of {len(columns.classes)} classes "
+            f"only."
         )
 
 

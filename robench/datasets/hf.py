@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from robench import DataSet, register_dataset
+from robench import DataSet, UserError, register_dataset
 
 
 @register_dataset("hf", reference="huggingface.co/datasets")
@@ -17,8 +17,8 @@ def hf(
 ) -> DataSet:
     """Images of the Hugging Face hub in Parquet files, hf:ORG/NAME or hf:ORG/NAME@REVISION.
 
-    Needs the package datasets: pip install 'robench[datasets]'. Nothing of a repository is executed,
-    and only Parquet files are read. The name of the data set in tables has the commit that was read.
+    Needs the package datasets: pip install 'robench[datasets]'. Nothing of a repository is
+    executed, and only Parquet files are read. The name in tables has the commit that was read.
     Images must have one size. An attack fetches the test part alone.
 
     Args:
@@ -33,7 +33,13 @@ def hf(
     Raises:
         UserError: if one of them is missing or not the only one, or the hub cannot be reached.
     """
-    from robench.data.hub_dataset import load_hub_dataset
+    try:
+        from robench.data.hub_dataset import load_hub_dataset
+    except ImportError as error:
+        raise UserError(
+            "data sets of the hub, hf:ORG/NAME, need the package datasets: "
+            "pip install 'robench[datasets]'."
+        ) from error
 
     named = {"image": image, "label": label, "config": config, "train": train, "test": test}
     return load_hub_dataset(repository, {key: value for key, value in named.items() if value})
