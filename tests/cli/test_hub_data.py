@@ -13,7 +13,7 @@ from torch import nn
 from robench.data import load_dataset
 
 pytest.importorskip("datasets")
-from hub_data import images_and_labels  # noqa: E402 - it needs pyarrow
+from hub_data import images_and_labels
 
 NET = """
 from torch import nn
