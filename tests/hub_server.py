@@ -1,7 +1,8 @@
 """A small Hugging Face hub on this machine: what its client asks of it, kept in memory.
 
 It speaks the endpoints of repositories of models: their state, files by ``resolve``, trees,
-creation, preupload and commits as ndjson. Files are regular ones, without Git LFS or Xet.
+creation, preupload and commits as ndjson; and those of data sets that read. Files are regular ones,
+without Git LFS or Xet.
 """
 
 import base64
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_of_the_tests"
+_REPO = r"((?:models|datasets)/[^/]+/[^/]+)"
 
 
 def blob_of(content: bytes) -> str:
@@ -26,9 +28,13 @@ def blob_of(content: bytes) -> str:
 
 @dataclass
 class Hub:
-    """The repositories: name -> commits, the newest last, each with all files."""
+    """The repositories: name -> commits, the newest last, each with all files.
+
+    That of a data set is named ``datasets/ORG/NAME``; ``asked`` has the paths that were got.
+    """
 
     url: str = ""
+    asked: list[str] = field(default_factory=list)
     repos: dict[str, list[tuple[str, dict[str, bytes]]]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
 
@@ -81,10 +87,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
-            self._info(found[1], found[2] or "main")
-        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path):
-            self._tree(found[1], found[2])
+        self.hub.asked.append(path)
+        if found := re.fullmatch(rf"/api/{_REPO}(?:/revision/(.+))?", path):
+            self._info(found[1].removeprefix("models/"), found[2] or "main")
+        elif found := re.fullmatch(rf"/api/{_REPO}/tree/([^/]+)", path):
+            self._tree(found[1].removeprefix("models/"), found[2])
         else:
             self._file(body=True)
 
@@ -129,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
-        asked = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        asked = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         found = self._found(asked[1], asked[2]) if asked else None
         if asked is None:
             self._error(404, "NotFound")

@@ -84,7 +84,7 @@ class DataSpec(Spec):
     added_later: ClassVar[frozenset[str]] = frozenset({"subset_of", "label_noise_mode"})
 
     name: str = "mnist5k"
-    """A registered data set, with its options: ``emnist(split='letters')``."""
+    """A registered data set, with its options: ``emnist(split='letters')``; or ``hf:ORG/NAME``."""
     subset: float = Field(1.0, gt=0, le=1)
     """Share of the training images that is trained on."""
     subset_of: Literal["remaining", "all"] = "remaining"

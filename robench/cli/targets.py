@@ -48,7 +48,8 @@ Data = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="Data set, image_folder:DIR or FILE.npz; by default the one used in training.",
+        help="Data set, image_folder:DIR, FILE.npz or hf:ORG/NAME; by default the one used in "
+        "training.",
     ),
 ]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Number of test images.")]

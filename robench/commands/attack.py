@@ -13,7 +13,7 @@ from torch import nn
 from robench.base import ThreatModel
 from robench.board.attack_calls import expand_calls
 from robench.data import DataSet, Images, load_dataset
-from robench.data.load import can_load
+from robench.data.load import can_load, is_of_hub
 from robench.data.selection import Selection
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Evaluation, evaluate
@@ -79,7 +79,7 @@ def trained_target(
             f"name its images with --data image_folder:DIR."
         )
     dataset = load_dataset(name, data_dir)
-    if data is None:
+    if data is None and not is_of_hub(name):  # the name of one has its commit
         check_same_data(network, dataset)
     fits = dataset.in_channels == network.in_channels and dataset.accepts(network.num_classes)
     if not fits:

@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +31,28 @@ PIXELS = 2**26
 """Largest number of pixels of an image: 8192 times 8192."""
 
 
+@dataclass(frozen=True)
+class ImageContent:
+    """The content of an image file that is kept elsewhere, such as in a column of a table.
+
+    Attributes:
+        content: its bytes.
+        name: what sentences call it.
+    """
+
+    content: bytes
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ImageSource = Path | ImageContent
+"""Where an image file is, or what is in it."""
+
+
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
+def open_image(source: ImageSource) -> Iterator[Image.Image]:
     """Open an image file; only its header is read.
 
     Raises:
@@ -38,13 +60,14 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         ValueError: if it has more than :data:`PIXELS` pixels.
         Exception: whatever Pillow raises if it is not an image of :data:`FORMATS`.
     """
-    with open_plain(path) as file, Image.open(file, formats=FORMATS) as image:
+    opened = open_plain(source) if isinstance(source, Path) else BytesIO(source.content)
+    with opened as file, Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > PIXELS:
             raise ValueError(f"its {image.width}x{image.height} pixels exceed the limit")
         yield image
 
 
-def decode(path: Path) -> Tensor:
+def decode(source: ImageSource) -> Tensor:
     """Return an image file as uint8 (C, H, W): C is 1 for a grayscale file and 3 for any other.
 
     The rotation in its EXIF data is not applied: torchvision does not, either.
@@ -52,22 +75,24 @@ def decode(path: Path) -> Tensor:
     Raises:
         UserError: if it is not a complete image, or has more than 8 bits per channel.
     """
-    return decode_and_inspect(path)[0]
+    return decode_and_inspect(source)[0]
 
 
-def decode_and_inspect(path: Path) -> tuple[Tensor, bool]:
+def decode_and_inspect(source: ImageSource) -> tuple[Tensor, bool]:
     """Return a decoded file as :func:`decode` does, and whether a rotation was not applied."""
     try:
-        with open_image(path) as image:
+        with open_image(source) as image:
             mode = image.mode
             pixels = np.array(image.convert("L" if mode in GRAY_MODES else "RGB"))
             turned = _is_turned(image)
     except Exception as error:  # the readers of the formats raise many types on damaged files
         reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
-        raise UserError(f"{path} is not a complete image ({reason}); fix or remove it.") from error
+        raise UserError(
+            f"{source} is not a complete image ({reason}); fix or remove it."
+        ) from error
     if mode[0] in "IF":  # Pillow clips these at 255 instead of scaling them
         raise UserError(
-            f"{path} has more than 8 bits per channel (mode {mode}); "
+            f"{source} has more than 8 bits per channel (mode {mode}); "
             f"save it with 8, scaled to 0-255."
         )
     return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1), turned
@@ -88,10 +113,10 @@ def _is_turned(image: Image.Image) -> bool:
         return False
 
 
-def is_color(path: Path) -> bool:
+def is_color(source: ImageSource) -> bool:
     """Return whether a file's header says that it is not grayscale; False if it is unreadable."""
     try:
-        with open_image(path) as image:
+        with open_image(source) as image:
             return image.mode not in GRAY_MODES
     except Exception:  # reading it says what is wrong
         return False

@@ -8,7 +8,7 @@ import joblib
 import torch
 from torch import Tensor
 
-from robench.data.decode import decode_and_inspect
+from robench.data.decode import ImageSource, decode_and_inspect
 from robench.data.images import Images
 from robench.data.notices import notify_turned
 from robench.errors import UserError
@@ -22,12 +22,14 @@ as each file keeps the interpreter busy. So many more pixels are worth one more 
 
 
 def read_files(
-    files: Sequence[ImageFile], shape: tuple[int, int, int], first: ImageFile | None = None
+    files: Sequence[tuple[ImageSource, int]],
+    shape: tuple[int, int, int],
+    first: tuple[ImageSource, int] | None = None,
 ) -> Images:
     """Decode image files; those of one channel are repeated to as many as ``shape`` has.
 
     Args:
-        files: path and label of each image.
+        files: path or content, and label of each image.
         shape: channels, height and width.
         first: the file that has this height and width, for the message; by default, the first.
 
@@ -62,5 +64,5 @@ def decoding_threads(shape: tuple[int, int, int]) -> int:
     return min(1 + round(height * width / PER_THREAD), joblib.cpu_count())
 
 
-def _decode_all(paths: Sequence[Path]) -> list[tuple[Tensor, bool]]:
+def _decode_all(paths: Sequence[ImageSource]) -> list[tuple[Tensor, bool]]:
     return [decode_and_inspect(path) for path in paths]

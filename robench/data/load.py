@@ -12,6 +12,7 @@ from robench.expressions import Expression, parse_expression
 from robench.registry import datasets
 
 FOLDER = "image_folder"
+HUB = "hf"
 NPZ = ".npz"
 
 
@@ -21,8 +22,10 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
     Args:
         name: a registered name, optionally with options of the data set
             (``"my_set(split=2)"``); ``image_folder:PATH`` or a path with a slash, such as
-            ``./my_images``, for a folder of images; or an ``.npz`` file of images and labels. A
-            name without a slash is a registered one, also if a folder of that name is here.
+            ``./my_images``, for a folder of images; an ``.npz`` file of images and labels; or
+            ``hf:ORG/NAME``, a data set of the Hugging Face hub, at its newest commit or that of
+            ``hf:ORG/NAME@REVISION``. A name without a slash is a registered one, also if a folder
+            of that name is here.
         data_dir: the folder where it is or is downloaded to; ``$ROBENCH_DATA`` or
             ``~/.cache/robench/data`` if left out. For a bare ``image_folder``, the folder itself.
 
@@ -39,12 +42,16 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
         >>> digits.name, digits.num_classes, digits.image_size
         ('digits', 10, (8, 8))
     """
+    if is_of_hub(name):
+        return datasets.build(_of_hub(name), given=(Path(),))
     if (path := _path_of(name)) is not None:
         return load_npz(path) if path.suffix.lower() == NPZ else load_folder(path)
     kind, colon, _ = name.partition(":")
     expression = Expression(kind) if kind == FOLDER else parse_expression(name)
     if expression.name == FOLDER and (colon or data_dir is None):
         raise UserError(f"say where the images are: --data-dir DIR, or the name {FOLDER}:DIR.")
+    if expression.name == HUB:
+        raise UserError(f"say which data set of the Hugging Face hub: {HUB}:ORG/NAME.")
     folder = Path(data_dir).expanduser() if data_dir is not None else default_data_dir()
     _say_which(expression.name, folder)
     entry, options = datasets.lookup(expression)
@@ -82,10 +89,22 @@ def _say_which(name: str, data_dir: Path) -> None:
         )
 
 
+def is_of_hub(name: str) -> bool:
+    """Return whether ``name`` is a data set of the Hugging Face hub, ``hf:ORG/NAME``."""
+    return name.startswith(f"{HUB}:")
+
+
+def _of_hub(name: str) -> Expression:
+    """Return ``hf:ORG/NAME(options)`` as an expression of the entry ``hf``."""
+    parsed = parse_expression(name)
+    _, _, repository = parsed.name.partition(":")
+    return Expression(HUB, {**parsed.options, "repository": repository})
+
+
 def can_load(name: str) -> bool:
-    """Return whether ``name`` is a registered data set, with options that it has."""
+    """Return whether ``name`` is a data set of the hub or a registered one, with its options."""
     try:
-        datasets.lookup(name)
+        datasets.lookup(_of_hub(name) if is_of_hub(name) else name)
     except UserError:
         return False
     return True

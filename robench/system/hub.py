@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from robench.errors import UserError, shortened
 
@@ -31,6 +32,8 @@ LIBRARY = "robench"
 
 _NAME = re.compile(r"hf:(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w-][\w./-]{0,199}))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ALWAYS_THERE = ("README.md", ".gitattributes")
+"""Files of which nearly every repository has one; the hub itself writes the latter."""
 _REFUSED, _OVERTAKEN = (401, 403), 412
 
 _UNREACHABLE: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
@@ -40,18 +43,20 @@ errors have a base that is the one of the hub's own, too."""
 
 @dataclass(frozen=True)
 class HubName:
-    """A model repository of the hub.
+    """A repository of the hub.
 
     Attributes:
         repo: ``ORG/NAME``.
         revision: a branch, tag or commit; None: the newest commit of the main branch.
+        kind: what it holds.
     """
 
     repo: str
     revision: str | None = None
+    kind: Literal["model", "dataset"] = "model"
 
     @classmethod
-    def read(cls, text: str) -> "HubName":
+    def read(cls, text: str, kind: Literal["model", "dataset"] = "model") -> "HubName":
         """Return the repository that ``hf:ORG/NAME`` or ``hf:ORG/NAME@REVISION`` names.
 
         Raises:
@@ -63,7 +68,12 @@ class HubName:
                 f"'{shortened(text)}' is not a repository of the hub: write hf:ORG/NAME or "
                 f"hf:ORG/NAME@REVISION."
             )
-        return cls(found["repo"], found["revision"])
+        return cls(found["repo"], found["revision"], kind)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its revision is the hash of a commit, whose files never change."""
+        return self.revision is not None and _COMMIT.fullmatch(self.revision) is not None
 
     def __str__(self) -> str:
         """Return the name as users write it."""
@@ -90,7 +100,7 @@ def first_file(name: HubName, files: Sequence[str]) -> HubFile | None:
 
     Args:
         name: the repository.
-        files: names of files at its top, the preferred one first.
+        files: names of files, the preferred one first.
 
     Raises:
         UserError: if the repository or revision is missing, or the hub cannot be reached.
@@ -103,6 +113,7 @@ def first_file(name: HubName, files: Sequence[str]) -> HubFile | None:
                 found = hf_hub_download(
                     name.repo,
                     file,
+                    repo_type=name.kind,
                     revision=name.revision,
                     library_name=LIBRARY,
                     local_files_only=known_away,
@@ -113,7 +124,8 @@ def first_file(name: HubName, files: Sequence[str]) -> HubFile | None:
             except EntryNotFoundError:
                 continue
             path = Path(found)
-            return HubFile(replace(name, revision=_commit_of(path)), path)
+            commit = _commit_of(path, file)
+            return HubFile(replace(name, revision=commit), path)
         if absent is not None:  # whether the repository has them, only the hub knows
             raise absent
     return None
@@ -127,7 +139,25 @@ def files_of(name: HubName) -> list[str]:
     """
     with explained(name):
         api = HfApi(library_name=LIBRARY)
-        return [str(file) for file in api.list_repo_files(name.repo, revision=name.revision)]
+        files = api.list_repo_files(name.repo, repo_type=name.kind, revision=name.revision)
+        return [str(file) for file in files]
+
+
+def pinned(name: HubName) -> HubName:
+    """Return a repository at the commit that its revision names now, or named when last asked.
+
+    Raises:
+        UserError: as :func:`first_file`.
+    """
+    if name.is_pinned:
+        return name
+    # Fetched with the name of the revision, so that the cache knows its commit without the hub.
+    if (found := first_file(name, _ALWAYS_THERE)) is not None:
+        return found.name
+    with explained(name):
+        api = HfApi(library_name=LIBRARY)
+        known = api.repo_info(name.repo, repo_type=name.kind, revision=name.revision)
+    return replace(name, revision=known.sha)
 
 
 @contextmanager
@@ -143,12 +173,12 @@ def explained(name: HubName) -> Iterator[None]:
         raise
     except GatedRepoError as error:
         raise UserError(
-            f"{name} is gated: accept its terms at {constants.ENDPOINT}/{name.repo}, and log in "
+            f"{name} is gated: accept its terms at {constants.ENDPOINT}/{_page(name)}, and log in "
             f"with 'hf auth login'."
         ) from error
     except RepositoryNotFoundError as error:
         raise UserError(
-            f"the hub has no model repository {name.repo}, or it is private and needs a token: "
+            f"the hub has no {_WORDS[name.kind]} {name.repo}, or it is private and needs a token: "
             f"check the name, or log in with 'hf auth login'."
         ) from error
     except RevisionNotFoundError as error:
@@ -161,6 +191,13 @@ def explained(name: HubName) -> Iterator[None]:
         raise UserError(_answer(name, error)) from error
     except _UNREACHABLE as error:
         raise UserError(_no_answer(name, error)) from error
+
+
+_WORDS = {"model": "model repository", "dataset": "data set"}
+
+
+def _page(name: HubName) -> str:
+    return f"datasets/{name.repo}" if name.kind == "dataset" else name.repo
 
 
 def _no_answer(name: HubName, error: Exception) -> str:
@@ -192,12 +229,16 @@ def _line(error: Exception) -> str:
     return f"{shortened(lines[0] if lines else type(error).__name__, 200).rstrip('.')}."
 
 
-def _commit_of(path: Path) -> str:
-    """Return the commit that a file at the top of a repository was fetched from.
+def _commit_of(path: Path, file: str) -> str:
+    """Return the commit that a file of a repository was fetched from.
 
     The cache has a folder per commit, named by its hash: ``snapshots/COMMIT/FILE``.
+
+    Args:
+        path: where it is.
+        file: its name in the repository.
     """
-    commit = path.parent.name
+    commit = path.parents[file.count("/")].name
     if not _COMMIT.fullmatch(commit):
         raise UserError(f"{path} is not where huggingface_hub keeps files; update the package.")
     return commit

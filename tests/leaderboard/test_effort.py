@@ -68,6 +68,19 @@ def test_the_first_difference_from_the_board_is_named(submitted: Leaderboard) ->
     assert "its data.name" in str(other_attacks(board.model_copy(update={"data": data}), board))
 
 
+def test_a_data_set_of_the_hub_is_the_same_at_the_commit_that_was_read(
+    submitted: Leaderboard,
+) -> None:
+    def on(name: str) -> Board:
+        data = submitted.board.data.model_copy(update={"name": name})
+        return submitted.board.model_copy(update={"data": data})
+
+    read = on(f"hf:me/pets@{'0' * 40}(label='fine')")
+    assert other_attacks(read, on("hf:me/pets(label='fine')")) is None
+    for other in ("hf:me/pets", "hf:you/pets(label='fine')"):
+        assert "its data.name is hf:me/pets" in str(other_attacks(read, on(other)))
+
+
 def test_a_submission_for_another_board_is_wrong(robench: Command, submission: Path) -> None:
     done = robench("check-submission", submission, "--attacks-of", "quick")
     assert done.code == 1

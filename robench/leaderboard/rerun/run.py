@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from robench.data import DataSet, load_dataset
+from robench.data.load import is_of_hub
 from robench.errors import UserError
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun.cell import rerun_cell
@@ -160,7 +161,9 @@ def board_images(board: Leaderboard, data: str | None, data_dir: str | Path | No
     Raises:
         UserError: if it is not here, or its images are not those of the board.
     """
-    dataset = load_dataset(data or board.board.data.name, data_dir)
+    # Its name in tables has the commit that was read, which may be no longer the newest.
+    own = board.dataset if is_of_hub(board.dataset) else board.board.data.name
+    dataset = load_dataset(data or own, data_dir)
     wanted = board.cells[0].file.cell.data_hash
     if dataset.fingerprint != wanted:
         raise UserError(

@@ -15,6 +15,9 @@ from robench.leaderboard.submission.limits import check_name, check_text, shown
 from robench.system.json_files import parse_json
 from robench.system.reading import Refused, read_bytes
 
+_HUB_DATA = re.compile(r"^hf:[\w.-]{1,100}/[\w.-]{1,100}(@[\w./-]{1,200})?")
+"""A data set of the hub, whose name has a slash as a repository has."""
+
 
 def check_document(path: Path, name: str) -> None:
     """Check the form of a JSON file and every text in it.
@@ -49,6 +52,8 @@ def check_contents(board: Leaderboard) -> None:
     check_text(board.board.authors, f"the board's authors in {BOARD}", limits.HEADING)
     for name, what in _names(board):
         check_name(name, f"{what} {shown(name)}")
+    for name, what in _data_names(board):
+        check_name(_HUB_DATA.sub("hf", name), f"{what} {shown(name)}")
     for cell in board.cells:
         where = f"the manifest of {shown(cell.row)}"
         _in_range(cell.seed, f"the seed in {where}", high=2**63)
@@ -68,8 +73,6 @@ def check_contents(board: Leaderboard) -> None:
 def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
     spec = board.board
     yield board.name, f"the board's name in {BOARD}"
-    yield board.dataset, f"the data set's name in {BOARD}"
-    yield spec.data.name, f"the data set's name in {BOARD}"
     yield spec.model.name, f"the network's name in {BOARD}"
     yield spec.training.method, f"the training method in {BOARD}"
     for row in spec.arms:
@@ -79,7 +82,6 @@ def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
     for cell in board.cells:
         yield cell.row, "the row's title in a manifest"
         done = cell.file.cell
-        yield done.data.name, "the data set's name in a manifest"
         if not isinstance(done, ExternalCell):
             yield done.model.name, "the network's name in a manifest"
             yield done.training.method, "the training method in a manifest"
@@ -90,6 +92,13 @@ def _names(board: Leaderboard) -> Iterator[tuple[str, str]]:
                 f"the architecture {shown(done.architecture)} names a file that a submission may "
                 f"not have; use letters, digits and _ before '.py'."
             )
+
+
+def _data_names(board: Leaderboard) -> Iterator[tuple[str, str]]:
+    yield board.dataset, f"the data set's name in {BOARD}"
+    yield board.board.data.name, f"the data set's name in {BOARD}"
+    for cell in board.cells:
+        yield cell.file.cell.data.name, "the data set's name in a manifest"
 
 
 def _in_range(value: float | None, what: str, high: float = math.inf) -> None:

@@ -1,5 +1,6 @@
 """How much the check of a submission computes: its files must not decide that alone."""
 
+import re
 from math import prod
 from pathlib import Path
 
@@ -88,8 +89,14 @@ def other_attacks(submitted: Board, own: Board) -> str | None:
         if name not in left_out
     }
     pairs["ranking column"] = submitted.evaluation.ranking_column, own.evaluation.ranking_column
-    pairs["data.name"] = Path(submitted.data.name).name, Path(own.data.name).name
+    pairs["data.name"] = _data_name(submitted), _data_name(own)
     for name, (theirs, ours) in pairs.items():
         if theirs != ours:
             return f"its {name} is {str(theirs)[:80]}, but the board has {str(ours)[:80]}."
     return None
+
+
+def _data_name(board: Board) -> str:
+    """Return the name of a data set without a folder or commit; its images are compared later."""
+    name = re.sub(r"^(hf:[^@(]+)@[^(]+", r"\1", board.data.name)
+    return name if name.startswith("hf:") else Path(name).name
