@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from robench.leaderboard.export import LATEX_SPECIAL
 from robench.leaderboard.order import ranking_notes
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.challenges import challenge_sentences
 from robench.leaderboard.page.corruptions import corruption_tables
 from robench.leaderboard.page.details import details, evidence, headings
+from robench.leaderboard.page.downloads import file_stem, paper_files, ranking_files
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.rows import table_rows
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = "templates/page"
 VENDORED = {"d3": "d3.min.js", "plot": "plot.umd.min.js", "dataTables": "dataTables.min.js"}
-SCRIPTS = ("elements.js", "plots.js", "detail.js", "page.js")
+SCRIPTS = ("elements.js", "downloads.js", "plots.js", "detail.js", "page.js")
 
 
 def write_page(board: "Leaderboard", path: Path) -> Path:
@@ -75,6 +77,8 @@ def render(board: "Leaderboard") -> str:
             "curves": curves,
             "spectra": layers,
         },
+        "file": file_stem(board.name),
+        "latex": LATEX_SPECIAL,
         "columns": accuracy_columns(board),
         "headings": headings(),
         "rows": details(board),
@@ -95,6 +99,8 @@ def render(board: "Leaderboard") -> str:
         notes=ranking_notes(board.result, board.table),
         columns=accuracy_columns(board),
         rows=table_rows(board),
+        ranking_files=ranking_files(board),
+        paper_files=paper_files(board),
         attacked=board.board.evaluation.ranking_column != "clean",
         eps=eps,
         queries=queries,
