@@ -16,6 +16,7 @@ from robench.leaderboard.page.corruptions import corruption_tables
 from robench.leaderboard.page.details import details, evidence, headings
 from robench.leaderboard.page.downloads import file_stem, paper_files, ranking_files
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
+from robench.leaderboard.page.groups import row_groups
 from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.rows import table_rows
 from robench.leaderboard.page.wording import listed
@@ -100,6 +101,7 @@ def render(board: "Leaderboard") -> str:
         columns=accuracy_columns(board),
         rows=table_rows(board),
         ranking_files=ranking_files(board),
+        groups=row_groups(board),
         paper_files=paper_files(board),
         attacked=board.board.evaluation.ranking_column != "clean",
         eps=eps,
