@@ -12,6 +12,7 @@ from robench.cli import (  # noqa: F401 - commands
     about,
     boards,
     challenges,
+    comparing,
     entries,
     exporting,
     hub,

@@ -167,11 +167,13 @@ def _draw_axis(svg: Element, diagram: Diagram, scale: _Scale, colors: Colors) ->
     _text(svg, diagram.axis, (scale.right, 14), colors.soft, anchor="end")
     if diagram.critical:
         wide = abs(scale.at(low + diagram.critical) - scale.at(low))
-        end = min(scale.left + wide, _WIDTH - 8.0)
+        longer = scale.left + wide > _WIDTH - 8
+        end = _WIDTH - 8.0 if longer else scale.left + wide
         _line(svg, (scale.left, 30, end, 30), colors.ink, width="1.5")
-        for x in (scale.left, end):
+        for x in (scale.left,) if longer else (scale.left, end):
             _line(svg, (x, 26, x, 34), colors.ink, width="1.5")
-        _text(svg, f"CD = {diagram.critical:.2f}", (scale.left, 20), colors.ink, anchor="start")
+        text = f"CD = {diagram.critical:.2f}{', longer than shown' if longer else ''}"
+        _text(svg, text, (scale.left, 20), colors.ink, anchor="start")
 
 
 def _draw_name(

@@ -56,14 +56,7 @@ def render(board: "Leaderboard") -> str:
         UserError: if a file of the board is missing or damaged.
     """
     check_tables(board)
-    environment = Environment(
-        loader=PackageLoader("robench", FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    scripts = [_vendored(name) for name in VENDORED] + [_text(name) for name in SCRIPTS]
+    scripts = [_vendored(name) for name in VENDORED] + [page_text(name) for name in SCRIPTS]
     eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
     curves = charts.accuracy_against_iterations(board)
@@ -84,11 +77,12 @@ def render(board: "Leaderboard") -> str:
         "headings": headings(),
         "rows": details(board),
     }
-    return environment.get_template("page.html.j2").render(
+    template = page_environment().get_template("page.html.j2")
+    return template.render(
         policy=policy(scripts),
         # Trusted: our own and the libraries' scripts; a test checks that they hold no "</script>".
         scripts=[Markup(script) for script in scripts],
-        style=Markup(_text("page.css")),
+        style=Markup(page_text("page.css")),
         data=json_for_html(data),
         evidence=packed(evidence(board)),
         board=board.board,
@@ -119,11 +113,23 @@ def render(board: "Leaderboard") -> str:
     )
 
 
-def _text(name: str) -> str:
+def page_environment() -> Environment:
+    """Return what renders the templates of pages; every value is escaped."""
+    return Environment(
+        loader=PackageLoader("robench", FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def page_text(name: str) -> str:
+    """Return a file of the templates' folder, such as ``page.css``."""
     return (files("robench") / FOLDER / name).read_text(encoding="utf-8")
 
 
 def _vendored(name: str) -> str:
     """Return a library preceded by its license, which every copy must include."""
-    license_text = _text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
-    return f"/*\n{license_text}*/\n{_text(f'vendor/{VENDORED[name]}')}"
+    license_text = page_text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
+    return f"/*\n{license_text}*/\n{page_text(f'vendor/{VENDORED[name]}')}"
