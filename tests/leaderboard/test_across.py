@@ -10,12 +10,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from browser import chromium
 from page_boards import COLUMNS, EPS, Invented, invent
 from scipy.stats import binomtest
 from test_export import read_latex
 
 from robench.errors import UserError
-from robench.leaderboard.across import compare_boards
+from robench.leaderboard.across import compare_boards, write_comparison
 from robench.leaderboard.across.page import render_comparison
 from robench.leaderboard.across.wording import changes, left_out, points
 from robench.leaderboard.comparison import matched
@@ -200,3 +201,19 @@ def test_the_page_is_complete_without_script_and_its_files_parse() -> None:
     assert "mean rank over 2 boards" in inline
     for _, own in changes(found.pairs[0]):
         assert all(change and change.both in page for change in own)
+
+
+def test_the_page_is_accessible_in_both_themes_and_fits_a_phone(tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+    path = tmp_path / "page.html"
+    write_comparison(compare_boards([board(WEAK, "weak"), board(STRONG, HOSTILE)]), path)
+    with chromium() as browser:
+        for scheme in ("light", "dark"):
+            shown = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
+            shown.goto(path.as_uri())
+            found = axe.Axe().run(shown).response["violations"]
+            assert [(f["id"], [n["html"][:120] for n in f["nodes"]]) for f in found] == []
+            assert shown.evaluate("document.documentElement.scrollWidth") == 360
+        with shown.expect_download() as coming:
+            shown.get_by_role("link", name="SVG of the diagram of mean ranks").click()
+        assert coming.value.suggested_filename.endswith(".svg")

@@ -82,7 +82,7 @@ def paper_files(board: "Leaderboard") -> tuple[Download, ...]:
     Raises:
         UserError: if the comparison with the paper cannot be made.
     """
-    if PAPER not in board.derived:
+    if board.board.paper is None or PAPER not in board.derived:
         return ()
     name = f"{board.name}-{PAPER.removesuffix('.csv')}"
     csv, about = to_csv(board.derived[PAPER]), "the comparison with the paper"
