@@ -18,7 +18,7 @@ from test_export import read_latex
 from robench.errors import UserError
 from robench.leaderboard.across import compare_boards, write_comparison
 from robench.leaderboard.across.page import render_comparison
-from robench.leaderboard.across.wording import changes, left_out, points
+from robench.leaderboard.across.wording import UNRANKED, changes, left_out, points
 from robench.leaderboard.comparison import matched
 from robench.leaderboard.published import Leaderboard
 from robench.runs.records import EvaluatedColumn
@@ -128,6 +128,27 @@ def test_settings_that_differ_are_those_of_the_boards_and_of_their_rows() -> Non
         "evaluation.samples": ("100", "200"),
         "a: training.method": ("free", "standard"),
     }
+
+
+def test_many_columns_of_one_attack_are_counted_and_their_difference_is_seen() -> None:
+    def severities(level: int) -> dict[str, EvaluatedColumn]:
+        calls = (f"corruption(kind='fog{i}', severity={level})" for i in range(8))
+        return {**COLUMNS, **dict.fromkeys(calls, EvaluatedColumn(corrupts=True))}
+
+    found = compare_boards([
+        board(WEAK, "weak", columns=severities(1)), board(STRONG, "strong", columns=severities(2))
+    ])  # fmt: skip
+    attacks = found.settings.set_index("setting").loc["evaluation.attacks"]
+    assert attacks["weak"] == "fgsm, pgd-20, simba(samples=50), corruption(...), 8 times"
+    assert "corruption" in found.pairs[0].other  # the mean over others
+    assert "corruption(kind='fog0', severity=1)" not in found.pairs[0].columns_of_one[0]
+
+
+def test_without_two_rows_on_all_boards_there_are_no_ranks() -> None:
+    found = compare_boards([board(WEAK, "weak"), board([STRONG[0]], "strong")])
+    assert found.ranks is None
+    assert found.to_json()["ranks"] is None
+    assert UNRANKED in render_comparison(found)
 
 
 def test_a_column_of_another_ball_is_not_compared() -> None:

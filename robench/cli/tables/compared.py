@@ -7,7 +7,7 @@ from robench.cli.tables.words import plain
 from robench.leaderboard.across import BoardComparison
 from robench.leaderboard.across.differences import Differences
 from robench.leaderboard.across.ranks import MeanRanks
-from robench.leaderboard.across.wording import Change, changes, left_out, tau_text
+from robench.leaderboard.across.wording import UNRANKED, Change, changes, left_out, tau_text
 
 
 def comparison_parts(comparison: BoardComparison) -> Iterator[str | FittedTable | Listing]:
@@ -21,8 +21,7 @@ def comparison_parts(comparison: BoardComparison) -> Iterator[str | FittedTable 
         yield _differences(pair)
         yield _agreement(pair)
         yield from left_out(pair)
-    if comparison.ranks is not None:
-        yield _ranks(comparison.ranks)
+    yield UNRANKED if comparison.ranks is None else _ranks(comparison.ranks)
 
 
 def _differences(pair: Differences) -> FittedTable:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from robench.leaderboard.across.boards import BoardComparison
 from robench.leaderboard.across.differences import Differences
 from robench.leaderboard.across.ranks import MeanRanks
-from robench.leaderboard.across.wording import Change, changes, left_out, tau_text
+from robench.leaderboard.across.wording import UNRANKED, Change, changes, left_out, tau_text
 from robench.leaderboard.diagram import LIGHT, diagram_svg
 from robench.leaderboard.export import escape_latex, latex_table
 from robench.leaderboard.page.downloads import Download, download, table_files
@@ -65,6 +65,7 @@ def render_comparison(comparison: BoardComparison) -> str:
         settings_files=_files(comparison, "settings", "the settings that differ", settings),
         pairs=[_pair(comparison, pair) for pair in comparison.pairs],
         ranks=_ranks(comparison),
+        unranked=UNRANKED,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Which settings differ between boards, key by key, as their board files name them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,11 @@ from robench.leaderboard.published import Leaderboard
 
 NONE = "-"
 """What stands for a setting that a board does not have."""
+
+_MANY = 5
+"""Calls of one attack that are listed one by one."""
+_BETWEEN = ",\N{NO-BREAK SPACE}"
+"""Between the values of a list until it is shown: a comma may be within a call."""
 
 _KEYS = {"seeds", "data", "model", "training", "evaluation", "baseline"}
 _RADII = ("eps", "step_size")
@@ -37,8 +43,8 @@ def different_settings(
         whole = key.rpartition(": ")[2]
         if len({settings.get(whole) for settings in found}) == 1:
             lines.append([key, *(settings.get(key, NONE) for settings in own)])
-    table = pd.DataFrame(lines, columns=["setting", *labels], dtype=object)
-    return table[[len(set(line[1:])) > 1 for line in lines]].reset_index(drop=True)
+    differing = [[key, *map(_brief, values)] for key, *values in lines if len(set(values)) > 1]
+    return pd.DataFrame(differing, columns=["setting", *labels], dtype=object)
 
 
 def _settings(board: Leaderboard) -> dict[str, str]:
@@ -51,6 +57,18 @@ def _settings(board: Leaderboard) -> dict[str, str]:
         **_flat(board.board.model_dump(include=_KEYS)),
         "commit": " ".join(versions),
     }
+
+
+def _brief(value: str) -> str:
+    """Return a list of calls with those of one name counted if they are many, as corruptions."""
+    calls = value.split(_BETWEEN)
+    names = Counter(call.partition("(")[0] for call in calls)
+    shown = (
+        call if names[name] <= _MANY else f"{name}(...), {names[name]} times"
+        for call in calls
+        for name in [call.partition("(")[0]]
+    )
+    return ", ".join(dict.fromkeys(shown))
 
 
 def _own(board: Leaderboard, common: Mapping[str, str], rows: Sequence[str]) -> dict[str, str]:
@@ -84,7 +102,7 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, str]:
 def _text(key: str, value: Any) -> str:
     """Return a value as a board file has it, without quotation marks and brackets."""
     if isinstance(value, (tuple, list)):
-        return ", ".join(map(str, value)) or NONE
+        return _BETWEEN.join(map(str, value)) or NONE
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

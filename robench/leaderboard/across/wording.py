@@ -11,6 +11,8 @@ MINUS = "\N{MINUS SIGN}"
 MARK = "*"
 """Stands behind a difference that is distinguishable from none."""
 
+UNRANKED = "There are no mean ranks: fewer than two rows have figures on all boards."
+
 
 @dataclass(frozen=True)
 class Change:
