@@ -13,6 +13,7 @@ from robench.cli import (  # noqa: F401 - commands
     boards,
     certifying,
     challenges,
+    comparing,
     entries,
     exporting,
     hub,

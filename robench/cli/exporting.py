@@ -107,4 +107,4 @@ def _paper_table(board: "Leaderboard", form: Format, *, beside: bool) -> str:
         check_tables(board)
         return (paper_to_markdown if form is Format.markdown else paper_to_latex)(board)
     write = to_markdown if form is Format.markdown else to_latex
-    return write(usable_table(board), board.board)
+    return write(usable_table(board), board.board, board.columns)

@@ -8,7 +8,7 @@ all pairs of a board, p-values are corrected by Holm's method. Pairs with a corr
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_lowercase
@@ -103,10 +103,60 @@ def _pairs(names: list[str], hits: Mapping[str, Hits], drawn: Floats, parts: int
             "p": np.where(exact, _mcnemar(won, lost), crossing),
         }
     )
-    table["p_holm"] = multipletests(table["p"], LEVEL, method="holm")[1] if len(table) else 0.0
+    table["p_holm"] = holm(table["p"])
     table["method"] = np.where(exact, "McNemar", "bootstrap")
     table["distinguishable"] = table["p_holm"] < LEVEL
     return table
+
+
+def matched(
+    pairs: Sequence[tuple[Hits, Hits]], parts: int = 1, *, paired: bool = True
+) -> pd.DataFrame:
+    """Compare the two networks of each pair, such as those of one row on two boards.
+
+    Args:
+        pairs: two arrays (seeds, samples) each, of as many samples in all the first ones and in all
+            the second ones. The seeds of the two are drawn independently.
+        parts: the number of parts of the column.
+        paired: whether both are on the same samples, as many. If not, their samples are drawn
+            independently.
+
+    Returns:
+        One line per pair: ``first`` and ``second``, the mean accuracies; ``difference``, the second
+        minus the first, with its 95% interval ``low`` to ``high``; ``p``, two-sided and not
+        corrected; ``method``.
+    """
+    ones, others = [one for one, _ in pairs], [other for _, other in pairs]
+    if paired:
+        drawn = _resampled([*ones, *others], parts)
+        of_ones, of_others = drawn[:, : len(ones)], drawn[:, len(ones) :]
+    else:
+        # Both come from the same draws of positions; in another order, they are independent.
+        order = np.random.default_rng(1).permutation(RESAMPLES)
+        of_ones, of_others = _resampled(ones, parts), _resampled(others, parts)[order]
+    low, high, p = _intervals((of_others - of_ones).T)
+    table = pd.DataFrame(
+        {
+            "first": [one.mean() / parts for one in ones],
+            "second": [other.mean() / parts for other in others],
+        },
+        dtype=float,
+    )
+    table = table.assign(difference=table["second"] - table["first"], low=low, high=high, p=p)
+    table["method"] = "bootstrap"
+    for index, (one, other) in enumerate(pairs):
+        if paired and len(one) == len(other) == parts == 1:
+            won, lost = (
+                np.asarray(((a > b).sum(),), float) for a, b in ((other, one), (one, other))
+            )
+            table.loc[index, "p"] = _mcnemar(won, lost)[0]
+            table.loc[index, "method"] = "McNemar"
+    return table
+
+
+def holm(p: "pd.Series[float]") -> Floats:
+    """Return p-values corrected by Holm's method."""
+    return np.asarray(multipletests(p, LEVEL, method="holm")[1]) if len(p) else np.zeros(0)
 
 
 def _mcnemar(won: Floats, lost: Floats) -> Floats:
@@ -119,24 +169,28 @@ def _differences(drawn: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the 95% interval of each pair's difference, and the two-sided p-value of zero.
 
     Pairs are in the order of ``np.triu_indices``; they are computed row by row, since the
-    differences of a large board do not all fit in memory. If no resample crosses zero, the p-value
-    is that of a normal distribution with their mean and spread: a count of zero only bounds it by
-    2 / (RESAMPLES + 1), which would not remain significant after Holm's correction over a few
-    hundred pairs.
+    differences of a large board do not all fit in memory.
     """
-    lows, highs, values = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
     columns = np.ascontiguousarray(drawn.T)
-    for i in range(len(columns) - 1):
-        difference = columns[i] - columns[i + 1 :]
-        low, high = np.percentile(difference, [2.5, 97.5], axis=1)
-        beyond = np.minimum((difference <= 0).sum(1), (difference >= 0).sum(1))
-        lows.append(low)
-        highs.append(high)
-        counted = np.minimum(1.0, 2 * (1 + beyond) / (1 + len(drawn)))
-        spread = np.maximum(difference.std(1), np.finfo(np.float64).tiny)
-        tail = 2 * norm.sf(np.abs(difference.mean(1)) / spread)
-        values.append(np.where(beyond == 0, np.minimum(counted, tail), counted))
-    return np.concatenate(lows), np.concatenate(highs), np.concatenate(values)
+    none = (np.zeros(0), np.zeros(0), np.zeros(0))
+    found = [_intervals(columns[i] - columns[i + 1 :]) for i in range(len(columns) - 1)]
+    low, high, values = (np.concatenate(part) for part in zip(none, *found, strict=True))
+    return low, high, values
+
+
+def _intervals(difference: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the 95% interval of each line of resamples, and the two-sided p-value of zero.
+
+    If no resample crosses zero, the p-value is that of a normal distribution with their mean and
+    spread: a count of zero only bounds it by 2 / (RESAMPLES + 1), which would not stay significant
+    after Holm's correction over a few hundred pairs.
+    """
+    low, high = np.percentile(difference, [2.5, 97.5], axis=1)
+    beyond = np.minimum((difference <= 0).sum(1), (difference >= 0).sum(1))
+    counted = np.minimum(1.0, 2 * (1 + beyond) / (1 + difference.shape[1]))
+    spread = np.maximum(difference.std(1), np.finfo(np.float64).tiny)
+    tail = 2 * norm.sf(np.abs(difference.mean(1)) / spread)
+    return low, high, np.where(beyond == 0, np.minimum(counted, tail), counted)
 
 
 def _resampled(rows: list[Hits], parts: int) -> Floats:

@@ -1,7 +1,7 @@
 """Export of a leaderboard: Markdown for a README, LaTeX with booktabs for a paper."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +12,9 @@ from robench.board.plan import build_attacks
 from robench.errors import UserError
 from robench.expressions import radius_text
 from robench.leaderboard.order import shown_columns
+from robench.runs.records import EvaluatedColumn
+
+Columns = Mapping[str, EvaluatedColumn]
 
 _NONE = "–"  # noqa: RUF001
 _LATEX_NONE = "--"
@@ -38,7 +41,7 @@ class _Markup:
     none: str
 
 
-def to_markdown(table: pd.DataFrame, board: Board) -> str:
+def to_markdown(table: pd.DataFrame, board: Board, recorded: Columns | None = None) -> str:
     """Return a leaderboard as a Markdown table (GitHub's flavor), with its caption below.
 
     The table has one row per defense, best first, one column for the clean images and one per
@@ -49,21 +52,24 @@ def to_markdown(table: pd.DataFrame, board: Board) -> str:
     Args:
         table: ``leaderboard.csv``, as :attr:`robench.Leaderboard.table`.
         board: its specification.
+        recorded: the columns as published, :attr:`robench.Leaderboard.columns`, whose threat models
+            the caption has if an attack of the board is not registered here.
 
     Raises:
         UserError: if the table lacks a column that the board names, or an attack of the board is
-            not registered.
+            not registered and its column is not recorded.
     """
-    return markdown_table(_cells(table, board, _MARKDOWN), _caption(table, board, _MARKDOWN))
+    caption = _caption(table, board, _MARKDOWN, recorded)
+    return markdown_table(_cells(table, board, _MARKDOWN), caption)
 
 
-def to_latex(table: pd.DataFrame, board: Board) -> str:
+def to_latex(table: pd.DataFrame, board: Board, recorded: Columns | None = None) -> str:
     r"""Return a leaderboard as a LaTeX table; needs ``\usepackage{booktabs}``.
 
     See :func:`to_markdown` for rows, columns, arguments and errors. Non-Latin letters are left
     unchanged and need LuaLaTeX or XeLaTeX.
     """
-    return latex_table(_cells(table, board, _LATEX), _caption(table, board, _LATEX))
+    return latex_table(_cells(table, board, _LATEX), _caption(table, board, _LATEX, recorded))
 
 
 def markdown_table(cells: pd.DataFrame, caption: str) -> str:
@@ -130,7 +136,7 @@ def _flags(table: pd.DataFrame) -> list[str]:
     return ["" if pd.isna(flags) else str(flags) for flags in table["flags"]]
 
 
-def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
+def _caption(table: pd.DataFrame, board: Board, markup: _Markup, recorded: Columns | None) -> str:
     """Return the caption: what the figures were computed on."""
     several = any(len(str(seeds).split()) > 1 for seeds in table["seeds"])
     spread = ", mean and standard deviation over seeds" if several else ""
@@ -151,7 +157,7 @@ def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
     sentences = [
         f"{board.title}. Accuracy in percent{spread}; {networks} on {_listed(table['dataset'])}; "
         f"{'seeds' if several else 'seed'} {seeds}; {_listed(table['samples'])} test images.",
-        *_threats(board),
+        *_threats(board, recorded),
         f"Best figures are bold, ranked by {ranking}.",
         *([f"Trained differently: {'; '.join(recipes)}."] if recipes else []),
         f"robench, commit {_listed(table['version'])}.",
@@ -166,11 +172,19 @@ def _caption(table: pd.DataFrame, board: Board, markup: _Markup) -> str:
     return text
 
 
-def _threats(board: Board) -> list[str]:
+def _threats(board: Board, recorded: Columns | None) -> list[str]:
     """Return sentences on the attacks' threat models, and on those that see fewer images."""
     models: dict[str, list[str]] = {}
     fewer = []
-    for name, attack in build_attacks(board.evaluation).items():
+    try:
+        attacks = build_attacks(board.evaluation)
+    except UserError:
+        if recorded is None:
+            raise
+        attacks = {}
+        for name in board.evaluation.attacks:
+            models.setdefault(_threat_text(recorded[name].threat_model), []).append(name)
+    for name, attack in attacks.items():
         models.setdefault(_threat_text(attack.threat_model), []).append(name)
         if attack.samples is not None and attack.samples < board.evaluation.samples:
             fewer.append(f"{name} on the first {attack.samples} images.")
@@ -205,7 +219,7 @@ def escape_markdown(text: str) -> str:
     return re.sub(r":(?=//)|(?<=www)\.", lambda found: f"&#{ord(found[0])};", text, flags=re.I)
 
 
-_LATEX_SPECIAL = {
+LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
@@ -226,11 +240,12 @@ _LATEX_SPECIAL = {
     "]": "{]}",
     "*": "{*}",
 }
+"""What LaTeX would interpret -> how it is written."""
 
 
 def escape_latex(text: str) -> str:
     """Escape what LaTeX would interpret; two hyphens stay two."""
-    safe = "".join(_LATEX_SPECIAL.get(char, char) for char in _one_line(text))
+    safe = "".join(LATEX_SPECIAL.get(char, char) for char in _one_line(text))
     return re.sub(r"-(?=-)", "-{}", safe)
 
 

@@ -95,15 +95,18 @@ def test_the_page_has_means_by_kind_and_figures_by_severity(corrupted: Path) -> 
     board = Leaderboard.read(corrupted)
     tables = corruption_tables(board)
     assert tables is not None
-    assert (tables.kinds, tables.severities) == (("contrast", "gaussian noise"), "1, 2, 3, 4 and 5")
+    assert tables.kinds.heads == ("contrast", "gaussian noise")
+    assert tables.severities == "1, 2, 3, 4 and 5"
     best = board.table.iloc[0]
-    name, figures = tables.rows[0]
+    name, figures = tables.kinds.rows[0]
     assert name == best["defense"]
     noise = np.mean([best[f"{column}_mean"] for column in COLUMNS[5:]])
     assert float(figures[1]) == pytest.approx(100 * noise, abs=0.051)
-    kind, rows = tables.by_kind[0]
-    assert kind == "contrast"
-    assert rows[0][1] == tuple(f"{100 * best[f'{column}_mean']:.1f}" for column in COLUMNS[:5])
+    contrast = tables.by_kind[0]
+    assert contrast.title == "contrast"
+    assert contrast.rows[0][1] == tuple(
+        f"{100 * best[f'{column}_mean']:.1f}" for column in COLUMNS[:5]
+    )
     assert 'id="corruptions"' in render(board)
 
 

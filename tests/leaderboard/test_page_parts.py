@@ -91,7 +91,7 @@ def test_the_policy_names_every_script_that_is_on_the_page_and_no_other() -> Non
     allowed = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert allowed
     assert allowed[1].replace("&#39;", "'") == policy(scripts)
-    assert len(scripts) == 7
+    assert len(scripts) == 8
     assert "default-src 'none'" in policy(scripts)
 
 

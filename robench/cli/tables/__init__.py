@@ -8,6 +8,7 @@ from robench.cli.tables.boards import (
 )
 from robench.cli.tables.challenges import challenge_lines
 from robench.cli.tables.checks import check_lines
+from robench.cli.tables.compared import comparison_parts
 from robench.cli.tables.entries import defenses_table, entries_table, entry_json, facts, info_parts
 from robench.cli.tables.networks import (
     certified_table,
@@ -30,6 +31,7 @@ __all__ = [
     "challenge_lines",
     "check_lines",
     "checked_lines",
+    "comparison_parts",
     "cross_check_table",
     "defenses_table",
     "entries_table",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
 
 Chart = dict[str, Any]
-"""JSON: ``summary`` describes the chart; ``curves`` maps a row's index to its list of points."""
+"""JSON: ``summary`` describes the chart; ``curves`` maps a row's index to its list of points, whose
+figures are called ``names`` in a CSV file."""
 
 STEPS = 60
 """Largest number of points kept of a curve."""
@@ -47,7 +48,7 @@ def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
             for eps, accuracy in report.curve:
                 accuracies[eps].append(accuracy)
         if reports:
-            curves[index] = [[e, round(fmean(a), 4)] for e, a in sorted(accuracies.items())]
+            curves[index] = [[e, round(fmean(a), 6)] for e, a in sorted(accuracies.items())]
     if not curves:
         return None
     model = threat_model(board)
@@ -56,6 +57,7 @@ def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
         "eps": model[1] if model else None,
         "radius": threat_model_text(model).partition(" ")[2],
         "samples": max(samples),
+        "names": ["eps", "accuracy"],
         "curves": curves,
         "summary": _eps_summary(board, curves, model),
     }
@@ -73,7 +75,7 @@ def accuracy_against_cost(board: "Leaderboard") -> Chart:
     """Return ``[training cost, accuracy, low, high]`` of each row that has figures."""
     column = board.board.evaluation.ranking_column
     names = ["train_cost", *(f"{column}_{end}" for end in ("mean", "low", "high"))]
-    found = board.table[names].astype(float).round(4)
+    found = board.table[names].astype(float).round(6)
     points = {
         index: [float(v) for v in row]
         for index, row in enumerate(found.to_numpy())
@@ -88,7 +90,13 @@ def accuracy_against_cost(board: "Leaderboard") -> Chart:
             for word, i in (("Lowest cost", cheapest), ("Highest cost", costliest))
         )
     baseline = board.board.baseline or board.board.titles[0]
-    return {"column": column, "baseline": baseline, "curves": points, "summary": summary}
+    return {
+        "column": column,
+        "baseline": baseline,
+        "names": names,
+        "curves": points,
+        "summary": summary,
+    }
 
 
 def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
@@ -104,11 +112,15 @@ def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
         points = means.loc[title].to_numpy().tolist() if title in means.index else []
         if len(points) > 1:
             kept = thinned(points, STEPS)
-            curves[index] = [[int(steps), round(float(share), 4)] for steps, share in kept]
+            curves[index] = [[int(steps), round(float(share), 6)] for steps, share in kept]
     if not curves:
         return None
     ends = {index: points[-1][1] for index, points in curves.items()}
-    return {"curves": curves, "summary": "At the end, " + _ends(board, ends, "correct")}
+    return {
+        "names": ["iteration", "val_accuracy"],
+        "curves": curves,
+        "summary": "At the end, " + _ends(board, ends, "correct"),
+    }
 
 
 def spectra(board: "Leaderboard") -> Chart | None:
@@ -163,7 +175,7 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
             continue
         samples = len(pooled) // len(evaluated)
         curve = success_curve(pooled)
-        steps = [[int(q), round(float(s), 4)] for q, s in curve.itertuples(index=False)]
+        steps = [[int(q), round(float(s), 6)] for q, s in curve.itertuples(index=False)]
         end = int(pooled.queries[pooled.correct].max())
         last = steps[-1][1] if steps else 0.0
         curves[index] = [[0, 0.0], *thinned(steps, STEPS), [end, last]]
@@ -172,6 +184,7 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
     return {
         "column": column,
         "samples": samples,
+        "names": ["queries", "success"],
         "curves": curves,
         "summary": "At the end, "
         + _ends(board, {i: points[-1][1] for i, points in curves.items()}, "success"),

@@ -1,12 +1,14 @@
 """The tables of accuracies under corruptions: by kind, and by severity for each kind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from robench.expressions import parse_expression
+from robench.leaderboard.page.downloads import Download, accuracy_files
 from robench.leaderboard.page.wording import listed, percent
 from robench.leaderboard.row import corruptions
 
@@ -18,22 +20,37 @@ Rows = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
+class AccuracyTable:
+    """One table; all of it is text to be escaped.
+
+    Attributes:
+        title: what it is of in a word or two.
+        about: what it shows, a phrase.
+        heads: the headers of its figures.
+        rows: its rows.
+        files: the same as CSV and LaTeX.
+    """
+
+    title: str
+    about: str
+    heads: tuple[str, ...]
+    rows: Rows
+    files: tuple[Download, ...]
+
+
+@dataclass(frozen=True)
 class CorruptionTables:
-    """What the page shows of corruptions; all of it is text to be escaped.
+    """What the page shows of corruptions.
 
     Attributes:
         severities: which severities the means are over, such as "1, 2 and 3".
-        kinds: the columns of the first table.
-        rows: the mean over the severities of each kind.
-        levels: the columns of the other tables.
-        by_kind: for each kind, the accuracy at each severity.
+        kinds: the mean over the severities of each kind.
+        by_kind: for each kind, the accuracy at each severity; empty if there is only one.
     """
 
     severities: str
-    kinds: tuple[str, ...]
-    rows: Rows
-    levels: tuple[str, ...]
-    by_kind: tuple[tuple[str, Rows], ...]
+    kinds: AccuracyTable
+    by_kind: tuple[AccuracyTable, ...]
 
 
 def corruption_tables(board: "Leaderboard") -> CorruptionTables | None:
@@ -41,24 +58,47 @@ def corruption_tables(board: "Leaderboard") -> CorruptionTables | None:
     columns = {name: _kind_and_severity(name) for name in corruptions(board.columns)}
     if not columns:
         return None
-    kinds = tuple(dict.fromkeys(kind for kind, _ in columns.values()))
-    levels = tuple(sorted({severity for _, severity in columns.values()}))
+    kinds = dict.fromkeys(kind for kind, _ in columns.values())
+    levels = sorted({severity for _, severity in columns.values()})
 
-    def rows(groups: Sequence[Sequence[str]]) -> Rows:
-        lines = board.table.to_dict("records")
-        return tuple(
-            (str(line["defense"]), tuple(_mean(line, g) for g in groups)) for line in lines
-        )
+    def under(wanted: str) -> list[str]:
+        return [name for name, (kind, _) in columns.items() if kind == wanted]
 
-    def at(kind: str, level: str) -> list[str]:
-        return [name for name, found in columns.items() if found == (kind, level)]
-
+    means = {_words(kind): (f"{kind}_mean", under(kind)) for kind in kinds}
+    about = "Accuracy under each corruption, mean over severities"
+    by_kind = []
+    for kind in kinds if len(levels) > 1 else ():
+        levels_of = {columns[name][1]: (f"{name}_mean", [name]) for name in under(kind)}
+        found = {level: levels_of.get(level, ("", [])) for level in levels}
+        phrase = f"Accuracy under {_words(kind)} at each severity"
+        by_kind.append(_table(board, _words(kind), phrase, found))
     return CorruptionTables(
-        severities=listed(list(levels)),
-        kinds=tuple(map(_words, kinds)),
-        rows=rows([[name for name, found in columns.items() if found[0] == k] for k in kinds]),
-        levels=levels,
-        by_kind=tuple((_words(k), rows([at(k, level) for level in levels])) for k in kinds),
+        listed(levels), _table(board, "corruptions", about, means), tuple(by_kind)
+    )
+
+
+def _table(
+    board: "Leaderboard",
+    title: str,
+    about: str,
+    columns: Mapping[str, tuple[str, Sequence[str]]],
+) -> AccuracyTable:
+    """Return the table with a column for each header: its name in a CSV file, and its parts."""
+    lines = board.table.to_dict("records")
+    titles = [str(line["defense"]) for line in lines]
+    shares = {head: [_mean(line, parts) for line in lines] for head, (_, parts) in columns.items()}
+    figures = zip(
+        *([percent(share) for share in column] for column in shares.values()), strict=True
+    )
+    known = {columns[head][0]: column for head, column in shares.items() if columns[head][1]}
+    table = pd.DataFrame({"defense": titles, **known})
+    heads = [head for head, (_, parts) in columns.items() if parts]
+    return AccuracyTable(
+        title=title,
+        about=about,
+        heads=tuple(columns),
+        rows=tuple(zip(titles, figures, strict=True)),
+        files=accuracy_files(f"{board.name}-{title}", about, table, heads),
     )
 
 
@@ -72,5 +112,5 @@ def _words(kind: str) -> str:
     return kind.replace("_", " ")
 
 
-def _mean(line: dict[Any, Any], names: Sequence[str]) -> str:
-    return percent(float(np.mean([line[f"{name}_mean"] for name in names])) if names else None)
+def _mean(line: Mapping[Any, Any], names: Sequence[str]) -> float:
+    return float(np.mean([line[f"{name}_mean"] for name in names])) if names else np.nan

@@ -73,8 +73,8 @@ def comparisons(board: "Leaderboard") -> dict[str, list[Any]]:
     return {
         "first": [indices[name] for name in known["first"]],
         "second": [indices[name] for name in known["second"]],
-        **{name: known[name].astype(float).round(4).tolist() for name in numbers},
-        "p": [float(f"{p:.2g}") for p in known["p_holm"].astype(float)],
+        **{name: known[name].astype(float).round(6).tolist() for name in numbers},
+        "p": [float(f"{p:.6g}") for p in known["p_holm"].astype(float)],
         "distinguishable": known["distinguishable"].astype(int).tolist(),
         "methods": sorted(known["method"].astype(str).unique()),
     }

@@ -51,7 +51,7 @@ def policy(scripts: Sequence[str]) -> str:
 
     Inline styles are allowed: charts and the markers in the table are styled by attributes.
     """
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         f"base-uri 'none'; form-action 'none'"

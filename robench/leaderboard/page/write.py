@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from robench.leaderboard.export import LATEX_SPECIAL
 from robench.leaderboard.order import ranking_notes
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.challenges import challenge_sentences
 from robench.leaderboard.page.corruptions import corruption_tables
 from robench.leaderboard.page.details import details, evidence, headings
+from robench.leaderboard.page.downloads import file_stem, paper_files, ranking_files
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
+from robench.leaderboard.page.groups import row_groups
 from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.rows import table_rows
 from robench.leaderboard.page.wording import listed
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER = "templates/page"
 VENDORED = {"d3": "d3.min.js", "plot": "plot.umd.min.js", "dataTables": "dataTables.min.js"}
-SCRIPTS = ("elements.js", "plots.js", "detail.js", "page.js")
+SCRIPTS = ("elements.js", "downloads.js", "plots.js", "detail.js", "page.js")
 
 
 def write_page(board: "Leaderboard", path: Path) -> Path:
@@ -53,14 +56,7 @@ def render(board: "Leaderboard") -> str:
         UserError: if a file of the board is missing or damaged.
     """
     check_tables(board)
-    environment = Environment(
-        loader=PackageLoader("robench", FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    scripts = [_vendored(name) for name in VENDORED] + [_text(name) for name in SCRIPTS]
+    scripts = [_vendored(name) for name in VENDORED] + [page_text(name) for name in SCRIPTS]
     eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
     curves = charts.accuracy_against_iterations(board)
@@ -75,15 +71,18 @@ def render(board: "Leaderboard") -> str:
             "curves": curves,
             "spectra": layers,
         },
+        "file": file_stem(board.name),
+        "latex": LATEX_SPECIAL,
         "columns": accuracy_columns(board),
         "headings": headings(),
         "rows": details(board),
     }
-    return environment.get_template("page.html.j2").render(
+    template = page_environment().get_template("page.html.j2")
+    return template.render(
         policy=policy(scripts),
         # Trusted: our own and the libraries' scripts; a test checks that they hold no "</script>".
         scripts=[Markup(script) for script in scripts],
-        style=Markup(_text("page.css")),
+        style=Markup(page_text("page.css")),
         data=json_for_html(data),
         evidence=packed(evidence(board)),
         board=board.board,
@@ -95,6 +94,9 @@ def render(board: "Leaderboard") -> str:
         notes=ranking_notes(board.result, board.table),
         columns=accuracy_columns(board),
         rows=table_rows(board),
+        ranking_files=ranking_files(board),
+        groups=row_groups(board),
+        paper_files=paper_files(board),
         attacked=board.board.evaluation.ranking_column != "clean",
         eps=eps,
         queries=queries,
@@ -111,11 +113,23 @@ def render(board: "Leaderboard") -> str:
     )
 
 
-def _text(name: str) -> str:
+def page_environment() -> Environment:
+    """Return what renders the templates of pages; every value is escaped."""
+    return Environment(
+        loader=PackageLoader("robench", FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def page_text(name: str) -> str:
+    """Return a file of the templates' folder, such as ``page.css``."""
     return (files("robench") / FOLDER / name).read_text(encoding="utf-8")
 
 
 def _vendored(name: str) -> str:
     """Return a library preceded by its license, which every copy must include."""
-    license_text = _text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
-    return f"/*\n{license_text}*/\n{_text(f'vendor/{VENDORED[name]}')}"
+    license_text = page_text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
+    return f"/*\n{license_text}*/\n{page_text(f'vendor/{VENDORED[name]}')}"

@@ -16,11 +16,11 @@ function figuresTable(row, seeds) {
   const several = seeds.length > 1;
   const figures = DATA.columns.map((name) => [name, row.figures[name]]);
   const more = DATA.headings.map((text, i) => [text, i]).filter(([, i]) => figures.some(([, f]) => f.more[i] !== null));
-  const head = [["Accuracy, %"], ["mean", "number"], ...(several ? [["std", "number"]] : []), ["95% interval", "number"],
+  const head = [["Accuracy, %", , ["column"]], ["mean", "number"], ...(several ? [["std", "number"]] : []), ["95% interval", "number", ["low", "high"]],
     ...(several ? seeds.map((one) => [`seed ${one.seed}`, "number"]) : []), ...more.map(([text]) => [text, "number"])];
   return table(`Figures of ${row.defense}`, head, figures.map(([name, f]) => [
-    name, percent(f.mean), ...(several ? [percent(f.std)] : []), span(f.low, f.high),
-    ...(several ? seeds.map((one) => percent(one.accuracy[name])) : []), ...more.map(([, i]) => f.more[i] ?? MISSING)]));
+    name, share(f.mean), ...(several ? [share(f.std)] : []), exact(span(f.low, f.high), f.low, f.high),
+    ...(several ? seeds.map((one) => share(one.accuracy[name])) : []), ...more.map(([, i]) => f.more[i] ?? MISSING)]));
 }
 
 function checks(seeds) {
@@ -42,16 +42,17 @@ function comparisons(index, all) {
   all.first.forEach((first, i) => {
     if (first !== index && all.second[i] !== index) return;
     const sign = first === index ? 1 : -1;
-    const points = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(100 * value).toFixed(1)}`;
-    const ends = [sign * all.low[i], sign * all.high[i]].sort((a, b) => a - b).map(points);
-    const result = !all.distinguishable[i] ? "not distinguishable" : sign * all.difference[i] > 0 ? "better" : "worse";
-    rows.push([DATA.rows[sign > 0 ? all.second[i] : first].defense, points(sign * all.difference[i]), ends.join(" to "),
-      percent(all.disagreement[i]), all.p[i] < 1e-4 ? "< 0.0001" : String(all.p[i]), result]);
+    const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(100 * value).toFixed(1)}`;
+    const difference = sign * all.difference[i], ends = [sign * all.low[i], sign * all.high[i]].sort((a, b) => a - b);
+    const result = !all.distinguishable[i] ? "not distinguishable" : difference > 0 ? "better" : "worse";
+    rows.push([DATA.rows[sign > 0 ? all.second[i] : first].defense, exact(signed(difference), difference),
+      exact(ends.map(signed).join(" to "), ...ends), share(all.disagreement[i]),
+      exact(all.p[i] < 1e-4 ? "< 0.0001" : String(Number(all.p[i].toPrecision(2))), all.p[i]), result]);
   });
   if (!rows.length) return el("p", { class: "note" }, "This row is not compared with any other.");
   const title = `${DATA.rows[index].defense} compared with the other rows, by ${DATA.ranking}`;
-  return table(title, [["Other row"], ["difference, points", "number"], ["95% interval", "number"],
-    ["disagree, % of images", "number"], ["p (Holm)", "number"], ["this row is", "state"]], rows);
+  return table(title, [["Other row", , ["defense"]], ["difference, points", "number", ["difference"]], ["95% interval", "number", ["low", "high"]],
+    ["disagree, % of images", "number", ["disagreement"]], ["p (Holm)", "number", ["p_holm"]], ["this row is", "state", ["result"]]], rows);
 }
 
 function code(text, label) {
@@ -84,5 +85,8 @@ async function showDetail(index) {
   dialog.scrollTop = 0;
   const trained = seeds.filter((one) => one.training.epoch?.length);
   if (trained.length) drawTraining(training, trained);
-  if (!training.childElementCount) training.replaceWith(el("p", { class: "note" }, "No training curve is stored."));
+  if (!training.childElementCount) return training.replaceWith(el("p", { class: "note" }, "No training curve is stored."));
+  const title = `Training of ${row.defense}`;
+  training.after(el("p", { class: "downloads" }, saveButton("SVG", `the chart “${title}”`, () =>
+    saveSvg(title, "Accuracy and loss against the epoch.", (stage) => drawTraining(stage, trained), [], 936))));
 }

@@ -20,15 +20,25 @@ const counted = (value) => (isNumber(value) ? Math.round(value).toLocaleString("
 const brief = (value) => (isNumber(value) ? Number(value.toPrecision(4)).toString() : MISSING);
 const span = (low, high) => (isNumber(low) && isNumber(high) ? `${percent(low)}–${percent(high)}` : MISSING);
 
-/** A table with a caption; the first cell of each row names it. `head` is one [text, class] per column. */
+/** A cell whose text is rounded or a range: the figures themselves are for a CSV file. */
+const exact = (text, ...values) => ({ text, values });
+const share = (value) => exact(percent(value), value);
+
+/** A table with a caption and links to save it; the first cell of each row names it. `head` is one [text, class, names]
+ * per column: what a CSV file calls its figures, the text by default. Cells are texts or made by exact(). */
 function table(caption, head, rows) {
   const cell = (value, index) =>
-    el(index ? "td" : "th", { class: head[index][1], scope: index ? null : "row" }, value);
-  return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption },
-    el("table", {},
-      el("caption", { class: "unseen" }, caption),
-      el("thead", {}, el("tr", {}, head.map(([text, kind]) => el("th", { scope: "col", class: kind }, text)))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell))))));
+    el(index ? "td" : "th", { class: head[index][1], scope: index ? null : "row" }, value.text ?? value);
+  const csv = () => [head.flatMap(([text, , names]) => names ?? [text]), ...rows.map((row) => row.flatMap((value) => value.values ?? [value]))];
+  return el("div", {},
+    el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption },
+      el("table", {},
+        el("caption", { class: "unseen" }, caption),
+        el("thead", {}, el("tr", {}, head.map(([text, kind]) => el("th", { scope: "col", class: kind }, text)))),
+        el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))))),
+    el("p", { class: "downloads" },
+      saveButton("CSV", `the table “${caption}”`, () => saveCsv(caption, csv())),
+      saveButton("LaTeX", `the table “${caption}”`, () => saveLatex(caption, head.map(([text]) => text), rows.map((row) => row.map((value) => value.text ?? value))))));
 }
 
 let evidence = null;

@@ -71,8 +71,8 @@ function drawEps(container, chart, shown) {
     ...lines(all, x, y), ...all.map((one) => dots(one, one.points, x, y)),
     tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\nε ${name(d.point[0])}: ${percent(d.point[1])}%`),
   ]);
-  return table("Accuracy in percent against ε", [["Defense"], ...eps.map((e) => [`ε ${name(e)}`, "number"])],
-    all.reverse().map((one) => [one.name, ...eps.map((e) => percent(one.points.find((p) => p[0] === e)?.[1]))]));
+  return table("Accuracy in percent against ε", [NAMED, ...eps.map((e) => [`ε ${name(e)}`, "number", [`eps ${e}`]])],
+    all.reverse().map((one) => [one.name, ...eps.map((e) => share(one.points.find((p) => p[0] === e)?.[1]))]));
 }
 
 function drawCost(container, chart, shown) {
@@ -93,9 +93,10 @@ function drawCost(container, chart, shown) {
       (d) => `${d.one.name}\n${d.point[0].toFixed(2)}×, ${percent(d.point[1])}% (${span(d.point[2], d.point[3])})`),
   ]);
   return table(`Accuracy under ${chart.column} against training time`,
-    [["Defense"], ["training time", "number"], ["accuracy, %", "number"], ["95% interval", "number"]],
-    all.reverse().map((one) => [one.name, `${one.points[0][0].toFixed(2)}×`, percent(one.points[0][1]),
-      span(one.points[0][2], one.points[0][3])]));
+    [NAMED, ["training time", "number", ["train_cost"]], ["accuracy, %", "number", [`${chart.column}_mean`]],
+      ["95% interval", "number", [`${chart.column}_low`, `${chart.column}_high`]]],
+    all.reverse().map(({ name, points: [[cost, mean, low, high]] }) =>
+      [name, exact(`${cost.toFixed(2)}×`, cost), share(mean), exact(span(low, high), low, high)]));
 }
 
 function drawCurves(container, chart, shown) {
@@ -109,8 +110,8 @@ function drawCurves(container, chart, shown) {
   ]);
   const half = (one) => one.points[Math.floor((one.points.length - 1) / 2)];
   return table("Validation accuracy in percent",
-    [["Defense"], ["first epoch", "number"], ["halfway", "number"], ["last epoch", "number"]],
-    all.reverse().map((one) => [one.name, ...[one.points[0], half(one), one.points.at(-1)].map((p) => percent(p[1]))]));
+    [NAMED, ["first epoch", "number"], ["halfway", "number"], ["last epoch", "number"]],
+    all.reverse().map((one) => [one.name, ...[one.points[0], half(one), one.points.at(-1)].map((p) => share(p[1]))]));
 }
 
 function drawQueries(container, chart, shown) {
@@ -126,8 +127,8 @@ function drawQueries(container, chart, shown) {
     tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\n${percent(d.point[1])}% within ${counted(d.point[0])} queries`),
   ]);
   return table("Queries after which the attack has succeeded on a share of the images",
-    [["Defense"], ...[25, 50, 75].map((s) => [`${s}% success`, "number"]), ["success at the end, %", "number"]],
-    all.reverse().map((one) => [one.name, ...[0.25, 0.5, 0.75].map((s) => counted(at(one, s))), percent(one.points.at(-1)[1])]));
+    [NAMED, ...[25, 50, 75].map((s) => [`${s}% success`, "number", [`queries at ${s}% success`]]), ["success at the end, %", "number", ["success"]]],
+    all.reverse().map((one) => [one.name, ...[0.25, 0.5, 0.75].map((s) => exact(counted(at(one, s)), at(one, s))), share(one.points.at(-1)[1])]));
 }
 
 function drawSpectra(container, chart, shown) {
@@ -155,9 +156,10 @@ function drawSpectra(container, chart, shown) {
   }
   const median = (values) => d3.median(values.filter(isNumber));
   return table("Median and maximum over the layers",
-    [["Network"], ...chart.panels.flatMap(([, label]) => [[`${label}: median`, "number"], ["maximum", "number"]])],
+    [["Network", , ["network"]], ...chart.panels.flatMap(([column, label]) =>
+      [[`${label}: median`, "number", [`${column}_median`]], ["maximum", "number", [`${column}_max`]]])],
     networks.reverse().map((one) => [one.name, ...chart.panels.flatMap(([column]) =>
-      [brief(median(one.columns[column])), brief(d3.max(one.columns[column].filter(isNumber)))])]));
+      [median(one.columns[column]), d3.max(one.columns[column].filter(isNumber))].map((value) => exact(brief(value), value)))]));
 }
 
 function drawTraining(container, seeds) {
@@ -181,20 +183,48 @@ function drawTraining(container, seeds) {
   }
 }
 
-/** Legend: symbol and name of the colored rows, and the number of gray ones. */
+const NAMED = ["Defense", , ["defense"]];
+const symbolPath = (slot) => d3.symbol(slot < COLORS ? SHAPES[SYMBOLS[slot]] : d3.symbolCircle, 64)();
+
+/** [slot, name] of the colored rows, and the number of gray ones. */
+const legendEntries = (shown) => [...shown.slice(0, COLORS).map((row, slot) => [slot, DATA.rows[row].defense]),
+  ...(shown.length > COLORS ? [[COLORS, `${shown.length - COLORS} others`]] : [])];
+
+/** Legend: symbol and name of each. */
 function drawLegend(list, shown) {
-  const entry = (slot, text) => {
-    const path = d3.symbol(slot < COLORS ? SHAPES[SYMBOLS[slot]] : d3.symbolCircle, 64)();
+  const entry = ([slot, text]) => {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     for (const [key, value] of Object.entries({ width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" })) svg.setAttribute(key, value);
     const shape = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
-    shape.setAttribute("d", path);
+    shape.setAttribute("d", symbolPath(slot));
     shape.setAttribute("fill", slotColor(slot));
     return el("li", {}, svg, text);
   };
-  list.replaceChildren(
-    ...shown.slice(0, COLORS).map((row, slot) => entry(slot, DATA.rows[row].defense)),
-    ...(shown.length > COLORS ? [entry(COLORS, `${shown.length - COLORS} others`)] : []));
+  list.replaceChildren(...legendEntries(shown).map(entry));
+}
+
+/** The points of a chart, one line each; those of the layers are in one column per measure. */
+function points(chart, shown) {
+  if (chart.networks) {
+    const measures = chart.panels.map(([column]) => column);
+    return [["network", "layer", ...measures], ...Object.entries(chart.networks).flatMap(([name, columns]) =>
+      chart.layers.map((layer, i) => [name, layer, ...measures.map((column) => columns[column][i])]))];
+  }
+  const all = shown.filter((row) => chart.curves[row]).map((row) => [DATA.rows[row].defense, chart.curves[row]]);
+  return [["defense", ...chart.names], ...all.flatMap(([name, found]) =>
+    (isNumber(found[0]) ? [found] : found).map((point) => [name, ...point]))];
+}
+
+/** Links to save a chart, in its paragraph for them: as it is for the rows of the filtered table. */
+function offer(figure, draw, chart) {
+  const title = figure.querySelector("h3").textContent, { label } = figure.querySelector(".plot").dataset;
+  const svg = () => {
+    const shown = shownRows();
+    saveSvg(title, label, (stage) => draw(stage, chart, shown), shown, chart.networks ? 980 : 640);
+  };
+  figure.querySelector(".downloads").replaceChildren(
+    saveButton("SVG", `the chart “${title}”`, svg),
+    saveButton("CSV", `the points of “${title}”`, () => saveCsv(title, points(chart, shownRows()))));
 }
 
 /** Draw all charts for the rows shown, and put each chart's data table below it. */
@@ -208,6 +238,7 @@ function drawCharts(shown) {
     const figure = document.getElementById(id);
     if (!figure || !chart) continue;
     const figures = draw(figure.querySelector(".plot"), chart, shown);
+    if (!figure.querySelector(".downloads button")) offer(figure, draw, chart);
     const details = figure.querySelector("details");
     details.replaceChildren(details.querySelector("summary"), figures);
   }
