@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robench.base.layer_bound import Bounded, LayerBound
 from robench.certificates.bounds import EXACT
-from robench.diagnostics.probing import largest_singular_value, linear_part
+from robench.diagnostics.probing import Map, largest_singular_value, linear_part
 from robench.errors import UserError
 from robench.kernels.depthwise import Depthwise
 from robench.layers.circular import circular_operator, symbol
@@ -59,16 +59,27 @@ def _contradict(layer: nn.Module, shape: Shape, stated: float) -> None:
     generator = torch.Generator().manual_seed(0)
     point = torch.randn(1, *shape, generator=generator, dtype=torch.float64)
 
-    def derivative(direction: Tensor) -> Tensor:
-        return torch.func.jvp(layer, (point,), (direction,))[1]
-
-    # A convolution is its own derivative, and may be made of parts that have no forward mode.
-    tangent = linear_part(layer) if isinstance(layer, nn.Conv2d) else derivative
+    # A convolution is its own derivative.
+    tangent = linear_part(layer) if isinstance(layer, nn.Conv2d) else _derivative(layer, point)
     found = largest_singular_value(tangent, shape, point)
     if found > stated * (1 + 1e-6):
         raise UserError(
             f"its norm is at least {found:.4g}, more than the {stated:.4g} that it states"
         )
+
+
+def _derivative(layer: nn.Module, point: Tensor) -> Map:
+    """Return the linear map v -> J v of a layer's derivative J, as that of u -> J^T u."""
+
+    @torch.enable_grad()
+    def apply(direction: Tensor) -> Tensor:
+        x = point.detach().requires_grad_()
+        y = layer(x)
+        u = torch.zeros_like(y, requires_grad=True)
+        (back,) = torch.autograd.grad(y, x, u, create_graph=True)
+        return torch.autograd.grad(back, u, direction, create_graph=True)[0]
+
+    return apply
 
 
 def _transformed(layer: nn.Conv2d, shape: Shape) -> LayerBound:
