@@ -32,7 +32,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         help="Your own model: package.module:build, FILE.py:build, timm:NAME, torchvision:NAME or "
-        "hf:ORG/NAME.",
+        "hf:ORG/NAME or robustbench:DATASET/THREAT/NAME.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of --model.")]

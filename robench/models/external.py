@@ -18,6 +18,7 @@ from robench.models.accept import check_logits, input_hint, plain_module, reason
 from robench.models.build import Normalize
 from robench.models.checkpoint import load_checkpoint
 from robench.models.normalization import IDENTITY, Normalization
+from robench.models.robustbench_networks import robustbench_network
 from robench.models.state_dicts import Kind
 from robench.models.third_party_weights import load_third_party_weights
 from robench.plugin_modules import forget_plugin, import_plugin
@@ -27,6 +28,9 @@ LIBRARIES = ("timm", "torchvision")
 
 HUB = "hf"
 """What precedes the name of a repository of the Hugging Face hub."""
+
+ROBUSTBENCH = "robustbench"
+"""What precedes the name of a network of RobustBench."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def load_external(
     """Build a model, images in [0, 1] -> logits, in eval mode on the CPU.
 
     Args:
-        name: ``timm:NAME(options)`` or ``torchvision:NAME(options)``, preceded by a normalization
+        name: ``robustbench:DATASET/THREAT/NAME``, see :mod:`robench.models.robustbench_networks`;
+            or ``timm:NAME(options)`` or ``torchvision:NAME(options)``, preceded by a normalization
             with the library's mean and std unless ``options`` say otherwise, and with its
             pretrained weights if ``weights`` is omitted; or ``package.module:build`` or
             ``FILE.py:build``, a function without arguments that returns a model, or the model
@@ -114,12 +119,12 @@ def split_name(name: str) -> tuple[str, str]:
         UserError: if a half is missing.
     """
     where, _, what = name.partition(":")
-    if where not in (*LIBRARIES, HUB):
+    if where not in (*LIBRARIES, HUB, ROBUSTBENCH):
         where, _, what = name.rpartition(":")
     if not where or not what.strip() or what.endswith(".py"):
         raise UserError(
             f"--model '{name}': write timm:NAME, torchvision:NAME, hf:ORG/NAME, "
-            f"package.module:function or FILE.py:function."
+            f"robustbench:DATASET/THREAT/NAME, package.module:function or FILE.py:function."
         )
     return where, what
 
@@ -155,6 +160,8 @@ def _network(name: str, *, pretrained: bool) -> tuple[nn.Module, Normalization |
             return _timm(parse_expression(what), pretrained)
         if where == "torchvision":
             return _torchvision(parse_expression(what), pretrained)
+        if where == ROBUSTBENCH:
+            return robustbench_network(what, pretrained=pretrained), None
         return unwrapped(_own(where, what)), None
 
 

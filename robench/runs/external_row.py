@@ -17,6 +17,7 @@ from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, measure_complexity
 from robench.models.external import (
     LIBRARIES,
+    ROBUSTBENCH,
     ExternalModel,
     ExternalOptions,
     build_external,
@@ -69,6 +70,11 @@ def load_own(
     state = {k: v.detach().cpu().contiguous().clone() for k, v in values.items()}
     content = safetensors.torch.save(state)
     source, rest = split_name(architecture)
+    if source == ROBUSTBENCH:
+        raise UserError(
+            f"'{architecture}' is built by code of RobustBench, which readers of a row may not "
+            f"have: put the network into a file, and submit it as FILE.py:function."
+        )
     file = Path(source) if source.endswith(".py") else None
     neighbors = sorted(set(source_files(file)) - {file.name}) if file else []
     if neighbors:
