@@ -5,8 +5,11 @@ to read nothing from them but tensors, whatever else its environment says.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import platformdirs
@@ -42,9 +45,10 @@ def robustbench_network(what: str, *, pretrained: bool) -> nn.Module:
         if not pretrained:
             built: nn.Module = entry["model"]()
             return built
-        from robustbench.utils import load_model
-
-        with _tensors_only():
+        with _without_evaluation():
+            from robustbench.utils import load_model
+        # What it says of a download is no result.
+        with _tensors_only(), redirect_stdout(sys.stderr):
             loaded: nn.Module = load_model(
                 model_name=name,
                 model_dir=platformdirs.user_cache_path("robench") / "robustbench",
@@ -71,10 +75,29 @@ def _parts(what: str) -> tuple[str, str, str]:
 
 def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
     try:
-        from robustbench.model_zoo import model_dicts
+        with _without_evaluation():
+            from robustbench.model_zoo import model_dicts
     except Exception as error:  # the old copy needs packages that are no longer there
         raise UserError(f"RobustBench cannot be imported ({reason(error)}): {INSTALL}.") from error
     return model_dicts
+
+
+@contextmanager
+def _without_evaluation() -> Iterator[None]:
+    """Stand in, while it is imported, for the attacks of its own evaluation.
+
+    Its release 1.1.1 imports ``autoattack``, which is not on PyPI, and requires ``pyautoattack``.
+    """
+    absent = "autoattack" not in sys.modules and find_spec("autoattack") is None
+    if absent:
+        stand_in = ModuleType("autoattack")
+        stand_in.AutoAttack = None  # type: ignore[attr-defined]
+        sys.modules["autoattack"] = stand_in
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["autoattack"]
 
 
 def _entry(zoo: Mapping[Any, Any], dataset: str, threat: str, name: str) -> Mapping[str, Any]:

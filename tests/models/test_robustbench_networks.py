@@ -13,7 +13,7 @@ from robench.models.external import load_external
 from robench.models.robustbench_networks import ANYTHING, TENSORS_ONLY
 
 PACKAGE = {
-    "__init__.py": "",
+    "__init__.py": "from autoattack import AutoAttack  # which need not be there",
     "model_zoo.py": """
 from enum import Enum
 from torch import nn
@@ -41,6 +41,7 @@ from robustbench.model_zoo import BenchmarkDataset, ThreatModel, model_dicts
 def load_model(model_name, model_dir, dataset, threat_model):
     folder = Path(model_dir) / dataset / threat_model
     if not folder.is_dir():
+        print("Downloading ...")
         raise OSError("the download failed")
     # As its old releases call it, from before torch read tensors only.
     state = torch.load(folder / f"{model_name}.pt", map_location="cpu", weights_only=False)
@@ -117,9 +118,10 @@ def test_code_in_a_file_is_not_executed(
     assert TENSORS_ONLY not in os.environ
 
 
-def test_a_failed_download_says_what_to_do(cache: Path) -> None:
+def test_a_failed_download_says_what_to_do(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match=r"the download failed.*with --checkpoint"):
         load_external(NAME)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
