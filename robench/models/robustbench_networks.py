@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 import platformdirs
@@ -45,7 +45,7 @@ def robustbench_network(what: str, *, pretrained: bool) -> nn.Module:
         if not pretrained:
             built: nn.Module = entry["model"]()
             return built
-        with _without_evaluation():
+        with _autoattack():
             from robustbench.utils import load_model
         # What it says of a download is no result.
         with _tensors_only(), redirect_stdout(sys.stderr):
@@ -75,7 +75,7 @@ def _parts(what: str) -> tuple[str, str, str]:
 
 def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
     try:
-        with _without_evaluation():
+        with _autoattack():
             from robustbench.model_zoo import model_dicts
     except Exception as error:  # the old copy needs packages that are no longer there
         raise UserError(f"RobustBench cannot be imported ({reason(error)}): {INSTALL}.") from error
@@ -83,21 +83,20 @@ def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
 
 
 @contextmanager
-def _without_evaluation() -> Iterator[None]:
-    """Stand in, while it is imported, for the attacks of its own evaluation.
+def _autoattack() -> Iterator[None]:
+    """Let ``autoattack`` be ``pyautoattack``, while it is imported.
 
-    Its release 1.1.1 imports ``autoattack``, which is not on PyPI, and requires ``pyautoattack``.
+    RobustBench 1.1.1 imports the one, which is not on PyPI, and requires the other.
     """
-    absent = "autoattack" not in sys.modules and find_spec("autoattack") is None
+    absent = find_spec("autoattack") is None and find_spec("pyautoattack") is not None
     if absent:
-        stand_in = ModuleType("autoattack")
-        stand_in.AutoAttack = None  # type: ignore[attr-defined]
-        sys.modules["autoattack"] = stand_in
+        sys.modules["autoattack"] = import_module("pyautoattack")
     try:
         yield
     finally:
-        if absent:
-            del sys.modules["autoattack"]
+        for name in [name for name in sys.modules if name.partition(".")[0] == "autoattack"]:
+            if absent:
+                del sys.modules[name]
 
 
 def _entry(zoo: Mapping[Any, Any], dataset: str, threat: str, name: str) -> Mapping[str, Any]:

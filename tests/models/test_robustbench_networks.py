@@ -13,7 +13,7 @@ from robench.models.external import load_external
 from robench.models.robustbench_networks import ANYTHING, TENSORS_ONLY
 
 PACKAGE = {
-    "__init__.py": "from autoattack import AutoAttack  # which need not be there",
+    "__init__.py": "from autoattack.state import EvaluationState",
     "model_zoo.py": """
 from enum import Enum
 from torch import nn
@@ -58,15 +58,19 @@ NAME = "robustbench:cifar10/Linf/Someone2020Robust"
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the package keeps its files; the package itself is new in each test."""
     (tmp_path / "robustbench").mkdir()
+    (tmp_path / "pyautoattack").mkdir()
+    (tmp_path / "pyautoattack" / "__init__.py").touch()
+    (tmp_path / "pyautoattack" / "state.py").write_text("EvaluationState = 1")
     for file, text in PACKAGE.items():
         (tmp_path / "robustbench" / file).write_text(text)
-    for module in [name for name in sys.modules if name.split(".")[0] == "robustbench"]:
+    own = ("robustbench", "pyautoattack")
+    for module in [name for name in sys.modules if name.split(".")[0] in own]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.syspath_prepend(tmp_path)
     cache = tmp_path / "cache"
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: cache)
     yield cache
-    for module in [name for name in sys.modules if name.split(".")[0] == "robustbench"]:
+    for module in [name for name in sys.modules if name.split(".")[0] in own]:
         del sys.modules[module]
 
 
