@@ -14,11 +14,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from robench import ConvDefense, register_defense
+from robench import ConvDefense, LayerBound, register_defense
 from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, gram_bound, kernel_on_torus, repeats_pixels, symbol
+from robench.layers.foldable import plain_conv
 from robench.layers.nonzero import nonzero
+from robench.layers.operator_bound import convolution_bound
 from robench.layers.weight_cache import WeightCache
 
 Norm = Literal["gram", "svd"]
@@ -50,6 +52,11 @@ class ConvSN2d(nn.Conv2d):
                 return nonzero(torch.linalg.matrix_norm(matrices, ord=2).amax())
 
         return self._cache.get(make, (self.weight,), size, self.norm)
+
+    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
+        """Return the bound of the normalized kernel; see :class:`robench.base.Bounded`."""
+        weight = self.weight / self.sigma((shape[1], shape[2]))
+        return convolution_bound(plain_conv(self, weight, self.bias), shape)
 
     def circular_operator(self, size: Size) -> tuple[Tensor, Size]:
         """Return the normalized kernel on a torus, and the stride."""

@@ -26,9 +26,9 @@ class LayerBound:
 class Bounded(Protocol):
     """A layer that states a proved bound of its own.
 
-    :func:`robench.certify` computes the bounds of torch's layers, and of convolutions that state
-    the operator that they apply. Other layers state theirs, and what is found from below, the norm
-    of their derivative at a random point, must not contradict it::
+    :func:`robench.certify` computes the bounds of torch's layers. Other layers state theirs, and
+    what is found from below, the norm of their derivative at a random point, must not contradict
+    it::
 
         class MaxMin(nn.Module):
             def forward(self, x):

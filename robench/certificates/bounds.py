@@ -44,16 +44,18 @@ def through(layer: LayerBound, value: Value, size: float) -> Value:
     Args:
         layer: the layer.
         value: what is proved of its input.
-        size: an upper bound on the norm of its output.
+        size: an upper bound on the norm of its output, up to its rounding.
     """
     rounded = gamma(layer.terms) * (layer.absolute * (value.size + value.error) + layer.shift)
-    return Value(layer.norm * value.lipschitz, size, layer.norm * value.error + rounded)
+    error = layer.norm * value.error + rounded
+    return Value(layer.norm * value.lipschitz, size + error, error)
 
 
 def added(one: Value, other: Value, size: float) -> Value:
     """Return what is proved of a sum, which may be that of a value with itself."""
     rounded = gamma(1) * (one.size + one.error + other.size + other.error)
-    return Value(one.lipschitz + other.lipschitz, size, one.error + other.error + rounded)
+    error = one.error + other.error + rounded
+    return Value(one.lipschitz + other.lipschitz, size + error, error)
 
 
 def gamma(terms: int) -> float:

@@ -11,18 +11,13 @@ from robench.certificates.bounds import EXACT
 from robench.diagnostics.probing import Map, largest_singular_value, linear_part
 from robench.errors import UserError
 from robench.kernels.depthwise import Depthwise
-from robench.layers.circular import circular_operator, symbol
 from robench.layers.operator_bound import (
     above,
     convolution_bound,
     norm_bound,
-    output_pixels,
     shift_bound,
 )
 from robench.models.build import Normalize
-
-TRANSFORM = 40
-"""Roundings of a two-dimensional FFT and its inverse for each halving of its size, generously."""
 
 Shape = tuple[int, ...]
 
@@ -40,12 +35,9 @@ def bound_of(layer: nn.Module, shape: Shape) -> LayerBound:
     rule = _RULES.get(type(layer))
     if rule is not None:
         return rule(layer, shape)
-    if isinstance(layer, nn.Conv2d) and callable(getattr(layer, "circular_operator", None)):
-        found = _transformed(layer, shape)
-    elif isinstance(layer, Bounded):
-        found = layer.layer_bound(shape)
-    else:
+    if not isinstance(layer, Bounded):
         raise UserError(f"no bound is proved for a {type(layer).__name__}")
+    found = layer.layer_bound(shape)
     _contradict(layer, shape, found.norm)
     return found
 
@@ -80,22 +72,6 @@ def _derivative(layer: nn.Module, point: Tensor) -> Map:
         return torch.autograd.grad(back, u, direction, create_graph=True)[0]
 
     return apply
-
-
-def _transformed(layer: nn.Conv2d, shape: Shape) -> LayerBound:
-    """A convolution that states its own operator, as those computed by FFT do."""
-    kernel, stride = circular_operator(layer, (shape[1], shape[2]))
-    matrices = symbol(kernel.detach(), stride, layer.groups)
-    norm = norm_bound(matrices)
-    halvings = math.ceil(math.log2(max(2, math.prod(kernel.shape[-2:]))))
-    weight = layer.weight.detach()
-    return LayerBound(
-        norm=norm,
-        # Its kernel may be applied before the filter, with larger sums than those of the result.
-        absolute=max(norm, 1.0) * max(1.0, above(float(weight.abs().sum((1, 2, 3)).max()))),
-        terms=TRANSFORM * halvings + math.ceil(matrices.shape[-1] ** 1.5) + weight[0].numel() + 2,
-        shift=shift_bound(layer.bias, output_pixels(layer, shape)),
-    )
 
 
 def _linear(layer: nn.Linear, shape: Shape) -> LayerBound:

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.base.layer_bound import LayerBound
 from robench.layers.adopt import adopt
 from robench.layers.circular import Size, dilation_of, kernel_of, on_torus, symbol
 from robench.layers.nonzero import nonzero
+from robench.layers.operator_bound import transformed_bound
 from robench.layers.weight_cache import WeightCache
 
 
@@ -84,6 +86,10 @@ class CayleyConv2d(nn.Conv2d):
         filtered = matrices @ spectrum.flatten(3).permute(3, 1, 2, 0)
         result = filtered.permute(3, 1, 2, 0).flatten(1, 2).unflatten(-1, (m1, m2 // 2 + 1))
         return torch.fft.irfft2(result, s=(m1, m2))
+
+    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
+        """Return its bound: 1 up to rounding; see :class:`robench.base.Bounded`."""
+        return transformed_bound(self, shape, within=1.0)
 
     def circular_operator(self, size: Size) -> tuple[Tensor, Size]:
         """Return the orthogonal kernel on the torus of the padded input, and the stride."""

@@ -19,13 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.base.layer_bound import LayerBound
+from robench.errors import UserError
 from robench.kernels.depthwise import Depthwise
 from robench.kernels.fourier_conv import filtered_conv
 from robench.kernels.plane_filter import PlaneGain, plane_gain
 from robench.layers.adopt import adopt
-from robench.layers.circular import dilation_of, kernel_on_torus
+from robench.layers.circular import dilation_of, kernel_on_torus, torus_of
 from robench.layers.foldable import plain_conv
 from robench.layers.kernel_spectrum import autocorrelation, power_spectrum
+from robench.layers.operator_bound import convolution_bound, transformed_bound
 from robench.layers.weight_cache import WeightCache
 
 EvalStats = Literal["running_autocorr", "exact", "running_v"]
@@ -154,6 +157,30 @@ class ConvNorm2d(nn.Conv2d):
         # In evaluation, and hence under attack, the gain is computed once for all forwards.
         sources = (self.weight, self.running_autocorr, self.num_forwards)
         return self._cache.get(prepare, sources, size, self.eval_stats)
+
+    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
+        """Return the bound of the convolution with its filter, in evaluation, without affine.
+
+        The filter multiplies what the convolution rounds by its largest gain.
+
+        Raises:
+            UserError: if the filter's grid is not that of the circular operator, because of the
+                padding or of a stride that does not divide it; the end of a sentence.
+        """
+        if self.kernel_size == (1, 1):
+            return convolution_bound(plain_conv(self, self.pointwise_weight(), self.bias), shape)
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        grid = (shape[1] + reach[0], shape[2] + reach[1])
+        left, right, top, bottom = self._reversed_padding_repeated_twice
+        wider = max(left, right) > reach[1] or max(top, bottom) > reach[0]
+        if wider or self.padding_mode != "zeros" or torus_of(self, (shape[1], shape[2]))[0] != grid:
+            raise UserError(
+                f"no bound is proved for its grid of {grid[0]}x{grid[1]} pixels with this padding "
+                f"and a stride of {self.stride[0]}"
+            )
+        largest = float(self._gain(grid).gain.max())
+        convolution = convolution_bound(plain_conv(self, self.weight, None), shape)
+        return transformed_bound(self, shape, within=largest * convolution.absolute)
 
     def circular_operator(self, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Return the normalized kernel, without affine, on a torus, and the stride."""

@@ -63,6 +63,32 @@ def convolution_bound(layer: nn.Conv2d, shape: tuple[int, ...]) -> LayerBound:
     )
 
 
+def transformed_bound(layer: nn.Conv2d, shape: tuple[int, ...], *, within: float) -> LayerBound:
+    """Return the bound of a convolution that is applied in the frequency domain.
+
+    Transforms of N1 x N2 pixels, by FFT or as matrix products along both axes, round by at most
+    (N1 + N2) sqrt(N1 N2) units each: that many as matrices, whose absolute values have the norm
+    sqrt(N1 N2) times their own. A product with a matrix of ``in`` columns rounds by in^(3/2) units,
+    for the same reason. A factor of 8 is for complex numbers and for both directions.
+
+    Args:
+        layer: the layer, in float64, which tells its ``circular_operator``.
+        shape: shape of its input, (C, H, W).
+        within: largest norm of what is computed between image and result, for an image of norm 1,
+            times what it is multiplied by afterwards.
+    """
+    kernel, stride = circular_operator(layer, (shape[1], shape[2]))
+    matrices = symbol(kernel.detach(), stride, layer.groups)
+    norm, (n1, n2) = norm_bound(matrices), kernel.shape[-2:]
+    terms = 8 * ((n1 + n2) * (n1 * n2) ** 0.5 + matrices.shape[-1] ** 1.5)
+    return LayerBound(
+        norm=norm,
+        absolute=max(norm, within),
+        terms=math.ceil(terms) + layer.weight[0].numel() + 2,
+        shift=shift_bound(layer.bias, output_pixels(layer, shape)),
+    )
+
+
 def output_pixels(layer: nn.Conv2d, shape: tuple[int, ...]) -> int:
     """Return the number of pixels of a convolution's result."""
     with torch.no_grad():

@@ -75,13 +75,12 @@ def load_external(
     """Build a model, images in [0, 1] -> logits, in eval mode on the CPU.
 
     Args:
-        name: ``robustbench:DATASET/THREAT/NAME``, see :mod:`robench.models.robustbench_networks`;
-            or ``timm:NAME(options)`` or ``torchvision:NAME(options)``, preceded by a normalization
+        name: ``timm:NAME(options)`` or ``torchvision:NAME(options)``, preceded by a normalization
             with the library's mean and std unless ``options`` say otherwise, and with its
             pretrained weights if ``weights`` is omitted; or ``package.module:build`` or
             ``FILE.py:build``, a function without arguments that returns a model, or the model
-            itself. That code is executed. Or ``hf:ORG/NAME``, with ``@REVISION`` if another
-            commit than the newest is meant: see :mod:`robench.models.hub_networks`.
+            itself. That code is executed. Or ``hf:ORG/NAME@REVISION``, see ``hub_networks``, or
+            ``robustbench:DATASET/THREAT/NAME``, see ``robustbench_networks``.
         weights: ``.safetensors``, or a file written by ``torch.save`` with tensors only.
         options: what is put before the network, and which of the file's weights are taken.
 

@@ -23,6 +23,9 @@ TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 ANYTHING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 """The variable that says the contrary; torch refuses both at once."""
 
+ITS_ATTACKS, ON_PYPI = "autoattack", "pyautoattack"
+"""The package that RobustBench 1.1.1 imports, and the same by the name that it has on PyPI."""
+
 INSTALL = (
     "pip install robustbench, in an environment of its own (torchattacks installs an old copy of "
     "it, and it needs timm 1.0.9)"
@@ -45,7 +48,7 @@ def robustbench_network(what: str, *, pretrained: bool) -> nn.Module:
         if not pretrained:
             built: nn.Module = entry["model"]()
             return built
-        with _autoattack():
+        with _with_its_attacks():
             from robustbench.utils import load_model
         # What it says of a download is no result.
         with _tensors_only(), redirect_stdout(sys.stderr):
@@ -75,7 +78,7 @@ def _parts(what: str) -> tuple[str, str, str]:
 
 def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
     try:
-        with _autoattack():
+        with _with_its_attacks():
             from robustbench.model_zoo import model_dicts
     except Exception as error:  # the old copy needs packages that are no longer there
         raise UserError(f"RobustBench cannot be imported ({reason(error)}): {INSTALL}.") from error
@@ -83,19 +86,16 @@ def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
 
 
 @contextmanager
-def _autoattack() -> Iterator[None]:
-    """Let ``autoattack`` be ``pyautoattack``, while it is imported.
-
-    RobustBench 1.1.1 imports the one, which is not on PyPI, and requires the other.
-    """
-    absent = find_spec("autoattack") is None and find_spec("pyautoattack") is not None
+def _with_its_attacks() -> Iterator[None]:
+    """Let the package of attacks that it imports be the one that it requires, meanwhile."""
+    absent = find_spec(ITS_ATTACKS) is None and find_spec(ON_PYPI) is not None
     if absent:
-        sys.modules["autoattack"] = import_module("pyautoattack")
+        sys.modules[ITS_ATTACKS] = import_module(ON_PYPI)
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "autoattack"]:
-            if absent:
+        for name in list(sys.modules) if absent else ():
+            if name.partition(".")[0] == ITS_ATTACKS:
                 del sys.modules[name]
 
 
