@@ -44,8 +44,8 @@ class Certificate:
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Return float64 logits, (B, C, H, W) in [0, 1] -> (B, classes)."""
-        return self.network(images.double())
+        """Return float64 logits on the CPU, (B, C, H, W) in [0, 1] -> (B, classes)."""
+        return self.network(images.detach().cpu().double())
 
     def radii(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the certified radius of each image, (B,) float64; 0 if it is misclassified.
@@ -62,9 +62,10 @@ class Certificate:
             images: (B, C, H, W) in [0, 1].
             labels: (B,) true classes.
         """
-        logits, index = self.predict(images), labels.long().unsqueeze(1)
+        logits, labels = self.predict(images), labels.cpu().long()
+        index = labels.unsqueeze(1)
         margins = logits.gather(1, index) - logits - 2 * 2**0.5 * self.logits.error
-        radii = (margins / self._slopes(labels.long())).scatter(1, index, torch.inf)
+        radii = (margins / self._slopes(labels)).scatter(1, index, torch.inf)
         return (radii.amin(1) * (1 - SLACK)).nan_to_num(0.0, posinf=torch.inf).clamp_min(0)
 
     def _slopes(self, labels: Tensor) -> Tensor:
