@@ -8,7 +8,7 @@ from robench import DataSet, UserError, register_dataset
 @register_dataset("hf", reference="huggingface.co/datasets")
 def hf(
     data_dir: Path,
-    repository: str,
+    repository: str = "",
     image: str = "",
     label: str = "",
     config: str = "",
