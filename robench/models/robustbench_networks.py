@@ -88,15 +88,23 @@ def _zoo() -> Mapping[Any, Mapping[Any, Mapping[str, Any]]]:
 @contextmanager
 def _with_its_attacks() -> Iterator[None]:
     """Let the package of attacks that it imports be the one that it requires, meanwhile."""
-    absent = find_spec(ITS_ATTACKS) is None and find_spec(ON_PYPI) is not None
-    if absent:
-        sys.modules[ITS_ATTACKS] = import_module(ON_PYPI)
+    spec = find_spec(ITS_ATTACKS)
+    there = spec is not None and spec.submodule_search_locations is not None  # not some script
+    if there or find_spec(ON_PYPI) is None:
+        yield
+        return
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_of_attacks(name)}
+    sys.modules[ITS_ATTACKS] = import_module(ON_PYPI)
     try:
         yield
     finally:
-        for name in list(sys.modules) if absent else ():
-            if name.partition(".")[0] == ITS_ATTACKS:
-                del sys.modules[name]
+        for name in [name for name in sys.modules if _is_of_attacks(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def _is_of_attacks(module: str) -> bool:
+    return module.partition(".")[0] == ITS_ATTACKS
 
 
 def _entry(zoo: Mapping[Any, Any], dataset: str, threat: str, name: str) -> Mapping[str, Any]:

@@ -58,6 +58,7 @@ NAME = "robustbench:cifar10/Linf/Someone2020Robust"
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the package keeps its files; the package itself is new in each test."""
     (tmp_path / "robustbench").mkdir()
+    (tmp_path / "autoattack.py").write_text("raise ImportError('a script of that name')")
     (tmp_path / "pyautoattack").mkdir()
     (tmp_path / "pyautoattack" / "__init__.py").touch()
     (tmp_path / "pyautoattack" / "state.py").write_text("EvaluationState = 1")
