@@ -9,6 +9,7 @@ from robench.certificates.bounds import Value
 from robench.certificates.propagation import Propagation, Step
 from robench.errors import UserError
 from robench.layers.operator_bound import SLACK
+from robench.models.frozen import under_attack
 from robench.models.plain_layers import own_copy, replace_layers
 
 CLOSE = 1e-3
@@ -48,6 +49,15 @@ class Certificate:
         return self.network(images.detach().cpu().double())
 
     def radii(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the certified radius of each image; see :meth:`radii_at`.
+
+        Args:
+            images: (B, C, H, W) in [0, 1].
+            labels: (B,) true classes.
+        """
+        return self.radii_at(self.predict(images), labels)
+
+    def radii_at(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the certified radius of each image, (B,) float64; 0 if it is misclassified.
 
         The radius is the least over the other classes j of
@@ -59,10 +69,10 @@ class Certificate:
         sqrt(2) times the error of the logits at most.
 
         Args:
-            images: (B, C, H, W) in [0, 1].
+            logits: the result of :meth:`predict`, (B, classes).
             labels: (B,) true classes.
         """
-        logits, labels = self.predict(images), labels.cpu().long()
+        labels = labels.cpu().long()
         index = labels.unsqueeze(1)
         margins = logits.gather(1, index) - logits - 2 * 2**0.5 * self.logits.error
         radii = (margins / self._slopes(labels)).scatter(1, index, torch.inf)
@@ -109,12 +119,8 @@ def _check_same(found: Certificate, model: nn.Module, shape: tuple[int, int, int
     """Raise an error if the model answers differently from the network that was bounded."""
     images = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
     like = next(model.parameters(), torch.zeros(()))
-    training = [module for module in model.modules() if module.training]
-    try:
-        wanted = model.eval()(images.to(like)).double().cpu()
-    finally:
-        for module in training:
-            module.training = True
+    with under_attack(model):
+        wanted = model(images.to(like)).double().cpu()
     apart = (found.predict(images) - wanted).abs().max()
     if not apart <= CLOSE * wanted.abs().max():
         raise UserError(

@@ -45,18 +45,16 @@ class Propagation(fx.Interpreter):
         UserError: if the network cannot be traced.
     """
 
-    extra_traceback = False  # or fx adds its own lines to our sentences
-
     def __init__(self, network: nn.Module, shape: tuple[int, int, int]) -> None:
         try:
-            self.traced = _Tracer().trace(network)
+            graph = _Tracer().trace(network)
         except Exception as error:  # data-dependent control flow, or other code not to be traced
             raise UserError(
                 f"the network's forward cannot be followed ({str(error).splitlines()[0]}), so that "
                 f"nothing is proved of it; write it as plain calls of layers and additions."
             ) from error
-        super().__init__(fx.GraphModule(network, self.traced), garbage_collect_values=False)
-        self.extra_traceback = False
+        super().__init__(fx.GraphModule(network, graph), garbage_collect_values=False)
+        self.extra_traceback = False  # or fx adds its own lines to our sentences
         self.shape = shape
         self.bounds: dict[fx.Node, Value] = {}
         self.steps: list[Step] = []

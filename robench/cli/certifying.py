@@ -70,7 +70,7 @@ def certify_command(
     )  # fmt: skip
     with progress(console, len(wanted), quiet=quiet) as reporter:
         options = EvaluationOptions(seed=seed, device=chosen, progress=reporter.update)
-        found = certify_target(target, wanted, attack=attack, options=options)
+        found = certify_target(target, wanted, attack, options=options)
     if csv is not None:
         write_text(csv, found.images().to_csv(index=False))
         say(console, f"wrote {csv}")

@@ -15,9 +15,6 @@ from robench.evaluation.adversarial import adversarial_images
 from robench.evaluation.options import EvaluationOptions
 from robench.expressions import typed_number
 
-RADII = (36 / 255, 72 / 255, 108 / 255, 1.0)
-"""The radii of the literature on certified accuracy."""
-
 BATCH = 256
 """Images that are predicted in float64 at a time."""
 
@@ -81,9 +78,9 @@ def radii_of(text: str) -> tuple[float, ...]:
 
 def certify_target(
     target: Target,
-    radii: Sequence[float] = RADII,
+    radii: Sequence[float],
+    attack: str,
     *,
-    attack: str = "pgd-20",
     options: EvaluationOptions | None = None,
 ) -> Certified:
     """Prove the radii of a network's test images, and attack them in L2 at each radius.
@@ -99,9 +96,9 @@ def certify_target(
     """
     images, labels = target.sample.images.float() / 255, target.sample.labels
     certificate = certify(target.model, target.sample.image_shape)
-    parts = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
-    proved = torch.cat([certificate.radii(x, y) for x, y in parts])
-    clean = torch.cat([certificate.predict(x).argmax(1) == y for x, y in parts])
+    logits = _logits(certificate, images)
+    proved = certificate.radii_at(logits, labels)
+    clean = logits.argmax(1) == labels
     rows: list[dict[str, Any]] = []
     for radius in radii:
         defaults = {"norm": "l2", "eps": radius, "step_size": radius / 4}
@@ -135,6 +132,9 @@ def _within(
 ) -> Tensor:
     """Return which images are misclassified in float64 nearer than their certified radius."""
     distances = (found.double() - images.double()).flatten(1).norm(dim=1)
-    parts = zip(found.split(BATCH), labels.split(BATCH), strict=True)
-    fooled = torch.cat([certificate.predict(x).argmax(1) != y for x, y in parts])
+    fooled = _logits(certificate, found).argmax(1) != labels
     return fooled & (distances < radii)
+
+
+def _logits(certificate: Certificate, images: Tensor) -> Tensor:
+    return torch.cat([certificate.predict(part) for part in images.split(BATCH)])

@@ -10,11 +10,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from robench.evaluation.fusion import fuse_activations
 from robench.kernels.float32_conv import Float32Conv, can_replace
 from robench.kernels.fused_conv import FusedConv, can_fuse
-from robench.layers.foldable import (
-    PLAIN_CONVOLUTIONS,
-    is_foldable,
-    is_hooked,
-)
+from robench.layers.adopt import adopt
+from robench.layers.foldable import PLAIN_CONVOLUTIONS, is_foldable, is_hooked
 from robench.models.plain_layers import own_copy, replace_layers
 from robench.system.devices import device_of
 from robench.system.out_of_memory import is_out_of_memory
@@ -56,7 +53,7 @@ def _use_float32_convs(network: nn.Module) -> None:
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Conv2d and can_replace(child) and not is_hooked(child):
-                setattr(module, name, Float32Conv.of(child))
+                setattr(module, name, adopt(Float32Conv, child).eval())
 
 
 class _Tracer(fx.Tracer):

@@ -42,7 +42,7 @@ class Depthwise(nn.Conv2d):
 
     def _by_planes(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve in the memory format for which torch has a kernel of its own, on a GPU."""
-        memory_format = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+        memory_format = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         # Its strides tell the format of a weight, and those of one channel may be of either.
         plain = weight.flatten().view(weight.shape)
         y = super()._conv_forward(x.contiguous(), plain, bias)
@@ -85,7 +85,8 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(x, weight, bias, 1, _padding(weight), 1, len(weight))
 
 
-def _is_channels_last(x: Tensor) -> bool:
+def is_channels_last(x: Tensor) -> bool:
+    """Return whether a tensor (B, C, H, W) is in channels_last, and in no other format."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 

@@ -39,15 +39,6 @@ ELEMENTS = 2**27
 class Float32Conv(nn.Conv2d):
     """A convolution with zero padding whose weight is frozen; see the module for what it is for."""
 
-    @classmethod
-    def of(cls, conv: nn.Conv2d) -> "Float32Conv":
-        """Return a layer with the tensors and the geometry of ``conv``."""
-        layer = cls(1, 1, 1, bias=False)
-        for name in (*nn.Conv2d.__constants__, "_reversed_padding_repeated_twice"):
-            setattr(layer, name, getattr(conv, name))
-        layer.weight, layer.bias = conv.weight, conv.bias
-        return layer.train(conv.training)
-
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not suits(input, weight) or input.ndim != 4:
             return super()._conv_forward(input, weight, bias)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robench.kernels.depthwise import image_gradient
+from robench.kernels.depthwise import image_gradient, is_channels_last
 
 
 def can_fuse(device: torch.device) -> bool:
@@ -59,7 +59,7 @@ class _Fused(torch.autograd.Function):
         padding, stride, dilation, groups = sizes
         if shortcut is None:
             y = fused(x, weight, bias, *sizes, "relu", [], "")
-        elif groups == 1 and _is_channels_last(x):
+        elif groups == 1 and is_channels_last(x):
             y = fused.binary(x, shortcut, weight, bias, *sizes, "add", 1.0, "relu", [], "")
         else:  # oneDNN adds a shortcut only in channels_last and without groups
             with torch.autocast("cpu", enabled=False):
@@ -84,10 +84,6 @@ class _Fused(torch.autograd.Function):
                 [True, False, False],
             )[0]  # fmt: skip
         return dx, gradient if ctx.shortcut else None, None, None, None
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _padding(conv: nn.Conv2d) -> list[int] | None:

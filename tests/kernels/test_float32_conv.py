@@ -16,6 +16,7 @@ from robench.kernels.float32_conv import (
     suits,
 )
 from robench.kernels.small_maps import reach
+from robench.layers.adopt import adopt
 
 Pair = tuple[int, int]
 GEOMETRIES = list(
@@ -118,7 +119,7 @@ def test_layers_with_zeros_around_them_are_replaced(
 
 def test_a_layer_shares_the_tensors_of_the_one_it_replaces() -> None:
     conv = nn.Conv2d(4, 6, 3, stride=2, padding=1).eval().requires_grad_(False)
-    layer, x = Float32Conv.of(conv), torch.rand(2, 4, 8, 8)
+    layer, x = adopt(Float32Conv, conv).eval(), torch.rand(2, 4, 8, 8)
     assert layer.weight is conv.weight
     assert layer.bias is conv.bias
     assert not layer.training
