@@ -1,6 +1,7 @@
 """Data-parallel training: each process takes a shard of every batch, as in one joint training."""
 
 import atexit
+import gc
 import warnings
 from datetime import timedelta
 from inspect import signature
@@ -59,10 +60,13 @@ def disconnect() -> None:
     """Leave the group of processes, if this process is in one.
 
     A process that ends while torch's threads still serve the group is aborted now and then
-    (``terminate called without an active exception``), after all of its work is done.
+    (``terminate called without an active exception``), after all of its work is done. The threads
+    end with the last reference to the group, and networks that were trained together refer to it
+    in cycles.
     """
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+        gc.collect()
 
 
 def total(fabric: Fabric, value: Tensor) -> Tensor:
