@@ -4,6 +4,7 @@ from .base import ConvDefense as ConvDefense
 from .base import Defense as Defense
 from .base import LayerBound as LayerBound
 from .base import LogitsModel as LogitsModel
+from .base import Proof as Proof
 from .base import Stem as Stem
 from .base import Supports as Supports
 from .base import ThreatModel as ThreatModel

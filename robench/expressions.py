@@ -34,8 +34,14 @@ class Expression:
         """Return the canonical spelling: options sorted, no parentheses without options."""
         if not self.options:
             return self.name
-        options = ", ".join(f"{k}={v!r}" for k, v in sorted(self.options.items()))
+        options = ", ".join(f"{k}={_shown(v)}" for k, v in sorted(self.options.items()))
         return f"{self.name}({options})"
+
+
+def _shown(value: Any) -> str:
+    """Return an option as it is written; a fraction is a number, also as text."""
+    is_fraction = isinstance(value, str) and _FRACTION.fullmatch(value)
+    return str(value) if is_fraction else repr(value)
 
 
 def number(value: Any) -> Any:

@@ -129,7 +129,7 @@ LOWER_ROOMS = {"base", "errors", "registry"}
 """Where the public names that any entry may import are defined."""
 
 MAY_IMPORT = {
-    "attacks": LOWER_ROOMS,
+    "attacks": LOWER_ROOMS | {"certificates"},
     "defenses": LOWER_ROOMS,
     "robench/backbones": LOWER_ROOMS,
     "robench/training/methods": LOWER_ROOMS,

@@ -5,7 +5,7 @@ dataclasses; their fields are the options that a board may set. The engine acts 
 declares, never on its name.
 """
 
-from robench.base.attack import ADDED_LATER, Adversarial, Attack, ThreatModel
+from robench.base.attack import ADDED_LATER, Adversarial, Attack, Proof, ThreatModel
 from robench.base.defense import DIFFERENTIABLE, FLOAT32, ConvDefense, Defense, Kind, Supports
 from robench.base.inheritance import RadiusOptions
 from robench.base.layer_bound import Bounded, LayerBound
@@ -24,6 +24,7 @@ __all__ = [
     "Kind",
     "LayerBound",
     "LogitsModel",
+    "Proof",
     "RadiusOptions",
     "SearchKeeper",
     "Stem",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robench.base.inheritance import RadiusOptions
 from robench.base.model import LogitsModel
@@ -40,6 +40,24 @@ class Adversarial:
     queries: Tensor | None = None
     forwards: Tensor | None = None
     backwards: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was proved of the predictions of a network on its samples.
+
+    Attributes:
+        radii: (B,) float64, the certified radius of each sample: no image nearer than that, in the
+            norm of :attr:`Attack.proves`, changes the prediction; 0 for a sample that is
+            misclassified or of which nothing is proved.
+        lipschitz: the Lipschitz constant, from pixels in [0, 1] to logits, that the radii follow
+            from; None if they follow from something else.
+        unproved: why nothing is proved of this network; empty if something is.
+    """
+
+    radii: Tensor
+    lipschitz: float | None = None
+    unproved: str = ""
 
 
 ADDED_LATER = {"added_later": True}
@@ -92,6 +110,26 @@ class Attack:
         Such an attack keeps to no ball, and its sizes give the accuracy at every radius.
         """
         return None
+
+    @property
+    def proves(self) -> ThreatModel | None:
+        """The ball within which it proves predictions, if it is a certificate; None if it is not.
+
+        A certificate perturbs nothing: the evaluator calls :meth:`proof`. Its accuracy is the share
+        of the samples that are classified correctly with a certified radius of ``eps`` or more,
+        which no attack in that ball can undercut.
+        """
+        return None
+
+    def proof(self, model: nn.Module, images: Tensor, labels: Tensor) -> Proof:
+        """Return what is proved of a network, if this is a certificate.
+
+        Args:
+            model: the network itself, in eval mode, its parameters frozen.
+            images: (B, C, H, W) float32 in [0, 1], on the CPU.
+            labels: (B,) int64, the true classes.
+        """
+        raise NotImplementedError
 
     def perturb(
         self, model: LogitsModel, images: Tensor, labels: Tensor, rngs: Sequence[torch.Generator]

@@ -178,6 +178,11 @@ def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
             f"rank_by = '{CORRUPTION}', but no corruption is among the attacks; add "
             f"'{CORRUPTION}' to evaluation.attacks."
         )
+    if evaluation.strict and not any(attack.proves for attack in built.values()):
+        raise UserError(
+            "evaluation.strict is set, but no certificate is among the attacks; add 'certified' to "
+            "evaluation.attacks."
+        )
     return built
 
 

@@ -206,10 +206,11 @@ class EvaluationSpec(Spec):
     those that ``worst_case`` names; if it is left out, all of the ranking column's threat model.
     ``checks`` test whether the figures can be trusted, with their own attacks on the first
     ``check_samples`` images; ``binarization`` adds a test that trains briefly for each image.
-    ``spectra`` adds norms and condition numbers of each network's layers.
+    ``spectra`` adds norms and condition numbers of each network's layers. A ``strict`` board
+    refuses to train networks of which its certificates prove nothing.
     """
 
-    added_later: ClassVar[frozenset[str]] = frozenset({"worst_case"})
+    added_later: ClassVar[frozenset[str]] = frozenset({"worst_case", "strict"})
 
     attacks: tuple[Call, ...] = Field(("fgsm", "pgd-10", "pgd-20"), max_length=MOST_ATTACKS)
     """The attacks, with their options: the columns of the table."""
@@ -231,6 +232,8 @@ class EvaluationSpec(Spec):
     """Whether the binarization test is among the checks."""
     spectra: bool = False
     """Whether norms and condition numbers of the layers are measured."""
+    strict: bool = False
+    """Whether networks of which a certificate proves nothing are refused."""
     defaults: dict[str, OptionValue] = Field(default_factory=dict)
     """Options of attacks that set none of their own, such as ``eps``."""
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from robench.certificates import Certificate, certify
@@ -14,9 +13,6 @@ from robench.errors import UserError
 from robench.evaluation.adversarial import adversarial_images
 from robench.evaluation.options import EvaluationOptions
 from robench.expressions import typed_number
-
-BATCH = 256
-"""Images that are predicted in float64 at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +92,7 @@ def certify_target(
     """
     images, labels = target.sample.images.float() / 255, target.sample.labels
     certificate = certify(target.model, target.sample.image_shape)
-    logits = _logits(certificate, images)
+    logits = certificate.predict(images)
     proved = certificate.radii_at(logits, labels)
     clean = logits.argmax(1) == labels
     rows: list[dict[str, Any]] = []
@@ -132,9 +128,5 @@ def _within(
 ) -> Tensor:
     """Return which images are misclassified in float64 nearer than their certified radius."""
     distances = (found.double() - images.double()).flatten(1).norm(dim=1)
-    fooled = _logits(certificate, found).argmax(1) != labels
+    fooled = certificate.predict(found).argmax(1) != labels
     return fooled & (distances < radii)
-
-
-def _logits(certificate: Certificate, images: Tensor) -> Tensor:
-    return torch.cat([certificate.predict(part) for part in images.split(BATCH)])

@@ -11,7 +11,8 @@ from typing import Any, Unpack
 from torch import Tensor, nn
 
 from robench.base import Attack
-from robench.evaluation.evaluate import Evaluation, evaluate
+from robench.evaluation.evaluate import evaluate
+from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.validation import Classes, Pixels
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from robench.attack_tools.threat_models import default_step_size
 from robench.base import ThreatModel
 from robench.errors import UserError
-from robench.evaluation.evaluate import Evaluation, evaluate
+from robench.evaluation.evaluate import evaluate
+from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Bools
 from robench.evaluation.validation import Classes, Pixels, as_samples

@@ -1,24 +1,22 @@
 """The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Unpack
 
-import pandas as pd
 import torch
 from torch import nn
 
-from robench.base import Attack, ThreatModel
+from robench.base import Attack
 from robench.board.attack_calls import build_attack, check_defaults, expand_calls, unbounded
 from robench.errors import RobenchWarning, UserError
+from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.notices import outcome_notice
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
-from robench.evaluation.outcomes import Bools, Outcomes
-from robench.evaluation.partial import Earlier, open_partial
-from robench.evaluation.queries import median_queries
+from robench.evaluation.outcomes import Outcomes
+from robench.evaluation.partial import open_partial
+from robench.evaluation.prove import Proven, is_certificate, prove_group
 from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
 from robench.evaluation.validation import (
     Classes,
@@ -29,97 +27,9 @@ from robench.evaluation.validation import (
     check_radii,
 )
 from robench.evaluation.victim import Victim
-from robench.expressions import radius_text
 from robench.models.accept import first_logits, plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.system.devices import device_of
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
-    """The outcomes of all attacks on one model.
-
-    Attributes:
-        clean: (n,) bool, whether the clean image is classified correctly.
-        attacks: name of each attack, as it was given -> its outcomes.
-        queried: names of the attacks whose cost in queries is a result.
-        threat_models: name of each attack -> its norm and radius; None if it is unbounded.
-        corruptions: names of the attacks that are corruptions.
-        gradients: the precision of the gradients, "bf16" or "float32".
-        refused: for each shortcut of the engine that the model rules out, the reason: the end of
-            a sentence whose subject is the model.
-        earlier: what the sessions before it have spent, if it resumed.
-    """
-
-    clean: Bools
-    attacks: dict[str, Outcomes]
-    queried: tuple[str, ...]
-    threat_models: Mapping[str, ThreatModel | None]
-    corruptions: tuple[str, ...] = ()
-    gradients: str = "float32"
-    refused: Mapping[str, str] = field(default_factory=dict)
-    earlier: Earlier = field(default_factory=Earlier)
-
-    def __repr__(self) -> str:
-        count = len(self.clean)
-        figures = [f"clean {self.accuracy():.1%}"]
-        for name, outcomes in self.attacks.items():
-            part = "" if len(outcomes) == count else f" of {len(outcomes)}"
-            figures.append(f"{name} {outcomes.accuracy:.1%}{part}")
-        return f"<Evaluation of {count} samples: {', '.join(figures)}>"
-
-    def accuracy(self, name: str = "clean") -> float:
-        """Return the share of samples classified correctly, clean or under the attack ``name``."""
-        return float(self.clean.mean()) if name == "clean" else self.attacks[name].accuracy
-
-    def worst_case(self, norm: str, eps: float) -> Outcomes:
-        """Return the per-sample worst case over all attacks of one threat model.
-
-        It has only the samples that all of them were given. Attacks without a threat model are
-        left out: they have no bound that could be compared.
-        """
-        own = [
-            outcomes
-            for name, outcomes in self.attacks.items()
-            if self.threat_models[name] == (norm, eps)
-        ]
-        return Outcomes.worst_of(own)
-
-    def corruption_accuracy(self) -> float:
-        """Return the mean accuracy over the corruptions; nan if there are none."""
-        found = [self.attacks[name].accuracy for name in self.corruptions]
-        return sum(found) / len(found) if found else math.nan
-
-    def table(self) -> pd.DataFrame:
-        """Return one row for ``clean``, one per attack, and the mean over corruptions."""
-        outcomes = {"clean": Outcomes.without_attack(self.clean), **self.attacks}
-        bounds = [bound for bound in self.threat_models.values() if bound]
-        for norm, eps in dict.fromkeys(bound for bound in bounds if bounds.count(bound) > 1):
-            outcomes[f"worst case ({norm} {radius_text(eps)})"] = self.worst_case(norm, eps)
-        rows = [
-            {
-                "attack": name,
-                "samples": len(o),
-                "accuracy": o.accuracy,
-                "success_rate": o.success_rate,
-                "survive_rounding": o.survive_rounding,
-                "mean_queries": o.mean_queries,
-                "mean_queries_of_successes": o.mean_queries_of_successes,
-                "median_queries": median_queries(o),
-                "mean_forwards": o.mean_forwards,
-                "mean_backwards": o.mean_backwards,
-                "largest_linf": float(o.linf.max()),
-                "largest_l2": float(o.l2.max()),
-                "median_l2": o.median_l2,
-            }
-            for name, o in outcomes.items()
-        ]
-        if len(self.corruptions) > 1:
-            samples = min(len(self.attacks[name]) for name in self.corruptions)
-            name = f"mean over {len(self.corruptions)} corruptions"
-            accuracy = self.corruption_accuracy()
-            rows.append({"attack": name, "samples": samples, "accuracy": accuracy})
-        return pd.DataFrame(rows)
 
 
 # On CUDA: bitwise reproducible, and float32 convolutions that are not rounded to TF32.
@@ -205,7 +115,7 @@ def evaluate(
             options=options,
             partial=partial,
         )
-        results = _attack_each(groups, keys, job)
+        results, certificates = _attack_each(groups, keys, job)
         partial.close()
         _warn(outcome_notice(model, samples, classes, named, results))
     return Evaluation(
@@ -214,6 +124,7 @@ def evaluate(
         queried=tuple(name for name, attack in named.items() if attack.reports_queries),
         threat_models={name: attack.threat_model for name, attack in named.items()},
         corruptions=tuple(name for name, attack in named.items() if attack.corrupts),
+        certificates=certificates,
         gradients=victim.gradients,
         refused=victim.refused,
         earlier=partial.earlier,
@@ -222,11 +133,17 @@ def evaluate(
 
 def _attack_each(
     groups: Sequence[Mapping[str, Attack]], keys: Sequence[str], job: Job
-) -> dict[str, Outcomes]:
+) -> tuple[dict[str, Outcomes], dict[str, Proven]]:
     results: dict[str, Outcomes] = {}
+    certificates: dict[str, Proven] = {}
     for group, key in zip(groups, keys, strict=True):
-        results |= attack_group(group, job, key)
-    return results
+        if is_certificate(group):
+            outcomes, proven = prove_group(group, job)
+            results |= outcomes
+            certificates |= dict.fromkeys(group, proven)
+        else:
+            results |= attack_group(group, job, key)
+    return results, certificates
 
 
 LEFT_OUT = "the model is attacked without "

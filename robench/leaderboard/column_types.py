@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from robench.board.board import Board
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.row import ColumnOutcomes, LeaderboardRow, Role
 from robench.runs.records import BoardResult
@@ -26,7 +25,7 @@ FORMS: dict[Kind, str] = {
 """How the page formats a figure of each kind."""
 
 
-def _always(_: Board) -> bool:
+def _always(_: BoardResult) -> bool:
     return True
 
 
@@ -71,7 +70,7 @@ class Column(_Described):
 
     value: Callable[[LeaderboardRow], Any]
     _: KW_ONLY
-    present: Callable[[Board], bool] = _always
+    present: Callable[[BoardResult], bool] = _always
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import pandas as pd
 from robench.board.cells import ExternalCell
 from robench.board.ranking import WORST_CASE
 from robench.board.recipes import differences
+from robench.leaderboard import certified
 from robench.leaderboard.column_types import Column, Entry, Kind, PerAttack, RelativeColumn
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.row import ColumnOutcomes, LeaderboardRow, Role, roles
@@ -26,7 +27,7 @@ SCHEMA = 1
 """Version of the columns; raised when one is renamed or removed or changes its meaning."""
 
 _EVERYWHERE: tuple[Role, ...] = (
-    "clean", "attack", "worst case", "best known", "corruption", "corruptions",
+    "clean", "attack", "worst case", "best known", "corruption", "corruptions", "certified",
 )  # fmt: skip
 
 
@@ -92,7 +93,11 @@ def _number(value: float | None) -> float:
 
 def _flags(row: LeaderboardRow) -> str:
     failed = dict.fromkeys(flag for cell in row.cells for flag in cell.flags)
-    return " ".join((["diverged"] if row.diverged else []) + list(failed))
+    return " ".join((["diverged"] if row.diverged else []) + certified.flags(row) + list(failed))
+
+
+def _certifies(result: BoardResult) -> bool:
+    return bool(certified.certificates(result.columns))
 
 
 def _digest(row: LeaderboardRow) -> str:
@@ -160,12 +165,22 @@ COLUMNS: tuple[Entry, ...] = (
     Column("condition_ratio", "number", "if the board sets `spectra`: arithmetic mean over the "
            "layers of the condition number of the baseline's convolution divided by the row's, "
            "mean over the seeds", lambda row: row.condition_ratios["arithmetic"],
-           present=lambda board: board.evaluation.spectra),
+           present=lambda result: result.board.evaluation.spectra),
     Column("condition_ratio_geometric", "number", "the same with the geometric mean over the "
            "layers", lambda row: row.condition_ratios["geometric"],
-           present=lambda board: board.evaluation.spectra),
-    Column("flags", "text", "checks that failed for any seed, separated by spaces, and "
-           "`diverged`; the manifests hold the full findings", _flags),
+           present=lambda result: result.board.evaluation.spectra),
+    Column("mean_radius", "number", "if the board has certificates: mean certified radius over all "
+           "images, mean over the seeds; misclassified images have radius 0", certified.mean_radius,
+           present=_certifies, heading="Mean certified radius"),
+    Column("lipschitz", "number", "if the board has certificates: proved upper bound on the "
+           "Lipschitz constant from pixels in [0, 1] to logits, the largest of the seeds",
+           certified.lipschitz, present=_certifies, heading="Lipschitz constant at most"),
+    Column("unsound", "whole number", "if the board has certificates: images that an attack fooled "
+           "within their certified radius, all seeds together; 0 unless a proof is wrong",
+           certified.unsound, present=_certifies, heading="Fooled within their certified radius"),
+    Column("flags", "text", "checks that failed for any seed, separated by spaces, `diverged`, and "
+           "`unproved` or `unsound` of certificates; the manifests hold the full findings",
+           _flags),
     Column("version", "text", "commit of the code that trained the networks",
            lambda row: " ".join(sorted({cell.version for cell in row.cells})), heading="Commit"),
     Column("digest", "text", "hash of specifications, weights and outcomes", _digest,
@@ -189,7 +204,7 @@ def columns_of_table(result: BoardResult) -> Iterator[tuple[str, Entry, str]]:
                 if isinstance(entry, PerAttack):
                     if own.intersection(entry.of):
                         yield f"{name}_{entry.name}", entry, name
-                elif not isinstance(entry, Column) or entry.present(result.board):
+                elif not isinstance(entry, Column) or entry.present(result):
                     yield entry.name, entry, ""
 
 

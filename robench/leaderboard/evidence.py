@@ -75,13 +75,14 @@ class BoardFile(Spec):
 
     @model_serializer(mode="wrap")
     def _without_what_came_later(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Return the form that boards had before there were sources and corruptions."""
+        """Return the form of boards that have no sources, corruptions and certificates."""
         values: dict[str, Any] = serialize(self)
         if not self.sources:
             del values["sources"]
         for column in values["columns"].values():
-            if not column["corrupts"]:
-                del column["corrupts"]
+            for later in ("corrupts", "proves"):
+                if not column[later]:
+                    del column[later]
         return values
 
 

@@ -23,6 +23,7 @@ WORDS: dict[Role, str] = {
     "best known": "best known",
     "corruption": "corruptions",
     "corruptions": "their mean",
+    "certified": "certificates",
 }
 
 

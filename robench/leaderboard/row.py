@@ -20,10 +20,11 @@ from robench.leaderboard.statistics import Estimate, estimate
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn, RowResult
 
 Role = Literal[
-    "clean", "attack", "counts queries", "worst case", "best known", "corruption", "corruptions"
-]
+    "clean", "attack", "counts queries", "worst case", "best known", "corruption", "corruptions",
+    "certified",
+]  # fmt: skip
 """The role of an evaluated column; an attack that reports queries has two roles. One corruption is
-a ``corruption``, the mean over all of them ``corruptions``."""
+a ``corruption``, the mean over all of them ``corruptions``. A certificate is ``certified``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,4 +224,6 @@ def _roles(name: str, column: EvaluatedColumn) -> frozenset[Role]:
         return frozenset({"clean"})
     if column.corrupts:
         return frozenset({"corruption"})
+    if column.proves:
+        return frozenset({"certified"})
     return frozenset({"attack", "counts queries"} if column.reports_queries else {"attack"})

@@ -21,6 +21,9 @@ from robench.runs.stored import read_manifest
 from robench.system.files import write_json
 from robench.system.provenance import code_version, file_hash, peak_memory_mib
 
+LONGEST = 500
+"""Characters of the sentence why nothing is proved of a network."""
+
 
 def evaluation_images(dataset: DataSet, samples: int) -> Images:
     """Return the class-balanced test images that every cell is evaluated on."""
@@ -95,6 +98,9 @@ def attack_columns(
         }
         if evaluation.refused:
             entries[path.stem]["refused"] = dict(evaluation.refused)
+        if proven := evaluation.certificates.get(name):
+            found = {"lipschitz": proven.lipschitz, "unproved": proven.unproved[:LONGEST]}
+            entries[path.stem] |= {k: v for k, v in found.items() if v not in (None, "")}
     peak = max(peak_memory_mib(ctx.device), evaluation.earlier.peak_memory_mib)
     return Attacked(entries, peak)
 

@@ -17,15 +17,22 @@ from robench.board.specs import Shortcut, Spec, TrainingSpec
 from robench.evaluation import Outcomes
 from robench.models.complexity import Complexity
 
+UNPROVED = "unproved"
+"""The flag of a network of which a certificate proves nothing."""
+
 
 class OutcomeEntry(Spec):
     """The provenance of the outcomes of one column, which are in a file named by their key.
 
     ``source`` is the hash of the attack's source, unless it is the suite's as shipped; ``refused``
-    says for each shortcut that the network ruled out why. The JSON form leaves out what is empty.
+    says for each shortcut that the network ruled out why. Of a certificate, ``lipschitz`` is the
+    constant that it proves from pixels to logits, and ``unproved`` why it proves nothing. The JSON
+    form leaves out what is empty.
     """
 
-    added_later: ClassVar[frozenset[str]] = frozenset({"source", "refused"})
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {"source", "refused", "lipschitz", "unproved"}
+    )
 
     column: str
     outcomes_hash: str = Field(pattern=HASH)
@@ -34,6 +41,8 @@ class OutcomeEntry(Spec):
     version: str
     source: str | None = Field(None, pattern=HASH)
     refused: dict[Shortcut, Annotated[str, Field(max_length=500)]] = Field(default_factory=dict)
+    lipschitz: float | None = Field(None, ge=0, allow_inf_nan=False)
+    unproved: str = Field("", max_length=500)
 
 
 class Manifest(Spec):
@@ -134,16 +143,18 @@ class EvaluatedColumn:
         threat_model: the norm and radius of the attack, or None if it is not bounded by one.
         reports_queries: whether the attack's number of queries is a result.
         corrupts: whether it is a corruption, which clean mistakes get, too.
+        proves: the ball within which it proves predictions, if it is a certificate.
     """
 
     threat_model: ThreatModel | None = None
     reports_queries: bool = False
     corrupts: bool = False
+    proves: ThreatModel | None = None
 
     @classmethod
     def of(cls, attack: Attack) -> "EvaluatedColumn":
         """Return the column of an attack."""
-        return cls(attack.threat_model, attack.reports_queries, attack.corrupts)
+        return cls(attack.threat_model, attack.reports_queries, attack.corrupts, attack.proves)
 
 
 class OutcomeFiles(Mapping[str, Outcomes]):
@@ -201,9 +212,13 @@ class CellResult:
 
     @property
     def flags(self) -> dict[str, str]:
-        """The checks that failed, with one sentence per check."""
-        report = self.evidence.checks
-        return {f.check: f.sentence for f in report.findings if f.passed is False} if report else {}
+        """The checks that failed, with one sentence each, and why a network is not certified."""
+        manifest, report = self.evidence.manifest, self.evidence.checks
+        entries = manifest.outcomes.values() if manifest else ()
+        reasons = [entry.unproved for entry in entries if entry.unproved]
+        found = {UNPROVED: reasons[0]} if reasons else {}
+        findings = report.findings if report else ()
+        return found | {f.check: f.sentence for f in findings if f.passed is False}
 
     @property
     def digest(self) -> str:

@@ -23,6 +23,7 @@ from robench.runs.executors import executor_for
 from robench.runs.observer import CellObserver, NullObserver
 from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter, ProgressReporter
+from robench.runs.proved import check_proved
 from robench.runs.records import BoardResult, CellResult, EvaluatedColumn
 from robench.runs.schedule import Job, Schedule
 from robench.runs.steps import CellJob, compute_columns
@@ -179,7 +180,8 @@ def check_sizes(plan: Plan, dataset: DataSet) -> None:
 
     Raises:
         UserError: if a network does not fit the images, a defense does not fit the network, there
-            are no training images, or fewer test images than the board asks for.
+            are no training images, or fewer test images than the board asks for; or if the board
+            is strict and nothing is proved of a network.
     """
     board = plan.board
     if plan.rows:
@@ -196,3 +198,5 @@ def check_sizes(plan: Plan, dataset: DataSet) -> None:
         with torch.no_grad():  # a penalty may be for layers that the network does not have
             row.defense.penalty(network)
             row.defense.after_step(network)
+        if board.evaluation.strict:
+            check_proved(network, row.title, plan.attacks, dataset)

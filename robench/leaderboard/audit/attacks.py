@@ -63,6 +63,8 @@ def threat_model_problems(board: Leaderboard) -> Iterator[str]:
             yield f"board.json is wrong about whether the queries of {name} are a result."
         if published.corrupts != meant.corrupts:
             yield f"board.json is wrong about whether {name} is a corruption."
+        if published.proves != meant.proves:
+            yield f"board.json is wrong about what {name} proves."
 
 
 def code_problems(board: Leaderboard) -> Iterator[str]:

@@ -100,7 +100,8 @@ def _asked(board: Leaderboard) -> _Asked:
     own = _findings(sorted(loaded))
     before = (*FINDINGS_OF_VERSION_1, *(["binarization"] if evaluation.binarization else []))
     names = {1: (*before, *own), VERSION: (*_findings(now), *own)}
-    return _Asked(search, names, known.built, len(loaded) < len(added), unloaded)
+    attacks = {name: attack for name, attack in known.built.items() if not attack.proves}
+    return _Asked(search, names, attacks, len(loaded) < len(added), unloaded)
 
 
 def _findings(checks: Sequence[str]) -> tuple[str, ...]:

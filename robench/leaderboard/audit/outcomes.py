@@ -9,6 +9,7 @@ from robench.board.specs import EvaluationSpec
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import Precision
 from robench.evaluation.validation import TOLERANCE
+from robench.leaderboard.audit.certificates import certificate_problems
 from robench.leaderboard.audit.randomness import (
     clean_problem,
     move_problem,
@@ -44,6 +45,7 @@ def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
     clean = cell.outcomes["clean"]
     believed = predictions_of(cell, board.board.evaluation)
     yield from (f"predictions: {problem}" for problem in believed.problems)
+    yield from certificate_problems(cell, board.columns)
     for column, outcomes in cell.outcomes.items():
         entry = entries[column]
         found = [
@@ -54,8 +56,9 @@ def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
             *reason_problems(entry),
         ]
         if column != "clean":
-            kind = believed.kind
-            compared = clean_problem(outcomes, clean, kind), move_problem(outcomes, kind)
+            kind, proves = believed.kind, board.columns[column].proves
+            moved = None if proves else move_problem(outcomes, kind)
+            compared = clean_problem(outcomes, clean, kind), moved
             found += [problem for problem in compared if problem]
         yield from (f"outcomes of {column}: {problem}" for problem in found)
 

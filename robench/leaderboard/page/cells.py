@@ -8,7 +8,9 @@ from robench.base import ThreatModel
 from robench.board.ranking import SUMMARIES
 from robench.checks.report import Finding, Report
 from robench.checks.wording import best_effort
+from robench.leaderboard.certified import UNSOUND
 from robench.leaderboard.row import corruptions
+from robench.runs.records import UNPROVED
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -67,10 +69,17 @@ def sentences(flag: str, cells: "list[PublishedCell]") -> str:
     """Return the findings behind a flag of this row, with their seeds if there are several."""
     if flag == DIVERGED:
         return "Training diverged for at least one seed, so the row has no figures."
+    if flag == UNSOUND:
+        return (
+            "An attack fooled images within their certified radius: the proof is wrong, or not of "
+            "this network."
+        )
     seeds_of: dict[str, list[int]] = {}
     for cell in cells:
         report = report_of(cell)
-        if report and flag in report.failed:
+        if flag == UNPROVED and flag in cell.result.flags:
+            seeds_of.setdefault(cell.result.flags[flag], []).append(cell.seed)
+        elif report and flag in report.failed:
             seeds_of.setdefault(said(report[flag], report), []).append(cell.seed)
     if not seeds_of:
         return "A check failed; its finding is not stored."

@@ -9,6 +9,7 @@ from robench.board.shipped import shipped_boards
 from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.expressions import radius_text
+from robench.leaderboard.certified import certificates
 from robench.leaderboard.evidence import SOURCES, TOML, read_sums
 from robench.leaderboard.page.cells import threat_model
 from robench.leaderboard.page.wording import percent, threat_model_text
@@ -48,6 +49,7 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
         ("Network", f"{model.name}, width {model.width}, stem {model.stem}"),
         ("Training", how),
         ("Ranked by", f"{spec.evaluation.ranking_column}, {threat_text}".strip(", ")),
+        ("Certificates", _certificates(board)),
         ("Test images", f"{spec.evaluation.samples:,}"),
         ("Seeds", ", ".join(map(str, seeds)) + alone),
         ("Commit", ", ".join(commits(board))),
@@ -65,6 +67,15 @@ def _method_options(training: TrainingSpec) -> str:
     replays, eps = getattr(method, "replays", None), getattr(method, "eps", None)
     text = "" if replays is None else f", m = {replays}"
     return text if eps is None else f"{text}, ε = {radius_text(eps)}"
+
+
+def _certificates(board: "Leaderboard") -> str:
+    """Return what the board's certificates prove; "" if it has none."""
+    balls = [board.columns[name].proves for name in certificates(board.columns)]
+    radii = [f"{ball.norm.capitalize()} {radius_text(ball.eps)}" for ball in balls if ball]
+    if not radii:
+        return ""
+    return f"{', '.join(radii)}, proved; L2 36/255 does not cover Linf 8/255"
 
 
 def commits(board: "Leaderboard") -> list[str]:

@@ -24,7 +24,7 @@ def threat_model_text(threat_model: ThreatModel | None) -> str:
     if threat_model is None:
         return ""
     norm, eps = threat_model
-    return f"{norm.capitalize()} {radius_text(eps) if norm == 'linf' else f'{eps:.4g}'}"
+    return f"{norm.capitalize()} {radius_text(eps)}"
 
 
 def times(factor: float) -> str:

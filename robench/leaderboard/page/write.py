@@ -11,6 +11,7 @@ from robench.leaderboard.export import LATEX_SPECIAL
 from robench.leaderboard.order import ranking_notes
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.cells import accuracy_columns
+from robench.leaderboard.page.certified_chart import accuracy_against_radius
 from robench.leaderboard.page.challenges import challenge_sentences
 from robench.leaderboard.page.corruptions import corruption_tables
 from robench.leaderboard.page.details import details, evidence, headings
@@ -59,7 +60,7 @@ def render(board: "Leaderboard") -> str:
     scripts = [_vendored(name) for name in VENDORED] + [page_text(name) for name in SCRIPTS]
     eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
-    curves = charts.accuracy_against_iterations(board)
+    curves, certified = charts.accuracy_against_iterations(board), accuracy_against_radius(board)
     data = {
         "target": guide.target(board),
         "ranking": board.board.evaluation.ranking_column,
@@ -70,6 +71,7 @@ def render(board: "Leaderboard") -> str:
             "cost": cost,
             "curves": curves,
             "spectra": layers,
+            "certified": certified,
         },
         "file": file_stem(board.name),
         "latex": LATEX_SPECIAL,
@@ -103,6 +105,7 @@ def render(board: "Leaderboard") -> str:
         cost=cost,
         curves=curves,
         spectra=layers,
+        certified=certified,
         comparison=paper_comparison(board),
         corruptions=corruption_tables(board),
         several_seeds=len(board.board.seeds) > 1,

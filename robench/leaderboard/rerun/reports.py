@@ -10,7 +10,7 @@ from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
 from robench.leaderboard.rerun.sentences import Wording, compare_sentences
-from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum
+from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum, OutcomeEntry
 from robench.system.provenance import code_version
 
 EARLIER = "its checks: an earlier version of robench made them, and they were not made again."
@@ -26,6 +26,10 @@ six digits that are published may be rounded either way with another number of t
 MEMORY_TOLERANCE = 1e-3
 """The same for the memory of a training step, a sum of the sizes of tensors, which is compared only
 on the same kind of device, and if this version of robench measured it."""
+
+PROOF_TOLERANCE = 1e-6
+"""Relative difference up to which Lipschitz constants count as equal: they are bounds that are
+computed in float64, whatever the device of the attacks."""
 
 SINGULAR = 1e6
 """Condition number from which a layer may be singular (None) on a device that rounds differently;
@@ -60,6 +64,8 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
     problems = [*_cost_problems(cell, found, conditions)]
     if conditions.strict:
         problems += _refusal_problems(cell, found)
+    if conditions.reason == "rounding":
+        problems += _proof_problems(cell, found)
     if conditions.reason == "other weights":
         return Deviations(
             tuple(problems), ("its checks and spectra are those of the published weights.",)
@@ -246,6 +252,30 @@ def _cost_problems(cell: PublishedCell, found: Remade, conditions: Conditions) -
         return
     if not math.isclose(there, here, rel_tol=MEMORY_TOLERANCE):
         yield f"a training step of its network takes {here:.6g} MiB here, not {there:.6g}."
+
+
+def _proof_problems(cell: PublishedCell, found: Remade) -> Iterator[str]:
+    """Yield the certificates that prove something else of these weights."""
+    assert cell.file.manifest is not None
+    here = {entry.column: entry for entry in found.manifest.outcomes.values()}
+    for there in cell.file.manifest.outcomes.values():
+        now = here[there.column]
+        same = there.lipschitz == now.lipschitz or (
+            there.lipschitz is not None
+            and now.lipschitz is not None
+            and math.isclose(there.lipschitz, now.lipschitz, rel_tol=PROOF_TOLERANCE)
+        )
+        if not same:
+            yield (
+                f"{there.column}: the Lipschitz constant is {_constant(now)} here, not "
+                f"{_constant(there)}."
+            )
+        if bool(there.unproved) != bool(now.unproved):
+            yield f"{there.column}: whether the network is certified is published otherwise."
+
+
+def _constant(entry: OutcomeEntry) -> str:
+    return "not bounded" if entry.lipschitz is None else f"{entry.lipschitz:.6g}"
 
 
 def _refusal_problems(cell: PublishedCell, found: Remade) -> Iterator[str]:

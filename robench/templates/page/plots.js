@@ -99,6 +99,25 @@ function drawCost(container, chart, shown) {
       [name, exact(`${cost.toFixed(2)}×`, cost), share(mean), exact(span(low, high), low, high)]));
 }
 
+function drawCertified(container, chart, shown) {
+  const all = series(chart.curves, shown);
+  const x = (p) => p[0], y = (p) => 100 * p[1], attacked = (p) => 100 * p[2];
+  const under = (one) => one.points.filter((p) => isNumber(p[2]));
+  plot(container, {
+    x: { label: `radius (${chart.norm})`, ticks: 6 }, y: PERCENT_AXIS,
+  }, [
+    Plot.ruleY([0]),
+    ...lines(all, x, y), ...all.map((one) => dots(one, under(one), x, attacked)),
+    tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\nradius ${brief(d.point[0])}: ${percent(d.point[1])}% certified`
+      + (isNumber(d.point[2]) ? `, ${percent(d.point[2])}% under attack` : "")),
+  ]);
+  const at = (one, radius) => one.points.find((p) => Math.abs(p[0] - radius) < 6e-6) ?? [];
+  return table("Certified accuracy in percent, and accuracy under attack in parentheses, by radius",
+    [NAMED, ...chart.marked.map((r) => [brief(r), "number", [`certified at ${r}`, `attacked at ${r}`]])],
+    all.reverse().map((one) => [one.name, ...chart.marked.map((r) => at(one, r)).map((p) =>
+      exact(isNumber(p[2]) ? `${percent(p[1])} (${percent(p[2])})` : percent(p[1]), p[1], p[2]))]));
+}
+
 function drawCurves(container, chart, shown) {
   const all = series(chart.curves, shown);
   const x = (p) => p[0], y = (p) => 100 * p[1];
@@ -231,7 +250,7 @@ function offer(figure, draw, chart) {
 function drawCharts(shown) {
   drawLegend(document.getElementById("legend"), shown);
   const all = [["chart-eps", drawEps, DATA.charts.eps], ["chart-cost", drawCost, DATA.charts.cost],
-    ["chart-curves", drawCurves, DATA.charts.curves],
+    ["chart-certified", drawCertified, DATA.charts.certified], ["chart-curves", drawCurves, DATA.charts.curves],
     ...DATA.charts.queries.map((chart, i) => [`chart-queries-${i}`, drawQueries, chart]),
     ["chart-spectra", drawSpectra, DATA.charts.spectra]];
   for (const [id, draw, chart] of all) {

@@ -1,0 +1,63 @@
+"""Compare what the certificates of a cell say with each other, and with its attacks."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from robench.leaderboard.certified import certificates, refuted
+from robench.leaderboard.published import PublishedCell
+from robench.runs.records import EvaluatedColumn, OutcomeEntry
+
+
+def certificate_problems(
+    cell: PublishedCell, columns: Mapping[str, EvaluatedColumn]
+) -> Iterator[str]:
+    """Yield what is impossible in the certificates of a cell, one sentence each.
+
+    Args:
+        cell: a cell with a manifest.
+        columns: the columns of its board.
+
+    Raises:
+        UserError: if outcomes are missing or damaged.
+    """
+    assert cell.file.manifest is not None
+    for entry in cell.file.manifest.outcomes.values():
+        if not columns[entry.column].proves:
+            if entry.lipschitz is not None or entry.unproved:
+                yield f"outcomes of {entry.column}: it proves nothing, but says so of the network."
+        else:
+            yield from (
+                f"outcomes of {entry.column}: {text}" for text in _of_column(cell, columns, entry)
+            )
+    names = certificates(columns)
+    if not names or any(len(cell.outcomes[name]) > len(cell.outcomes["clean"]) for name in names):
+        return  # the lengths are reported
+    if count := int(refuted(cell.outcomes, columns).sum()):
+        yield (
+            f"certificates: an attack fooled {count} image(s) within their certified radius: the "
+            f"proof is wrong, or not of this network."
+        )
+
+
+def _of_column(
+    cell: PublishedCell, columns: Mapping[str, EvaluatedColumn], entry: OutcomeEntry
+) -> Iterator[str]:
+    ball = columns[entry.column].proves
+    assert ball is not None
+    outcomes = cell.outcomes[entry.column]
+    radii = outcomes.l2
+    if not np.array_equal(outcomes.linf, radii if ball[0] == "linf" else np.zeros_like(radii)):
+        yield "its sizes in 'linf' are not those of a certificate."
+    if any(getattr(outcomes, name).any() for name in ("queries", "forwards", "backwards")):
+        yield "a certificate asks no model, but has costs."
+    robust = outcomes.correct & (radii.astype(np.float64) >= ball[1])
+    if not (np.array_equal(outcomes.robust, robust) and np.array_equal(outcomes.rounded, robust)):
+        yield f"images are counted as certified that have no radius of {ball[1]:g}, or others not."
+    if entry.unproved and (radii.any() or entry.lipschitz is not None):
+        yield "nothing is proved of the network, it says, but images have radii or it a constant."
+    first = next(n for n, c in columns.items() if c.proves and c.proves[0] == ball[0])
+    other = cell.outcomes[first].l2
+    both = min(len(radii), len(other))
+    if not np.array_equal(radii[:both], other[:both]):
+        yield f"the certified radii are not those of {first}."

@@ -1,0 +1,88 @@
+"""What a row's certificates say, put beside its attacks: radii, constants, and contradictions."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robench.evaluation.outcomes import Outcomes
+from robench.leaderboard.row import LeaderboardRow
+from robench.runs.records import CellResult, EvaluatedColumn
+
+UNSOUND = "unsound"
+"""The flag of a row of which an attack contradicts a proof."""
+
+
+def certificates(columns: Mapping[str, EvaluatedColumn]) -> list[str]:
+    """Return the names of the columns of certificates."""
+    return [name for name, column in columns.items() if column.proves]
+
+
+def mean_radius(row: LeaderboardRow) -> float:
+    """Return the mean certified radius over images and seeds; nan without outcomes.
+
+    Misclassified images have radius 0. It is that of the first certificate.
+    """
+    name = certificates(row.result.columns)[0]
+    radii = [_radii(row.result.columns[name], o) for o in row.evaluated[name].outcomes]
+    return float(np.mean(radii)) if radii else math.nan
+
+
+def lipschitz(row: LeaderboardRow) -> float:
+    """Return the largest Lipschitz constant over the seeds; nan if one has none."""
+    found = [_constant(cell) for cell in row.cells]
+    return max(found) if found and not any(map(math.isnan, found)) else math.nan
+
+
+def unsound(row: LeaderboardRow) -> float:
+    """Return how many images were fooled within their certified radius, summed over the seeds.
+
+    It is 0 unless a proof is wrong. Each attack counts, whatever its norm: sizes of perturbations
+    are recorded in all norms in which there are certificates.
+    """
+    if row.diverged:
+        return math.nan
+    return float(sum(int(refuted(cell.outcomes, row.result.columns).sum()) for cell in row.cells))
+
+
+def refuted(
+    outcomes: Mapping[str, Outcomes], columns: Mapping[str, EvaluatedColumn]
+) -> NDArray[np.bool_]:
+    """Return which images of a cell an attack fooled within their certified radius, (n,) bool.
+
+    Args:
+        outcomes: column -> outcomes of the cell.
+        columns: column -> its meaning.
+    """
+    found = np.zeros(len(outcomes["clean"]), dtype=np.bool_)
+    attacks = [n for n, c in columns.items() if not (c.proves or c.corrupts or n == "clean")]
+    for name in certificates(columns):
+        radii = _radii(columns[name], outcomes[name])
+        for attack in attacks:
+            attacked = outcomes[attack]
+            both = min(len(attacked), len(radii))
+            nearer = _radii(columns[name], attacked)[:both] < radii[:both]
+            found[:both] |= attacked.fooled[:both] & nearer
+    return found
+
+
+def flags(row: LeaderboardRow) -> list[str]:
+    """Return the flags of a row that follow from its certificates."""
+    if row.diverged or not certificates(row.result.columns):
+        return []
+    return [UNSOUND] * bool(unsound(row))
+
+
+def _radii(column: EvaluatedColumn, outcomes: Outcomes) -> NDArray[np.float32]:
+    """Return the sizes of outcomes in the norm of a certificate: of its own, the radii."""
+    assert column.proves is not None
+    sizes: NDArray[np.float32] = getattr(outcomes, column.proves[0])
+    return sizes
+
+
+def _constant(cell: CellResult) -> float:
+    manifest = cell.evidence.manifest
+    entries = manifest.outcomes.values() if manifest else ()
+    found = (entry.lipschitz for entry in entries if entry.lipschitz is not None)
+    return next(found, math.nan)
