@@ -1,13 +1,13 @@
-"""``robench export``: a leaderboard as a table for a paper, or as data."""
+"""``robench export``: a leaderboard as a table for a paper, as data, or for verifiers."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from robench.cli.options import DataDir, Plugin, app, prepare
-from robench.cli.outputs import file_for_output
+from robench.cli.outputs import file_for_output, folder_for_output
 from robench.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Format(StrEnum):
     latex = "latex"
     long_csv = "long-csv"
     parquet = "parquet"
+    vnnlib = "vnnlib"
 
 
 LONG = (Format.long_csv, Format.parquet)
@@ -34,7 +35,8 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="A table for a paper, or one line per row, seed, column and test image.",
+            help="A table for a paper; one line per row, seed, column and test image; or a row's "
+            "network and images for verifiers.",
         ),
     ] = Format.markdown,
     beside: Annotated[
@@ -53,27 +55,50 @@ def export(
     data_dir: DataDir = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Output file; printed by default.", callback=file_for_output),
+        typer.Option("--out", help="Output file, printed by default; with vnnlib, a new folder."),
     ] = None,
+    row: Annotated[
+        str | None, typer.Option("--row", help="With vnnlib: the row that is exported.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="With vnnlib: a seed of it; its first by default."),
+    ] = None,
+    eps: Annotated[
+        str | None,
+        typer.Option("--eps", help="With vnnlib: Linf radius; that of the board by default."),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", min=1, help="With vnnlib: number of images.", show_default="100"),
+    ] = None,
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            "--timeout", min=1, help="With vnnlib: seconds per image.", show_default="300"
+        ),
+    ] = None,
+    store: Annotated[
+        list[Path],
+        typer.Option("--store", help="With vnnlib: folder of trained cells; repeatable."),
+    ] = [],  # noqa: B006
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
 ) -> None:
-    """Print a leaderboard as Markdown or LaTeX, or the outcome of every image as a long table."""
+    """Print a leaderboard as Markdown or LaTeX, the outcome of every image, or write VNN-LIB."""
     from robench.leaderboard.audit.lengths import check_lengths
-    from robench.leaderboard.long_table import check_parquet
     from robench.leaderboard.published import Leaderboard
     from robench.system.files import write_bytes
 
     prepare("cpu", plugin)
-    if form in LONG and beside:
-        raise UserError(f"--beside-paper compares accuracies; leave it out with --format {form}.")
-    if not labels and (data is not None or data_dir is not None):
-        raise UserError("--data and --data-dir say where --labels are read; add it, or leave both.")
-    if labels and form not in LONG:
-        raise UserError("--labels adds a column to the tables of --format long-csv and parquet.")
-    if form is Format.parquet:
-        if out is None:
-            raise UserError("--format parquet is not text; name the file with --out FILE.parquet.")
-        check_parquet()
+    wanted = {"row": row, "seed": seed, "eps": eps, "samples": samples, "timeout": timeout}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    _check(form, beside, labels, data is not None or data_dir is not None, out)
+    if form is Format.vnnlib:
+        _write_vnnlib(leaderboard, out, given, store, data, data_dir)
+        return
+    if given or store:
+        name = next(iter([*given, "store"]))
+        raise UserError(f"--{name} goes with --format vnnlib; add it, or leave --{name} out.")
     board = Leaderboard.read(leaderboard)
     check_lengths(board)
     if form in LONG:
@@ -85,6 +110,56 @@ def export(
         return
     write_bytes(out, content)
     typer.echo(f"wrote {out}")
+
+
+def _check(form: Format, beside: bool, labels: bool, data: bool, out: Path | None) -> None:
+    """Check that the options go together, before anything is read.
+
+    Raises:
+        UserError: if they do not.
+    """
+    from robench.leaderboard.long_table import check_parquet
+
+    if form in (*LONG, Format.vnnlib) and beside:
+        raise UserError(f"--beside-paper compares accuracies; leave it out with --format {form}.")
+    if data and not labels and form is not Format.vnnlib:
+        raise UserError("--data and --data-dir say where --labels are read; add it, or leave both.")
+    if labels and form not in LONG:
+        raise UserError("--labels adds a column to the tables of --format long-csv and parquet.")
+    if form is Format.vnnlib:
+        return
+    file_for_output(out)
+    if form is Format.parquet:
+        if out is None:
+            raise UserError("--format parquet is not text; name the file with --out FILE.parquet.")
+        check_parquet()
+
+
+def _write_vnnlib(
+    leaderboard: Path,
+    out: Path | None,
+    given: dict[str, Any],
+    store: list[Path],
+    data: str | None,
+    data_dir: Path | None,
+) -> None:
+    from robench.commands.export_vnnlib import export_vnnlib, radius_of
+    from robench.leaderboard.named import find_leaderboard, published_network
+    from robench.leaderboard.rerun.run import board_images
+
+    if out is None:
+        raise UserError("--format vnnlib writes many files; name their folder with --out.")
+    folder_for_output(out)
+    row, seed, eps = (given.pop(name, None) for name in ("row", "seed", "eps"))
+    radius = None if eps is None else radius_of(eps)
+    board = find_leaderboard(str(leaderboard), store)
+    if row is None:
+        names = ", ".join(f"'{title}'" for title in board.board.titles)
+        raise UserError(f"--format vnnlib exports one network: name its row with --row; {names}.")
+    network = published_network(board, row, seed, store)
+    dataset = board_images(board, data, data_dir)
+    made = export_vnnlib(network, dataset, out, eps=radius, **given)
+    typer.echo(f"wrote {out}: {made.sentence}")
 
 
 def _outcomes(

@@ -39,7 +39,15 @@ def load(name: str, *, store: str | Path | None = None) -> nn.Module:
     """
     if name.startswith(f"{HUB}:"):
         return load_external(name).module
-    network = network_of(name, () if store is None else (Path(store),))
+    return open_network(network_of(name, () if store is None else (Path(store),)))
+
+
+def open_network(network: PublishedNetwork) -> nn.Module:
+    """Return a published network, in eval mode, on the CPU; see :func:`load`.
+
+    Raises:
+        UserError: if it needs code that does not come with robench.
+    """
     check_known(network)
     if isinstance(network.cell.file.cell, ExternalCell):
         return _third_party(network, network.cell.file.cell)

@@ -23,13 +23,20 @@ class WeightCache(Generic[T]):
     Nothing is cached while a source requires a gradient: the value would hold on to the graph, and
     writes to ``weight.data``, as older optimizers make them, do not change the version counter.
     Nothing is cached in inference mode either, since gradients cannot pass through its tensors.
+
+    Attributes:
+        fixed: return the value that is cached, whatever the sources: for programs that follow a
+            forward with tensors that have no memory.
     """
 
     def __init__(self) -> None:
         self._held: _Held[T] | None = None
+        self.fixed = False
 
     def get(self, make: Callable[[], T], sources: Sequence[Tensor], *facts: object) -> T:
         """Return the value cached for ``sources`` and ``facts``, or compute it with ``make``."""
+        if self.fixed and self._held is not None:
+            return self._held.value
         if torch.is_inference_mode_enabled() or any(
             source.requires_grad or source.is_inference() for source in sources
         ):

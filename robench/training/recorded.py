@@ -10,7 +10,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from robench.base import Defense, TrainingLoss
 
@@ -21,7 +20,8 @@ CHECKS = 2
 """Steps that are taken both ways and compared."""
 
 OWN = ("robench", "torch", "torchvision")
-"""Packages whose modules do the same work in every step. Others may branch on what they count."""
+"""Packages whose modules and losses do the same work in every step. Others may branch on what they
+count."""
 
 Computed = tuple[Tensor, Tensor]
 """The loss, a scalar, and the logits (B, classes), both without a graph."""
@@ -50,9 +50,7 @@ Record = Callable[[Gradients, nn.Module, Tensor, Tensor, TrainingLoss], Recordin
 def can_be_recorded(model: nn.Module, defense: Defense, device: torch.device) -> bool:
     """Return whether every step of a training does the same work, on a CUDA device."""
     parts = [defense, *model.modules()]
-    return device.type == "cuda" and all(
-        type(part).__module__.partition(".")[0] in OWN for part in parts
-    )
+    return device.type == "cuda" and all(map(_is_own, map(type, parts)))
 
 
 class RecordedGradients:
@@ -72,7 +70,7 @@ class RecordedGradients:
 
     def __call__(self, images: Tensor, labels: Tensor, loss: TrainingLoss) -> Computed:
         """Compute the gradients; see :class:`Gradients`."""
-        if self._recording is None and self.refused is None and loss is F.cross_entropy:
+        if self._recording is None and self.refused is None and _is_own(loss):
             self._warm += 1
             if self._warm > WARM_UP:
                 self._try_to_record(images, labels, loss)
@@ -153,7 +151,7 @@ class Graph:
     def fits(self, images: Tensor, labels: Tensor, loss: TrainingLoss) -> bool:
         """Return whether images are of the recorded shape and wanted as they were then."""
         same = images.shape == self._images.shape and images.stride() == self._images.stride()
-        return same and loss is self._loss and images.requires_grad == self._wanted
+        return same and loss == self._loss and images.requires_grad == self._wanted
 
     def replay(self, images: Tensor, labels: Tensor) -> Computed:
         """Do what was recorded; the result is overwritten by the next replay."""
@@ -168,6 +166,11 @@ class Graph:
             assert self._images.grad is not None
             images.grad = self._images.grad.clone()
         return self._computed
+
+
+def _is_own(part: object) -> bool:
+    """Return whether a class or function comes with the packages that do the same in every step."""
+    return getattr(part, "__module__", "").partition(".")[0] in OWN
 
 
 def _same(one: Mapping[str, Tensor | None], other: Mapping[str, Tensor | None]) -> bool:

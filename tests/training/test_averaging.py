@@ -6,13 +6,17 @@ import pytest
 import torch
 from support import stripes
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from robench.backbones.lipschitz_convnet import lipschitz_convnet
 from robench.base import Defense
 from robench.board.cells import Cell
 from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
+from robench.certificates import certify
 from robench.data import Augmentation
 from robench.errors import UserError
+from robench.models.defend import apply_defense
 from robench.training.accuracy import accuracy
 from robench.training.averaging import Average
 from robench.training.data import TrainingData
@@ -116,6 +120,24 @@ def test_a_state_without_an_average_is_refused_in_one_sentence(tmp_path: Path) -
         train(0.9, files=files)
     with pytest.raises(ValueError, match="that of another network"):
         Average(network(), 0.9).load({"other": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("defense", ["cayley(bn=False)", "sll", "aol(bn=False)"])
+def test_the_average_of_layers_of_norm_one_is_a_layer_of_norm_one(defense: str) -> None:
+    torch.manual_seed(0)
+    model = apply_defense(lipschitz_convnet(4, 1, 8, blocks=1, depth=2), defense)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    average, images = Average(model, 0.7), torch.rand(8, 1, 8, 8)
+    for _ in range(5):
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), torch.arange(8) % 4).backward()
+        optimizer.step()
+        average.update()
+    own = model.eval().requires_grad_(False)(images)  # what layers compute from weights is kept
+    with average.in_place():
+        assert not torch.allclose(model(images), own)
+        assert certify(model, (1, 8, 8)).lipschitz <= 1.001
+    assert torch.equal(model(images), own)
 
 
 def test_in_place_gives_the_weights_back() -> None:

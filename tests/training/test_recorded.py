@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from robench.base import TrainingLoss
 from robench.models.build import build_model
 from robench.registry import defenses
+from robench.training.methods.lipschitz_margin import LipschitzMarginTraining
 from robench.training.recorded import (
     CHECKS,
     WARM_UP,
@@ -54,7 +55,7 @@ class Tape:
         self.model, self.shape, self.loss = model, images.shape, loss
 
     def fits(self, images: Tensor, labels: Tensor, loss: TrainingLoss) -> bool:
-        return images.shape == self.shape and loss is self.loss
+        return images.shape == self.shape and loss == self.loss
 
     def replay(self, images: Tensor, labels: Tensor) -> Computed:
         value, logits = Plain(self.model)(images, labels, self.loss)
@@ -142,6 +143,19 @@ def test_other_shapes_and_losses_take_the_plain_way() -> None:
     assert plain.calls == before + 2
     gradients(*batch(), F.cross_entropy)
     assert plain.calls == before + 2
+
+
+def test_losses_that_come_with_robench_are_recorded_and_others_are_not() -> None:
+    for loss, plainly in (
+        (LipschitzMarginTraining(1.0, 0.5).loss, WARM_UP + CHECKS),
+        (lambda logits, labels: logits.square().mean(), FIRST + 3),
+    ):
+        model = network()
+        plain = Plain(model)
+        gradients = RecordedGradients(plain, model, Tape)
+        for seed in range(FIRST + 3):
+            gradients(*batch(seed=seed), loss)
+        assert plain.calls == plainly
 
 
 @pytest.mark.parametrize("name", sorted({*defenses.names()} - {"aoc", "torchlip"}))
