@@ -18,6 +18,7 @@ from torch import nn
 from robench import ConvDefense, register_defense
 from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.cayley import CayleyConv2d
+from robench.layers.torus_conv import no_torus
 
 
 @register_defense("cayley", reference="arXiv:2104.07167")
@@ -31,15 +32,7 @@ class Cayley(ConvDefense):
 
     def unsupported(self, conv: nn.Conv2d) -> str | None:
         """Refuse convolutions that do not pad by half their kernel."""
-        left, right, top, bottom = conv._reversed_padding_repeated_twice
-        reach = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
-        if [top + bottom, left + right] != reach or (top, left) != (bottom, right):
-            return (
-                f"its padding is {conv.padding}; this layer keeps the size, which needs {reach}/2"
-            )
-        if conv.padding_mode in ("reflect", "replicate"):
-            return f"its padding_mode is '{conv.padding_mode}', this layer pads circularly"
-        return super().unsupported(conv)
+        return no_torus(conv) or super().unsupported(conv)
 
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Return an orthogonal convolution of the same geometry."""

@@ -4,13 +4,29 @@ Nothing besides the convolutions can expand a distance: activations sort, sides 
 pixels into channels, channels are padded with zeros or left out, and there are neither norm layers
 nor shortcuts. With a defense that keeps every convolution at norm 1 or below, logits move by at
 most the distance of the images, times the constant of the image normalization. arXiv:2311.16833.
+
+Convolutions begin as orthogonal matrices in the middle of their kernels (delta-orthogonal,
+arXiv:1806.05393), biases as zeros: whatever a layer does to a kernel to bound its norm, it leaves
+this one nearly as it is. From torch's own initialization, layers that bound norms generously, such
+as AOL's, shrink the signal many times over, and the network does not train.
 """
+
+import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from robench import LayerBound, Stem, UserError, register_backbone
+
+Activation = Literal["maxmin", "householder"]
+"""What is between the convolutions: a sorted pair, or a pair reflected at a learned line."""
+Head = Literal["truncated", "normalized"]
+"""The last layer: a convolution whose first channels are the logits, or a linear layer with rows of
+norm 1, which need not be orthogonal to one another: logits together may then move further than the
+image, but each one does not, and a radius depends on the distance of two rows."""
 
 
 class MaxMin(nn.Module):
@@ -27,6 +43,40 @@ class MaxMin(nn.Module):
     def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
         """Return that it keeps distances, exactly."""
         return LayerBound(norm=1.0)
+
+
+class Householder(nn.Module):
+    """Reflects each pair of channels to one side of a learned line (arXiv:2108.04062).
+
+    With n = (sin(t / 2), -cos(t / 2)), a pair z becomes z + 2 relu(-n z) n: itself where n z > 0,
+    and its mirror image elsewhere. It is continuous, keeps distances on each side, and is MaxMin
+    where t = pi / 2, from which it starts. The pairs are those of :class:`MaxMin`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.angle = nn.Parameter(torch.full((channels // 2,), math.pi / 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, ...) to the same shape; C is even."""
+        one, other = x.chunk(2, 1)
+        half = (self.angle / 2).to(x.dtype).view(-1, *[1] * (x.ndim - 2))
+        sine, cosine = half.sin(), half.cos()
+        beyond = 2 * F.relu(cosine * other - sine * one)
+        return torch.cat([one + beyond * sine, other - beyond * cosine], 1)
+
+    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
+        """Return that it does not expand distances; with absolute values, I + 2 |n| |n|^T does."""
+        return LayerBound(norm=1.0, absolute=3.0, terms=16)
+
+
+class UnitRows(nn.Module):
+    """Divides the rows of a matrix by their norms; rows of almost no norm stay."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Map (rows, columns) to the same shape."""
+        norms = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
+        return weight / torch.where(norms > 1e-9, norms, torch.ones_like(norms))
 
 
 class ZeroChannels(nn.Module):
@@ -62,6 +112,7 @@ class FirstChannels(nn.Module):
         return LayerBound(norm=1.0)
 
 
+# More parameters than usual: they are the options that a board may set.
 @register_backbone("lipschitz_convnet", reference="arXiv:2311.16833")
 def lipschitz_convnet(
     num_classes: int,
@@ -71,6 +122,8 @@ def lipschitz_convnet(
     *,
     blocks: int = 5,
     depth: int = 5,
+    activation: Activation = "maxmin",
+    head: Head = "truncated",
 ) -> nn.Module:
     """Blocks of convolutions and MaxMin, for layers of norm 1; its widths 16 to 128 are XS to L.
 
@@ -82,11 +135,18 @@ def lipschitz_convnet(
         blocks: number of blocks, each of which halves the side: five for 32x32 pixels. An image is
             padded with zeros to a multiple of 2^blocks. The last block's convolutions are 1x1.
         depth: convolutions in each block.
+        activation: ``maxmin``, or ``householder`` for learned reflections of pairs.
+        head: ``truncated``, a convolution like the others, or ``normalized``, a linear layer with
+            rows of norm 1.
     """
     if stem != "cifar":
         raise UserError(
             f"lipschitz_convnet has no stem '{stem}': its first layer is 1x1; use 'cifar'."
         )
+    for option, value, valid in (("activation", activation, Activation), ("head", head, Head)):
+        if value not in get_args(valid):
+            names = "' or '".join(get_args(valid))
+            raise UserError(f"lipschitz_convnet: {option} is '{value}'; it must be '{names}'.")
     last = width * 2**blocks
     if width % 4 or width < in_channels or last < num_classes:
         raise UserError(
@@ -95,18 +155,43 @@ def lipschitz_convnet(
             f"must suffice for {num_classes} classes; use width=16 and blocks=5, for example."
         )
     layers: list[nn.Module] = [
-        ZeroChannels(width, 2**blocks), nn.Conv2d(width, width, 1), MaxMin(),
+        ZeroChannels(width, 2**blocks), _conv(width, 1), _activation(activation, width),
     ]  # fmt: skip
     for number in range(blocks):
         kernel = 1 if number == blocks - 1 else 3
-        layers.append(_block(width * 2**number, depth, kernel))
-    layers += [nn.AdaptiveMaxPool2d(1), nn.Conv2d(last, last, 1)]
-    return nn.Sequential(*layers, nn.Flatten(), FirstChannels(num_classes))
+        layers.append(_block(width * 2**number, depth, kernel, activation))
+    layers += [nn.AdaptiveMaxPool2d(1), *_head(head, last, num_classes)]
+    return nn.Sequential(*layers)
 
 
-def _block(channels: int, depth: int, kernel: int) -> nn.Sequential:
+def _block(channels: int, depth: int, kernel: int, activation: Activation) -> nn.Sequential:
     """Map (B, C, H, W) to (B, 2 C, H / 2, W / 2)."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Conv2d(channels, channels, kernel, padding=kernel // 2), MaxMin()]
+        layers += [_conv(channels, kernel), _activation(activation, channels)]
     return nn.Sequential(*layers, FirstChannels(channels // 2), nn.PixelUnshuffle(2))
+
+
+def _conv(channels: int, kernel: int) -> nn.Conv2d:
+    """Return a convolution that keeps size, channels and distances, until it is trained."""
+    conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    nn.init.zeros_(conv.weight)
+    with torch.no_grad():
+        nn.init.orthogonal_(conv.weight[:, :, kernel // 2, kernel // 2])
+    return conv
+
+
+def _activation(name: Activation, channels: int) -> nn.Module:
+    return MaxMin() if name == "maxmin" else Householder(channels)
+
+
+def _head(name: Head, features: int, classes: int) -> list[nn.Module]:
+    """Map (B, features, 1, 1) to (B, classes)."""
+    if name == "truncated":
+        return [_conv(features, 1), nn.Flatten(), FirstChannels(classes)]
+    linear = nn.Linear(features, classes)
+    nn.init.zeros_(linear.bias)
+    nn.init.orthogonal_(linear.weight)
+    return [nn.Flatten(), parametrize.register_parametrization(linear, "weight", UnitRows())]

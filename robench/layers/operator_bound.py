@@ -81,10 +81,11 @@ def transformed_bound(layer: nn.Conv2d, shape: tuple[int, ...], *, within: float
     matrices = symbol(kernel.detach(), stride, layer.groups)
     norm, (n1, n2) = norm_bound(matrices), kernel.shape[-2:]
     terms = 8 * ((n1 + n2) * (n1 * n2) ** 0.5 + matrices.shape[-1] ** 1.5)
+    taps = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
     return LayerBound(
         norm=norm,
         absolute=max(norm, within),
-        terms=math.ceil(terms) + layer.weight[0].numel() + 2,
+        terms=math.ceil(terms) + taps + 2,
         shift=shift_bound(layer.bias, output_pixels(layer, shape)),
     )
 

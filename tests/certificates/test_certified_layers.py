@@ -6,13 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robench.backbones.lipschitz_convnet import FirstChannels, MaxMin, ZeroChannels
+from robench.backbones.lipschitz_convnet import FirstChannels, Householder, MaxMin, ZeroChannels
 from robench.base import LayerBound
 from robench.certificates.layers import bound_of
 from robench.errors import UserError
+from robench.layers.block_reflector import BlockReflectorConv2d
 from robench.layers.cayley import CayleyConv2d
 from robench.layers.convnorm import ConvNorm2d
+from robench.layers.polar import PolarConv2d
 from robench.layers.residual import LipschitzResidual2d
+from robench.layers.skew import SkewConv2d
 from robench.models.build import Normalize
 
 Shape = tuple[int, ...]
@@ -79,11 +82,17 @@ def test_where_pixels_wrap_around_the_bound_of_a_convolution_is_its_norm() -> No
         (built(nn.LeakyReLU, 2.0), (5,)),
         (built(nn.ReLU), (5,)),
         (built(MaxMin), (4, 3, 3)),
+        (built(Householder, 4), (4, 3, 3)),
         (built(FirstChannels, 2), (4, 3, 3)),
         (built(ZeroChannels, 6, 4), (3, 5, 5)),
         (built(nn.PixelUnshuffle, 2), (2, 4, 4)),
         (built(CayleyConv2d, 4, 4, 3, padding=1), (4, 6, 6)),
         (built(CayleyConv2d, 2, 8, 3, stride=2, padding=1), (2, 6, 6)),
+        (built(BlockReflectorConv2d, 4, 4, 3, padding=1), (4, 6, 6)),
+        (built(BlockReflectorConv2d, 2, 9, 3, stride=2, padding=1), (2, 5, 5)),
+        (built(PolarConv2d, 4, 4, 3, padding=1), (4, 6, 6)),
+        (built(SkewConv2d, 4, 4, 3, padding=1), (4, 6, 6)),
+        (built(SkewConv2d, 4, 2, 3, stride=2, padding=1, degree=8), (4, 5, 5)),
         (built(ConvNorm2d, 3, 4, 3, padding=1, affine=False), (3, 6, 6)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,

@@ -165,6 +165,9 @@ def test_bf16_is_refused_by_those_that_do_not_support_it() -> None:
         ("ocnn_paper(strength=-1)", "strength is -1: it must be 0 or more"),
         ("soft_orthogonal(strength=-1)", "strength is -1: it must be 0 or more"),
         ("oni(scale=0)", "scale is 0: it must be above 0"),
+        ("bro(rank=1)", "rank is 1: it must be above 0 and below 1"),
+        ("lot(steps=0)", "steps is 0: it must be 1 or more"),
+        ("soc(degree=5)", "degree is 5: it must be one of 4, 8, 12"),
     ],
 )
 def test_a_weight_that_would_work_against_the_defense_is_refused(

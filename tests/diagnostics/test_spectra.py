@@ -84,7 +84,7 @@ def test_pixels_that_a_stride_leaves_out_do_not_make_it_singular() -> None:
     assert figures["condition"] == pytest.approx(float(values[0] / values[-1]))
 
 
-@pytest.mark.parametrize("defense", ["convnorm", "cayley", "conv_sn", "aol"])
+@pytest.mark.parametrize("defense", ["convnorm", "cayley", "conv_sn", "aol", "bro", "lot", "soc"])
 def test_nor_do_they_in_float32(defense: str) -> None:
     torch.manual_seed(0)
     model = apply_defense(

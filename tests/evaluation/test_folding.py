@@ -28,7 +28,7 @@ IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "vgg16"])
-@pytest.mark.parametrize("defense", ["batchnorm", "convnorm", "spectral_norm", "cayley"])
+@pytest.mark.parametrize("defense", ["batchnorm", "convnorm", "spectral_norm", "cayley", "soc"])
 def test_the_logits_are_the_same_and_norms_of_plain_convolutions_are_gone(
     backbone: str, defense: str
 ) -> None:

@@ -9,6 +9,7 @@ from robench.layers.nonzero import TINY, nonzero
 
 DIVIDES = ["aol(bn=false)", "bjorck(bn=false)", "cayley(bn=false)", "conv_sn(bn=false)"]
 DIVIDES += ["conv_sn(norm='svd', bn=false)", "sll", "sll(smoothness='norm')"]
+DIVIDES += ["bro(bn=false)", "lot(bn=false)", "soc(bn=false)"]
 
 
 @pytest.mark.parametrize("scale", [1e-11, 1e-12, 1e-20, 1e-38, 0.0])

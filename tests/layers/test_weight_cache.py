@@ -11,7 +11,7 @@ from robench import apply_defense
 from robench.layers.weight_cache import WeightCache
 
 COMPUTED = ["cayley", "conv_sn", "aol", "bjorck", "oni", "orthogonal", "sll", "convnorm",
-            "weight_standardization"]  # fmt: skip
+            "weight_standardization", "bro", "lot", "soc"]  # fmt: skip
 
 
 @pytest.fixture

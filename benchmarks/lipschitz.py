@@ -1,0 +1,72 @@
+"""Time a training step of each 1-Lipschitz layer against a plain convolution of the same size.
+
+A step is a forward and a backward of one layer, to its input and to its parameters, in float32. How
+much of it depends on the batch differs: what is computed from the kernel is paid once a step.
+
+    python benchmarks/lipschitz.py
+    python benchmarks/lipschitz.py --batch 256 --threads 2
+"""
+
+import torch
+from common import Case, options, paired, report
+from torch import nn
+
+from robench.models.build import apply_defense
+from robench.system.memory import keep_freed_memory
+
+LAYERS = {
+    "cayley": "cayley(bn=False)",
+    "bro": "bro(bn=False)",
+    "lot": "lot(bn=False)",
+    "soc": "soc(bn=False)",
+    "soc of degree 8": "soc(degree=8, bn=False)",
+    "aol": "aol(bn=False)",
+    "sll": "sll",
+    "cpl": "sll(smoothness='norm')",
+    "conv_sn": "conv_sn(bn=False)",
+}
+
+
+class Step:
+    """One layer with a defense, and one training step of it."""
+
+    def __init__(self, defense: str, channels: int, size: tuple[int, int], device: str) -> None:
+        torch.manual_seed(0)
+        conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.layer = apply_defense(nn.Sequential(conv), defense).train().to(device)
+        batch, side = size
+        shape = (batch, channels, side, side)
+        self.x = torch.randn(shape, device=device, requires_grad=True)
+        self.upstream = torch.randn(shape, device=device)  # as from the next layer, not from a sum
+
+    def __call__(self) -> None:
+        torch.autograd.grad(self.layer(self.x), [self.x, *self.layer.parameters()], self.upstream)
+
+
+def main() -> None:
+    parser = options(
+        str(__doc__).split("\n", 1)[0], channels=64, side=16, batch=64, rounds=7, threads=1
+    )
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rounds, arguments.batch = 2, 16
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
+    cases: dict[str, Case] = {}
+    for name, defense in LAYERS.items():
+        size = (arguments.batch, arguments.side)
+        ours, plain = (
+            Step(each, arguments.channels, size, arguments.device) for each in (defense, "vanilla")
+        )
+        paired(ours, plain, 1)  # the first steps allocate memory from the system
+        cases[f"lipschitz/{name}"] = paired(ours, plain, arguments.rounds)
+    side = arguments.side
+    print(f"3x3, {arguments.channels} channels, {side}x{side}, batches of {arguments.batch}, "
+          f"float32, {arguments.threads} threads: forward and backward")  # fmt: skip
+    report(cases, arguments.json)
+    for name, (ours, theirs, _) in cases.items():
+        print(f"{name}: {ours / theirs:.1f} times a plain convolution")
+
+
+if __name__ == "__main__":
+    main()
