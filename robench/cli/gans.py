@@ -71,7 +71,7 @@ def train_command(
     """Train a GAN and print the folder of its weights; goes on if it was interrupted."""
     from robench.cli.progress_bar import progress
     from robench.commands.gan import Source, spec_of, train_gan
-    from robench.gan.cell import read_manifest
+    from robench.gan.folder import read_manifest
     from robench.system.json_files import read_json
 
     console, chosen = prepare(device, plugin)

@@ -15,8 +15,9 @@ from robench.data import DataSet, Images, balanced_sample, load_dataset
 from robench.data.load import FOLDER, is_of_hub
 from robench.errors import RobenchWarning, UserError
 from robench.gan.batches import training_images
-from robench.gan.cell import GanFolder, load_generator, read_cell, read_manifest, train_gan_cell
+from robench.gan.cell import train_gan_cell
 from robench.gan.defended import written_out
+from robench.gan.folder import GanFolder, load_generator, read_cell, read_manifest
 from robench.gan.metrics.extractors import extractor
 from robench.gan.metrics.measure import metrics
 from robench.gan.sampling import draw, grid_png, png

@@ -1,124 +1,35 @@
-"""A trained GAN as a folder: specification, weights, log, picture, provenance."""
+"""Train a GAN from its specification, and store it as a folder."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import safetensors.torch
 import torch
-from pydantic import Field, ValidationError
 from torch import nn
 
-from robench.board.cells import HASH
-from robench.board.specs import Spec
-from robench.data import DataSet
-from robench.errors import UserError, shortened
-from robench.gan.architectures import architecture
+from robench.data import DataSet, Images
+from robench.gan.architectures import IMAGE, architecture
 from robench.gan.batches import Batches, training_images
 from robench.gan.defended import defended, defends_head
+from robench.gan.folder import GanFolder, GanManifest
 from robench.gan.sampling import draw, grid_png
 from robench.gan.spec import GanCell
 from robench.gan.state import GanFiles
 from robench.gan.symptoms import LogRow, symptoms
 from robench.gan.training import GanDivergedError, fit_gan
-from robench.models.checkpoint import load_weights
+from robench.models.complexity import count_multiply_adds
 from robench.progress import ProgressCallback, ignore_progress
 from robench.registry import defenses
 from robench.system.files import remove, remove_temporaries, write_bytes, write_json
-from robench.system.json_files import read_json
 from robench.system.locks import sole_writer
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.system.threads import computing_with, threads_for
 
 PICTURED = 64
 """Samples in the picture of a GAN, drawn with seed 0."""
 
 METADATA_KEY = "robench_gan"
-
-
-class GanManifest(Spec):
-    """The provenance of a GAN. It contains nothing private.
-
-    Attributes:
-        specification: the key of the cell.
-        version: the code that trained it.
-        environment: versions and type of machine.
-        data_hash: the fingerprint of the images.
-        training_seconds: how long training took.
-        peak_memory_mib: the peak memory.
-        hashes: sha256 of the files of weights and of the log, by name.
-        symptoms: what is wrong with it, see :func:`robench.gan.symptoms.symptoms`.
-    """
-
-    specification: str
-    version: str
-    environment: dict[str, str]
-    data_hash: str = Field(pattern=HASH)
-    training_seconds: float
-    peak_memory_mib: int
-    hashes: dict[str, Annotated[str, Field(pattern=HASH)]]
-    symptoms: dict[str, str]
-
-
-@dataclass(frozen=True)
-class GanFolder:
-    """The files of one GAN."""
-
-    path: Path
-
-    @property
-    def spec(self) -> Path:
-        """The specification, as hashed."""
-        return self.path / "spec.json"
-
-    @property
-    def log(self) -> Path:
-        """The log of the training."""
-        return self.path / "training.csv"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The state, while training is in progress."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def generator(self) -> Path:
-        """The last weights of the generator."""
-        return self.path / "generator.safetensors"
-
-    @property
-    def average(self) -> Path:
-        """The average of the generator's weights, if the recipe asks for one."""
-        return self.path / "generator_ema.safetensors"
-
-    @property
-    def discriminator(self) -> Path:
-        """The last weights of the discriminator, with its defense."""
-        return self.path / "discriminator.safetensors"
-
-    @property
-    def picture(self) -> Path:
-        """A grid of samples."""
-        return self.path / "samples.png"
-
-    @property
-    def manifest(self) -> Path:
-        """Versions, hashes, device, times."""
-        return self.path / "manifest.json"
-
-    @property
-    def diverged(self) -> Path:
-        """The note that training ended without finite weights; absent otherwise."""
-        return self.path / "diverged.json"
-
-    @property
-    def finished(self) -> bool:
-        """Whether training has ended, with weights or without."""
-        return self.manifest.exists() or self.diverged.exists()
-
-    def weights(self, which: str) -> Path:
-        """Return the file of the generator's weights, ``last`` or ``ema``."""
-        return {"last": self.generator, "ema": self.average}[which]
+"""Under which the weights have the specification of their GAN."""
 
 
 def build_pair(cell: GanCell) -> tuple[nn.Module, nn.Module]:
@@ -160,28 +71,46 @@ def train_gan_cell(
         if folder.finished:
             remove(folder.checkpoint)
             return
-        batches = Batches(images.images, cell.gan.batch_size, cell.seed, device)
-        generator, discriminator = build_pair(cell)
-        defense = defenses.build(cell.defense)
-        defense.penalty(discriminator)  # says if it names layers that are not there
-        write_json(folder.spec, cell.model_dump(mode="json"))
-        files = GanFiles(folder.log, folder.checkpoint, cell.key)
-        try:
-            rows, average = fit_gan(
-                generator, discriminator, defense, cell.gan, batches, files=files, progress=progress
-            )
-        except GanDivergedError as diverged:
-            write_json(folder.diverged, {"reason": str(diverged), "version": code_version()})
-            remove(folder.checkpoint)
-            return
-        _save(folder.generator, generator, cell)
-        _save(folder.discriminator, discriminator, cell)
-        write_bytes(folder.picture, grid_png(draw(generator, cell.gan.latent, PICTURED, seed=0)))
-        if average:
-            with average.in_place():
-                _save(folder.average, generator, cell)
-        _write_manifest(cell, folder, device, rows)
+        with computing_with(_threads(cell, device)):
+            _train(cell, images, folder, device, progress)
+
+
+def _threads(cell: GanCell, device: torch.device) -> int:
+    """Return with how many threads a GAN is trained: more for a wide discriminator."""
+    with torch.random.fork_rng():
+        plain = architecture(cell.gan.architecture).discriminator(cell.gan.width)
+    return threads_for(count_multiply_adds(plain, torch.zeros(1, *IMAGE)), device)
+
+
+def _train(
+    cell: GanCell,
+    images: Images,
+    folder: GanFolder,
+    device: torch.device,
+    progress: ProgressCallback,
+) -> None:
+    batches = Batches(images.images, cell.gan.batch_size, cell.seed, device)
+    generator, discriminator = build_pair(cell)
+    defense = defenses.build(cell.defense)
+    defense.penalty(discriminator)  # says if it names layers that are not there
+    write_json(folder.spec, cell.model_dump(mode="json"))
+    files = GanFiles(folder.log, folder.checkpoint, cell.key)
+    try:
+        rows, average = fit_gan(
+            generator, discriminator, defense, cell.gan, batches, files=files, progress=progress
+        )
+    except GanDivergedError as diverged:
+        write_json(folder.diverged, {"reason": str(diverged), "version": code_version()})
         remove(folder.checkpoint)
+        return
+    _save(folder.generator, generator, cell)
+    _save(folder.discriminator, discriminator, cell)
+    write_bytes(folder.picture, grid_png(draw(generator, cell.gan.latent, PICTURED, seed=0)))
+    if average:
+        with average.in_place():
+            _save(folder.average, generator, cell)
+    _write_manifest(cell, folder, device, rows)
+    remove(folder.checkpoint)
 
 
 def _save(path: Path, network: nn.Module, cell: GanCell) -> None:
@@ -207,75 +136,3 @@ def _write_manifest(
         symptoms=symptoms(rows),
     )
     write_json(folder.manifest, manifest.model_dump(mode="json"))
-
-
-def read_cell(path: Path) -> tuple[GanFolder, GanCell]:
-    """Return a GAN's folder and its specification.
-
-    Args:
-        path: the folder, or a file in it.
-
-    Raises:
-        UserError: if it is not the folder of a GAN, is damaged, or its training has not ended or
-            diverged.
-    """
-    folder = GanFolder(path if path.is_dir() else path.parent)
-    if not folder.spec.is_file():
-        raise UserError(f"no GAN found at {path}; name a folder that 'robench gan train' wrote.")
-    try:
-        cell = GanCell.model_validate(read_json(folder.spec))
-    except ValidationError as error:
-        raise UserError(
-            f"{folder.spec} is not the specification of a GAN ({_first(error)})."
-        ) from None
-    if folder.diverged.exists():
-        raise UserError(f"{folder.path}: the training diverged, so there are no weights.")
-    if not folder.manifest.exists():
-        raise UserError(f"{folder.path}: the training has not ended; give its command again.")
-    return folder, cell
-
-
-def load_generator(folder: GanFolder, cell: GanCell, which: str = "last") -> nn.Module:
-    """Return the trained generator, in eval mode on the CPU.
-
-    Args:
-        folder: the folder of the GAN.
-        cell: its specification.
-        which: ``last`` or ``ema``.
-
-    Raises:
-        UserError: if there is no average, or the weights are not those that were trained.
-    """
-    path = folder.weights(which)
-    if which == "ema" and not cell.gan.averaging:
-        raise UserError(
-            f"{folder.path} has no averaged weights; it was trained without 'averaging'."
-        )
-    manifest = read_manifest(folder)
-    if file_hash(path) != manifest.hashes.get(path.name) or manifest.specification != cell.key:
-        raise UserError(
-            f"{path} does not hold the weights that {folder.manifest.name} describes: it was "
-            f"changed after it was written; put it back, or remove the folder and train again."
-        )
-    pair = architecture(cell.gan.architecture)
-    with torch.random.fork_rng(devices=[]):
-        generator = pair.generator(cell.gan.width, cell.gan.latent)
-    return load_weights(path, generator).eval()
-
-
-def read_manifest(folder: GanFolder) -> GanManifest:
-    """Read the manifest of a GAN.
-
-    Raises:
-        UserError: if it is missing or damaged.
-    """
-    try:
-        return GanManifest.model_validate(read_json(folder.manifest))
-    except ValidationError as error:
-        raise UserError(f"{folder.manifest} is damaged ({_first(error)}).") from None
-
-
-def _first(error: ValidationError) -> str:
-    """Return the first of what is wrong with a file."""
-    first = error.errors(include_url=False)[0]
-    return f"{shortened('.'.join(map(str, first['loc'])))}: {shortened(first['msg'], 200)}"

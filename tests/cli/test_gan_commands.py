@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from support import Command
 
-from robench.gan.cell import load_generator, read_cell
+from robench.gan.folder import load_generator, read_cell
 from robench.gan.sampling import draw
 
 SMALL = (
