@@ -138,6 +138,10 @@ def measure_command(
     ] = None,
     seed: Seed = 0,
     weights: Weights = Which.last,
+    snapshots: Annotated[
+        bool,
+        typer.Option("--snapshots", help="Also the generators kept on the way (snapshots=N)."),
+    ] = False,
     data: Annotated[
         str | None, typer.Option("--data", help="Data set; by default the one used in training.")
     ] = None,
@@ -158,7 +162,7 @@ def measure_command(
     from robench.system.files import write_text
 
     console, chosen = prepare(device, plugin, as_json=as_json)
-    protocol = Protocol(samples, against.value, images, seed, weights.value)
+    protocol = Protocol(samples, against.value, images, seed, weights.value, snapshots)
     with progress(console, 1, quiet=quiet) as reporter:
         table = measure_gans(
             cells, extractor, protocol, Source(data, data_dir), inception=inception,

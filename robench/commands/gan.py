@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -155,6 +155,7 @@ class Protocol:
         images: a class-balanced sample of so many of them; None for all.
         seed: the seed of the latent vectors.
         weights: those of the generator, ``last`` or ``ema``.
+        snapshots: whether the generators that were kept on the way are measured, too.
     """
 
     samples: int
@@ -162,6 +163,11 @@ class Protocol:
     images: int | None = None
     seed: int = 0
     weights: str = "last"
+    snapshots: bool = False
+
+    def facts(self) -> dict[str, object]:
+        """Return what a row says of it, besides the images and the weights."""
+        return {"samples": self.samples, "part": self.part, "seed": self.seed}
 
 
 def measure_gans(
@@ -174,7 +180,7 @@ def measure_gans(
     device: torch.device,
     progress: ProgressCallback = ignore_progress,
 ) -> pd.DataFrame:
-    """Return the metrics of trained GANs, a row each, with what they were computed from.
+    """Return the metrics of trained GANs, a row for each generator, and what they are about.
 
     Args:
         paths: their folders; all were trained on the same images.
@@ -190,7 +196,8 @@ def measure_gans(
             or a package is missing.
     """
     cells = [read_cell(path) for path in paths]
-    generators = [load_generator(*cell, protocol.weights) for cell in cells]
+    for folder, cell in cells:  # says what is damaged before anything is computed
+        load_generator(folder, cell, protocol.weights)
     dataset = source.load(cells[0][1].data)
     for folder, cell in cells:
         if cell.data_hash != dataset.fingerprint:
@@ -202,22 +209,32 @@ def measure_gans(
     images = _compared(dataset, protocol)
     made = network.features(images.images, progress, f"{protocol.part} images")
     rows = []
-    for (folder, cell), generator in zip(cells, generators, strict=True):
+    for folder, cell in cells:
         for sentence in read_manifest(folder).symptoms.values():
             warnings.warn(f"{folder.path}: {sentence}.", RobenchWarning, stacklevel=2)
-        samples = draw(generator.to(device), cell.gan.latent, protocol.samples, protocol.seed)
-        found = network.features(samples, progress, folder.path.name)
-        rows.append(
-            {
-                "gan": folder.path.name,
-                "defense": cell.defense,
-                "training_seed": cell.seed,
-                **asdict(protocol),
-                "images": len(images),
-                **metrics(network, found, made),
-            }
-        )
+        for which in _measured(cell, protocol):
+            generator = load_generator(folder, cell, which).to(device)
+            samples = draw(generator, cell.gan.latent, protocol.samples, protocol.seed)
+            found = network.features(samples, progress, folder.path.name)
+            facts = protocol.facts() | {"images": len(images)} | _row(folder, cell, which)
+            rows.append({**facts, **metrics(network, found, made)})
     return pd.DataFrame(rows)
+
+
+def _measured(cell: GanCell, protocol: Protocol) -> list[str | int]:
+    """Return which of a GAN's generators are measured."""
+    return [*(cell.gan.snapshot_steps if protocol.snapshots else ()), protocol.weights]
+
+
+def _row(folder: GanFolder, cell: GanCell, which: str | int) -> dict[str, object]:
+    """Return what a row says of its GAN."""
+    return {
+        "gan": folder.path.name,
+        "defense": cell.defense,
+        "training_seed": cell.seed,
+        "weights": which if isinstance(which, str) else "last",
+        "step": cell.gan.steps if isinstance(which, str) else which,
+    }
 
 
 def _compared(dataset: DataSet, protocol: Protocol) -> Images:

@@ -75,7 +75,8 @@ class Batches:
     def __post_init__(self) -> None:
         if len(self.images) < self.size:
             raise UserError(
-                f"there are {len(self.images)} training images, fewer than batch_size = {self.size}"
+                f"there are {len(self.images)} training images, fewer than batch_size = "
+                f"{self.size}."
             )
 
     def batch(self, number: int) -> Tensor:

@@ -68,6 +68,7 @@ def train_gan_cell(
     images = training_images(dataset)
     with sole_writer(folder.path, "is at work in"):
         remove_temporaries(folder.path, ["*.json", "*.csv", "*.pt", "*.safetensors", "*.png"])
+        remove_temporaries(folder.snapshots, ["*.safetensors"])
         if folder.finished:
             remove(folder.checkpoint)
             return
@@ -94,7 +95,11 @@ def _train(
     defense = defenses.build(cell.defense)
     defense.penalty(discriminator)  # says if it names layers that are not there
     write_json(folder.spec, cell.model_dump(mode="json"))
-    files = GanFiles(folder.log, folder.checkpoint, cell.key)
+
+    def keep(step: int, generator: nn.Module) -> None:
+        _save(folder.weights(step), generator, cell)
+
+    files = GanFiles(folder.log, folder.checkpoint, cell.key, keep)
     try:
         rows, average = fit_gan(
             generator, discriminator, defense, cell.gan, batches, files=files, progress=progress
@@ -125,6 +130,7 @@ def _write_manifest(
 ) -> None:
     files = [folder.generator, folder.discriminator, folder.log]
     files += [folder.average] if cell.gan.averaging else []
+    files += [folder.weights(step) for step in cell.gan.snapshot_steps]
     manifest = GanManifest(
         specification=cell.key,
         version=code_version(),

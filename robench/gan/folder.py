@@ -98,8 +98,15 @@ class GanFolder:
         """Whether training has ended, with weights or without."""
         return self.manifest.exists() or self.diverged.exists()
 
-    def weights(self, which: str) -> Path:
-        """Return the file of the generator's weights, ``last`` or ``ema``."""
+    @property
+    def snapshots(self) -> Path:
+        """The folder of the generators that were kept on the way."""
+        return self.path / "snapshots"
+
+    def weights(self, which: str | int) -> Path:
+        """Return the file of the generator's weights: ``last``, ``ema``, or after some steps."""
+        if isinstance(which, int):
+            return self.snapshots / f"generator-{which:07}.safetensors"
         return {"last": self.generator, "ema": self.average}[which]
 
 
@@ -129,13 +136,13 @@ def read_cell(path: Path) -> tuple[GanFolder, GanCell]:
     return folder, cell
 
 
-def load_generator(folder: GanFolder, cell: GanCell, which: str = "last") -> nn.Module:
+def load_generator(folder: GanFolder, cell: GanCell, which: str | int = "last") -> nn.Module:
     """Return the trained generator, in eval mode on the CPU.
 
     Args:
         folder: the folder of the GAN.
         cell: its specification.
-        which: ``last`` or ``ema``.
+        which: ``last``, ``ema``, or one of the recipe's ``snapshot_steps``.
 
     Raises:
         UserError: if there is no average, or the weights are not those that were trained.

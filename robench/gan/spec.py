@@ -46,6 +46,8 @@ class GanSpec(Spec):
     """Decay per step of an average of the generator's weights, kept beside the last; 0: none."""
     log_every: int = Field(100, ge=1)
     """Steps that each row of the log is about."""
+    snapshots: int = Field(0, ge=0, le=1000)
+    """Generators that are kept on the way, at equal distances, besides the last."""
 
     @model_validator(mode="before")
     @classmethod
@@ -72,6 +74,13 @@ class GanSpec(Spec):
         the generator takes one.
         """
         return self.steps * (1 + 2 * self.discriminator_steps)
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """The numbers of steps after which a generator is kept, without the last."""
+        parts = self.snapshots + 1
+        steps = {round(self.steps * part / parts) for part in range(1, parts)}
+        return tuple(sorted(steps - {0, self.steps}))
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""

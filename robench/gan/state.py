@@ -1,7 +1,7 @@
 """The state of a GAN's training, from which it goes on to the bit."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,14 @@ class GanFiles:
         log: the log, for people to read.
         checkpoint: the state, from which training resumes.
         owner: what is trained. The state of another owner is refused.
+        keep: called with the number of steps and the generator where the recipe asks for a
+            snapshot; after an interruption it may be called once more with the same.
     """
 
     log: Path
     checkpoint: Path
     owner: str
+    keep: Callable[[int, nn.Module], None] = lambda step, generator: None
 
 
 @dataclass(frozen=True, eq=False)

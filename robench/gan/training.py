@@ -117,6 +117,8 @@ class GanTrainer:
             self.seconds += time.perf_counter() - start
             if self.done % self.spec.log_every == 0 or last:
                 self._log()
+            if files and self.done in self.spec.snapshot_steps:
+                files.keep(self.done, self.generator)
             now = time.perf_counter()
             if files and not last and now - saved >= SECONDS:
                 save_state(files, self.pair, self._standing())

@@ -16,6 +16,7 @@ from robench.gan.sampling import draw
 SMALL = (
     "architecture=sngan_cnn", "width=2", "latent=4", "steps=4", "discriminator_steps=1",
     "batch_size=8", "generator_batch_size=8", "log_every=1", "averaging=0.5", "lr=0.05",
+    "snapshots=1",
 )  # fmt: skip
 
 
@@ -52,8 +53,11 @@ def test_a_gan_is_trained_sampled_and_measured(
     folder = train(robench, data, tmp_path / "runs")
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
         "spec.json", "training.csv", "generator.safetensors", "generator_ema.safetensors",
-        "discriminator.safetensors", "samples.png", "manifest.json",
+        "discriminator.safetensors", "samples.png", "manifest.json", "snapshots",
     }  # fmt: skip
+    assert [path.name for path in (folder / "snapshots").iterdir()] == [
+        "generator-0000002.safetensors"
+    ]
     spec = json.loads((folder / "spec.json").read_text())
     assert (spec["defense"], spec["data"]) == ("oni(bn=False)", "image_folder")
     assert str(data) not in (folder / "manifest.json").read_text()
@@ -85,6 +89,17 @@ def test_measuring_needs_the_images_of_the_training(
     folder = train(robench, data, tmp_path / "runs")
     measure = ("gan", "measure", folder, "--extractor", "efficientnet_lite0", "--samples", 4,
                "--images", 6, "--against", "test", "--device", "cpu")  # fmt: skip
+    done = robench(*measure, "--data-dir", data, "--snapshots", "--json", "--quiet")
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
+    assert [(row["step"], row["samples"], row["images"], row["part"]) for row in rows] == [
+        (2, 4, 6, "test"), (4, 4, 6, "test"),
+    ]  # fmt: skip
+    assert rows[0]["fd_efficientnet_lite0"] != rows[1]["fd_efficientnet_lite0"]
+    assert not any("fid" in key for key in rows[0])
+    done = robench(*measure, "--data-dir", data, "--weights", "ema")
+    assert "4 samples against 6 test images" in done.out
+    assert "averaged weights" in done.out
     other = folder_of_images(tmp_path / "other", side=32)
     (other / "train" / "a" / "0.png").unlink()
     refused = robench(*measure, "--data-dir", other)

@@ -104,6 +104,12 @@ def test_the_rate_falls_to_zero_along_a_line() -> None:
     assert GanSpec(steps=4, lr=1.0, decay="none").rate_at(3) == 1
 
 
+def test_snapshots_are_at_equal_distances() -> None:
+    assert GanSpec(steps=100, snapshots=3).snapshot_steps == (25, 50, 75)
+    assert GanSpec(steps=2, snapshots=5).snapshot_steps == (1,)
+    assert GanSpec(steps=100).snapshot_steps == ()
+
+
 def test_each_architecture_has_its_own_width() -> None:
     assert GanSpec().width == 128
     assert GanSpec(architecture="sngan_cnn").width == 64

@@ -5,7 +5,8 @@ import pandas as pd
 from robench.cli.tables.fitted import FittedColumn, FittedTable
 from robench.cli.tables.words import plain
 
-FACTS = ("gan", "defense", "training_seed", "samples", "part", "images", "seed", "weights")
+FACTS = ("gan", "defense", "training_seed", "samples", "part", "images", "seed", "weights",
+         "step")  # fmt: skip
 """Columns that are no metric."""
 
 
@@ -16,14 +17,15 @@ def measured_table(table: pd.DataFrame) -> FittedTable:
         FittedColumn("GAN", "left"),
         FittedColumn("defense", "left"),
         FittedColumn("seed"),
+        FittedColumn("step"),
         *(FittedColumn(plain(name)) for name in names),
     ]
     rows = [
         [plain(str(line["gan"])), plain(str(line["defense"])), str(line["training_seed"]),
-         *(f"{line[name]:.4g}" for name in names)]
+         str(line["step"]), *(f"{line[name]:.4g}" for name in names)]
         for line in table.to_dict("records")
     ]  # fmt: skip
-    first = table.iloc[0]
+    first = table.iloc[-1]
     title = f"{first['samples']} samples against {first['images']} {first['part']} images"
     ema = "; averaged weights" if first["weights"] == "ema" else ""
     return FittedTable(
