@@ -11,6 +11,10 @@ from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images, load_dataset
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.victim import Victim
+from robench.gan.batches import Batches
+from robench.gan.cell import build_pair
+from robench.gan.spec import GanCell, GanSpec
+from robench.gan.training import fit_gan
 from robench.kernels.depthwise import Depthwise
 from robench.kernels.float32_conv import convolve, suits
 from robench.kernels.plane_filter import LARGEST_PRODUCT
@@ -240,3 +244,20 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
             Hungry(digits_net), images, labels, ["pgd-10"], device="cuda", batch_size=64
         )
     assert len(result.attacks["pgd-10"]) == 64
+
+
+def test_a_gan_trains_the_same_twice() -> None:
+    spec = GanSpec(
+        architecture="sngan_resnet", width=8, steps=3, batch_size=8, generator_batch_size=8
+    )
+    cell = GanCell(
+        defense="spectral_norm(bn=False)", data="mine", data_hash="0" * 64, gan=spec, seed=0
+    )
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    weights = []
+    for _ in range(2):
+        generator, discriminator = build_pair(cell)
+        batches = Batches(images, spec.batch_size, cell.seed, torch.device("cuda"))
+        fit_gan(generator, discriminator, defenses.build(cell.defense), spec, batches)
+        weights.append([*generator.state_dict().values(), *discriminator.state_dict().values()])
+    assert all(map(torch.equal, *weights))

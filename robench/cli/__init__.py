@@ -16,6 +16,7 @@ from robench.cli import (  # noqa: F401 - commands
     comparing,
     entries,
     exporting,
+    gans,
     hub,
     making,
     networks,
@@ -33,7 +34,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasatt
 """Handled like Ctrl-C: batch systems send SIGTERM when the time is up, a terminal that is closed
 SIGHUP. The exit code is 128 and the number of the signal, 143 and 129, as in a shell."""
 
-GOES_ON = ("run", "train", "attack")
+GOES_ON = ("run", "train", "attack", "gan train")
 """Commands that keep what is done."""
 
 
@@ -105,7 +106,7 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 def _interrupted(arguments: list[str]) -> str:
     """Return the sentence after Ctrl-C, SIGTERM or SIGHUP."""
-    command = arguments[0] if arguments else ""
+    command = " ".join(arguments[: 2 if arguments[:1] == ["gan"] else 1])
     if command not in GOES_ON:
         return "interrupted."
     if command == "attack" and not any(a.split("=")[0] == "--out" for a in arguments):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ORDER = (
     "run", "status", "train", "attack", "certify", "show", "spectra", "plan", "verify", "page",
     "compare", "export", "reproduce", "submit", "check-submission", "merge", "challenge", "push",
-    "list", "info", "new", "schema", "doctor",
+    "gan", "list", "info", "new", "schema", "doctor",
 )  # fmt: skip
 """Order of the commands in the help: as a user comes to need them."""
 

@@ -12,7 +12,7 @@ from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.usable import usable_table
 
 NOT_COVERED = (
-    ("arXiv:2103.00673", "Table 3", "SNGAN: image generation; robench trains classifiers"),
+    ("arXiv:2103.00673", "Table 3", "SNGAN: 'robench gan' trains and measures one; no board yet"),
 )
 """Tables and figures that no board reproduces, and why."""
 

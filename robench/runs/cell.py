@@ -19,12 +19,12 @@ from robench.runs.stored import (
     read_log,
     read_manifest,
 )
-from robench.runs.threads import multiply_adds_of, threads_for
+from robench.runs.threads import multiply_adds_of
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
 from robench.system.files import remove, write_bytes, write_json
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
-from robench.system.threads import computing_with
+from robench.system.threads import computing_with, threads_for
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
 
@@ -82,7 +82,7 @@ def train_cell(
         folder: the folder of the cell; hold its lock.
         ctx: the context of the run.
         threads: the number of threads to train with, on which the weights depend; by default that
-            of :func:`robench.runs.threads.threads_for`.
+            of :func:`robench.system.threads.threads_for`.
 
     Raises:
         UserError: if the weights do not hold all that was trained.

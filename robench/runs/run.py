@@ -28,8 +28,9 @@ from robench.runs.records import BoardResult, CellResult, EvaluatedColumn
 from robench.runs.schedule import Job, Schedule
 from robench.runs.steps import CellJob, compute_columns
 from robench.runs.store import CellFolder, RunStore
-from robench.runs.threads import multiply_adds_of, threads_for
+from robench.runs.threads import multiply_adds_of
 from robench.runs.workers import Load, broadcast
+from robench.system.threads import threads_for
 
 
 def run_board(

@@ -113,7 +113,7 @@ def load_state(files: TrainingFiles, trained: Trained, device: torch.device) -> 
         UserError: if it cannot be read, or is the state of something else.
     """
     try:
-        _check_bytes(files.checkpoint)
+        check_bytes(files.checkpoint)
         state = torch.load(files.checkpoint, map_location=device, weights_only=True)
         if state.get("owner", files.owner) != files.owner:
             raise ValueError("it is the state of another training")
@@ -140,7 +140,7 @@ def load_state(files: TrainingFiles, trained: Trained, device: torch.device) -> 
     return Resumed(rows, carried, partway)
 
 
-def _check_bytes(path: Path) -> None:
+def check_bytes(path: Path) -> None:
     """Compare the checksums in a file of ``torch.save``, which torch does not do when it loads it.
 
     Raises:

@@ -18,8 +18,8 @@ from robench.runs.effort import Effort
 from robench.runs.jobs import chosen_jobs
 from robench.runs.run import run_cell
 from robench.runs.steps import CellJob
-from robench.runs.threads import NARROW, multiply_adds_of, threads_for
-from robench.system.threads import computing_with
+from robench.runs.threads import multiply_adds_of
+from robench.system.threads import NARROW, computing_with, threads_for
 
 CPU = torch.device("cpu")
 

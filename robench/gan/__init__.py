@@ -1,0 +1,1 @@
+"""GANs whose discriminator carries a defense: models, training, samples and their metrics."""

@@ -1,0 +1,144 @@
+"""Train a GAN from its specification, and store it as a folder."""
+
+import json
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from robench.data import DataSet, Images
+from robench.gan.architectures import IMAGE, architecture
+from robench.gan.batches import Batches, training_images
+from robench.gan.defended import defended, defends_head
+from robench.gan.folder import GanFolder, GanManifest
+from robench.gan.sampling import draw, grid_png
+from robench.gan.spec import GanCell
+from robench.gan.state import GanFiles
+from robench.gan.symptoms import LogRow, symptoms
+from robench.gan.training import GanDivergedError, fit_gan
+from robench.models.complexity import count_multiply_adds
+from robench.progress import ProgressCallback, ignore_progress
+from robench.registry import defenses
+from robench.system.files import remove, remove_temporaries, write_bytes, write_json
+from robench.system.locks import sole_writer
+from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.system.threads import computing_with, threads_for
+
+PICTURED = 64
+"""Samples in the picture of a GAN, drawn with seed 0."""
+
+METADATA_KEY = "robench_gan"
+"""Under which the weights have the specification of their GAN."""
+
+
+def build_pair(cell: GanCell) -> tuple[nn.Module, nn.Module]:
+    """Return generator and discriminator with fresh weights; torch's random state is left alone.
+
+    Raises:
+        UserError: if the defense cannot be applied.
+    """
+    gan, defense = cell.gan, defenses.build(cell.defense)
+    pair = architecture(gan.architecture)
+    with torch.random.fork_rng():
+        torch.manual_seed(cell.seed)
+        generator = pair.generator(gan.width, gan.latent)
+        plain = pair.discriminator(gan.width)
+        head = gan.last_layer == "defended"
+        if gan.last_layer == "auto":
+            head = defends_head(defense, plain)
+        return generator, defended(plain, defense, head=head)
+
+
+def train_gan_cell(
+    cell: GanCell,
+    dataset: DataSet,
+    folder: GanFolder,
+    device: torch.device,
+    progress: ProgressCallback = ignore_progress,
+) -> None:
+    """Train a GAN unless it is trained, from its checkpoint if there is one, and store it.
+
+    If training diverges, a note of it is stored instead of weights.
+
+    Raises:
+        UserError: if the images or the defense do not fit, or the folder cannot be written or is
+            that of another GAN.
+    """
+    images = training_images(dataset)
+    with sole_writer(folder.path, "is at work in"):
+        remove_temporaries(folder.path, ["*.json", "*.csv", "*.pt", "*.safetensors", "*.png"])
+        remove_temporaries(folder.snapshots, ["*.safetensors"])
+        if folder.finished:
+            remove(folder.checkpoint)
+            return
+        with computing_with(_threads(cell, device)):
+            _train(cell, images, folder, device, progress)
+
+
+def _threads(cell: GanCell, device: torch.device) -> int:
+    """Return with how many threads a GAN is trained: more for a wide discriminator."""
+    with torch.random.fork_rng():
+        plain = architecture(cell.gan.architecture).discriminator(cell.gan.width)
+    return threads_for(count_multiply_adds(plain, torch.zeros(1, *IMAGE)), device)
+
+
+def _train(
+    cell: GanCell,
+    images: Images,
+    folder: GanFolder,
+    device: torch.device,
+    progress: ProgressCallback,
+) -> None:
+    batches = Batches(images.images, cell.gan.batch_size, cell.seed, device)
+    generator, discriminator = build_pair(cell)
+    defense = defenses.build(cell.defense)
+    defense.penalty(discriminator)  # says if it names layers that are not there
+    write_json(folder.spec, cell.model_dump(mode="json"))
+
+    def keep(step: int, generator: nn.Module) -> None:
+        _save(folder.weights(step), generator, cell)
+
+    files = GanFiles(folder.log, folder.checkpoint, cell.key, keep)
+    try:
+        rows, average = fit_gan(
+            generator, discriminator, defense, cell.gan, batches, files=files, progress=progress
+        )
+    except GanDivergedError as diverged:
+        write_json(folder.diverged, {"reason": str(diverged), "version": code_version()})
+        remove(folder.checkpoint)
+        return
+    _save(folder.generator, generator, cell)
+    _save(folder.discriminator, discriminator, cell)
+    write_bytes(folder.picture, grid_png(draw(generator, cell.gan.latent, PICTURED, seed=0)))
+    if average:
+        with average.in_place():
+            _save(folder.average, generator, cell)
+    _write_manifest(cell, folder, device, rows)
+    remove(folder.checkpoint)
+
+
+def _save(path: Path, network: nn.Module, cell: GanCell) -> None:
+    """Write weights, with the specification as their metadata."""
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}
+    metadata = {METADATA_KEY: json.dumps(cell.model_dump(mode="json"), sort_keys=True)}
+    write_bytes(path, safetensors.torch.save(state, metadata))
+
+
+def _write_manifest(
+    cell: GanCell, folder: GanFolder, device: torch.device, rows: list[LogRow]
+) -> None:
+    files = [folder.generator, folder.discriminator, folder.log]
+    files += [folder.average] if cell.gan.averaging else []
+    files += [folder.weights(step) for step in cell.gan.snapshot_steps]
+    manifest = GanManifest(
+        specification=cell.key,
+        version=code_version(),
+        environment=environment(device),
+        data_hash=cell.data_hash,
+        training_seconds=sum(row.seconds for row in rows),
+        peak_memory_mib=peak_memory_mib(device),
+        hashes={file.name: file_hash(file) for file in files},
+        symptoms=symptoms(rows),
+    )
+    write_json(folder.manifest, manifest.model_dump(mode="json"))

@@ -1,0 +1,42 @@
+"""The metrics of a set of samples, under their names."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from robench.gan.metrics.distances import frechet_distance, kernel_distance
+from robench.gan.metrics.extractors import INCEPTION, Extractor
+from robench.gan.metrics.library import fidelity
+
+
+def metrics(
+    extractor: Extractor, samples: tuple[Tensor, ...], images: tuple[Tensor, ...]
+) -> Mapping[str, float]:
+    """Return the metrics of samples by name.
+
+    Those of Inception are ``is``, ``is_std`` (over ten splits), ``fid``, ``kid`` and ``kid_std``;
+    those of another extractor ``fd_NAME``, ``kd_NAME`` and ``kd_NAME_std``, which compare with
+    nothing but themselves.
+
+    Args:
+        extractor: what made the features.
+        samples: what it made of the samples.
+        images: what it made of images.
+
+    Raises:
+        UserError: if there are too few, or torch-fidelity is missing.
+    """
+    distance = frechet_distance(samples[0], images[0])
+    kernel = kernel_distance(samples[0], images[0])
+    if extractor.name != INCEPTION:
+        fd, kd = f"fd_{extractor.name}", f"kd_{extractor.name}"
+        return {fd: distance, kd: kernel.mean, f"{kd}_std": kernel.std}
+    isc = fidelity("metric_isc")
+    score = isc.isc_features_to_metric(samples[1])
+    return {
+        "is": score[isc.KEY_METRIC_ISC_MEAN],
+        "is_std": score[isc.KEY_METRIC_ISC_STD],
+        "fid": distance,
+        "kid": kernel.mean,
+        "kid_std": kernel.std,
+    }
