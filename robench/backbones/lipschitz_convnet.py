@@ -6,9 +6,9 @@ nor shortcuts. With a defense that keeps every convolution at norm 1 or below, l
 most the distance of the images, times the constant of the image normalization. arXiv:2311.16833.
 
 Convolutions begin as orthogonal matrices in the middle of their kernels (delta-orthogonal,
-arXiv:1806.05393), biases as zeros: whatever a layer does to a kernel to bound its norm, it leaves
-this one nearly as it is. From torch's own initialization, layers that bound norms generously, such
-as AOL's, shrink the signal many times over, and the network does not train.
+arXiv:1806.05393), biases as zeros: a layer that divides a kernel by a bound of its norm leaves this
+one as it is. From torch's own initialization, layers whose bound is generous, such as AOL's, shrink
+the signal many times over, and the network does not train.
 """
 
 import math
