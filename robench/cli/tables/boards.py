@@ -151,13 +151,13 @@ def _accuracy(row: dict[Any, Any], column: str) -> str:
 
 
 def _short(column: str, columns: Sequence[str]) -> str:
-    """Return a column's name without its options, if that is unambiguous."""
+    """Return a column's name without options, or with them on a second line if others share it."""
     name = column.partition("(")[0]
     others = [other.partition("(")[0] for other in columns if other != column]
-    return column if name in others else name
+    return f"{name}\n{column.removeprefix(name)}".strip() if name in others else name
 
 
 def _legend(columns: Sequence[str]) -> list[str]:
     """Return what the shortened names of columns stand for."""
     short = {column: _short(column, columns) for column in columns}
-    return [f"{name} is {column}" for column, name in short.items() if name != column]
+    return [f"{n} is {column}" for column, n in short.items() if n.replace("\n", "") != column]
