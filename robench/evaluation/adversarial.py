@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from torch import Tensor, nn
 
 from robench.base import Attack
+from robench.errors import UserError
 from robench.evaluation.evaluate import evaluate
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
@@ -49,6 +50,10 @@ def adversarial_images(
     Returns:
         The evaluation, and what was evaluated for ``clean`` and for each attack, by name. An
         attack that sets ``samples`` has only that many.
+
+    Raises:
+        UserError: as for :func:`robench.evaluate`; or if one of them is a certificate, which makes
+            no images.
     """
     kept = _Recorder()
     evaluation = evaluate(
@@ -59,6 +64,8 @@ def adversarial_images(
         defaults=defaults,
         options=replace(EvaluationOptions.of(options, **keywords), observer=kept),
     )
+    for name in evaluation.certificates:
+        raise UserError(f"'{name}' proves, and makes no adversarial images; leave it out.")
     clean = kept.parts["clean"][0]
     evaluated = {"clean": Evaluated(*clean[1:])}
     for name, outcomes in evaluation.attacks.items():

@@ -8,6 +8,7 @@ from torch import nn
 from robench import UserError, certify, evaluate
 from robench.base import ThreatModel
 from robench.board.attack_calls import build_attack, expand_calls
+from robench.evaluation.adversarial import adversarial_images
 
 RADII = ("certified(radius=36/255)", "certified(radius=1)")
 
@@ -89,6 +90,11 @@ def test_its_row_of_the_table_has_no_costs(
     assert table.loc[RADII[0], ["samples", "accuracy"]].notna().all()
     assert table.loc[RADII[0]].drop(["samples", "accuracy"]).isna().all()
     assert table.loc["noise"].notna().sum() > 2
+
+
+def test_it_makes_no_images(model: nn.Module, samples: tuple[torch.Tensor, torch.Tensor]) -> None:
+    with pytest.raises(UserError, match="proves, and makes no adversarial images; leave it out"):
+        adversarial_images(model, *samples, [RADII[0]])
 
 
 @pytest.mark.parametrize("radius", [-1, 0, float("inf")])
