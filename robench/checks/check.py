@@ -45,7 +45,7 @@ def check_model(
         labels: (N,) integers.
         threat_model: the norm ("linf" or "l2") and radius for which robustness is claimed.
         columns: attacks that were already evaluated, by name, each with its outcomes on the first
-            of these images; they are not run again.
+            of these images; they are not run again. Certificates among them are passed over.
         source: another trained network, whose adversarial images are transferred to this one.
         checks: the checks to run: names with options, ``"more_steps(steps=200)"``, or check
             objects; :func:`default_checks` by default. They run in a fixed order, whatever the
@@ -70,7 +70,8 @@ def check_model(
     """
     options = CheckOptions.from_keywords(**keywords)
     chosen = build_checks(default_checks() if checks is None else checks)
-    context = _context(model, images, labels, threat_model, columns or {}, source, options)
+    searched = {name: pair for name, pair in (columns or {}).items() if not pair[0].proves}
+    context = _context(model, images, labels, threat_model, searched, source, options)
     findings: list[Finding] = []
     forked = [context.device] if context.device.type == "cuda" else []
     with torch.inference_mode(False), torch.random.fork_rng(devices=forked):

@@ -131,7 +131,7 @@ def _check(
 ) -> Report:
     evaluation = ctx.evaluation
     sample = evaluation_images(ctx.dataset, evaluation.samples)
-    named = [n for n in cell.outcomes if n != "clean" and not ctx.attacks[n].proves]
+    named = [name for name in cell.outcomes if name != "clean"]
     threat_model, step_size = _search(ctx)
     return check_model(
         model,

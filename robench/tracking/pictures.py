@@ -34,12 +34,14 @@ def draw_cell(cell: Cell, ctx: RunContext, path: Path) -> bool:
         path: a ``.png`` file.
 
     Returns:
-        Whether something was drawn: not if that attack takes long, or the images have neither one
-        nor three channels.
+        Whether something was drawn: not if that attack takes long or is a certificate, or the
+        images have neither one nor three channels.
     """
     column = ctx.evaluation.main_column
     attack = ctx.attacks.get(column)
-    if attack is None or not _is_quick(attack) or ctx.dataset.in_channels not in (1, 3):
+    if attack is None or attack.proves or ctx.dataset.in_channels not in (1, 3):
+        return False
+    if not _is_quick(attack):
         return False
     here = replace(ctx, device=torch.device("cpu"))
     sample = evaluation_images(ctx.dataset, min(IMAGES, ctx.evaluation.samples))

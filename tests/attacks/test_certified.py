@@ -1,11 +1,13 @@
 """Certified accuracy: the radii of ``robench.certify``, as a column."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from robench import UserError, certify, evaluate
+from robench import Check, CheckContext, Finding, UserError, certify, check_model, evaluate
 from robench.base import ThreatModel
 from robench.board.attack_calls import build_attack, expand_calls
 from robench.evaluation.adversarial import adversarial_images
@@ -90,6 +92,29 @@ def test_its_row_of_the_table_has_no_costs(
     assert table.loc[RADII[0], ["samples", "accuracy"]].notna().all()
     assert table.loc[RADII[0]].drop(["samples", "accuracy"]).isna().all()
     assert table.loc["noise"].notna().sum() > 2
+
+
+@dataclass(frozen=True)
+class Survivors(Check):
+    """Says how many images no known attack fooled."""
+
+    findings = ("survivors",)
+
+    def run(self, context: CheckContext) -> Finding:
+        return Finding("survivors", True, str(context.survivors.sum()))
+
+
+def test_checks_do_not_take_a_missing_proof_for_an_attack(
+    model: nn.Module, samples: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    column = "certified(radius=3)"
+    found = evaluate(model, *samples, [column]).attacks[column]
+    assert found.fooled.any(), "images whose radius is smaller"
+    columns = {column: (build_attack(column, {}), found)}
+    report = check_model(
+        model, *samples, ThreatModel("l2", 3.0), columns=columns, checks=[Survivors()]
+    )
+    assert report["survivors"].sentence == "24"
 
 
 def test_it_makes_no_images(model: nn.Module, samples: tuple[torch.Tensor, torch.Tensor]) -> None:

@@ -18,7 +18,8 @@ from robench.leaderboard.page.certified_chart import accuracy_against_radius
 from robench.leaderboard.page.write import render
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
-from robench.runs.run import run_board
+from robench.runs.run import cell_jobs, prepared, run_board
+from robench.tracking.pictures import draw_cell
 
 BOARD = """
 title = "certified"
@@ -193,6 +194,14 @@ def test_a_board_without_certificates_has_no_such_columns(finished_board: Path) 
     assert not {"mean_radius", "lipschitz", "unsound"} & {*board.table}
     assert accuracy_against_radius(board) is None
     assert 'id="chart-certified"' not in render(board)
+
+
+def test_trackers_get_no_picture_of_a_certificate_that_ranks(
+    certified: Path, tmp_path: Path
+) -> None:
+    board = read_board(certified.parent / "tiny.toml")
+    plan, ctx = prepared(board, certified.parent, None, None, None)
+    assert not draw_cell(cell_jobs(plan, ctx)[0].cell, ctx, tmp_path / "images.png")
 
 
 def test_a_strict_board_refuses_what_is_not_proved(tmp_path: Path) -> None:
