@@ -28,7 +28,7 @@ from robench.evaluation import Outcomes
 from robench.leaderboard import comparison
 from robench.leaderboard.audit import audit
 from robench.leaderboard.comparison import compare
-from robench.leaderboard.page import write_page
+from robench.leaderboard.page.write import write_page
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.table import compare_rows, leaderboard

@@ -159,7 +159,7 @@ def page(
 ) -> None:
     """Write a leaderboard as one self-contained HTML file."""
     from robench.leaderboard.audit.lengths import check_lengths
-    from robench.leaderboard.page import write_page
+    from robench.leaderboard.page.write import write_page
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
 

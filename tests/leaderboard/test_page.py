@@ -11,7 +11,7 @@ import pytest
 from browser import chromium, opened
 from page_boards import Invented, invent
 
-from robench.leaderboard.page import write_page
+from robench.leaderboard.page.write import write_page
 
 SENTENCE = "PGD with 100 steps leaves 12.5% where the board's leaves 40.0%."
 ROWS = (

@@ -16,9 +16,8 @@ from test_export import read_latex
 
 from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.export import to_latex
-from robench.leaderboard.page import write_page
 from robench.leaderboard.page.downloads import accuracy_files, download, ranking_files
-from robench.leaderboard.page.write import render
+from robench.leaderboard.page.write import render, write_page
 from robench.leaderboard.published import Leaderboard
 from robench.runs.records import EvaluatedColumn
 

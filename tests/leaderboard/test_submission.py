@@ -23,7 +23,7 @@ from robench.leaderboard.evidence import read_sums
 from robench.leaderboard.export import to_latex, to_markdown
 from robench.leaderboard.merge import merge_boards
 from robench.leaderboard.merged_folder import network_files
-from robench.leaderboard.page import write_page
+from robench.leaderboard.page.write import write_page
 from robench.leaderboard.publish import write_leaderboard
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import REPRODUCED, rerun
