@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from robench.base import ThreatModel
+from robench.base import Attack, ThreatModel
 from robench.board.board import Board
 from robench.board.plan import build_attacks
 from robench.errors import UserError
@@ -183,20 +183,23 @@ def _threats(board: Board, recorded: Columns | None) -> list[str]:
             raise
         attacks = {}
         for name in board.evaluation.attacks:
-            models.setdefault(_threat_text(recorded[name].threat_model), []).append(name)
+            models.setdefault(_threat_text(recorded[name]), []).append(name)
     for name, attack in attacks.items():
-        models.setdefault(_threat_text(attack.threat_model), []).append(name)
+        models.setdefault(_threat_text(attack), []).append(name)
         if attack.samples is not None and attack.samples < board.evaluation.samples:
             fewer.append(f"{name} on the first {attack.samples} images.")
     threats = [f"{within}: {', '.join(names)}" for within, names in models.items()]
     return [*([f"Threat models: {'; '.join(threats)}."] if threats else []), *fewer]
 
 
-def _threat_text(threat_model: ThreatModel | None) -> str:
-    if threat_model is None:
-        return "unbounded"
-    norm, eps = threat_model
-    return f"{_NORMS.get(norm, norm)}, eps = {radius_text(eps)}"
+def _threat_text(column: Attack | EvaluatedColumn) -> str:
+    if column.proves:
+        return f"proved, {_ball_text(column.proves)}"
+    return _ball_text(column.threat_model) if column.threat_model else "unbounded"
+
+
+def _ball_text(ball: ThreatModel) -> str:
+    return f"{_NORMS.get(ball[0], ball[0])}, eps = {radius_text(ball[1])}"
 
 
 _NORMS = {"linf": "Linf", "l2": "L2"}

@@ -34,10 +34,13 @@ class _Figure:
     images: int
     own: Estimate
     row: Estimate
+    proves: ThreatModel | None = None
 
     @property
     def within(self) -> str:
         """The threat model in words."""
+        if self.proves is not None:
+            return radius(*self.proves)
         if self.threat_model is not None:
             return radius(*self.threat_model)
         return "no attack" if self.column == "clean" else "unbounded"
@@ -47,7 +50,8 @@ class _Figure:
         """The name of the figure in lists of the hub."""
         if self.column == "clean":
             return "Clean accuracy"
-        return f"Robust accuracy, {self.column} ({self.within})"
+        kind = "Certified" if self.proves else "Robust"
+        return f"{kind} accuracy, {self.column} ({self.within})"
 
 
 def model_card(network: PublishedNetwork, repo: str) -> str:
@@ -93,7 +97,8 @@ def _figures(network: PublishedNetwork) -> Iterator[_Figure]:
         if own.outcomes and not math.isnan(own.accuracy.mean):
             threat_model = main if known is None else known.threat_model
             images = len(own.outcomes[0])
-            yield _Figure(column, threat_model, images, own.accuracy, row[column].accuracy)
+            proves = None if known is None else known.proves
+            yield _Figure(column, threat_model, images, own.accuracy, row[column].accuracy, proves)
 
 
 def _eval_result(network: PublishedNetwork, figure: _Figure) -> "EvalResult":
