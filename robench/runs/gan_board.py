@@ -244,16 +244,14 @@ def _finished(
         note = read_json(folder.diverged)
         return GanResult(work, None, str(note["reason"]), str(note["version"]), ())
     manifest = read_manifest(folder)
-    wanted = measurements(
-        board, work.row, cell, measurer.name, sizes_of(measurer.dataset), manifest.hashes
-    )
-    found = []
-    for each in wanted:
-        file = metrics_file(folder.path, each)
-        if not file.exists():
-            reporter.stage(work.name, "measuring")
-            _measure(work, each, measurer)
-        found.append(read_measured(file, each))
+    sizes = sizes_of(measurer.dataset)
+    wanted = list(measurements(board, work.row, cell, measurer.name, sizes, manifest.hashes))
+    missing = [each for each in wanted if not metrics_file(folder.path, each).exists()]
+    if missing:
+        reporter.stage(work.name, "measuring")
+    for each in missing:
+        _measure(work, each, measurer)
+    found = [read_measured(metrics_file(folder.path, each), each) for each in wanted]
     reporter.stage(work.name, "stored")
     return GanResult(work, manifest, "", "", tuple(found))
 
