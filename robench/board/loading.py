@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from robench.board.board import Board
 from robench.board.explain import explain, worst
 from robench.board.plan import resolve_rows
-from robench.board.shipped import shipped_boards
+from robench.board.shipped import all_shipped_boards
+from robench.board.specs import Spec
 from robench.errors import UserError, did_you_mean, shortened
 from robench.system.files import is_file
 from robench.system.reading import DOCUMENT_BYTES, Refused, read_text
 from robench.system.toml_files import parse_toml
+
+Form = TypeVar("Form", bound=Spec)
+
+GANS = "gan"
+"""The table that a board of GANs has and a board of classifiers has not."""
 
 WHOLE = ("figures", "defaults")
 """Tables that are replaced as a whole, because their entries belong together."""
@@ -48,24 +54,48 @@ def read_board(path: Path) -> Board:
 
     Raises:
         UserError: if the file is missing or not TOML, a key, type or value is wrong, or boards
-            extend each other in a cycle; the message names the file, line and key.
+            extend each other in a cycle; the message names the file, line and key. Or if it is a
+            board of GANs.
     """
-    chain = _chain(path)
-    values: dict[str, Any] = {}
-    for file in reversed(chain):
-        values = merged(values, file.values)
-    try:
-        board = Board.model_validate(values)
-    except ValidationError as error:
-        key = worst(error)["loc"]
-        source = next((file for file in chain if _holds(file.values, key)), chain[0])
-        raise UserError(f"{source.locate(key)}: {explain(error, Board)}") from None
+    if is_gan_board(path):
+        raise UserError(
+            f"{path} is a board of GANs, since it has a table [{GANS}]; 'robench run', 'status', "
+            f"'verify' and 'page' take it, and this command does not."
+        )
+    board = read_form(path, Board)
     try:
         resolve_rows(board)
         board.check_paper()
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return board
+
+
+def is_gan_board(path: Path) -> bool:
+    """Return whether a file is a board of GANs: it, or one that it extends, has a table ``[gan]``.
+
+    Raises:
+        UserError: as :func:`read_board`, if it cannot be read.
+    """
+    return any(GANS in file.values for file in _chain(path))
+
+
+def read_form(path: Path, form: type[Form]) -> Form:
+    """Read the file of a board, and those that it extends, as a specification of some form.
+
+    Raises:
+        UserError: as :func:`read_board`.
+    """
+    chain = _chain(path)
+    values: dict[str, Any] = {}
+    for file in reversed(chain):
+        values = merged(values, file.values)
+    try:
+        return form.model_validate(values)
+    except ValidationError as error:
+        key = worst(error)["loc"]
+        source = next((file for file in chain if _holds(file.values, key)), chain[0])
+        raise UserError(f"{source.locate(key)}: {explain(error, form)}") from None
 
 
 def _chain(path: Path) -> list[_File]:
@@ -97,7 +127,7 @@ def _extended(file: _File, other: Any) -> Path:
     sibling = home.parent / other / "board.toml" if file.path.name == "board.toml" else home / other
     if is_file(sibling):
         return sibling
-    boards = shipped_boards()
+    boards = all_shipped_boards()
     if other in boards:
         return boards[other]
     raise UserError(

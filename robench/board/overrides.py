@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,7 +12,8 @@ from robench.board.board import Board
 from robench.board.explain import explain
 from robench.board.loading import read_board
 from robench.board.plan import resolve_rows
-from robench.board.shipped import shipped_boards
+from robench.board.shipped import all_shipped_boards
+from robench.board.specs import Spec
 from robench.entries import missing_package
 from robench.errors import UserError, did_you_mean
 from robench.expressions import split_titles
@@ -35,7 +36,7 @@ def find_board(name: str) -> tuple[str, Path]:
         return (path.parent.resolve().name if path.name == "board.toml" else path.stem), path
     if is_file(path / "board.toml"):
         return path.resolve().name, path / "board.toml"
-    boards = shipped_boards()
+    boards = all_shipped_boards()
     if name not in boards:
         if os.path.lexists(path):
             what = "a folder without a board.toml" if path.is_dir() else "not a plain file"
@@ -76,10 +77,7 @@ def open_board(
     values = board.model_dump()
     if rows is not None:
         values |= _rows(board, rows)
-    if seeds is not None:
-        values["seeds"] = [_seed(seed) for seed in seeds.split(",")]
-    for change in changes:
-        _change(values, change)
+    change_values(values, seeds, changes)
     try:
         changed = Board.model_validate(values)
     except ValidationError as error:
@@ -89,12 +87,44 @@ def open_board(
         changed.check_paper(board.titles)
     if _is_whole(changed, board):
         return short, changed
-    words = _words(rows, seeds, changes)
-    renamed = {"title": f"{board.title}, changed: {words}"[:LONGEST_TITLE],
-               "description": f"The board '{short}' with {words}."}  # fmt: skip
-    kept = {key: value for key, value in renamed.items() if values[key] == getattr(board, key)}
+    return renamed(short, board, changed, words_of(rows, seeds, changes))
+
+
+Named = TypeVar("Named", bound=Spec)
+
+
+def renamed(short: str, board: Named, changed: Named, words: str) -> tuple[str, Named]:
+    """Return the name of a changed board, and the board with title and description that say so.
+
+    Args:
+        short: the name of the board.
+        board: the board, which has a title and a description.
+        changed: the board with the changes.
+        words: the changes, see :func:`words_of`.
+    """
+    said = {"title": f"{getattr(board, 'title', '')}, changed: {words}"[:LONGEST_TITLE],
+            "description": f"The board '{short}' with {words}."}  # fmt: skip
+    kept = {key: value for key, value in said.items()
+            if getattr(changed, key) == getattr(board, key)}  # fmt: skip
     digest = hashlib.sha256(changed.model_dump_json(exclude_defaults=True).encode()).hexdigest()
     return f"{short}-changed-{digest[:6]}", changed.model_copy(update=kept)
+
+
+def change_values(values: dict[str, Any], seeds: str | None, changes: Sequence[str]) -> None:
+    """Change the values of a board in place, as the command line asks.
+
+    Args:
+        values: the tables of the board.
+        seeds: see :func:`open_board`.
+        changes: likewise.
+
+    Raises:
+        UserError: if a seed or a change cannot be read, or there is no such table.
+    """
+    if seeds is not None:
+        values["seeds"] = [_seed(seed) for seed in seeds.split(",")]
+    for change in changes:
+        _change(values, change)
 
 
 LONGEST_TITLE = 160
@@ -107,7 +137,7 @@ def _is_whole(changed: Board, board: Board) -> bool:
     return same and set(changed.seeds) >= set(board.seeds)
 
 
-def _words(rows: str | None, seeds: str | None, changes: Sequence[str]) -> str:
+def words_of(rows: str | None, seeds: str | None, changes: Sequence[str]) -> str:
     """Return the changes of the command line, as they were typed."""
     words = [f"--defenses {rows}"] if rows is not None else []
     words += [f"--seeds {seeds}"] if seeds is not None else []

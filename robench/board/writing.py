@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from robench.board.board import Board
+from robench.board.specs import Spec
 
 
-def board_text(board: Board) -> str:
+def board_text(board: Spec) -> str:
     """Return a board as the text of a TOML file, which ``robench run`` takes.
 
     Nothing is inherited in it: it has every setting, so that another version of robench with other

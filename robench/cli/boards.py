@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from robench.cli.options import (
     DataDir,
     Device,
     FreshSeed,
+    Inception,
     Plugin,
     Quiet,
     TrustCode,
@@ -25,6 +26,10 @@ from robench.cli.options import (
 )
 from robench.cli.outputs import file_for_output, folder_for_output
 from robench.errors import UserError
+
+if TYPE_CHECKING:
+    from robench.commands.gan_board import GanVerification
+    from robench.commands.verify import Verification
 
 Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
 
@@ -91,6 +96,7 @@ def verify(
         str | None, typer.Option("--data", help="Data set, if it cannot be loaded by its name.")
     ] = None,
     data_dir: DataDir = None,
+    inception: Inception = None,
     trust_code: TrustCode = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -102,10 +108,12 @@ def verify(
     were asked for by --rows, --fresh or --retrain and a board had none that could be rerun, or
     --retrain gave other weights.
     """
+    from robench.cli.gan_boards import refuse_of_classifiers, verify_of_gans
     from robench.cli.progress_bar import progress
     from robench.cli.tables import verification_lines
     from robench.commands.verify import leaderboards_among
     from robench.commands.verify import verify as verify_board
+    from robench.leaderboard.gans.published import holds_gans
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.rerun import draw_fresh_seed
 
@@ -120,21 +128,30 @@ def verify(
         if not published:
             say(console, f"{folder} holds no leaderboard.")
             continue
+        found: Verification | GanVerification
         try:
-            board = Leaderboard.read(folder)
-            with progress(console, None, quiet=quiet) as reporter:
-                found = verify_board(
-                    board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
-                    data_dir=data_dir, device=chosen, reporter=reporter, trust_code=trust_code,
-                    fresh_seed=fresh_seed,
+            if holds_gans(folder):
+                refuse_of_classifiers({"--retrain": retrain, "--fresh": fresh_seed is not None})
+                found, lines = verify_of_gans(
+                    console, folder, rows=rows, seed=seed, stores=tuple(store), data=data,
+                    data_dir=data_dir, device=chosen, inception=inception, quiet=quiet,
                 )  # fmt: skip
+            else:
+                board = Leaderboard.read(folder)
+                with progress(console, None, quiet=quiet) as reporter:
+                    found = verify_board(
+                        board, rows=rows, seed=seed, stores=store, retrain=retrain, data=data,
+                        data_dir=data_dir, device=chosen, reporter=reporter,
+                        trust_code=trust_code, fresh_seed=fresh_seed,
+                    )  # fmt: skip
+                lines = verification_lines(found, retrain=retrain)
         except UserError as error:
             if len(leaderboards) == 1:
                 raise
             say(console, f"{folder.name}: {error}")
             code = code if code == WRONG else BAD_INPUT
             continue
-        print_lines(console, verification_lines(found, retrain=retrain))
+        print_lines(console, lines)
         if not found.sound:
             code = WRONG
         elif found.unconfirmed and not code:
@@ -159,15 +176,21 @@ def page(
 ) -> None:
     """Write a leaderboard as one self-contained HTML file."""
     from robench.leaderboard.audit.lengths import check_lengths
+    from robench.leaderboard.gans.page import write_gan_page
+    from robench.leaderboard.gans.published import GanLeaderboard, holds_gans
     from robench.leaderboard.page.write import write_page
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
 
     console, _ = prepare("cpu", plugin)
+    file = out or leaderboard / "page.html"
+    if holds_gans(leaderboard):
+        say(console, f"wrote {write_gan_page(GanLeaderboard.read(leaderboard), file)}")
+        return
     board = Leaderboard.read(leaderboard)
     with trusted_code(board, trust=trust_code) as note:
         check_lengths(board)
-        path = write_page(board, out or leaderboard / "page.html")
+        path = write_page(board, file)
     if note:
         say(console, note)
     say(console, f"wrote {path}")

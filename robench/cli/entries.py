@@ -34,17 +34,20 @@ def list_entries(
     """List the registered entries, one line each."""
     from robench import registry
     from robench.board.loading import read_board
-    from robench.board.shipped import shipped_boards
+    from robench.board.shipped import shipped_boards, shipped_gan_boards
     from robench.cli.tables import defenses_table, entries_table, entry_json
     from robench.entries import Entry
+    from robench.gan.board import read_gan_board
 
     console, _ = prepare("cpu", plugin)
     if kind is Kind.defenses and not as_json:
         console.print(defenses_table(registry.defenses.get(name) for name in registry.defenses))
         return
     if kind is Kind.boards:
-        boards = {name: read_board(path) for name, path in shipped_boards().items()}
-        entries = [Entry(name, Entry, board.title, "", "") for name, board in boards.items()]
+        titles = {name: read_board(path).title for name, path in shipped_boards().items()}
+        gans = shipped_gan_boards().items()
+        titles |= {name: read_gan_board(path).title for name, path in gans}
+        entries = [Entry(name, Entry, title, "", "") for name, title in sorted(titles.items())]
     else:
         registries: dict[Kind, registry.Registry[Any]] = {
             Kind.defenses: registry.defenses,

@@ -13,6 +13,7 @@ from robench.cli.options import (
     DataDir,
     Defenses,
     Device,
+    Inception,
     Log,
     Out,
     Plugin,
@@ -72,12 +73,15 @@ def run(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
     log: Log = [],  # noqa: B006 - Typer copies defaults
+    inception: Inception = None,
     quiet: Quiet = False,
     plugin: Plugin = [],  # noqa: B006 - Typer copies defaults
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train, attack and rank the defenses of a board; resumes if it was interrupted."""
-    from robench.board.overrides import open_board
+    from robench.board.loading import is_gan_board
+    from robench.board.overrides import find_board, open_board
+    from robench.cli.gan_boards import refuse_of_classifiers, run_gans
     from robench.cli.progress_bar import progress
     from robench.cli.tables import flag_lines, leaderboard_table
     from robench.commands.run import run_and_publish
@@ -85,9 +89,19 @@ def run(
 
     placement = Placement(executor, jobs, resources)
     console, chosen = prepare(device, plugin, here=placement.is_local)
-    name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     if as_json and not dry_run:
         raise UserError("--json belongs to --dry-run; the results of a run are its CSV files.")
+    if is_gan_board(find_board(board)[1]):
+        refuse_of_classifiers({
+            "--jobs": jobs not in (None, 1), "--executor": executor != "local",
+            "--resources": resources is not None, "--log": bool(log), "--dry-run": dry_run,
+        })  # fmt: skip
+        run_gans(
+            console, board, out, chosen, rows=defenses, seeds=seeds, changes=changes,
+            data_dir=data_dir, inception=inception, quiet=quiet,
+        )  # fmt: skip
+        return
+    name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     if dry_run:
         _print_forecast(console, spec, out, data_dir, chosen, jobs, as_json=as_json)
         return
@@ -143,17 +157,17 @@ def status(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Print how far each cell of a board is; works beside a run."""
-    from robench.board.overrides import open_board
     from robench.cli.tables import status_table
-    from robench.commands.status import board_status
+    from robench.commands.status import named_board_status
 
     console, _ = prepare("cpu", plugin)
-    _, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
-    cells = board_status(spec, out=out, data_dir=data_dir)
+    title, cells = named_board_status(
+        board, out=out, data_dir=data_dir, rows=defenses, seeds=seeds, changes=changes
+    )
     if as_json:
         print(json.dumps([asdict(cell) for cell in cells], indent=2))
         return
-    console.print(status_table(cells, spec.title))
+    console.print(status_table(cells, title))
 
 
 @app.command()

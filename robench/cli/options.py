@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from robench.board.shipped import shipped_boards
+from robench.board.shipped import all_shipped_boards
 from robench.cli.outputs import folder_for_output
 from robench.expressions import LARGEST_SEED
 
@@ -56,7 +56,7 @@ app = typer.Typer(
 
 def _completed(incomplete: str) -> list[str]:
     """Return the shipped boards whose names begin with what was typed."""
-    return [name for name in shipped_boards() if name.startswith(incomplete)]
+    return [name for name in all_shipped_boards() if name.startswith(incomplete)]
 
 
 BoardName = Annotated[
@@ -85,6 +85,13 @@ Out = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 Plugin = Annotated[
     list[Path], typer.Option("--plugin", help="Python file that registers entries; repeatable.")
+]
+Inception = Annotated[
+    Path | None,
+    typer.Option(
+        "--inception",
+        help="With a board of GANs: file of Inception's weights; else they are downloaded.",
+    ),
 ]
 TrustCode = Annotated[
     bool,

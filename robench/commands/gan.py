@@ -10,14 +10,13 @@ import torch
 from pydantic import ValidationError
 
 from robench.board.explain import explain
-from robench.board.sources import entries_of, sources_of
-from robench.data import DataSet, Images, balanced_sample, load_dataset
-from robench.data.load import FOLDER, is_of_hub
+from robench.data import DataSet, load_dataset
 from robench.errors import RobenchWarning, UserError
 from robench.gan.batches import training_images
-from robench.gan.cell import train_gan_cell
+from robench.gan.cell import cell_of, train_gan_cell
 from robench.gan.defended import written_out
 from robench.gan.folder import GanFolder, load_generator, read_cell, read_manifest
+from robench.gan.measured import compared_images
 from robench.gan.metrics.extractors import extractor
 from robench.gan.metrics.measure import metrics
 from robench.gan.sampling import draw, grid_png, png
@@ -99,23 +98,10 @@ def train_gan(
     data = source.data or "cifar10"
     dataset = source.load(data)
     training_images(dataset)  # says that they do not fit before they are hashed
-    cell = GanCell(
-        defense=named,
-        data=_name_of(data),
-        data_hash=dataset.fingerprint,
-        gan=spec,
-        seed=seed,
-        sources=sources_of(entries_of(named, "", "", data)),
-    )
+    cell = cell_of(named, data, dataset, spec, seed)
     folder = GanFolder(out / STORE / cell.key)
     train_gan_cell(cell, dataset, folder, device, progress)
     return folder
-
-
-def _name_of(data: str) -> str:
-    """Return the name of a data set without the path of a folder, which is private."""
-    registered = data.partition("(")[0].isidentifier()
-    return data if registered or is_of_hub(data) else FOLDER
 
 
 def sample_gan(
@@ -206,7 +192,7 @@ def measure_gans(
                 f"data with --data or --data-dir."
             )
     network = extractor(features, device, inception)
-    images = _compared(dataset, protocol)
+    images = compared_images(dataset, protocol.part, protocol.images)
     made = network.features(images.images, progress, f"{protocol.part} images")
     rows = []
     for folder, cell in cells:
@@ -235,13 +221,3 @@ def _row(folder: GanFolder, cell: GanCell, which: str | int) -> dict[str, object
         "weights": which if isinstance(which, str) else "last",
         "step": cell.gan.steps if isinstance(which, str) else which,
     }
-
-
-def _compared(dataset: DataSet, protocol: Protocol) -> Images:
-    """Return the images that samples are compared with."""
-    images = training_images(dataset) if protocol.part == "train" else dataset.test
-    if not isinstance(images, Images):
-        raise UserError(f"{dataset.name} is streamed; name data whose images fit in memory.")
-    if protocol.images is None or protocol.images >= len(images):
-        return images
-    return balanced_sample(images, protocol.images, seed=0)

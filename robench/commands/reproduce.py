@@ -5,16 +5,13 @@ from pathlib import Path
 
 from robench.board.board import Board
 from robench.board.loading import read_board
-from robench.board.shipped import shipped_boards
+from robench.board.shipped import shipped_boards, shipped_gan_boards
 from robench.errors import UserError
+from robench.gan.board import GanBoard, read_gan_board
 from robench.leaderboard.evidence import SUMS
+from robench.leaderboard.gans.published import GanLeaderboard, holds_gans
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.usable import usable_table
-
-NOT_COVERED = (
-    ("arXiv:2103.00673", "Table 3", "SNGAN: 'robench gan' trains and measures one; no board yet"),
-)
-"""Tables and figures that no board reproduces, and why."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +21,11 @@ class State:
     Attributes:
         source: the paper.
         item: the name of the table or figure in the paper.
-        board: the name of the board; "" if no board reproduces the item.
+        board: the name of the board.
         scale: ``full`` or ``reduced``.
         cells: number of networks that the board trains.
         state: ``published``, ``run`` or ``not run``; ``run, changed`` with other rows, seeds or
-            settings than the board's; ``published, damaged`` if it cannot be read; or the reason
-            why no board reproduces the item.
+            settings than the board's; ``published, damaged`` if it cannot be read.
         provenance: seeds, test images and commit of the run, or what is wrong with it.
     """
 
@@ -51,23 +47,28 @@ def states(out: Path) -> list[State]:
     Raises:
         UserError: if a board is damaged.
     """
+    boards: list[tuple[str, Path, Board | GanBoard]] = [
+        *((name, path, read_board(path)) for name, path in shipped_boards().items()),
+        *((name, path, read_gan_board(path)) for name, path in shipped_gan_boards().items()),
+    ]
     found = [
         _state(name, board, path.parent, out / name)
-        for name, path in shipped_boards().items()
-        if (board := read_board(path)).paper is not None
+        for name, path, board in boards
+        if board.paper is not None
     ]
-    found += [State(source, item, "", "", 0, why, "") for source, item, why in NOT_COVERED]
     return sorted(found, key=lambda state: (state.source, _number(state.item), state.scale))
 
 
-def _state(name: str, board: Board, home: Path, own: Path) -> State:
+def _state(name: str, board: Board | GanBoard, home: Path, own: Path) -> State:
     assert board.paper is not None
     state, provenance = "not run", ""
     changed = sorted(own.parent.glob(f"{own.name}-changed-*"))
     for folder, word in ((home, "published"), (own, "run"), *((path, "run") for path in changed)):
         if (folder / SUMS).is_file():
             try:
-                found = Leaderboard.read(folder)
+                found = (
+                    GanLeaderboard.read(folder) if holds_gans(folder) else Leaderboard.read(folder)
+                )
                 done = _provenance(found)
             except UserError as error:
                 # An incomplete folder of an interrupted run must not hide the state of the others.
@@ -81,13 +82,20 @@ def _state(name: str, board: Board, home: Path, own: Path) -> State:
         board.paper.item,
         name,
         board.paper.scale,
-        len(board.row_specs) * len(board.seeds),
+        _networks(board) * len(board.seeds),
         state,
         provenance,
     )
 
 
-def _same_specification(done: Board, requested: Board) -> bool:
+def _networks(board: Board | GanBoard) -> int:
+    """Return how many networks a board trains for each seed."""
+    if isinstance(board, GanBoard):  # rows that differ in which weights they measure share one
+        return len({(row.defense, board.recipe_of(row)) for row in board.rows})
+    return len(board.row_specs)
+
+
+def _same_specification(done: Board | GanBoard, requested: Board | GanBoard) -> bool:
     """Return whether a leaderboard has all rows and settings of a board.
 
     Texts may differ, and so may whether and where the weights are published: no figure depends
@@ -111,8 +119,12 @@ def _same_specification(done: Board, requested: Board) -> bool:
     return one == other
 
 
-def _provenance(board: Leaderboard) -> str:
+def _provenance(board: Leaderboard | GanLeaderboard) -> str:
     seeds = ", ".join(map(str, board.board.seeds))
+    if isinstance(board, GanLeaderboard):
+        measured = board.board.measure.protocols[0]
+        commits = dict.fromkeys(one.version for one in board.evidence)
+        return f"seeds {seeds}; {measured.samples:,} samples; {' '.join(commits)}"
     versions = dict.fromkeys(
         v for text in usable_table(board)["version"] for v in str(text).split()
     )

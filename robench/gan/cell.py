@@ -7,13 +7,15 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from robench.board.sources import entries_of, sources_of
 from robench.data import DataSet, Images
+from robench.data.load import FOLDER, is_of_hub
 from robench.gan.architectures import IMAGE, architecture
 from robench.gan.batches import Batches, training_images
 from robench.gan.defended import defended, defends_head
 from robench.gan.folder import GanFolder, GanManifest
 from robench.gan.sampling import draw, grid_png
-from robench.gan.spec import GanCell
+from robench.gan.spec import GanCell, GanSpec
 from robench.gan.state import GanFiles
 from robench.gan.symptoms import LogRow, symptoms
 from robench.gan.training import GanDivergedError, fit_gan
@@ -30,6 +32,32 @@ PICTURED = 64
 
 METADATA_KEY = "robench_gan"
 """Under which the weights have the specification of their GAN."""
+
+
+def cell_of(defense: str, data: str, dataset: DataSet, gan: GanSpec, seed: int) -> GanCell:
+    """Return the specification of a GAN.
+
+    Args:
+        defense: as :func:`robench.gan.defended.written_out` has it.
+        data: what the data set was loaded by; the path of a folder is private and left out.
+        dataset: the data set.
+        gan: networks and recipe.
+        seed: the seed of everything.
+    """
+    return GanCell(
+        defense=defense,
+        data=public_name(data),
+        data_hash=dataset.fingerprint,
+        gan=gan,
+        seed=seed,
+        sources=sources_of(entries_of(defense, "", "", data)),
+    )
+
+
+def public_name(data: str) -> str:
+    """Return the name of a data set without the path of a folder, which is private."""
+    registered = data.partition("(")[0].isidentifier()
+    return data if registered or is_of_hub(data) else FOLDER
 
 
 def build_pair(cell: GanCell) -> tuple[nn.Module, nn.Module]:
@@ -128,7 +156,7 @@ def _save(path: Path, network: nn.Module, cell: GanCell) -> None:
 def _write_manifest(
     cell: GanCell, folder: GanFolder, device: torch.device, rows: list[LogRow]
 ) -> None:
-    files = [folder.generator, folder.discriminator, folder.log]
+    files = [folder.generator, folder.discriminator, folder.log, folder.picture]
     files += [folder.average] if cell.gan.averaging else []
     files += [folder.weights(step) for step in cell.gan.snapshot_steps]
     manifest = GanManifest(

@@ -28,7 +28,7 @@ class GanManifest(Spec):
         data_hash: the fingerprint of the images.
         training_seconds: how long training took.
         peak_memory_mib: the peak memory.
-        hashes: sha256 of the files of weights and of the log, by name.
+        hashes: sha256 of the files of weights, of the log and of the grid of samples, by name.
         symptoms: what is wrong with it, see :func:`robench.gan.symptoms.symptoms`.
     """
 

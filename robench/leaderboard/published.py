@@ -119,6 +119,7 @@ class Leaderboard:
         """
         folder = Path(folder)
         names = read_sums(folder)
+        refuse_gans(folder)
         head = _read(folder, BOARD, BoardFile)
         files = [
             _read(folder, name, CellFile) for name in sorted(names) if _MANIFEST.fullmatch(name)
@@ -209,6 +210,20 @@ class Leaderboard:
             for title, cells in rows.items()
         )
         return BoardResult(self.board, self.dataset, self.columns, made)
+
+
+def refuse_gans(folder: Path) -> None:
+    """Refuse the folder of a board of GANs, of which this class reads nothing.
+
+    Raises:
+        UserError: if it is one.
+    """
+    values = read_json(folder / BOARD, inside=folder)
+    if isinstance(values, dict) and values.get("kind") == "gan":
+        raise UserError(
+            f"{folder} holds a board of GANs; 'robench verify' and 'robench page' take it, and "
+            f"this command does not."
+        )
 
 
 _RADIUS = 1e6

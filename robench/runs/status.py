@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from robench.board.cells import Cell
@@ -34,6 +35,7 @@ class CellStatus:
         reason: why it diverged; else empty.
         written: seconds since the last file of it was written; None while there is none.
         at_work: the machine and process of the run that is at work on it; else empty.
+        unit: what ``finished`` counts in training.
     """
 
     row: str
@@ -45,6 +47,7 @@ class CellStatus:
     reason: str = ""
     written: float | None = None
     at_work: str = ""
+    unit: str = "epochs"
 
 
 def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
@@ -64,7 +67,7 @@ def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
         finished=finished,
         of=of,
         reason=reason,
-        written=_since_written(folder),
+        written=last_written(folder.path),
         at_work=holder_of(folder.path),
     )
 
@@ -101,10 +104,10 @@ def epochs_of(folder: CellFolder) -> int:
     return max(0, len(lines) - 1)
 
 
-def _since_written(folder: CellFolder) -> float | None:
+def last_written(folder: Path) -> float | None:
     """Return the age of the newest file in seconds; None if there is none."""
     times = []
-    for path in folder.path.rglob("*"):
+    for path in folder.rglob("*"):
         with suppress(OSError):  # a run may have replaced it meanwhile
             if path.name not in LOCKS and path.is_file():
                 times.append(path.stat().st_mtime)

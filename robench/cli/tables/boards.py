@@ -129,9 +129,8 @@ def states_table(states: Sequence[State]) -> Listing:
     rows = []
     for state in states:
         provenance = f"\n[dim]{plain(state.provenance)}[/dim]" if state.provenance else ""
-        networks = str(state.cells) if state.board else ""
         status = plain(state.state) + provenance
-        rows.append([plain(state.item), plain(state.board or "-"), state.scale, networks, status])
+        rows.append([plain(state.item), plain(state.board), state.scale, str(state.cells), status])
     return Listing(
         ", ".join(dict.fromkeys(state.source for state in states)),
         ("paper", "board", "scale", "networks", "state"),

@@ -8,7 +8,8 @@ from robench.cli.tables.words import plain
 from robench.commands.forecast import Forecast
 from robench.runs.status import CellStatus
 
-_COUNTED = {"training": "epochs", "attacking": "columns"}
+_COUNTED = ("training", "attacking")
+"""The states of which a part may be done."""
 
 
 def status_table(cells: Sequence[CellStatus], title: str) -> FittedTable:
@@ -61,7 +62,8 @@ def _about(seconds: float) -> str:
 
 def _state(cell: CellStatus) -> str:
     if cell.state in _COUNTED:
-        return f"{cell.state}, {cell.finished} of {cell.of} {_COUNTED[cell.state]}"
+        unit = "columns" if cell.state == "attacking" else cell.unit
+        return f"{cell.state}, {cell.finished} of {cell.of} {unit}"
     return f"{cell.state}: {cell.reason}" if cell.reason else cell.state
 
 

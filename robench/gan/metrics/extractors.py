@@ -1,6 +1,7 @@
 """What turns images into features: networks, each under the name of what it is."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +71,38 @@ def extractor(name: str, device: torch.device, weights: Path | None = None) -> E
         return Extractor(name, inception(weights, device), device)
     if name == "efficientnet_lite0":
         return Extractor(name, efficientnet_lite0(device), device)
+    called, source = resolved(name)
+    return Extractor(called, classifier_features(_weights(Path(source)), device), device)
+
+
+def resolved(name: str, stores: Sequence[Path] = ()) -> tuple[str, str]:
+    """Return what distances are called after, and what :func:`extractor` takes; loads nothing.
+
+    Args:
+        name: as there, or the name of a classifier by its hash, as published boards have it.
+        stores: folders that runs wrote, where such a classifier is looked for.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if name in EXTRACTORS:
+        return name, name
+    if (match := re.fullmatch(r"classifier_([0-9a-f]{8})", name)) and not Path(name).exists():
+        for file in (f for s in stores for f in sorted(s.glob("cells/*/weights.safetensors"))):
+            if file_hash(file).startswith(match[1]):
+                return name, str(file)
+        raise UserError(
+            f"the classifier whose features are called '{name}' is not here: no network with that "
+            f"hash was trained into the folder of a run."
+        )
     path = Path(name)
     if not path.exists():
         raise UserError(
             f"no extractor is named '{name}', and no network of robench is at that path; "
             f"{did_you_mean(name, EXTRACTORS)}"
         )
-    file = path / "weights.safetensors" if path.is_dir() else path
-    features = classifier_features(file, device)
-    return Extractor(f"classifier_{file_hash(file)[:8]}", features, device)
+    return f"classifier_{file_hash(_weights(path))[:8]}", name
+
+
+def _weights(path: Path) -> Path:
+    return path / "weights.safetensors" if path.is_dir() else path

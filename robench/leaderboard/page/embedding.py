@@ -46,15 +46,20 @@ def finite(value: Any) -> Any:
     return value
 
 
-def policy(scripts: Sequence[str]) -> str:
+def policy(scripts: Sequence[str], *, images: bool = False) -> str:
     """Return a Content-Security-Policy under which only these scripts run and nothing is loaded.
 
     Inline styles are allowed: charts and the markers in the table are styled by attributes.
+
+    Args:
+        scripts: the texts of the scripts.
+        images: whether the page has pictures in it, as data URIs.
     """
+    pictures = "img-src data:; " if images else ""
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-        f"base-uri 'none'; form-action 'none'"
+        f"{pictures}base-uri 'none'; form-action 'none'"
     )
 
 

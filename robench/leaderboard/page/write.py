@@ -57,7 +57,7 @@ def render(board: "Leaderboard") -> str:
         UserError: if a file of the board is missing or damaged.
     """
     check_tables(board)
-    scripts = [_vendored(name) for name in VENDORED] + [page_text(name) for name in SCRIPTS]
+    scripts = [vendored(name) for name in VENDORED] + [page_text(name) for name in SCRIPTS]
     eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
     curves, certified = charts.accuracy_against_iterations(board), accuracy_against_radius(board)
@@ -132,7 +132,7 @@ def page_text(name: str) -> str:
     return (files("robench") / FOLDER / name).read_text(encoding="utf-8")
 
 
-def _vendored(name: str) -> str:
+def vendored(name: str) -> str:
     """Return a library preceded by its license, which every copy must include."""
     license_text = page_text(f"vendor/{name}.LICENSE.txt").replace("*/", "* /")
     return f"/*\n{license_text}*/\n{page_text(f'vendor/{VENDORED[name]}')}"

@@ -131,6 +131,16 @@ def draw_rows(
         UserError: if ``rows`` is neither a number nor ``all``.
     """
     titles = list(dict.fromkeys(cell.row for cell in board.cells)) if among is None else [*among]
+    return draw_titles(titles, rows, seed)
+
+
+def draw_titles(titles: Sequence[str], rows: str, seed: int) -> list[str]:
+    """Return ``rows`` of these titles; see :func:`draw_rows`.
+
+    Raises:
+        UserError: as there.
+    """
+    titles = list(titles)
     if rows == "all":
         return titles
     if not rows.isdecimal() or len(rows) > 9:

@@ -1,0 +1,92 @@
+"""What commands on boards do if the board is one of GANs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.cli.options import print_lines, say
+from robench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from rich.console import Console
+
+    from robench.cli.tables.fitted import FittedTable
+    from robench.commands.gan_board import GanVerification
+
+
+def refuse_of_classifiers(given: Mapping[str, bool]) -> None:
+    """Refuse options that boards of GANs do not have.
+
+    Args:
+        given: option -> whether it was given.
+
+    Raises:
+        UserError: if one was.
+    """
+    for option, is_given in given.items():
+        if is_given:
+            raise UserError(
+                f"{option} is for boards of classifiers, and this is a board of GANs, which is "
+                f"computed here, one GAN after the other; leave it out."
+            )
+
+
+# More parameters than usual: they are the options of the command.
+def run_gans(
+    console: "Console",
+    board: str,
+    out: Path,
+    device: "torch.device",
+    *,
+    rows: str | None,
+    seeds: str | None,
+    changes: Sequence[str],
+    data_dir: Path | None,
+    inception: Path | None,
+    quiet: bool,
+) -> None:
+    """Run a board of GANs, publish it and print its table."""
+    from robench.cli.progress_bar import progress
+    from robench.cli.tables.gan_boards import gan_board_lines
+    from robench.commands.gan_board import run_and_publish_gans
+    from robench.gan.board import open_gan_board
+
+    name, spec = open_gan_board(board, rows=rows, seeds=seeds, changes=changes)
+    with progress(console, len(spec.rows) * len(spec.seeds), quiet=quiet) as reporter:
+        published = run_and_publish_gans(
+            spec, out, name, data_dir=data_dir, device=device, inception=inception,
+            reporter=reporter,
+        )  # fmt: skip
+    print_lines(console, gan_board_lines(published))
+
+    say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
+
+
+# More parameters than usual: they are the options of the command.
+def verify_of_gans(
+    console: "Console",
+    folder: Path,
+    *,
+    rows: str | None,
+    seed: int | None,
+    stores: tuple[Path, ...],
+    data: str | None,
+    data_dir: Path | None,
+    device: "torch.device",
+    inception: Path | None,
+    quiet: bool,
+) -> "tuple[GanVerification, Iterator[str | FittedTable]]":
+    """Verify a board of GANs, and return the result with what is printed of it."""
+    from robench.cli.progress_bar import progress
+    from robench.cli.tables.gan_boards import gan_verification_lines
+    from robench.commands.gan_board import verify_gans
+
+    with progress(console, None, quiet=quiet) as reporter:
+        found = verify_gans(
+            folder, rows=rows, seed=seed, stores=stores, data=data, data_dir=data_dir,
+            device=device, inception=inception, reporter=reporter,
+        )  # fmt: skip
+    return found, gan_verification_lines(found)

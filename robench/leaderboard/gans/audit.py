@@ -1,0 +1,225 @@
+"""The audit of a published board of GANs against its own files; no network is run."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import torch
+
+from robench.board.sources import entries_of, other_sources, quoted
+from robench.board.writing import board_text
+from robench.errors import UserError, shortened
+from robench.gan.architectures import architecture
+from robench.gan.defended import written_out
+from robench.gan.symptoms import symptoms
+from robench.leaderboard.evidence import BOARD, SUMS, TOML, broken_sums
+from robench.leaderboard.gans.files import GanEvidence
+from robench.leaderboard.gans.publish import discriminator_parameters
+from robench.leaderboard.gans.published import GanLeaderboard
+from robench.leaderboard.gans.table import TEXT, tables_text
+from robench.leaderboard.safe_csv import read_safe_csv
+from robench.models.complexity import count_parameters
+from robench.runs.gan_board import measurements
+from robench.system.reading import DOCUMENT_BYTES, read_text
+
+FOLDERS = ("manifests", "logs", "samples", "weights")
+"""The folders of the evidence."""
+
+DIGITS = 1e-5
+"""Relative difference by which two figures of six digits may differ: another library may round the
+last one otherwise."""
+
+MOST_IMAGES = 2**40
+"""More images than any data set has."""
+
+LARGEST = 50_000_000
+"""Parameters of the largest pair of networks that is built to count those of the discriminator."""
+
+
+def gan_problems(board: GanLeaderboard) -> list[str]:
+    """Return what is wrong in a published board, one sentence each; empty if nothing is.
+
+    Raises:
+        UserError: if a file cannot be read.
+    """
+    found = [
+        f"{shortened(name)} is not as published (checksum differs)."
+        for name in broken_sums(board.folder, board.sums)
+    ]
+    if found:
+        return found  # what is changed would be found again and again below
+    found += _odd_files(board)
+    for one in board.evidence:
+        found += [f"{one.name}: {sentence}." for sentence in _gan(board, one)]
+    return [*found, *_board_file(board), *_tables(board)]
+
+
+def gan_unchecked(board: GanLeaderboard) -> list[str]:
+    """Return what the audit could not check, one sentence each."""
+    found = []
+    for row in board.board.rows:
+        one = next(one for one in board.evidence if one.file.row == row.title)
+        entries = entries_of(one.file.cell.defense, "", "", one.file.cell.data)
+        for key in other_sources(one.file.cell.sources, entries):
+            found.append(
+                f"'{row.title}' was trained with other code of the {quoted(key)} than is here."
+            )
+        if _counted(one) is None:
+            found.append(
+                f"the size of the discriminator of '{row.title}': it is too large, or its defense "
+                f"is unknown here; load it with --plugin."
+            )
+    return found
+
+
+def _odd_files(board: GanLeaderboard) -> Iterator[str]:
+    """Yield what no published board of GANs has among its evidence."""
+    needed = {f"manifests/{one.name}.json" for one in board.evidence}
+    for one in board.evidence:
+        needed |= one.files(board.board).keys()
+    needed |= {BOARD, *board.computed}
+    for name in sorted(needed - board.sums.keys()):
+        yield f"{shortened(name)} is missing in {SUMS}."
+    for name in sorted(board.sums.keys() - needed - {TOML}):
+        yield f"{shortened(name)} is listed in {SUMS}, and belongs to no GAN of the board."
+    there = {
+        path.relative_to(board.folder).as_posix()
+        for folder in FOLDERS
+        for path in (board.folder / folder).rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+    for name in sorted(there - board.sums.keys()):
+        yield f"{shortened(name)} is not in {SUMS}."
+
+
+def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
+    """Yield what is wrong with a GAN, as the end of a sentence."""
+    cell, manifest = one.file.cell, one.file.manifest
+    yield from _specification(board, one)
+    counted = _counted(one)
+    if counted is not None and counted != one.file.discriminator_parameters:
+        yield f"its discriminator has {counted} parameters, not {one.file.discriminator_parameters}"
+    if manifest is None:
+        if one.file.measured:
+            yield "it diverged, and has metrics all the same"
+        return
+    if manifest.specification != cell.key:
+        yield "its manifest is of another specification"
+    if manifest.data_hash != cell.data_hash:
+        yield "its manifest names other images than its specification"
+    for name, digest in one.files(board.board).items():
+        if name in board.sums and board.sums[name] != digest:
+            yield f"{name} is not the file that its manifest describes"
+    yield from _log(one)
+    yield from _measured(board, one)
+
+
+def _specification(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
+    """Yield where a GAN is not what the board asks for."""
+    row = next(row for row in board.board.rows if row.title == one.file.row)
+    cell, first = one.file.cell, board.evidence[0].file.cell
+    try:
+        if cell.defense != written_out(row.defense):
+            yield f"its defense is {cell.defense}, not {row.defense}"
+    except UserError:  # it is unknown here
+        if cell.defense.partition("(")[0] != row.defense.partition("(")[0]:
+            yield f"its defense is {cell.defense}, not {row.defense}"
+    if cell.gan != board.board.recipe_of(row):
+        yield "its recipe is not that of the board"
+    if cell.data_hash != first.data_hash:
+        yield f"it was trained on other images than {board.evidence[0].name}"
+    if cell.data != board.board.data.name:
+        yield f"its data are called '{shortened(cell.data)}', and the board's otherwise"
+
+
+def _counted(one: GanEvidence) -> int | None:
+    """Return the parameters of a discriminator; None if it cannot be built here."""
+    gan = one.file.cell.gan
+    try:
+        pair = architecture(gan.architecture)
+        with torch.device("meta"):
+            plain = (pair.generator(gan.width, gan.latent), pair.discriminator(gan.width))
+        if sum(map(count_parameters, plain)) > LARGEST:
+            return None
+        return discriminator_parameters(one.file.cell)
+    except UserError:
+        return None
+
+
+def _log(one: GanEvidence) -> Iterator[str]:
+    """Yield where a log is not that of the training."""
+    manifest, gan = one.file.manifest, one.file.cell.gan
+    assert manifest is not None
+    count = -(-gan.steps // gan.log_every)
+    steps = [min(n * gan.log_every, gan.steps) for n in range(1, len(one.log) + 1)]
+    if len(one.log) != count or [row.step for row in one.log] != steps:
+        yield f"its log does not have a row for each {gan.log_every} of {gan.steps} steps"
+        return
+    if symptoms(one.log) != manifest.symptoms:
+        yield "its symptoms are not those that its log shows"
+    seconds = sum(row.seconds for row in one.log)
+    if abs(seconds - manifest.training_seconds) > 1e-6 * max(1.0, seconds):
+        yield "its training time is not that of its log"
+
+
+def _measured(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
+    """Yield where metrics are not those that the board asks for, of these weights."""
+    manifest = one.file.manifest
+    assert manifest is not None
+    row = next(row for row in board.board.rows if row.title == one.file.row)
+    sizes = {"train": MOST_IMAGES, "test": MOST_IMAGES}  # how many there are is not in the files
+    found = [measured.measurement for measured in one.file.measured]
+    try:
+        wanted = list(
+            measurements(board.board, row, one.file.cell, board.extractor, sizes, manifest.hashes)
+        )
+    except UserError as error:
+        yield shortened(str(error).rstrip("."), 200)
+        return
+    if len(found) != len(wanted):
+        yield f"it has {len(found)} measurements, and the board asks for {len(wanted)}"
+        return
+    first = next(one.file.measured for one in board.evidence if one.file.manifest is not None)
+    for number, (here, there) in enumerate(zip(found, wanted, strict=True), start=1):
+        alike = there.model_copy(update={"images": here.images})
+        if here != alike or here.images > there.images:
+            yield f"its measurement {number} is not the one that the board asks for"
+        elif number <= len(first) and here.images != first[number - 1].measurement.images:
+            yield f"its measurement {number} is against {here.images} images, and others are not"
+
+
+def _board_file(board: GanLeaderboard) -> Iterator[str]:
+    if TOML in board.sums:
+        text = read_text(board.folder / TOML, longest=DOCUMENT_BYTES, inside=board.folder)
+        if text != board_text(board.board):
+            yield f"{TOML} is not the board of {BOARD}."
+
+
+def _tables(board: GanLeaderboard) -> Iterator[str]:
+    """Yield the first figure of each table that does not follow from the evidence."""
+    for name, text in tables_text(board.computed).items():
+        if name not in board.sums:
+            continue
+        expected = read_safe_csv(text, TEXT[name], name)
+        found = board.table(name)
+        if list(found.columns) != list(expected.columns) or len(found) != len(expected):
+            yield f"{name} does not have the rows and columns that follow from the evidence."
+            continue
+        if (place := _first_difference(found, expected)) is not None:
+            row, column = place
+            yield (
+                f"{name}, row {row + 1}, has {column} = {shortened(found[column][row])}, but "
+                f"{shortened(expected[column][row])} follows from the evidence."
+            )
+
+
+def _first_difference(found: pd.DataFrame, expected: pd.DataFrame) -> tuple[int, str] | None:
+    for row in range(len(found)):
+        for column in found.columns:
+            one, other = found[column][row], expected[column][row]
+            if isinstance(one, str) or isinstance(other, str):
+                if one != other:
+                    return row, column
+            elif not (one == other or (pd.isna(one) and pd.isna(other))
+                      or abs(one - other) <= DIGITS * abs(other)):  # fmt: skip
+                return row, column
+    return None

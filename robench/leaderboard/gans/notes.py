@@ -1,0 +1,66 @@
+"""What a reader of a ranking of GANs must know, in sentences."""
+
+from itertools import combinations
+
+import pandas as pd
+
+from robench.gan.board import GanBoard
+from robench.gan.metrics.extractors import INCEPTION
+from robench.leaderboard.gans.table import better
+
+_NAMED = 5
+"""How many pairs of rows a sentence names."""
+
+
+def gan_notes(board: GanBoard, extractor: str, table: pd.DataFrame) -> list[str]:
+    """Return what limits the figures of a board, one sentence each.
+
+    Args:
+        board: the specification.
+        extractor: what distances are called after.
+        table: the leaderboard.
+    """
+    notes = [noise_sentence(board), *overlap_sentences(board, extractor, table)]
+    if extractor != INCEPTION:
+        notes.append(
+            f"Distances in the features of {extractor} are neither FID nor KID: they compare the "
+            f"rows of this board with one another, and with nothing else."
+        )
+    return notes
+
+
+def noise_sentence(board: GanBoard) -> str:
+    """Return what the number of seeds lets one say."""
+    seeds = len(board.seeds)
+    if seeds == 1:
+        return (
+            "There is one seed, so nothing here shows how far another seed would move a figure: "
+            "the order of the rows may be chance."
+        )
+    return (
+        f"Each row has {seeds} seeds, and its range is that of these seeds; no test of "
+        f"significance is made of so few, and a third seed may lie outside."
+        if seeds == 2
+        else f"Each row has {seeds} seeds, and its range is that of these seeds; no test of "
+        f"significance is made."
+    )
+
+
+def overlap_sentences(board: GanBoard, extractor: str, table: pd.DataFrame) -> list[str]:
+    """Return which rows cannot be told apart: those whose ranges over the seeds meet."""
+    if len(board.seeds) == 1:
+        return []
+    column = board.ranking_column(extractor)
+    known = [i for i in table.index if pd.notna(table[f"{column}_mean"][i])]
+    names = [
+        f"'{table['defense'][i]}' and '{table['defense'][j]}'"
+        for i, j in combinations(known, 2)
+        if not better(table, i, j, column, board) and not better(table, j, i, column, board)
+    ]
+    if not names:
+        return []
+    more = f", and {len(names) - _NAMED} further pairs" if len(names) > _NAMED else ""
+    return [
+        f"Not distinguishable by {column}, as their ranges overlap: "
+        f"{', '.join(names[:_NAMED])}{more}."
+    ]

@@ -1,0 +1,240 @@
+"""Draw samples of published generators again, and measure them again."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import nn
+
+from robench.data import DataSet
+from robench.errors import UserError, shortened
+from robench.gan.architectures import architecture
+from robench.gan.cell import PICTURED
+from robench.gan.measured import Measurer, compared_images
+from robench.gan.metrics.extractors import extractor, resolved
+from robench.gan.sampling import draw, grid_png
+from robench.gan.spec import GanCell
+from robench.leaderboard.evidence import WEIGHTS_BYTES
+from robench.leaderboard.gans.files import WEIGHTS, GanEvidence, samples_name, weights_name
+from robench.leaderboard.gans.published import GanLeaderboard
+from robench.models.checkpoint import load_weights
+from robench.progress import ProgressCallback, ignore_progress
+from robench.runs.gan_board import STORE
+from robench.system.reading import MIB, Refused, read_bytes, sha256_of
+
+RELATIVE, ABSOLUTE = 0.01, 2e-4
+"""By how much a figure that is computed again may differ: another machine rounds otherwise, and a
+value of a pixel may then be cut to the next one. A kernel distance may be nearly 0."""
+
+LEVELS = 1.0
+"""Mean difference in levels of 255 by which a grid that is drawn again may differ, likewise."""
+
+_PICTURE_BYTES = 16 * MIB
+
+
+@dataclass(frozen=True, eq=False)
+class Redrawn:
+    """What was drawn and measured again.
+
+    Attributes:
+        problems: what is wrong, one sentence each.
+        notes: what could not be done, one sentence each.
+        figures: one row per figure: defense, seed, column, published, found.
+        drawn: the number of generators whose grids were drawn again.
+    """
+
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    figures: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drawn: int = 0
+
+
+@dataclass(frozen=True)
+class RedrawOptions:
+    """What is needed to measure again.
+
+    Attributes:
+        stores: folders that runs wrote, for weights that the board does not publish.
+        load: returns the data set.
+        inception: the file of Inception's weights.
+        device: where it computes.
+        progress: called with the images that are done.
+    """
+
+    stores: Sequence[Path]
+    load: Callable[[], DataSet]
+    inception: Path | None
+    device: torch.device
+    progress: ProgressCallback = ignore_progress
+
+
+def rows_with_generators(board: GanLeaderboard, stores: Sequence[Path]) -> list[str]:
+    """Return the titles of the rows of which all generators are here."""
+    missing = {
+        one.file.row
+        for one in board.evidence
+        if one.file.manifest is None or _weights_of(board, one, stores) is None
+    }
+    return [title for title in board.board.titles if title not in missing]
+
+
+def redraw(board: GanLeaderboard, titles: Sequence[str], options: RedrawOptions) -> Redrawn:
+    """Draw the grids of rows again from weights and seed, and compute their metrics again.
+
+    Args:
+        board: a board whose files were found to agree.
+        titles: the rows.
+        options: what is needed for it.
+
+    Raises:
+        UserError: if the images are others than those of the board.
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    figures: list[dict[str, object]] = []
+    drawn = 0
+    measurer = _measurer(board, options, notes) if titles else None
+    for one in board.evidence:
+        if one.file.row not in titles or one.file.manifest is None:
+            continue
+        path = _weights_of(board, one, options.stores)
+        if path is None:
+            notes.append(f"the weights of {one.name} are not here.")
+            continue
+        try:
+            generator = load_published(path, one.file.cell).to(options.device)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        drawn += 1
+        problems += _grid(board, one, generator)
+        if measurer is not None:
+            figures += _figures(board, one, generator, measurer)
+    problems += [
+        f"{row['defense']}, seed {row['seed']}: {row['column']} is {row['found']:.6g} when it is "
+        f"computed again, but {row['published']:.6g} was published."
+        for row in figures
+        if not _agree(float(str(row["found"])), float(str(row["published"])))
+    ]
+    return Redrawn(tuple(problems), tuple(notes), pd.DataFrame(figures), drawn)
+
+
+def load_published(path: Path, cell: GanCell) -> nn.Module:
+    """Return the generator of a file that a stranger may have written, in eval mode on the CPU.
+
+    Raises:
+        UserError: if the file is damaged, or far smaller than the network that it should hold.
+    """
+    pair = architecture(cell.gan.architecture)
+    with torch.device("meta"):
+        size = sum(
+            p.numel() * p.element_size()
+            for p in pair.generator(cell.gan.width, cell.gan.latent).parameters()
+        )
+    if size > path.stat().st_size:
+        raise UserError(f"{path} is too small for the generator of its specification.")
+    with torch.random.fork_rng(devices=[]):
+        generator = pair.generator(cell.gan.width, cell.gan.latent)
+    return load_weights(path, generator).eval()
+
+
+def _weights_of(board: GanLeaderboard, one: GanEvidence, stores: Sequence[Path]) -> Path | None:
+    """Return the file of the weights that a row measures, in the folder or a store."""
+    assert one.file.manifest is not None
+    which, key = one.which(board.board), one.file.cell.key
+    digest = one.file.manifest.hashes.get(WEIGHTS[which])
+    published = weights_name(key, which)
+    places = [board.folder / published] if published in board.sums else []
+    places += [store / STORE / key / WEIGHTS[which] for store in stores]
+    for place in places:
+        try:
+            if sha256_of(place, longest=WEIGHTS_BYTES) == digest:
+                return place
+        except Refused:
+            continue
+    return None
+
+
+def _measurer(board: GanLeaderboard, options: RedrawOptions, notes: list[str]) -> Measurer | None:
+    """Return what measures again; None, with a note, if images or extractor are not here."""
+    try:
+        called, source = resolved(board.extractor, options.stores)
+        dataset = options.load()
+        load = partial(extractor, source, options.device, options.inception)
+        measurer = Measurer(dataset, load, called, None, options.device, options.progress)
+        measurer.network  # noqa: B018 - says that it cannot be loaded
+    except UserError as error:
+        notes.append(f"metrics were not computed again: {error}")
+        return None
+    if dataset.fingerprint != board.evidence[0].file.cell.data_hash:
+        raise UserError(
+            f"{board.name} was measured on other images than those of {dataset.name}; name its "
+            f"data with --data or --data-dir."
+        )
+    return measurer
+
+
+def _grid(board: GanLeaderboard, one: GanEvidence, generator: nn.Module) -> list[str]:
+    """Return whether the published grid is not that of the last weights, as a sentence."""
+    if one.which(board.board) != "last":
+        return []  # the grid is of the last weights, whatever the row measures
+    name = samples_name(one.name)
+    made = grid_png(draw(generator, one.file.cell.gan.latent, PICTURED, seed=0))
+    try:
+        found = pixels(read_bytes(board.folder / name, longest=_PICTURE_BYTES, inside=board.folder))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        return [f"{name} is not a picture ({shortened(error)})."]
+    expected = pixels(made)
+    if found.shape != expected.shape or np.abs(found - expected).mean() > LEVELS:
+        return [f"{name} does not show the samples of its weights."]
+    return []
+
+
+def pixels(content: bytes) -> np.ndarray:
+    """Return the pixels of a PNG file, (H, W, 3) float64.
+
+    Raises:
+        OSError: if it is not one.
+        ValueError: if it has far more pixels than a grid.
+    """
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+        if picture.width * picture.height > 10**7:
+            raise ValueError("it has too many pixels")
+        return np.asarray(picture.convert("RGB"), dtype=np.float64)
+
+
+def _figures(
+    board: GanLeaderboard, one: GanEvidence, generator: nn.Module, measurer: Measurer
+) -> list[dict[str, object]]:
+    """Return the figures of a generator, published and found."""
+    rows: list[dict[str, object]] = []
+    columns = set(board.board.columns(board.extractor))
+    protocols = board.board.measure.protocols
+    for protocol, measured in zip(protocols, one.file.measured, strict=False):
+        wanted = measured.measurement
+        images = compared_images(measurer.dataset, wanted.against, wanted.images)
+        if len(images) != wanted.images:
+            raise UserError(f"{measurer.dataset.name} has fewer images than were compared with.")
+        found = measurer.metrics(generator, one.file.cell.gan.latent, wanted)
+        rows += [
+            {
+                "defense": one.file.row,
+                "seed": one.seed,
+                "column": protocol.column(metric),
+                "published": measured.metrics[metric],
+                "found": value,
+            }
+            for metric, value in found.items()
+            if protocol.column(metric) in columns
+        ]
+    return rows
+
+
+def _agree(found: float, published: float) -> bool:
+    return abs(found - published) <= ABSOLUTE + RELATIVE * abs(published)
