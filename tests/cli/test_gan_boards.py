@@ -355,6 +355,8 @@ def test_the_page_holds_everything_and_loads_nothing(robench: Command, runs: Pat
     assert "img-src data:; base-uri" in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert "no FID and no KID" in page
+    assert "also in rows of averaged ones" in page
+    assert page.count("</script>") == 7 + 1  # seven scripts and the data: none ends early
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
     charts = {chart["id"]: chart for chart in json.loads(text)["charts"]}
     assert list(charts) == ["distance", "discriminator_loss", "generator_loss", "diversity"]
