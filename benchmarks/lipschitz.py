@@ -64,8 +64,8 @@ def main() -> None:
     print(f"3x3, {arguments.channels} channels, {side}x{side}, batches of {arguments.batch}, "
           f"float32, {arguments.threads} threads: forward and backward")  # fmt: skip
     report(cases, arguments.json)
-    for name, (ours, theirs, _) in cases.items():
-        print(f"{name}: {ours / theirs:.1f} times a plain convolution")
+    for name, (seconds, plain_seconds, _) in cases.items():
+        print(f"{name}: {seconds / plain_seconds:.1f} times a plain convolution")
 
 
 if __name__ == "__main__":
