@@ -10,8 +10,9 @@ from unittest import mock
 
 from campaigns.fuzzing import mutations
 from campaigns.fuzzing.form import Form
-from robench.board.loading import read_board
+from robench.board.loading import is_gan_board, read_board
 from robench.data.selection import read_selection
+from robench.gan.board import read_gan_board
 from robench.leaderboard.audit import audit, tables
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.bundle import Bundle
@@ -149,4 +150,7 @@ class Toml(Form):
         return made
 
     def read(self, rng: random.Random) -> None:
-        read_board(self.changed)
+        if is_gan_board(self.changed):
+            read_gan_board(self.changed)
+        else:
+            read_board(self.changed)
