@@ -13,6 +13,7 @@ from robench.leaderboard.certified import certificates
 from robench.leaderboard.evidence import SOURCES, TOML, read_sums
 from robench.leaderboard.page.cells import threat_model
 from robench.leaderboard.page.wording import percent, threat_model_text
+from robench.shipped import is_shipped as comes_with_robench
 from robench.system.reading import sha256_of
 
 if TYPE_CHECKING:
@@ -193,7 +194,10 @@ def _plugin(board: "Leaderboard") -> str:
     if files:
         return "".join(f" --plugin {path}" for path in paths)
     specifications = [cell.specification for cell in board.cells]
-    own = any(spec.get("plugin_hash") or spec.get("sources") for spec in specifications)
+    named = {key for spec in specifications for key in spec.get("sources", ())}
+    own = any(spec.get("plugin_hash") for spec in specifications) or any(
+        not comes_with_robench(*key.rsplit(" ", 1)) for key in named
+    )
     return " --plugin FILE" if own else ""
 
 
