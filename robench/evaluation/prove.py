@@ -1,7 +1,7 @@
 """Run certificates: what is proved of the model, as outcomes like those of attacks."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -47,21 +47,37 @@ def prove_group(group: Mapping[str, Attack], job: Job) -> tuple[dict[str, Outcom
         job: what all groups share.
 
     Raises:
-        UserError: if a certificate returns no radius for each sample.
+        UserError: if a certificate returns no radius for each sample, or proves in an unknown norm,
+            or in another one than those that it shares its proof with.
     """
-    first = next(iter(group.values()))
+    name, first = next(iter(group.items()))
+    norm = _norm(group.values())
     total = len(job.images)
     count = min(max(attack.samples or total for attack in group.values()), total)
-    job.report(next(iter(group)), 0, count)
+    job.report(name, 0, count)
     images = as_floats(job.images[:count])
     proof = first.proof(job.victim.module, images, job.labels[:count])
-    radii = _radii(first, proof, images).where(job.clean[:count], 0.0)
-    job.report(next(iter(group)), count, count)
+    radii = _radii(first, proof, images, norm).where(job.clean[:count], 0.0)
+    job.report(name, count, count)
     outcomes = {name: _outcomes(attack, radii, job) for name, attack in group.items()}
     return outcomes, Proven(proof.lipschitz, proof.unproved)
 
 
-def _radii(certificate: Attack, proof: Proof, images: Tensor) -> Tensor:
+def _norm(certificates: Collection[Attack]) -> str:
+    """Return the norm in which certificates prove that share one proof."""
+    [name] = {type(certificate).__name__ for certificate in certificates}
+    norms = sorted({certificate.proves.norm for certificate in certificates if certificate.proves})
+    if len(norms) > 1:
+        raise UserError(
+            f"the certificate {name} shares one proof between {' and '.join(norms)}; its "
+            f"shared_work must name the norm."
+        )
+    if norms[0] not in get_args(Norm):
+        raise UserError(f"the certificate {name} proves in no norm of {get_args(Norm)}.")
+    return norms[0]
+
+
+def _radii(certificate: Attack, proof: Proof, images: Tensor, norm: str) -> Tensor:
     """Return the radii as float32, none larger than what was proved.
 
     Raises:
@@ -73,10 +89,7 @@ def _radii(certificate: Attack, proof: Proof, images: Tensor) -> Tensor:
             f"the certificate {name} returned radii that are not one number per image, 0 or "
             f"larger; correct its proof."
         )
-    ball = certificate.proves
-    if ball is None or ball.norm not in get_args(Norm):
-        raise UserError(f"the certificate {name} proves in no norm of {get_args(Norm)}.")
-    widest = 1.0 if ball.norm == "linf" else math.sqrt(images[0].numel())
+    widest = 1.0 if norm == "linf" else math.sqrt(images[0].numel())
     exact = found.detach().cpu().double().clamp_max(widest)
     rounded = exact.float()
     below = torch.nextafter(rounded, torch.zeros_like(rounded))

@@ -38,8 +38,8 @@ def lipschitz(row: LeaderboardRow) -> float:
 def unsound(row: LeaderboardRow) -> float:
     """Return how many images were fooled within their certified radius, summed over the seeds.
 
-    It is 0 unless a proof is wrong. Each attack counts, whatever its norm: sizes of perturbations
-    are recorded in all norms in which there are certificates.
+    It is 0 unless a proof is wrong. Each attack and corruption counts, whatever its norm: sizes are
+    recorded in all norms in which there are certificates.
     """
     if row.diverged:
         return math.nan
@@ -56,7 +56,7 @@ def refuted(
         columns: column -> its meaning.
     """
     found = np.zeros(len(outcomes["clean"]), dtype=np.bool_)
-    attacks = [n for n, c in columns.items() if not (c.proves or c.corrupts or n == "clean")]
+    attacks = [n for n, c in columns.items() if not (c.proves or n == "clean")]
     for name in certificates(columns):
         radii = _radii(columns[name], outcomes[name])
         for attack in attacks:

@@ -95,3 +95,9 @@ def test_radii_that_are_none_are_refused(radii: tuple[float, ...]) -> None:
 def test_another_norm_is_refused() -> None:
     with pytest.raises(UserError, match="the certificate Given proves in no norm of"):
         outcomes_of(norm="l1")
+
+
+def test_certificates_in_two_norms_share_no_proof() -> None:
+    two = {"one": Given(norm="l2"), "other": Given(norm="linf")}
+    with pytest.raises(UserError, match="shares one proof between l2 and linf; its shared_work"):
+        evaluate(MODEL, IMAGES, LABELS, two)
