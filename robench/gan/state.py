@@ -10,11 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from robench.errors import UserError
 from robench.gan.symptoms import LogRow
 from robench.system.files import write_bytes, write_text
 from robench.training.averaging import Average
-from robench.training.resume import check_bytes
+from robench.training.resume import ANOTHER, read_state, reading_state
 
 
 @dataclass(frozen=True)
@@ -104,23 +103,13 @@ def load_state(files: GanFiles, pair: Pair, device: torch.device) -> Standing:
     Raises:
         UserError: if it cannot be read, or is the state of something else.
     """
-    try:
-        check_bytes(files.checkpoint)
-        state = torch.load(files.checkpoint, map_location=device, weights_only=True)
+    with reading_state(files.checkpoint, "this GAN"):
+        state = read_state(files.checkpoint, device)
         if state["owner"] != files.owner:
-            raise ValueError("it is the state of another training")
+            raise ValueError(ANOTHER)
         for part in _PARTS:
             getattr(pair, part).load_state_dict(state[part])
         if pair.average:
             pair.average.load(state["average"])
         rows = [LogRow(**row) for row in state["rows"]]
         return Standing(state["step"], rows, state["sums"], state["seconds"])
-    except OSError as error:
-        path, reason = files.checkpoint, error.strerror or error
-        raise UserError(f"cannot read the training state {path}: {reason}.") from error
-    except Exception as error:  # whatever the file holds: torch's errors are of many kinds
-        reason = str(error) if type(error) is ValueError else type(error).__name__
-        raise UserError(
-            f"the training state {files.checkpoint} is damaged ({reason}); "
-            f"remove that file to train this GAN from the start."
-        ) from error

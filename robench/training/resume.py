@@ -2,6 +2,8 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,10 @@ def write_log(files: TrainingFiles, rows: list[Epoch]) -> None:
     write_text(files.log, pd.DataFrame(rows).to_csv(index=False))
 
 
+ANOTHER = "it is the state of another training"
+"""What is wrong with a state whose owner is not what is trained."""
+
+
 @dataclass(frozen=True)
 class Resumed:
     """What a training goes on with, besides the state that is loaded into its objects."""
@@ -112,11 +118,10 @@ def load_state(files: TrainingFiles, trained: Trained, device: torch.device) -> 
     Raises:
         UserError: if it cannot be read, or is the state of something else.
     """
-    try:
-        check_bytes(files.checkpoint)
-        state = torch.load(files.checkpoint, map_location=device, weights_only=True)
+    with reading_state(files.checkpoint, "this cell"):
+        state = read_state(files.checkpoint, device)
         if state.get("owner", files.owner) != files.owner:
-            raise ValueError("it is the state of another training")
+            raise ValueError(ANOTHER)
         trained.model.load_state_dict(state["model"])
         trained.optimizer.load_state_dict(state["optimizer"])
         trained.scheduler.load_state_dict(state["scheduler"])
@@ -128,19 +133,49 @@ def load_state(files: TrainingFiles, trained: Trained, device: torch.device) -> 
         if not isinstance(carried, Tensor | None):
             raise TypeError("what it carries over is not a tensor")
         partway = Partway.of(state["partway"]) if "partway" in state else None
+    return Resumed(rows, carried, partway)
+
+
+@contextmanager
+def reading_state(path: Path, what: str) -> Iterator[None]:
+    """Say in one sentence whatever is wrong with a training state that is loaded meanwhile.
+
+    Args:
+        path: its file.
+        what: what is trained.
+
+    Raises:
+        UserError: if something is.
+    """
+    try:
+        yield
     except OSError as error:
-        path, reason = files.checkpoint, error.strerror or error
+        reason = error.strerror or error
         raise UserError(f"cannot read the training state {path}: {reason}.") from error
     except Exception as error:  # whatever the file holds: torch's errors are of many kinds
         reason = str(error) if type(error) is ValueError else type(error).__name__
         raise UserError(
-            f"the training state {files.checkpoint} is damaged ({reason}); "
-            f"remove that file to train this cell from the start."
+            f"the training state {path} is damaged ({reason}); "
+            f"remove that file to train {what} from the start."
         ) from error
-    return Resumed(rows, carried, partway)
 
 
-def check_bytes(path: Path) -> None:
+def read_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return what is in the file of a training state; nothing in it is executed.
+
+    Args:
+        path: the file.
+        device: the device of its tensors.
+
+    Raises:
+        ValueError: if its bytes were changed.
+    """
+    _check_bytes(path)
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
+def _check_bytes(path: Path) -> None:
     """Compare the checksums in a file of ``torch.save``, which torch does not do when it loads it.
 
     Raises:
