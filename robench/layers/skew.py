@@ -41,13 +41,14 @@ from robench.layers.operator_bound import (
     output_pixels,
     shift_bound,
 )
+from robench.layers.unfolded_conv import UnfoldedConv2d
 from robench.layers.weight_cache import WeightCache
 
 REACH = {4: 1.0, 8: 2.5, 12: 3.2}
 """The norm of A up to which singular values of the series of a degree are in [0.99, 1]."""
 
 
-class SkewConv2d(nn.Conv2d):
+class SkewConv2d(UnfoldedConv2d):
     """An orthogonal convolution; takes the arguments of ``nn.Conv2d`` and ``degree``.
 
     Maps inputs of n pixels to ceil(n / stride), like a convolution that pads by half its kernel. It
@@ -73,17 +74,6 @@ class SkewConv2d(nn.Conv2d):
         layer.weight = initial_kernel(conv, *layer._sides())
         return layer
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (B, in, H, W) or (in, H, W) to (B, out, ceil(H / s1), ceil(W / s2))."""
-        if input.ndim == 3:
-            return self.forward(input.unsqueeze(0)).squeeze(0)
-        with torch.autocast(input.device.type, enabled=False):
-            x = input.to(torch.promote_types(input.dtype, torch.float32))
-            out = self._pointwise(x) if self.kernel_size == (1, 1) else self._series(x)
-        if self.bias is not None:
-            out = out + self.bias.to(out.dtype).view(-1, 1, 1)
-        return out.to(input.dtype)
-
     def skew(self) -> Tensor:
         """Return the kernel A, (groups * C, C, kh, kw); computed once while it is frozen."""
         return self._cache.get(self._skew, (self.weight,))
@@ -97,21 +87,16 @@ class SkewConv2d(nn.Conv2d):
             kernel = kernel * (reach / kernel_bound(kernel).clamp_min(reach))
         return kernel.flatten(0, 1)
 
-    def _pointwise(self, x: Tensor) -> Tensor:
-        seen = x[..., :: self.stride[0], :: self.stride[1]]
-        return F.conv2d(seen, self._matrix_of_a_pixel().to(x.dtype), None, groups=self.groups)
-
-    def _matrix_of_a_pixel(self) -> Tensor:
+    def matrix_of_a_pixel(self) -> Tensor:
+        """Return the exponential of A, of which rows and columns too many are left out."""
         rows, columns = self.out_channels // self.groups, self.in_channels // self.groups
         skew = self.skew().flatten(1).unflatten(0, (self.groups, -1))
         matrices = torch.linalg.matrix_exp(skew)[:, :rows, :columns]
         return matrices.reshape(self.out_channels, columns, 1, 1)
 
-    def _series(self, x: Tensor) -> Tensor:
-        (s1, s2), (height, width) = self.stride, x.shape[-2:]
-        x = F.pad(x, (0, -width % s2, 0, -height % s1))
-        x = x.unflatten(-1, (-1, s2)).unflatten(-3, (-1, s1)).permute(0, 1, 3, 5, 2, 4)
-        x = x.flatten(1, 3).unflatten(1, (self.groups, -1))
+    def filtered(self, x: Tensor) -> Tensor:
+        """Sum the Taylor series, term by term."""
+        x = self.unfolded(x)
         size, kernel = self._sides()[0], self.skew().to(x.dtype)
         term = F.pad(x, (0, 0, 0, 0, 0, size - x.shape[2])).flatten(1, 2)
         total = term
@@ -131,7 +116,7 @@ class SkewConv2d(nn.Conv2d):
     def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
         """Return its bound: 1 up to rounding; see :class:`robench.base.Bounded`."""
         if self.kernel_size == (1, 1):
-            kernel = self._matrix_of_a_pixel()
+            kernel = self.matrix_of_a_pixel()
             return convolution_bound(plain_conv(self, kernel, self.bias), shape)
         kernel = self.skew().detach()
         norm = above(float(kernel_bound(kernel.unflatten(0, (self.groups, -1)), STEPS)))
@@ -152,7 +137,7 @@ class SkewConv2d(nn.Conv2d):
         stride = (self.stride[0], self.stride[1])
         if self.kernel_size == (1, 1):
             grid = tuple(-(-n // s) * s for n, s in zip(size, stride, strict=True))
-            return on_torus(self._matrix_of_a_pixel(), (grid[0], grid[1])), stride
+            return on_torus(self.matrix_of_a_pixel(), (grid[0], grid[1])), stride
         coarse = self._coarse_torus(size)
         matrices = symbol(on_torus(self.skew(), coarse, dilation_of(self)), (1, 1), self.groups)
         total = term = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)

@@ -1,7 +1,7 @@
 """Convolutions whose matrices are computed frequency by frequency, and applied there.
 
-The image is taken as a torus. A stride is first unfolded into channels (space to depth), with zero
-padding if it does not divide the input; a 1x1 kernel sees one pixel per stride.
+The image is taken as a torus, after a stride was unfolded into channels
+(:mod:`robench.layers.unfolded_conv`).
 """
 
 from abc import abstractmethod
@@ -9,20 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from robench.base.layer_bound import LayerBound
 from robench.layers.circular import Size, kernel_of, on_torus
 from robench.layers.operator_bound import transformed_bound
+from robench.layers.unfolded_conv import UnfoldedConv2d
 from robench.layers.weight_cache import WeightCache
 
 
-class TorusConv2d(nn.Conv2d):
+class TorusConv2d(UnfoldedConv2d):
     """A convolution by matrices Q(f); takes the arguments of ``nn.Conv2d``.
 
-    Maps inputs of n pixels to ceil(n / stride), like a convolution that pads by half its kernel. A
-    subclass says what Q(f) is, in :meth:`make_matrices`, and from which parameters it is computed,
-    in :meth:`sources`.
+    A subclass says what Q(f) is, in :meth:`make_matrices`, and from which parameters it is
+    computed, in :meth:`sources`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,27 +36,12 @@ class TorusConv2d(nn.Conv2d):
         """Return the parameters from which Q(f) is computed."""
         return (self.weight,)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (B, in, H, W) or (in, H, W) to (B, out, ceil(H / s1), ceil(W / s2))."""
-        if input.ndim == 3:
-            return self.forward(input.unsqueeze(0)).squeeze(0)
-        with torch.autocast(input.device.type, enabled=False):
-            x = input.to(torch.promote_types(input.dtype, torch.float32))
-            out = self._pointwise(x) if self.kernel_size == (1, 1) else self._filtered(x)
-        if self.bias is not None:
-            out = out + self.bias.to(out.dtype).view(-1, 1, 1)
-        return out.to(input.dtype)
-
-    def _pointwise(self, x: Tensor) -> Tensor:
-        seen = x[..., :: self.stride[0], :: self.stride[1]]
-        return F.conv2d(seen, self._matrix_of_a_pixel().to(x.dtype), None, groups=self.groups)
-
-    def _filtered(self, x: Tensor) -> Tensor:
-        (s1, s2), (height, width) = self.stride, x.shape[-2:]
-        x = F.pad(x, (0, -width % s2, 0, -height % s1))
-        m1, m2 = x.shape[-2] // s1, x.shape[-1] // s2
-        phases = x.unflatten(-1, (m2, s2)).unflatten(-3, (m1, s1)).permute(0, 1, 3, 5, 2, 4)
-        spectrum = torch.fft.rfft2(phases.flatten(1, 3)).unflatten(1, (self.groups, -1))
+    def filtered(self, x: Tensor) -> Tensor:
+        """Apply Q(f) at each frequency."""
+        s1, s2 = self.stride
+        phases = self.unfolded(x)
+        m1, m2 = phases.shape[-2:]
+        spectrum = torch.fft.rfft2(phases)
         matrices = self.matrices((m1 * s1, m2 * s2), (s1, s2)).to(spectrum.dtype)
         filtered = matrices @ spectrum.flatten(3).permute(3, 1, 2, 0)
         result = filtered.permute(3, 1, 2, 0).flatten(1, 2).unflatten(-1, (m1, m2 // 2 + 1))
@@ -72,7 +56,7 @@ class TorusConv2d(nn.Conv2d):
         torus = tuple(-(-n // s) * s for n, s in zip(size, self.stride, strict=True))
         grid, stride = (torus[0], torus[1]), (self.stride[0], self.stride[1])
         if self.kernel_size == (1, 1):
-            return on_torus(self._matrix_of_a_pixel(), grid), stride
+            return on_torus(self.matrix_of_a_pixel(), grid), stride
         return kernel_of(self.matrices(grid, stride), grid, stride), stride
 
     def matrices(self, torus: Size, stride: Size) -> Tensor:
@@ -83,7 +67,8 @@ class TorusConv2d(nn.Conv2d):
 
         return self._cache.get(make, self.sources(), torus, stride)
 
-    def _matrix_of_a_pixel(self) -> Tensor:
+    def matrix_of_a_pixel(self) -> Tensor:
+        """Return the only matrix of a 1x1 kernel, which is the same at each frequency."""
         matrices = self.matrices((1, 1), (1, 1)).real
         return matrices.reshape(self.out_channels, self.in_channels // self.groups, 1, 1)
 
