@@ -101,9 +101,11 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
         UserError: if a layer or an operation has no proved bound, by its name, or if the network
             that was bounded is not the model.
     """
-    network = own_copy(model).cpu()
+    # Plain weights are computed in float64, too: in float32 they would depend on how many threads
+    # computed them, and with them the last digits of every radius.
+    network = own_copy(model).cpu().double()
     replace_layers(network)
-    network = network.double()
+    network.double()  # a layer may export itself in float32
     propagation = Propagation(network, image_shape)
     logits, last = propagation.follow(), propagation.last
     if not logits.lipschitz < float("inf"):

@@ -14,6 +14,7 @@ from robench.certificates import certify
 from robench.errors import UserError
 from robench.models.build import Normalize
 from robench.models.defend import apply_defense
+from robench.registry import defenses
 
 SHAPE = (1, 4, 4)
 
@@ -220,6 +221,13 @@ def test_a_network_with_an_infinite_weight_is_refused() -> None:
         model[1].weight[0, 0] = torch.inf
     with pytest.raises(UserError, match="not finite"):
         certify(model, SHAPE)
+
+
+def test_plain_weights_are_computed_in_float64_whatever_the_number_of_threads() -> None:
+    model = apply_defense(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1)), defenses.build("aol"))
+    network = certify(model.eval(), SHAPE).network
+    [conv] = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert not torch.equal(conv.weight, conv.weight.float().double())
 
 
 class Moody(nn.Module):
