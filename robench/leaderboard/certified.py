@@ -43,7 +43,10 @@ def unsound(row: LeaderboardRow) -> float:
     """
     if row.diverged:
         return math.nan
-    return float(sum(int(refuted(cell.outcomes, row.result.columns).sum()) for cell in row.cells))
+    columns = row.result.columns
+    several = {n: c.outcomes for n, c in row.evaluated.items() if n in columns and c.outcomes}
+    seeds = [dict(zip(several, own, strict=True)) for own in zip(*several.values(), strict=True)]
+    return float(sum(int(refuted(outcomes, columns).sum()) for outcomes in seeds))
 
 
 def refuted(
@@ -52,15 +55,14 @@ def refuted(
     """Return which images of a cell an attack fooled within their certified radius, (n,) bool.
 
     Args:
-        outcomes: column -> outcomes of the cell.
+        outcomes: column -> outcomes of the cell, in memory.
         columns: column -> its meaning.
     """
     found = np.zeros(len(outcomes["clean"]), dtype=np.bool_)
-    attacks = [n for n, c in columns.items() if not (c.proves or n == "clean")]
+    searched = [o for n, o in outcomes.items() if n != "clean" and not columns[n].proves]
     for name in certificates(columns):
         radii = _radii(columns[name], outcomes[name])
-        for attack in attacks:
-            attacked = outcomes[attack]
+        for attacked in searched:
             both = min(len(attacked), len(radii))
             nearer = _radii(columns[name], attacked)[:both] < radii[:both]
             found[:both] |= attacked.fooled[:both] & nearer

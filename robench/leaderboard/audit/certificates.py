@@ -30,10 +30,12 @@ def certificate_problems(
             yield from (
                 f"outcomes of {entry.column}: {text}" for text in _of_column(cell, columns, entry)
             )
-    names = certificates(columns)
-    if not names or any(len(cell.outcomes[name]) > len(cell.outcomes["clean"]) for name in names):
+    if not (names := certificates(columns)):
+        return
+    outcomes = dict(cell.outcomes)  # read once
+    if any(len(outcomes[name]) > len(outcomes["clean"]) for name in names):
         return  # the lengths are reported
-    if count := int(refuted(cell.outcomes, columns).sum()):
+    if count := int(refuted(outcomes, columns).sum()):
         yield (
             f"certificates: an attack fooled {count} image(s) within their certified radius: the "
             f"proof is wrong, or not of this network."
