@@ -20,7 +20,7 @@ def _fraction(value: Any) -> Any:
     return value
 
 
-Fraction = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, le=1), BeforeValidator(_fraction)]
 
 
 class Goal(Spec):

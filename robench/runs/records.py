@@ -212,8 +212,8 @@ class CellResult:
 
     @property
     def training_seconds(self) -> float:
-        """The sum over the epochs; nan if there are none."""
-        log = self.evidence.training
+        """The sum over the epochs; nan if there are none, or they ended without weights."""
+        log = () if self.diverged else self.evidence.training
         return math.fsum(row.get("seconds") or math.nan for row in log) if log else math.nan
 
     @property

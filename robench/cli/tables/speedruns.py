@@ -42,7 +42,7 @@ def _cells(row: Standing) -> list[str]:
     return [
         "-" if row.place is None else str(row.place),
         plain(row.title) + below + missed,
-        *(figure(seconds, "{:,.1f}") for seconds in (row.seconds, row.slowest)),
+        *(figure(seconds, "{:,.2f}") for seconds in (row.seconds, row.slowest)),
         *(_accuracy(mean, worst) for mean, worst in row.accuracy.values()),
         str(row.seeds),
     ]

@@ -89,4 +89,4 @@ def _runner(row: Standing) -> Runner:
 
 
 def _seconds(value: float) -> str:
-    return MISSING if value != value else f"{value:,.1f}"
+    return MISSING if value != value else f"{value:,.2f}"

@@ -18,7 +18,7 @@ def seconds_note(cell: PublishedCell, ctx: RunContext) -> str:
     assert cell.file.manifest is not None
     here, there = read_manifest(ctx.store.open(cell.file.cell)), cell.file.manifest
     return (
-        f"its training took {here.training_seconds or 0:.1f} s here "
-        f"({hardware([here.environment])}); {there.training_seconds or 0:.1f} s were published "
+        f"its training took {here.training_seconds or 0:.2f} s here "
+        f"({hardware([here.environment])}); {there.training_seconds or 0:.2f} s were published "
         f"({hardware([there.environment])})."
     )
