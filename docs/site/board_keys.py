@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from docs.site.markdown import code, one_line, prose, table
 from robench.board.board import Board, RowSpec
+from robench.board.goal import Goal
 from robench.board.paper import Paper
 from robench.board.schema import board_schema
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, Spec, TrainingSpec
@@ -23,6 +24,7 @@ TABLES: tuple[tuple[str, type[Spec]], ...] = (
     ("`[training]`", TrainingSpec),
     ("`[evaluation]`", EvaluationSpec),
     ("`[[arms]]`", RowSpec),
+    ("`[goal]`", Goal),
     ("`[paper]`", Paper),
 )
 

@@ -1,9 +1,10 @@
 """The board: what is to be trained, attacked and ranked, as read from a TOML file."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from robench.board.goal import Goal
 from robench.board.limits import (
     ADDRESS,
     LONGEST_ADDRESS,
@@ -43,7 +44,9 @@ class RowSpec(Spec):
 class Board(Spec):
     """A leaderboard's specification."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset({"authors", "publish_weights", "weights_at"})
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {"authors", "goal", "publish_weights", "weights_at"}
+    )
 
     title: Title
     """What the board is, in one line."""
@@ -74,6 +77,9 @@ class Board(Spec):
     transferred to the other rows; the first one if left out."""
     paper: Paper | None = None
     """The published experiment that the board reproduces."""
+    goal: Goal | None = None
+    """The accuracies that make the board a speedrun: of the rows that reach them, the fastest
+    training wins."""
 
     publish_weights: bool = False
     """Whether the leaderboard's folder has the weights, so that whoever gets it can attack them;
@@ -89,6 +95,12 @@ class Board(Spec):
         if len(set(seeds)) < len(seeds):
             raise UserError("duplicate seed: it would train the same network twice; list it once.")
         return seeds
+
+    @model_validator(mode="after")
+    def _goal_has_columns(self) -> Self:
+        if self.goal is not None:
+            self.goal.check(self.evaluation.columns)
+        return self
 
     @property
     def titles(self) -> list[str]:

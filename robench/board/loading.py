@@ -21,7 +21,7 @@ Form = TypeVar("Form", bound=Spec)
 GANS = "gan"
 """The table that a board of GANs has and a board of classifiers has not."""
 
-WHOLE = ("figures", "defaults")
+WHOLE = ("figures", "defaults", "accuracy")
 """Tables that are replaced as a whole, because their entries belong together."""
 
 

@@ -83,7 +83,7 @@ def run(
     from robench.board.overrides import find_board, open_board
     from robench.cli.gan_boards import refuse_of_classifiers, run_gans
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import flag_lines, leaderboard_table
+    from robench.cli.tables import flag_lines, leaderboard_table, speedrun_table
     from robench.commands.run import run_and_publish
     from robench.runs.placement import Placement
 
@@ -118,6 +118,8 @@ def run(
             log=log,
         )
     console.print(leaderboard_table(spec, published.table, spec.title, result=published.result))
+    if race := speedrun_table(published.result, published.table):
+        console.print(race)
     for line in flag_lines(published.result):
         say(console, line)
     say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")

@@ -157,7 +157,7 @@ def merge(
     """Merge leaderboards that were evaluated in the same way."""
     from contextlib import ExitStack
 
-    from robench.cli.tables import leaderboard_table
+    from robench.cli.tables import leaderboard_table, speedrun_table
     from robench.leaderboard.merged_folder import write_merged
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code
@@ -170,4 +170,6 @@ def merge(
     for note in dict.fromkeys(filter(None, notes)):
         say(console, note)
     console.print(leaderboard_table(result.board, table, result.board.title, result=result))
+    if race := speedrun_table(result, table):
+        console.print(race)
     say(console, f"Leaderboard: {out / 'leaderboard.csv'}")

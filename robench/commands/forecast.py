@@ -54,15 +54,21 @@ class Forecast:
     Attributes:
         cells: in the order of rows and seeds.
         jobs: how many pieces of work would run at the same time.
+        timed: whether each training runs alone, as on a board with a goal.
     """
 
     cells: tuple[CellForecast, ...]
     jobs: int
+    timed: bool = False
 
     @property
     def seconds(self) -> float:
         """Roughly the seconds of the run, if its pieces can be spread evenly."""
-        return sum(cell.training + cell.attacking for cell in self.cells) / self.jobs
+        training = sum(cell.training for cell in self.cells)
+        attacking = sum(cell.attacking for cell in self.cells)
+        if self.timed:
+            return training + attacking / self.jobs
+        return (training + attacking) / self.jobs
 
 
 def forecast(
@@ -98,7 +104,7 @@ def forecast(
     for job in work:
         if job.row not in speeds:
             speeds[job.row] = _seconds_per_effort(job, ctx), _bytes(job.cell, ctx)
-    return Forecast(tuple(_cell(job, ctx, speeds) for job in work), number)
+    return Forecast(tuple(_cell(job, ctx, speeds) for job in work), number, board.goal is not None)
 
 
 def _cell(job: CellJob, ctx: RunContext, speeds: Mapping[str, tuple[float, int]]) -> CellForecast:

@@ -29,6 +29,10 @@ def _always(_: BoardResult) -> bool:
     return True
 
 
+def _of_every_board(_: BoardResult, column: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class _Described:
     """The fields that every entry has.
@@ -94,10 +98,13 @@ class PerAttack(_Described):
     Attributes:
         value: computes the figure from the outcomes of one X; nan or 0 if there are none.
         of: the roles.
+        present: returns whether a board has the figure for an X with such a role.
     """
 
     value: Callable[[ColumnOutcomes], float]
     of: tuple[Role, ...]
+    _: KW_ONLY
+    present: Callable[[BoardResult, str], bool] = _of_every_board
 
 
 Entry = Column | RelativeColumn | PerAttack

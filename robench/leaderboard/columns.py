@@ -17,7 +17,7 @@ import pandas as pd
 from robench.board.cells import ExternalCell
 from robench.board.ranking import WORST_CASE
 from robench.board.recipes import differences
-from robench.leaderboard import certified
+from robench.leaderboard import certified, speedrun
 from robench.leaderboard.column_types import Column, Entry, Kind, PerAttack, RelativeColumn
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.row import ColumnOutcomes, LeaderboardRow, Role, roles
@@ -87,6 +87,10 @@ def _samples(column: ColumnOutcomes) -> float:
     return math.nan if column.name == WORST_CASE else 0
 
 
+def _worst_seed(column: ColumnOutcomes) -> float:
+    return min((outcomes.accuracy for outcomes in column.outcomes), default=math.nan)
+
+
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
@@ -132,6 +136,9 @@ COLUMNS: tuple[Entry, ...] = (
               lambda column: column.accuracy.low, _EVERYWHERE),
     PerAttack("high", "fraction", "upper end of the accuracy's 95% Wilson interval",
               lambda column: column.accuracy.high, _EVERYWHERE),
+    PerAttack("worst_seed", "fraction", "if the board has a goal for the column: accuracy of its "
+              "worst seed", _worst_seed,
+              ("clean", "attack", "corruption", "certified"), present=speedrun.has_goal_for),
     PerAttack("rounded", "fraction", "share of the adversarial images that are still "
               "misclassified when rounded to 8 bits per channel",
               lambda column: column.mean(attrgetter("survive_rounding")),
@@ -153,6 +160,15 @@ COLUMNS: tuple[Entry, ...] = (
     RelativeColumn("train_cost", "timing", "seconds per epoch relative to the baseline row",
                    _train_cost, heading="Training time",
                    form="{value:.2f}\N{MULTIPLICATION SIGN} {baseline}"),
+    Column("train_seconds", "timing", "if the board has a goal: seconds of all epochs, mean over "
+           "the seeds", speedrun.mean_seconds, present=speedrun.has_goal,
+           heading="Seconds of training"),
+    Column("train_seconds_most", "timing", "if the board has a goal: the same of the slowest seed",
+           speedrun.most_seconds, present=speedrun.has_goal,
+           heading="Seconds of training, slowest seed"),
+    Column("goal", "text", "if the board has a goal: `reached`, or what is missed, such as "
+           "`autoattack -1.2` (percentage points) or `seeds 3 of 10`", speedrun.verdict,
+           present=speedrun.has_goal, heading="Goal"),
     Column("parameters", "whole number", "trainable parameters",
            lambda row: row.row.costs.parameters, heading="Parameters"),
     Column("multiply_adds", "whole number", "multiply-adds per image at inference, as counted by "
@@ -202,7 +218,7 @@ def columns_of_table(result: BoardResult) -> Iterator[tuple[str, Entry, str]]:
         for name, own in evaluated.items() if per_attack else [("", frozenset[Role]())]:
             for entry in entries:
                 if isinstance(entry, PerAttack):
-                    if own.intersection(entry.of):
+                    if own.intersection(entry.of) and entry.present(result, name):
                         yield f"{name}_{entry.name}", entry, name
                 elif not isinstance(entry, Column) or entry.present(result):
                     yield entry.name, entry, ""

@@ -1,5 +1,7 @@
 """Train a cell and store its weights; return its network and its result from the store."""
 
+from typing import Any
+
 import pandas as pd
 import torch
 from torch import nn
@@ -23,7 +25,14 @@ from robench.runs.threads import multiply_adds_of
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
 from robench.system.files import remove, write_bytes, write_json
-from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.system.processes import this_shard
+from robench.system.provenance import (
+    code_version,
+    environment,
+    file_hash,
+    peak_memory_mib,
+    timed_on,
+)
 from robench.system.threads import computing_with, threads_for
 from robench.training.loop import TrainingDivergedError
 from robench.training.resume import TrainingFiles
@@ -43,7 +52,7 @@ def finish_training(cell: Cell, title: str, folder: CellFolder, ctx: RunContext)
         remove(folder.checkpoint)  # one that was stopped at its very end has left it
     else:
         ctx.reporter.stage(cell_title(title, cell.seed), "training")
-        train_cell(cell, folder, ctx)
+        train_cell(cell, folder, ctx, alone=True)
 
 
 def evaluate_external(
@@ -71,7 +80,12 @@ def evaluate_external(
 
 
 def train_cell(
-    cell: Cell, folder: CellFolder, ctx: RunContext, *, threads: int | None = None
+    cell: Cell,
+    folder: CellFolder,
+    ctx: RunContext,
+    *,
+    threads: int | None = None,
+    alone: bool = False,
 ) -> None:
     """Train a cell, from its checkpoint if there is one, and store the weights.
 
@@ -83,6 +97,7 @@ def train_cell(
         ctx: the context of the run.
         threads: the number of threads to train with, on which the weights depend; by default that
             of :func:`robench.system.threads.threads_for`.
+        alone: whether the run does nothing else meanwhile, which the manifest then says.
 
     Raises:
         UserError: if the weights do not hold all that was trained.
@@ -90,10 +105,10 @@ def train_cell(
     if threads is None:
         threads = threads_for(multiply_adds_of(cell, ctx.dataset), ctx.device)
     with computing_with(threads):
-        _train(cell, folder, ctx)
+        _train(cell, folder, ctx, alone=alone)
 
 
-def _train(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
+def _train(cell: Cell, folder: CellFolder, ctx: RunContext, *, alone: bool) -> None:
     files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint, owner=cell.key)
     broadcast(Train(cell, files, torch.get_num_threads()))
     try:
@@ -117,13 +132,14 @@ def _train(cell: Cell, folder: CellFolder, ctx: RunContext) -> None:
     check_restored(model, network_of(cell, ctx), few, cell.defense)
     seconds = sum(epoch.seconds for epoch in epochs)
     manifest = _provenance(cell, folder, ctx, training_seconds=seconds)
+    manifest["environment"] |= timed_on(this_shard(), alone=alone)
     write_json(folder.manifest, manifest | {"log_hash": file_hash(folder.log)})
     remove(folder.checkpoint)
 
 
 def _provenance(
     cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext, training_seconds: float | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         "specification": cell.key,
         "version": code_version(),

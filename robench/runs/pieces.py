@@ -27,13 +27,18 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """Train a cell and store its weights, or a note that training diverged."""
+    """Train a cell and store its weights, or a note that training diverged.
+
+    ``alone`` says that nothing else of the run is done meanwhile, so that its seconds count.
+    """
 
     cell: Cell
+    alone: bool = False
 
     def perform(self, ctx: RunContext) -> None:
         """Train."""
-        train_cell(self.cell, CellFolder(ctx.store.root / self.cell.key), ctx)
+        folder = CellFolder(ctx.store.root / self.cell.key)
+        train_cell(self.cell, folder, ctx, alone=self.alone)
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ class Piece:
         work: what is done.
         threads: the number of threads to compute with.
         effort: how much work it is, to compare with others.
+        alone: whether nothing else of the run may be done meanwhile, since it is timed.
     """
 
     name: str
@@ -101,6 +107,7 @@ class Piece:
     work: Work
     threads: int
     effort: float = 0.0
+    alone: bool = False
 
 
 def perform(piece: Piece, ctx: RunContext) -> Any:

@@ -211,6 +211,12 @@ class CellResult:
         return statistics.median(s for s in seconds if s) if seconds else math.nan
 
     @property
+    def training_seconds(self) -> float:
+        """The sum over the epochs; nan if there are none, or they ended without weights."""
+        log = () if self.diverged else self.evidence.training
+        return math.fsum(row.get("seconds") or math.nan for row in log) if log else math.nan
+
+    @property
     def flags(self) -> dict[str, str]:
         """The checks that failed, with one sentence each, and why a network is not certified."""
         manifest, report = self.evidence.manifest, self.evidence.checks

@@ -76,7 +76,7 @@ def run_board(
 def cell_jobs(plan: Plan, ctx: RunContext) -> list[CellJob]:
     """Return the cells of a board with what the work on them takes, in order."""
     return [
-        CellJob(cell, title, effort, ctx)
+        CellJob(cell, title, effort, ctx, timed=plan.board.goal is not None)
         for title, cells in planned_cells(plan, ctx)
         for effort in [_effort(cells[0], ctx)]
         for cell in cells

@@ -3,6 +3,7 @@
 Jobs (a cell's columns, its checks, its spectra) begin in the order of their list, and one that has
 begun is finished before another begins: so the first row of a table is known early. Where several
 pieces run at once, the largest of a job comes first, so that no long one is left alone at the end.
+A piece that is timed runs alone: it waits until no other runs, and none begins before it ends.
 A cell that another run is at work on is left to it, and looked at again until it is free.
 """
 
@@ -158,13 +159,19 @@ class Schedule:
     def _next_tasks(self) -> Iterator[tuple[Job, Task]]:
         """Yield what is to begin now, until the executor takes no more."""
         for job in self._open.values():
-            if not self._executor.free:
+            if not self._executor.free or self._one_runs_alone:
                 return
             if job.can_begin and time.monotonic() >= job.again:
                 self._advance(job)
             for task in self._in_order(job.tasks):
+                if self._one_runs_alone or (task.piece.alone and self._running):
+                    return  # what comes later does not overtake it
                 if self._executor.takes(task.piece):
                     yield job, task
+
+    @property
+    def _one_runs_alone(self) -> bool:
+        return any(task.piece.alone for _, task in self._running.values())
 
     def _in_order(self, tasks: Sequence[Task]) -> list[Task]:
         if not self._longest_first:

@@ -51,12 +51,14 @@ class CellJob:
         row: the title of its row.
         effort: what its network costs.
         ctx: the context of the run, with a store that locks.
+        timed: whether its training is timed, so that nothing else is done meanwhile.
     """
 
     cell: Cell
     row: str
     effort: Effort
     ctx: RunContext
+    timed: bool = False
 
     @property
     def name(self) -> str:
@@ -71,6 +73,12 @@ class CellJob:
     def piece(self, state: str, work: Any, effort: float = 0.0) -> Piece:
         """Return a piece of the work on it."""
         return Piece(self.name, state, work, self.effort.threads, effort)
+
+    def training_piece(self) -> Piece:
+        """Return the piece that trains it."""
+        effort = self.effort.training(self.cell, self.ctx.dataset)
+        work = Training(self.cell, alone=self.timed)
+        return Piece(self.name, "training", work, self.effort.threads, effort, alone=self.timed)
 
     def attack_piece(self, columns: list[str]) -> Piece:
         """Return the piece that computes columns which share one search."""
@@ -136,8 +144,7 @@ def _train(job: CellJob, folder: CellFolder) -> Steps:
         remove(folder.checkpoint)  # one that was stopped at its very end has left it
         return
     job.ctx.reporter.announce(job.name, "training")
-    effort = job.effort.training(job.cell, job.ctx.dataset)
-    yield [Task(job.piece("training", Training(job.cell), effort), _nothing)]
+    yield [Task(job.training_piece(), _nothing)]
 
 
 def check(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from robench.system.processes import Shard
 from robench.system.reading import sha256_of
 
 PACKAGES = (
@@ -60,6 +61,21 @@ def environment(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         **{package: _version(package) for package in PACKAGES},
     }
+
+
+ALONE = "alone"
+"""What an environment says under ``training`` of one during which the run did nothing else."""
+
+
+def timed_on(shard: Shard, *, alone: bool) -> dict[str, str]:
+    """Return what the seconds of a training depend on besides machine and threads, if anything.
+
+    Args:
+        shard: the share of this process in it.
+        alone: whether the run did nothing else meanwhile.
+    """
+    processes = {"processes": str(shard.count)} if shard.count > 1 else {}
+    return processes | ({"training": ALONE} if alone else {})
 
 
 def peak_memory_mib(device: torch.device) -> int:

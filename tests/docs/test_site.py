@@ -17,6 +17,7 @@ from docs.site.pages import ROOT, pages
 from docs.site.public_api import public_names
 from robench import registry as registries
 from robench.board.board import Board
+from robench.board.goal import Goal
 from robench.board.specs import DataSpec, EvaluationSpec, TrainingSpec
 from robench.cli.options import ORDER
 
@@ -98,7 +99,7 @@ def test_without_an_address_a_file_of_the_repository_is_named_only() -> None:
 
 def test_the_reference_has_every_key_with_its_limits_and_default() -> None:
     text = board_keys()
-    for spec in (Board, DataSpec, TrainingSpec, EvaluationSpec):
+    for spec in (Board, DataSpec, TrainingSpec, EvaluationSpec, Goal):
         assert all(f"| `{key}` | " in text for key in spec.model_fields)
     assert "` |  | " not in text, "a key without a meaning: give its field a docstring"
     assert "| `title` | What the board is, in one line. | a text, at most" in text

@@ -13,6 +13,7 @@ import numpy as np
 
 from robench.board.board import Board, RowSpec
 from robench.board.cells import Cell
+from robench.board.goal import Goal
 from robench.board.paper import Paper
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.evaluation import Outcomes
@@ -71,6 +72,7 @@ def invent(
     folder: Path = Path("/nonexistent"),
     paper: Paper | None = None,
     authors: str = "",
+    goal: Goal | None = None,
 ) -> Leaderboard:
     """Return a leaderboard with these rows, as if it had been read from ``folder``."""
     columns = columns or COLUMNS
@@ -79,6 +81,7 @@ def invent(
         description="Made by the tests.",
         authors=authors,
         paper=paper,
+        goal=goal,
         arms=tuple(RowSpec(defense="vanilla", label=row.title) for row in rows),
         seeds=tuple(seeds),
         data=DataSpec(name="digits"),

@@ -53,15 +53,16 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def steps(self, name: str, *steps: dict[str, float]) -> Steps:
+    def steps(self, name: str, *steps: dict[str, float], timed: str = "") -> Steps:
         try:
             for step in steps:
-                yield [self._task(name, state, effort) for state, effort in step.items()]
+                yield [self._task(name, state, effort, timed) for state, effort in step.items()]
         finally:
             self.lines.append(f"{name} unlocked")
 
-    def _task(self, name: str, state: str, effort: float) -> Task:
-        return Task(Piece(name, state, work=None, threads=1, effort=effort), self.lines.append)  # type: ignore[arg-type]
+    def _task(self, name: str, state: str, effort: float, timed: str) -> Task:
+        piece = Piece(name, state, None, 1, effort, alone=state == timed)  # type: ignore[arg-type]
+        return Task(piece, self.lines.append)
 
     def job(self, name: str, *steps: dict[str, float], **settings: Any) -> Job:
         return Job(name, partial(self.steps, name, *steps), **settings)
@@ -83,6 +84,30 @@ def test_the_longest_column_of_a_cell_begins_first_where_several_pieces_run_at_o
     log, executor = Log(), Two()
     Schedule([log.job("a", ATTACK)], executor, longest_first=True).run()
     assert executor.begun == ["a pgd", "a fgsm"]
+
+
+def test_a_piece_that_is_timed_runs_alone_and_is_not_overtaken() -> None:
+    log, executor = Log(), Two()
+    beside: list[set[str]] = []
+    submit = executor.submit
+
+    def noted(piece: Piece) -> None:
+        submit(piece)
+        beside.append({other.state for other in executor._running})
+
+    executor.submit = noted  # type: ignore[method-assign]
+    steps = partial(log.steps, timed="train")
+    Schedule([Job(n, partial(steps, n, TRAIN, ATTACK)) for n in "abc"], executor).run()
+    assert {"fgsm", "pgd"} in beside, "attacks run side by side"
+    assert [states for states in beside if "train" in states] == [{"train"}] * 3
+    assert executor.begun == [
+        f"{name} {state}" for name in "abc" for state in ("train", "fgsm", "pgd")
+    ]
+    executor.begun = []
+    untimed = log.job("b", TRAIN)
+    Schedule([log.job("a", {"fgsm": 1.0}), Job("t", partial(steps, "t", TRAIN)), untimed],
+             executor).run()  # fmt: skip
+    assert executor.begun == ["a fgsm", "t train", "b train"]
 
 
 def test_what_depends_on_another_cell_waits_for_it() -> None:

@@ -20,6 +20,7 @@ from robench.cli.tables.networks import (
     spectra_table,
 )
 from robench.cli.tables.progress import forecast_table, status_table
+from robench.cli.tables.speedruns import speedrun_table
 from robench.cli.tables.verification import (
     checked_lines,
     rerun_table,
@@ -48,6 +49,7 @@ __all__ = [
     "rerun_table",
     "sizes_table",
     "spectra_table",
+    "speedrun_table",
     "states_table",
     "status_table",
     "verification_lines",

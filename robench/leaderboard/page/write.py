@@ -20,6 +20,7 @@ from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.groups import row_groups
 from robench.leaderboard.page.paper_comparison import paper_comparison
 from robench.leaderboard.page.rows import table_rows
+from robench.leaderboard.page.speedrun import speedrun
 from robench.leaderboard.page.wording import listed
 from robench.leaderboard.row import has_best_known
 from robench.leaderboard.usable import check_tables
@@ -97,6 +98,7 @@ def render(board: "Leaderboard") -> str:
         columns=accuracy_columns(board),
         rows=table_rows(board),
         ranking_files=ranking_files(board),
+        speedrun=speedrun(board),
         groups=row_groups(board),
         paper_files=paper_files(board),
         attacked=board.board.evaluation.ranking_column != "clean",

@@ -23,6 +23,7 @@ from robench.leaderboard.rerun.remake import (
     restore,
 )
 from robench.leaderboard.rerun.reports import deviations
+from robench.leaderboard.rerun.seconds import seconds_note
 from robench.leaderboard.rerun.weights import (
     find_weights,
     network_problem,
@@ -135,6 +136,8 @@ def _compared(
     notes += _precision_notes(cell, found)
     if trained_otherwise:
         notes.append("training it here gave other weights than the published ones.")
+    if options.retrain and board.board.goal is not None:
+        notes.append(seconds_note(cell, ctx))
     fresh: Sequence[dict[str, Any]] = ()
     tallies: list[Tally | None] = [None, None]
     if not trained_otherwise:  # all images of another network may be better or worse together

@@ -94,7 +94,7 @@ def network_again(
     assert isinstance(spec, Cell)
     folder = ctx.store.open(spec)
     ctx.reporter.stage(cell_title(cell.row, cell.seed), "training")
-    train_cell(spec, folder, ctx, threads=_threads_then(cell))
+    train_cell(spec, folder, ctx, threads=_threads_then(cell), alone=True)
     return None if folder.diverged.exists() else network_of(spec, ctx)
 
 
