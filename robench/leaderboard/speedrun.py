@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from robench.board.board import Board
+from robench.board.cells import ExternalCell
 from robench.board.goal import Goal
 from robench.leaderboard.row import LeaderboardRow
 from robench.runs.records import BoardResult
@@ -62,8 +63,10 @@ def _missed(row: LeaderboardRow, goal: Goal) -> Iterable[str]:
             yield f"{column} {-gap:.1f}" if gap >= 0.05 else f"{column} {-gap:.1g}"
     if len(row.cells) < goal.seeds:
         yield f"seeds {len(row.cells)} of {goal.seeds}"
-    if any(map(math.isnan, _seconds(row))):
+    if isinstance(row.cell, ExternalCell) or any(map(math.isnan, _seconds(row))):
         yield "not trained here"
+    elif row.cell.model != row.board.model:
+        yield "another network"
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,14 @@ def test_a_network_that_was_not_trained_here_has_no_place() -> None:
     assert goal.value(_row(result)) == "not trained here"  # type: ignore[union-attr, call-arg, arg-type]
 
 
+def test_a_row_with_a_network_of_its_own_has_no_place() -> None:
+    board = alone()
+    wider = board.result.board.model.model_copy(update={"width": 2})
+    other = replace(board.result, board=board.result.board.model_copy(update={"model": wider}))
+    goal = next(e for name, e, _ in columns_of_table(other) if name == "goal")
+    assert goal.value(_row(other)) == "another network"  # type: ignore[union-attr, call-arg, arg-type]
+
+
 def test_equally_fast_rows_share_a_place() -> None:
     rows = (ROWS[0], replace(ROWS[0], title="as slow"), ROWS[1])
     board = invent(rows, goal=GOAL)
