@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from robench.cli.tables.fitted import FittedTable
     from robench.commands.gan_board import GanVerification
+    from robench.runs.placement import Placement
 
 
 def refuse_of_classifiers(given: Mapping[str, bool]) -> None:
@@ -29,8 +30,7 @@ def refuse_of_classifiers(given: Mapping[str, bool]) -> None:
     for option, is_given in given.items():
         if is_given:
             raise UserError(
-                f"{option} is for boards of classifiers, and this is a board of GANs, which is "
-                f"computed here, one GAN after the other; leave it out."
+                f"{option} is for boards of classifiers, and this is a board of GANs; leave it out."
             )
 
 
@@ -46,6 +46,8 @@ def run_gans(
     changes: Sequence[str],
     data_dir: Path | None,
     inception: Path | None,
+    placement: "Placement",
+    log: "Sequence[str]",
     quiet: bool,
 ) -> None:
     """Run a board of GANs, publish it and print its table."""
@@ -55,14 +57,16 @@ def run_gans(
     from robench.gan.board import open_gan_board
 
     name, spec = open_gan_board(board, rows=rows, seeds=seeds, changes=changes)
-    with progress(console, len(spec.rows) * len(spec.seeds), quiet=quiet) as reporter:
+    with progress(console, spec.networks * len(spec.seeds), quiet=quiet) as reporter:
         published = run_and_publish_gans(
             spec, out, name, data_dir=data_dir, device=device, inception=inception,
-            reporter=reporter,
+            reporter=reporter, placement=placement, log=log,
         )  # fmt: skip
     print_lines(console, gan_board_lines(published))
 
     say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
+    if log:
+        say(console, f"Logs: {out / 'logs'}")
 
 
 # More parameters than usual: they are the options of the command.

@@ -92,13 +92,10 @@ def run(
     if as_json and not dry_run:
         raise UserError("--json belongs to --dry-run; the results of a run are its CSV files.")
     if is_gan_board(find_board(board)[1]):
-        refuse_of_classifiers({
-            "--jobs": jobs not in (None, 1), "--executor": executor != "local",
-            "--resources": resources is not None, "--log": bool(log), "--dry-run": dry_run,
-        })  # fmt: skip
+        refuse_of_classifiers({"--dry-run": dry_run})
         run_gans(
             console, board, out, chosen, rows=defenses, seeds=seeds, changes=changes,
-            data_dir=data_dir, inception=inception, quiet=quiet,
+            data_dir=data_dir, inception=inception, placement=placement, log=log, quiet=quiet,
         )  # fmt: skip
         return
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)

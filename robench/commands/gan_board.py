@@ -1,5 +1,6 @@
 """``robench run`` and ``robench verify`` for boards of GANs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,12 @@ from robench.leaderboard.publish import published_alone
 from robench.leaderboard.rerun import draw_fresh_seed, draw_titles
 from robench.progress import ignore_progress
 from robench.runs.gan_board import run_gan_board
+from robench.runs.placement import Placement
 from robench.runs.progress import ProgressReporter
+from robench.tracking.follow import followed
 
 
+# More parameters than usual: they are the settings of one run.
 def run_and_publish_gans(
     board: GanBoard,
     out: Path,
@@ -28,6 +32,8 @@ def run_and_publish_gans(
     device: torch.device | None = None,
     inception: Path | None = None,
     reporter: ProgressReporter | None = None,
+    placement: Placement = Placement(),  # noqa: B008 - it is frozen
+    log: Sequence[str] = (),
 ) -> GanLeaderboard:
     """Run a board of GANs and publish it as ``out/name``.
 
@@ -39,13 +45,23 @@ def run_and_publish_gans(
         device: the device to run on; the CPU by default.
         inception: the file of Inception's weights, if the board needs them.
         reporter: called with the progress of the run.
+        placement: where the pieces of work are done.
+        log: the trackers that follow it.
 
     Raises:
         UserError: see :func:`robench.runs.gan_board.run_gan_board`.
     """
-    result = run_gan_board(
-        board, out=out, data_dir=data_dir, device=device, inception=inception, reporter=reporter
-    )
+    with followed(log, name, out, reporter) as run:
+        result = run_gan_board(
+            board,
+            out=out,
+            data_dir=data_dir,
+            device=device,
+            inception=inception,
+            reporter=run,
+            placement=placement,
+            observer=run,
+        )
     with published_alone(out / name):
         publish_gans(result, out / name)
         return GanLeaderboard.read(out / name)

@@ -18,7 +18,7 @@ from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import TEXT, tables_text
 from robench.leaderboard.safe_csv import read_safe_csv
 from robench.models.complexity import count_parameters
-from robench.runs.gan_board import measurements
+from robench.runs.gan_plan import measurements
 from robench.system.reading import DOCUMENT_BYTES, read_text
 
 FOLDERS = ("manifests", "logs", "samples", "weights")

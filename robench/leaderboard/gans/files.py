@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from robench.board.specs import Spec
 from robench.errors import UserError
 from robench.gan.board import GanBoard
-from robench.gan.folder import GanManifest
+from robench.gan.folder import PICTURES, WEIGHTS, GanManifest
 from robench.gan.measured import Measured
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import LogRow
@@ -93,20 +93,16 @@ class GanEvidence:
         if self.file.manifest is None:
             return {}
         hashes, key = self.file.manifest.hashes, self.file.cell.key
+        which = self.which(board)
         found = {log_name(key): hashes.get("training.csv", ""),
-                 samples_name(self.name): hashes.get("samples.png", "")}  # fmt: skip
+                 samples_name(self.name): hashes.get(PICTURES[which], "")}  # fmt: skip
         if board.publish_weights:
-            which = self.which(board)
             found[weights_name(key, which)] = hashes.get(WEIGHTS[which], "")
         return found
 
     def which(self, board: GanBoard) -> str:
         """Return which weights of the generator the row measures."""
         return next((row.weights for row in board.rows if row.title == self.file.row), "last")
-
-
-WEIGHTS = {"last": "generator.safetensors", "ema": "generator_ema.safetensors"}
-"""The files of a generator's weights in the store."""
 
 
 def log_name(key: str) -> str:

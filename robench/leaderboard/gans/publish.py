@@ -12,7 +12,6 @@ from robench.gan.symptoms import LogRow
 from robench.leaderboard.edition import published_before, replace_edition
 from robench.leaderboard.evidence import BOARD, FILE_BYTES, TOML
 from robench.leaderboard.gans.files import (
-    WEIGHTS,
     Diverged,
     GanBoardFile,
     GanCellFile,
@@ -108,9 +107,9 @@ def _files(one: GanResult, name: str, board: GanBoard) -> dict[str, bytes | Path
     if one.manifest is None:
         return {}
     folder, key, which = one.work.folder, one.work.cell.key, one.work.row.weights
-    sources = {log_name(key): folder.log, samples_name(name): folder.picture}
+    sources = {log_name(key): folder.log, samples_name(name): folder.picture(which)}
     if board.publish_weights:
-        sources[weights_name(key, which)] = folder.path / WEIGHTS[which]
+        sources[weights_name(key, which)] = folder.weights(which)
     for path in sources.values():
         _check_hash(path, one.manifest.hashes.get(path.name), folder)
     return {
