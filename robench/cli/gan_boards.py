@@ -81,6 +81,7 @@ def verify_of_gans(
     data_dir: Path | None,
     device: "torch.device",
     inception: Path | None,
+    trust_code: bool,
     quiet: bool,
 ) -> "tuple[GanVerification, Iterator[str | FittedTable]]":
     """Verify a board of GANs, and return the result with what is printed of it."""
@@ -91,6 +92,6 @@ def verify_of_gans(
     with progress(console, None, quiet=quiet) as reporter:
         found = verify_gans(
             folder, rows=rows, seed=seed, stores=stores, data=data, data_dir=data_dir,
-            device=device, inception=inception, reporter=reporter,
+            device=device, inception=inception, reporter=reporter, trust_code=trust_code,
         )  # fmt: skip
     return found, gan_verification_lines(found)

@@ -13,7 +13,7 @@ from robench.gan.folder import PICTURES, WEIGHTS, GanManifest
 from robench.gan.measured import Measured
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import LogRow
-from robench.leaderboard.evidence import file_name
+from robench.leaderboard.evidence import SourceEntry, file_name
 from robench.leaderboard.safe_csv import read_safe_csv
 
 METRICS, CURVES, PAPER = "metrics.csv", "curves.csv", "paper.csv"
@@ -32,6 +32,7 @@ class GanBoardFile(Spec):
     name: str = Field(max_length=300)
     extractor: str = Field(pattern=r"^[a-z0-9_]{1,60}$")
     board: GanBoard
+    sources: tuple[SourceEntry, ...] = ()
 
 
 class Diverged(Spec):
