@@ -1,6 +1,8 @@
 """What commands on boards do if the board is one of GANs."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +69,36 @@ def run_gans(
     say(console, f"Leaderboard: {out / name / 'leaderboard.csv'}")
     if log:
         say(console, f"Logs: {out / 'logs'}")
+
+
+# More parameters than usual: they are the options of the command.
+def forecast_of_gans(
+    console: "Console",
+    board: str,
+    out: Path,
+    device: "torch.device",
+    *,
+    rows: str | None,
+    seeds: str | None,
+    changes: Sequence[str],
+    data_dir: Path | None,
+    inception: Path | None,
+    jobs: int | None,
+    as_json: bool,
+) -> None:
+    """Print what a run of a board of GANs would take."""
+    from robench.cli.tables.progress import gan_forecast_table
+    from robench.commands.gan_forecast import gan_forecast
+    from robench.gan.board import open_gan_board
+
+    _, spec = open_gan_board(board, rows=rows, seeds=seeds, changes=changes)
+    found = gan_forecast(
+        spec, out=out, data_dir=data_dir, device=device, jobs=jobs, inception=inception
+    )
+    if as_json:
+        print(json.dumps(asdict(found) | {"seconds": found.seconds}, indent=2))
+        return
+    console.print(gan_forecast_table(found, spec.title))
 
 
 # More parameters than usual: they are the options of the command.

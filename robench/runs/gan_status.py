@@ -21,10 +21,15 @@ def gan_statuses(board: GanBoard, *, out: Path, data_dir: Path | None = None) ->
         UserError: if the board or the data set is not valid, or a note in the store is damaged.
     """
     plan = plan_gans(board, out, data_dir)
-    return [_status(each, plan) for each in plan.work]
+    return [gan_status(each, plan) for each in plan.work]
 
 
-def _status(work: GanWork, plan: GanPlan) -> CellStatus:
+def gan_status(work: GanWork, plan: GanPlan) -> CellStatus:
+    """Return how far a GAN is.
+
+    Raises:
+        UserError: if what is stored of it is damaged.
+    """
     folder = work.folder
     reason, step = "", 0
     state: State

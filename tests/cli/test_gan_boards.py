@@ -120,6 +120,38 @@ def test_a_tracker_gets_the_losses_and_the_distance_over_the_steps(
     assert params["gan.averaging"] == 0.5
 
 
+def test_table_3_is_listed_with_its_state(robench: Command, runs: Path) -> None:
+    (runs / "tiny").rename(runs / "paper-table3-cpu")  # as if it had been run with changes
+    done = robench("reproduce", "--out", runs, "--json")
+    assert done.code == 0, done.err
+    found = {each["board"]: each for each in json.loads(done.out) if each["item"] == "Table 3"}
+    assert found.keys() == {"paper-table3", "paper-table3-cpu"}
+    assert found["paper-table3"]["state"] in ("not run", "published")
+    reduced = found["paper-table3-cpu"]
+    if reduced["state"] != "published":
+        assert reduced["state"] == "run, changed"
+        assert reduced["provenance"].startswith("seeds 1, 2; 12 samples; ")
+
+
+def test_a_dry_run_says_what_is_left_and_stores_nothing(
+    robench: Command, board: Path, data: Path, runs: Path, tmp_path: Path
+) -> None:
+    run = ("run", board, "--data-dir", data, "--dry-run")
+    done = robench(*run, "--json", "--jobs", 2, "--out", tmp_path / "new")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [(c["row"], c["seed"], c["state"]) for c in found["cells"]] == [
+        (row, seed, "waiting") for row in ("spectral_norm", "averaged, -1") for seed in (1, 2)
+    ]
+    assert all(c["training"] > 0 and c["measuring"] > 0 for c in found["cells"])
+    total = sum(c["training"] + c["measuring"] for c in found["cells"])
+    assert found["seconds"] == pytest.approx(total / 2)
+    assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    stored = robench(*run, "--out", runs)
+    assert stored.code == 0, stored.err
+    assert "about - in all" in stored.out
+
+
 def test_status_says_how_far_each_gan_is(
     robench: Command, board: Path, data: Path, runs: Path
 ) -> None:
