@@ -93,6 +93,7 @@ def test_one_gan_that_fails_stops_no_other_and_each_is_said_at_the_end(
     assert "killed, seed 1: the system killed its process" in ran.err
     assert "the same command goes on from there.\n" in ran.err
     assert "Traceback" not in ran.err
+    assert "leaked" not in ran.err
     assert "averaged, -1, seed 1: stored" in ran.out
     folders = [GanFolder(path) for path in root.glob("runs/gans/*")]
     assert sum(folder.manifest.exists() for folder in folders) == 2
