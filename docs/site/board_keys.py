@@ -13,9 +13,11 @@ from docs.site.markdown import code, one_line, prose, table
 from robench.board.board import Board, RowSpec
 from robench.board.goal import Goal
 from robench.board.paper import Paper
-from robench.board.schema import board_schema
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, Spec, TrainingSpec
 from robench.commands.info import meanings
+from robench.commands.schema import file_schema
+from robench.gan.board import GanBoard, GanData, GanRow, MeasureSpec, ProtocolSpec
+from robench.gan.spec import GanSpec
 
 TABLES: tuple[tuple[str, type[Spec]], ...] = (
     ("The top level", Board),
@@ -26,6 +28,12 @@ TABLES: tuple[tuple[str, type[Spec]], ...] = (
     ("`[[arms]]`", RowSpec),
     ("`[goal]`", Goal),
     ("`[paper]`", Paper),
+    ("Boards of GANs: the top level", GanBoard),
+    ("Boards of GANs: `[data]`", GanData),
+    ("Boards of GANs: `[gan]`", GanSpec),
+    ("Boards of GANs: `[measure]`", MeasureSpec),
+    ("Boards of GANs: `measure.protocols`", ProtocolSpec),
+    ("Boards of GANs: `[[arms]]`", GanRow),
 )
 
 LIMITS = {
@@ -42,9 +50,7 @@ LIMITS = {
 
 def board_keys() -> str:
     """Return a section for each table of ``board.toml``."""
-    schema = board_schema()
-    parts = {name: part["properties"] for name, part in schema["$defs"].items()}
-    parts["Board"] = schema["properties"]
+    parts = {name: part["properties"] for name, part in file_schema()["$defs"].items()}
     sections = []
     for title, spec in TABLES:
         described, known = _documentation(spec)
@@ -68,7 +74,11 @@ def _row(
 def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return "must be given"
-    if value is None or isinstance(value, Spec):
+    if (
+        value is None
+        or isinstance(value, Spec)
+        or (value and isinstance(value, tuple) and isinstance(value[0], Spec))
+    ):
         return ""
     if isinstance(value, bool):
         return code(str(value).lower())

@@ -35,9 +35,9 @@ def doctor(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of board.toml, for editors that complete and check it."""
-    from robench.board.schema import board_schema
+    from robench.commands.schema import file_schema
 
-    typer.echo(json.dumps(board_schema(), indent=2))
+    typer.echo(json.dumps(file_schema(), indent=2))
 
 
 def _print_version(wanted: bool) -> None:

@@ -134,7 +134,8 @@ def verify(
                 refuse_of_classifiers({"--retrain": retrain, "--fresh": fresh_seed is not None})
                 found, lines = verify_of_gans(
                     console, folder, rows=rows, seed=seed, stores=tuple(store), data=data,
-                    data_dir=data_dir, device=chosen, inception=inception, quiet=quiet,
+                    data_dir=data_dir, device=chosen, inception=inception, trust_code=trust_code,
+                    quiet=quiet,
                 )  # fmt: skip
             else:
                 board = Leaderboard.read(folder)

@@ -87,7 +87,7 @@ def train_command(
     for sentence in read_manifest(folder).symptoms.values():
         say(console, f"Warning: {sentence}.")
     say(console, f"GAN: {folder.path}")
-    say(console, f"Samples: {folder.picture}")
+    say(console, f"Samples: {folder.picture('last')}")
 
 
 @gan.command("sample")

@@ -81,7 +81,7 @@ def run(
     """Train, attack and rank the defenses of a board; resumes if it was interrupted."""
     from robench.board.loading import is_gan_board
     from robench.board.overrides import find_board, open_board
-    from robench.cli.gan_boards import refuse_of_classifiers, run_gans
+    from robench.cli.gan_boards import forecast_of_gans, run_gans
     from robench.cli.progress_bar import progress
     from robench.cli.tables import flag_lines, leaderboard_table, speedrun_table
     from robench.commands.run import run_and_publish
@@ -92,13 +92,15 @@ def run(
     if as_json and not dry_run:
         raise UserError("--json belongs to --dry-run; the results of a run are its CSV files.")
     if is_gan_board(find_board(board)[1]):
-        refuse_of_classifiers({
-            "--jobs": jobs not in (None, 1), "--executor": executor != "local",
-            "--resources": resources is not None, "--log": bool(log), "--dry-run": dry_run,
-        })  # fmt: skip
+        if dry_run:
+            forecast_of_gans(
+                console, board, out, chosen, rows=defenses, seeds=seeds, changes=changes,
+                data_dir=data_dir, inception=inception, jobs=jobs, as_json=as_json,
+            )  # fmt: skip
+            return
         run_gans(
             console, board, out, chosen, rows=defenses, seeds=seeds, changes=changes,
-            data_dir=data_dir, inception=inception, quiet=quiet,
+            data_dir=data_dir, inception=inception, placement=placement, log=log, quiet=quiet,
         )  # fmt: skip
         return
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)

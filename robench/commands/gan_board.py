@@ -1,5 +1,6 @@
 """``robench run`` and ``robench verify`` for boards of GANs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,17 +9,22 @@ import torch
 
 from robench.data import load_dataset
 from robench.gan.board import GanBoard
+from robench.leaderboard.bundle import bundle_of_gans
 from robench.leaderboard.gans.audit import gan_problems, gan_unchecked
 from robench.leaderboard.gans.publish import publish_gans
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.redraw import Redrawn, RedrawOptions, redraw, rows_with_generators
 from robench.leaderboard.publish import published_alone
 from robench.leaderboard.rerun import draw_fresh_seed, draw_titles
+from robench.leaderboard.trust import trusted_code
 from robench.progress import ignore_progress
 from robench.runs.gan_board import run_gan_board
+from robench.runs.placement import Placement
 from robench.runs.progress import ProgressReporter
+from robench.tracking.follow import followed
 
 
+# More parameters than usual: they are the settings of one run.
 def run_and_publish_gans(
     board: GanBoard,
     out: Path,
@@ -28,6 +34,8 @@ def run_and_publish_gans(
     device: torch.device | None = None,
     inception: Path | None = None,
     reporter: ProgressReporter | None = None,
+    placement: Placement = Placement(),  # noqa: B008 - it is frozen
+    log: Sequence[str] = (),
 ) -> GanLeaderboard:
     """Run a board of GANs and publish it as ``out/name``.
 
@@ -39,15 +47,26 @@ def run_and_publish_gans(
         device: the device to run on; the CPU by default.
         inception: the file of Inception's weights, if the board needs them.
         reporter: called with the progress of the run.
+        placement: where the pieces of work are done.
+        log: the trackers that follow it.
 
     Raises:
         UserError: see :func:`robench.runs.gan_board.run_gan_board`.
     """
-    result = run_gan_board(
-        board, out=out, data_dir=data_dir, device=device, inception=inception, reporter=reporter
-    )
+    bundle = bundle_of_gans(board)  # as it is now: it may be edited while the board runs
+    with followed(log, name, out, reporter) as run:
+        result = run_gan_board(
+            board,
+            out=out,
+            data_dir=data_dir,
+            device=device,
+            inception=inception,
+            reporter=run,
+            placement=placement,
+            observer=run,
+        )
     with published_alone(out / name):
-        publish_gans(result, out / name)
+        publish_gans(result, out / name, bundle)
         return GanLeaderboard.read(out / name)
 
 
@@ -96,6 +115,7 @@ def verify_gans(
     device: torch.device | None = None,
     inception: Path | None = None,
     reporter: ProgressReporter | None = None,
+    trust_code: bool = False,
 ) -> GanVerification:
     """Check a board of GANs against its files, and draw and measure some of its rows again.
 
@@ -110,18 +130,12 @@ def verify_gans(
         device: where it computes; the CPU by default.
         inception: the file of Inception's weights, if the board was measured with them.
         reporter: called with the progress.
+        trust_code: whether the code that came with the board may be executed.
 
     Raises:
         UserError: if the folder holds no such board, or the images are others than its own.
     """
     board = GanLeaderboard.read(folder)
-    problems = gan_problems(board)
-    if problems:
-        return GanVerification(board, tuple(problems))
-    seed = draw_fresh_seed() if seed is None else seed
-    here = rows_with_generators(board, stores)
-    among = here if rows is None else board.board.titles
-    drawn = draw_titles(among, "1" if rows is None else rows, seed)
     options = RedrawOptions(
         stores,
         partial(load_dataset, data or board.board.data.name, data_dir),
@@ -129,7 +143,14 @@ def verify_gans(
         device or torch.device("cpu"),
         reporter.update if reporter else ignore_progress,
     )
-    again = redraw(board, drawn, options)
-    left = (*gan_unchecked(board), *again.notes)
+    with trusted_code(board, trust=trust_code) as untrusted:
+        problems = gan_problems(board)
+        if problems:
+            return GanVerification(board, tuple(problems))
+        seed = draw_fresh_seed() if seed is None else seed
+        among = rows_with_generators(board, stores) if rows is None else board.board.titles
+        drawn = draw_titles(among, "1" if rows is None else rows, seed)
+        again = redraw(board, drawn, options)
+        left = (*filter(None, [untrusted]), *gan_unchecked(board), *again.notes)
     requested = rows is not None and len(drawn) > 0
     return GanVerification(board, again.problems, tuple(drawn), again, requested, left, seed)

@@ -90,8 +90,8 @@ def _state(name: str, board: Board | GanBoard, home: Path, own: Path) -> State:
 
 def _networks(board: Board | GanBoard) -> int:
     """Return how many networks a board trains for each seed."""
-    if isinstance(board, GanBoard):  # rows that differ in which weights they measure share one
-        return len({(row.defense, board.recipe_of(row)) for row in board.rows})
+    if isinstance(board, GanBoard):
+        return board.networks
     return len(board.row_specs)
 
 

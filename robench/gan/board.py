@@ -170,6 +170,11 @@ class GanBoard(Spec):
         """The names of the rows."""
         return [row.title for row in self.rows]
 
+    @property
+    def networks(self) -> int:
+        """How many GANs are trained for each seed: rows that differ in ``weights`` share one."""
+        return len({(row.defense, self.recipe_of(row)) for row in self.rows})
+
     def recipe_of(self, row: GanRow) -> GanSpec:
         """Return the networks and the recipe of a row.
 

@@ -22,7 +22,7 @@ from robench.gan.training import GanDivergedError, fit_gan
 from robench.models.complexity import count_multiply_adds
 from robench.progress import ProgressCallback, ignore_progress
 from robench.registry import defenses
-from robench.system.files import remove, remove_temporaries, write_bytes, write_json
+from robench.system.files import remove, write_bytes, write_json
 from robench.system.locks import sole_writer
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
 from robench.system.threads import computing_with, threads_for
@@ -91,24 +91,38 @@ def train_gan_cell(
 
     Raises:
         UserError: if the images or the defense do not fit, or the folder cannot be written or is
-            that of another GAN.
+            that of another GAN; or another process is at work in it.
     """
-    images = training_images(dataset)
+    training_images(dataset)  # says that they do not fit before the folder is made
     with sole_writer(folder.path, "is at work in"):
-        remove_temporaries(folder.path, ["*.json", "*.csv", "*.pt", "*.safetensors", "*.png"])
-        remove_temporaries(folder.snapshots, ["*.safetensors"])
-        if folder.finished:
-            remove(folder.checkpoint)
-            return
-        with computing_with(_threads(cell, device)):
-            _train(cell, images, folder, device, progress)
+        folder.remove_temporaries()
+        finish_gan_training(cell, dataset, folder, device, progress)
 
 
-def _threads(cell: GanCell, device: torch.device) -> int:
+def finish_gan_training(
+    cell: GanCell,
+    dataset: DataSet,
+    folder: GanFolder,
+    device: torch.device,
+    progress: ProgressCallback = ignore_progress,
+) -> None:
+    """Do what :func:`train_gan_cell` does; hold the lock of the folder."""
+    if not folder.finished:
+        with computing_with(threads_of(cell, device)):
+            _train(cell, training_images(dataset), folder, device, progress)
+    remove(folder.checkpoint)  # also one that was stopped at its very end has left it
+
+
+def threads_of(cell: GanCell, device: torch.device) -> int:
     """Return with how many threads a GAN is trained: more for a wide discriminator."""
-    with torch.random.fork_rng():
+    return threads_for(multiply_adds_of(cell), device)
+
+
+def multiply_adds_of(cell: GanCell) -> int:
+    """Return the multiply-adds of the forward of one image in a plain discriminator."""
+    with torch.random.fork_rng(devices=[]):
         plain = architecture(cell.gan.architecture).discriminator(cell.gan.width)
-    return threads_for(count_multiply_adds(plain, torch.zeros(1, *IMAGE)), device)
+    return count_multiply_adds(plain, torch.zeros(1, *IMAGE))
 
 
 def _train(
@@ -134,16 +148,20 @@ def _train(
         )
     except GanDivergedError as diverged:
         write_json(folder.diverged, {"reason": str(diverged), "version": code_version()})
-        remove(folder.checkpoint)
         return
-    _save(folder.generator, generator, cell)
     _save(folder.discriminator, discriminator, cell)
-    write_bytes(folder.picture, grid_png(draw(generator, cell.gan.latent, PICTURED, seed=0)))
+    _save_generator(folder, "last", generator, cell)
     if average:
         with average.in_place():
-            _save(folder.average, generator, cell)
+            _save_generator(folder, "ema", generator, cell)
     _write_manifest(cell, folder, device, rows)
-    remove(folder.checkpoint)
+
+
+def _save_generator(folder: GanFolder, which: str, generator: nn.Module, cell: GanCell) -> None:
+    """Write the generator and a grid of its samples."""
+    _save(folder.weights(which), generator, cell)
+    samples = draw(generator, cell.gan.latent, PICTURED, seed=0)
+    write_bytes(folder.picture(which), grid_png(samples))
 
 
 def _save(path: Path, network: nn.Module, cell: GanCell) -> None:
@@ -156,8 +174,9 @@ def _save(path: Path, network: nn.Module, cell: GanCell) -> None:
 def _write_manifest(
     cell: GanCell, folder: GanFolder, device: torch.device, rows: list[LogRow]
 ) -> None:
-    files = [folder.generator, folder.discriminator, folder.log, folder.picture]
-    files += [folder.average] if cell.gan.averaging else []
+    files = [folder.discriminator, folder.log]
+    for which in ("last", "ema") if cell.gan.averaging else ("last",):
+        files += [folder.weights(which), folder.picture(which)]
     files += [folder.weights(step) for step in cell.gan.snapshot_steps]
     manifest = GanManifest(
         specification=cell.key,

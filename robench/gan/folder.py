@@ -14,8 +14,19 @@ from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
 from robench.gan.spec import GanCell
 from robench.models.checkpoint import load_weights
+from robench.system.files import remove_temporaries
 from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
+from robench.training.folder import TrainingFolder
+
+METRICS = "metrics"
+"""The folder of a GAN's metrics, in its own."""
+
+WEIGHTS = {"last": "generator.safetensors", "ema": "generator_ema.safetensors"}
+"""Which weights of the generator -> the name of their file."""
+
+PICTURES = {"last": "samples.png", "ema": "samples_ema.png"}
+"""Which weights of the generator -> the name of the grid of their samples."""
 
 
 class GanManifest(Spec):
@@ -28,7 +39,7 @@ class GanManifest(Spec):
         data_hash: the fingerprint of the images.
         training_seconds: how long training took.
         peak_memory_mib: the peak memory.
-        hashes: sha256 of the files of weights, of the log and of the grid of samples, by name.
+        hashes: sha256 of the files of weights, of the log and of grids of samples, by name.
         symptoms: what is wrong with it, see :func:`robench.gan.symptoms.symptoms`.
     """
 
@@ -43,55 +54,13 @@ class GanManifest(Spec):
 
 
 @dataclass(frozen=True)
-class GanFolder:
+class GanFolder(TrainingFolder):
     """The files of one GAN."""
-
-    path: Path
-
-    @property
-    def spec(self) -> Path:
-        """The specification, as hashed."""
-        return self.path / "spec.json"
-
-    @property
-    def log(self) -> Path:
-        """The log of the training."""
-        return self.path / "training.csv"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The state, while training is in progress."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def generator(self) -> Path:
-        """The last weights of the generator."""
-        return self.path / "generator.safetensors"
-
-    @property
-    def average(self) -> Path:
-        """The average of the generator's weights, if the recipe asks for one."""
-        return self.path / "generator_ema.safetensors"
 
     @property
     def discriminator(self) -> Path:
         """The last weights of the discriminator, with its defense."""
         return self.path / "discriminator.safetensors"
-
-    @property
-    def picture(self) -> Path:
-        """A grid of samples."""
-        return self.path / "samples.png"
-
-    @property
-    def manifest(self) -> Path:
-        """Versions, hashes, device, times."""
-        return self.path / "manifest.json"
-
-    @property
-    def diverged(self) -> Path:
-        """The note that training ended without finite weights; absent otherwise."""
-        return self.path / "diverged.json"
 
     @property
     def finished(self) -> bool:
@@ -107,7 +76,17 @@ class GanFolder:
         """Return the file of the generator's weights: ``last``, ``ema``, or after some steps."""
         if isinstance(which, int):
             return self.snapshots / f"generator-{which:07}.safetensors"
-        return {"last": self.generator, "ema": self.average}[which]
+        return self.path / WEIGHTS[which]
+
+    def picture(self, which: str) -> Path:
+        """Return the file of a grid of samples, by ``last`` or ``ema`` weights."""
+        return self.path / PICTURES[which]
+
+    def remove_temporaries(self) -> None:
+        """Remove what processes that were killed while writing have left; hold the lock."""
+        remove_temporaries(self.path, ["*.json", "*.csv", "*.pt", "*.safetensors", "*.png"])
+        remove_temporaries(self.snapshots, ["*.safetensors"])
+        remove_temporaries(self.path / METRICS, ["*.json"])
 
 
 def read_cell(path: Path) -> tuple[GanFolder, GanCell]:

@@ -15,6 +15,7 @@ from robench.board.specs import Spec
 from robench.data import DataSet, Images, balanced_sample
 from robench.errors import UserError
 from robench.gan.batches import training_images
+from robench.gan.folder import METRICS
 from robench.gan.metrics.extractors import Extractor
 from robench.gan.metrics.measure import metrics
 from robench.gan.sampling import draw
@@ -22,9 +23,13 @@ from robench.models.weight_files import read_safetensors
 from robench.progress import ProgressCallback, ignore_progress
 from robench.system.files import write_bytes
 from robench.system.json_files import read_json
+from robench.system.locks import sole_writer
 
 MEASURED_VERSION = 1
 """Raised when the same measurement comes to mean other work."""
+
+WAIT = 24 * 3600.0
+"""Seconds to wait for another process that computes the same features."""
 
 Part = Literal["train", "test"]
 
@@ -78,7 +83,7 @@ class Measured(Spec):
 
 def metrics_file(folder: Path, measurement: Measurement) -> Path:
     """Return where the metrics of a GAN are kept in its folder."""
-    return folder / "metrics" / f"{measurement.key}.json"
+    return folder / METRICS / f"{measurement.key}.json"
 
 
 def read_measured(path: Path, measurement: Measurement) -> Measured:
@@ -168,16 +173,25 @@ class Measurer:
         key = (wanted.against, wanted.images)
         if key not in self._images:
             kept = self._kept(wanted)
-            self._images[key] = kept if kept is not None else self._computed(wanted)
+            self._images[key] = kept if kept is not None else self._made(wanted)
         return self._images[key]
+
+    def _made(self, wanted: Measurement) -> Tensor:
+        """Return features that are in no store; one process computes them, and others wait."""
+        if self.store is None:
+            return self._computed(wanted)
+        with sole_writer(self.store, "computes features in", patience=WAIT):
+            kept = self._kept(wanted)
+            if kept is not None:
+                return kept
+            features = self._computed(wanted)
+            write_bytes(self._file(wanted), safetensors.torch.save({"features": features}))
+            return features
 
     def _computed(self, wanted: Measurement) -> Tensor:
         images = compared_images(self.dataset, wanted.against, wanted.images)
         task = f"{wanted.against} images"
-        features = self.network.features(images.images, self.progress, task)[0].contiguous()
-        if self.store is not None:
-            write_bytes(self._file(wanted), safetensors.torch.save({"features": features}))
-        return features
+        return self.network.features(images.images, self.progress, task)[0].contiguous()
 
     def _kept(self, wanted: Measurement) -> Tensor | None:
         """Return features from the store; what is damaged there is computed again."""

@@ -7,7 +7,7 @@ neighbors of the same name do not mix.
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from robench.board.plan import resolve_rows
 from robench.checks.order import added_checks
 from robench.errors import UserError
 from robench.expressions import parse_expression
+from robench.gan.board import GanBoard
 from robench.leaderboard.evidence import SOURCES, SourceEntry, read_sums
 from robench.leaderboard.published import Leaderboard
 from robench.plugin_modules import plugin_tree
@@ -58,8 +59,27 @@ def bundle_of(board: Board) -> Bundle:
     Raises:
         UserError: if an entry is not registered, or a file cannot be read.
     """
+    return bundle_of_entries(_named(board))
+
+
+def bundle_of_gans(board: GanBoard) -> Bundle:
+    """Return the code of the entries of a board of GANs; see :func:`bundle_of`."""
+    rows: list[tuple[Registry[Any], str]] = [(defenses, row.defense) for row in board.rows]
+    own = parse_expression(board.data.name).name if ":" not in board.data.name else ""
+    return bundle_of_entries([*rows, *([(datasets, board.data.name)] if own in datasets else [])])
+
+
+def bundle_of_entries(named: Iterable[tuple[Registry[Any], str]]) -> Bundle:
+    """Return the code of entries that do not come with robench.
+
+    Args:
+        named: the registry of each, and how a board names it.
+
+    Raises:
+        UserError: if an entry is not registered, or a file cannot be read.
+    """
     found: dict[str, Path] = {}
-    for registry, expression in _named(board):
+    for registry, expression in named:
         entry, _ = registry.lookup(expression)
         name = entry.name.partition(":")[0]
         if not is_shipped(registry.kind, name) and Path(entry.file).is_file():

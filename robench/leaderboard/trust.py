@@ -10,6 +10,7 @@ from robench.board.sources import quoted
 from robench.errors import UserError
 from robench.leaderboard.bundle import names_of
 from robench.leaderboard.evidence import SOURCES, SourceEntry, broken_sums, read_sums
+from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.plugin_modules import forget_plugin, plugin_tree
 from robench.plugins import load_plugin, registrations_undone
@@ -17,9 +18,11 @@ from robench.registry import REGISTRIES
 from robench.shipped import is_shipped
 from robench.sources import source_hash
 
+AnyBoard = Leaderboard | GanLeaderboard
+
 
 @contextmanager
-def trusted_code(board: Leaderboard, *, trust: bool) -> Iterator[str]:
+def trusted_code(board: AnyBoard, *, trust: bool) -> Iterator[str]:
     """Load the entries in the board's ``sources/``, and take them out again afterwards.
 
     Entries that are registered here already, from a plugin or a package of the user's own, are
@@ -61,7 +64,7 @@ def trusted_code(board: Leaderboard, *, trust: bool) -> Iterator[str]:
                 forget_plugin(file.resolve())
 
 
-def unknown_sources(board: Leaderboard) -> list[SourceEntry]:
+def unknown_sources(board: AnyBoard) -> list[SourceEntry]:
     """Return the entries whose code is in the folder of a board and that are unknown here."""
     return [entry for entry in board.sources if not _is_known(entry)]
 
@@ -79,7 +82,7 @@ def unknown_to_all(board: Leaderboard) -> list[SourceEntry]:
             and not _is_known(e)]  # fmt: skip
 
 
-def untrusted(board: Leaderboard, entries: list[SourceEntry]) -> str:
+def untrusted(board: AnyBoard, entries: list[SourceEntry]) -> str:
     """Return the sentence that says that code was not executed, and how it can be."""
     named = ", ".join(entry.words for entry in entries)
     folders = dict.fromkeys(entry.file.partition("/")[0] for entry in entries)
@@ -90,7 +93,7 @@ def untrusted(board: Leaderboard, entries: list[SourceEntry]) -> str:
     )
 
 
-def source_problems(board: Leaderboard) -> list[str]:
+def source_problems(board: AnyBoard) -> list[str]:
     """Return what is wrong with the code in a board's folder, one sentence each; none of it is run.
 
     Every file must belong to an entry, no entry may take a name of robench's own, and the code
@@ -119,13 +122,24 @@ def source_problems(board: Leaderboard) -> list[str]:
     found += [f"{name} belongs to no entry." for name in sorted(listed - needed)]
     found += [f"{name} is not in SHA256SUMS." for name in sorted(needed - listed)]
     found += [
-        f"the code of the {quoted(name)} in {SOURCES}/ is not that which '{cell.row}', seed "
-        f"{cell.seed}, was made with."
-        for cell in board.cells
-        for name, digest in _identities(cell)
+        f"the code of the {quoted(name)} in {SOURCES}/ is not that which '{row}', seed {seed}, "
+        f"was made with."
+        for row, seed, name, digest in _made_with(board)
         if hashes.get(name, digest) != digest
     ]
     return found
+
+
+def _made_with(board: AnyBoard) -> Iterator[tuple[str, int, str, str]]:
+    """Yield row, seed, entry and hash of all code that a board was made with."""
+    if isinstance(board, GanLeaderboard):
+        for one in board.evidence:
+            for name, digest in one.file.cell.sources.items():
+                yield one.file.row, one.seed, name, digest
+        return
+    for cell in board.cells:
+        for name, digest in _identities(cell):
+            yield cell.row, cell.seed, name, digest
 
 
 def _identities(cell: PublishedCell) -> Iterator[tuple[str, str]]:
@@ -138,7 +152,7 @@ def _identities(cell: PublishedCell) -> Iterator[tuple[str, str]]:
             yield f"attack {name[0] if name else ''}", outcome.source
 
 
-def _changed(board: Leaderboard) -> list[str]:
+def _changed(board: AnyBoard) -> list[str]:
     """Return the files below ``sources/`` that are not as listed, since all of them may run."""
     sums = read_sums(board.folder)
     listed = {name: digest for name, digest in sums.items() if name.startswith(f"{SOURCES}/")}

@@ -8,7 +8,7 @@ from robench.models.complexity import Complexity
 from robench.runs.context import RunContext
 from robench.runs.executor import Executor
 from robench.runs.failures import check_failures
-from robench.runs.observer import CellObserver
+from robench.runs.observer import Observer
 from robench.runs.progress import HELD
 from robench.runs.records import CellResult, RowResult
 from robench.runs.schedule import Job, Schedule
@@ -40,7 +40,11 @@ class BoardWork:
     """
 
     def __init__(
-        self, board: Board, cells: Sequence[CellJob], ctx: RunContext, observer: CellObserver
+        self,
+        board: Board,
+        cells: Sequence[CellJob],
+        ctx: RunContext,
+        observer: Observer[CellJob, CellResult],
     ) -> None:
         self._board, self._cells, self._ctx, self._observer = board, cells, ctx, observer
         self._left = {_key(job): job.computing + job.checking for job in cells}

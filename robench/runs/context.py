@@ -17,7 +17,10 @@ from robench.runs.store import RunStore
 
 @dataclass(frozen=True)
 class RunContext:
-    """The store, data set, evaluation, device and progress reporter that a run's cells share."""
+    """The store, data set, evaluation, device and progress reporter that a run's cells share.
+
+    On boards of GANs nothing is attacked, and ``evaluation`` says nothing.
+    """
 
     store: RunStore
     dataset: DataSet

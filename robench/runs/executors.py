@@ -4,31 +4,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from robench.board.board import Board
 from robench.runs.context import RunContext
 from robench.runs.executor import Executor, InThisProcess
-from robench.runs.jobs import chosen_jobs, cores, refuse_other_processes, unfinished
+from robench.runs.jobs import Planned, chosen_jobs, cores, refuse_other_processes
 from robench.runs.placement import Placement
 from robench.runs.resources import Resources, read_resources
 from robench.runs.setup import Setup
-from robench.runs.steps import CellJob
 from robench.system.devices import gpus_for
 
 
 def executor_for(
     placement: Placement,
-    board: Board,
+    data: str,
     data_dir: Path | None,
-    cells: Sequence[CellJob],
+    cells: Sequence[Planned],
     ctx: RunContext,
 ) -> Executor:
     """Return what does the pieces of a run: this process if all of them are stored.
 
     Args:
         placement: where they are to be done.
-        board: the board that is run.
-        data_dir: the folder where its data set is.
-        cells: its cells.
+        data: the name of the data set, as the board has it.
+        data_dir: the folder where it is.
+        cells: the networks of the board.
         ctx: the context of the run.
 
     Raises:
@@ -41,13 +39,13 @@ def executor_for(
             return InThisProcess(ctx)
         from robench.runs.local_processes import LocalProcesses
 
-        setup = Setup.of(ctx, board.data.name, data_dir)
+        setup = Setup.of(ctx, data, data_dir)
         return LocalProcesses(setup, number, cores(), ctx.reporter, gpus_for(ctx.device))
     refuse_other_processes(f"--executor {placement.kind}")
-    if not unfinished(cells, ctx):
+    if all(cell.is_stored for cell in cells):
         return InThisProcess(ctx)
     ctx.store.root.mkdir(parents=True, exist_ok=True)
-    setup = Setup.of(ctx, board.data.name, data_dir and data_dir.absolute())
+    setup = Setup.of(ctx, data, data_dir and data_dir.absolute())
     return on_other_machines(placement, replace(setup, store=setup.store.absolute()), ctx)
 
 

@@ -1,58 +1,36 @@
 """Run a board of GANs: train what is not trained, measure what is not measured."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from robench.data import DataSet, load_dataset
+from robench.board.specs import EvaluationSpec
 from robench.errors import UserError
-from robench.gan.batches import Batches, training_images
-from robench.gan.board import GanBoard, GanRow
-from robench.gan.cell import build_pair, cell_of, train_gan_cell
-from robench.gan.defended import written_out
-from robench.gan.folder import GanFolder, GanManifest, load_generator, read_manifest
-from robench.gan.measured import (
-    Measured,
-    Measurement,
-    Measurer,
-    compared_images,
-    metrics_file,
-    read_measured,
-)
-from robench.gan.metrics.extractors import extractor, resolved
+from robench.gan.board import GanBoard, ProtocolSpec
+from robench.gan.cell import multiply_adds_of, threads_of
+from robench.gan.folder import GanFolder, GanManifest, read_manifest
+from robench.gan.measured import Measured, metrics_file, read_measured
 from robench.gan.spec import GanCell
-from robench.runs.failures import Failure, check_failures
-from robench.runs.progress import NullReporter, ProgressReporter
-from robench.system.files import write_json
+from robench.runs.context import RunContext
+from robench.runs.executor import Executor, InThisProcess
+from robench.runs.executors import executor_for
+from robench.runs.failures import check_failures
+from robench.runs.gan_pieces import GanMeasuring, GanTraining
+from robench.runs.gan_plan import STORE, GanPlan, GanWork, check_fits, plan_gans
+from robench.runs.observer import Observer
+from robench.runs.pieces import Piece, Work
+from robench.runs.placement import Placement
+from robench.runs.progress import HELD, NullReporter, ProgressReporter
+from robench.runs.schedule import Job, Schedule
+from robench.runs.steps import Steps, Task, nothing
+from robench.runs.store import RunStore
+from robench.system.files import remove
 from robench.system.json_files import read_json
-from robench.system.provenance import code_version, environment
-
-STORE, FEATURES = "gans", "gan-features"
-"""The folders of trained GANs and of kept features of images, below that of the runs."""
-
-
-@dataclass(frozen=True)
-class GanWork:
-    """A GAN of a board.
-
-    Attributes:
-        row: the row that it belongs to.
-        cell: its specification.
-        folder: where it is, or will be.
-    """
-
-    row: GanRow
-    cell: GanCell
-    folder: GanFolder
-
-    @property
-    def name(self) -> str:
-        """What progress reports call it."""
-        return f"{self.row.title}, seed {self.cell.seed}"
+from robench.system.threads import threads_for
 
 
 @dataclass(frozen=True)
@@ -65,6 +43,7 @@ class GanResult:
         diverged: why training diverged; else empty.
         diverged_version: the code that it diverged with; else empty.
         measured: the metrics of its generator, then of those that were kept on the way.
+        protocols: those of the board.
     """
 
     work: GanWork
@@ -72,6 +51,17 @@ class GanResult:
     diverged: str
     diverged_version: str
     measured: tuple[Measured, ...]
+    protocols: tuple[ProtocolSpec, ...]
+
+    @property
+    def figures(self) -> dict[int, dict[str, float]]:
+        """Step -> column -> figure; the last step has those of all protocols."""
+        found: dict[int, dict[str, float]] = {}
+        for number, each in enumerate(self.measured):
+            protocol = self.protocols[number if number < len(self.protocols) else 0]
+            columns = {protocol.column(name): value for name, value in each.metrics.items()}
+            found.setdefault(each.measurement.step, {}).update(columns)
+        return found
 
 
 @dataclass(frozen=True)
@@ -91,6 +81,61 @@ class GanBoardResult:
     results: tuple[GanResult, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class GanJob:
+    """A GAN to train and measure, once for all rows that it belongs to.
+
+    Attributes:
+        works: the GAN as each of its rows has it.
+        plan: the board.
+        ctx: the context of the run.
+        measuring_threads: the number of threads that its measurements are computed with.
+    """
+
+    works: tuple[GanWork, ...]
+    plan: GanPlan
+    ctx: RunContext
+    measuring_threads: int
+
+    @property
+    def cell(self) -> GanCell:
+        """Its specification."""
+        return self.works[0].cell
+
+    @property
+    def folder(self) -> GanFolder:
+        """Its folder in the store."""
+        return self.works[0].folder
+
+    @property
+    def name(self) -> str:
+        """What progress reports call it."""
+        return self.works[0].name
+
+    @cached_property
+    def threads(self) -> int:
+        """The number of threads that it is trained with."""
+        return threads_of(self.cell, self.ctx.device)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing is left to compute of it; what is damaged is left to the run to name."""
+        with suppress(UserError):
+            return all(self.plan.is_done(work) for work in self.works)
+        return False
+
+    @property
+    def effort(self) -> float:
+        """Roughly the work of its training, to compare it with others."""
+        gan = self.cell.gan
+        return float(multiply_adds_of(self.cell) * gan.forwards * gan.batch_size)
+
+    def piece(self, state: str, work: Work, threads: int) -> Piece:
+        """Return a piece of the work on it."""
+        return Piece(self.name, state, work, threads, self.effort)
+
+
+# More parameters than usual: they are the settings of one run.
 def run_gan_board(
     board: GanBoard,
     *,
@@ -99,8 +144,12 @@ def run_gan_board(
     device: torch.device | None = None,
     inception: Path | None = None,
     reporter: ProgressReporter | None = None,
+    placement: Placement = Placement(),  # noqa: B008 - it is frozen
+    observer: Observer[GanWork, GanResult] | None = None,
 ) -> GanBoardResult:
     """Train and measure the GANs of a board; what is stored in ``out`` is not computed again.
+
+    Weights and metrics are the same to the bit wherever they are computed.
 
     Args:
         board: the specification.
@@ -109,165 +158,108 @@ def run_gan_board(
         device: the device to run on; the CPU by default.
         inception: the file of Inception's weights, if the board needs them.
         reporter: called with the progress of the run.
+        placement: where the pieces of work are done; by default here, one after the other.
+        observer: follows the GANs.
 
     Raises:
         UserError: if the board does not fit the data, before any work is done; or results cannot
             be written. If a GAN fails, the others are finished first.
     """
-    device, reporter = device or torch.device("cpu"), reporter or NullReporter()
-    called, source = resolved(board.measure.extractor, [out])
-    dataset = load_dataset(board.data.name, data_dir)
-    work = planned_gans(board, dataset, out)
-    check_fits(board, dataset, work)
-    load = partial(extractor, source, device, inception)
-    measurer = Measurer(dataset, load, called, out / FEATURES, device, reporter.update)
-    if any(not is_done(each, board, dataset, called) for each in work):
-        measurer.network  # noqa: B018 - says that a package or weights are missing before training
-    failures, results = [], []
-    for each in work:
-        try:
-            results.append(_finished(each, board, measurer, reporter))
-        except Exception as error:  # whatever an entry raises stops no other GAN
-            failures.append(Failure(each.name, error))
-    check_failures(failures)
-    return GanBoardResult(board, work[0].cell.data, called, tuple(results))
+    plan = plan_gans(board, out, data_dir, inception)
+    check_fits(plan)
+    ctx = gan_context(plan, out, device, reporter)
+    jobs = gan_jobs(plan, ctx)
+    results: dict[str, GanResult] = {}
+
+    def keep(result: GanResult) -> None:
+        results[result.work.name] = result
+        if observer is not None:
+            observer.finished(result.work, result)
+
+    if observer is not None:
+        observer.begin(plan.work)
+    executor = executor_for(placement, board.data.name, data_dir, jobs, ctx)
+    schedule = Schedule(
+        [Job(job.name, partial(finish_gan, job, keep)) for job in _in_order(jobs, executor)],
+        executor,
+        held=partial(ctx.reporter.announce, state=HELD),
+    )
+    schedule.run()
+    check_failures(schedule.failures)
+    found = tuple(results[work.name] for work in plan.work)
+    return GanBoardResult(board, plan.work[0].cell.data, plan.features.name, found)
 
 
-def planned_gans(board: GanBoard, dataset: DataSet, out: Path) -> list[GanWork]:
-    """Return the GANs of a board, row by row; rows that differ in ``weights`` share theirs.
+def gan_context(
+    plan: GanPlan, out: Path, device: torch.device | None, reporter: ProgressReporter | None = None
+) -> RunContext:
+    """Return the context of a run of a board of GANs, which attacks nothing."""
+    return RunContext(
+        store=RunStore(out / STORE),
+        dataset=plan.dataset,
+        evaluation=EvaluationSpec(),
+        device=device or torch.device("cpu"),
+        reporter=reporter or NullReporter(),
+    )
+
+
+def gan_jobs(plan: GanPlan, ctx: RunContext) -> list[GanJob]:
+    """Return the GANs of a board, each once, in the order of the board.
 
     Raises:
-        UserError: if there are no training images that a GAN takes, or a name is unknown.
+        UserError: if something is to be measured, and a package or weights for it are missing.
     """
-    training_images(dataset)  # says that they do not fit before they are hashed
-    work = []
-    for row in board.rows:
-        defense, recipe = written_out(row.defense), board.recipe_of(row)
-        for seed in board.seeds:
-            cell = cell_of(defense, board.data.name, dataset, recipe, seed)
-            work.append(GanWork(row, cell, GanFolder(out / STORE / cell.key)))
-    return work
+    rows: dict[str, list[GanWork]] = {}
+    for work in plan.work:
+        rows.setdefault(work.cell.key, []).append(work)
+    jobs = [GanJob(tuple(works), plan, ctx, 1) for works in rows.values()]
+    if all(job.is_stored for job in jobs):
+        return jobs
+    network = plan.features.load(torch.device("cpu"))
+    threads = threads_for(network.multiply_adds, ctx.device)
+    return [replace(job, measuring_threads=threads) for job in jobs]
 
 
-def check_fits(board: GanBoard, dataset: DataSet, work: list[GanWork]) -> None:
-    """Build every pair of networks once, and count the images, before any work is done.
-
-    Raises:
-        UserError: if a defense does not fit, or there are fewer images than the board asks for.
-    """
-    images = training_images(dataset).images
-    for each in {each.row.title: each for each in work}.values():
-        Batches(images, each.cell.gan.batch_size, 0, torch.device("cpu"))
-        try:
-            build_pair(each.cell)
-        except UserError as error:
-            raise UserError(f"the row '{each.row.title}': {error}") from None
-    for protocol in board.measure.protocols:
-        here = len(compared_images(dataset, protocol.against, None))
-        if (protocol.images or 2) > here:
-            raise UserError(
-                f"the board compares with {protocol.images} {protocol.against} images, but "
-                f"{dataset.name} has {here}; lower measure.protocols.images."
-            )
+def _in_order(jobs: Sequence[GanJob], executor: Executor) -> list[GanJob]:
+    """Return the jobs as they begin: where several run at once, the longest first."""
+    if isinstance(executor, InThisProcess):
+        return list(jobs)
+    return sorted(jobs, key=lambda job: -job.effort)
 
 
-def measurements(
-    board: GanBoard, row: GanRow, cell: GanCell, extractor: str, sizes: dict[str, int],
-    hashes: dict[str, str],
-) -> Iterator[Measurement]:  # fmt: skip
-    """Yield what is measured of a GAN: its generator by each protocol, then those on the way.
+def finish_gan(job: GanJob, done: Callable[[GanResult], None]) -> Steps:
+    """Train a GAN unless it is trained, and measure what is not measured.
 
     Args:
-        board: the board.
-        row: the row of the GAN.
-        cell: its specification.
-        extractor: what distances are called after.
-        sizes: how many images each part of the data set has.
-        hashes: sha256 of the files of weights by name, as the manifest has them.
+        job: the GAN.
+        done: called with its result for each of its rows.
 
     Raises:
-        UserError: if one of them is not there.
+        UserError: if the store cannot be written, what is stored is damaged, or another process is
+            working on the GAN.
     """
-    measure = board.measure
-    wanted = [(protocol, None) for protocol in measure.protocols]
-    steps = cell.gan.snapshot_steps if measure.snapshots else ()
-    for protocol, step in [*wanted, *((measure.protocols[0], step) for step in steps)]:
-        name = GanFolder(Path()).weights(row.weights if step is None else step).name
-        there = sizes[protocol.against]
-        if name not in hashes:
-            raise UserError(
-                f"the manifest of '{row.title}', seed {cell.seed}, has no hash of {name}."
-            )
-        yield Measurement(
-            extractor=extractor,
-            data_hash=cell.data_hash,
-            against=protocol.against,
-            images=min(protocol.images or there, there),
-            samples=protocol.samples,
-            seed=measure.seed,
-            weights=hashes[name],
-            which=row.weights if step is None else "last",
-            step=cell.gan.steps if step is None else step,
-        )
+    ctx, folder = job.ctx, job.folder
+    with ctx.store.lock(folder):
+        if not folder.finished:
+            ctx.reporter.announce(job.name, "training")
+            yield [Task(job.piece("training", GanTraining(job.cell), job.threads), nothing)]
+        remove(folder.checkpoint)  # one that was stopped at its very end has left it
+        if not job.is_stored:
+            ctx.reporter.announce(job.name, "measuring")
+            rows = tuple(work.row for work in job.works)
+            work = GanMeasuring(job.cell, rows, job.plan.board, job.plan.features)
+            yield [Task(job.piece("measuring", work, job.measuring_threads), nothing)]
+        for each in job.works:
+            done(_result(each, job.plan))
+        ctx.reporter.announce(job.name, "diverged" if folder.diverged.exists() else "stored")
 
 
-def sizes_of(dataset: DataSet) -> dict[str, int]:
-    """Return how many images each part of a data set has."""
-    return {part: len(compared_images(dataset, part, None)) for part in ("train", "test")}
-
-
-def is_done(work: GanWork, board: GanBoard, dataset: DataSet, extractor: str) -> bool:
-    """Return whether nothing is left to compute of a GAN.
-
-    Raises:
-        UserError: if its manifest is damaged.
-    """
-    if work.folder.diverged.exists():
-        return True
-    if not work.folder.manifest.exists():
-        return False
-    hashes = read_manifest(work.folder).hashes
-    wanted = measurements(board, work.row, work.cell, extractor, sizes_of(dataset), hashes)
-    return all(metrics_file(work.folder.path, each).exists() for each in wanted)
-
-
-def _finished(
-    work: GanWork, board: GanBoard, measurer: Measurer, reporter: ProgressReporter
-) -> GanResult:
-    """Train and measure a GAN."""
-    folder, cell = work.folder, work.cell
-    if not folder.finished:
-        reporter.stage(work.name, "training")
-    train_gan_cell(cell, measurer.dataset, folder, measurer.device, reporter.update)
+def _result(work: GanWork, plan: GanPlan) -> GanResult:
+    """Return the result of a finished GAN from the store."""
+    folder, protocols = work.folder, plan.board.measure.protocols
     if folder.diverged.exists():
-        reporter.stage(work.name, "diverged")
         note = read_json(folder.diverged)
-        return GanResult(work, None, str(note["reason"]), str(note["version"]), ())
-    manifest = read_manifest(folder)
-    sizes = sizes_of(measurer.dataset)
-    wanted = list(measurements(board, work.row, cell, measurer.name, sizes, manifest.hashes))
-    missing = [each for each in wanted if not metrics_file(folder.path, each).exists()]
-    if missing:
-        reporter.stage(work.name, "measuring")
-    for each in missing:
-        _measure(work, each, measurer)
-    found = [read_measured(metrics_file(folder.path, each), each) for each in wanted]
-    reporter.stage(work.name, "stored")
-    return GanResult(work, manifest, "", "", tuple(found))
-
-
-def _measure(work: GanWork, wanted: Measurement, measurer: Measurer) -> None:
-    """Measure a generator and store the metrics."""
-    metrics = measurer.metrics(_generator(work, wanted), work.cell.gan.latent, wanted)
-    measured = Measured(
-        measurement=wanted,
-        metrics=metrics,
-        version=code_version(),
-        device=environment(measurer.device)["device"],
-    )
-    write_json(metrics_file(work.folder.path, wanted), measured.model_dump(mode="json"))
-
-
-def _generator(work: GanWork, wanted: Measurement) -> nn.Module:
-    last = wanted.step == work.cell.gan.steps
-    return load_generator(work.folder, work.cell, wanted.which if last else wanted.step)
+        return GanResult(work, None, str(note["reason"]), str(note["version"]), (), protocols)
+    found = [read_measured(metrics_file(folder.path, each), each)
+             for each in plan.measurements(work)]  # fmt: skip
+    return GanResult(work, read_manifest(folder), "", "", tuple(found), protocols)

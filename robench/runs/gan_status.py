@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from robench.data import DataSet, load_dataset
 from robench.gan.board import GanBoard
-from robench.gan.metrics.extractors import resolved
-from robench.runs.gan_board import GanWork, is_done, planned_gans
+from robench.runs.gan_plan import GanPlan, GanWork, plan_gans
 from robench.runs.status import CellStatus, State, last_written
 from robench.system.json_files import read_json
 from robench.system.locks import holder_of
@@ -22,24 +20,28 @@ def gan_statuses(board: GanBoard, *, out: Path, data_dir: Path | None = None) ->
     Raises:
         UserError: if the board or the data set is not valid, or a note in the store is damaged.
     """
-    dataset = load_dataset(board.data.name, data_dir)
-    called, _ = resolved(board.measure.extractor, [out])
-    return [_status(each, board, dataset, called) for each in planned_gans(board, dataset, out)]
+    plan = plan_gans(board, out, data_dir)
+    return [gan_status(each, plan) for each in plan.work]
 
 
-def _status(work: GanWork, board: GanBoard, dataset: DataSet, called: str) -> CellStatus:
+def gan_status(work: GanWork, plan: GanPlan) -> CellStatus:
+    """Return how far a GAN is.
+
+    Raises:
+        UserError: if what is stored of it is damaged.
+    """
     folder = work.folder
     reason, step = "", 0
     state: State
     if folder.diverged.exists():
         state, reason = "diverged", str(read_json(folder.diverged)["reason"])
-    elif is_done(work, board, dataset, called):
+    elif plan.is_done(work):
         state = "done"
     elif folder.manifest.exists():
         state = "measuring"
     else:
         state = "training" if folder.spec.exists() else "waiting"
-        step = _steps_logged(folder.log)
+        step = steps_logged(folder.log)
     return CellStatus(
         row=work.row.title,
         seed=work.cell.seed,
@@ -54,7 +56,7 @@ def _status(work: GanWork, board: GanBoard, dataset: DataSet, called: str) -> Ce
     )
 
 
-def _steps_logged(log: Path) -> int:
+def steps_logged(log: Path) -> int:
     """Return the step of the last line of a log."""
     try:
         return int(log.read_text().splitlines()[-1].partition(",")[0])

@@ -5,6 +5,7 @@ Results do not depend on it.
 
 import warnings
 from collections.abc import Sequence
+from typing import Protocol
 
 import joblib
 import psutil
@@ -13,8 +14,6 @@ import torch
 from robench.errors import RobenchWarning, UserError
 from robench.registry import REGISTRIES
 from robench.runs.context import RunContext
-from robench.runs.status import ATTACKED, progress_of
-from robench.runs.steps import CellJob
 from robench.system.devices import gpus_for
 from robench.system.processes import this_shard
 
@@ -25,7 +24,19 @@ MEMORY = 1.5 * 2**30
 """Bytes of free memory for each process that is chosen so: a narrow network takes somewhat less."""
 
 
-def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) -> int:
+class Planned(Protocol):
+    """A network of a board: what the number of processes depends on."""
+
+    @property
+    def threads(self) -> int:
+        """The number of threads that it is computed with."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing is left to compute of it that takes long."""
+
+
+def chosen_jobs(asked: int | None, cells: Sequence[Planned], ctx: RunContext) -> int:
     """Return how many pieces of work run at the same time.
 
     Without a wish, narrow networks get one process per thread that torch may use (cores, or
@@ -45,9 +56,9 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         raise UserError(f"jobs is {asked}; give 1 or more.")
     if asked is not None and asked > 1:
         refuse_other_processes(f"--jobs {asked}")
-    if not (left := unfinished(cells, ctx)):
+    threads = max((cell.threads for cell in cells if not cell.is_stored), default=None)
+    if threads is None:
         return 1
-    threads = max(job.effort.threads for job in left)
     if asked is not None:
         if ctx.device.type == "cpu":
             _say_if_fewer(asked, threads)
@@ -58,11 +69,6 @@ def chosen_jobs(asked: int | None, cells: Sequence[CellJob], ctx: RunContext) ->
         return max(1, len(gpus_for(ctx.device)))
     room = int(psutil.virtual_memory().available / MEMORY)
     return max(1, min(torch.get_num_threads() // threads, room, MOST))
-
-
-def unfinished(cells: Sequence[CellJob], ctx: RunContext) -> list[CellJob]:
-    """Return the cells of which something is to be trained, attacked or checked."""
-    return [job for job in cells if not _is_stored(job, ctx)]
 
 
 def refuse_other_processes(option: str) -> None:
@@ -92,11 +98,6 @@ def unimportable() -> list[str]:
         for entry in registry.entries()
         if getattr(entry.build, "__module__", "") == "__main__"
     ]
-
-
-def _is_stored(job: CellJob, ctx: RunContext) -> bool:
-    state, *_ = progress_of(job.folder, job.cell, ctx)
-    return state in ATTACKED  # spectra alone need no processes
 
 
 def cores() -> int:

@@ -17,6 +17,8 @@ from typing import Any, Protocol, Self
 from robench.errors import RobenchWarning, UserError
 from robench.progress import Progress
 from robench.runs.executor import Ended
+from robench.runs.gan_pieces import GanTraining
+from robench.runs.gan_status import steps_logged
 from robench.runs.pieces import Piece, Training
 from robench.runs.progress import ProgressLine, ProgressReporter
 from robench.runs.remote_work import (
@@ -241,3 +243,6 @@ class RemotePieces:
         if isinstance(work, Training):
             done, total = epochs_of(self._folder(call.piece)), work.cell.training.epochs
             call.line.update(Progress("training", done, total, "epochs"))
+        elif isinstance(work, GanTraining):
+            done = steps_logged(self._folder(call.piece).log)
+            call.line.update(Progress("training", done, work.cell.gan.steps, "steps"))

@@ -20,7 +20,7 @@ from robench.runs.context import RunContext
 from robench.runs.effort import Effort
 from robench.runs.executor import InThisProcess
 from robench.runs.executors import executor_for
-from robench.runs.observer import CellObserver, NullObserver
+from robench.runs.observer import NullObserver, Observer
 from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter, ProgressReporter
 from robench.runs.proved import check_proved
@@ -41,7 +41,7 @@ def run_board(
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
     placement: Placement = Placement(),  # noqa: B008 - it is frozen
-    observer: CellObserver | None = None,
+    observer: Observer[CellJob, CellResult] | None = None,
 ) -> BoardResult:
     """Train and attack the networks of a board; finished cells are taken from ``out/cells``.
 
@@ -67,7 +67,7 @@ def run_board(
     ctx.store.check(job.cell for job in work)
     observer = observer or NullObserver()
     observer.begin(work)
-    executor = executor_for(placement, board, data_dir, work, ctx)
+    executor = executor_for(placement, board.data.name, data_dir, work, ctx)
     todo = BoardWork(board, work, ctx, observer)
     todo.do(executor, longest_first=not isinstance(executor, InThisProcess))
     return BoardResult(board, ctx.dataset.name, columns_of(plan.attacks), todo.rows())
@@ -121,7 +121,7 @@ def train_row(
     data_dir: Path | None = None,
     device: torch.device | None = None,
     reporter: ProgressReporter | None = None,
-    observer: CellObserver | None = None,
+    observer: Observer[CellJob, CellResult] | None = None,
 ) -> CellFolder:
     """Train the first cell of a board without attacking it, and return its folder.
 

@@ -23,6 +23,7 @@ from robench.runs.identity import attacked_samples, outcome_key
 from robench.runs.measure_cell import measured, stored_layers, wants_spectra
 from robench.runs.pieces import Attacking, Checking, Counting, Measuring, Piece, Training
 from robench.runs.records import CellResult
+from robench.runs.status import ATTACKED, progress_of
 from robench.runs.store import CellFolder
 from robench.runs.stored import check_stored, read_manifest, sound_outcomes
 from robench.system.files import remove
@@ -66,19 +67,30 @@ class CellJob:
         return cell_title(self.row, self.cell.seed)
 
     @property
+    def threads(self) -> int:
+        """The number of threads that it is computed with."""
+        return self.effort.threads
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing is left of its training, attacks and checks."""
+        state, *_ = progress_of(self.folder, self.cell, self.ctx)
+        return state in ATTACKED
+
+    @property
     def folder(self) -> CellFolder:
         """Its folder in the store."""
         return CellFolder(self.ctx.store.root / self.cell.key)
 
     def piece(self, state: str, work: Any, effort: float = 0.0) -> Piece:
         """Return a piece of the work on it."""
-        return Piece(self.name, state, work, self.effort.threads, effort)
+        return Piece(self.name, state, work, self.threads, effort)
 
     def training_piece(self) -> Piece:
         """Return the piece that trains it."""
         effort = self.effort.training(self.cell, self.ctx.dataset)
         work = Training(self.cell, alone=self.timed)
-        return Piece(self.name, "training", work, self.effort.threads, effort, alone=self.timed)
+        return Piece(self.name, "training", work, self.threads, effort, alone=self.timed)
 
     def attack_piece(self, columns: list[str]) -> Piece:
         """Return the piece that computes columns which share one search."""
@@ -144,7 +156,7 @@ def _train(job: CellJob, folder: CellFolder) -> Steps:
         remove(folder.checkpoint)  # one that was stopped at its very end has left it
         return
     job.ctx.reporter.announce(job.name, "training")
-    yield [Task(job.training_piece(), _nothing)]
+    yield [Task(job.training_piece(), nothing)]
 
 
 def check(
@@ -220,5 +232,5 @@ def accuracies(result: CellResult, attacks: Mapping[str, Attack]) -> Mapping[str
     return every | mean
 
 
-def _nothing(value: Any) -> None:
+def nothing(value: Any) -> None:
     """Take a result of which nothing follows."""

@@ -8,35 +8,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from robench.board.cells import Cell, ExternalCell
 from robench.system.files import check_file, check_folder, remove_temporaries, write_json
 from robench.system.locks import check_lock, sole_writer
+from robench.training.folder import TrainingFolder
 
 _PARTS = (("outcomes", "*.npz"), ("partial", "*.npz"), ("checks", "*.json"))
 """The folders in that of a cell, and the files in each."""
 
 
 @dataclass(frozen=True)
-class CellFolder:
+class CellFolder(TrainingFolder):
     """The files of one cell."""
-
-    path: Path
-
-    @property
-    def spec(self) -> Path:
-        """The specification, as hashed."""
-        return self.path / "spec.json"
-
-    @property
-    def log(self) -> Path:
-        """The log of the training, one row per epoch."""
-        return self.path / "training.csv"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The state after the last epoch, while training is in progress."""
-        return self.path / "checkpoint.pt"
 
     @property
     def weights(self) -> Path:
@@ -47,16 +32,6 @@ class CellFolder:
     def result(self) -> Path:
         """The accuracies, for people to read."""
         return self.path / "result.json"
-
-    @property
-    def manifest(self) -> Path:
-        """Versions, hashes, device, times."""
-        return self.path / "manifest.json"
-
-    @property
-    def diverged(self) -> Path:
-        """The note that training ended without finite weights, with the epoch; absent otherwise."""
-        return self.path / "diverged.json"
 
     @property
     def finished_training(self) -> bool:
@@ -118,6 +93,17 @@ class CellFolder:
             remove_temporaries(self.path / name, [pattern])
 
 
+class Lockable(Protocol):
+    """A folder of which one process at a time is the writer."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    def remove_temporaries(self) -> None:
+        """Remove what processes that were killed while writing have left; hold the lock."""
+
+
 @dataclass(frozen=True)
 class RunStore:
     """All cells in one folder.
@@ -154,7 +140,7 @@ class RunStore:
             CellFolder(self.root / cell.key).check_kinds()
 
     @contextmanager
-    def lock(self, folder: CellFolder) -> Iterator[None]:
+    def lock(self, folder: Lockable) -> Iterator[None]:
         """Keep other robench processes out of a cell; those of the same process share the lock.
 
         What processes that were killed while writing have left in the cell is removed.

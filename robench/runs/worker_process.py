@@ -146,7 +146,20 @@ def _prepared(setup: "Setup") -> "RunContext":
     from robench.system.memory import keep_freed_memory
 
     keep_freed_memory()
+    _share_no_progress_bars()
     return setup.context()
+
+
+def _share_no_progress_bars() -> None:
+    """Keep tqdm, which libraries use, from making a semaphore that several processes share.
+
+    This process ends at once, and Python would complain of a semaphore that is left.
+    """
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return
+    tqdm.set_lock(threading.RLock())
 
 
 def _perform(piece: "Piece", ctx: "RunContext", connection: Connection) -> Any:

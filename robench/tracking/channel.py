@@ -8,17 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from robench.errors import RobenchWarning, shortened
-from robench.runs.records import CellResult
-from robench.runs.steps import CellJob
-from robench.tracking.figures import (
-    Epochs,
-    digest_of,
-    epochs_of,
-    final_figures,
-    hyperparameters,
-    words_on_checks,
-)
-from robench.tracking.pictures import draw_cell
+from robench.tracking.figures import Points
+from robench.tracking.logged import AnyCell, AnyResult, LoggedCell, LoggedResult
 from robench.tracking.record import Record
 from robench.tracking.tracker import RunLogger, TrackedRun, Tracker
 
@@ -50,18 +41,20 @@ class Channel:
         """Prepare the tracker."""
         self._attempt(self._tracker.begin)
 
-    def epochs(self, job: CellJob, slug: str) -> None:
+    def epochs(self, cell: AnyCell, slug: str) -> None:
         """Log the epochs of a cell that are new in its log."""
-        self._attempt(partial(self._log_epochs, job, slug))
+        self._attempt(partial(self._log_epochs, LoggedCell.of(cell), slug))
 
-    def trained(self, job: CellJob, slug: str) -> None:
+    def trained(self, cell: AnyCell, slug: str) -> None:
         """Log what is left of a training that has ended, and end its run."""
-        status = "failed" if job.folder.diverged.exists() else "success"
-        self._attempt(partial(self._log_training, job, slug, status))
+        status = "failed" if cell.folder.diverged.exists() else "success"
+        self._attempt(partial(self._log_training, LoggedCell.of(cell), slug, status))
 
-    def finished(self, job: CellJob, slug: str, result: CellResult) -> None:
+    def finished(self, cell: AnyCell, slug: str, result: AnyResult) -> None:
         """Log the result of a cell, and end its run, unless that was logged before."""
-        self._attempt(partial(self._log_result, job, slug, result))
+        self._attempt(
+            lambda: self._log_result(LoggedCell.of(cell), slug, LoggedResult.of(cell, result))
+        )
 
     def close(self) -> None:
         """End the runs that are still open, since the run of robench ends before them."""
@@ -89,29 +82,29 @@ class Channel:
     def _has(self, slug: str, digest: str) -> bool:
         return Record.read(self._place(slug), self._tracker.target).finished == digest
 
-    def _log_epochs(self, job: CellJob, slug: str) -> None:
-        if found := epochs_of(job.folder):
-            self._catch_up(job, slug, found)
+    def _log_epochs(self, cell: LoggedCell, slug: str) -> None:
+        if found := cell.points():
+            self._catch_up(cell, slug, found)
 
-    def _log_training(self, job: CellJob, slug: str, status: str) -> None:
+    def _log_training(self, cell: LoggedCell, slug: str, status: str) -> None:
         digest = f"trained, {status}"
         if not self._has(slug, digest):
-            self._end(job, slug, digest, status)
+            self._end(cell, slug, digest, status)
 
-    def _catch_up(self, job: CellJob, slug: str, epochs: Epochs) -> _Open:
+    def _catch_up(self, cell: LoggedCell, slug: str, points: Points) -> _Open:
         """Return the run of a cell after these epochs; it is opened if it is not open."""
-        run = self._open.get(slug) or self._begin(job, slug)
-        for epoch, figures in epochs:
+        run = self._open.get(slug) or self._begin(cell, slug)
+        for epoch, figures in points:
             if epoch > run.epoch:
                 run.logger.log_metrics(figures, epoch)
                 run.epoch = epoch
         return run
 
-    def _begin(self, job: CellJob, slug: str) -> _Open:
+    def _begin(self, cell: LoggedCell, slug: str) -> _Open:
         place = self._place(slug)
         before = Record.read(place, self._tracker.target)
-        params = hyperparameters(job.cell, job.folder)
-        tracked = TrackedRun(self._board, job.row, job.cell.seed, slug, params)
+        params = cell.hyperparameters()
+        tracked = TrackedRun(self._board, cell.row, cell.seed, slug, params)
         logger, identity = self._tracker.open(tracked, place, before.identity)
         record = replace(before, identity=identity, finished="")
         run = self._open[slug] = _Open(logger, record, logger.logged_epochs)
@@ -119,37 +112,38 @@ class Channel:
         record.write(place)
         return run
 
-    def _log_result(self, job: CellJob, slug: str, result: CellResult) -> None:
-        digest = digest_of(result)
-        if self._has(slug, digest):
+    def _log_result(self, cell: LoggedCell, slug: str, result: LoggedResult) -> None:
+        if self._has(slug, result.digest):
             return
-        run = self._catch_up(job, slug, epochs_of(job.folder))
-        if result.evidence.diverged is not None:
-            run.logger.log_text("diverged", result.evidence.diverged.reason)
-            self._end(job, slug, digest, "failed")
+        run = self._catch_up(cell, slug, cell.points())
+        if result.diverged:
+            run.logger.log_text("diverged", result.diverged)
+            self._end(cell, slug, result.digest, "failed")
             return
-        run.logger.log_result(final_figures(result), run.epoch)
-        if checks := words_on_checks(result):
-            run.logger.log_text("checks", checks)
+        for step, figures in result.on_the_way:
+            run.logger.log_earlier(figures, step)
+        run.logger.log_result(result.figures, run.epoch)
+        for name, text in result.texts.items():
+            run.logger.log_text(name, text)
         if self._tracker.takes_pictures:
             with tempfile.TemporaryDirectory(prefix="robench-") as name:
-                path = Path(name) / "images.png"
-                if _drawn(job, path):
-                    run.logger.log_picture("images", path, run.epoch)
-        self._end(job, slug, digest, "success")
+                path = Path(name) / f"{result.picture}.png"
+                if _drawn(cell, result, path):
+                    run.logger.log_picture(result.picture, path, run.epoch)
+        self._end(cell, slug, result.digest, "success")
 
-    def _end(self, job: CellJob, slug: str, digest: str, status: str) -> None:
-        run = self._catch_up(job, slug, epochs_of(job.folder))
+    def _end(self, cell: LoggedCell, slug: str, digest: str, status: str) -> None:
+        run = self._catch_up(cell, slug, cell.points())
         del self._open[slug]
         run.logger.finalize(status)
         replace(run.record, finished=digest).write(self._place(slug))
 
 
-def _drawn(job: CellJob, path: Path) -> bool:
+def _drawn(cell: LoggedCell, result: LoggedResult, path: Path) -> bool:
     try:
-        return draw_cell(job.cell, job.ctx, path)
+        return result.draw(path)
     except Exception as error:  # whatever an attack or a network raises on the CPU
-        text = f"no picture of {job.name} is logged ({_reason(error)})."
+        text = f"no picture of {cell.name} is logged ({_reason(error)})."
         warnings.warn(text, RobenchWarning, stacklevel=2)
         return False
 

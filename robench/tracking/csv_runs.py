@@ -45,7 +45,7 @@ class _CsvRun:
         self._logger.log_metrics(dict(metrics), step)
         self._logger.save()
 
-    log_result = log_metrics
+    log_earlier = log_result = log_metrics
 
     def log_text(self, name: str, text: str) -> None:
         write_text(self._folder / f"{name}.md", f"{text}\n")

@@ -1,36 +1,27 @@
-"""What is logged of a cell: hyperparameters, the epochs of its log, its result, its checks."""
+"""What is logged of a cell: the epochs or steps of its log, its result, its checks."""
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from robench.board.cells import Cell
 from robench.runs.records import CellResult
-from robench.runs.store import CellFolder
-from robench.runs.stored import read_manifest
-from robench.system.provenance import code_version
 from robench.tracking.tracker import Value
 
-Epochs = list[tuple[int, dict[str, float]]]
-"""Epoch -> figures, in order."""
+Points = list[tuple[int, dict[str, float]]]
+"""Epoch or step -> figures, in order."""
 
 
-def hyperparameters(cell: Cell, folder: CellFolder) -> dict[str, Value]:
-    """Return the specification of a cell with dots in its names, and the commit that trained it."""
-    trained = folder.manifest.exists() and not folder.diverged.exists()
-    commit = read_manifest(folder).version if trained else code_version()
-    return {**_flat("", cell.model_dump(mode="json")), "cell": cell.key, "commit": commit}
-
-
-def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Value]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    """Return a specification with dots in its names."""
     found: dict[str, Value] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found |= _flat(f"{prefix}{name}.", value)
+            found |= flat(value, f"{prefix}{name}.")
         elif isinstance(value, Value):
             found[f"{prefix}{name}"] = value
         elif value is not None:
@@ -38,22 +29,26 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Value]:
     return found
 
 
-def epochs_of(folder: CellFolder) -> Epochs:
-    """Return the epochs that are in the log of a cell; none if there is no log yet.
+def points_of(log: Path, step: str) -> Points:
+    """Return what is in the log of a training; nothing if there is no log yet.
 
-    The log is written whole after each epoch, by whatever process trains.
+    Whatever process trains writes it whole each time.
+
+    Args:
+        log: the file.
+        step: its column that counts.
     """
     try:
-        log = pd.read_csv(folder.log)
+        table = pd.read_csv(log)
     except FileNotFoundError:
         return []
-    rows: list[dict[Any, Any]] = log.to_dict("records")
-    return [(int(row["epoch"]), finite(row)) for row in rows]
+    rows: list[dict[Any, Any]] = table.to_dict("records")
+    return [(int(row.pop(step)), finite(row)) for row in rows]
 
 
 def finite(figures: Mapping[Any, Any]) -> dict[str, float]:
-    """Return the figures that are numbers, without the epoch, which is the step."""
-    numbers = {str(name): float(value) for name, value in figures.items() if name != "epoch"}
+    """Return the figures that are numbers."""
+    numbers = {str(name): float(value) for name, value in figures.items()}
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
@@ -78,5 +73,9 @@ def words_on_checks(result: CellResult) -> str:
 
 def digest_of(result: CellResult) -> str:
     """Return a hash of all that is logged of a result."""
-    known = [result.digest, final_figures(result), words_on_checks(result)]
+    return hash_of([result.digest, final_figures(result), words_on_checks(result)])
+
+
+def hash_of(known: list[Any]) -> str:
+    """Return the hash of values that JSON knows."""
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()

@@ -12,9 +12,8 @@ from pathlib import Path
 from robench.leaderboard.evidence import file_name
 from robench.progress import Progress
 from robench.runs.progress import NullReporter, ProgressLine, ProgressReporter
-from robench.runs.records import CellResult
-from robench.runs.steps import CellJob
 from robench.tracking.channel import Channel
+from robench.tracking.logged import AnyCell, AnyResult, LoggedCell
 from robench.tracking.trackers import trackers_for
 
 TRAINING = "training"
@@ -31,28 +30,29 @@ class Followed:
 
     def __init__(self, channels: Sequence[Channel], reporter: ProgressReporter) -> None:
         self._channels, self._reporter = channels, reporter
-        self._jobs: dict[str, tuple[CellJob, str]] = {}
+        self._cells: dict[str, tuple[AnyCell, str]] = {}
         self._written: dict[str, int] = {}
         self._current = ""
 
-    def begin(self, jobs: Sequence[CellJob]) -> None:
-        """Take the cells of the run; see :class:`robench.runs.observer.CellObserver`."""
+    def begin(self, cells: Sequence[AnyCell]) -> None:
+        """Take the cells of the run; see :class:`robench.runs.observer.Observer`."""
         names: set[str] = set()
-        for job in jobs:
-            slug = Path(file_name(job.row, job.cell.seed, names)).stem
-            self._jobs[job.name] = job, slug
+        for cell in cells:
+            logged = LoggedCell.of(cell)
+            slug = Path(file_name(logged.row, logged.seed, names)).stem
+            self._cells[cell.name] = cell, slug
         for channel in self._channels:
             channel.begin()
 
-    def trained(self, job: CellJob) -> None:
-        """Log a training that has ended; see :class:`robench.runs.observer.CellObserver`."""
+    def trained(self, cell: AnyCell) -> None:
+        """Log a training that has ended; see :class:`robench.runs.observer.Observer`."""
         for channel in self._channels:
-            channel.trained(*self._jobs[job.name])
+            channel.trained(*self._cells[cell.name])
 
-    def finished(self, job: CellJob, result: CellResult) -> None:
-        """Log a result; see :class:`robench.runs.observer.CellObserver`."""
+    def finished(self, cell: AnyCell, result: AnyResult) -> None:
+        """Log a result; see :class:`robench.runs.observer.Observer`."""
         for channel in self._channels:
-            channel.finished(*self._jobs[job.name], result)
+            channel.finished(*self._cells[cell.name], result)
 
     def close(self) -> None:
         """End what is still open."""
@@ -84,18 +84,18 @@ class Followed:
 
     def look(self, name: str) -> None:
         """Log the epochs of a cell that are new, if its log was written since the last look."""
-        if name not in self._jobs:
+        if name not in self._cells:
             return
-        job, slug = self._jobs[name]
+        cell, slug = self._cells[name]
         try:
-            written = job.folder.log.stat().st_mtime_ns
+            written = cell.folder.log.stat().st_mtime_ns
         except OSError:
             return  # the first epoch has not ended
         if self._written.get(name) == written:
             return
         self._written[name] = written
         for channel in self._channels:
-            channel.epochs(job, slug)
+            channel.epochs(cell, slug)
 
 
 class _TrainingLine:

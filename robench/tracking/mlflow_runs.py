@@ -110,6 +110,8 @@ class _MlflowRun:
         with _impatient():
             self._client.log_batch(self._run, metrics=made)
 
+    log_earlier = log_result
+
     def log_text(self, name: str, text: str) -> None:
         with _impatient():
             self._client.log_text(self._run, text, f"{name}.md")

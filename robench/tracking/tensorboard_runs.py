@@ -56,6 +56,8 @@ class _TensorBoardRun:
         self._logger.log_metrics(metrics, step)
         self._logger.save()
 
+    log_earlier = log_metrics
+
     def log_result(self, metrics: Mapping[str, float], step: int) -> None:
         self._logger.log_hyperparams(dict(self._params), dict(metrics), step)
 

@@ -42,16 +42,19 @@ class RunLogger(Protocol):
 
     @property
     def logged_epochs(self) -> int:
-        """The last epoch that it has from an earlier process; 0 if it has none."""
+        """The last epoch or step that it has from an earlier process; 0 if it has none."""
 
     def log_hyperparams(self, params: Mapping[str, Value]) -> None:
         """Log the hyperparameters."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log the figures of an epoch, which is the step."""
+        """Log the figures of an epoch, or of some steps of a GAN."""
+
+    def log_earlier(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log figures of a step before the last one, which are known only after the training."""
 
     def log_result(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log the final figures of the cell, after ``step`` epochs."""
+        """Log the final figures of the cell, after ``step`` epochs or steps."""
 
     def log_text(self, name: str, text: str) -> None:
         """Log text in Markdown."""

@@ -21,6 +21,9 @@ except ImportError as error:
 PROJECT = "robench"
 """The project, if ``WANDB_PROJECT`` does not name another."""
 
+MEASURED = "measured_step"
+"""The axis of figures of earlier steps."""
+
 PATIENCE = 30.0
 """Seconds to wait for its server, at the beginning and at the end of a run."""
 
@@ -76,6 +79,7 @@ def _settings() -> wandb.Settings:
 class _WandbRun:
     def __init__(self, run: Any) -> None:
         self._run = run
+        self._measured: set[str] = set()
 
     @property
     def logged_epochs(self) -> int:
@@ -88,8 +92,17 @@ class _WandbRun:
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         self._run.log(dict(metrics), step=step)
 
+    def log_earlier(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log them against an axis of their own: its own step cannot go back."""
+        for name in metrics.keys() - self._measured:
+            self._run.define_metric(name, step_metric=MEASURED)
+        self._measured |= metrics.keys()
+        self._run.log({**metrics, MEASURED: step})
+
     def log_result(self, metrics: Mapping[str, float], step: int) -> None:
         """Set the summary, which a run that is resumed may set again."""
+        if curves := {n: value for n, value in metrics.items() if n in self._measured}:
+            self._run.log({**curves, MEASURED: step})
         self._run.summary.update(dict(metrics))
 
     def log_text(self, name: str, text: str) -> None:

@@ -8,19 +8,20 @@ import pytest
 from jsonschema import Draft202012Validator
 from support import TINY_BOARD, Command
 
-from robench.board.schema import board_schema
-from robench.board.shipped import shipped_boards
+from robench.board.shipped import all_shipped_boards
+from robench.commands.schema import file_schema
 
-BOARDS = {name: path.read_text() for name, path in shipped_boards().items()} | {"tiny": TINY_BOARD}
+SHIPPED = {name: path.read_text() for name, path in all_shipped_boards().items()}
+BOARDS = SHIPPED | {"tiny": TINY_BOARD}
 
 
 def faults(text: str) -> list[str]:
-    found = Draft202012Validator(board_schema()).iter_errors(tomllib.loads(text))
+    found = Draft202012Validator(file_schema()).iter_errors(tomllib.loads(text))
     return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in found]
 
 
 def test_it_is_a_schema() -> None:
-    Draft202012Validator.check_schema(board_schema())
+    Draft202012Validator.check_schema(file_schema())
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -50,6 +51,26 @@ def test_what_a_run_refuses_is_marked_where_it_is(change: tuple[str, str], where
     assert any(fault.startswith(where) for fault in faults(TINY_BOARD.replace(*change, 1)))
 
 
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (("latent = 128", "latent = 0"), "gan.latent"),
+        (("lr = 2e-4", "rate = 2e-4"), "gan"),
+        (('weights = "ema"', 'weights = "mean"'), "arms.0.weights"),
+        (('weights = "ema"', "gan = {step = 1}"), "arms.0.gan"),
+        (("samples = 5000,", "samples = 1,"), "measure.protocols.1.samples"),
+        (("[measure]", "[evaluation]\n[measure]"), ""),
+    ],
+)
+def test_what_a_board_of_gans_has_wrong_is_marked_where_it_is(
+    change: tuple[str, str], where: str
+) -> None:
+    board = SHIPPED["paper-table3"]
+    assert change[0] in board
+    found = faults(board.replace(*change, 1))
+    assert any(fault.startswith(f"{where}:") for fault in found)
+
+
 def test_radii_may_be_written_as_levels() -> None:
     assert faults(TINY_BOARD.replace("eps = 0.1", 'eps = "8/255"', 1)) == []
 
@@ -59,9 +80,10 @@ def test_a_board_that_extends_another_needs_no_title() -> None:
 
 
 def test_every_table_is_documented() -> None:
-    parts: dict[str, Any] = board_schema()["$defs"]
+    parts: dict[str, Any] = file_schema()["$defs"]
+    assert {"Board", "GanBoard", "GanSpec", "MeasureSpec"} <= parts.keys()
     assert all(part["description"] for part in parts.values())
 
 
 def test_the_command_prints_it(robench: Command) -> None:
-    assert json.loads(robench("schema").out) == board_schema()
+    assert json.loads(robench("schema").out) == file_schema()

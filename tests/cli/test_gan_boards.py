@@ -7,49 +7,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from gan_boards import BOARD, folder_of_images
 from support import Command
 from torch import Tensor, nn
 
+from robench.gan.spec import GanCell
 from robench.leaderboard.evidence import read_sums, write_sums
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import tables_text
-
-BOARD = """
-title = "tiny GANs"
-defenses = ["spectral_norm"]
-seeds = [1, 2]
-publish_weights = true
-
-[[arms]]
-defense = "vanilla"
-label = "averaged, -1"
-weights = "ema"
-
-[data]
-name = "image_folder"
-
-[gan]
-architecture = "sngan_cnn"
-width = 2
-latent = 4
-steps = 4
-discriminator_steps = 1
-batch_size = 8
-generator_batch_size = 8
-log_every = 2
-averaging = 0.5
-snapshots = 1
-lr = 0.01
-
-[measure]
-extractor = "efficientnet_lite0"
-snapshots = true
-protocols = [{samples = 12, against = "test"}]
-"""
 
 
 class Means(nn.Module):
@@ -62,16 +29,7 @@ class Means(nn.Module):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for part in ("train", "test"):
-        for name in ("a", "b"):
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for number in range(8):
-                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    return root
+    return folder_of_images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +95,61 @@ def test_a_board_is_run_once_and_published(
     assert "neither FID nor KID" in done.out
     after = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.is_file() and p.name[0] != "."}
     assert after == before  # nothing was computed or written again
+
+
+def test_a_tracker_gets_the_losses_and_the_distance_over_the_steps(
+    robench: Command, board: Path, data: Path, runs: Path
+) -> None:
+    run = ("run", board, "--data-dir", data, "--out", runs, "--quiet", "--log", "csv")
+    for _ in range(2):
+        done = robench(*run)
+        assert done.code == 0, done.err
+        assert f"Logs: {runs / 'logs'}" in done.out
+    folder = runs / "logs" / "csv" / "tiny" / "averaged___1-seed2"
+    logged = pd.read_csv(folder / "metrics.csv").set_index("step")
+    params = json.loads((folder / "hparams.json").read_text())
+    log = pd.read_csv(runs / "gans" / params["cell"] / "training.csv", index_col="step")
+    for loss in ("discriminator_loss", "generator_loss"):
+        assert logged[loss].dropna().to_dict() == pytest.approx(log[loss].to_dict())
+    metrics = pd.read_csv(runs / "tiny" / "metrics.csv")
+    own = metrics[(metrics["defense"] == "averaged,' -1") & (metrics["seed"] == 2)]
+    column = "fd_efficientnet_lite0"
+    distances = own.set_index("step")[column].to_dict()
+    assert set(distances) == {2, 4}
+    assert logged[column].dropna().to_dict() == pytest.approx(distances, rel=1e-4)
+    assert params["gan.averaging"] == 0.5
+
+
+def test_table_3_is_listed_with_its_state(robench: Command, runs: Path) -> None:
+    (runs / "tiny").rename(runs / "paper-table3-cpu")  # as if it had been run with changes
+    done = robench("reproduce", "--out", runs, "--json")
+    assert done.code == 0, done.err
+    found = {each["board"]: each for each in json.loads(done.out) if each["item"] == "Table 3"}
+    assert found.keys() == {"paper-table3", "paper-table3-cpu"}
+    assert found["paper-table3"]["state"] in ("not run", "published")
+    reduced = found["paper-table3-cpu"]
+    if reduced["state"] != "published":
+        assert reduced["state"] == "run, changed"
+        assert reduced["provenance"].startswith("seeds 1, 2; 12 samples; ")
+
+
+def test_a_dry_run_says_what_is_left_and_stores_nothing(
+    robench: Command, board: Path, data: Path, runs: Path, tmp_path: Path
+) -> None:
+    run = ("run", board, "--data-dir", data, "--dry-run")
+    done = robench(*run, "--json", "--jobs", 2, "--out", tmp_path / "new")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [(c["row"], c["seed"], c["state"]) for c in found["cells"]] == [
+        (row, seed, "waiting") for row in ("spectral_norm", "averaged, -1") for seed in (1, 2)
+    ]
+    assert all(c["training"] > 0 and c["measuring"] > 0 for c in found["cells"])
+    total = sum(c["training"] + c["measuring"] for c in found["cells"])
+    assert found["seconds"] == pytest.approx(total / 2)
+    assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    stored = robench(*run, "--out", runs)
+    assert stored.code == 0, stored.err
+    assert "about - in all" in stored.out
 
 
 def test_status_says_how_far_each_gan_is(
@@ -209,11 +222,19 @@ def test_commands_on_classifiers_say_that_it_is_a_board_of_gans(
     for command in (
         ("train", "vanilla", "--board", board),
         ("export", runs / "tiny"),
-        ("run", board, "--jobs", 2),
     ):
         done = robench(*command)
         assert done.code == 2
         assert "board of GANs" in done.err
+
+
+def test_a_row_of_averaged_weights_shows_their_samples(runs: Path) -> None:
+    folder = runs / "tiny"
+    manifest = json.loads((folder / "manifests" / "averaged___1-seed1.json").read_text())
+    key = GanCell.model_validate(manifest["cell"]).key
+    shown = (folder / "samples" / "averaged___1-seed1.png").read_bytes()
+    assert shown == (runs / "gans" / key / "samples_ema.png").read_bytes()
+    assert shown != (runs / "gans" / key / "samples.png").read_bytes()
 
 
 def published_again(folder: Path) -> None:
@@ -284,19 +305,23 @@ def edited_weights(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
 
 
-def swapped_grids(folder: Path) -> None:
-    one, other = (folder / "samples" / f"spectral_norm-seed{seed}.png" for seed in (1, 2))
+def swapped_grids(folder: Path, row: str = "spectral_norm") -> None:
+    one, other = (folder / "samples" / f"{row}-seed{seed}.png" for seed in (1, 2))
     first, second = one.read_bytes(), other.read_bytes()
     one.write_bytes(second)
     other.write_bytes(first)
 
 
-def swapped_grids_and_hashes(folder: Path) -> None:
-    swapped_grids(folder)
+def swapped_grids_and_hashes(folder: Path, row: str = "spectral_norm", kind: str = "") -> None:
+    swapped_grids(folder, row)
     for seed in (1, 2):
-        grid = (folder / "samples" / f"spectral_norm-seed{seed}.png").read_bytes()
+        grid = (folder / "samples" / f"{row}-seed{seed}.png").read_bytes()
         digest = hashlib.sha256(grid).hexdigest()
-        changed(folder, f"spectral_norm-seed{seed}", {"manifest/hashes/samples.png": digest})
+        changed(folder, f"{row}-seed{seed}", {f"manifest/hashes/samples{kind}.png": digest})
+
+
+def swapped_grids_of_averages(folder: Path) -> None:
+    swapped_grids_and_hashes(folder, "averaged___1", "_ema")
 
 
 def added_file(folder: Path) -> None:
@@ -318,6 +343,7 @@ FORGERIES = {
     edited_weights: "is not the file that its manifest describes",
     swapped_grids: "is not the file that its manifest describes",
     swapped_grids_and_hashes: "does not show the samples of its weights",
+    swapped_grids_of_averages: "does not show the samples of its weights",
     added_file: "samples/more.png is not in SHA256SUMS",
     other_recipe: "its recipe is not that of the board",
     no_symptoms: "its symptoms are not those that its log shows",

@@ -106,7 +106,7 @@ def test_features_of_images_are_computed_once_and_kept(tmp_path: Path) -> None:
         found += [measurer.metrics(generator, 4, wanted) for _ in range(2)]
     assert calls == [12, 7, 7, 7, 7]
     assert all(metrics == found[0] for metrics in found)
-    (kept,) = tmp_path.iterdir()
+    (kept,) = tmp_path.glob("*.safetensors")
     kept.write_bytes(b"damaged")
     measurer = Measurer(dataset, load, "mine", tmp_path, torch.device("cpu"))
     assert measurer.metrics(generator, 4, wanted) == found[0]

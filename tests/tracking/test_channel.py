@@ -32,6 +32,9 @@ class FakeRun:
     def log_result(self, metrics: Mapping[str, float], step: int) -> None:
         self.said.append(("result", step, dict(metrics)))
 
+    def log_earlier(self, metrics: Mapping[str, float], step: int) -> None:
+        self.said.append(("earlier", step, dict(metrics)))
+
     def log_text(self, name: str, text: str) -> None:
         self.said.append((name, text))
 

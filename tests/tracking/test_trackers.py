@@ -94,6 +94,9 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> Any:
         def log(self, values: dict[str, Any], step: int | None = None) -> None:
             self.logged.append((step, values))
 
+        def define_metric(self, name: str, step_metric: str) -> None:
+            self.axes[name] = step_metric
+
         def finish(self, exit_code: int) -> None:
             self.exit_code = exit_code
 
@@ -108,7 +111,7 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> Any:
     def init(**how: Any) -> Run:
         known = [run for run in module.made if run.how["id"] == how["id"]]
         step = 1 + max((s or 0 for run in known for s, _ in run.logged), default=-1)
-        run = Run(how=how, logged=[], summary={}, config=Config(), starting_step=step)
+        run = Run(how=how, logged=[], summary={}, config=Config(), starting_step=step, axes={})
         module.made.append(run)
         return run
 
@@ -140,6 +143,23 @@ def test_wandb_resumes_a_run_where_its_server_has_it(wandb: Any, tmp_path: Path)
     assert (first.exit_code, second.exit_code) == (1, 0)
     assert second.logged == [(2, {"train_loss": 1.0})]
     assert second.summary == {"accuracy/pgd-4": 0.25, "checks": "- steps: passed."}
+
+
+def test_wandb_has_figures_of_earlier_steps_against_an_axis_of_their_own(
+    wandb: Any, tmp_path: Path
+) -> None:
+    [tracker] = trackers_for(["wandb"], tmp_path)
+    run, _ = tracker.open(RUN, tmp_path / "run", "")
+    run.log_metrics({"generator_loss": 2.0}, 4)
+    run.log_earlier({"fid": 30.0}, 2)
+    run.log_result({"fid": 20.0, "fid_test": 25.0}, 4)
+    [made] = wandb.made
+    assert made.axes == {"fid": "measured_step"}
+    assert made.logged[1:] == [
+        (None, {"fid": 30.0, "measured_step": 2}),
+        (None, {"fid": 20.0, "measured_step": 4}),
+    ]
+    assert made.summary == {"fid": 20.0, "fid_test": 25.0}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from robench.cli.tables.fitted import FittedColumn, FittedTable
 from robench.cli.tables.words import plain
 from robench.commands.forecast import Forecast
+from robench.commands.gan_forecast import GanForecast
 from robench.runs.status import CellStatus
 
 _COUNTED = ("training", "attacking")
@@ -48,6 +49,27 @@ def forecast_table(found: Forecast, title: str) -> FittedTable:
         f"about {_about(found.seconds)} in all, {at_once}; {weights:.0f} MiB of weights. "
         f"Extrapolated from a few minibatches of each row; the times of attacks are rough "
         f"estimates. Nothing was stored."
+    )
+    return FittedTable(title, columns, rows, keys=2, caption=caption)
+
+
+def gan_forecast_table(found: GanForecast, title: str) -> FittedTable:
+    """Return one line per GAN: how far it is, and roughly how long the rest of it takes."""
+    columns = [
+        FittedColumn("row", "left"),
+        FittedColumn("seed"),
+        FittedColumn("state", "left"),
+        FittedColumn("training"),
+        FittedColumn("measuring"),
+    ]
+    rows = [
+        [plain(c.row), str(c.seed), c.state, _about(c.training), _about(c.measuring)]
+        for c in found.cells
+    ]
+    at_once = "one after the other" if found.jobs == 1 else f"{found.jobs} at the same time"
+    caption = (
+        f"about {_about(found.seconds)} in all, {at_once}. Extrapolated from a few steps of each "
+        f"row and a few samples. Nothing was stored."
     )
     return FittedTable(title, columns, rows, keys=2, caption=caption)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from robench.gan.metrics.distances import frechet_distance, kernel_distance
@@ -26,8 +28,10 @@ def metrics(
     Raises:
         UserError: if there are too few, or torch-fidelity is missing.
     """
-    distance = frechet_distance(samples[0], images[0])
-    kernel = kernel_distance(samples[0], images[0])
+    # As many threads as torch has, or figures would depend on the process that computes them.
+    with threadpool_limits(torch.get_num_threads(), user_api="blas"):
+        distance = frechet_distance(samples[0], images[0])
+        kernel = kernel_distance(samples[0], images[0])
     if extractor.name != INCEPTION:
         fd, kd = f"fd_{extractor.name}", f"kd_{extractor.name}"
         return {fd: distance, kd: kernel.mean, f"{kd}_std": kernel.std}

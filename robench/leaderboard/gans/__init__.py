@@ -10,5 +10,6 @@ manifests/ROW-seedN.json      one file per GAN: specification, versions, hashes,
 logs/CELL.csv                 the log of the training, as it was written
 samples/ROW-seedN.png         a grid of samples
 weights/CELL.safetensors      generators, if the board publishes them; CELL-ema for averages
+sources/NAME-HASH/*.py        the code of entries that do not come with robench
 SHA256SUMS                    checksums of all of these
 """

@@ -11,17 +11,18 @@ from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
 from robench.gan.defended import written_out
 from robench.gan.symptoms import symptoms
-from robench.leaderboard.evidence import BOARD, SUMS, TOML, broken_sums
+from robench.leaderboard.evidence import BOARD, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.files import GanEvidence
 from robench.leaderboard.gans.publish import discriminator_parameters
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import TEXT, tables_text
 from robench.leaderboard.safe_csv import read_safe_csv
+from robench.leaderboard.trust import source_problems
 from robench.models.complexity import count_parameters
-from robench.runs.gan_board import measurements
+from robench.runs.gan_plan import measurements
 from robench.system.reading import DOCUMENT_BYTES, read_text
 
-FOLDERS = ("manifests", "logs", "samples", "weights")
+FOLDERS = ("manifests", "logs", "samples", "weights", SOURCES)
 """The folders of the evidence."""
 
 DIGITS = 1e-5
@@ -48,6 +49,7 @@ def gan_problems(board: GanLeaderboard) -> list[str]:
     if found:
         return found  # what is changed would be found again and again below
     found += _odd_files(board)
+    found += source_problems(board)
     for one in board.evidence:
         found += [f"{one.name}: {sentence}." for sentence in _gan(board, one)]
     return [*found, *_board_file(board), *_tables(board)]
@@ -79,7 +81,8 @@ def _odd_files(board: GanLeaderboard) -> Iterator[str]:
     needed |= {BOARD, *board.computed}
     for name in sorted(needed - board.sums.keys()):
         yield f"{shortened(name)} is missing in {SUMS}."
-    for name in sorted(board.sums.keys() - needed - {TOML}):
+    code = {name for name in board.sums if name.startswith(f"{SOURCES}/")}
+    for name in sorted(board.sums.keys() - needed - code - {TOML}):
         yield f"{shortened(name)} is listed in {SUMS}, and belongs to no GAN of the board."
     there = {
         path.relative_to(board.folder).as_posix()

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 from robench.board.specs import Spec
 from robench.errors import UserError
 from robench.gan.board import GanBoard
-from robench.gan.folder import GanManifest
+from robench.gan.folder import PICTURES, WEIGHTS, GanManifest
 from robench.gan.measured import Measured
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import LogRow
-from robench.leaderboard.evidence import file_name
+from robench.leaderboard.evidence import SourceEntry, file_name
 from robench.leaderboard.safe_csv import read_safe_csv
 
 METRICS, CURVES, PAPER = "metrics.csv", "curves.csv", "paper.csv"
@@ -32,6 +32,7 @@ class GanBoardFile(Spec):
     name: str = Field(max_length=300)
     extractor: str = Field(pattern=r"^[a-z0-9_]{1,60}$")
     board: GanBoard
+    sources: tuple[SourceEntry, ...] = ()
 
 
 class Diverged(Spec):
@@ -93,20 +94,16 @@ class GanEvidence:
         if self.file.manifest is None:
             return {}
         hashes, key = self.file.manifest.hashes, self.file.cell.key
+        which = self.which(board)
         found = {log_name(key): hashes.get("training.csv", ""),
-                 samples_name(self.name): hashes.get("samples.png", "")}  # fmt: skip
+                 samples_name(self.name): hashes.get(PICTURES[which], "")}  # fmt: skip
         if board.publish_weights:
-            which = self.which(board)
             found[weights_name(key, which)] = hashes.get(WEIGHTS[which], "")
         return found
 
     def which(self, board: GanBoard) -> str:
         """Return which weights of the generator the row measures."""
         return next((row.weights for row in board.rows if row.title == self.file.row), "last")
-
-
-WEIGHTS = {"last": "generator.safetensors", "ema": "generator_ema.safetensors"}
-"""The files of a generator's weights in the store."""
 
 
 def log_name(key: str) -> str:

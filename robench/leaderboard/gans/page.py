@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from robench.errors import UserError, shortened
 from robench.gan.metrics.extractors import INCEPTION
-from robench.leaderboard.evidence import TABLE
+from robench.leaderboard.evidence import SOURCES, TABLE
 from robench.leaderboard.export import LATEX_SPECIAL
 from robench.leaderboard.gans.charts import gan_charts
 from robench.leaderboard.gans.files import PAPER, samples_name
@@ -221,10 +221,12 @@ def _files(board: GanLeaderboard, name: str, about: str) -> Sequence[Download]:
 def _commands(board: GanLeaderboard) -> str:
     folder = shlex.quote(board.name)
     data = " --data-dir DIR" if board.board.data.name == "image_folder" else ""
+    files = dict.fromkeys(f"{board.name}/{SOURCES}/{entry.file}" for entry in board.sources)
+    plugins = "".join(f" --plugin {shlex.quote(file)}" for file in files)
     return "\n".join(
         [
             "pip install -e '.[gan]'",
-            f"robench run {folder}/board.toml{data}",
+            f"robench run {folder}/board.toml{data}{plugins}",
             f"robench verify {folder}{data}",
         ]
     )

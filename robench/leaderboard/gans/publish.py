@@ -9,10 +9,10 @@ from robench.gan.cell import build_pair
 from robench.gan.folder import GanFolder
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import LogRow
+from robench.leaderboard.bundle import Bundle
 from robench.leaderboard.edition import published_before, replace_edition
-from robench.leaderboard.evidence import BOARD, FILE_BYTES, TOML
+from robench.leaderboard.evidence import BOARD, FILE_BYTES, SOURCES, TOML
 from robench.leaderboard.gans.files import (
-    WEIGHTS,
     Diverged,
     GanBoardFile,
     GanCellFile,
@@ -32,7 +32,7 @@ from robench.system.provenance import file_hash
 from robench.system.reading import read_bytes
 
 
-def publish_gans(result: GanBoardResult, folder: Path) -> None:
+def publish_gans(result: GanBoardResult, folder: Path, bundle: Bundle) -> None:
     """Write the files that :mod:`robench.leaderboard.gans` lists.
 
     Files that an earlier run published there and this one does not are removed; all other files in
@@ -41,6 +41,7 @@ def publish_gans(result: GanBoardResult, folder: Path) -> None:
     Args:
         result: the finished board.
         folder: the folder to write; its name becomes the board's name.
+        bundle: the code of entries that do not come with robench.
 
     Raises:
         UserError: if it cannot be written, or the store was changed after it was measured.
@@ -55,7 +56,10 @@ def publish_gans(result: GanBoardResult, folder: Path) -> None:
         evidence.append(found)
         contents[f"manifests/{name}.json"] = _json(found.file)
         contents |= _files(one, name, board)
-    head = GanBoardFile(name=folder.name, extractor=result.extractor, board=board)
+    head = GanBoardFile(
+        name=folder.name, extractor=result.extractor, board=board, sources=bundle.entries
+    )
+    contents |= {f"{SOURCES}/{name}": content for name, content in bundle.files.items()}
     contents[BOARD] = _json(head)
     made = tables_text(tables(board, result.extractor, evidence))
     contents |= {file: text.encode() for file, text in made.items()}
@@ -108,9 +112,9 @@ def _files(one: GanResult, name: str, board: GanBoard) -> dict[str, bytes | Path
     if one.manifest is None:
         return {}
     folder, key, which = one.work.folder, one.work.cell.key, one.work.row.weights
-    sources = {log_name(key): folder.log, samples_name(name): folder.picture}
+    sources = {log_name(key): folder.log, samples_name(name): folder.picture(which)}
     if board.publish_weights:
-        sources[weights_name(key, which)] = folder.path / WEIGHTS[which]
+        sources[weights_name(key, which)] = folder.weights(which)
     for path in sources.values():
         _check_hash(path, one.manifest.hashes.get(path.name), folder)
     return {

@@ -14,7 +14,7 @@ from robench.board.specs import Spec
 from robench.errors import UserError, shortened
 from robench.gan.board import GanBoard
 from robench.gan.symptoms import LogRow
-from robench.leaderboard.evidence import BOARD, FILE_BYTES, read_sums
+from robench.leaderboard.evidence import BOARD, FILE_BYTES, SourceEntry, read_sums
 from robench.leaderboard.gans.files import (
     KIND,
     MANIFEST,
@@ -53,6 +53,7 @@ class GanLeaderboard:
         extractor: what distances are called after.
         evidence: all its GANs, by row and seed.
         sums: the files that are listed, and their checksums.
+        sources: the entries whose code is in the folder, since they do not come with robench.
     """
 
     name: str
@@ -61,6 +62,7 @@ class GanLeaderboard:
     extractor: str
     evidence: tuple[GanEvidence, ...]
     sums: dict[str, str]
+    sources: tuple[SourceEntry, ...] = ()
 
     @classmethod
     def read(cls, folder: str | Path) -> "GanLeaderboard":
@@ -92,7 +94,9 @@ class GanLeaderboard:
                 f"{folder} changed while it was read: another robench publishes there; run this "
                 f"command again."
             )
-        found = cls(head.name, folder, head.board, head.extractor, tuple(evidence), sums)
+        found = cls(
+            head.name, folder, head.board, head.extractor, tuple(evidence), sums, head.sources
+        )
         found.check_measured()
         return found
 

@@ -16,16 +16,17 @@ from robench.data import DataSet
 from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
 from robench.gan.cell import PICTURED
+from robench.gan.folder import WEIGHTS
 from robench.gan.measured import Measurer, compared_images
 from robench.gan.metrics.extractors import extractor, resolved
 from robench.gan.sampling import draw, grid_png
 from robench.gan.spec import GanCell
 from robench.leaderboard.evidence import WEIGHTS_BYTES
-from robench.leaderboard.gans.files import WEIGHTS, GanEvidence, samples_name, weights_name
+from robench.leaderboard.gans.files import GanEvidence, samples_name, weights_name
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.models.checkpoint import load_weights
 from robench.progress import ProgressCallback, ignore_progress
-from robench.runs.gan_board import STORE
+from robench.runs.gan_plan import STORE
 from robench.system.reading import MIB, Refused, read_bytes, sha256_of
 
 RELATIVE, ABSOLUTE = 0.01, 2e-4
@@ -181,9 +182,7 @@ def _measurer(board: GanLeaderboard, options: RedrawOptions, notes: list[str]) -
 
 
 def _grid(board: GanLeaderboard, one: GanEvidence, generator: nn.Module) -> list[str]:
-    """Return whether the published grid is not that of the last weights, as a sentence."""
-    if one.which(board.board) != "last":
-        return []  # the grid is of the last weights, whatever the row measures
+    """Return whether the published grid is not that of the weights, as a sentence."""
     name = samples_name(one.name)
     made = grid_png(draw(generator, one.file.cell.gan.latent, PICTURED, seed=0))
     try:
