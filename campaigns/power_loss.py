@@ -140,7 +140,7 @@ def campaign(trials: int, seed: int, ground: Ground) -> Tally:
             disk.apply(call)
         out = ground.empty()
         materialize(disk, out, generator)
-        ended = ground.run(out)
+        ended = ground.run(out, _impatient)
         failure = ended.wrong([0, 2])
         if ended.code == 0:
             failure = failure or differences(out, ground.undisturbed)
@@ -150,6 +150,13 @@ def campaign(trials: int, seed: int, ground: Ground) -> Tally:
             kind, failure and f"trial {trial}, call {place} ({calls[place - 1].path}): {failure}"
         )
     return tally
+
+
+def _impatient() -> None:
+    """Wait for nobody: a torn lease is that of the process that power took."""
+    from robench.leaderboard import publish
+
+    publish.PATIENCE = 0.0
 
 
 def materialize(disk: Disk, out: Path, generator: random.Random) -> None:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -92,6 +93,7 @@ def _value(annotation: Any, name: str, value: Any, what: str) -> Any:
         raise UserError(f"{what}: {name} = {value!r}: {message}") from None
 
 
+@cache  # to make one takes ten times as long as to use it
 def _adapter(target: Any) -> TypeAdapter[Any]:
     config = ConfigDict(arbitrary_types_allowed=True)
     if "__pydantic_config__" not in vars(target):

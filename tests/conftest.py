@@ -1,19 +1,35 @@
 """Fixtures of all tests."""
 
 import copy
-import sys
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hub_server import TOKEN, Hub, running_hub
-from support import TINY_BOARD, Command, Finished
+from order import LONGEST_FIRST
+from support import TINY_BOARD, Command, Finished, exit_code, few_queries
 from torch import Tensor, nn
 
 from robench.data import load_dataset
 from robench.plugins import registrations_undone
 from robench.registry import REGISTRIES, plugin_files
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported out of the collection of garbage.
+
+    It is there to stay, and statsmodels goes through everything each time that rows are compared.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -36,23 +52,22 @@ def tiny_board(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def robench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def robench(capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line, in this process: ``robench("run", "quick")``."""
-    from robench.cli import main
 
     def command(*arguments: object) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["robench", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
         capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
+        code = exit_code(*arguments)
         printed = capsys.readouterr()
         return Finished(code, printed.out, printed.err)
 
     return command
+
+
+@pytest.fixture(name="few_queries")
+def _few_queries() -> Iterator[None]:
+    with few_queries():
+        yield
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """What several tests share: a tiny board on scikit-learn's digits, and the command line."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from robench.checks import searches
 from robench.data import Images
 from robench.system.provenance import file_hash
 
@@ -70,10 +73,43 @@ class Finished:
 Command = Callable[..., Finished]
 
 
+def exit_code(*arguments: object) -> int:
+    """Run the command line in this process and return its exit code."""
+    from robench.cli import main
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(sys, "argv", ["robench", *map(str, arguments)])
+        changed.setenv("COLUMNS", "200")
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
+def finished(*arguments: object) -> Finished:
+    """Run the command line in this process, for fixtures of a module; tests have ``robench``."""
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        code = exit_code(*arguments)
+    return Finished(code, out.getvalue(), err.getvalue())
+
+
 def changed_board(out: Path, name: str = "tiny") -> Path:
     """Return the folder of the only run in ``out`` that changed a board."""
     [folder] = out.glob(f"{name}-changed-*")
     return folder
+
+
+@contextmanager
+def few_queries() -> Iterator[None]:
+    """Let the checks' stronger searches end early: there is more to find than they find here.
+
+    Reports agree only if both were made so; tests have a fixture of the same name.
+    """
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(searches, "QUERIES", 50)
+        changed.setattr(searches, "MOST", 16)
+        yield
 
 
 @contextmanager

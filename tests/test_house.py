@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 import pytest
+from order import LONGEST_FIRST
 
 import robench
 from robench import registry as registries
@@ -70,6 +71,12 @@ def test_no_two_test_files_share_a_name() -> None:
     # They are imported by name: pytest collects neither of two, and only where both are run.
     names = [path.stem for path in (ROOT / "tests").rglob("test_*.py")]
     assert not [name for name in set(names) if names.count(name) > 1]
+
+
+def test_the_modules_that_begin_first_are_there() -> None:
+    names = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert not set(LONGEST_FIRST) - names
+    assert len(set(LONGEST_FIRST)) == len(LONGEST_FIRST)
 
 
 def test_no_function_is_long() -> None:

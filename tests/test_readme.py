@@ -16,17 +16,23 @@ from robench.board.specs import EvaluationSpec
 from robench.plugins import registrations_undone
 from robench.registry import defenses
 
+pytestmark = pytest.mark.usefixtures("few_queries")
+
 README = Path(package.__file__).resolve().parents[1] / "README.md"
+FEW_LAYERS = "lipschitz_convnet(blocks=1, depth=2)"
 SMALL = [
-    "--set=data.name=digits", "--set=model.width=4", "--set=model.stem=cifar",
-    "--set=training.epochs=1", "--set=evaluation.samples=40",
+    "--set=data.name=digits", f"--set=model.name={FEW_LAYERS}", "--set=model.width=8",
+    "--set=model.stem=cifar",
+    "--set=data.subset=0.3", "--set=training.epochs=1", "--set=evaluation.samples=20",
+    "--set=evaluation.check_samples=10",
 ]  # fmt: skip
 SMALLER = {
-    'name = "mnist5k"': 'name = "digits"',
-    "width = 16": "width = 4",
+    'name = "mnist5k"': 'name = "digits"\nsubset = 0.3',
+    'name = "resnet18"': f'name = "{FEW_LAYERS}"',
+    "width = 16": "width = 8",
     'stem = "half"': 'stem = "cifar"',
     "epochs = 5": "epochs = 1",
-    "samples = 1000": "samples = 40",
+    "samples = 1000": "samples = 20\ncheck_samples = 10",
     '["vanilla", "batchnorm", "spectral_norm", "convnorm"]': '["vanilla"]',
 }
 """Changes of the board that a reader copies; with --set, it would be another board's results."""

@@ -36,29 +36,28 @@ def training_curves(result: BoardResult) -> pd.DataFrame:
             spec = cell.evidence.cell
             if not isinstance(spec, Cell):
                 continue
-            seconds = 0.0
+            seconds, passes = 0.0, _steps_per_minibatch(spec.training)
             for epoch in cell.evidence.training:
                 count, seconds = epoch.get("epoch") or 0, seconds + (epoch.get("seconds") or 0)
                 logged = {name: epoch[name] for name in COLUMNS if name in epoch}
-                made = {"iteration": count * _steps(spec.training, epoch), "seconds": seconds}
+                steps = passes * _minibatches(spec.training, epoch)
+                made = {"iteration": count * steps, "seconds": seconds}
                 lines.append({"defense": row.title, "seed": cell.seed, **logged, **made})
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _steps(recipe: TrainingSpec, epoch: Mapping[str, float | None]) -> float:
-    """Return the number of optimizer steps of an epoch.
-
-    It is nan if the log does not say how many images there were, or the training method belongs to
-    a plugin that is not loaded.
-    """
-    images = (epoch.get("images_per_second") or math.nan) * (epoch.get("seconds") or math.nan)
-    if math.isnan(images):
-        return math.nan
+def _steps_per_minibatch(recipe: TrainingSpec) -> float:
+    """Return it; nan if the training method belongs to a plugin that is not loaded."""
     try:
-        steps = recipe.build_method().steps_per_minibatch
+        return recipe.build_method().steps_per_minibatch
     except UserError:
         return math.nan
-    return steps * math.ceil(round(images) / recipe.batch_size)
+
+
+def _minibatches(recipe: TrainingSpec, epoch: Mapping[str, float | None]) -> float:
+    """Return their number in an epoch; nan if the log does not say how many images there were."""
+    images = (epoch.get("images_per_second") or math.nan) * (epoch.get("seconds") or math.nan)
+    return math.nan if math.isnan(images) else math.ceil(round(images) / recipe.batch_size)
 
 
 def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Complexity of a network: parameters, multiply-adds and memory, from torch's own counters."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from robench.base import Defense
 from robench.models.frozen import frozen_stats, under_attack
@@ -68,13 +70,23 @@ def count_multiply_adds(model: nn.Module, image: Tensor) -> int:
     return int(counter.get_total_flops()) // 2
 
 
+class _PeakTracker(MemTracker):
+    """Tracks the peak of the whole network alone."""
+
+    def _update_peak_stats(self, peak_state: Any) -> None:
+        # At each operation torch goes through all modules, for a peak of each: most of its time.
+        modules, self.memory_tracking = self.memory_tracking, WeakIdKeyDictionary()
+        super()._update_peak_stats(peak_state)
+        self.memory_tracking = modules
+
+
 def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precision: str) -> float:
     mode = model.training
     device = device_of(model)
     frozen = [p for p in model.parameters() if not p.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_()  # the tracker registers hooks on all parameters
-    tracker = MemTracker()
+    tracker = _PeakTracker()
     tracker.track_external(model, images)
     with frozen_stats(model):
         model.train()

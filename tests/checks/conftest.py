@@ -7,7 +7,6 @@ from faults import EPS, STEP, MakeContext, attack
 from torch import Tensor, nn
 
 from robench.base import ThreatModel
-from robench.checks import searches
 from robench.checks.context import CheckContext
 from robench.checks.options import CheckOptions
 from robench.data import balanced_sample, load_dataset
@@ -19,13 +18,6 @@ def digits() -> tuple[Tensor, Tensor]:
     """Class-balanced test digits: float images and labels."""
     sample = balanced_sample(load_dataset("digits").test, 200)
     return sample.images.float() / 255, sample.labels
-
-
-@pytest.fixture
-def few_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let stronger searches end with few queries: it is not they that find most here."""
-    monkeypatch.setattr(searches, "QUERIES", 50)
-    monkeypatch.setattr(searches, "MOST", 16)
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ BOARD = (
 HELPERS = "def strength() -> float:\n    import constants\n    return constants.STRENGTH\n"
 
 
+pytestmark = pytest.mark.usefixtures("few_queries")
+
+
 @pytest.fixture(autouse=True)
 def _as_in_a_process_of_its_own() -> Iterator[None]:
     with registrations_undone():
