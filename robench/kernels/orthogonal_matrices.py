@@ -1,7 +1,8 @@
 """Orthogonal matrices made of others, with gradients that are products of what is already known.
 
-Matrices are batched as (..., rows, columns), real or complex, with rows >= columns for the Cayley
-transform and rows <= columns for Newton's iteration.
+Products of small matrices copy what does not lie matrix by matrix, forward and backward; here it is
+copied once. Matrices are batched as (F, ..., rows, columns), real or complex, with rows >= columns
+for the Cayley transform and rows <= columns for Newton's iteration.
 """
 
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+SHARE = 2**17
+"""Numbers that are iterated at a time on a CPU: they stay in its cache from step to step."""
+
 
 def cayley_transform(matrices: Tensor) -> Tensor:
     """Return [(I - A) (I + A)^-1 ; -2 V (I + A)^-1] with A = U - U^H + V^H V, of W = [U; V]."""
-    found: Tensor = _Cayley.apply(matrices)
+    found: Tensor = _Cayley.apply(matrices.contiguous())
     return found
 
 
@@ -20,8 +24,35 @@ def newton_schulz(matrices: Tensor, steps: int) -> Tensor:
     """Return B_T with B_0 = B, B_{t+1} = 1.5 B_t - 0.5 B_t B_t^H B_t."""
     if steps == 0:
         return matrices
-    found: Tensor = _NewtonSchulz.apply(matrices, steps)
+    matrices = matrices.contiguous()
+    share = max(1, SHARE // max(1, matrices[:1].numel()))
+    if matrices.device.type != "cpu" or matrices.ndim < 3 or len(matrices) <= share:
+        found: Tensor = _NewtonSchulz.apply(matrices, steps)
+        return found
+    return torch.cat([_NewtonSchulz.apply(part, steps) for part in matrices.split(share)])
+
+
+def batched_product(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Return ``matrices @ vectors``, (..., out, in) and (..., in, n) -> (..., out, n)."""
+    if matrices.device.type != "cpu":
+        return matrices @ vectors
+    found: Tensor = _Product.apply(matrices, vectors.contiguous())
     return found
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, matrices: Tensor, vectors: Tensor) -> Tensor:
+        ctx.save_for_backward(matrices, vectors)
+        return matrices @ vectors
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (matrices, vectors), gradient = ctx.saved_tensors, gradients[0].contiguous()
+        return (
+            gradient @ vectors.mH if ctx.needs_input_grad[0] else None,
+            matrices.mH @ gradient if ctx.needs_input_grad[1] else None,
+        )
 
 
 class _Cayley(torch.autograd.Function):

@@ -40,7 +40,8 @@ class _RealFFT(torch.autograd.Function):
         shares[0] = 1
         if n2 % 2 == 0:
             shares[-1] = 1
-        return torch.fft.irfft2(gradient * shares, s=(n1, n2), norm="forward")
+        # Of a product per frequency it lies frequency by frequency, slow to transform.
+        return torch.fft.irfft2((gradient * shares).contiguous(), s=(n1, n2), norm="forward")
 
 
 def of_taps(kernel: Tensor, spectrum: Tensor, waves: Tensor) -> Tensor:

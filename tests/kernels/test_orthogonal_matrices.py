@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from robench.kernels.orthogonal_matrices import cayley_transform, newton_schulz
+from robench.kernels.orthogonal_matrices import (
+    SHARE,
+    batched_product,
+    cayley_transform,
+    newton_schulz,
+)
 
 Map = Callable[[Tensor], Tensor]
 
@@ -59,6 +64,13 @@ def test_the_iteration_of_newton_and_schulz(
     agrees(lambda x: newton_schulz(x, steps), lambda x: plain_newton(x, steps), start)
 
 
+def test_shares_of_many_matrices_are_as_the_whole() -> None:
+    start = normal(3, 300, 300).to(torch.complex64)
+    start = start / torch.linalg.matrix_norm(start, keepdim=True)
+    assert start[:1].numel() * len(start) > SHARE
+    assert torch.equal(newton_schulz(start, 2), plain_newton(start, 2))
+
+
 def test_in_float32_the_gradient_of_a_layer_s_matrices_is_as_good_as_torch_s() -> None:
     start = normal(20, 16, 16)
     exact = start.clone().requires_grad_()
@@ -71,3 +83,22 @@ def test_in_float32_the_gradient_of_a_layer_s_matrices_is_as_good_as_torch_s() -
         errors.append(float((found - expected).norm() / expected.norm()))
     assert errors[0] <= 3 * errors[1] + 1e-7
     assert errors[0] < 1e-4
+
+
+@pytest.mark.parametrize("lies_across", [False, True])
+def test_products_are_torch_s_to_the_bit_with_its_gradients(lies_across: bool) -> None:
+    matrices, vectors = normal(5, 2, 4, 3), normal(5, 2, 3, 6)
+    if lies_across:
+        vectors = vectors.permute(3, 1, 2, 0).contiguous().permute(3, 1, 2, 0)
+    given = (matrices.requires_grad_(), vectors.requires_grad_())
+    ours, theirs = batched_product(*given), matrices @ vectors
+    assert torch.equal(ours, theirs)
+    upstream = normal(*ours.shape)
+    for found, expected in zip(
+        *(torch.autograd.grad(y, given, upstream) for y in (ours, theirs)), strict=True
+    ):
+        torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradgradcheck(batched_product, given, fast_mode=True)
+    frozen = batched_product(matrices.detach(), vectors)
+    (image,) = torch.autograd.grad(frozen, vectors, upstream)
+    torch.testing.assert_close(image, matrices.mH @ upstream)
