@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from robench import ConvDefense, LayerBound, register_defense
 from robench.base import DIFFERENTIABLE, Kind
 from robench.layers.adopt import adopt
-from robench.layers.circular import Size, gram_bound, kernel_on_torus, repeats_pixels, symbol
+from robench.layers.circular import Size, kernel_gram_bound, kernel_on_torus, repeats_pixels, symbol
 from robench.layers.foldable import plain_conv
 from robench.layers.nonzero import nonzero
 from robench.layers.operator_bound import convolution_bound
@@ -45,10 +45,10 @@ class ConvSN2d(nn.Conv2d):
         def make() -> Tensor:
             with torch.autocast(self.weight.device.type, enabled=False):
                 weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
+                if self.norm == "gram":
+                    return nonzero(kernel_gram_bound(self, weight, size))
                 kernel, stride = kernel_on_torus(self, weight, size)
                 matrices = symbol(kernel, stride, self.groups)
-                if self.norm == "gram":
-                    return nonzero(gram_bound(matrices))
                 return nonzero(torch.linalg.matrix_norm(matrices, ord=2).amax())
 
         return self._cache.get(make, (self.weight,), size, self.norm)

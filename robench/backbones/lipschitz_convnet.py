@@ -1,9 +1,10 @@
 """A network of Lipschitz constant 1 if its convolutions have it (Prach et al., CVPR 2024).
 
 Nothing besides the convolutions can expand a distance: activations sort, sides are halved by moving
-pixels into channels, channels are padded with zeros or left out, and there are neither norm layers
-nor shortcuts. With a defense that keeps every convolution at norm 1 or below, logits move by at
-most the distance of the images, times the constant of the image normalization. arXiv:2311.16833.
+pixels into channels or by the norms of windows, channels are padded with zeros or left out, and
+there are neither norm layers nor shortcuts. With a defense that keeps every convolution at norm 1
+or below, logits move by at most the distance of the images, times the constant of the image
+normalization. arXiv:2311.16833.
 
 Convolutions begin as orthogonal matrices in the middle of their kernels (delta-orthogonal,
 arXiv:1806.05393), biases as zeros: a layer that divides a kernel by a bound of its norm leaves this
@@ -28,8 +29,19 @@ Head = Literal["truncated", "normalized"]
 norm 1, which need not be orthogonal to one another: logits together may then move further than the
 image, but each one does not, and a radius depends on the distance of two rows."""
 
+Downsampling = Literal["space_to_depth", "l2_pool"]
+"""How a side is halved: half of the channels with their pixels as channels, or norms of windows."""
 
-class MaxMin(nn.Module):
+
+class Exact(nn.Module):
+    """A layer that keeps distances or shrinks them, and only moves or compares numbers."""
+
+    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
+        """Return that it does not expand distances, and rounds nothing."""
+        return LayerBound(norm=1.0)
+
+
+class MaxMin(Exact):
     """Sorts each pair of channels (Anil et al. 2019), so that neither norms nor gradients shrink.
 
     The first half of the channels becomes the larger of each pair, the second half the smaller.
@@ -39,10 +51,6 @@ class MaxMin(nn.Module):
         """Map (B, C, ...) to the same shape; C is even."""
         one, other = x.chunk(2, 1)
         return torch.cat([torch.maximum(one, other), torch.minimum(one, other)], 1)
-
-    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
-        """Return that it keeps distances, exactly."""
-        return LayerBound(norm=1.0)
 
 
 class Householder(nn.Module):
@@ -79,7 +87,7 @@ class UnitRows(nn.Module):
         return weight / torch.where(norms > 1e-9, norms, torch.ones_like(norms))
 
 
-class ZeroChannels(nn.Module):
+class ZeroChannels(Exact):
     """Appends channels of zeros, and zeros below and on the right up to a multiple of a side."""
 
     def __init__(self, channels: int, side: int) -> None:
@@ -91,12 +99,8 @@ class ZeroChannels(nn.Module):
         (height, width), missing = x.shape[-2:], self.channels - x.shape[1]
         return F.pad(x, (0, -width % self.side, 0, -height % self.side, 0, missing))
 
-    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
-        """Return that it keeps distances, exactly."""
-        return LayerBound(norm=1.0)
 
-
-class FirstChannels(nn.Module):
+class FirstChannels(Exact):
     """Keeps the first channels, or features, and leaves out the rest."""
 
     def __init__(self, channels: int) -> None:
@@ -107,9 +111,39 @@ class FirstChannels(nn.Module):
         """Map (B, C, ...) to (B, channels, ...)."""
         return x[:, : self.channels]
 
+
+class L2Pool(nn.Module):
+    """Replaces windows by their norms: | ||a|| - ||b|| | <= ||a - b||, window by window.
+
+    No epsilon is needed: where a window is zero, torch's gradient of its norm is zero, too, which
+    is one of the norm's subgradients.
+
+    Args:
+        side: of a window, and its stride, so that windows do not overlap.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C, H / side, W / side).
+
+        Raises:
+            UserError: if the side of an image is not a multiple of that of a window.
+        """
+        (height, width), side = x.shape[-2:], self.side
+        if height % side or width % side:
+            raise UserError(
+                f"L2-norm pooling by {side} takes sides that are multiples of {side}, and these "
+                f"are {height}x{width}: pad the images with zeros first."
+            )
+        windows = x.unflatten(-1, (-1, side)).unflatten(-3, (-1, side))
+        return torch.linalg.vector_norm(windows, dim=(-3, -1))
+
     def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
-        """Return that it keeps distances, exactly."""
-        return LayerBound(norm=1.0)
+        """Return that it does not expand distances; the sum of squares and the root round."""
+        return LayerBound(norm=1.0, absolute=1.0, terms=self.side**2 + 2)
 
 
 # More parameters than usual: they are the options that a board may set.
@@ -124,6 +158,7 @@ def lipschitz_convnet(
     depth: int = 5,
     activation: Activation = "maxmin",
     head: Head = "truncated",
+    downsampling: Downsampling = "space_to_depth",
 ) -> nn.Module:
     """Blocks of convolutions and MaxMin, for layers of norm 1; its widths 16 to 128 are XS to L.
 
@@ -138,12 +173,18 @@ def lipschitz_convnet(
         activation: ``maxmin``, or ``householder`` for learned reflections of pairs.
         head: ``truncated``, a convolution like the others, or ``normalized``, a linear layer with
             rows of norm 1.
+        downsampling: ``space_to_depth``, or ``l2_pool``: the norms of windows of 2x2 pixels, and as
+            many channels of zeros.
     """
     if stem != "cifar":
         raise UserError(
             f"lipschitz_convnet has no stem '{stem}': its first layer is 1x1; use 'cifar'."
         )
-    for option, value, valid in (("activation", activation, Activation), ("head", head, Head)):
+    for option, value, valid in (
+        ("activation", activation, Activation),
+        ("head", head, Head),
+        ("downsampling", downsampling, Downsampling),
+    ):
         if value not in get_args(valid):
             names = "' or '".join(get_args(valid))
             raise UserError(f"lipschitz_convnet: {option} is '{value}'; it must be '{names}'.")
@@ -159,16 +200,21 @@ def lipschitz_convnet(
     ]  # fmt: skip
     for number in range(blocks):
         kernel = 1 if number == blocks - 1 else 3
-        layers.append(_block(width * 2**number, depth, kernel, activation))
+        channels = width * 2**number
+        layers += [_block(channels, depth, kernel, activation, downsampling)]
     layers += [nn.AdaptiveMaxPool2d(1), *_head(head, last, num_classes)]
     return nn.Sequential(*layers)
 
 
-def _block(channels: int, depth: int, kernel: int, activation: Activation) -> nn.Sequential:
+def _block(
+    channels: int, depth: int, kernel: int, activation: Activation, downsampling: Downsampling
+) -> nn.Sequential:
     """Map (B, C, H, W) to (B, 2 C, H / 2, W / 2)."""
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers += [_conv(channels, kernel), _activation(activation, channels)]
+    if downsampling == "l2_pool":
+        return nn.Sequential(*layers, L2Pool(2), ZeroChannels(2 * channels, 1))
     return nn.Sequential(*layers, FirstChannels(channels // 2), nn.PixelUnshuffle(2))
 
 

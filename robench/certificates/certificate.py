@@ -8,12 +8,17 @@ from torch import Tensor, nn
 from robench.certificates.bounds import Value
 from robench.certificates.propagation import Propagation, Step
 from robench.errors import UserError
+from robench.evaluation.examination import structure_of
 from robench.layers.operator_bound import SLACK
 from robench.models.frozen import under_attack
 from robench.models.plain_layers import own_copy, replace_layers
 
 BATCH = 256
 """Images that are predicted at a time: float64 takes twice the memory of float32."""
+
+BATCHED = 1e-9
+"""Largest distance of the logits of an image alone from those in a batch, relative to the largest
+one: they differ by rounding."""
 
 CLOSE = 1e-3
 """Largest distance of the network's logits from the model's, relative to the largest one."""
@@ -32,6 +37,7 @@ class Certificate:
         logits: what is proved of the logits.
         features: what is proved of the input of the last layer, if that is linear.
         head: weight of that layer, (classes, features).
+        image_shape: channels, height and width of the images.
         steps: the layers and their bounds, in the order in which they are called.
     """
 
@@ -39,6 +45,7 @@ class Certificate:
     logits: Value
     features: Value | None
     head: Tensor | None
+    image_shape: tuple[int, int, int]
     steps: tuple[Step, ...]
 
     @property
@@ -48,9 +55,31 @@ class Certificate:
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Return float64 logits on the CPU, (B, C, H, W) in [0, 1] -> (B, classes)."""
-        parts = images.detach().cpu().split(BATCH)
-        return torch.cat([self.network(part.double()) for part in parts])
+        """Return float64 logits on the CPU, (B, C, H, W) in [0, 1] -> (B, classes).
+
+        Raises:
+            UserError: for images of another shape or range than those of which bounds are proved,
+                or if the network answers one differently in a batch with others.
+        """
+        if images.shape[1:] != self.image_shape:
+            raise UserError(
+                f"the certificate is of images of shape {self.image_shape}, and these are "
+                f"{tuple(images.shape[1:])}: certify the network for that shape."
+            )
+        if images.numel() and not (images.min() >= 0 and images.max() <= 1):
+            raise UserError("the certificate is of images in [0, 1], and these are not.")
+        return torch.cat([self._predict(part.double()) for part in images.cpu().split(BATCH)])
+
+    def _predict(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        if len(images) > 1:
+            alone = self.network(images[:1])
+            if not (logits[:1] - alone).abs().max() <= BATCHED * logits.abs().max():
+                raise UserError(
+                    "the network answers an image differently in a batch with others, and what is "
+                    "proved is about one image alone."
+                )
+        return logits
 
     def radii(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the certified radius of each image; see :meth:`radii_at`.
@@ -101,9 +130,14 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
         UserError: if a layer or an operation has no proved bound, by its name, or if the network
             that was bounded is not the model.
     """
+    if reason := structure_of(model) or _replaced(model):
+        raise UserError(f"{reason}, so that what is proved of its layers need not hold for it.")
     # Plain weights are computed in float64, too: in float32 they would depend on how many threads
     # computed them, and with them the last digits of every radius.
-    network = own_copy(model).cpu().double()
+    try:
+        network = own_copy(model).cpu().double()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"the network cannot be copied ({str(error).splitlines()[0]}).") from error
     replace_layers(network)
     network.double()  # a layer may export itself in float32
     propagation = Propagation(network, image_shape)
@@ -115,27 +149,42 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
     if isinstance(layer, nn.Linear):
         features = propagation.bounds[last.all_input_nodes[0]]
         head = layer.weight.detach()
-    found = Certificate(network, logits, features, head, tuple(propagation.steps))
-    _check_same(found, model, image_shape)
+    steps = tuple(propagation.steps)
+    found = Certificate(network, logits, features, head, image_shape, steps)
+    _check_same(found, model, propagation)
     return found
 
 
+def _replaced(model: nn.Module) -> str | None:
+    """Return which layer has a method of its own in the place of its class's, or None."""
+    for name, layer in model.named_modules():
+        for own in vars(layer):
+            if not own.startswith("__") and callable(getattr(type(layer), own, None)):
+                return f"the method '{own}' of layer '{name}' was replaced"
+    return None
+
+
 @torch.no_grad()
-def _check_same(found: Certificate, model: nn.Module, shape: tuple[int, int, int]) -> None:
+def _check_same(found: Certificate, model: nn.Module, propagation: Propagation) -> None:
     """Raise an error if the model answers differently from the network that was bounded."""
-    images = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(4, *found.image_shape, generator=torch.Generator().manual_seed(0))
     like = next(model.parameters(), torch.zeros(()))
-    with under_attack(model):
-        wanted = model(images.to(like)).double().cpu()
-    got = found.predict(images)
+    try:
+        with under_attack(model):
+            wanted = model(images.to(like)).double().cpu()
+        got = found.predict(images)
+    except RuntimeError as error:
+        raise UserError(
+            f"the network does not take a batch of images ({str(error).splitlines()[0]})."
+        ) from error
+    followed = propagation.module(images.double())
+    if not (got - followed).abs().max() <= BATCHED * got.abs().max():
+        raise UserError(
+            "the network computes something else than the layers and operations that were "
+            "followed: does it change a value in place that it uses again?"
+        )
     if not (got - wanted).abs().max() <= CLOSE * wanted.abs().max():
         raise UserError(
             "the network computed in float64 with plain layers answers differently from the model "
             "itself, so that a bound of the one says nothing about the other."
-        )
-    alone = torch.cat([found.predict(image) for image in images.split(1)])
-    if not (got - alone).abs().max() <= 1e-9 * got.abs().max():
-        raise UserError(
-            "the network answers an image differently in a batch with others, and what is proved "
-            "is about one image alone."
         )

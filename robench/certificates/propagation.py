@@ -97,6 +97,11 @@ class Propagation(fx.Interpreter):
         return result
 
     def _bound(self, n: fx.Node, result: Tensor) -> Value:
+        if len(result) != 1 or result.dtype != torch.float64:
+            raise UserError(
+                f"no bound is proved for the operation '{_named(n)}' of the network, which mixes "
+                f"the images of a batch or reads bits as other numbers."
+            )
         values = [self.bounds[node] for node in n.all_input_nodes if node in self.bounds]
         if n.op == "call_function" and n.target in ADDITIONS and self._adds_values(n):
             one, other = (self.bounds[node] for node in n.args)  # type: ignore[index]
@@ -111,7 +116,20 @@ class Propagation(fx.Interpreter):
         )
 
     def _adds_values(self, n: fx.Node) -> bool:
-        return len(n.args) == 2 and not n.kwargs and all(node in self.bounds for node in n.args)
+        """Return whether two values are added.
+
+        Raises:
+            UserError: if they have different shapes: the smaller one is added repeatedly.
+        """
+        if len(n.args) != 2 or n.kwargs or not all(node in self.bounds for node in n.args):
+            return False
+        one, other = (tuple(self.env[node].shape[1:]) for node in n.args)  # type: ignore[index]
+        if one != other:
+            raise UserError(
+                f"no bound is proved for the sum of values of shapes {one} and {other}, one of "
+                f"which is added repeatedly; add values of one shape."
+            )
+        return True
 
     def _layer(self, n: fx.Node) -> LayerBound:
         module = self.module.get_submodule(str(n.target))

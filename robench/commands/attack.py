@@ -13,7 +13,7 @@ from torch import nn
 from robench.base import ThreatModel
 from robench.board.attack_calls import expand_calls
 from robench.data import DataSet, Images, load_dataset
-from robench.data.load import can_load, is_of_hub
+from robench.data.load import HUB, can_load, is_of_hub
 from robench.data.selection import Selection
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Evaluation, evaluate
@@ -23,7 +23,7 @@ from robench.evaluation.options import EvaluationOptions, check_shortcuts
 from robench.expressions import split_expressions
 from robench.leaderboard.row import has_none
 from robench.models.checkpoint import Network, load_checkpoint
-from robench.models.external import HUB, ExternalOptions, check_fit, load_external, split_name
+from robench.models.external import ExternalOptions, check_fit, load_external, split_name
 from robench.plugin_modules import PREFIX
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images

@@ -5,10 +5,11 @@ from pathlib import Path
 from torch import nn
 
 from robench.board.cells import ExternalCell
+from robench.data.load import HUB
 from robench.errors import UserError
 from robench.leaderboard.named import PublishedNetwork, check_known, network_of
 from robench.models.checkpoint import load_checkpoint, load_weights
-from robench.models.external import HUB, build_external, load_external
+from robench.models.external import build_external, load_external
 from robench.models.library_options import check_library_options
 from robench.models.normalization import recorded
 

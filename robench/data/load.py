@@ -13,6 +13,7 @@ from robench.registry import datasets
 
 FOLDER = "image_folder"
 HUB = "hf"
+"""What precedes the name of a repository of the Hugging Face hub, of data or of a network."""
 NPZ = ".npz"
 
 

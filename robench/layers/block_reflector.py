@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.layers.adopt import adopt
-from robench.layers.circular import Size, dilation_of, on_torus, symbol
+from robench.layers.circular import Size, dilation_of, kernel_symbol
 from robench.layers.initial_kernel import initial_kernel
 from robench.layers.nonzero import nonzero
 from robench.layers.torus_conv import TorusConv2d
@@ -65,11 +65,11 @@ class BlockReflectorConv2d(TorusConv2d):
         norm, n = nonzero(torch.linalg.vector_norm(weight)), self._columns_of_v()
         weight = weight * ((self.groups * n) ** 0.5 / norm)
         if rows <= columns:
-            kernel = on_torus(weight, torus, dilation_of(self))
-            return block_reflector(symbol(kernel, stride, self.groups).mH, rows, columns)
+            v = kernel_symbol(weight, torus, stride, self.groups, dilation_of(self)).mH
+            return block_reflector(v, rows, columns)
         coarse = (torus[0] // stride[0], torus[1] // stride[1])
-        kernel = on_torus(weight, coarse, dilation_of(self))
-        return block_reflector(symbol(kernel, (1, 1), self.groups), rows, columns)
+        v = kernel_symbol(weight, coarse, (1, 1), self.groups, dilation_of(self))
+        return block_reflector(v, rows, columns)
 
     def _initial(self, conv: nn.Conv2d) -> nn.Parameter:
         (rows, columns), n = self._sides(self._unfolded()), self._columns_of_v()

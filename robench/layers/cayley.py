@@ -15,8 +15,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from robench.kernels.orthogonal_matrices import cayley_transform
 from robench.layers.adopt import adopt
-from robench.layers.circular import Size, dilation_of, on_torus, symbol
+from robench.layers.circular import Size, dilation_of, kernel_symbol
 from robench.layers.nonzero import nonzero
 from robench.layers.torus_conv import TorusConv2d
 
@@ -26,12 +27,7 @@ def cayley(matrices: Tensor) -> Tensor:
     rows, columns = matrices.shape[-2:]
     if rows < columns:
         return cayley(matrices.mH).mH
-    top, rest = matrices[..., :columns, :], matrices[..., columns:, :]
-    skew = top - top.mH + rest.mH @ rest
-    eye = torch.eye(columns, dtype=matrices.dtype, device=matrices.device).expand_as(skew)
-    sides = (eye + skew, torch.cat([eye - skew, -2 * rest], -2))
-    # Never singular; torch's own check would make the host wait for a GPU.
-    return torch.linalg.solve_ex(*sides, left=False).result
+    return cayley_transform(matrices)
 
 
 class CayleyConv2d(TorusConv2d):
@@ -62,5 +58,5 @@ class CayleyConv2d(TorusConv2d):
         """Return the Cayley transforms of the kernel's matrices."""
         weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
         norm = nonzero(torch.linalg.vector_norm(weight))
-        kernel = on_torus(weight * (self.gain / norm), torus, dilation_of(self))
-        return cayley(symbol(kernel, stride, self.groups))
+        weight = weight * (self.gain / norm)
+        return cayley(kernel_symbol(weight, torus, stride, self.groups, dilation_of(self)))

@@ -10,7 +10,13 @@ N >= n + d (k - 1), so the norm of the latter bounds that of the former (arXiv:1
 import torch
 from torch import Tensor, nn
 
+from robench.kernels.real_fft import of_taps, rfft2, waves
+from robench.layers.contenders import contenders
+
 Size = tuple[int, int]
+
+STEPS = 6
+"""Gram iterations, with which a bound exceeds the norm by r^(1/128) at most, r the rank."""
 
 
 def torus_of(conv: nn.Conv2d, size: Size) -> tuple[Size, Size]:
@@ -74,8 +80,31 @@ def symbol(kernel: Tensor, stride: Size = (1, 1), groups: int = 1) -> Tensor:
     out, inputs, n1, n2 = kernel.shape
     s1, s2 = stride
     phases = kernel.view(out, inputs, n1 // s1, s1, n2 // s2, s2).permute(0, 1, 3, 5, 2, 4)
-    spectrum = torch.fft.rfft2(phases.flatten(1, 3)).conj()  # conj: layers correlate
+    spectrum = rfft2(phases.flatten(1, 3)).conj()  # conj: layers correlate
     return spectrum.flatten(2).permute(2, 0, 1).unflatten(1, (groups, out // groups))
+
+
+def kernel_symbol(
+    weight: Tensor,
+    torus: Size,
+    stride: Size = (1, 1),
+    groups: int = 1,
+    dilation: Size = (1, 1),
+) -> Tensor:
+    """Return the matrices of a kernel (out, in / groups, kh, kw) that is placed on a torus.
+
+    What :func:`symbol` makes of :func:`on_torus`, with a cheaper gradient.
+    """
+    if stride != (1, 1) or not (weight.requires_grad and torch.is_grad_enabled()):
+        return symbol(on_torus(weight, torus, dilation), stride, groups)
+    with torch.no_grad():
+        matrices = symbol(on_torus(weight, torus, dilation), stride, groups)
+    return of_taps(weight, matrices, _waves(weight, torus, dilation))
+
+
+def _waves(weight: Tensor, torus: Size, dilation: Size) -> Tensor:
+    size = (weight.shape[2], weight.shape[3])
+    return waves(size, torus, dilation, weight.dtype.to_complex(), weight.device)
 
 
 def kernel_of(matrices: Tensor, torus: Size, stride: Size = (1, 1)) -> Tensor:
@@ -111,7 +140,7 @@ def circular_operator(layer: nn.Conv2d, size: Size) -> tuple[Tensor, Size]:
     return kernel_on_torus(layer, layer.weight, size)
 
 
-def gram_bound(matrices: Tensor, steps: int = 6) -> Tensor:
+def gram_bound(matrices: Tensor, steps: int = STEPS) -> Tensor:
     """Return an upper bound on the largest singular value of all matrices, a scalar.
 
         G <- G^H G,    ||W|| <= ||G_T||_F^(1 / 2^T)
@@ -130,3 +159,29 @@ def gram_bound(matrices: Tensor, steps: int = 6) -> Tensor:
         gram = gram @ gram.mH
     norms = torch.linalg.matrix_norm(gram, keepdim=True).clamp_min(1e-30)
     return ((log_bound + norms.log()) / 2**steps).amax().exp()
+
+
+def kernel_gram_bound(conv: nn.Conv2d, weight: Tensor, size: Size) -> Tensor:
+    """Return the :func:`gram_bound` of a kernel on the torus of a convolution, a scalar.
+
+    Args:
+        conv: the convolution whose geometry is used.
+        weight: the kernel to use instead of the convolution's own, (out, in / groups, kh, kw).
+        size: height and width of the inputs.
+    """
+    torus, stride = torus_of(conv, size)
+    if conv.kernel_size == (1, 1):  # one matrix for all frequencies
+        torus = stride
+    geometry = (torus, stride, conv.groups, dilation_of(conv))
+    if weight.device.type != "cpu":
+        return gram_bound(kernel_symbol(weight, *geometry))
+    with torch.no_grad():
+        matrices = kernel_symbol(weight, *geometry)
+        wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mH
+        # Value and gradient are those of the largest: the others need not be followed so far.
+        few = (contenders(wide.flatten(0, -3), STEPS) // conv.groups).unique()
+    if not (weight.requires_grad and torch.is_grad_enabled()):
+        return gram_bound(matrices[few])
+    if stride != (1, 1):
+        return gram_bound(kernel_symbol(weight, *geometry)[few])
+    return gram_bound(of_taps(weight, matrices[few], _waves(weight, torus, geometry[-1])[few]))

@@ -18,8 +18,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from robench.kernels.orthogonal_matrices import newton_schulz
 from robench.layers.adopt import adopt
-from robench.layers.circular import Size, dilation_of, on_torus, symbol
+from robench.layers.circular import Size, dilation_of, kernel_symbol
 from robench.layers.nonzero import nonzero
 from robench.layers.torus_conv import TorusConv2d
 
@@ -34,10 +35,7 @@ def polar(matrices: Tensor, steps: int) -> Tensor:
     matrices = matrices.contiguous()  # those of ``symbol`` lie across the frequencies, slow to read
     square = matrices @ matrices.mH
     power = torch.linalg.matrix_norm(square @ square, keepdim=True)
-    found = matrices * nonzero(power, power=4).pow(-0.25)
-    for _ in range(steps):
-        found = 1.5 * found - 0.5 * (found @ found.mH) @ found
-    return found
+    return newton_schulz(matrices * nonzero(power, power=4).pow(-0.25), steps)
 
 
 class PolarConv2d(TorusConv2d):
@@ -64,5 +62,5 @@ class PolarConv2d(TorusConv2d):
         """Return the polar factors of the kernel's matrices."""
         weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
         weight = weight / nonzero(torch.linalg.vector_norm(weight))
-        kernel = on_torus(weight, torus, dilation_of(self))
-        return polar(symbol(kernel, stride, self.groups), self.steps)
+        matrices = kernel_symbol(weight, torus, stride, self.groups, dilation_of(self))
+        return polar(matrices, self.steps)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.base.layer_bound import LayerBound
-from robench.layers.circular import gram_bound, kernel_on_torus, symbol
+from robench.layers.circular import kernel_gram_bound, kernel_on_torus, symbol
 from robench.layers.nonzero import nonzero
 from robench.layers.operator_bound import above, convolution_bound, norm_bound
 from robench.layers.overlaps import overlaps
@@ -91,8 +91,7 @@ class LipschitzResidual2d(nn.Module):
             reach = overlaps(weight)[0].abs().sum((2, 3))
             q = self.log_q.to(weight.dtype).exp()
             return reach @ q / q
-        kernel, _ = kernel_on_torus(self.conv, weight, size)
-        return gram_bound(symbol(kernel)).square().view(1)
+        return kernel_gram_bound(self.conv, weight, size).square().view(1)
 
 
 def cannot_be_residual(conv: nn.Conv2d) -> bool:

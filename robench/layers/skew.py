@@ -66,6 +66,7 @@ class SkewConv2d(UnfoldedConv2d):
         self.degree = degree
         self.weight = initial_kernel(self, *self._sides())
         self._cache: WeightCache[Tensor] = WeightCache()
+        self._cache_of_pixels: WeightCache[Tensor] = WeightCache()
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d, degree: int = 4) -> Self:
@@ -88,7 +89,13 @@ class SkewConv2d(UnfoldedConv2d):
         return kernel.flatten(0, 1)
 
     def matrix_of_a_pixel(self) -> Tensor:
-        """Return the exponential of A, of which rows and columns too many are left out."""
+        """Return the exponential of A, of which rows and columns too many are left out.
+
+        Computed once while the kernel is frozen.
+        """
+        return self._cache_of_pixels.get(self._exponential, (self.weight,))
+
+    def _exponential(self) -> Tensor:
         rows, columns = self.out_channels // self.groups, self.in_channels // self.groups
         skew = self.skew().flatten(1).unflatten(0, (self.groups, -1))
         matrices = torch.linalg.matrix_exp(skew)[:, :rows, :columns]
@@ -182,8 +189,11 @@ def kernel_bound(kernel: Tensor, steps: int = 6) -> Tensor:
         kernel.permute(0, 1, 3, 2, 4).reshape(-1, out * kh, inputs * kw),
         kernel.permute(0, 1, 4, 2, 3).reshape(-1, out * kw, inputs * kh),
     ]
-    bounds = torch.stack([gram_bound(matrices, steps) for matrices in flat])
-    return bounds.amin() * math.sqrt(kh * kw)
+    bounds = [gram_bound(matrices, steps) for matrices in flat]
+    # Chosen by its value, the least is the only one with a gradient; a GPU would be waited for.
+    cpu = kernel.device.type == "cpu"
+    least = min(bounds, key=lambda bound: bound.item()) if cpu else torch.stack(bounds).amin()
+    return least * math.sqrt(kh * kw)
 
 
 def series_bound(norm: float, degree: int) -> float:

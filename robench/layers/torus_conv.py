@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.base.layer_bound import LayerBound
+from robench.kernels.orthogonal_matrices import batched_product
+from robench.kernels.real_fft import rfft2
 from robench.layers.circular import Size, kernel_of, on_torus
 from robench.layers.operator_bound import transformed_bound
 from robench.layers.unfolded_conv import UnfoldedConv2d
@@ -41,9 +43,9 @@ class TorusConv2d(UnfoldedConv2d):
         s1, s2 = self.stride
         phases = self.unfolded(x)
         m1, m2 = phases.shape[-2:]
-        spectrum = torch.fft.rfft2(phases)
+        spectrum = rfft2(phases)
         matrices = self.matrices((m1 * s1, m2 * s2), (s1, s2)).to(spectrum.dtype)
-        filtered = matrices @ spectrum.flatten(3).permute(3, 1, 2, 0)
+        filtered = batched_product(matrices, spectrum.flatten(3).permute(3, 1, 2, 0))
         result = filtered.permute(3, 1, 2, 0).flatten(1, 2).unflatten(-1, (m1, m2 // 2 + 1))
         return torch.fft.irfft2(result, s=(m1, m2))
 

@@ -16,7 +16,9 @@ from robench.board.ranking import (
     has_autoattack,
 )
 from robench.checks.wording import some
+from robench.errors import UserError
 from robench.leaderboard.row import worst_case_attacks
+from robench.registry import attacks
 from robench.runs.records import BoardResult
 
 _NAMED = 3
@@ -26,8 +28,8 @@ _NAMED = 3
 def shown_columns(board: Board, table: pd.DataFrame) -> list[str]:
     """Return the columns of short tables.
 
-    What is evaluated, but of corruptions only the mean; what ranks if it is combined of these, and
-    what is lowered by challenges.
+    What is evaluated, certificates included, but of corruptions only the mean; what ranks if it is
+    combined of these, and what is lowered by challenges.
     """
     combined = [name for name in COMBINED if name == board.evaluation.ranking_column]
     if BEST_KNOWN not in combined and f"{BEST_KNOWN}_mean" in table:
@@ -35,9 +37,17 @@ def shown_columns(board: Board, table: pd.DataFrame) -> list[str]:
     columns = list(board.evaluation.columns)
     if f"{CORRUPTION}_mean" in table:
         combined.append(CORRUPTION)
-        # A corruption has no figure that only attacks have.
-        columns = [n for n in columns if n == "clean" or f"{n}_rounded" in table]
+        columns = [name for name in columns if name == "clean" or not _corrupts(name, table)]
     return [*columns, *combined]
+
+
+def _corrupts(name: str, table: pd.DataFrame) -> bool:
+    """Return whether a column is that of a corruption."""
+    try:
+        build = attacks.lookup(name)[0].build
+    except UserError:  # of a plugin that is not loaded: it has no figure that only attacks have
+        return f"{name}_rounded" not in table
+    return bool(getattr(build, "corrupts", False))
 
 
 def ranking_notes(result: BoardResult, table: pd.DataFrame) -> list[str]:
@@ -53,20 +63,20 @@ def ranking_notes(result: BoardResult, table: pd.DataFrame) -> list[str]:
         table: its leaderboard.
     """
     evaluation = result.board.evaluation
-    attacks = [
+    taken = [
         name
         for name in worst_case_attacks(result.columns, evaluation)
         if table[f"{name}_mean"].notna().any()
     ]
-    if not attacks:
+    if not taken:
         return []
     usual = DEFAULT_RANKING_COLUMN
-    column = usual if usual in attacks else evaluation.main_column
+    column = usual if usual in taken else evaluation.main_column
     other = BEST_KNOWN if evaluation.ranking_column == BEST_KNOWN else WORST_CASE
-    differ = len(attacks) > 1 or other == BEST_KNOWN
+    differ = len(taken) > 1 or other == BEST_KNOWN
     notes = [order_sentence(table, column, other)] if differ else []
-    if not has_autoattack(attacks):
-        over = f"{'this attack' if len(attacks) == 1 else 'these attacks'} ({', '.join(attacks)})"
+    if not has_autoattack(taken):
+        over = f"{'this attack' if len(taken) == 1 else 'these attacks'} ({', '.join(taken)})"
         notes.append(f"The worst case over {over} has no AutoAttack.")
     return [note for note in notes if note]
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from robench.data import DataSet
+from robench.data.load import HUB
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
 from robench.models.accept import check_logits, input_hint, plain_module, reason, unwrapped
@@ -25,9 +26,6 @@ from robench.plugin_modules import forget_plugin, import_plugin
 
 LIBRARIES = ("timm", "torchvision")
 """Libraries whose models are named without a file or module."""
-
-HUB = "hf"
-"""What precedes the name of a repository of the Hugging Face hub."""
 
 ROBUSTBENCH = "robustbench"
 """What precedes the name of a network of RobustBench."""

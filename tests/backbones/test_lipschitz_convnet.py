@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
-from robench import UserError, apply_defense, certify
+from robench import LayerBound, UserError, apply_defense, certify
 from robench.backbones.lipschitz_convnet import (
     Activation,
+    Downsampling,
     Head,
     Householder,
+    L2Pool,
     MaxMin,
     UnitRows,
     lipschitz_convnet,
@@ -99,10 +103,79 @@ def test_rows_have_norm_one_and_zeros_stay_zeros() -> None:
     assert weight.grad.abs().max() < 10
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    side=st.integers(1, 3),
+    windows=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    distance=st.sampled_from([1e-8, 0.1, 1.0, 100.0]),
+    dead=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_norms_of_windows_expand_no_distance(
+    side: int, windows: tuple[int, int], distance: float, dead: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    shape = (16, 2, side * windows[0], side * windows[1])
+    x, step = torch.randn(2, *shape, dtype=torch.float64)
+    x = torch.zeros_like(x) if dead else x
+    layer = L2Pool(side)
+    after = (layer(x + distance * step) - layer(x)).flatten(1).norm(dim=1)
+    assert (after <= distance * step.flatten(1).norm(dim=1) * (1 + 1e-6)).all()
+    torch.testing.assert_close(layer(x).flatten(1).norm(dim=1), x.flatten(1).norm(dim=1))
+
+
+def test_the_norm_of_a_window_is_that_of_its_pixels() -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    window = torch.tensor([2.0, 3.0, 6.0, 7.0])
+    assert L2Pool(2)(x)[0, 0, 0, 1] == pytest.approx(float(window.norm()))
+
+
+def test_where_a_window_is_zero_its_gradient_is_zero() -> None:
+    x = torch.randn(1, 1, 2, 4)
+    x[..., 2:] = 0
+    x.requires_grad_()
+    L2Pool(2)(x).sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad[..., :2].norm(), torch.tensor(1.0))
+    assert not x.grad[..., 2:].any()
+
+
+def test_sides_that_windows_do_not_divide_are_refused() -> None:
+    with pytest.raises(UserError, match="multiples of 2, and these are 4x5: pad the images"):
+        L2Pool(2)(torch.zeros(1, 1, 4, 5))
+
+
+class Overlapping(L2Pool):
+    """Norms of windows that share pixels: each is in four of them, and its bound forgets that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unfold(2, self.side, 1).unfold(3, self.side, 1)
+        return torch.linalg.vector_norm(x, dim=(4, 5))
+
+    def layer_bound(self, shape: tuple[int, ...]) -> LayerBound:
+        return LayerBound(norm=1.0)
+
+
+def test_unsound_windows_that_overlap_are_found_out() -> None:
+    model = nn.Sequential(nn.Identity(), Overlapping(2), nn.Flatten(), nn.Linear(49, 4))
+    with pytest.raises(UserError, match=r"layer '1': its norm is at least 1\.\d+, more than the 1"):
+        certify(model, SHAPE)
+
+
+def test_an_image_of_odd_sides_is_padded_before_its_windows() -> None:
+    model = apply_defense(network(downsampling="l2_pool"), "bro(bn=false)")
+    assert model(torch.rand(2, 1, 7, 5)).shape == (2, 4)
+    assert certify(model, (1, 7, 5)).lipschitz <= 1.001
+
+
 @pytest.mark.parametrize("activation", ["maxmin", "householder"])
 @pytest.mark.parametrize("head", ["truncated", "normalized"])
-def test_every_choice_has_a_certificate(activation: Activation, head: Head) -> None:
-    model = apply_defense(network(activation=activation, head=head), "bro(bn=false)")
+@pytest.mark.parametrize("downsampling", ["space_to_depth", "l2_pool"])
+def test_every_choice_has_a_certificate(
+    activation: Activation, head: Head, downsampling: Downsampling
+) -> None:
+    plain = network(activation=activation, head=head, downsampling=downsampling)
+    model = apply_defense(plain, "bro(bn=false)")
     certificate = certify(model, SHAPE)
     if head == "truncated":
         assert certificate.lipschitz <= 1.001
@@ -132,6 +205,7 @@ def test_with_a_normalized_head_each_pair_of_classes_has_its_own_constant() -> N
     [
         ({"activation": "relu"}, "activation is 'relu'; it must be 'maxmin' or 'householder'"),
         ({"head": "linear"}, "head is 'linear'; it must be 'truncated' or 'normalized'"),
+        ({"downsampling": "max"}, "is 'max'; it must be 'space_to_depth' or 'l2_pool'"),
     ],
 )
 def test_other_choices_are_refused(options: dict[str, str], sentence: str) -> None:

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robench.backbones.lipschitz_convnet import FirstChannels, Householder, MaxMin, ZeroChannels
+from robench.backbones.lipschitz_convnet import (
+    FirstChannels,
+    Householder,
+    L2Pool,
+    MaxMin,
+    ZeroChannels,
+)
 from robench.base import LayerBound
 from robench.certificates.layers import bound_of
 from robench.errors import UserError
@@ -86,6 +92,7 @@ def test_where_pixels_wrap_around_the_bound_of_a_convolution_is_its_norm() -> No
         (built(FirstChannels, 2), (4, 3, 3)),
         (built(ZeroChannels, 6, 4), (3, 5, 5)),
         (built(nn.PixelUnshuffle, 2), (2, 4, 4)),
+        (built(L2Pool, 2), (3, 4, 6)),
         (built(CayleyConv2d, 4, 4, 3, padding=1), (4, 6, 6)),
         (built(CayleyConv2d, 2, 8, 3, stride=2, padding=1), (2, 6, 6)),
         (built(BlockReflectorConv2d, 4, 4, 3, padding=1), (4, 6, 6)),

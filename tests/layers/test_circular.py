@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from robench.layers.circular import (
     circular_operator,
     gram_bound,
+    kernel_gram_bound,
     kernel_of,
+    kernel_on_torus,
     on_torus,
     repeats_pixels,
     symbol,
@@ -194,6 +196,39 @@ def test_the_gram_bound_of_nothing_is_nothing() -> None:
 def test_the_gram_bound_has_a_gradient(steps: int) -> None:
     variable = MATRICES[:2].clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda m: gram_bound(m, steps), (variable,))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    out=st.sampled_from([2, 4, 8]),
+    kernel=st.sampled_from([1, 2, 3, (1, 3)]),
+    stride=st.integers(1, 2),
+    groups=st.sampled_from([1, 2]),
+    mode=st.sampled_from(["zeros", "circular"]),
+    size=st.tuples(st.integers(3, 12), st.integers(3, 12)),
+    scale=st.sampled_from([0.0, 1e-18, 1.0, 1e3]),
+    seed=st.integers(0, 99),
+)
+def test_the_bound_of_a_kernel_is_that_of_all_its_matrices_and_so_is_its_gradient(
+    out: int, kernel: Any, stride: int, groups: int, mode: str, size: tuple[int, int],
+    scale: float, seed: int,
+) -> None:  # fmt: skip
+    torch.manual_seed(seed)
+    padding = {1: 0, 2: 0, 3: 1}.get(kernel, (0, 1))
+    layer = conv(
+        out_channels=out, kernel_size=kernel, stride=stride, groups=groups, padding_mode=mode,
+        padding=padding,
+    )  # fmt: skip
+    weight = (scale * layer.weight).detach().requires_grad_()
+    laid, steps = kernel_on_torus(layer, weight, size)
+    matrices = symbol(laid, steps, groups)
+    found, expected = kernel_gram_bound(layer, weight, size), gram_bound(matrices)
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)
+    assert found.item() >= torch.linalg.svdvals(matrices).max().item() * (1 - 1e-12)
+    frozen = kernel_gram_bound(layer, weight.detach(), size)
+    assert torch.equal(found, frozen), "the same in training and evaluation"
+    gradients = [torch.autograd.grad(y, weight)[0] for y in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import dense
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from robench import apply_defense
 from robench.layers.almost_orthogonal import AlmostOrthogonal
 from robench.layers.residual import LipschitzResidual2d, Smoothness, cannot_be_residual
 
@@ -136,3 +138,32 @@ def test_only_convolutions_that_keep_size_and_channels_can_be_inside(
     assert not cannot_be_residual(nn.Conv2d(**options))  # type: ignore[arg-type]
     assert not cannot_be_residual(nn.Conv2d(4, 4, 3, padding="same"))
     assert cannot_be_residual(nn.Conv2d(**{**options, **changes}))
+
+
+class Called(TorchDispatchMode):
+    """Notes what is called, and with how many numbers at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(func.name().removeprefix("aten::"))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize(
+    "defense", ["aol", "cayley", "bro", "lot", "soc", "conv_sn", "sll", "sll(smoothness='norm')"]
+)
+def test_in_evaluation_nothing_is_computed_from_the_kernel_again(defense: str, kernel: int) -> None:
+    expression = defense if defense.startswith("sll") else f"{defense}(bn=false)"
+    plain = nn.Sequential(nn.Conv2d(8, 8, kernel, padding=kernel // 2))
+    layer = apply_defense(plain, expression).eval().requires_grad_(False)
+    x = torch.randn(2, 8, 6, 6)
+    layer(x)
+    with Called() as called:
+        layer(x)
+    of_kernels = ("linalg", "_linalg", "matrix_exp", "index_add", "sum", "norm", "fft2", "mm")
+    assert [name for name in called.names if name.startswith(of_kernels)] == []
+    assert sum("bmm" in name for name in called.names) <= 1, "one product with the images"

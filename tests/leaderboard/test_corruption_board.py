@@ -86,6 +86,27 @@ def test_short_tables_show_the_mean_alone(corrupted: Path) -> None:
     assert shown_columns(board.board, board.table) == ["clean", "fgsm", "corruption"]
 
 
+def test_short_tables_show_certificates_beside_the_mean(corrupted: Path, tmp_path: Path) -> None:
+    attacks = ATTACKS.replace('"fgsm"', '"fgsm", "certified(radius=0.1)"')
+    text = with_corruptions(BOARD).replace(ATTACKS, attacks)
+    (tmp_path / "both.toml").write_text(text)
+    board, table = read_board(tmp_path / "both.toml"), Leaderboard.read(corrupted).table
+    assert "fgsm_rounded" in table
+    assert "certified(radius=0.1)_rounded" not in table, "no figure tells it from a corruption"
+    wanted = ["clean", "fgsm", "certified(radius=0.1)", "corruption"]
+    assert shown_columns(board, table) == wanted
+
+
+def test_corruptions_of_a_plugin_that_is_not_loaded_are_left_out(corrupted: Path) -> None:
+    board = Leaderboard.read(corrupted)
+    unknown = [
+        name.replace("corruption(", "fog_of_mine(") for name in board.board.evaluation.attacks
+    ]
+    evaluation = board.board.evaluation.model_copy(update={"attacks": tuple(unknown)})
+    elsewhere = board.board.model_copy(update={"evaluation": evaluation})
+    assert shown_columns(elsewhere, board.table) == ["clean", "fgsm", "corruption"]
+
+
 def test_verify_runs_them_again(corrupted: Path, robench: Command) -> None:
     result = robench("verify", str(corrupted), "--rows", "1")
     assert result.code == 0, result.out
