@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import TWO_ATTACKS, made_files
+from support import TWO_ATTACKS, finished, made_files
 
 
 def driver(root: Path, out: str) -> "subprocess.Popen[str]":
@@ -24,9 +24,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a board, and with what one run makes of it."""
     root = tmp_path_factory.mktemp("shared")
     (root / "tiny.toml").write_text(TWO_ATTACKS)
-    process = driver(root, "alone")
-    said, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, said
+    done = finished("run", root / "tiny.toml", "--out", root / "alone", "--jobs", "1")
+    assert done.code == 0, done.err
     return root
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from published_board import BOARD, Published
-from support import shared_folder
+from support import few_queries, shared_folder
 from weak_board import WEAK, Weak, attacked
 
 from robench.board.loading import read_board
@@ -18,10 +18,15 @@ from robench.leaderboard.submission import write_submission
 from robench.runs.run import run_board
 
 
+@pytest.fixture(autouse=True)
+def _checked_like_the_board(few_queries: None) -> None:
+    """Networks are checked again as they were for the board."""
+
+
 @pytest.fixture(scope="session")
 def finished_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``tiny``, the published folder, beside ``cells``."""
-    with shared_folder("finished_board", tmp_path_factory) as (root, is_new):
+    with shared_folder("finished_board", tmp_path_factory) as (root, is_new), few_queries():
         if is_new:
             root.mkdir()
             (root / "tiny.toml").write_text(BOARD)
@@ -49,7 +54,7 @@ def submission(finished_board: Path) -> Path:
 @pytest.fixture(scope="session")
 def weak_board(finished_board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``cells``, ``weak`` and ``adversarial.npz``: images that PGD finds against the first row."""
-    with shared_folder("weak_board", tmp_path_factory) as (root, is_new):
+    with shared_folder("weak_board", tmp_path_factory) as (root, is_new), few_queries():
         if is_new:
             root.mkdir()
             shutil.copytree(finished_board / "cells", root / "cells")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from forging import forge, made_consistent
 from published_board import BOARD, Published
-from support import Command, shared_folder
+from support import Command, few_queries, shared_folder
 
 from robench.board.loading import read_board
 from robench.board.plan import build_attacks
@@ -39,7 +39,7 @@ def with_corruptions(board: str) -> str:
 @pytest.fixture(scope="module")
 def corrupted(finished_board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a published board, whose networks were trained for another."""
-    with shared_folder("corruption_board", tmp_path_factory) as (root, is_new):
+    with shared_folder("corruption_board", tmp_path_factory) as (root, is_new), few_queries():
         if is_new:
             root.mkdir()
             shutil.copytree(finished_board / "cells", root / "cells")
