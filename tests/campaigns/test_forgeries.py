@@ -162,6 +162,7 @@ def test_what_nobody_can_tell_is_declared(made: Sample) -> None:
         "choice of rows, seeds, attacks and ranking column",
         "commit",
         "device",
+        "goal of a race, unless a row's verdict depends on it",
         "name",
         "other weights under which all outcomes and checks are the same",
         "settings on which no result depends",
