@@ -1,6 +1,8 @@
 """What several tests share: a tiny board on scikit-learn's digits, and the command line."""
 
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -92,6 +94,20 @@ def finished(*arguments: object) -> Finished:
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
         code = exit_code(*arguments)
     return Finished(code, out.getvalue(), err.getvalue())
+
+
+def begun(root: Path, *arguments: str, threads: int = 1) -> "subprocess.Popen[str]":
+    """Begin ``robench run`` in a folder, as a process that Ctrl-C can be sent to with its group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "robench", "run", *arguments],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+    )
 
 
 def changed_board(out: Path, name: str = "tiny") -> Path:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from robench.system.figures import save_figure
+from robench.system.figures import new_figure, save_figure
 
 PANELS = (
     ("channel_condition_median", "channel-wise condition number (median)"),
@@ -23,7 +22,7 @@ def draw_spectra(networks: Mapping[str, pd.DataFrame], caption: str, path: Path)
         caption: dataset, width, seeds and version, printed below.
         path: ``.svg``, ``.png`` or ``.pdf``.
     """
-    figure = Figure(figsize=(4.5 * len(PANELS), 3.6), layout="constrained")
+    figure = new_figure(4.5 * len(PANELS), 3.6)
     for axes, (column, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
         for name, table in networks.items():
             curve = table[table["operator"] == "convolution"].set_index("layer")[column]

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from scipy.stats import CensoredData, ecdf
 
 from robench.evaluation.outcomes import Outcomes
-from robench.system.figures import save_figure
+from robench.system.figures import new_figure, save_figure
 
 
 def success_curve(outcomes: Outcomes) -> pd.DataFrame:
@@ -27,6 +25,8 @@ def success_curve(outcomes: Outcomes) -> pd.DataFrame:
         Columns ``queries``, ``success``; one row per number of queries at which an image was
         fooled.
     """
+    from scipy.stats import CensoredData, ecdf  # slow to import
+
     attacked = outcomes.queries[outcomes.correct]
     fooled = outcomes.fooled[outcomes.correct]
     if not fooled.any():
@@ -57,7 +57,7 @@ def draw_success(curves: Mapping[str, pd.DataFrame], caption: str, path: Path) -
         caption: what the curves are computed from, printed below.
         path: the file; its suffix sets the format: ``.svg``, ``.png`` or ``.pdf``.
     """
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = new_figure(6, 4)
     axes = figure.add_subplot()
     for name, curve in curves.items():
         queries = np.concatenate([[0], curve["queries"]])

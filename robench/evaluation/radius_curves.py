@@ -12,14 +12,13 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from robench.attack_tools.threat_models import Norm
 from robench.errors import UserError
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import TOLERANCE
-from robench.system.figures import save_figure
+from robench.system.figures import new_figure, save_figure
 
 WORST_CASE = "worst case"
 """The name of all attacks together."""
@@ -117,7 +116,7 @@ def draw_curves(curves: pd.DataFrame, caption: str, path: Path) -> None:
         path: the file; its suffix sets the format: ``.svg``, ``.png`` or ``.pdf``.
     """
     norms = curves["norm"].unique()
-    figure = Figure(figsize=(6 * len(norms), 4), layout="constrained")
+    figure = new_figure(6 * len(norms), 4)
     panels = figure.subplots(1, len(norms), squeeze=False)[0]
     for axes, norm in zip(panels, norms, strict=True):
         panel = curves[curves["norm"] == norm]

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from robench.board.cells import Cell
 from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.runs.records import BoardResult
-from robench.system.figures import save_figure
+from robench.system.figures import new_figure, save_figure
 
 MEASURES = (("val_accuracy", "validation accuracy, %", 100), ("train_loss", "training loss", 1))
 AXES = (("iteration", "iterations"), ("seconds", "seconds of training"))
@@ -72,7 +71,7 @@ def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path)
         path: ``.svg``, ``.png`` or ``.pdf``.
     """
     shown = rows[:DRAWN]
-    figure = Figure(figsize=(9.5, 6.2), layout="constrained")
+    figure = new_figure(9.5, 6.2)
     panels = figure.subplots(2, 2)
     for across, (measure, label, unit) in enumerate(MEASURES):
         for along, (axis, name) in enumerate(AXES):

@@ -1,14 +1,11 @@
 """A board of GANs with ``--jobs 2``: the same bits, whatever fails or interrupts it."""
 
-import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from gan_boards import BOARD, classifier, folder_of_images
-from support import Command, Finished
+from support import Command, Finished, begun
 
 from robench.gan.folder import GanFolder
 from robench.gan.training import GanTrainer
@@ -53,16 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def started(root: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "robench", "run", "tiny.toml", "--data-dir", "images", *arguments],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-    )
+    return begun(root, "tiny.toml", "--data-dir", "images", *arguments, threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import TINY_BOARD, Command, Finished, changed_board
+from support import TINY_BOARD, Command, Finished, begun, changed_board
 
 from robench.plugins import registrations_undone
 from robench.runs.store import CellFolder
@@ -52,16 +51,7 @@ BOARD = TINY_BOARD.replace("epochs = 2", "epochs = 1").replace(
 
 
 def started(root: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "robench", "run", "tiny.toml", "--jobs", "2", *arguments],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    return begun(root, "tiny.toml", "--jobs", "2", *arguments)
 
 
 @pytest.fixture(scope="module")
