@@ -53,7 +53,8 @@ def test_a_gan_is_trained_sampled_and_measured(
     folder = train(robench, data, tmp_path / "runs")
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
         "spec.json", "training.csv", "generator.safetensors", "generator_ema.safetensors",
-        "discriminator.safetensors", "samples.png", "manifest.json", "snapshots",
+        "discriminator.safetensors", "samples.png", "samples_ema.png", "manifest.json",
+        "snapshots",
     }  # fmt: skip
     assert [path.name for path in (folder / "snapshots").iterdir()] == [
         "generator-0000002.safetensors"
