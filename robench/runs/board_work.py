@@ -83,6 +83,7 @@ class BoardWork:
             ],
             executor,
             longest_first=longest_first,
+            timed_first=any(job.timed for job in self._cells),
             held=partial(self._ctx.reporter.announce, state=HELD),
         )
         schedule.run()

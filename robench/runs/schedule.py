@@ -3,7 +3,8 @@
 Jobs (a cell's columns, its checks, its spectra) begin in the order of their list, and one that has
 begun is finished before another begins: so the first row of a table is known early. Where several
 pieces run at once, the largest of a job comes first, so that no long one is left alone at the end.
-A piece that is timed runs alone: it waits until no other runs, and none begins before it ends.
+A piece that is timed runs alone: it waits until no other runs, and none begins before it ends. On a
+board whose trainings are timed, all of them come first, so that the rest can run side by side.
 A cell that another run is at work on is left to it, and looked at again until it is free.
 """
 
@@ -88,6 +89,7 @@ class Schedule:
         jobs: in the order in which they are to begin.
         executor: where their pieces are done; it is left when the jobs are over.
         longest_first: whether the largest piece of a step begins first.
+        timed_first: whether pieces that run alone come before all others.
         held: called with the name of a job that waits, since another run is at work on its cell.
     """
 
@@ -97,6 +99,7 @@ class Schedule:
         executor: Executor,
         *,
         longest_first: bool = False,
+        timed_first: bool = False,
         held: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.failures: list[Failure] = []
@@ -108,6 +111,7 @@ class Schedule:
         self._waiting: dict[int, Job] = {}
         self._executor = executor
         self._longest_first = longest_first
+        self._timed_first = timed_first
         self._running: dict[int, tuple[Job, Task]] = {}
         self._held = held
         self._began = False
@@ -158,16 +162,28 @@ class Schedule:
 
     def _next_tasks(self) -> Iterator[tuple[Job, Task]]:
         """Yield what is to begin now, until the executor takes no more."""
-        for job in self._open.values():
-            if not self._executor.free or self._one_runs_alone:
-                return
-            if job.can_begin and time.monotonic() >= job.again:
-                self._advance(job)
+        if self._timed_first:
+            for job in self._jobs_to_look_at():
+                timed = next((task for task in job.tasks if task.piece.alone), None)
+                if timed is not None:
+                    if not self._running:
+                        yield job, timed
+                    return
+        for job in self._jobs_to_look_at():
             for task in self._in_order(job.tasks):
                 if self._one_runs_alone or (task.piece.alone and self._running):
                     return  # what comes later does not overtake it
                 if self._executor.takes(task.piece):
                     yield job, task
+
+    def _jobs_to_look_at(self) -> Iterator[Job]:
+        """Yield the jobs that are not over, and let them begin, until the executor is busy."""
+        for job in self._open.values():
+            if not self._executor.free or self._one_runs_alone:
+                return
+            if job.can_begin and time.monotonic() >= job.again:
+                self._advance(job)
+            yield job
 
     @property
     def _one_runs_alone(self) -> bool:

@@ -110,6 +110,19 @@ def test_a_piece_that_is_timed_runs_alone_and_is_not_overtaken() -> None:
     assert executor.begun == ["a fgsm", "t train", "b train"]
 
 
+def test_on_a_board_of_timed_trainings_all_of_them_come_first() -> None:
+    log, executor = Log(), Two()
+    steps = partial(log.steps, timed="train")
+    jobs = [Job("trained", partial(steps, "trained", ATTACK))]
+    jobs += [Job(n, partial(steps, n, TRAIN, ATTACK)) for n in "ab"]
+    Schedule(jobs, executor, timed_first=True).run()
+    trainings = ["a train", "b train"]
+    assert executor.begun[:2] == trainings
+    assert sorted(executor.begun[2:]) == sorted(
+        f"{name} {state}" for name in ("trained", "a", "b") for state in ATTACK
+    )
+
+
 def test_what_depends_on_another_cell_waits_for_it() -> None:
     log, executor = Log(), Two()
     jobs = [
