@@ -57,6 +57,11 @@ class Speedrun:
     rows: tuple[Runner, ...]
     several_machines: bool
 
+    @property
+    def some_miss(self) -> bool:
+        """Whether a row has no place."""
+        return any(row.missed for row in self.rows)
+
 
 def speedrun(board: "Leaderboard") -> Speedrun | None:
     """Return the race of a board; None if it has no goal."""
