@@ -7,6 +7,7 @@ which others may take over once it has not been touched for :data:`LEASE_SECONDS
 """
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,10 @@ machine that is short of memory or waits for its file server may be silent for m
 
 _leases: dict[Path, SoftFileLease] = {}
 """Those that this process holds or waits for: how long one was not renewed is kept in it."""
+
+
+_untouched: dict[Path, tuple[tuple[int, int], float]] = {}
+"""Leases that this process was refused: which file it was, and since when it has not changed."""
 
 
 class HeldError(UserError):
@@ -121,9 +126,13 @@ def _lock(path: Path, patience: float, *, keep: bool) -> Iterator[None]:
 def _lease(path: Path, patience: float) -> Iterator[SoftFileLease]:
     lease = _leases.setdefault(path, SoftFileLease(path, lease_duration=LEASE_SECONDS))
     try:
-        lease.acquire(timeout=patience)
-    except Timeout:  # the first attempt may only have removed that of a process which has ended
+        _acquire(lease, patience)
+    except (Timeout, LeaseSettingsMismatch):
+        if not _is_left(path):
+            raise
+        path.unlink(missing_ok=True)
         lease.acquire(timeout=0)
+    _untouched.pop(path, None)
     try:
         yield lease
     finally:
@@ -131,3 +140,28 @@ def _lease(path: Path, patience: float) -> Iterator[SoftFileLease]:
             lease.release()
         if not lease.lock_counter:
             _leases.pop(path, None)
+
+
+def _acquire(lease: SoftFileLease, patience: float) -> None:
+    try:
+        lease.acquire(timeout=patience)
+    except Timeout:  # the first attempt may only have removed that of a process which has ended
+        lease.acquire(timeout=0)
+
+
+def _is_left(path: Path) -> bool:
+    """Return whether nobody has touched a lease for :data:`LEASE_SECONDS`, by this process's clock.
+
+    filelock itself would wait for ever for one of another duration, and for one that a power
+    failure has torn after its first lines: whose that is can no longer be told.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    mark, now = (found.st_mtime_ns, found.st_ino), time.monotonic()
+    seen, since = _untouched.get(path, (None, now))
+    if seen != mark:
+        _untouched[path] = mark, now
+        since = now
+    return now - since >= LEASE_SECONDS

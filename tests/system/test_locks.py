@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from socket import gethostname
 
@@ -113,6 +114,32 @@ def test_a_lease_of_a_robench_with_another_duration_is_respected(tmp_path: Path)
     (tmp_path / LEASE).write_text(ELSEWHERE.format(token="0" * 32, duration=30.0))
     with pytest.raises(HeldError):
         enter(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [25, 30, 36, 47, 67, 72])
+def test_a_lease_that_power_has_torn_is_waited_for_and_then_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    text = ELSEWHERE.format(token="0" * 32, duration=300.0)
+    (tmp_path / LEASE).write_text(text[:kept])
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 0.5)
+    with suppress(HeldError):
+        enter(tmp_path)
+    time.sleep(0.6)
+    enter(tmp_path)
+    assert not (tmp_path / LEASE).exists()
+
+
+def test_one_of_another_duration_that_is_renewed_is_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / LEASE).write_text(ELSEWHERE.format(token="0" * 32, duration=30.0))
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 0.3)
+    for _ in range(4):
+        with pytest.raises(HeldError):
+            enter(tmp_path)
+        time.sleep(0.2)
+        os.utime(tmp_path / LEASE)
 
 
 @pytest.mark.parametrize("name", [locks.LOCK, LEASE])
