@@ -42,15 +42,15 @@ protocols = [{samples = 12, against = "test"}]
 """
 
 
-def folder_of_images(root: Path) -> Path:
-    """Write a folder of noise of two classes, 16 images in each part, and return it."""
+def folder_of_images(root: Path, each: int = 8, side: int = 32) -> Path:
+    """Write a folder of noise of two classes, so many images of each in both parts."""
     rng = np.random.default_rng(0)
     for part in ("train", "test"):
         for name in ("a", "b"):
             folder = root / part / name
             folder.mkdir(parents=True)
-            for number in range(8):
-                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            for number in range(each):
+                pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
     return root
 

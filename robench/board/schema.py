@@ -27,9 +27,8 @@ def schema_of(form: type[Spec], row: str, changes: Mapping[str, str]) -> dict[st
     """
     schema = form.model_json_schema()
     parts = schema["$defs"]
-    del parts["Paper"]["required"]  # what a board leaves out, the one that it extends may have
-    if "Goal" in parts:
-        parts["Goal"].pop("required")  # likewise
+    for table in ("Goal", "Paper"):  # what a board leaves out, the one that it extends may have
+        parts.get(table, {}).pop("required", None)
     for key, table in changes.items():
         parts[row]["properties"][key] = {"$ref": f"#/$defs/{table}"}
     extends = {"type": "string", "description": "The board whose other settings are taken over."}

@@ -54,6 +54,7 @@ class Propagation(fx.Interpreter):
                 f"nothing is proved of it; write it as plain calls of layers and additions."
             ) from error
         super().__init__(fx.GraphModule(network, graph), garbage_collect_values=False)
+        self.extra_traceback = False  # or fx adds its own lines to our sentences
         self.shape = shape
         self.bounds: dict[fx.Node, Value] = {}
         self.steps: list[Step] = []
@@ -65,11 +66,7 @@ class Propagation(fx.Interpreter):
         Raises:
             UserError: if a part of the network has no proved bound; it names the part.
         """
-        # Not by its own run(): that adds lines to our sentences, and its progress bar makes a
-        # semaphore, of which Python complains when a process ends at once.
-        self.args_iter = iter([torch.full((1, *self.shape), 0.5, dtype=torch.float64)])
-        for node in self.module.graph.nodes:  # type: ignore[union-attr]
-            self.env[node] = self.run_node(node)
+        self.run(torch.full((1, *self.shape), 0.5, dtype=torch.float64))
         return self.bounds[self.last]
 
     @property

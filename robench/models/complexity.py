@@ -1,5 +1,6 @@
 """Complexity of a network: parameters, multiply-adds and memory, from torch's own counters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +66,13 @@ def count_multiply_adds(model: nn.Module, image: Tensor) -> int:
     """
     with frozen_stats(model), under_attack(model), torch.no_grad(), parametrize.cached():
         model(image)  # fills the caches that layers use in evaluation
-        with FlopCounterMode(display=False) as counter:
-            model(image)
+        return multiply_adds_during(lambda: model(image))
+
+
+def multiply_adds_during(forward: Callable[[], object]) -> int:
+    """Return the multiply-adds of a call, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        forward()
     return int(counter.get_total_flops()) // 2
 
 

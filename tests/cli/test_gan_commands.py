@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from gan_boards import folder_of_images
 from PIL import Image
 from support import Command
 
@@ -20,22 +21,9 @@ SMALL = (
 )  # fmt: skip
 
 
-def folder_of_images(path: Path, side: int = 32) -> Path:
-    """Write an image folder of two classes with 10 images each in both parts."""
-    rng = np.random.default_rng(0)
-    for part in ("train", "test"):
-        for name in ("a", "b"):
-            folder = path / part / name
-            folder.mkdir(parents=True)
-            for number in range(10):
-                pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    return path
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return folder_of_images(tmp_path_factory.mktemp("images"))
+    return folder_of_images(tmp_path_factory.mktemp("images"), each=10)
 
 
 def train(robench: Command, data: Path, out: Path, *more: object, defense: str = "oni") -> Path:
@@ -101,7 +89,7 @@ def test_measuring_needs_the_images_of_the_training(
     done = robench(*measure, "--data-dir", data, "--weights", "ema")
     assert "4 samples against 6 test images" in done.out
     assert "averaged weights" in done.out
-    other = folder_of_images(tmp_path / "other", side=32)
+    other = folder_of_images(tmp_path / "other", each=10)
     (other / "train" / "a" / "0.png").unlink()
     refused = robench(*measure, "--data-dir", other)
     assert refused.code == 2

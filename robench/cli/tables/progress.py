@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from robench.cli.tables.fitted import FittedColumn, FittedTable
 from robench.cli.tables.words import plain
-from robench.commands.forecast import Forecast
-from robench.commands.gan_forecast import GanForecast
+from robench.commands.forecast import CellForecast, Forecast
+from robench.commands.gan_forecast import GanForecast, GanForecastCell
 from robench.runs.status import CellStatus
 
 _COUNTED = ("training", "attacking")
@@ -32,45 +32,48 @@ def status_table(cells: Sequence[CellStatus], title: str) -> FittedTable:
 
 def forecast_table(found: Forecast, title: str) -> FittedTable:
     """Return one line per cell: how far it is, and roughly how long the rest of it takes."""
-    columns = [
-        FittedColumn("row", "left"),
-        FittedColumn("seed"),
-        FittedColumn("state", "left"),
-        FittedColumn("training"),
-        FittedColumn("attacks\nand checks"),
-    ]
-    rows = [
-        [plain(c.row), str(c.seed), c.state, _about(c.training), _about(c.attacking)]
-        for c in found.cells
-    ]
     weights = sum(cell.weights for cell in found.cells) / 2**20
-    at_once = "one after the other" if found.jobs == 1 else f"{found.jobs} at the same time"
-    caption = (
-        f"about {_about(found.seconds)} in all, {at_once}; {weights:.0f} MiB of weights. "
-        f"Extrapolated from a few minibatches of each row; the times of attacks are rough "
-        f"estimates. Nothing was stored."
-    )
-    return FittedTable(title, columns, rows, keys=2, caption=caption)
+    return _left_to_do(
+        found, title, "attacks\nand checks", [cell.attacking for cell in found.cells],
+        f"; {weights:.0f} MiB of weights. Extrapolated from a few minibatches of each row; the "
+        f"times of attacks are rough estimates.",
+    )  # fmt: skip
 
 
 def gan_forecast_table(found: GanForecast, title: str) -> FittedTable:
     """Return one line per GAN: how far it is, and roughly how long the rest of it takes."""
+    return _left_to_do(
+        found, title, "measuring", [cell.measuring for cell in found.cells],
+        ". Extrapolated from a few steps of each row and a few samples.",
+    )  # fmt: skip
+
+
+def _left_to_do(
+    found: Forecast | GanForecast, title: str, after: str, seconds: Sequence[float], made: str
+) -> FittedTable:
+    """Return one line per cell.
+
+    Args:
+        found: what is left.
+        title: that of the board.
+        after: what comes after training.
+        seconds: how long that takes, for each cell.
+        made: how the times were found, for the caption.
+    """
     columns = [
         FittedColumn("row", "left"),
         FittedColumn("seed"),
         FittedColumn("state", "left"),
         FittedColumn("training"),
-        FittedColumn("measuring"),
+        FittedColumn(after),
     ]
+    cells: Sequence[CellForecast | GanForecastCell] = found.cells
     rows = [
-        [plain(c.row), str(c.seed), c.state, _about(c.training), _about(c.measuring)]
-        for c in found.cells
+        [plain(cell.row), str(cell.seed), cell.state, _about(cell.training), _about(left)]
+        for cell, left in zip(cells, seconds, strict=True)
     ]
     at_once = "one after the other" if found.jobs == 1 else f"{found.jobs} at the same time"
-    caption = (
-        f"about {_about(found.seconds)} in all, {at_once}. Extrapolated from a few steps of each "
-        f"row and a few samples. Nothing was stored."
-    )
+    caption = f"about {_about(found.seconds)} in all, {at_once}{made} Nothing was stored."
     return FittedTable(title, columns, rows, keys=2, caption=caption)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from robench.errors import UserError, did_you_mean
 from robench.gan.architectures import IMAGE
 from robench.gan.metrics.classifier import classifier_features
 from robench.gan.metrics.efficientnet import efficientnet_lite0
 from robench.gan.metrics.inception import inception
+from robench.models.complexity import multiply_adds_during
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.provenance import file_hash
 
@@ -46,9 +46,8 @@ class Extractor:
     def multiply_adds(self) -> int:
         """The multiply-adds of the forward of one image."""
         image = torch.zeros(1, *IMAGE, dtype=torch.uint8, device=self.device)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            self.network(image)
-        return int(counter.get_total_flops()) // 2
+        with torch.no_grad():
+            return multiply_adds_during(lambda: self.network(image))
 
     def features(
         self, images: Tensor, progress: ProgressCallback = ignore_progress, task: str = "images"
