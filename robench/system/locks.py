@@ -6,8 +6,8 @@ machine only, or by none. So there is a lease as well, a file that its holder to
 which others may take over once it has not been touched for :data:`LEASE_SECONDS`.
 """
 
+import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,15 +28,11 @@ LOCKS = (LOCK, LEASE)
 """The files in a folder that are its lock, and no part of what is in it."""
 
 LEASE_SECONDS = 300.0
-"""How long a lease lasts that is not renewed, by the clock of who waits for it. Long, since a
-machine that is short of memory or waits for its file server may be silent for minutes."""
+"""How long a lease lasts that is not renewed. Long, since a machine that is short of memory or
+waits for its file server may be silent for minutes."""
 
 _leases: dict[Path, SoftFileLease] = {}
 """Those that this process holds or waits for: how long one was not renewed is kept in it."""
-
-
-_untouched: dict[Path, tuple[tuple[int, int], float]] = {}
-"""Leases that this process was refused: which file it was, and since when it has not changed."""
 
 
 class HeldError(UserError):
@@ -132,7 +128,6 @@ def _lease(path: Path, patience: float) -> Iterator[SoftFileLease]:
             raise
         path.unlink(missing_ok=True)
         lease.acquire(timeout=0)
-    _untouched.pop(path, None)
     try:
         yield lease
     finally:
@@ -150,18 +145,16 @@ def _acquire(lease: SoftFileLease, patience: float) -> None:
 
 
 def _is_left(path: Path) -> bool:
-    """Return whether nobody has touched a lease for :data:`LEASE_SECONDS`, by this process's clock.
+    """Return whether nobody has touched a lease for :data:`LEASE_SECONDS`.
 
-    filelock itself would wait for ever for one of another duration, and for one that a power
-    failure has torn after its first lines: whose that is can no longer be told.
+    The lock beside it is held and touched: both times are the file system's, since the clocks of
+    machines differ. filelock measures by the clock of the process, so that a new one waits as long
+    again, and waits for ever for a lease of another duration and for one that a power failure has
+    torn after its first lines: whose that is can no longer be told.
     """
+    lock = path.with_name(LOCK)
     try:
-        found = path.stat()
+        os.utime(lock)
+        return lock.stat().st_mtime - path.stat().st_mtime >= LEASE_SECONDS
     except OSError:
         return False
-    mark, now = (found.st_mtime_ns, found.st_ino), time.monotonic()
-    seen, since = _untouched.get(path, (None, now))
-    if seen != mark:
-        _untouched[path] = mark, now
-        since = now
-    return now - since >= LEASE_SECONDS

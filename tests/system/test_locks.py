@@ -40,6 +40,12 @@ def enter(folder: Path, patience: float = 0.0) -> None:
         assert (folder / LEASE).exists()
 
 
+def age(path: Path, seconds: float) -> None:
+    path.touch()
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+
+
 def test_the_same_thread_enters_again_and_leaves_no_lease(tmp_path: Path) -> None:
     with sole_writer(tmp_path, "is at work in"):
         enter(tmp_path)
@@ -64,7 +70,6 @@ def test_another_machine_is_kept_out_for_as_long_as_the_lease_is_renewed(
 def test_a_machine_that_is_gone_is_waited_for_until_its_lease_has_expired(
     tmp_path: Path, soon: float
 ) -> None:
-    """Not by the age of the file: the clocks of machines differ."""
     (tmp_path / LEASE).write_text(ELSEWHERE.format(token="0" * 32, duration=soon))
     start = time.monotonic()
     with pytest.raises(HeldError):
@@ -128,6 +133,21 @@ def test_a_lease_that_power_has_torn_is_waited_for_and_then_taken_over(
     time.sleep(0.6)
     enter(tmp_path)
     assert not (tmp_path / LEASE).exists()
+
+
+@pytest.mark.parametrize("kept", [30, 999])
+def test_one_that_was_left_long_ago_is_taken_over_by_a_process_that_has_not_seen_it_before(
+    tmp_path: Path, kept: int
+) -> None:
+    """By the clock of the file system, which stamps both the lease and the lock."""
+    path = tmp_path / LEASE
+    path.write_text(ELSEWHERE.format(token="0" * 32, duration=300.0)[:kept])
+    age(path, locks.LEASE_SECONDS - 60)
+    with pytest.raises(HeldError):
+        enter(tmp_path)
+    age(path, locks.LEASE_SECONDS + 60)
+    enter(tmp_path)
+    assert not path.exists()
 
 
 def test_one_of_another_duration_that_is_renewed_is_not_taken_over(
