@@ -124,6 +124,13 @@ def digits_test(_trained_on_digits: nn.Module) -> tuple[Tensor, Tensor]:
     return images[right][:100], labels[right][:100]
 
 
+@pytest.fixture(autouse=True)
+def _registers_nothing_for_others() -> Iterator[None]:
+    """Take out what a test registers, so that no other test meets it."""
+    with registrations_undone():
+        yield
+
+
 @pytest.fixture
 def only_the_suite() -> Iterator[None]:
     """Take out what other tests have registered in this process: it would travel, too."""

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import pickle
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -28,17 +27,6 @@ class Mine(Defense):
 
     strength: float = {value}
 """
-
-
-@pytest.fixture(autouse=True)
-def _undo_registrations() -> Iterator[None]:
-    defenses.discover()
-    before, plugins = dict(defenses._entries), set(module.plugin_files)
-    yield
-    defenses._entries.clear()
-    defenses._entries.update(before)
-    module.plugin_files.clear()
-    module.plugin_files.update(plugins)
 
 
 def write(folder: Path, **files: str) -> Path:

@@ -2,7 +2,6 @@
 
 import linecache
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, PackageNotFoundError
 from pathlib import Path
@@ -50,19 +49,6 @@ def registry() -> Registry[Defense]:
                 raise ValueError(f"{self.factor} is too much; at most 10")
 
     return empty
-
-
-@pytest.fixture(autouse=True)
-def _undo_registrations() -> Iterator[None]:
-    defenses.discover()
-    before, plugins = dict(defenses._entries), set(module.plugin_files)
-    sources = dict(attacks._sources)
-    yield
-    attacks._sources.update(sources)
-    defenses._entries.clear()
-    defenses._entries.update(before)
-    module.plugin_files.clear()
-    module.plugin_files.update(plugins)
 
 
 def write_plugin(path: Path, name: str) -> Path:

@@ -1,7 +1,6 @@
 """A plugin with a data set and a backbone, on a board that sets options of both."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +8,6 @@ import pytest
 from safetensors.torch import load_file
 from support import Command
 
-from robench.plugins import registrations_undone
 from robench.registry import REGISTRIES
 
 PLUGIN = '''
@@ -75,12 +73,6 @@ checks = false
 eps = 0.1
 step_size = 0.05
 """
-
-
-@pytest.fixture(autouse=True)
-def _forget_what_tests_register() -> Iterator[None]:
-    with registrations_undone():
-        yield
 
 
 @pytest.fixture
