@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from robench import LayerBound, Stem, UserError, register_backbone
+from robench.kernels.max_min import max_min
 
 Activation = Literal["maxmin", "householder"]
 """What is between the convolutions: a sorted pair, or a pair reflected at a learned line."""
@@ -49,8 +50,7 @@ class MaxMin(Exact):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, ...) to the same shape; C is even."""
-        one, other = x.chunk(2, 1)
-        return torch.cat([torch.maximum(one, other), torch.minimum(one, other)], 1)
+        return max_min(x)
 
 
 class Householder(nn.Module):
