@@ -172,7 +172,9 @@ def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
     """
     built = {name: build_attack(name, evaluation.defaults) for name in evaluation.attacks}
     models = {"clean": None, **{name: attack.threat_model for name, attack in built.items()}}
-    check_threat_models(evaluation.main_column, evaluation.rank_by, evaluation.worst_case, models)
+    check_threat_models(
+        evaluation.main_column, evaluation.ranking_column, evaluation.worst_case, models
+    )
     if evaluation.rank_by == CORRUPTION and not any(attack.corrupts for attack in built.values()):
         raise UserError(
             f"rank_by = '{CORRUPTION}', but no corruption is among the attacks; add "

@@ -29,18 +29,30 @@ ADAPTIVE = "adaptive"
 """The attack that each defense may ship against itself; it cannot rank rows that have none."""
 
 DEFAULT_RANKING_COLUMN = "pgd-20"
-"""The column that ranks if a board has it and leaves ``rank_by`` out."""
+"""The column that ranks if a board has it, has no AutoAttack and leaves ``rank_by`` out."""
 
 AUTOATTACK = "autoattack"
 """The attack that the field trusts to order defenses, in lower case, whatever library it is of."""
 
 
+def default_ranking(attacks: Sequence[str]) -> str:
+    """Return what ranks a board that leaves it open: the worst case if AutoAttack is in it.
+
+    PGD-20 alone orders defenses otherwise than AutoAttack does. A board without it is ranked by
+    its :func:`default_column`.
+    """
+    common = _common(attacks)
+    return WORST_CASE if len(common) > 1 and has_autoattack(common) else default_column(attacks)
+
+
 def default_column(attacks: Sequence[str]) -> str:
-    """Return what ranks a board that leaves it open: PGD-20, or else the last attack, or clean."""
+    """Return the column that stands for all: PGD-20, AutoAttack, or else the last, or clean."""
     common = _common(attacks)
     if not common:
         return "clean"
-    return DEFAULT_RANKING_COLUMN if DEFAULT_RANKING_COLUMN in common else common[-1]
+    if DEFAULT_RANKING_COLUMN in common:
+        return DEFAULT_RANKING_COLUMN
+    return next(filter(_is_autoattack, common), common[-1])
 
 
 def main_column(attacks: Sequence[str], worst_case: Sequence[str]) -> str:
@@ -133,5 +145,9 @@ def check_threat_models(
 
 def has_autoattack(attacks: Sequence[str]) -> bool:
     """Return whether AutoAttack, of robench or a library, is among attacks."""
-    names = (attack.partition("(")[0].partition(":") for attack in attacks)
-    return any((inner or name).casefold() == AUTOATTACK for name, _, inner in names)
+    return any(map(_is_autoattack, attacks))
+
+
+def _is_autoattack(attack: str) -> bool:
+    library, _, inner = attack.partition("(")[0].partition(":")
+    return (inner or library).casefold() == AUTOATTACK

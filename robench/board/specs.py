@@ -21,7 +21,7 @@ from pydantic import (
 from robench.base import TrainingMethod
 from robench.board.attack_calls import expand_calls
 from robench.board.limits import MOST_ATTACKS, Call, PixelUnits
-from robench.board.ranking import SUMMARIES, check_ranking, default_column, main_column
+from robench.board.ranking import SUMMARIES, check_ranking, default_ranking, main_column
 from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.registry import training_methods
@@ -219,7 +219,7 @@ class EvaluationSpec(Spec):
     batch_size: int = Field(256, ge=1)
     """Images per batch; outcomes of robench's own attacks do not depend on it."""
     rank_by: Call = ""
-    """The column that ranks; PGD-20 if left out, else the last attack, else clean."""
+    """What ranks; if left out, the worst case with AutoAttack, else PGD-20 or the last attack."""
     worst_case: tuple[Call, ...] = Field((), max_length=MOST_ATTACKS)
     """The attacks of the worst case."""
     without: tuple[Shortcut, ...] = ()
@@ -259,8 +259,8 @@ class EvaluationSpec(Spec):
 
     @property
     def ranking_column(self) -> str:
-        """``rank_by``; if it is left out, PGD-20, or else the last attack, or clean."""
-        return self.rank_by or default_column(self.attacks)
+        """``rank_by``; if it is left out, see :func:`robench.board.ranking.default_ranking`."""
+        return self.rank_by or default_ranking(self.attacks)
 
     @property
     def main_column(self) -> str:

@@ -268,7 +268,7 @@ def _check_worst_case(head: BoardFile, columns: Mapping[str, EvaluatedColumn]) -
     models = {name: column.threat_model for name, column in columns.items()}
     try:
         check_threat_models(
-            evaluation.main_column, evaluation.rank_by, evaluation.worst_case, models
+            evaluation.main_column, evaluation.ranking_column, evaluation.worst_case, models
         )
     except UserError as error:
         raise UserError(f"{BOARD} of {head.name}: {error}") from None

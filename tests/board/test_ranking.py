@@ -25,6 +25,22 @@ def test_without_names_the_threat_model_is_that_of_pgd_20_or_else_of_the_last_at
     assert EvaluationSpec(attacks=ATTACKS, rank_by="fgsm").main_column == "fgsm"
 
 
+@pytest.mark.parametrize(("attacks", "ranking", "main"), [
+    (("fgsm", "pgd-20"), "pgd-20", "pgd-20"),
+    (("fgsm", "pgd-20", "autoattack"), "worst_case", "pgd-20"),
+    (("fgsm", "torchattacks:AutoAttack", "simba"), "worst_case", "torchattacks:AutoAttack"),
+    (("adaptive", "autoattack"), "autoattack", "autoattack"),
+    ((), "clean", "clean"),
+])  # fmt: skip
+def test_a_board_that_leaves_it_open_is_ranked_by_the_worst_case_if_it_has_autoattack(
+    attacks: tuple[str, ...], ranking: str, main: str
+) -> None:
+    """PGD-20 alone names another winner than AutoAttack."""
+    evaluation = EvaluationSpec(attacks=attacks)
+    assert (evaluation.ranking_column, evaluation.main_column) == (ranking, main)
+    build_attacks(evaluation)
+
+
 def test_an_attack_that_only_some_defenses_have_does_not_say_what_ball_a_board_has() -> None:
     attacks = ("adaptive(eps=0.1)", "fgsm")
     for rank_by in ("worst_case", "best_known"):
