@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from robench import Check, CheckContext, Finding, register_check
+from robench.checks import searches
 from robench.checks.contract import Share
 from robench.checks.gradient_free import MISSED, not_stronger
-from robench.checks.searches import QUERIES, square
 
 
 @register_check("black_box", reference="arXiv:1802.00420")
@@ -40,8 +40,10 @@ class BlackBox(Check):
         if named:
             fooled = np.logical_or.reduce([columns[c][2] for c in named])
             found.append(not_stronger(name, context, " and ".join(named), fooled, self.missed))
-        if not any(inside and o.forwards.max() >= QUERIES for inside, o, _ in columns.values()):
-            attacked, fooled = square(context)
-            words = f"Square with {QUERIES} queries"
+        if not any(
+            inside and o.forwards.max() >= searches.QUERIES for inside, o, _ in columns.values()
+        ):
+            attacked, fooled = searches.square(context)
+            words = f"Square with {searches.QUERIES} queries"
             found.append(not_stronger(name, context, words, fooled, self.missed, attacked))
         return next((f for f in found if f.passed is False), found[-1])
