@@ -1,16 +1,20 @@
 """Time a training step of each 1-Lipschitz layer against a plain convolution of the same size.
 
 A step is a forward and a backward of one layer, to its input and to its parameters, in float32. How
-much of it depends on the batch differs: what is computed from the kernel is paid once a step.
+much of it depends on the batch differs: what is computed from the kernel is paid once a step. At
+last their activation, MaxMin, against torch's own functions.
 
     python benchmarks/lipschitz.py
     python benchmarks/lipschitz.py --batch 256 --threads 2
 """
 
+from collections.abc import Callable
+
 import torch
 from common import Case, options, paired, report
-from torch import nn
+from torch import Tensor, nn
 
+from robench.kernels.max_min import max_min
 from robench.models.build import apply_defense
 from robench.system.memory import keep_freed_memory
 
@@ -43,6 +47,18 @@ class Step:
         torch.autograd.grad(self.layer(self.x), [self.x, *self.layer.parameters()], self.upstream)
 
 
+def torch_max_min(x: Tensor) -> Tensor:
+    """Return what MaxMin returns, by torch's functions."""
+    one, other = x.chunk(2, 1)
+    return torch.cat([torch.maximum(one, other), torch.minimum(one, other)], 1)
+
+
+def activation(function: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], object]:
+    """Return a forward and a backward of a function."""
+    upstream = torch.randn_like(x)
+    return lambda: torch.autograd.grad(function(x), x, upstream)
+
+
 def main() -> None:
     parser = options(
         str(__doc__).split("\n", 1)[0], channels=64, side=16, batch=64, rounds=7, threads=1
@@ -60,12 +76,18 @@ def main() -> None:
         )
         paired(ours, plain, 1)  # the first steps allocate memory from the system
         cases[f"lipschitz/{name}"] = paired(ours, plain, arguments.rounds)
+    x = torch.randn(arguments.batch, arguments.channels, arguments.side, arguments.side)
+    x = x.to(arguments.device).requires_grad_()
+    sort = paired(activation(max_min, x), activation(torch_max_min, x), arguments.rounds)
     side = arguments.side
     print(f"3x3, {arguments.channels} channels, {side}x{side}, batches of {arguments.batch}, "
           f"float32, {arguments.threads} threads: forward and backward")  # fmt: skip
     report(cases, arguments.json)
     for name, (seconds, plain_seconds, _) in cases.items():
         print(f"{name}: {seconds / plain_seconds:.1f} times a plain convolution")
+    seconds, torch_seconds, _ = sort
+    print(f"MaxMin: {1000 * seconds:.1f} ms, by torch's functions {1000 * torch_seconds:.1f} ms "
+          f"({torch_seconds / seconds:.1f}x)")  # fmt: skip
 
 
 if __name__ == "__main__":
