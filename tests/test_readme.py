@@ -72,8 +72,7 @@ def run_lines(text: str, robench: Command, folder: Path) -> None:
 def test_register_a_new_defense(robench: Command, folder: Path) -> None:
     (_, code), (_, command) = story("Register a new defense")
     (folder / "my_norm.py").write_text(code)
-    with registrations_undone():
-        run_lines(command, robench, folder)
+    run_lines(command, robench, folder)
     table = pd.read_csv(changed_board(folder / "runs", "quick") / "leaderboard.csv")
     assert set(table["defense"]) == {"my_norm", "batchnorm"}
 

@@ -1,6 +1,5 @@
 """The boards of the campaigns, run once per session."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,12 @@ def _campaign_boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def made(_campaign_boards: Path) -> Iterator[Sample]:
+def made(_campaign_boards: Path) -> Sample:
     """The sample, with the code of its backbone loaded."""
-    with registrations_undone():
-        yield sample(_campaign_boards)
+    return sample(_campaign_boards)
 
 
 @pytest.fixture
-def small(_campaign_boards: Path) -> Iterator[Path]:
+def small(_campaign_boards: Path) -> Path:
     """A board of few bytes, with the code of its backbone loaded."""
-    with registrations_undone():
-        yield small_board(_campaign_boards)
+    return small_board(_campaign_boards)

@@ -6,7 +6,6 @@ merges without having the defense. A network of one's own gets a table and flags
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -31,12 +30,6 @@ HELPERS = "def strength() -> float:\n    import constants\n    return constants.
 
 
 pytestmark = pytest.mark.usefixtures("few_queries")
-
-
-@pytest.fixture(autouse=True)
-def _as_in_a_process_of_its_own() -> Iterator[None]:
-    with registrations_undone():
-        yield
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import ast
 import hashlib
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from robench.board.cells import Cell
 from robench.board.sources import entries_of, sources_of
 from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
 from robench.leaderboard.sources import other_attack, other_source
-from robench.plugins import load_plugin, registrations_undone
+from robench.plugins import load_plugin
 from robench.registry import backbones, datasets, plugin_files
 
 PLUGIN = '''
@@ -29,12 +28,6 @@ def own_data(data_dir):
 '''
 HERE = platform.python_version()
 HASH = "0" * 64
-
-
-@pytest.fixture(autouse=True)
-def _forget_what_tests_register() -> Iterator[None]:
-    with registrations_undone():
-        yield
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """What was changed is computed again, with what depends on it; what was not is found again."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import Command, shared_folder
 
 from robench.board.specs import EvaluationSpec
-from robench.plugins import registrations_undone
 from robench.registry import REGISTRIES, attacks
 from robench.runs.identity import column_key
 
@@ -118,12 +116,6 @@ check_samples = 10
 rank_by = "own_attack"
 """
 STAGES = ("training", "attacking", "checking")
-
-
-@pytest.fixture(autouse=True)
-def _forget_what_tests_register() -> Iterator[None]:
-    with registrations_undone():
-        yield
 
 
 def run(robench: Command, folder: Path, *options: str) -> set[str]:
