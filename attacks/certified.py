@@ -57,7 +57,8 @@ class Certified(Attack):
         channels, height, width = images.shape[1:]
         try:
             certificate = certify(model, (channels, height, width))
+            radii = certificate.radii(images, labels)
         except UserError as error:
             nothing = torch.zeros(len(images), dtype=torch.float64)
             return Proof(nothing, unproved=str(error))
-        return Proof(certificate.radii(images, labels), certificate.lipschitz)
+        return Proof(radii, certificate.lipschitz)

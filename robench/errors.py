@@ -30,6 +30,11 @@ def shortened(text: object, longest: int = LONGEST) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return the sentence that names the valid spellings nearest to ``name``.
 

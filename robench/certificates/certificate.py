@@ -1,5 +1,6 @@
 """Certified radii: how far an image may move before the prediction can change."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,11 +8,12 @@ from torch import Tensor, nn
 
 from robench.certificates.bounds import Value
 from robench.certificates.propagation import Propagation, Step
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 from robench.evaluation.examination import structure_of
 from robench.layers.operator_bound import SLACK
 from robench.models.frozen import under_attack
 from robench.models.plain_layers import own_copy, replace_layers
+from robench.system.out_of_memory import is_out_of_memory
 
 BATCH = 256
 """Images that are predicted at a time: float64 takes twice the memory of float32."""
@@ -115,8 +117,9 @@ class Certificate:
         """Return the Lipschitz constants of the margins over each class, (B, classes) or ()."""
         if self.head is None or self.features is None:
             return torch.tensor(2**0.5 * self.lipschitz, dtype=torch.float64)
-        apart = (self.head[labels, None] - self.head).norm(dim=2)
-        return (self.features.lipschitz * apart * (1 + SLACK)).clamp_min(1e-300)
+        # Once for each pair of classes: for each image they would fill the memory.
+        apart = torch.stack([(self.head - row).norm(dim=1) for row in self.head])
+        return (self.features.lipschitz * apart * (1 + SLACK)).clamp_min(1e-300)[labels]
 
 
 def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
@@ -137,16 +140,17 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
     try:
         network = own_copy(model).cpu().double()
     except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"the network cannot be copied ({str(error).splitlines()[0]}).") from error
+        raise UserError(f"the network cannot be copied ({first_line(error)}).") from error
     replace_layers(network)
     network.double()  # a layer may export itself in float32
     propagation = Propagation(network, image_shape)
     logits, last = propagation.follow(), propagation.last
-    if not logits.lipschitz < float("inf"):
+    if not (math.isfinite(logits.lipschitz) and math.isfinite(logits.error)):
         raise UserError("the bound of the network is not finite: a weight is NaN or infinite.")
     layer = network.get_submodule(str(last.target)) if last.op == "call_module" else None
     features = head = None
-    if isinstance(layer, nn.Linear):
+    # A layer of another class, which states its bound, need not be the product with its weight.
+    if type(layer) is nn.Linear:
         features = propagation.bounds[last.all_input_nodes[0]]
         head = layer.weight.detach()
     steps = tuple(propagation.steps)
@@ -173,9 +177,13 @@ def _check_same(found: Certificate, model: nn.Module, propagation: Propagation) 
         with under_attack(model):
             wanted = model(images.to(like)).double().cpu()
         got = found.predict(images)
-    except RuntimeError as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever the code of a network may raise
+        if is_out_of_memory(error):
+            raise
         raise UserError(
-            f"the network does not take a batch of images ({str(error).splitlines()[0]})."
+            f"the network does not take a batch of images ({first_line(error)})."
         ) from error
     followed = propagation.module(images.double())
     if not (got - followed).abs().max() <= BATCHED * got.abs().max():

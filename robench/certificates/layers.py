@@ -64,8 +64,11 @@ def _batch_norm(layer: nn.BatchNorm2d, shape: Shape) -> LayerBound:
 
 
 def _normalize(layer: Normalize, shape: Shape) -> LayerBound:
-    norm = above(float(layer.std.reciprocal().abs().max()))
-    return LayerBound(norm, norm, 4, shift_bound(layer.mean / layer.std, math.prod(shape[1:])))
+    scale = layer.std.reciprocal().abs().flatten()
+    # Several values turn one channel into as many, which all move with it.
+    norm = above(float(scale.norm() if len(scale) > shape[0] else scale.max()))
+    moved = (layer.mean / layer.std).flatten().expand(max(len(scale), shape[0]))
+    return LayerBound(norm, norm, 4, shift_bound(moved, math.prod(shape[1:])))
 
 
 def _max_pool(layer: nn.MaxPool2d, shape: Shape) -> LayerBound:

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from robench.base.layer_bound import Bounded, LayerBound
 from robench.certificates.bounds import EXACT, Value, added, image, through
 from robench.certificates.layers import bound_of
-from robench.errors import UserError
+from robench.errors import UserError, first_line
+from robench.system.out_of_memory import is_out_of_memory
 
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 EXACT_FUNCTIONS = (torch.relu, torch.relu_, F.relu, F.relu_, torch.flatten)
@@ -50,13 +51,14 @@ class Propagation(fx.Interpreter):
             graph = _Tracer().trace(network)
         except Exception as error:  # data-dependent control flow, or other code not to be traced
             raise UserError(
-                f"the network's forward cannot be followed ({str(error).splitlines()[0]}), so that "
-                f"nothing is proved of it; write it as plain calls of layers and additions."
+                f"the network's forward cannot be followed ({first_line(error)}), so that nothing "
+                f"is proved of it; write it as plain calls of layers and additions."
             ) from error
         super().__init__(fx.GraphModule(network, graph), garbage_collect_values=False)
         self.extra_traceback = False  # or fx adds its own lines to our sentences
         self.shape = shape
         self.bounds: dict[fx.Node, Value] = {}
+        self.versions: dict[fx.Node, int] = {}
         self.steps: list[Step] = []
 
     @torch.no_grad()
@@ -86,15 +88,43 @@ class Propagation(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         """Run a node, and bound its value."""
-        result = super().run_node(n)
+        self._check_unchanged(n)
+        try:
+            result = super().run_node(n)
+        except Exception as error:  # whatever the code of a layer may raise
+            if is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"'{_named(n)}' of the network cannot be computed of one image in float64 "
+                f"({first_line(error)}), so that nothing is proved of it."
+            ) from error
         if n.op == "placeholder":
             self.bounds[n] = image(self.shape)
         elif isinstance(result, Tensor) and n.op != "output":
             self.bounds[n] = self._bound(n, result)
+        if isinstance(result, Tensor):
+            self.versions[n] = result._version
         return result
 
+    def _check_unchanged(self, n: fx.Node) -> None:
+        """Raise an error if a value was changed in place since its bound was found.
+
+        A tensor shares the count of its changes with all that view the same memory.
+        """
+        for node in n.all_input_nodes:
+            if node in self.versions and self.env[node]._version != self.versions[node]:
+                raise UserError(
+                    f"'{_named(n)}' of the network takes the value of '{_named(node)}', which was "
+                    f"changed in place before; change no value in place that is used again."
+                )
+
     def _bound(self, n: fx.Node, result: Tensor) -> Value:
-        if len(result) != 1 or result.dtype != torch.float64:
+        if n.op == "get_attr":
+            raise UserError(
+                f"no bound is proved for a stored value in a forward, as '{n.target}' is; use "
+                f"layers that have a bound."
+            )
+        if not result.ndim or len(result) != 1 or result.dtype != torch.float64:
             raise UserError(
                 f"no bound is proved for the operation '{_named(n)}' of the network, which mixes "
                 f"the images of a batch or reads bits as other numbers."
@@ -103,7 +133,12 @@ class Propagation(fx.Interpreter):
         if n.op == "call_function" and n.target in ADDITIONS and self._adds_values(n):
             one, other = (self.bounds[node] for node in n.args)  # type: ignore[index]
             return added(one, other, self._size(one.lipschitz + other.lipschitz, result))
-        if len(values) == 1 and n.op == "call_module":
+        if n.op == "call_module":
+            if n.args != tuple(n.all_input_nodes) or n.kwargs or len(values) != 1:
+                raise UserError(
+                    f"layer '{n.target}' is called with more than the value before it, and bounds "
+                    f"are of layers that are called with one value."
+                )
             return self._after(self._layer(n), values[0], result)
         if len(values) == 1 and _is_exact(n):
             return self._after(EXACT, values[0], result)

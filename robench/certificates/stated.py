@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from robench.base.layer_bound import LayerBound
 from robench.certificates.bounds import gamma
 from robench.diagnostics.probing import Map, largest_singular_value, linear_part
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 
 SIZES = (1.0, 30.0)
 """Standard deviations of the points: a layer may be steeper far from zero."""
@@ -46,7 +46,7 @@ def contradict(layer: nn.Module, shape: tuple[int, ...], stated: LayerBound) -> 
     except RuntimeError as error:
         if found <= stated.norm * SLACK:
             raise UserError(
-                f"it has no derivative ({str(error).splitlines()[0]}), so that the bound that it "
+                f"it has no derivative ({first_line(error)}), so that the bound that it "
                 f"states cannot be put to the test"
             ) from error
     if found > stated.norm * SLACK:
@@ -59,10 +59,12 @@ def contradict(layer: nn.Module, shape: tuple[int, ...], stated: LayerBound) -> 
 def _quotient(layer: nn.Module, one: Tensor, step: Tensor, stated: LayerBound) -> float:
     """Return how much farther apart two points are, less what the layer says that it rounds."""
     other = one + step
+    distance = float((one - other).norm())
     size = max(float(one.norm()), float(other.norm()))
     rounded = gamma(stated.terms) * (stated.absolute * size + stated.shift)
-    after = float((layer(one) - layer(other)).norm()) - 2 * rounded
-    return after / float((one - other).norm())
+    # Copies, since a layer may write into what it is given.
+    after = float((layer(one.clone()) - layer(other.clone())).norm()) - 2 * rounded
+    return after / distance
 
 
 def _derivative(layer: nn.Module, point: Tensor) -> Map:
@@ -70,7 +72,7 @@ def _derivative(layer: nn.Module, point: Tensor) -> Map:
 
     @torch.enable_grad()
     def apply(direction: Tensor) -> Tensor:
-        x = point.detach().requires_grad_()
+        x = point.detach().clone().requires_grad_()
         y = layer(x)
         u = torch.zeros_like(y, requires_grad=True)
         (back,) = torch.autograd.grad(y, x, u, create_graph=True)

@@ -127,6 +127,7 @@ def _within(
     certificate: Certificate, images: Tensor, found: Tensor, labels: Tensor, radii: Tensor
 ) -> Tensor:
     """Return which images are misclassified in float64 nearer than their certified radius."""
+    found = found.clamp(0, 1)  # an attack may leave the box by a rounding
     distances = (found.double() - images.double()).flatten(1).norm(dim=1)
     fooled = certificate.predict(found).argmax(1) != labels
     return fooled & (distances < radii)

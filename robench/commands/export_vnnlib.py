@@ -116,8 +116,8 @@ def _radius(board: Leaderboard, eps: float | None, pixels: int) -> float:
     boxes = "VNN-LIB has boxes, which are balls in Linf"
     if norm is None:
         raise UserError(f"{boxes}, and {board.name} has none: give their radius with --eps.")
-    largest = radius / math.sqrt(pixels)
+    largest = math.floor(1e6 * radius / math.sqrt(pixels)) / 1e6  # rounded, it is no larger
     raise UserError(
         f"{boxes}, and the ball of {board.name} is one in {norm} of radius {radius:.4g}: give the "
-        f"radius of the boxes with --eps; the largest box within that ball has --eps {largest:.4g}."
+        f"radius of the boxes with --eps; the largest box within that ball has --eps {largest:g}."
     )

@@ -47,9 +47,10 @@ def convolution_bound(layer: nn.Conv2d, shape: tuple[int, ...]) -> LayerBound:
         shape: shape of its input, (C, H, W).
 
     Raises:
-        UserError: if its padding repeats pixels; the end of a sentence about the layer.
+        UserError: if its padding repeats pixels, or its weight is not of the size that it tells;
+            the end of a sentence about the layer.
     """
-    if reason := repeats_pixels(layer):
+    if reason := repeats_pixels(layer) or _other_weight(layer):
         raise UserError(reason)
     weight = layer.weight.detach()
     # The norm of a matrix is at most the root of its largest row sum times its largest column sum.
@@ -61,6 +62,18 @@ def convolution_bound(layer: nn.Conv2d, shape: tuple[int, ...]) -> LayerBound:
         terms=weight[0].numel() + 2,
         shift=shift_bound(layer.bias, output_pixels(layer, shape)),
     )
+
+
+def _other_weight(layer: nn.Conv2d) -> str | None:
+    """Return why a weight is not the one of which a convolution tells; None if it is.
+
+    It computes with the weight, whatever it tells, and bounds are of what it tells.
+    """
+    told = (layer.out_channels, layer.in_channels // layer.groups, *layer.kernel_size)
+    found = tuple(layer.weight.shape)
+    if found == told:
+        return None
+    return f"its weight has the shape {found}, and its sizes and groups ask for {told}"
 
 
 def transformed_bound(layer: nn.Conv2d, shape: tuple[int, ...], *, within: float) -> LayerBound:

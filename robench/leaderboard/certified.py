@@ -10,6 +10,10 @@ from robench.evaluation.outcomes import Outcomes
 from robench.leaderboard.row import LeaderboardRow
 from robench.runs.records import CellResult, EvaluatedColumn
 
+ROUNDED = 1e-4
+"""Attacks see predictions in float32 or bf16, and proofs are of float64: a length that is smaller
+than a radius by no more than this may be one of rounding, and contradicts nothing."""
+
 UNSOUND = "unsound"
 """The flag of a row of which an attack contradicts a proof."""
 
@@ -25,7 +29,7 @@ def mean_radius(row: LeaderboardRow) -> float:
     Misclassified images have radius 0. It is that of the first certificate.
     """
     name = certificates(row.result.columns)[0]
-    radii = [_radii(row.result.columns[name], o) for o in row.evaluated[name].outcomes]
+    radii = [radii_of(row.result.columns[name], o) for o in row.evaluated[name].outcomes]
     return float(np.mean(radii)) if radii else math.nan
 
 
@@ -38,8 +42,8 @@ def lipschitz(row: LeaderboardRow) -> float:
 def unsound(row: LeaderboardRow) -> float:
     """Return how many images were fooled within their certified radius, summed over the seeds.
 
-    It is 0 unless a proof is wrong. Each attack and corruption counts, whatever its norm: sizes are
-    recorded in all norms in which there are certificates.
+    It is 0 unless a proof is wrong; see :func:`refuted`. Each attack and corruption counts,
+    whatever its norm: sizes are recorded in all norms in which there are certificates.
     """
     if row.diverged:
         return math.nan
@@ -54,6 +58,8 @@ def refuted(
 ) -> NDArray[np.bool_]:
     """Return which images of a cell an attack fooled within their certified radius, (n,) bool.
 
+    Within is nearer by more than :data:`ROUNDED`.
+
     Args:
         outcomes: column -> outcomes of the cell, in memory.
         columns: column -> its meaning.
@@ -61,10 +67,10 @@ def refuted(
     found = np.zeros(len(outcomes["clean"]), dtype=np.bool_)
     searched = [o for n, o in outcomes.items() if n != "clean" and not columns[n].proves]
     for name in certificates(columns):
-        radii = _radii(columns[name], outcomes[name])
+        radii = radii_of(columns[name], outcomes[name])
         for attacked in searched:
             both = min(len(attacked), len(radii))
-            nearer = _radii(columns[name], attacked)[:both] < radii[:both]
+            nearer = radii_of(columns[name], attacked)[:both] < radii[:both] - ROUNDED
             found[:both] |= attacked.fooled[:both] & nearer
     return found
 
@@ -76,7 +82,7 @@ def flags(row: LeaderboardRow) -> list[str]:
     return [UNSOUND] * bool(unsound(row))
 
 
-def _radii(column: EvaluatedColumn, outcomes: Outcomes) -> NDArray[np.float32]:
+def radii_of(column: EvaluatedColumn, outcomes: Outcomes) -> NDArray[np.float32]:
     """Return the sizes of outcomes in the norm of a certificate: of its own, the radii."""
     assert column.proves is not None
     sizes: NDArray[np.float32] = getattr(outcomes, column.proves[0])

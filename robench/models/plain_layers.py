@@ -28,13 +28,23 @@ def own_copy(model: nn.Module) -> nn.Module:
 
 
 def replace_layers(module: nn.Module) -> None:
-    """Replace the layers below ``module`` that have plain equivalents, from the top down."""
-    for name, child in list(module.named_children()):
-        layer = _plain(child)
-        if layer is None:
-            replace_layers(child)
-        else:
-            setattr(module, name, layer.eval().requires_grad_(False))
+    """Replace the layers below ``module`` that have plain equivalents, from the top down.
+
+    A layer that is in several places is replaced by one that is in all of them.
+    """
+    _replace(module, {})
+
+
+def _replace(module: nn.Module, done: dict[nn.Module, nn.Module]) -> None:
+    for name, child in list(module._modules.items()):
+        if child is None:
+            continue
+        if child not in done:
+            layer = _plain(child)
+            done[child] = child if layer is None else layer.eval().requires_grad_(False)
+            if layer is None:
+                _replace(child, done)
+        setattr(module, name, done[child])
 
 
 def _plain(module: nn.Module) -> nn.Module | None:

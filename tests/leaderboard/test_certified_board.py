@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,18 @@ from published_board import Published
 from support import Command, shared_folder
 
 from robench.board.loading import read_board
+from robench.data.load import load_dataset
 from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit
+from robench.leaderboard.certified import ROUNDED, refuted
+from robench.leaderboard.challenge.files import Challenge, ChallengeFacts
+from robench.leaderboard.challenge.record import add_challenges
 from robench.leaderboard.page.certified_chart import accuracy_against_radius
 from robench.leaderboard.page.write import render
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
+from robench.runs.attack_cell import evaluation_images
 from robench.runs.run import cell_jobs, prepared, run_board
 from robench.tracking.pictures import draw_cell
 
@@ -216,3 +222,49 @@ def test_a_strict_board_without_a_certificate_is_refused(tmp_path: Path) -> None
     (tmp_path / "tiny.toml").write_text(text.replace(NEAR, "pgd-4"))
     with pytest.raises(UserError, match="no certificate is among the attacks; add 'certified'"):
         run_board(read_board(tmp_path / "tiny.toml"), out=tmp_path)
+
+
+def test_verify_finds_large_radii_that_move_no_column_and_look_like_rounding(
+    certified: Path, folder: Path, robench: Command
+) -> None:
+    for column in (NEAR, FAR):
+        found = outcomes(folder, column)
+        counted = np.arange(len(found)) % 3 == 0  # few, beside many that look like rounding
+        other = np.where(counted & (found.l2 >= 0.02), 0.29, found.l2 * np.float32(1 + 2e-6))
+        edit_outcomes(folder, CAYLEY, column, l2=other.astype(np.float32))
+        assert (outcomes(folder, column).robust == found.robust).all()
+    made_consistent(folder)
+    result = robench("verify", str(folder), "--rows", "2", "--store", str(certified.parent))
+    assert result.code == 1, result.out
+    assert "not reproduced" in result.out
+
+
+def test_lengths_that_rounding_makes_smaller_than_a_radius_refute_nothing(folder: Path) -> None:
+    clean, pgd, proved = (outcomes(folder, name) for name in ("clean", "pgd-4", NEAR))
+    for beyond, count in ((ROUNDED / 2, 0), (2 * ROUNDED, int(pgd.fooled.sum()))):
+        radii = np.where(pgd.fooled, pgd.l2 + np.float32(beyond), proved.l2).astype(np.float32)
+        attacked = {"clean": clean, "pgd-4": pgd, NEAR: replace(proved, l2=radii)}
+        columns = {name: Leaderboard.read(folder).columns[name] for name in attacked}
+        assert refuted(attacked, columns).sum() == count
+
+
+def test_verify_holds_challenges_against_the_radii(
+    certified: Path, folder: Path, robench: Command
+) -> None:
+    def ranked_by_an_attack(values: dict) -> None:  # type: ignore[type-arg]
+        values["board"]["evaluation"]["rank_by"] = "pgd-4"
+
+    forge(Published(folder, folder.parent), ranked_by_an_attack, "board.json")
+    cell = next(cell for cell in Leaderboard.read(folder).cells if cell.row == CAYLEY)
+    radii = outcomes(folder, NEAR).l2
+    index = int(radii.argmax())
+    images = evaluation_images(load_dataset("digits"), 60).images
+    assert cell.file.manifest is not None
+    facts = ChallengeFacts(
+        weights_hash=cell.file.manifest.weights_hash, norm="l2", eps=0.3, source=""
+    )
+    challenge = Challenge(facts, np.array([index]), images[index : index + 1].numpy())
+    add_challenges(folder, {cell.file.cell.key: challenge})
+    result = robench("verify", str(folder), "--rows", "0", "--store", str(certified.parent))
+    assert result.code == 1, result.out
+    assert f"1 of its images are nearer than the certified radius of {NEAR}" in result.out

@@ -271,3 +271,24 @@ def test_another_list_of_shortcuts_that_the_network_rules_out_is_found(
     assert found.problems == (
         "fgsm: none of the shortcuts is said to be ruled out by the network, but folding is here.",
     )
+
+
+def with_constant(cell: PublishedCell, lipschitz: float) -> Any:
+    manifest = cell.file.manifest
+    assert manifest is not None
+    entries = manifest.outcomes.items()
+    proved = {name: e.model_copy(update={"lipschitz": lipschitz}) for name, e in entries}
+    return manifest.model_copy(update={"outcomes": proved})
+
+
+@pytest.mark.parametrize("reason", ["rounding", "earlier attack", "random numbers"])
+def test_a_constant_is_compared_whatever_the_attacks_differ_by(
+    cell: PublishedCell, reason: Any
+) -> None:
+    conditions = Conditions(same_device=False, reason=reason)
+    for there, problems in ((2.0, 0), (2.0 * (1 - 1e-5), 1)):
+        file = cell.file.model_copy(update={"manifest": with_constant(cell, there)})
+        published = dataclasses.replace(cell, file=file)
+        found = remade(cell, manifest=with_constant(cell, 2.0))
+        texts = [t for t in deviations(published, found, conditions).problems if "Lipschitz" in t]
+        assert bool(texts) == bool(problems)

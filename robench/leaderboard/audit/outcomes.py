@@ -45,7 +45,7 @@ def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
     clean = cell.outcomes["clean"]
     believed = predictions_of(cell, board.board.evaluation)
     yield from (f"predictions: {problem}" for problem in believed.problems)
-    yield from certificate_problems(cell, board.columns)
+    yield from certificate_problems(cell, board.columns, board.board.evaluation.defaults)
     for column, outcomes in cell.outcomes.items():
         entry = entries[column]
         found = [

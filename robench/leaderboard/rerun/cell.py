@@ -16,6 +16,7 @@ from robench.leaderboard.rerun.fresh import attack_afresh
 from robench.leaderboard.rerun.network import opened_network
 from robench.leaderboard.rerun.options import RerunOptions
 from robench.leaderboard.rerun.pooling import Tally
+from robench.leaderboard.rerun.proofs import has_constant, proof_verdict
 from robench.leaderboard.rerun.remake import (
     Remade,
     has_other_weights,
@@ -122,14 +123,17 @@ def _compared(
         name: Changes.between(cell.outcomes[name], outcomes)
         for name, outcomes in found.outcomes.items()
     }
-    conditions = as_seen(claimed, compared)
+    searched = {name: c for name, c in compared.items() if not board.columns[name].proves}
+    conditions = as_seen(claimed, searched)
     for column, changes in compared.items():
         if has_none(column, cell.outcomes[column]) and has_none(column, found.outcomes[column]):
             continue
-        lines.append(_line(cell, column, changes, found, conditions[column]))
-        if changes.other and lines[-1]["verdict"] != NOT and reason == "rounding":
+        verdict = _verdict(board, cell, column, changes, found, conditions[column])
+        lines.append(_line(cell, column, changes, found, verdict))
+        other = changes.other if column in searched else 0
+        if other and verdict != NOT and reason == "rounding":
             notes.append(
-                f"{column}: on {changes.other} further images the perturbation or its cost is "
+                f"{column}: on {other} further images the perturbation or its cost is "
                 f"another, while the prediction is the same."
             )
     reports = deviations(cell, found, conditions[ctx.evaluation.main_column])
@@ -141,7 +145,7 @@ def _compared(
     fresh: Sequence[dict[str, Any]] = ()
     tallies: list[Tally | None] = [None, None]
     if not trained_otherwise:  # all images of another network may be better or worse together
-        tallies[0] = Tally.of(cell.row, compared.values())
+        tallies[0] = Tally.of(cell.row, searched.values())
         if options.fresh_seed is not None:
             fresh, tallies[1] = attack_afresh(cell, model, options.fresh_seed, ctx)
     return CellRerun(
@@ -158,7 +162,7 @@ def _compared(
 
 
 def _line(
-    cell: PublishedCell, column: str, changes: Changes, found: Remade, conditions: Conditions
+    cell: PublishedCell, column: str, changes: Changes, found: Remade, verdict: str
 ) -> dict[str, Any]:
     return {
         "defense": cell.row,
@@ -167,8 +171,27 @@ def _line(
         "published": cell.outcomes[column].accuracy,
         "found": found.outcomes[column].accuracy,
         "other_images": changes.predictions,
-        "verdict": changes.verdict(conditions),
+        "verdict": verdict,
     }
+
+
+def _verdict(
+    board: Leaderboard,
+    cell: PublishedCell,
+    column: str,
+    changes: Changes,
+    found: Remade,
+    conditions: Conditions,
+) -> str:
+    ball = board.columns[column].proves
+    if ball is None or conditions.reason == "other weights" or not has_constant(column, found):
+        return changes.verdict(conditions)
+    return proof_verdict(
+        cell.outcomes[column],
+        found.outcomes[column],
+        norm=ball.norm,
+        earlier=conditions.reason == "earlier attack",
+    )
 
 
 def _conditions(

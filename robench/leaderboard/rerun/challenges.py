@@ -9,6 +9,8 @@ from torch import nn
 
 from robench.data import DataSet, Images
 from robench.errors import UserError
+from robench.evaluation.validation import sizes
+from robench.leaderboard.certified import ROUNDED, certificates, radii_of
 from robench.leaderboard.challenge.files import Challenge
 from robench.leaderboard.challenge.fooling import fools, outside
 from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -73,7 +75,8 @@ def _of_cell(
         path.relative_to(board.folder).as_posix(): Challenge.load(path, inside=board.folder)
         for path in cell.result.challenges
     }
-    problems = [f"{name}: {text}" for text in _outside(challenges, sample)]
+    contradicted = [*_outside(challenges, sample), *_within(challenges, sample, cell, board)]
+    problems = [f"{name}: {text}" for text in contradicted]
     weights, reason = usable_weights(board, cell, dataset, options)
     if weights is None:
         left = f"{name}: its challenges were not predicted again: {reason}"
@@ -119,6 +122,28 @@ def _outside(challenges: dict[str, Challenge], sample: Images) -> Iterator[str]:
             torch.from_numpy(challenge.pixels), clean, challenge.indices, challenge.threat_model
         ):
             yield f"{name}: {wrong}."
+
+
+def _within(
+    challenges: dict[str, Challenge], sample: Images, cell: PublishedCell, board: Leaderboard
+) -> Iterator[str]:
+    """Yield which challenges are nearer to the clean images than is proved to be possible."""
+    for column in certificates(board.columns):
+        ball = board.columns[column].proves
+        assert ball is not None
+        radii = radii_of(board.columns[column], cell.outcomes[column])
+        for name, challenge in challenges.items():
+            clean, pixels = _clean(challenge, sample), torch.from_numpy(challenge.pixels)
+            if pixels.shape != clean.shape:
+                continue  # said already
+            linf, l2 = sizes(clean, pixels)
+            known = challenge.indices < len(radii)
+            moved = {"linf": linf, "l2": l2}[ball.norm].numpy()[known]
+            if count := int((moved < radii[challenge.indices[known]] - ROUNDED).sum()):
+                yield (
+                    f"{name}: {count} of its images are nearer than the certified radius of "
+                    f"{column}: the proof is wrong, or they do not fool this network."
+                )
 
 
 def _resisted(
