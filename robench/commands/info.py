@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from robench.entries import Entry, missing_package
 from robench.errors import UserError, did_you_mean
 from robench.expressions import parse_expression, radius_text
-from robench.registry import REGISTRIES, Registry
+from robench.registry import REGISTRIES, Registry, checks
 from robench.signatures import option_names
 
 
@@ -67,13 +67,15 @@ def describe(name: str) -> list[Info]:
 
     Args:
         name: a name such as ``pgd``, of which there is an attack and a training method; what
-            follows it in an expression (``pgd-20(eps=0.1)``) does not matter.
+            follows it in an expression (``pgd-20(eps=0.1)``) does not matter. The name of a flag,
+            such as ``large_eps``, stands for the check that finds it.
 
     Raises:
         UserError: if no registry has it; the message names the nearest.
     """
     wanted = parse_expression(name).name
     found = [_info(registry, entry) for registry, entry in _entries(wanted)]
+    found = found or [_info(checks, checks.get(name)) for name in checks if _finds(name, wanted)]
     if found:
         return found
     for registry in REGISTRIES:
@@ -81,6 +83,10 @@ def describe(name: str) -> list[Info]:
             registry.get(wanted)  # says what is wrong, such as a library that is not installed
     names = {each for registry in REGISTRIES for each in [*registry, *registry.library_names()]}
     raise UserError(f"no entry is named '{wanted}'; {did_you_mean(wanted, names)}")
+
+
+def _finds(check: str, flag: str) -> bool:
+    return missing_package(checks.get(check)) is None and flag in checks.build(check).findings
 
 
 def _entries(name: str) -> Iterator[tuple[Registry[Any], Entry[Any]]]:

@@ -60,6 +60,10 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         describe("convnrom")
 
 
+def test_the_name_of_a_flag_gives_the_check_that_finds_it() -> None:
+    assert [(info.kind, info.name) for info in describe("large_eps")] == [("check", "eps_sweep")]
+
+
 def test_the_command_prints_text_or_json(robench: Command) -> None:
     done = robench("info", "oni")
     assert done.code == 0, done.err
