@@ -1,7 +1,7 @@
 """``robench verify``: check a published leaderboard against its artifacts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -13,6 +13,7 @@ from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import (
     Rerun,
     RerunKeywords,
+    board_images,
     draw_fresh_seed,
     draw_rows,
     rerun,
@@ -109,8 +110,8 @@ def verify(
             ``stores=[Path("runs")]``.
 
     Raises:
-        UserError: if the folder contains no leaderboard, its images are missing, or an entry is not
-            registered.
+        UserError: if the folder contains no leaderboard, an entry is not registered, or the images
+            are missing though rows, their training or a data set were asked for.
     """
     board = folder if isinstance(folder, Leaderboard) else Leaderboard.read(folder)
     seed = draw_fresh_seed() if seed is None else seed
@@ -123,10 +124,24 @@ def verify(
         audit = full_audit(board)
         if audit.problems:
             return Verification(board, audit.problems, tuple(drawn), None, requested, (), seed)
-        again = rerun(board, drawn, **keywords)
+        absent = _absent_images(board, keywords) if here and not requested else None
+        again = rerun(board, [] if absent else drawn, **keywords)
+        if absent is not None:
+            again = replace(again, notes=(f"its images are not here: {absent}", *again.notes))
         left = unchecked(board, again.titles, audit.copies)
         left += [*_without_weights(board, here), *again.unchecked]
         return Verification(board, (), tuple(drawn), again, requested, tuple(left), seed)
+
+
+def _absent_images(board: Leaderboard, keywords: RerunKeywords) -> str | None:
+    """Return why the images are not here, if nobody said where they are; None if they are here."""
+    if keywords.get("data") is not None or keywords.get("data_dir") is not None:
+        return None
+    try:
+        board_images(board, None, None)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _without_weights(board: Leaderboard, here: Sequence[str]) -> list[str]:

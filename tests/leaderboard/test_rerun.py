@@ -197,3 +197,20 @@ def test_rows_are_drawn_by_the_seed(published: Published) -> None:
     assert draw_rows(board, "all", 0) == ["batchnorm", "convnorm"]
     assert {draw_rows(board, "1", seed)[0] for seed in range(8)} == {"batchnorm", "convnorm"}
     assert draw_rows(board, "9", 0) == ["batchnorm", "convnorm"]
+
+
+def test_plain_verify_compares_the_files_if_nobody_says_where_the_images_are(
+    robench: Command, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*given: object) -> None:
+        raise UserError("say where the images are: --data-dir DIR.")
+
+    for module in ("robench.commands.verify", "robench.leaderboard.rerun.run"):
+        monkeypatch.setattr(f"{module}.board_images", absent)
+    plain = robench("verify", published.folder, "--store", published.store)
+    assert plain.code == 0, plain.err
+    assert "its images are not here: say where the images are: --data-dir DIR." in plain.out
+    assert "0 of 2 rows attacked again: see above. Only the files were compared." in plain.out
+    asked = robench("verify", published.folder, "--store", published.store, "--rows", "1")
+    assert asked.code == 2
+    assert asked.err.startswith("robench: say where the images are: --data-dir DIR")

@@ -9,7 +9,14 @@ with other seeds, and ``pooling`` tests the outcomes of rows and of the board to
 from robench.leaderboard.rerun.comparing import NOT, REPRODUCED
 from robench.leaderboard.rerun.fresh import REFUTED, draw_fresh_seed
 from robench.leaderboard.rerun.options import RerunKeywords, RerunOptions
-from robench.leaderboard.rerun.run import Rerun, draw_rows, draw_titles, rerun, rows_with_weights
+from robench.leaderboard.rerun.run import (
+    Rerun,
+    board_images,
+    draw_rows,
+    draw_titles,
+    rerun,
+    rows_with_weights,
+)
 from robench.leaderboard.rerun.weights import find_weights, weights_elsewhere
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "Rerun",
     "RerunKeywords",
     "RerunOptions",
+    "board_images",
     "draw_fresh_seed",
     "draw_rows",
     "draw_titles",
