@@ -89,15 +89,35 @@ def require_training(dataset: DataSet) -> None:
         )
 
 
+def require_classes(dataset: DataSet) -> None:
+    """Check that a classifier has a logit for the label of each image that it is trained on.
+
+    Raises:
+        UserError: if it cannot be known how many classes there are.
+    """
+    if dataset.classes:
+        return
+    if isinstance(dataset.train, ImageStream) or isinstance(dataset.test, ImageStream):
+        raise UserError(f"{dataset.name} is streamed and names no classes; name them.")
+    largest = int(dataset.train.labels.max())
+    if largest >= dataset.num_classes:
+        raise UserError(
+            f"{dataset.name} names no classes, and its training images have the label {largest}, "
+            f"which none of its test images has: name the classes."
+        )
+
+
 def held_out(dataset: DataSet, fraction: float, seed: int) -> tuple[Images | ImageStream, Images]:
     """Return the images to train on and the validation part; a stream is not split.
 
     See :func:`robench.data.split_validation` for the arguments.
 
     Raises:
-        UserError: if there are no training images, or for a fraction outside [0, 1).
+        UserError: if there are no training images, it cannot be known how many classes they have,
+            or for a fraction outside [0, 1).
     """
     require_training(dataset)
+    require_classes(dataset)
     if isinstance(dataset.train, ImageStream):
         return dataset.train, dataset.train.to_images(0, seed)
     return split_validation(dataset.train, fraction, seed)

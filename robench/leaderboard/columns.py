@@ -32,7 +32,8 @@ _EVERYWHERE: tuple[Role, ...] = (
 
 
 def _rank(table: pd.DataFrame, result: BoardResult, _: Comparison) -> Any:
-    means = table[f"{result.board.evaluation.ranking_column}_mean"]
+    # Rounded, for equal totals of several seeds have means that differ in their last bit.
+    means = table[f"{result.board.evaluation.ranking_column}_mean"].round(9)
     return means.rank(method="min", ascending=False, na_option="bottom").astype(int)
 
 

@@ -13,6 +13,7 @@ from robench.errors import UserError
 from robench.leaderboard.evidence import (
     PAGE,
     SUMS,
+    TOML,
     UNFINISHED,
     WEIGHTS_BYTES,
     read_sums,
@@ -37,11 +38,26 @@ def published_before(folder: Path) -> dict[str, str]:
     return known
 
 
+def is_own(folder: Path, name: str) -> bool:
+    """Return whether a file may be written: it is not there, or as an earlier run published it.
+
+    What somebody wrote or has edited is theirs. Of a folder whose publication was killed, only the
+    names are known: which of its files are the new ones is not.
+    """
+    if not (folder / name).exists():
+        return True
+    published = published_before(folder).get(name)
+    if (folder / UNFINISHED).exists():
+        return published is not None
+    return published == file_hash(folder / name)
+
+
 def replace_edition(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
     """Make these the published files of a folder; hold its lock.
 
-    Files that an earlier run published and that are none of these are removed, and so is the page
-    of another leaderboard. Other files are left alone, and nothing is written if all is the same.
+    Files that an earlier run published and that are none of these are removed, but for a board.toml
+    that somebody has edited since, and so is the page of another leaderboard. Other files are left
+    alone, and nothing is written if all is the same.
 
     Args:
         folder: the folder of the leaderboard.
@@ -52,6 +68,7 @@ def replace_edition(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
     """
     _remove_temporaries(folder, contents)
     before = published_before(folder)
+    edited = set() if is_own(folder, TOML) else {TOML}
     sums = {name: _digest(content) for name, content in contents.items()}
     text = sums_text(sums)
     is_same = _content(folder / SUMS) == text.encode()
@@ -63,7 +80,7 @@ def replace_edition(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
     remove(folder / SUMS)
     for name in changed:
         write_bytes(folder / name, _bytes(contents[name]))
-    for name in before.keys() - sums.keys():
+    for name in before.keys() - sums.keys() - edited:
         remove(folder / name)
     if not is_same:
         remove(folder / PAGE)

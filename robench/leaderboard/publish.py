@@ -13,7 +13,7 @@ from robench.leaderboard.challenge.files import FOLDER
 from robench.leaderboard.challenge.kept import with_earlier
 from robench.leaderboard.comparison import Comparison
 from robench.leaderboard.derived import derived_tables
-from robench.leaderboard.edition import published_before, replace_edition
+from robench.leaderboard.edition import is_own, replace_edition
 from robench.leaderboard.evidence import (
     BOARD,
     COMPARISONS,
@@ -135,7 +135,6 @@ def write_leaderboard(
     """
     # All tables are built before anything is written, so that no half leaderboard is left behind.
     derived = derived_tables(result, table)
-    before = published_before(folder)
     bundle = bundle or Bundle()
     head = BoardFile(
         name=folder.name,
@@ -150,7 +149,8 @@ def write_leaderboard(
         COMPARISONS: to_csv(comparison.pairs),
         **{name: to_csv(part) for name, part in derived.items()},
     }
-    if TOML in before or not (folder / TOML).exists():  # never over a file that somebody wrote
+    # Never over a file that somebody wrote, or has edited since it was published.
+    if is_own(folder, TOML):
         texts[TOML] = board_text(result.board)
     contents: dict[str, bytes | Path] = {name: text.encode() for name, text in texts.items()}
     contents |= {f"{SOURCES}/{name}": content for name, content in bundle.files.items()}

@@ -69,10 +69,11 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
     )
     train, val = held_out(dataset, spec.validation, cell.seed)
     if isinstance(train, ImageStream):
-        if spec.subset < 1 or spec.label_noise > 0:
+        if spec.subset < 1 or spec.label_noise > 0 or spec.validation > 0:
             raise UserError(
                 f"{dataset.name} is streamed, which supports neither data.subset nor "
-                f"data.label_noise; leave them out."
+                f"data.label_noise, and holds no images out: leave those out, and set "
+                f"data.validation = 0."
             )
         return TrainingData(train, val, augmentation, cell.seed)
     train = subset(train, spec.kept, cell.seed)

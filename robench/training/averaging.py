@@ -15,28 +15,33 @@ class Average:
     """The average of a network's weights, updated after each optimizer step.
 
     Averaged are the parameters and, as they belong to them, the floating-point buffers named
-    ``running_...``, as torch calls running statistics. All other state, such as the vectors of a
-    power iteration, is the network's own: an average of directions would be none.
+    ``running_...``, as torch calls running statistics. These begin with their value after the first
+    step: before, they hold what stands for none, such as the zeros of a norm, which would stay in
+    the average for hundreds of steps, and some layers make them only then. All other state, such as
+    the vectors of a power iteration, is the network's own: an average of directions would be none.
 
     Args:
-        model: the network, with the weights that the average begins with.
+        model: the network, with the parameters that the average begins with.
         decay: what remains of the average after one step, in [0, 1).
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model, self.decay = model, decay
-        self.values = self._own()
+        self.values = {name: own.detach().clone() for name, own in model.named_parameters()}
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the current weights."""
         for name, tensor in _averaged(self.model):
-            self.values[name].lerp_(tensor, 1 - self.decay)
+            if name in self.values:
+                self.values[name].lerp_(tensor, 1 - self.decay)
+            else:
+                self.values[name] = tensor.detach().clone()
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Give the network the average inside the context, and its own weights back after it."""
-        own = self._own()
+        own = {name: tensor.detach().clone() for name, tensor in _averaged(self.model)}
         self.apply()
         try:
             yield
@@ -48,23 +53,23 @@ class Average:
         self._set(self.values)
 
     def load(self, values: dict[str, Tensor]) -> None:
-        """Continue from a saved average.
+        """Continue from a saved average; the network has been loaded before.
 
         Raises:
             ValueError: if it is that of another network.
         """
-        if {n: v.shape for n, v in values.items()} != {n: v.shape for n, v in self.values.items()}:
+        own = dict(_averaged(self.model))
+        known = {name: tensor.shape for name, tensor in own.items()}
+        saved = {name: value.shape for name, value in values.items()}
+        if not (saved.items() <= known.items() and saved.keys() >= self.values.keys()):
             raise ValueError("its average is that of another network")
-        for name, value in values.items():
-            self.values[name].copy_(value)
+        self.values = {n: v.to(own[n].device, own[n].dtype, copy=True) for n, v in values.items()}
 
     @torch.no_grad()
     def _set(self, values: dict[str, Tensor]) -> None:
         for name, tensor in _averaged(self.model):
-            tensor.copy_(values[name])
-
-    def _own(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().clone() for name, tensor in _averaged(self.model)}
+            if name in values:
+                tensor.copy_(values[name])
 
 
 def _averaged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -214,7 +214,8 @@ class Trainer:
             carried=part_of(self.carried, whole, self.shard),
         )
         self.check_declared_work()
-        if whole == self.recipe.batch_size:  # a short last one carries too little over
+        if whole == whole_batch(len(self.data.train), self.recipe.batch_size, 0):
+            # A short last one carries too little over.
             self.carried = None if left is None else gather(self.fabric, left, self.shard)
 
     def update(self, images: Tensor, labels: Tensor, loss: TrainingLoss = F.cross_entropy) -> None:

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from page_boards import Invented, invent
 
 from robench.board.paper import OTHER_COLUMNS, is_share
 from robench.errors import UserError
 from robench.leaderboard import columns
-from robench.leaderboard.column_types import Column, Entry, PerAttack
+from robench.leaderboard.column_types import Column, Entry, PerAttack, RelativeColumn
 from robench.leaderboard.columns import COLUMNS, columns_of_table, kind_of
 from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.evidence import TABLE
@@ -122,3 +123,11 @@ def test_a_paper_s_figures_are_of_columns_and_in_percent_where_those_are_fractio
 ) -> None:
     assert kind_of(name) is not None
     assert is_share(name.removesuffix("_mean")) == (kind_of(name) == "fraction")
+
+
+def test_equal_totals_share_a_rank_though_their_means_differ_in_the_last_bit() -> None:
+    table = pd.DataFrame({"pgd-20_mean": [0.4036666666666666, 0.4036666666666667, 0.1]})
+    [rank] = [
+        entry for entry in COLUMNS if isinstance(entry, RelativeColumn) and entry.name == "rank"
+    ]
+    assert list(rank.value(table, invent(ROWS).result, None)) == [1, 1, 3]

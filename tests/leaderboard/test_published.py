@@ -62,6 +62,15 @@ def test_publishing_again_removes_stale_files_and_leaves_the_rest(
     assert len(Leaderboard.read(published.folder).cells) == 1
 
 
+def test_a_board_that_somebody_edited_is_not_written_over(published: Published) -> None:
+    board, file = Leaderboard.read(published.folder), published.folder / "board.toml"
+    comparison = compare_rows(board.result)
+    for text in (file.read_text(), "# my notes\n" + file.read_text()):
+        file.write_text(text)
+        write_leaderboard(board.result, board.table, comparison, published.folder)
+        assert file.read_text() == text
+
+
 def test_titles_that_differ_only_in_punctuation_keep_their_manifests(
     published: Published,
 ) -> None:

@@ -9,7 +9,8 @@ import torch
 
 from robench.board.cells import Cell
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
-from robench.data import Images, load_dataset
+from robench.data import DataSet, Images, ImageStream, load_dataset
+from robench.errors import UserError
 from robench.evaluation import Outcomes
 from robench.progress import Progress
 from robench.runs.attack_cell import evaluation_images
@@ -215,3 +216,24 @@ def test_an_interrupted_attack_goes_on_in_the_cell_it_is_of(tmp_path: Path) -> N
     for file in (tmp_path / "whole" / cell().key / "outcomes").iterdir():
         one, other = Outcomes.load(file), Outcomes.load(folder.outcomes(file.stem))
         assert all((values == vars(other)[name]).all() for name, values in vars(one).items())
+
+
+def test_labels_that_no_test_image_has_need_names_of_classes() -> None:
+    train = Images(DATASET.train.images[:8], torch.arange(8) % 4)
+    test = Images(DATASET.test.images[:6], torch.arange(6) % 3)
+    nameless = DataSet("mine", train, test, (), (0.5,), (0.5,))
+    with pytest.raises(UserError, match=r"mine names no classes, and .* the label 3, which none"):
+        training_data(cell(), nameless)
+    named = DataSet("mine", train, test, ("a", "b", "c", "d"), (0.5,), (0.5,))
+    assert training_data(cell(), named).train is not None
+
+
+@pytest.mark.parametrize("option", [{"validation": 0.1}, {"validation": 0, "subset": 0.5}])
+def test_a_stream_is_trained_on_whole_or_refused(tmp_path: Path, option: dict[str, float]) -> None:
+    stream = ImageStream(((str(tmp_path / "0.png"), 0),), tmp_path, size=16)
+    streamed = DataSet("big", stream, stream, ("a",), (0.5,) * 3, (0.5,) * 3)
+    with pytest.raises(UserError, match=r"big is streamed.* set data\.validation = 0"):
+        training_data(cell(data=DataSpec(**option)), streamed)
+    whole = training_data(cell(data=DataSpec(validation=0)), streamed)
+    assert whole.train is stream
+    assert len(whole.val) == 0

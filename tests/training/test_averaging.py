@@ -68,8 +68,10 @@ def test_the_trained_network_is_the_moving_average_of_the_weights_and_running_st
     model, _ = train(0.9, defense)
     expected = {k: v for k, v in start.items() if v.is_floating_point() and "_u" not in k}
     assert len(defense.steps) == 3 * 5
-    for state in defense.steps:
-        for name in expected:
+    running = ("1.running_mean", "1.running_var")  # they begin with the first step
+    expected |= {name: defense.steps[0][name].clone() for name in running}
+    for index, state in enumerate(defense.steps):
+        for name in expected if index else expected.keys() - set(running):
             expected[name] = 0.9 * expected[name] + 0.1 * state[name]
     made = copy(model)
     for name in ("0.bias", "0.parametrizations.weight.original", "1.weight", "1.running_mean",
@@ -120,6 +122,20 @@ def test_a_state_without_an_average_is_refused_in_one_sentence(tmp_path: Path) -
         train(0.9, files=files)
     with pytest.raises(ValueError, match="that of another network"):
         Average(network(), 0.9).load({"other": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("stats", ["running_autocorr", "running_v"])
+def test_the_average_of_convnorm_s_statistics_is_one_of_statistics_alone(stats: str) -> None:
+    torch.manual_seed(0)
+    convolution = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.ReLU())
+    model = apply_defense(convolution, f"convnorm(bn=False, eval_stats='{stats}')")
+    average, images = Average(model, 0.999), torch.rand(8, 3, 8, 8)
+    for _ in range(5):  # the weights stand still
+        model.train()(images)
+        average.update()
+    own = model.eval()(images)
+    with average.in_place():
+        torch.testing.assert_close(model(images), own)
 
 
 @pytest.mark.parametrize("defense", ["cayley(bn=False)", "sll", "aol(bn=False)"])

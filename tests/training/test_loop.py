@@ -258,3 +258,12 @@ def test_a_log_that_missed_the_last_epoch_is_written_on_resuming(tmp_path: Path)
     files.log.write_text("\n".join(lines[:-1]) + "\n")
     run(spec(), files=files)
     assert files.log.read_text().splitlines() == lines
+
+
+def test_a_set_smaller_than_a_batch_carries_its_perturbation_from_epoch_to_epoch() -> None:
+    small = stripes(12)
+    carried, cold = (
+        state(run(spec(batch_size=16, carry_delta=carry), train=small)[0])
+        for carry in (True, False)
+    )
+    assert not equal(carried, cold)

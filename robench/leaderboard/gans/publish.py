@@ -10,7 +10,7 @@ from robench.gan.folder import GanFolder
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import LogRow
 from robench.leaderboard.bundle import Bundle
-from robench.leaderboard.edition import published_before, replace_edition
+from robench.leaderboard.edition import is_own, replace_edition
 from robench.leaderboard.evidence import BOARD, FILE_BYTES, SOURCES, TOML
 from robench.leaderboard.gans.files import (
     Diverged,
@@ -64,8 +64,7 @@ def publish_gans(result: GanBoardResult, folder: Path, bundle: Bundle) -> None:
     made = tables_text(tables(board, result.extractor, evidence))
     contents |= {file: text.encode() for file, text in made.items()}
     with published_alone(folder):
-        before = published_before(folder)
-        if TOML in before or not (folder / TOML).exists():  # never over somebody's own
+        if is_own(folder, TOML):  # never over somebody's own
             contents[TOML] = board_text(board).encode()
         replace_edition(folder, contents)
 
