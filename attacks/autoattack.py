@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import batch_size_of
-from robench.attack_tools.ensembles import GRADIENT, PartModel, fooled_by
+from robench.attack_tools.ensembles import GRADIENT, PartModel, drawn, fooled_by
 from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import predict
 from robench.attack_tools.threat_models import Norm, check_counts, check_radius
@@ -97,9 +97,11 @@ class AutoAttack(Attack):
                 f"use a network with two classes or more."
             )
         state = _State.initial(images)
+        draws = AVERAGED if self.version == "rand" else 1
         if self.version != "rand":
             count = min(_ASKED_TWICE, batch_size_of(as_victim(model), len(images)))
-            state.forwards[:count] = _try_for_randomness(model, images[:count])
+            state.forwards[:count] = 2
+            draws = AVERAGED if _answers_vary(model, images[:count]) else 1
         search = KeptSearch(model, state)
         parts = self.parts(classes)
         costs = [_cost(part, classes) for part in parts]
@@ -111,12 +113,15 @@ class AutoAttack(Attack):
             seen = PartModel(model, classes, costs[number], report)
             x, y = images[left], labels[left]
             found = part.perturb(seen, x, y, [rngs[i] for i in left])
-            lost = fooled_by(seen, found.images, y)
-            state.best[left[lost]] = found.images[lost.to(images.device)]
+            if draws == 1:
+                lost = kept = fooled_by(seen, found.images, y)
+            else:
+                kept, lost = _better(seen, state.best[left], found.images, y, draws)
+            state.best[left[kept]] = found.images[kept.to(images.device)]
             state.next[left] = torch.where(lost, _FOOLED, number + 1)
             assert found.forwards is not None
             assert found.backwards is not None
-            state.forwards[left] += found.forwards + 1
+            state.forwards[left] += found.forwards + (1 if draws == 1 else 2 * draws)
             state.backwards[left] += found.backwards
             search.keep()
         return Adversarial(state.best, state.forwards, state.forwards, state.backwards)
@@ -151,7 +156,8 @@ class _State:
     """What the parts so far have found.
 
     Attributes:
-        best: the image that fooled the model; the clean image where none has.
+        best: the image that fooled the model; the clean image where none has. Of a network that
+            draws random numbers: the one with the least margin on average.
         next: the number of the part that attacks the sample next; _FOOLED if none does.
         forwards: forwards made for the sample.
         backwards: gradients taken for the sample.
@@ -173,8 +179,23 @@ def _part(name: str, **options: object) -> Attack:
     return attacks.build(Expression(name, options))
 
 
-def _try_for_randomness(model: LogitsModel, images: Tensor) -> int:
-    """Warn if logits differ from call to call; return how many forwards were made of each image."""
+def _better(
+    model: LogitsModel, best: Tensor, found: Tensor, labels: Tensor, draws: int
+) -> tuple[Tensor, Tensor]:
+    """Return which images a part improved, and on which the better one fools in most draws.
+
+    A network that draws random numbers may be right about an image that has just fooled it: by a
+    single draw, the image would be thrown away.
+    """
+    (before, was_wrong), (after, is_wrong) = (
+        drawn(model, images, labels, draws) for images in (best, found)
+    )
+    improved = after < before
+    return improved, torch.where(improved, is_wrong, was_wrong) > 0.5
+
+
+def _answers_vary(model: LogitsModel, images: Tensor) -> bool:
+    """Return whether logits differ from call to call, and warn if they do; two forwards each."""
     once, again = (predict(model, images) for _ in range(2))
     if not torch.allclose(once, again, rtol=1e-3, atol=1e-5, equal_nan=True):
         warnings.warn(
@@ -183,7 +204,8 @@ def _try_for_randomness(model: LogitsModel, images: Tensor) -> int:
             RobenchWarning,
             stacklevel=3,
         )
-    return 2
+        return True
+    return False
 
 
 def _report(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from robench.attack_tools.batching import run_batched
-from robench.attack_tools.losses import fooled
+from robench.attack_tools.losses import fooled, predict
 from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel, SearchKeeper, VictimModel
 
@@ -88,6 +88,34 @@ class PartModel(VictimModel):
     def _worked(self, forwards: int) -> None:
         self._work += forwards
         self.report(self._work // self._cost)
+
+
+def drawn(model: LogitsModel, images: Tensor, labels: Tensor, draws: int) -> tuple[Tensor, Tensor]:
+    """Return what a network that draws random numbers makes of images, on average.
+
+    Args:
+        model: its ``batch_size`` limits the batches.
+        images: (N, C, H, W).
+        labels: (N,) true classes.
+        draws: how often it is asked about each.
+
+    Returns:
+        The mean margin of the true class, (N,), and the share of draws in which another class wins,
+        (N,), on the CPU.
+    """
+    margins, wrong = torch.zeros(2, len(images), dtype=torch.float64)
+
+    def advance(rows: Tensor) -> Tensor:
+        index = labels[rows].long().unsqueeze(1)
+        for _ in range(draws):
+            logits = predict(model, images[rows]).double()
+            others = logits.scatter(1, index, -torch.inf).amax(1)
+            margins[rows] += (logits.gather(1, index).squeeze(1) - others).cpu() / draws
+            wrong[rows] += logits.argmax(1).ne(index.squeeze(1)).cpu() / draws
+        return torch.ones(len(rows), dtype=torch.bool)
+
+    run_batched(model, torch.arange(len(images)), advance, reports=False)
+    return margins, wrong
 
 
 def fooled_by(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:

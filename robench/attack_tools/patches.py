@@ -38,7 +38,7 @@ class Patches:
         linf = norm == "linf"
         self.numbers = (2 if linf else 5) + self.channels
         """How many random numbers a proposal takes."""
-        self.tile = max(1, self.height // 5)
+        self.tile = max(1, min(self.height // 5, self.width))
         tiles = (self.height // self.tile) * (self.width // self.tile)
         self.starts = self.channels * (self.width if linf else tiles)
         """How many random numbers a start takes."""

@@ -23,12 +23,12 @@ def generators(seed: int, samples: Iterable[int]) -> list[Generator]:
 
 def uniform(rngs: Sequence[Generator], shape: Sequence[int]) -> Tensor:
     """Return (B, *shape) float32 on the CPU, uniform in [0, 1)."""
-    return torch.stack([torch.rand(*shape, generator=rng) for rng in rngs])
+    return torch.stack([torch.rand(*shape, generator=rng, dtype=torch.float32) for rng in rngs])
 
 
 def normal(rngs: Sequence[Generator], shape: Sequence[int]) -> Tensor:
     """Return (B, *shape) float32 on the CPU, standard normal."""
-    return torch.stack([torch.randn(*shape, generator=rng) for rng in rngs])
+    return torch.stack([torch.randn(*shape, generator=rng, dtype=torch.float32) for rng in rngs])
 
 
 def permutations(rngs: Sequence[Generator], n: int) -> Tensor:

@@ -44,7 +44,8 @@ def project(delta: Tensor, norm: Norm, eps: float) -> Tensor:
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """Return the direction of unit norm along which a linear function grows fastest.
 
-    The sign for Linf, the normalized gradient for L2; 0 where the gradient is 0.
+    The sign for Linf, the normalized gradient for L2; 0 where the gradient is 0 or NaN. Where parts
+    of a sample's gradient are infinite, as that of a root at 0 is, it is their direction alone.
 
     Args:
         gradient: (B, ...) of any scale: samples are rescaled before squares could underflow.
@@ -53,8 +54,22 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         return gradient.sign()
     largest = norms(gradient, "linf")
+    if gradient.device.type != "cpu" or not largest.isfinite().all():  # a GPU is not waited for
+        gradient = finite(gradient)
+        largest = norms(gradient, "linf")
     scaled = gradient / per_sample(largest.where(largest > 0, 1.0), gradient)
     return scaled / per_sample(norms(scaled, "l2").clamp_min(1.0), gradient)
+
+
+def finite(gradient: Tensor) -> Tensor:
+    """Return gradients (B, ...) without NaN, which becomes 0, and infinite values.
+
+    A sample that has infinite ones becomes their signs and 0 elsewhere: the limit of its direction.
+    """
+    infinite = gradient.isinf()
+    signs = torch.where(infinite, gradient.sign(), 0.0)
+    limit = per_sample(infinite.flatten(1).any(1), gradient)
+    return torch.where(limit, signs, gradient.nan_to_num(0.0))
 
 
 Indices = slice | Tensor

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from robench.base import ThreatModel
+from robench.errors import UserError, did_you_mean
 from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.partial import Earlier
 from robench.evaluation.prove import Proven
@@ -51,7 +52,15 @@ class Evaluation:
         return f"<Evaluation of {count} samples: {', '.join(figures)}>"
 
     def accuracy(self, name: str = "clean") -> float:
-        """Return the share of samples classified correctly, clean or under the attack ``name``."""
+        """Return the share of samples classified correctly, clean or under the attack ``name``.
+
+        Raises:
+            UserError: if no attack has that name.
+        """
+        if name != "clean" and name not in self.attacks:
+            raise UserError(
+                f"no attack is named '{name}'; {did_you_mean(name, ['clean', *self.attacks])}"
+            )
         return float(self.clean.mean()) if name == "clean" else self.attacks[name].accuracy
 
     def worst_case(self, norm: str, eps: float) -> Outcomes:
@@ -59,12 +68,22 @@ class Evaluation:
 
         It has only the samples that all of them were given. Attacks without a threat model are
         left out: they have no bound that could be compared.
+
+        Raises:
+            UserError: if no attack has that ball.
         """
         own = [
             outcomes
             for name, outcomes in self.attacks.items()
             if self.threat_models[name] == (norm, eps)
         ]
+        if not own:
+            balls = dict.fromkeys(ball for ball in self.threat_models.values() if ball)
+            known = ", ".join(f"{ball.norm} {radius_text(ball.eps)}" for ball in balls) or "none"
+            raise UserError(
+                f"no attack has the ball {norm} {radius_text(eps)}; those of this evaluation are: "
+                f"{known}."
+            )
         return Outcomes.worst_of(own)
 
     def corruption_accuracy(self) -> float:

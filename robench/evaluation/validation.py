@@ -3,14 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.linalg import vector_norm
 
-from robench.attack_tools.threat_models import check_ball, diameter, norms
+from robench.attack_tools.threat_models import Norm, check_ball, diameter, norms
 from robench.base import Adversarial, Attack, ThreatModel
 from robench.errors import UserError
 from robench.expressions import radius_text
@@ -202,8 +203,8 @@ def check_perturbation(attack: Attack, clean: Tensor, images: Any) -> None:
         raise UserError(f"{what} left [0, 1]: its images lie in [{low:.6g}, {high:.6g}].")
     if attack.threat_model is None:
         return
-    (norm, eps), (linf, l2) = attack.threat_model, sizes(clean, images)
-    largest = {"linf": linf, "l2": l2}.get(norm, torch.zeros(1)).max().item()
+    norm, eps = attack.threat_model
+    largest = size_in(norm, images - clean).max().item()
     if largest > eps + TOLERANCE * max(1, eps):
         raise UserError(
             f"{what} left its {norm} ball of radius {radius_text(eps)}: it moved an image by "
@@ -230,6 +231,30 @@ def _counts(attack: Attack, result: Adversarial, count: int) -> dict[str, Tensor
 
 def _kind(value: object) -> str:
     return "nothing" if value is None else f"an object of type {type(value).__name__}"
+
+
+def size_in(norm: str, delta: Tensor) -> Tensor:
+    """Return the size of each change (B, C, H, W), (B,), in the norm of a threat model.
+
+    Args:
+        norm: "linf", "l2" or another Lp norm such as "l1"; "l0" counts the values that change.
+        delta: the changes.
+
+    Raises:
+        UserError: for the name of no norm.
+    """
+    if norm in ("linf", "l2"):
+        return norms(delta, cast(Norm, norm))
+    try:
+        p = float(norm.removeprefix("l"))
+    except ValueError:
+        raise UserError(
+            f"a threat model has the norm {norm!r}; use 'linf', 'l2' or another Lp norm."
+        ) from None
+    flat = delta.flatten(1)
+    if p == 0:
+        return flat.count_nonzero(1).to(delta.dtype)
+    return vector_norm(flat.cpu(), p, dim=1, dtype=torch.float64)
 
 
 def sizes(clean: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:

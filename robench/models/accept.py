@@ -83,7 +83,8 @@ def first_logits(model: nn.Module, images: Tensor) -> Tensor:
         images: (B, C, H, W) float32 in [0, 1].
 
     Raises:
-        UserError: if the model raises, does not return logits, or has weights that are not finite.
+        UserError: if the model raises, does not return logits, masks classes by -inf, or has
+            weights that are not finite.
     """
     device = images.device
     forked = [device] if device.type == "cuda" else []
@@ -104,7 +105,19 @@ def first_logits(model: nn.Module, images: Tensor) -> Tensor:
     logits = check_logits(returned, len(images))
     if not logits.isfinite().all():
         _refuse_weights_that_are_not_finite(model)
+        _refuse_masked_classes(logits)
     return logits
+
+
+def _refuse_masked_classes(logits: Tensor) -> None:
+    """Raise an error for classes that are ruled out by -inf, with which losses are NaN."""
+    masked = (logits == -torch.inf).all(0).nonzero().flatten().tolist()
+    if 0 < len(masked) < logits.shape[1]:
+        named = ", ".join(map(str, masked[:5])) + (" and others" if len(masked) > 5 else "")
+        raise UserError(
+            f"the model returns -inf for the classes {named}, and attacks compute with all logits: "
+            f"mask classes by a finite number, such as -1e4, or return the others alone."
+        )
 
 
 def check_logits(returned: Any, count: int) -> Tensor:

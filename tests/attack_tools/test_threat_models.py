@@ -92,3 +92,12 @@ def test_each_sample_is_projected_by_itself() -> None:
 def test_radii_out_of_range_are_refused(value: float, norm: Norm, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         check_radius("eps", value, norm)
+
+
+def test_infinite_gradients_are_followed_to_their_limit_and_nan_is_none() -> None:
+    inf, nan = torch.inf, torch.nan
+    gradients = torch.tensor([[3.0, 4.0], [inf, 5.0], [inf, -inf], [nan, 2.0], [nan, nan]])
+    half = 0.5**0.5
+    wanted = torch.tensor([[0.6, 0.8], [1.0, 0.0], [half, -half], [0.0, 1.0], [0.0, 0.0]])
+    torch.testing.assert_close(steepest(gradients, "l2"), wanted)
+    assert torch.equal(steepest(gradients[:1], "l2"), steepest(gradients, "l2")[:1])

@@ -217,3 +217,35 @@ def test_a_random_network_is_said_to_need_the_version_for_it(
         evaluate(model, images, labels, calls[:1])
     outcomes = evaluate(model, images, labels, calls[1:]).attacks[calls[1]]
     assert outcomes.backwards[outcomes.correct].min() >= 20
+
+
+class Noisy(nn.Module):
+    """Adds noise to its input in each forward."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x + 0.3 * torch.randn_like(x))
+
+
+@pytest.mark.parametrize("version", ["rand", "standard"])
+@pytest.mark.filterwarnings("ignore:autoattack")
+def test_images_that_fool_a_random_network_in_most_draws_are_not_thrown_away(
+    digits_net: nn.Module, digits_test: Digits, version: Any
+) -> None:
+    torch.manual_seed(0)
+    images, labels = (part[:60] for part in digits_test)
+    model = Noisy(digits_net).eval()
+    part = attacks.build(f"apgd(eps=0.1, steps=10, averaged={20 if version == 'rand' else 1})")
+    whole = AutoAttack(eps=0.1, steps=10, queries=20, version=version)
+
+    def share_right(attack: Attack) -> float:
+        rngs = generators(0, range(60))
+        found = attack.perturb(model, images, labels, rngs).images
+        with torch.no_grad():
+            right = [model(found).argmax(1) == labels for _ in range(100)]
+        return float(torch.stack(right).double().mean())
+
+    assert share_right(whole) < share_right(part) + 0.03

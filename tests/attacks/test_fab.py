@@ -164,3 +164,26 @@ def test_gradients_that_are_zero_and_large_logits_are_no_error(
 def test_options_out_of_range_are_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attacks.build(call)
+
+
+class Root(nn.Module):
+    """Has an infinite gradient where a pixel is black."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.sqrt())
+
+
+@pytest.mark.parametrize("call", ["fab(norm='l2', eps=2, steps=20)", "pgd-10(norm='l2', eps=2)"])
+def test_infinite_gradients_do_not_protect(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor], call: str
+) -> None:
+    images = digits_test[0][:20]
+    assert (images == 0).any()
+    model = Root(digits_net).eval()
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    assert evaluate(model, images, labels, [call]).accuracy(call) < 0.6

@@ -130,3 +130,14 @@ def test_a_result_depends_neither_on_the_batch_nor_on_what_is_beside_it(
 def test_options_out_of_range_are_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attacks.build(call)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 8), (1, 64, 1), (3, 1, 40)])
+def test_images_of_any_proportions_have_a_first_point_on_the_sphere(
+    shape: tuple[int, int, int],
+) -> None:
+    made = patches("l2", shape)
+    first = made.start(torch.rand(4, made.starts), torch.arange(4))
+    assert first.shape == (4, *shape)
+    assert (norms(first - made.images, "l2") <= EPS["l2"] * (1 + 1e-5)).all()
+    assert not torch.equal(first, made.images)

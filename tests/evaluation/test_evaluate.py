@@ -391,3 +391,35 @@ def test_bad_attacks(names: list[str], sentence: str) -> None:
 def test_a_bad_batch_size() -> None:
     with pytest.raises(UserError, match="batch_size is 0; give 1 or more"):
         run(["fgsm"], batch_size=0)
+
+
+class Masked(nn.Module):
+    """Rules classes out, as a network for a subset of the classes does."""
+
+    def __init__(self, network: nn.Module, value: float) -> None:
+        super().__init__()
+        self.network, self.value = network, value
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.network(x)
+        return torch.cat([logits[:, :4], torch.full_like(logits[:, 4:], self.value)], 1)
+
+
+def test_classes_that_are_ruled_out_by_infinity_are_refused_and_finite_ones_are_not(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = (part[digits_test[1] < 4][:10] for part in digits_test)
+    with pytest.raises(UserError, match=r"-inf for the classes 4, 5, 6, 7, 8 and others, and att"):
+        evaluate(Masked(digits_net, -torch.inf).eval(), images, labels, ["fgsm"])
+    assert evaluate(Masked(digits_net, -1e4).eval(), images, labels, ["fgsm"]).accuracy() > 0.8
+
+
+def test_names_and_balls_that_are_not_there_are_said_with_those_that_are(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = (part[:4] for part in digits_test)
+    found = evaluate(digits_net, images, labels, ["fgsm"], defaults={"eps": "4/255"})
+    with pytest.raises(UserError, match="no attack is named 'pgd'"):
+        found.accuracy("pgd")
+    with pytest.raises(UserError, match=r"ball linf 8/255; those of this evaluation are: linf 4/2"):
+        found.worst_case("linf", 8 / 255)

@@ -72,3 +72,26 @@ def test_a_radius_beyond_every_image_is_refused(ball: ThreatModel, sentence: str
 def test_the_ball_of_every_image_is_allowed() -> None:
     balls = {"a": ThreatModel("linf", 1), "b": ThreatModel("l2", 2), "c": ThreatModel("l1", 4)}
     check_radii({**balls, "d": None}, IMAGES)
+
+
+@dataclass(frozen=True)
+class Elsewhere(Attack):
+    """An attack of a user, in a norm that robench's own attacks do not have."""
+
+    norm: str = "l1"
+    eps: float = 0.5
+
+
+@pytest.mark.parametrize(
+    ("norm", "eps", "size"), [("l1", 0.3, "0.4"), ("l0", 3, "4"), ("l3", 0.1, "0.15874")]
+)
+def test_a_ball_in_any_norm_is_kept_to(norm: str, eps: float, size: str) -> None:
+    moved = Adversarial(IMAGES + 0.1)  # four values of 0.1
+    with pytest.raises(UserError, match=f"left its {norm} ball of radius .* image by {size}"):
+        attack_results([Elsewhere(norm, eps)], IMAGES, [moved])
+    assert attack_results([Elsewhere(norm, 2 * eps)], IMAGES, [moved])
+
+
+def test_the_name_of_no_norm_is_refused() -> None:
+    with pytest.raises(UserError, match="a threat model has the norm 'lpips'; use 'linf', 'l2' or"):
+        attack_results([Elsewhere("lpips")], IMAGES, [Adversarial(IMAGES)])
