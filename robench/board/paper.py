@@ -8,7 +8,7 @@ from pydantic import Field
 from robench.board.specs import Spec
 from robench.errors import UserError, did_you_mean
 
-Printed = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Printed = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 PaperFigure = Annotated[tuple[Printed, ...], Field(min_length=1, max_length=2)]
 """A mean, and its standard deviation if the paper gives one."""
 
@@ -37,17 +37,18 @@ class Paper(Spec):
     choices: tuple[str, ...] = ()
     figures: dict[str, dict[str, PaperFigure]] = Field(default_factory=dict)
 
-    def check(self, rows: list[str], columns: Sequence[str]) -> None:
+    def check(self, rows: list[str], columns: Sequence[str], *, shares: bool = True) -> None:
         """Check that the figures belong to rows and columns of the board.
 
         Args:
             rows: the titles of the board's rows.
             columns: the columns of its leaderboard; see
                 :meth:`robench.board.board.Board.check_paper`.
+            shares: whether columns hold shares or other figures that are never below 0.
 
         Raises:
-            UserError: if a figure has no row or column on the board; the message names the nearest
-                ones.
+            UserError: if a figure has no row or column on the board, with the nearest ones, or is
+                out of range.
         """
         for row, figures in self.figures.items():
             if row not in rows:
@@ -60,7 +61,11 @@ class Paper(Spec):
                         f"paper.figures.{row} has '{column}', which is not a column; "
                         f"{did_you_mean(column, columns)}"
                     )
-                if is_share(column) and max(printed) > 100:
+                if shares and min(printed) < 0:
+                    raise UserError(
+                        f"paper.figures.{row}.{column} has {min(printed):g}: it is 0 or more."
+                    )
+                if shares and is_share(column) and max(printed) > 100:
                     raise UserError(
                         f"paper.figures.{row}.{column} has {max(printed):g}: write a percentage, "
                         f"from 0 to 100."

@@ -71,8 +71,7 @@ def train_command(
     """Train a GAN and print the folder of its weights; goes on if it was interrupted."""
     from robench.cli.progress_bar import progress
     from robench.commands.gan import Source, spec_of, train_gan
-    from robench.gan.folder import read_manifest
-    from robench.system.json_files import read_json
+    from robench.gan.folder import read_divergence, read_manifest
 
     console, chosen = prepare(device, plugin)
     spec = spec_of(changes)
@@ -82,7 +81,7 @@ def train_command(
             progress=reporter.update,
         )  # fmt: skip
     if folder.diverged.exists():
-        reason = read_json(folder.diverged)["reason"]
+        reason = read_divergence(folder)[0]
         raise UserError(f"the training of '{defense}' diverged: {reason}; try a lower lr.")
     for sentence in read_manifest(folder).symptoms.values():
         say(console, f"Warning: {sentence}.")

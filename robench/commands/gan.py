@@ -118,9 +118,15 @@ def sample_gan(
         device: where it computes.
 
     Raises:
-        UserError: if it is not a trained GAN, or the files cannot be written.
+        UserError: if it is not a trained GAN, the folder has other samples, or the files cannot be
+            written.
     """
     folder, cell = read_cell(path)
+    if out.suffix != ".png" and (others := sorted(out.glob("[0-9]*.png"))):
+        raise UserError(
+            f"{out} has samples already, such as {others[0].name}; remove them, or name another "
+            f"folder with --out."
+        )
     generator = load_generator(folder, cell, which).to(device)
     samples = draw(generator, cell.gan.latent, count, seed)
     if out.suffix == ".png":

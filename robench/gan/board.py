@@ -17,7 +17,7 @@ from robench.errors import UserError
 from robench.expressions import LARGEST_SEED, split_titles
 from robench.gan.defended import written_out
 from robench.gan.metrics.extractors import INCEPTION
-from robench.gan.spec import GanSpec
+from robench.gan.spec import GanSpec, with_own_width
 
 MOST_PROTOCOLS = 10
 """Protocols of a board: papers use two."""
@@ -46,6 +46,10 @@ class GanData(Spec):
 
     name: str = Field("cifar10", max_length=1000)
     """A registered data set, or ``image_folder``."""
+
+
+SPLITS = 10
+"""Parts of the samples over which the inception score is averaged."""
 
 
 class ProtocolSpec(Spec):
@@ -86,16 +90,30 @@ class MeasureSpec(Spec):
     @field_validator("protocols")
     @classmethod
     def _names_differ(cls, protocols: tuple[ProtocolSpec, ...]) -> tuple[ProtocolSpec, ...]:
-        if len({protocol.name for protocol in protocols}) < len(protocols):
+        names = [protocol.name for protocol in protocols]
+        if len(set(names)) < len(names):
             raise UserError(
                 "two protocols have the same name; their columns need names that differ"
             )
+        if len(names) > 1 and "" in names:
+            raise UserError("there are several protocols, and one has no name; name each of them")
+        if "std" in names:
+            raise UserError("a protocol is named 'std', as deviations are; name it otherwise")
         return protocols
 
     @model_validator(mode="after")
     def _score_is_of_inception(self) -> Self:
         if self.rank_by == "score" and self.extractor != INCEPTION:
             raise UserError(f"only the extractor '{INCEPTION}' gives a score to rank by")
+        return self
+
+    @model_validator(mode="after")
+    def _score_has_samples(self) -> Self:
+        fewest = min(protocol.samples for protocol in self.protocols)
+        if self.extractor == INCEPTION and fewest < SPLITS:
+            raise UserError(
+                f"a protocol has {fewest} samples, and the inception score needs {SPLITS} or more"
+            )
         return self
 
 
@@ -183,7 +201,8 @@ class GanBoard(Spec):
                 an average that the recipe does not keep.
         """
         try:
-            recipe = GanSpec.model_validate(self.gan.model_dump() | row.gan)
+            values = with_own_width(self.gan, self.gan.model_dump() | row.gan, row.gan)
+            recipe = GanSpec.model_validate(values)
         except ValidationError as error:
             raise UserError(f"the row '{row.title}', gan: {explain(error, GanSpec)}") from None
         if row.weights == "ema" and not recipe.averaging:
@@ -224,7 +243,8 @@ def check_gan_board(board: GanBoard, titles: Sequence[str] = ()) -> None:
         written_out(row.defense)
         board.recipe_of(row)
     if board.paper is not None:
-        board.paper.check([*titles] or board.titles, board.columns())
+        # Distances are no shares, and kernel distances may be below 0.
+        board.paper.check([*titles] or board.titles, board.columns(), shares=False)
 
 
 def read_gan_board(path: Path) -> GanBoard:
@@ -261,6 +281,8 @@ def open_gan_board(
         values["defenses"] = [title for title in wanted if title not in labeled]
         values["arms"] = [labeled[title].model_dump() for title in wanted if title in labeled]
     change_values(values, seeds, changes)
+    changed_keys = {change.partition("=")[0].strip().removeprefix("gan.") for change in changes}
+    values["gan"] = with_own_width(board.gan, values["gan"], changed_keys)
     try:
         changed = GanBoard.model_validate(values)
     except ValidationError as error:

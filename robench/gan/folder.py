@@ -115,6 +115,18 @@ def read_cell(path: Path) -> tuple[GanFolder, GanCell]:
     return folder, cell
 
 
+def read_divergence(folder: GanFolder) -> tuple[str, str]:
+    """Return why a training ended without finite weights, and the code of it.
+
+    Raises:
+        UserError: if the note is damaged.
+    """
+    note = read_json(folder.diverged)
+    if not isinstance(note, dict) or not {"reason", "version"} <= note.keys():
+        raise UserError(f"{folder.diverged} is damaged; remove it, and run the training again.")
+    return str(note["reason"]), str(note["version"])
+
+
 def load_generator(folder: GanFolder, cell: GanCell, which: str | int = "last") -> nn.Module:
     """Return the trained generator, in eval mode on the CPU.
 

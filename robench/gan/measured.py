@@ -207,4 +207,4 @@ class Measurer:
     def _file(self, wanted: Measurement) -> Path:
         assert self.store is not None
         name = f"{wanted.data_hash[:16]}-{wanted.against}-{wanted.images}-{wanted.extractor}"
-        return self.store / f"{name}.safetensors"
+        return self.store / f"{name}-v{MEASURED_VERSION}.safetensors"

@@ -1,5 +1,6 @@
 """What a GAN is trained on and how; its hash is its name in the store."""
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -85,6 +86,22 @@ class GanSpec(Spec):
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         return self.lr * (1 - step / self.steps) if self.decay == "linear" else self.lr
+
+
+def with_own_width(
+    before: GanSpec, values: dict[str, Any], changed: Collection[str]
+) -> dict[str, Any]:
+    """Return changed values of a recipe, without a width that was that of another architecture.
+
+    Args:
+        before: the recipe; its width was filled in if it is that of its architecture's authors.
+        values: its values after the change.
+        changed: the keys that were changed.
+    """
+    filled_in = before.width == architecture(before.architecture).width
+    if "architecture" not in changed or "width" in changed or not filled_in:
+        return values
+    return {name: value for name, value in values.items() if name != "width"}
 
 
 class GanCell(Hashed):

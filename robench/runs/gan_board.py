@@ -12,7 +12,7 @@ from robench.board.specs import EvaluationSpec
 from robench.errors import UserError
 from robench.gan.board import GanBoard, ProtocolSpec
 from robench.gan.cell import multiply_adds_of, threads_of
-from robench.gan.folder import GanFolder, GanManifest, read_manifest
+from robench.gan.folder import GanFolder, GanManifest, read_divergence, read_manifest
 from robench.gan.measured import Measured, metrics_file, read_measured
 from robench.gan.spec import GanCell
 from robench.runs.context import RunContext
@@ -29,7 +29,6 @@ from robench.runs.schedule import Job, Schedule
 from robench.runs.steps import Steps, Task, nothing
 from robench.runs.store import RunStore
 from robench.system.files import remove
-from robench.system.json_files import read_json
 from robench.system.threads import threads_for
 
 
@@ -258,8 +257,7 @@ def _result(work: GanWork, plan: GanPlan) -> GanResult:
     """Return the result of a finished GAN from the store."""
     folder, protocols = work.folder, plan.board.measure.protocols
     if folder.diverged.exists():
-        note = read_json(folder.diverged)
-        return GanResult(work, None, str(note["reason"]), str(note["version"]), (), protocols)
+        return GanResult(work, None, *read_divergence(folder), (), protocols)
     found = [read_measured(metrics_file(folder.path, each), each)
              for each in plan.measurements(work)]  # fmt: skip
     return GanResult(work, read_manifest(folder), "", "", tuple(found), protocols)

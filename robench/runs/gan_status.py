@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from robench.gan.board import GanBoard
+from robench.gan.folder import read_divergence
 from robench.runs.gan_plan import GanPlan, GanWork, plan_gans
 from robench.runs.status import CellStatus, State, last_written
-from robench.system.json_files import read_json
 from robench.system.locks import holder_of
 
 
@@ -34,7 +34,7 @@ def gan_status(work: GanWork, plan: GanPlan) -> CellStatus:
     reason, step = "", 0
     state: State
     if folder.diverged.exists():
-        state, reason = "diverged", str(read_json(folder.diverged)["reason"])
+        state, reason = "diverged", read_divergence(folder)[0]
     elif plan.is_done(work):
         state = "done"
     elif folder.manifest.exists():

@@ -13,10 +13,12 @@ from gan_boards import BOARD, folder_of_images
 from support import Command
 from torch import Tensor, nn
 
+from robench.board.writing import board_text
 from robench.gan.spec import GanCell
 from robench.leaderboard.evidence import read_sums, write_sums
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import tables_text
+from robench.system.files import write_text
 
 
 class Means(nn.Module):
@@ -296,6 +298,10 @@ def edited_metric(folder: Path) -> None:
 
 def edited_metric_and_tables(folder: Path) -> None:
     edited_metric(folder)
+    rewritten_tables(folder)
+
+
+def rewritten_tables(folder: Path) -> None:
     for name, text in tables_text(GanLeaderboard.read(folder).computed).items():
         (folder / name).write_text(text)
 
@@ -336,7 +342,32 @@ def no_symptoms(folder: Path) -> None:
     changed(folder, GAN, {"manifest/symptoms": {"zero_loss": "mine"}})
 
 
+def foreign_metric(folder: Path) -> None:
+    path = folder / "manifests" / f"{GAN}.json"
+    values = json.loads(path.read_text())
+    values["measured"][0]["metrics"]["fid"] = 3.1
+    path.write_text(json.dumps(values))
+    rewritten_tables(folder)
+
+
+def other_deviation(folder: Path) -> None:
+    changed(folder, GAN, {"measured/0/metrics/kd_efficientnet_lite0_std": 123.0})
+    rewritten_tables(folder)
+
+
+def fewer_images(folder: Path) -> None:
+    for path in (folder / "manifests").glob("*.json"):
+        values = json.loads(path.read_text())
+        for measured in values["measured"]:
+            measured["measurement"]["images"] -= 1
+        path.write_text(json.dumps(values))
+    rewritten_tables(folder)
+
+
 FORGERIES = {
+    foreign_metric: "its measurement 1 does not have the metrics of",
+    other_deviation: "spectral_norm, seed 1: kd_efficientnet_lite0_std is",
+    fewer_images: "images, and the board asks for",
     edited_table: "leaderboard.csv, row",
     edited_metric: "follows from the evidence",
     edited_metric_and_tables: f"spectral_norm, seed 1: {COLUMN} is",
@@ -391,3 +422,60 @@ def test_the_page_holds_everything_and_loads_nothing(robench: Command, runs: Pat
     refused = robench("page", runs / "tiny")
     assert refused.code == 2
     assert "is of '<b>', seed 1, and not of 'spectral_norm'" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"measure": {"extractor": "inception"}}, "the board measures by 'inception', and figures"),
+        ({"paper": {"item": "T", "figures": {"vanilla": {"kid": [1.0]}}}}, "'kid', which is not a"),
+    ],
+)
+def test_a_head_whose_parts_do_not_belong_together_is_one_sentence(
+    robench: Command, runs: Path, change: dict[str, dict[str, object]], sentence: str
+) -> None:
+    path = runs / "tiny" / "board.json"
+    values = json.loads(path.read_text())
+    for name, part in change.items():
+        values["board"][name] = (values["board"].get(name) or {}) | part
+    path.write_text(json.dumps(values))
+    published_again(runs / "tiny")
+    for command in ("verify", "page"):
+        done = robench(command, runs / "tiny")
+        assert done.code == 2
+        assert sentence in done.err
+
+
+def test_rows_without_weights_are_not_said_to_be_drawn(
+    robench: Command, data: Path, runs: Path
+) -> None:
+    folder = runs / "tiny"
+    listed = [name for name in read_sums(folder) if not name.startswith("weights/")]
+    shutil.rmtree(folder / "weights")
+    forge = json.loads((folder / "board.json").read_text())
+    forge["board"]["publish_weights"] = False
+    (folder / "board.json").write_text(json.dumps(forge))
+    write_text(folder / "board.toml", board_text(GanLeaderboard.read(folder).board))
+    write_sums(folder, [folder / name for name in listed])
+    done = robench("verify", folder, "--rows", "all", "--data-dir", data, "--quiet")
+    assert done.code == 3, done.out + done.err
+    assert "0 of 2 rows drawn again from weights and seed." in done.out
+
+
+def test_a_folder_of_other_samples_is_refused(robench: Command, runs: Path, tmp_path: Path) -> None:
+    first = next(p for p in (runs / "gans").iterdir() if (p / "manifest.json").exists())
+    out = tmp_path / "samples"
+    assert robench("gan", "sample", first, "--count", "2", "--out", out).code == 0
+    again = robench("gan", "sample", first, "--count", "1", "--out", out)
+    assert again.code == 2
+    assert "has samples already, such as 00000.png; remove them, or name another" in again.err
+
+
+def test_a_damaged_note_of_a_divergence_is_one_sentence(
+    robench: Command, board: Path, data: Path, runs: Path
+) -> None:
+    cell = next(path for path in (runs / "gans").iterdir() if path.is_dir())
+    (cell / "diverged.json").write_text("{}")
+    done = robench("status", board, "--out", runs, "--data-dir", data)
+    assert done.code == 2
+    assert "diverged.json is damaged; remove it" in done.err

@@ -1,5 +1,6 @@
 """The specification of boards of GANs: what ships, what is written, what ranks."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from robench.board.writing import board_text
 from robench.data import DataSet, Images
 from robench.errors import UserError
 from robench.gan.architectures import architecture
-from robench.gan.board import GanBoard, open_gan_board, read_gan_board
+from robench.gan.board import GanBoard, check_gan_board, open_gan_board, read_gan_board
 from robench.gan.measured import Measurement, Measurer
 from robench.gan.metrics.extractors import Extractor, resolved
 from robench.gan.spec import GanSpec
@@ -121,3 +122,57 @@ def test_a_classifier_is_found_by_its_hash(tmp_path: Path) -> None:
     assert resolved(called, [tmp_path]) == (called, str(weights))
     with pytest.raises(UserError, match="no network with that hash"):
         resolved("classifier_00000000", [tmp_path])
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_no_choice_of_a_board_names_a_column_that_it_does_not_have(name: str) -> None:
+    board = BOARDS[name]
+    named = re.findall(
+        r"\b(?:fid|kid|is|fd|kd)_\w+", " ".join(board.paper.choices if board.paper else ())
+    )
+    assert set(named) <= set(board.columns())
+
+
+def spec(**changes: object) -> GanBoard:
+    values = {"title": "t", "defenses": ["vanilla"], "gan": {}, "measure": {}}
+    return GanBoard.model_validate(values | changes)
+
+
+def test_a_row_of_another_architecture_has_the_width_of_its_authors() -> None:
+    arms = [
+        {"defense": "vanilla", "label": "cnn", "gan": {"architecture": "sngan_cnn"}},
+        {"defense": "vanilla", "label": "wide", "gan": {"architecture": "sngan_cnn", "width": 9}},
+    ]
+    board = spec(arms=arms)
+    assert [board.recipe_of(row).width for row in board.rows] == [128, 64, 9]
+    narrow = spec(arms=arms[:1], gan={"width": 16})
+    assert [narrow.recipe_of(row).width for row in narrow.rows] == [16, 16]
+    _, changed = open_gan_board("paper-table3", changes=["gan.architecture=sngan_cnn"])
+    assert changed.gan.width == 64
+
+
+def test_the_cells_of_shipped_boards_keep_their_names() -> None:
+    board = BOARDS["paper-table3-cpu"]
+    assert all(board.recipe_of(row) == board.gan for row in board.rows)
+
+
+def test_a_paper_s_distances_may_be_above_100_and_kernel_distances_below_0() -> None:
+    paper = {"item": "T", "figures": {"vanilla": {"fid": [120.5], "kid": [-0.001]}}}
+    check_gan_board(spec(paper=paper))
+    with pytest.raises(UserError, match="has 'fd', which is not a column"):
+        check_gan_board(spec(paper={"item": "T", "figures": {"vanilla": {"fd": [1.0]}}}))
+
+
+@pytest.mark.parametrize(
+    ("protocols", "sentence"),
+    [
+        ([{"samples": 20}, {"samples": 30, "name": "b"}], "several protocols, and one has no name"),
+        ([{"samples": 20, "name": "std"}], "a protocol is named 'std', as deviations are"),
+        ([{"samples": 9}], "has 9 samples, and the inception score needs 10 or more"),
+    ],
+)
+def test_protocols_whose_columns_cannot_be_told_apart_or_computed_are_refused(
+    protocols: list[dict[str, object]], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        spec(measure={"protocols": protocols})

@@ -118,3 +118,20 @@ def test_the_papers_figure_is_beside_ours() -> None:
     table = leaderboard(spec, "inception", evidence(spec, {"a": [23.5]}))
     (row,) = paper_table(spec, table).to_dict("records")
     assert (row["paper"], row["ours"], row["difference"]) == (20.0, 23.5, 3.5)
+
+
+def test_a_row_says_what_it_changes_of_the_recipe() -> None:
+    spec = GanBoard.model_validate(
+        {
+            "title": "invented",
+            "arms": [
+                {"defense": "vanilla", "label": "a"},
+                {"defense": "vanilla", "label": "b", "gan": {"lr": 0.1, "width": 64}},
+            ],
+            "gan": {"steps": 10},
+        }
+    )
+    table = leaderboard(spec, "inception", evidence(spec, {"a": [1.0], "b": [2.0]}))
+    assert dict(zip(table["defense"], table["recipe"], strict=True)) == {
+        "a": "", "b": "lr=0.1, width=64",
+    }  # fmt: skip

@@ -84,7 +84,7 @@ def gan_board_lines(board: GanLeaderboard) -> Iterator[str | FittedTable]:
 TRUSTED = (
     "times, device, commit and names",
     "the choice of rows, seeds and protocols",
-    "the logs, and that the weights are those of the specified training",
+    "the logs, that the weights are those of the specified training, and that others diverged",
     "metrics of rows that were not drawn, and of generators kept on the way",
 )
 """What neither the files nor the weights can tell."""
@@ -104,7 +104,7 @@ def gan_verification_lines(found: GanVerification) -> Iterator[str | FittedTable
     if len(again.figures):
         yield _again_table(found)
     drawn = f" (drawn with --seed {found.seed})" if 0 < len(found.drawn) < rows else ""
-    yield f"{len(found.drawn)} of {rows} rows drawn again from weights and seed{drawn}."
+    yield f"{len(again.rows)} of {rows} rows drawn again from weights and seed{drawn}."
     if again.drawn:
         measured = ", and their metrics" if len(again.figures) else ""
         yield f"recomputed: every table; samples of {again.drawn} generators{measured}."

@@ -1,11 +1,13 @@
 """The metrics of a set of samples, under their names."""
 
+import math
 from collections.abc import Mapping
 
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from robench.errors import UserError
 from robench.gan.metrics.distances import frechet_distance, kernel_distance
 from robench.gan.metrics.extractors import INCEPTION, Extractor
 from robench.gan.metrics.library import fidelity
@@ -26,8 +28,30 @@ def metrics(
         images: what it made of images.
 
     Raises:
-        UserError: if there are too few, or torch-fidelity is missing.
+        UserError: if there are too few, a metric is not finite, or torch-fidelity is missing.
     """
+    found = _metrics(extractor, samples, images)
+    if odd := [name for name, value in found.items() if not math.isfinite(value)]:
+        raise UserError(
+            f"the metric {odd[0]} of {len(samples[0])} samples is not finite: measure more of them."
+        )
+    return found
+
+
+def every_metric(extractor: str) -> tuple[str, ...]:
+    """Return the names of all metrics that are computed of samples, also of those beside a figure.
+
+    Args:
+        extractor: what distances in its features are called after.
+    """
+    if extractor == INCEPTION:
+        return ("is", "is_std", "fid", "kid", "kid_std")
+    return (f"fd_{extractor}", f"kd_{extractor}", f"kd_{extractor}_std")
+
+
+def _metrics(
+    extractor: Extractor, samples: tuple[Tensor, ...], images: tuple[Tensor, ...]
+) -> Mapping[str, float]:
     # As many threads as torch has, or figures would depend on the process that computes them.
     with threadpool_limits(torch.get_num_threads(), user_api="blas"):
         distance = frechet_distance(samples[0], images[0])

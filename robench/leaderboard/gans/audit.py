@@ -10,6 +10,7 @@ from robench.board.writing import board_text
 from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
 from robench.gan.defended import written_out
+from robench.gan.metrics.measure import every_metric
 from robench.gan.symptoms import symptoms
 from robench.leaderboard.evidence import BOARD, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.files import GanEvidence
@@ -186,6 +187,8 @@ def _measured(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
         alike = there.model_copy(update={"images": here.images})
         if here != alike or here.images > there.images:
             yield f"its measurement {number} is not the one that the board asks for"
+        elif [*one.file.measured[number - 1].metrics] != [*every_metric(board.extractor)]:
+            yield f"its measurement {number} does not have the metrics of '{board.extractor}'"
         elif number <= len(first) and here.images != first[number - 1].measurement.images:
             yield f"its measurement {number} is against {here.images} images, and others are not"
 

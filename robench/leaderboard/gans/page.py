@@ -1,6 +1,7 @@
 """The page of a board of GANs: table, grids of samples and curves in one self-contained file."""
 
 import base64
+import math
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from robench.errors import UserError, shortened
+from robench.gan.board import metric_names
 from robench.gan.metrics.extractors import INCEPTION
 from robench.leaderboard.evidence import SOURCES, TABLE
 from robench.leaderboard.export import LATEX_SPECIAL
@@ -119,14 +121,16 @@ def _rows(board: GanLeaderboard) -> list[Row]:
             rank=int(row["rank"]),
             ranks=_span(row["rank_low"], row["rank_high"], "{:.0f}"),
             title=str(row["defense"]),
-            about=f"{row['discriminator']}, {row['weights']} weights",
+            about=", ".join(
+                filter(None, (row["discriminator"], f"{row['weights']} weights", row["recipe"]))
+            ),
             figures=tuple(
                 (
                     _number(row[f"{name}_mean"]),
                     _span(row[f"{name}_low"], row[f"{name}_high"], "{:.4g}")
                     if len(board.board.seeds) > 1
                     else "",
-                    0.0 if pd.isna(row[f"{name}_mean"]) else float(row[f"{name}_mean"]),
+                    _order(float(row[f"{name}_mean"]), name, board.extractor),
                 )
                 for name in columns
             ),
@@ -136,6 +140,15 @@ def _rows(board: GanLeaderboard) -> list[Row]:
         )
         for index, row in enumerate(table.to_dict("records"))
     ]
+
+
+def _order(figure: float, column: str, extractor: str) -> float:
+    """Return what a figure is sorted by; a missing one is worse than all others."""
+    if not math.isnan(figure):
+        return figure
+    score = metric_names(extractor).get("score")
+    more_is_better = score is not None and column.split("_")[0] == score
+    return -1e30 if more_is_better else 1e30
 
 
 def _flags(board: GanLeaderboard, title: str) -> tuple[tuple[str, str], ...]:
@@ -168,7 +181,8 @@ def _facts(board: GanLeaderboard) -> list[tuple[str, str]]:
             "Training",
             f"{gan.steps:,} steps, each with {gan.discriminator_steps} of the discriminator; "
             f"{gan.loss} loss, batches of {gan.batch_size} and {gan.generator_batch_size}, "
-            f"Adam {gan.lr:g}, betas {gan.beta1:g} and {gan.beta2:g}, decay {gan.decay}",
+            f"Adam {gan.lr:g}, betas {gan.beta1:g} and {gan.beta2:g}, decay {gan.decay}"
+            + ("; rows with a recipe of their own say so" if any(r.gan for r in spec.rows) else ""),
         ),
         ("Features", board.extractor),
         ("Measured", protocols),

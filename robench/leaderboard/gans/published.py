@@ -13,6 +13,7 @@ from robench.board.explain import explain
 from robench.board.specs import Spec
 from robench.errors import UserError, shortened
 from robench.gan.board import GanBoard
+from robench.gan.metrics.extractors import EXTRACTORS
 from robench.gan.symptoms import LogRow
 from robench.leaderboard.evidence import BOARD, FILE_BYTES, SourceEntry, read_sums
 from robench.leaderboard.gans.files import (
@@ -40,6 +41,27 @@ def holds_gans(folder: Path) -> bool:
     except UserError:
         return False
     return isinstance(values, dict) and values.get("kind") == KIND
+
+
+def _check_head(folder: Path, head: GanBoardFile) -> None:
+    """Check that the parts of ``board.json`` belong together.
+
+    Raises:
+        UserError: if they do not.
+    """
+    named, called = head.board.measure.extractor, head.extractor
+    if named != called and (named in EXTRACTORS or called in EXTRACTORS):
+        raise UserError(
+            f"{folder / BOARD}: the board measures by '{shortened(named)}', and figures are called "
+            f"after '{called}'; publish it again."
+        )
+    for row, figures in (head.board.paper.figures if head.board.paper else {}).items():
+        for column in figures:
+            if column not in head.board.columns(called):
+                raise UserError(
+                    f"{folder / BOARD}: paper.figures of '{shortened(row)}' has "
+                    f"'{shortened(column)}', which is not a column; publish it again."
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +97,7 @@ class GanLeaderboard:
         folder = Path(folder)
         sums = read_sums(folder)
         head = _read(folder, BOARD, GanBoardFile)
+        _check_head(folder, head)
         names = stems(head.board)
         listed = {name for name in sums if MANIFEST.fullmatch(name)}
         planned = {f"manifests/{stem}.json" for stem in names.values()}

@@ -1,7 +1,7 @@
 """Draw samples of published generators again, and measure them again."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,12 +48,14 @@ class Redrawn:
         notes: what could not be done, one sentence each.
         figures: one row per figure: defense, seed, column, published, found.
         drawn: the number of generators whose grids were drawn again.
+        rows: the titles of their rows.
     """
 
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     figures: pd.DataFrame = field(default_factory=pd.DataFrame)
     drawn: int = 0
+    rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def redraw(board: GanLeaderboard, titles: Sequence[str], options: RedrawOptions)
     notes: list[str] = []
     figures: list[dict[str, object]] = []
     drawn = 0
+    titles_drawn: list[str] = []
     measurer = _measurer(board, options, notes) if titles else None
     for one in board.evidence:
         if one.file.row not in titles or one.file.manifest is None:
@@ -115,7 +118,9 @@ def redraw(board: GanLeaderboard, titles: Sequence[str], options: RedrawOptions)
             continue
         drawn += 1
         problems += _grid(board, one, generator)
+        titles_drawn.append(one.file.row)
         if measurer is not None:
+            problems += _too_few(board, one, measurer)
             figures += _figures(board, one, generator, measurer)
     problems += [
         f"{row['defense']}, seed {row['seed']}: {row['column']} is {row['found']:.6g} when it is "
@@ -123,7 +128,8 @@ def redraw(board: GanLeaderboard, titles: Sequence[str], options: RedrawOptions)
         for row in figures
         if not _agree(float(str(row["found"])), float(str(row["published"])))
     ]
-    return Redrawn(tuple(problems), tuple(notes), pd.DataFrame(figures), drawn)
+    rows = tuple(dict.fromkeys(titles_drawn))
+    return Redrawn(tuple(problems), tuple(notes), pd.DataFrame(figures), drawn, rows)
 
 
 def load_published(path: Path, cell: GanCell) -> nn.Module:
@@ -208,12 +214,23 @@ def pixels(content: bytes) -> np.ndarray:
         return np.asarray(picture.convert("RGB"), dtype=np.float64)
 
 
+def _too_few(board: GanLeaderboard, one: GanEvidence, measurer: Measurer) -> Iterator[str]:
+    """Yield where a figure is against other images than the board asks for."""
+    for protocol, measured in zip(board.board.measure.protocols, one.file.measured, strict=False):
+        part = measurer.dataset.train if protocol.against == "train" else measurer.dataset.test
+        wanted = min(protocol.images or len(part), len(part))
+        if measured.measurement.images != wanted:
+            yield (
+                f"{one.name}: it was compared with {measured.measurement.images} images, and the "
+                f"board asks for {wanted}."
+            )
+
+
 def _figures(
     board: GanLeaderboard, one: GanEvidence, generator: nn.Module, measurer: Measurer
 ) -> list[dict[str, object]]:
     """Return the figures of a generator, published and found."""
     rows: list[dict[str, object]] = []
-    columns = set(board.board.columns(board.extractor))
     protocols = board.board.measure.protocols
     for protocol, measured in zip(protocols, one.file.measured, strict=False):
         wanted = measured.measurement
@@ -230,7 +247,6 @@ def _figures(
                 "found": value,
             }
             for metric, value in found.items()
-            if protocol.column(metric) in columns
         ]
     return rows
 

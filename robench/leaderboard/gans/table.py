@@ -19,7 +19,16 @@ DIVERGED = "diverged"
 """The flag of a row of which a training diverged."""
 
 TEXT = {
-    TABLE: ("defense", "discriminator", "weights", "seeds", "flags", "version", "digest"),
+    TABLE: (
+        "defense",
+        "discriminator",
+        "weights",
+        "recipe",
+        "seeds",
+        "flags",
+        "version",
+        "digest",
+    ),
     METRICS: ("defense", "weights", "protocol", "against"),
     CURVES: ("defense",),
     PAPER: ("defense", "column"),
@@ -105,6 +114,9 @@ def _row(
         "defense": title,
         "discriminator": found[0].file.cell.defense,
         "weights": found[0].which(board),
+        "recipe": next(
+            ", ".join(f"{k}={v}" for k, v in r.gan.items()) for r in board.rows if r.title == title
+        ),
         "seeds": " ".join(str(one.seed) for one in found),
     }
     for number, protocol in enumerate(board.measure.protocols):
@@ -129,7 +141,7 @@ def _figure(one: GanEvidence, column: str, board: GanBoard) -> float:
     """Return a metric of the generator that a row measures."""
     for protocol, measured in zip(board.measure.protocols, one.file.measured, strict=False):
         for metric, value in measured.metrics.items():
-            if protocol.column(metric) == column:
+            if protocol.column(metric) == column and not metric.endswith("_std"):
                 return value
     raise KeyError(column)
 
