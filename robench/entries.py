@@ -1,11 +1,9 @@
 """Registered entries: how they are built, where they come from, which package they need."""
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -20,8 +18,9 @@ class Entry(Generic[T]):
         build: what builds it.
         summary: one line.
         reference: where it was published.
-        file: the file that defines it.
-        source: the hash of the source that registered it, as it was at that time.
+        file: the file that registered it.
+        source: the hash of its source, as it was at that time.
+        tree: the hash of the source of its file alone; see :class:`robench.origins.Origin`.
     """
 
     name: str
@@ -30,6 +29,7 @@ class Entry(Generic[T]):
     reference: str
     file: str
     source: str = ""
+    tree: str = ""
 
 
 class Library(Protocol[T]):
@@ -56,13 +56,6 @@ def missing_package(entry: Entry[Any]) -> str | None:
     except PackageNotFoundError:
         return package
     return None
-
-
-def file_of(target: Any) -> str:
-    """Return the file that defines a class or function, or ``<module>`` in a notebook."""
-    module = sys.modules.get(target.__module__)
-    file = getattr(module, "__file__", None)
-    return str(Path(str(file)).resolve()) if file else f"<{target.__module__}>"
 
 
 def as_name(text: str) -> str:

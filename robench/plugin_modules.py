@@ -24,10 +24,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from robench.sources import source_files
-
-PREFIX = "robench_plugin_"
-"""Begins the names of all modules of plugins."""
+from robench.sources import PLUGIN_PREFIX, source_files
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def _home_of(file: Path) -> _Home:
     if inits.isdisjoint(source_files(file).values()):
         package, root = (), file.parent
     digest = hashlib.sha256("\n".join((str(root), *package)).encode()).hexdigest()
-    return _Home(f"{PREFIX}{digest[:8]}", root, package)
+    return _Home(f"{PLUGIN_PREFIX}{digest[:8]}", root, package)
 
 
 def _remove(home: _Home, kept: set[str]) -> None:

@@ -9,9 +9,9 @@ from traceback import extract_tb
 from typing import Any
 
 from robench.errors import UserError
-from robench.plugin_modules import PREFIX, forget_plugin, import_plugin
+from robench.plugin_modules import forget_plugin, import_plugin
 from robench.registry import REGISTRIES, plugin_files
-from robench.sources import source_files, source_hash
+from robench.sources import PLUGIN_PREFIX, source_files, source_hash
 from robench.system.files import is_file
 
 _loaded: dict[Path, None] = {}
@@ -41,7 +41,7 @@ def load_plugin(path: str | Path) -> None:
     loaded = [name for name, module in list(sys.modules.items()) if _same_file(module, file)]
     if loaded:
         # Its modules outlast what they registered, if that was undone.
-        undone = not known and all(name.startswith(PREFIX) for name in loaded)
+        undone = not known and all(name.startswith(PLUGIN_PREFIX) for name in loaded)
         if not undone and not _have_changed(files):
             return
         unload_plugin(file)
@@ -82,7 +82,7 @@ def registrations_undone() -> Iterator[None]:
 def _have_changed(files: set[Path]) -> bool:
     """Return whether the source of a loaded file is not the one that registered its entries."""
     own = [e for r in REGISTRIES for e in r.entries() if Path(e.file) in files]
-    return any(entry.source != source_hash(Path(entry.file)) for entry in own)
+    return any(entry.tree != source_hash(Path(entry.file)) for entry in own)
 
 
 def _same_file(module: Any, file: Path) -> bool:

@@ -19,12 +19,12 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from robench.base import Attack, Defense, TrainingMethod
-from robench.entries import Entry, Library, as_name, file_of, missing_package
+from robench.entries import Entry, Library, as_name, missing_package
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
+from robench.origins import origin_of
 from robench.shipped import identity_of
 from robench.signatures import build_checked, inherited, option_names
-from robench.sources import running_source
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -68,17 +68,17 @@ class Registry(Generic[T]):
             )
 
         def decorate(target: Target) -> Target:
-            file = file_of(target)
+            # Now, while its module is executed: what is in memory stays, whatever its file becomes.
+            own = origin_of(sys._getframe(1), target)
             taken = self._entries.get(name)
-            if taken and taken.file != file:
+            if taken and taken.file != own.file:
                 raise UserError(
-                    f"two {self.kind}s are named '{name}': one in {taken.file}, one in {file}; "
+                    f"two {self.kind}s are named '{name}': one in {taken.file}, one in {own.file}; "
                     f"rename one of them."
                 )
             summary = (inspect.getdoc(target) or "").split("\n", 1)[0]
-            # Now, while its module is executed: what is in memory stays, whatever its file becomes.
-            source = running_source(sys._getframe(1).f_code)
-            self._entries[name] = Entry(name, target, summary, reference, file, source)
+            entry = Entry(name, target, summary, reference, own.file, own.source, own.tree)
+            self._entries[name] = entry
             return target
 
         return decorate
@@ -86,7 +86,7 @@ class Registry(Generic[T]):
     def register_library(self, prefix: str, library: Library[T]) -> None:
         """Register the entries of another library as ``prefix:NAME``."""
         self._libraries[prefix] = library
-        self._sources[prefix] = running_source(sys._getframe(1).f_code)
+        self._sources[prefix] = origin_of(sys._getframe(1)).source
 
     def get(self, name: str) -> Entry[T]:
         """Return the entry called ``name``.

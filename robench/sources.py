@@ -36,6 +36,9 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 _ROBENCH = Path(__file__).resolve().parent
 
+PLUGIN_PREFIX = "robench_plugin_"
+"""Begins the names of all modules of plugins; see :mod:`robench.plugin_modules`."""
+
 
 def source_files(file: Path) -> dict[str, Path]:
     """Return an entry's file and what it imports from beside it, in turn.
@@ -84,6 +87,22 @@ def running_source(code: CodeType) -> str:
         return source_hash(file)
     cell = "".join(linecache.getlines(code.co_filename)) or secrets.token_hex()
     return hashlib.sha256(_analyze(cell.encode())[0].encode()).hexdigest()
+
+
+def is_beside(file: Path, entry: Path) -> bool:
+    """Return whether a file is an entry's, or one that it imports from beside it, in turn.
+
+    Raises:
+        UserError: if a file cannot be read.
+    """
+    if not (file.is_file() and entry.is_file()):
+        return False
+    return file.resolve() in {entry.resolve(), *source_files(entry).values()}
+
+
+def is_installed(module: str, file: Path) -> bool:
+    """Return whether a module is of Python, robench, torch or an installed package."""
+    return module.partition(".")[0] in _ELSEWHERE or not {*file.parts}.isdisjoint(_INSTALLED)
 
 
 def _neighbors(file: Path, beside: Path) -> Iterator[Path]:

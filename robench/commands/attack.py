@@ -24,10 +24,10 @@ from robench.expressions import split_expressions
 from robench.leaderboard.row import has_none
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import ExternalOptions, check_fit, load_external, split_name
-from robench.plugin_modules import PREFIX
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.stored import check_weights_of_cell
+from robench.sources import PLUGIN_PREFIX
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _line_of_plugin(error: Exception) -> str | None:
     frames = [
         f"{frame.f_code.co_filename}, line {line},"
         for frame, line in walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).startswith(PREFIX)
+        if str(frame.f_globals.get("__name__")).startswith(PLUGIN_PREFIX)
     ]
     return frames[-1] if frames else None
 

@@ -15,7 +15,7 @@ from robench.runs.attack_cell import groups_of
 from robench.runs.context import RunContext
 from robench.runs.jobs import chosen_jobs
 from robench.runs.run import cell_jobs, check_sizes, prepared
-from robench.runs.status import ATTACKED, State, missing_columns, progress_of
+from robench.runs.status import ATTACKED, State, missing_columns
 from robench.runs.steps import CellJob
 from robench.runs.train_cell import training_data
 from robench.system.threads import computing_with
@@ -109,7 +109,7 @@ def forecast(
 
 def _cell(job: CellJob, ctx: RunContext, speeds: Mapping[str, tuple[float, int]]) -> CellForecast:
     folder = job.folder
-    state, finished, of = progress_of(folder, job.cell, ctx)
+    state, finished, of = job.progress
     seconds, weights = speeds[job.row]
     trains = state in ("waiting", "training")
     left = 1 - finished / of if trains and of else 0.0

@@ -8,7 +8,7 @@ from robench.board.loading import is_gan_board
 from robench.board.overrides import find_board, open_board
 from robench.gan.board import open_gan_board
 from robench.runs.gan_status import gan_statuses
-from robench.runs.run import planned_cells, prepared
+from robench.runs.run import planned_cells, prepared, transfer_sources
 from robench.runs.status import CellStatus, cell_status
 
 
@@ -24,8 +24,12 @@ def board_status(board: Board, *, out: Path, data_dir: Path | None = None) -> li
         UserError: if the board or the data set is not valid, or a note in the store is damaged.
     """
     plan, ctx = prepared(board, out, data_dir)
+    planned = planned_cells(plan, ctx)
+    sources = transfer_sources(plan, planned)
     return [
-        cell_status(cell, title, ctx) for title, cells in planned_cells(plan, ctx) for cell in cells
+        cell_status(cell, title, ctx, sources.get((title, cell.seed)))
+        for title, cells in planned
+        for cell in cells
     ]
 
 

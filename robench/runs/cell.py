@@ -1,5 +1,7 @@
 """Train a cell and store its weights; return its network and its result from the store."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -168,17 +170,26 @@ def cell_result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) 
     """
     if folder.diverged.exists():
         return CellResult(Evidence(cell=cell, diverged=read_divergence(folder)), {})
-    keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
+    found = result_without_log(cell, folder, ctx, ctx.evaluation.columns)
+    log = read_log(folder) if isinstance(cell, Cell) else pd.DataFrame()
+    training = tuple(log.astype(object).where(log.notna(), None).to_dict("records"))
+    accuracies = {name: found.outcomes[name].accuracy for name in found.outcomes}
+    write_json(folder.result, {"accuracy": accuracies})
+    return replace(found, evidence=found.evidence.model_copy(update={"training": training}))
+
+
+def result_without_log(
+    cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext, columns: Iterable[str]
+) -> CellResult:
+    """Return what the manifest of a trained cell says of columns; nothing is written.
+
+    Raises:
+        UserError: if it cannot be read, or lacks a column.
+    """
+    keys = {name: outcome_key(name, ctx) for name in columns}
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_manifest(folder)
     # Outcomes of other boards and earlier versions are stored too, but are not part of this result.
     own = [outcome_entry(manifest, key, name, source_of(name)) for name, key in keys.items()]
-    log = read_log(folder) if isinstance(cell, Cell) else pd.DataFrame()
-    evidence = Evidence(
-        cell=cell,
-        manifest=manifest.published(own, keys.values()),
-        training=tuple(log.astype(object).where(log.notna(), None).to_dict("records")),
-    )
-    accuracies = {name: outcomes[name].accuracy for name in outcomes}
-    write_json(folder.result, {"accuracy": accuracies})
+    evidence = Evidence(cell=cell, manifest=manifest.published(own, keys.values()))
     return CellResult(evidence, outcomes)

@@ -12,13 +12,15 @@ from torch import nn
 
 from robench.attack_tools.threat_models import default_step_size
 from robench.base import Attack, ThreatModel
+from robench.board.cells import Cell
 from robench.checks import Report, check_model
 from robench.checks.order import added_checks, checks_of_board
 from robench.checks.report import VERSION
+from robench.errors import UserError
 from robench.registry import attacks
 from robench.registry import checks as registry
 from robench.runs.attack_cell import evaluation_images
-from robench.runs.cell import network_of
+from robench.runs.cell import network_of, result_without_log
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, CheckReport
 from robench.runs.reports import read_report, write_report
@@ -67,6 +69,30 @@ def has_checks(ctx: RunContext) -> bool:
     """Return whether a board asks for checks and has an attack whose threat model they can use."""
     search = search_of(ctx.evaluation.main_column, ctx.attacks)
     return ctx.evaluation.checks and search is not None
+
+
+def report_file(cell: Cell, source: Cell | None, ctx: RunContext) -> Path | None:
+    """Return the file of the report that a cell wants; nothing is locked or written.
+
+    It is None while something that the report depends on is missing or damaged: the run makes it,
+    or says what it is.
+
+    Args:
+        cell: a cell whose columns are stored.
+        source: the cell whose adversarial images are transferred to it, or None.
+        ctx: the context of the run.
+    """
+    folder = CellFolder(ctx.store.root / cell.key)
+    other = CellFolder(ctx.store.root / source.key) if source else None
+    if other and not other.finished_training:
+        return None
+    try:
+        own = result_without_log(cell, folder, ctx, ctx.evaluation.columns)
+        if source is None or other is None or other.diverged.exists():
+            return _path(folder, own, None, ctx)
+        return _path(folder, own, result_without_log(source, other, ctx, ()), ctx)
+    except UserError:
+        return None
 
 
 def stored_checks(

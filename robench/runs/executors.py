@@ -20,7 +20,9 @@ def executor_for(
     cells: Sequence[Planned],
     ctx: RunContext,
 ) -> Executor:
-    """Return what does the pieces of a run: this process if all of them are stored.
+    """Return what does the pieces of a run: this process if nothing is left of them.
+
+    The driver of an engine may have no GPU, so that not even what takes little is done there.
 
     Args:
         placement: where they are to be done.
@@ -42,7 +44,7 @@ def executor_for(
         setup = Setup.of(ctx, data, data_dir)
         return LocalProcesses(setup, number, cores(), ctx.reporter, gpus_for(ctx.device))
     refuse_other_processes(f"--executor {placement.kind}")
-    if all(cell.is_stored for cell in cells):
+    if all(cell.is_finished for cell in cells):
         return InThisProcess(ctx)
     ctx.store.root.mkdir(parents=True, exist_ok=True)
     setup = Setup.of(ctx, data, data_dir and data_dir.absolute())

@@ -124,6 +124,11 @@ class GanJob:
         return False
 
     @property
+    def is_finished(self) -> bool:
+        """The same: its measurements take long, too."""
+        return self.is_stored
+
+    @property
     def effort(self) -> float:
         """Roughly the work of its training, to compare it with others."""
         gan = self.cell.gan

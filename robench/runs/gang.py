@@ -17,13 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import torch
 
 from robench.runs.pieces import Piece
-from robench.runs.remote_work import Answer, do_remotely
+from robench.runs.remote_work import Answer, do_remotely, is_of_machine
 from robench.runs.setup import Setup
+from robench.runs.worker_process import Failed
 
-CALL, ANSWER = "call.pickle", "answer.pickle"
-"""Files in a folder that only this user may enter."""
+CALL, FOUND, ANSWER = "call.pickle", "found.pickle", "answer.pickle"
+"""Files in a folder that only this user may enter; a failure is found before it is the answer."""
 
 PATIENCE = 20.0
 """Seconds that the processes get to end before they are killed."""
@@ -83,7 +85,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def main() -> None:
     """Do the part of this process, one of those that :func:`do_together` started."""
-    from robench.runs.workers import join, shutdown, worker_loop
+    from robench.runs.workers import join, shutdown
     from robench.system.devices import choose_device
 
     folder, parent = Path(sys.argv[1]), int(sys.argv[2])
@@ -91,12 +93,53 @@ def main() -> None:
     setup, piece, sign = pickle.loads((folder / CALL).read_bytes())
     device = choose_device(str(setup.device))
     if not join(device):
-        worker_loop(device, setup.context().dataset)
+        _follow(device, setup, folder)
         return
     answer = do_remotely(setup, piece, sign, None)
-    shutdown()
-    (folder / "answer").write_bytes(pickle.dumps(answer))
-    (folder / "answer").rename(folder / ANSWER)
+    _keep(answer, folder / (ANSWER if answer.failure is None else FOUND))
+    shutdown()  # raises where another process is gone, of which the failure here may be a result
+    if not (folder / ANSWER).exists():
+        (folder / FOUND).rename(folder / ANSWER)
+
+
+def _follow(device: torch.device, setup: Setup, folder: Path) -> None:
+    """Do what rank 0 says; an error ends this process only after there is an answer, if possible.
+
+    ``torchrun`` ends all processes as soon as one ends with an error, and what has no answer counts
+    as lost with its machine.
+    """
+    from robench.runs.workers import leave_at_stop, worker_loop
+
+    try:
+        dataset = setup.context().dataset
+    except Exception as error:
+        if is_of_machine(error):
+            raise
+        # As final as an error of rank 0, which has met the same one or would wait in vain.
+        _keep(Answer(failure=Failed.of(error)), folder / ANSWER)
+        if not leave_at_stop():
+            raise
+        return
+    try:
+        worker_loop(device, dataset)
+    except Exception:
+        # If rank 0 has met the same error, it finds that in a moment.
+        if not (_comes(folder / FOUND) and leave_at_stop()):
+            raise
+
+
+def _keep(answer: Answer, file: Path) -> None:
+    own = file.with_suffix(f".{os.getpid()}")
+    own.write_bytes(pickle.dumps(answer))
+    own.rename(file)
+
+
+def _comes(file: Path) -> bool:
+    """Wait for a file; return whether it is there."""
+    deadline = time.monotonic() + PATIENCE
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return file.exists()
 
 
 def _end_with(parent: int) -> None:

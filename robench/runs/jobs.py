@@ -35,6 +35,10 @@ class Planned(Protocol):
     def is_stored(self) -> bool:
         """Whether nothing is left to compute of it that takes long."""
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to compute of it at all."""
+
 
 def chosen_jobs(asked: int | None, cells: Sequence[Planned], ctx: RunContext) -> int:
     """Return how many pieces of work run at the same time.

@@ -114,9 +114,14 @@ def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> A
             return Answer(unseen=True)
         return _from_parcel(setup, piece, parcel)
     except Exception as error:
-        if is_out_of_memory(error) or type(error).__name__ == GPU_ERROR:
+        if is_of_machine(error):
             raise  # elsewhere, or in a new process, there may be more: the piece counts as lost
         return Answer(failure=Failed.of(error))
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Return whether an error is the machine's, and not the piece's own."""
+    return is_out_of_memory(error) or type(error).__name__ == GPU_ERROR
 
 
 def _in_a_gang(setup: Setup, piece: Piece, sign: str) -> Answer:

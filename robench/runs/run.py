@@ -1,6 +1,6 @@
 """Run a whole board: its cells one after the other, or side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -75,12 +75,31 @@ def run_board(
 
 def cell_jobs(plan: Plan, ctx: RunContext) -> list[CellJob]:
     """Return the cells of a board with what the work on them takes, in order."""
+    timed, planned = plan.board.goal is not None, planned_cells(plan, ctx)
+    sources = transfer_sources(plan, planned)
     return [
-        CellJob(cell, title, effort, ctx, timed=plan.board.goal is not None)
-        for title, cells in planned_cells(plan, ctx)
+        CellJob(cell, title, effort, ctx, timed, sources.get((title, cell.seed)))
+        for title, cells in planned
         for effort in [_effort(cells[0], ctx)]
         for cell in cells
     ]
+
+
+def transfer_sources(
+    plan: Plan, planned: Sequence[tuple[str, Sequence[Cell]]]
+) -> dict[tuple[str, int], Cell]:
+    """Return row and seed -> the cell whose adversarial images are transferred to that cell.
+
+    That is the cell of the baseline row with the same seed; the baseline row itself has none.
+    """
+    baseline = plan.board.baseline_row
+    known = {cell.seed: cell for title, cells in planned if title == baseline for cell in cells}
+    return {
+        (title, cell.seed): known[cell.seed]
+        for title, cells in planned
+        for cell in cells
+        if title != baseline and cell.seed in known
+    }
 
 
 def run_cell(cell: Cell, title: str, ctx: RunContext) -> CellResult:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from robench.errors import UserError
+from robench.runs.jobs import MEMORY
 from robench.runs.pieces import Piece
 from robench.runs.remote import Handle, LostError
 from robench.runs.remote_work import Answer, Parcel, do_remotely
@@ -28,6 +30,13 @@ except ImportError as error:
 SLOTS = 8
 """Jobs in the queue at the same time, if ``--jobs`` does not say."""
 
+_GPUS = frozenset({"gpus_per_node", "gpus_per_task", "num_gpus", "gres"})
+_MEMORY = frozenset({"mem_gb", "mem", "mem_per_cpu", "mem_per_gpu"})
+"""The keys by which a user asks for GPUs or memory, without ``slurm_``: never in two ways."""
+
+_REFUSALS = (NameError, TypeError, ValueError, AssertionError, FailedJobError)
+"""What submitit raises if a parameter is not known or of another type, or the queue refuses."""
+
 CLUSTERS = ("slurm", "local", "debug")
 """submitit's kinds of clusters: the last two are rehearsals on this machine."""
 
@@ -41,7 +50,8 @@ class SlurmEngine:
         resources: its scheduler's keys are arguments of submitit's
             ``AutoExecutor.update_parameters``, such as ``timeout_min``, ``mem_gb``,
             ``gpus_per_node``, ``slurm_partition`` and ``slurm_setup``.
-        on_gpu: whether a job that several processes share gets as many GPUs.
+        on_gpu: whether a job gets a GPU for each of its processes. Its memory is then left to the
+            cluster, since that of a process with a GPU depends on its libraries.
 
     Raises:
         UserError: if there is no such cluster, or this machine cannot submit to it.
@@ -73,20 +83,29 @@ class SlurmEngine:
         Raises:
             UserError: if a parameter is none of submitit's, or the queue refuses the job.
         """
-        processes = setup.processes_for(piece)
-        own = {"name": "robench", "cpus_per_task": piece.threads * processes}
-        asked = dict(self._parameters)
-        if self._on_gpu and setup.processes > 1:
-            asked["gpus_per_node"] = processes
         try:
-            self._executor.update_parameters(**own | asked)
+            asked = self._asked(piece.threads, setup.processes_for(piece))
+            self._executor.update_parameters(**asked)
             # Jobs inherit it: without the current folder in front of sys.path, where files of a
             # stranger may be.
             with environment(PYTHONSAFEPATH="1"):
                 return self._executor.submit(do_remotely, setup, piece, sign, parcel)
-        except (NameError, TypeError, ValueError, FailedJobError) as error:
+        except _REFUSALS as error:
             first = str(error).strip().splitlines()[0]
             raise UserError(f"the job cannot be submitted: {first}".rstrip(".") + ".") from error
+
+    def _asked(self, threads: int, processes: int) -> dict[str, Any]:
+        """Return what a job asks for; what the user asks for takes the place of ours."""
+        ours: dict[str, Any] = {"name": "robench", "cpus_per_task": threads * processes}
+        if self._on_gpu:
+            if not self._names(_GPUS):
+                ours["gpus_per_node"] = processes
+        elif not self._names(_MEMORY):
+            ours["mem_gb"] = MEMORY / 2**30 * processes
+        return ours | dict(self._parameters)
+
+    def _names(self, keys: frozenset[str]) -> bool:
+        return not keys.isdisjoint(key.removeprefix("slurm_") for key in self._parameters)
 
     def ended(self, handles: Sequence[Handle], seconds: float) -> Sequence[Handle]:
         """Ask for the states of jobs."""

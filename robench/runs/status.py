@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from robench.board.cells import Cell
-from robench.runs.check_cell import has_checks
+from robench.runs.check_cell import has_checks, report_file
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.measure_cell import VERSION
@@ -50,14 +50,20 @@ class CellStatus:
     unit: str = "epochs"
 
 
-def cell_status(cell: Cell, row: str, ctx: RunContext) -> CellStatus:
+def cell_status(cell: Cell, row: str, ctx: RunContext, source: Cell | None = None) -> CellStatus:
     """Return how far a cell is.
+
+    Args:
+        cell: its specification.
+        row: the title of its row.
+        ctx: the context of the run.
+        source: the cell whose adversarial images its checks transfer to it, or None.
 
     Raises:
         UserError: if the note that it diverged is damaged.
     """
     folder = CellFolder(ctx.store.root / cell.key)
-    state, finished, of = progress_of(folder, cell, ctx)
+    state, finished, of = progress_of(folder, cell, ctx, source)
     reason = read_divergence(folder).reason if state == "diverged" else ""
     return CellStatus(
         row=row,
@@ -78,8 +84,13 @@ def missing_columns(folder: CellFolder, ctx: RunContext) -> list[str]:
     return [name for name in names if not folder.outcomes(outcome_key(name, ctx)).exists()]
 
 
-def progress_of(folder: CellFolder, cell: Cell, ctx: RunContext) -> tuple[State, int, int]:
-    """Return the state of a cell, with ``finished`` and ``of`` of :class:`CellStatus`."""
+def progress_of(
+    folder: CellFolder, cell: Cell, ctx: RunContext, source: Cell | None = None
+) -> tuple[State, int, int]:
+    """Return the state of a cell, with ``finished`` and ``of`` of :class:`CellStatus`.
+
+    The other arguments are those of :func:`cell_status`.
+    """
     if folder.diverged.exists():
         return "diverged", 0, 0
     if not folder.finished_training:
@@ -88,8 +99,10 @@ def progress_of(folder: CellFolder, cell: Cell, ctx: RunContext) -> tuple[State,
     if missing := missing_columns(folder, ctx):
         columns = len(ctx.evaluation.columns)
         return "attacking", columns - len(missing), columns
-    if has_checks(ctx) and not folder.is_checked:
-        return "checking", 0, 0
+    if has_checks(ctx):
+        report = report_file(cell, source, ctx)
+        if report is None or not report.exists():
+            return "checking", 0, 0
     if ctx.evaluation.spectra and not folder.spectra(VERSION).exists():
         return "measuring", 0, 0
     return "done", 0, 0

@@ -23,7 +23,7 @@ from robench.runs.identity import attacked_samples, outcome_key
 from robench.runs.measure_cell import measured, stored_layers, wants_spectra
 from robench.runs.pieces import Attacking, Checking, Counting, Measuring, Piece, Training
 from robench.runs.records import CellResult
-from robench.runs.status import ATTACKED, progress_of
+from robench.runs.status import ATTACKED, State, progress_of
 from robench.runs.store import CellFolder
 from robench.runs.stored import check_stored, read_manifest, sound_outcomes
 from robench.system.files import remove
@@ -53,6 +53,7 @@ class CellJob:
         effort: what its network costs.
         ctx: the context of the run, with a store that locks.
         timed: whether its training is timed, so that nothing else is done meanwhile.
+        source: the cell whose adversarial images its checks transfer to it, or None.
     """
 
     cell: Cell
@@ -60,6 +61,7 @@ class CellJob:
     effort: Effort
     ctx: RunContext
     timed: bool = False
+    source: Cell | None = None
 
     @property
     def name(self) -> str:
@@ -74,8 +76,17 @@ class CellJob:
     @property
     def is_stored(self) -> bool:
         """Whether nothing is left of its training, attacks and checks."""
-        state, *_ = progress_of(self.folder, self.cell, self.ctx)
-        return state in ATTACKED
+        return self.progress[0] in ATTACKED
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing at all is left of it."""
+        return self.progress[0] in ("done", "diverged")
+
+    @property
+    def progress(self) -> tuple[State, int, int]:
+        """How far it is; see :func:`robench.runs.status.progress_of`."""
+        return progress_of(self.folder, self.cell, self.ctx, self.source)
 
     @property
     def folder(self) -> CellFolder:

@@ -59,11 +59,6 @@ class CellFolder(TrainingFolder):
         """Return the file of the report of checks with this key."""
         return self.path / "checks" / f"{key}.json"
 
-    @property
-    def is_checked(self) -> bool:
-        """Whether there is a report of checks, of whatever version and setting."""
-        return any((self.path / "checks").glob("*.json"))
-
     def check_kinds(self) -> None:
         """Refuse a folder or link in the place of a file, and the reverse, before any work.
 

@@ -86,6 +86,14 @@ def worker_loop(device: torch.device, dataset: DataSet | None = None) -> None:
     disconnect()
 
 
+def leave_at_stop() -> bool:
+    """Wait for a command of rank 0; return whether it is the stop command, and if so, leave."""
+    stops = _next_command() is None
+    if stops:
+        disconnect()
+    return stops
+
+
 def _next_command() -> Load | Train | None:
     received: list[Load | Train | None] = [None]
     distributed.broadcast_object_list(received)

@@ -31,8 +31,9 @@ class Partway:
         lr: the learning rate at its beginning.
         seconds: how long they took.
         loss, correct, seen: the sums of the meter, over all processes.
-        random: torch's random state.
-        random_on_device: that of the device; None on a CPU.
+        random: torch's random state, one row per process; they differ where a batch does not divide
+            by the processes. Earlier versions kept that of the first process alone.
+        random_on_device: that of the devices; None on a CPU.
     """
 
     batches: int
@@ -49,10 +50,10 @@ class Partway:
         cls, batches: int, lr: float, seconds: float, meter: Meter, fabric: Fabric
     ) -> "Partway":
         """Return the present state; all processes call this at the same time."""
-        on_device = None
+        random, on_device = _of_all(torch.get_rng_state(), fabric), None
         if fabric.device.type == "cuda":
-            on_device = torch.cuda.get_rng_state(fabric.device)
-        return cls(batches, lr, seconds, *meter.sums(fabric), torch.get_rng_state(), on_device)
+            on_device = _of_all(torch.cuda.get_rng_state(fabric.device), fabric)
+        return cls(batches, lr, seconds, *meter.sums(fabric), random, on_device)
 
     @classmethod
     def of(cls, state: Any) -> "Partway":
@@ -71,12 +72,31 @@ class Partway:
         return asdict(self)
 
     def restore(self, meter: Meter, fabric: Fabric) -> None:
-        """Give torch its random state back, and the meter its sums, in one of the processes."""
-        torch.set_rng_state(self.random.cpu())
+        """Give torch its random state back, and the meter its sums, in one of the processes.
+
+        If there is another number of processes now, all of them go on with the state of the first:
+        their weights are those of that other number only up to rounding, anyway.
+        """
+        torch.set_rng_state(_own(self.random, fabric))
         if self.random_on_device is not None and fabric.device.type == "cuda":
-            torch.cuda.set_rng_state(self.random_on_device.cpu(), fabric.device)
+            torch.cuda.set_rng_state(_own(self.random_on_device, fabric), fabric.device)
         if fabric.is_global_zero:
             meter.add_sums(self.loss, self.correct, self.seen)
+
+
+def _of_all(state: Tensor, fabric: Fabric) -> Tensor:
+    """Return the random states of all processes, one row each in order of rank."""
+    if fabric.world_size == 1:
+        return state[None]
+    states = fabric.all_gather(state.to(fabric.device))
+    assert isinstance(states, Tensor)
+    return states.cpu()
+
+
+def _own(states: Tensor, fabric: Fabric) -> Tensor:
+    """Return the random state with which this process goes on."""
+    rows = torch.atleast_2d(states.cpu())
+    return rows[fabric.global_rank if len(rows) == fabric.world_size else 0].clone()
 
 
 class Pace:

@@ -13,6 +13,7 @@ from robench.board.specs import ModelSpec, TrainingSpec
 from robench.errors import RobenchWarning, UserError
 from robench.registry import attacks
 from robench.runs import jobs as module
+from robench.runs.check_cell import report_file
 from robench.runs.context import RunContext
 from robench.runs.effort import Effort
 from robench.runs.jobs import chosen_jobs
@@ -111,9 +112,10 @@ def test_checks_that_are_missing_are_made_side_by_side(
     run_cell(cell(), "a", checking)
     with computing_with(2):
         assert chosen_jobs(None, [job(checking)] * 2, checking) == 2
-        reports = checking.store.open(cell()).checks("any")
-        reports.parent.mkdir()
-        reports.write_text("{}")
+        report = report_file(cell(), None, checking)
+        assert report is not None
+        report.parent.mkdir()
+        report.write_text("{}")
         assert chosen_jobs(None, [job(checking)] * 2, checking) == 1
 
 

@@ -16,7 +16,7 @@ from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
 from robench.runs import executors, remote, remote_work
 from robench.runs.context import RunContext
-from robench.runs.pieces import Piece, Training
+from robench.runs.pieces import Attacking, Piece, Training
 from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter
 from robench.runs.remote import RETRIES, LostError, RemotePieces
@@ -126,11 +126,16 @@ def use(engine: Here, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_with(
-    engine: Here, out: Path, monkeypatch: pytest.MonkeyPatch, *, rows: str = "batchnorm"
+    engine: Here,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rows: str = "batchnorm",
+    board: str = BOARD,
 ) -> None:
-    board = out.parent / "tiny.toml"
-    board.write_text(BOARD)
-    _, spec = open_board(str(board), rows=rows)
+    file = out.parent / "tiny.toml"
+    file.write_text(board)
+    _, spec = open_board(str(file), rows=rows)
 
     use(engine, monkeypatch)
     run_board(spec, out=out, placement=Placement("ray"))
@@ -213,12 +218,28 @@ def test_what_is_stored_needs_no_other_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Here()
-    run_with(engine, tmp_path / "out", monkeypatch)
+    run_with(engine, tmp_path / "out", monkeypatch, rows="groupnorm,batchnorm")
     made = len(engine.calls)
-    run_with(engine, tmp_path / "out", monkeypatch)
+    run_with(engine, tmp_path / "out", monkeypatch, rows="groupnorm,batchnorm")
     assert made
     assert len(engine.calls) == made
     assert engine.ends == ["closed"]
+
+
+def test_checks_and_spectra_that_are_left_are_made_on_the_other_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Here()
+    run_with(engine, tmp_path / "out", monkeypatch)
+    for change, state in [
+        (("check_samples = 10", "check_samples = 12"), "checking"),
+        (("check_samples = 10", "check_samples = 12\nspectra = true"), "measuring"),
+    ]:
+        engine.calls.clear()
+        run_with(engine, tmp_path / "out", monkeypatch, board=BOARD.replace(*change))
+        works = {type(piece.work) for piece in engine.calls}
+        assert state in {piece.state for piece in engine.calls}
+        assert not works & {Training, Attacking}
 
 
 def test_plugins_travel_with_what_they_import_and_warn_once(

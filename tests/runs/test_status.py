@@ -1,5 +1,6 @@
 """How far a run is can be read from its store at every stage, and reading it changes nothing."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from test_cell import cell, ctx
 from test_jobs import with_checks
 
+from robench.runs.check_cell import report_file
 from robench.runs.context import RunContext
 from robench.runs.run import run_cell
 from robench.runs.status import CellStatus, cell_status
@@ -82,6 +84,42 @@ def test_checks_and_spectra_come_last_if_the_board_asks_for_them(context: RunCon
     assert state(with_checks(context, True)).state == "checking"
     evaluation = context.evaluation.model_copy(update={"spectra": True})
     assert state(replace(context, evaluation=evaluation)).state == "measuring"
+
+
+def write_report(context: RunContext) -> None:
+    path = report_file(cell(), None, context)
+    assert path is not None
+    write_json(path, {})
+
+
+def test_a_report_of_checks_with_other_settings_is_none(context: RunContext) -> None:
+    checking = with_checks(context, True)
+    evaluation = checking.evaluation.model_copy(update={"check_samples": 7})
+    write_report(replace(checking, evaluation=evaluation))
+    assert state(checking).state == "checking"
+    write_report(checking)
+    assert state(checking).state == "done"
+
+
+def test_the_cell_whose_images_are_transferred_is_part_of_what_a_report_is_of(
+    context: RunContext,
+) -> None:
+    checking, other = with_checks(context, True), cell(seed=1)
+    write_report(checking)
+    assert cell_status(cell(), "a", checking, other).state == "checking"
+    assert report_file(cell(), other, checking) is None  # it is not trained yet
+    shutil.copytree(folder(context).path, CellFolder(context.store.root / other.key).path)
+    path = report_file(cell(), other, checking)
+    assert path not in (None, report_file(cell(), None, checking))
+    assert cell_status(cell(), "a", checking, other).state == "checking"
+    write_json(CellFolder(context.store.root / other.key).diverged, {"reason": "", "version": ""})
+    assert cell_status(cell(), "a", checking, other).state == "done"
+
+
+def test_a_damaged_manifest_is_left_to_the_run_to_name(context: RunContext) -> None:
+    write_report(with_checks(context, True))
+    folder(context).manifest.write_text("{")
+    assert state(with_checks(context, True)).state == "checking"
 
 
 def test_a_divergence_is_named(context: RunContext) -> None:

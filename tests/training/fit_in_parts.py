@@ -1,17 +1,20 @@
 """Train small networks, alone or as one of several processes, for ``test_parallel.py``."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from support import stripes
 from torch import distributed, nn
 
+from robench.base import Defense
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation
 from robench.models.build import apply_defense
 from robench.registry import defenses
 from robench.system.processes import this_shard
+from robench.training import partway
 from robench.training.data import TrainingData
 from robench.training.loop import fit
 from robench.training.parallel import disconnect
@@ -26,6 +29,25 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
     "carried": ("batchnorm", {"carry_delta": True, "step_size": 0.01}),
 }
 
+UNEVEN = ("batchnorm", {"method": "n_fgsm", "replays": 1, "batch_size": 15})
+"""Random starts, and batches that do not halve: the processes draw unequal numbers of them."""
+
+
+class Killed(Exception):  # noqa: N818 - it stands for a kill
+    pass
+
+
+class Mortal(Defense):
+    """Stops all processes at the same step."""
+
+    def __init__(self, last: int) -> None:
+        self.left = last
+
+    def after_step(self, model: nn.Module) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
 
 def network(defense: str) -> nn.Module:
     torch.manual_seed(0)
@@ -35,16 +57,21 @@ def network(defense: str) -> nn.Module:
     return apply_defense(plain, defenses.build(defense))
 
 
-def train(case: str, epochs: int = 3, files: TrainingFiles | None = None) -> dict[str, object]:
+def train(
+    case: str,
+    epochs: int = 3,
+    files: TrainingFiles | None = None,
+    defense: Defense | None = None,
+) -> dict[str, object]:
     """Train one case; 75 images in batches of 16 leave a last one of 11, which does not halve."""
-    name, changes = CASES[case]
+    name, changes = (CASES | {"uneven": UNEVEN})[case]
     recipe = TrainingSpec.model_validate(
         {"epochs": epochs, "batch_size": 16, "lr": 0.05, "replays": 2, "eps": 0.1,
          "step_size": 0.1, "milestones": (2,)} | changes
     )  # fmt: skip
     model = network(name)
     rows = fit(
-        model, defenses.build(name), recipe,
+        model, defense or defenses.build(name), recipe,
         TrainingData(stripes(75, 0), stripes(21, 1), Augmentation(crop_padding=1), seed=5),
         device=torch.device("cpu"), files=files,
     )  # fmt: skip
@@ -62,12 +89,23 @@ def main(out: Path) -> None:
     files = TrainingFiles(log=out / "training.csv", checkpoint=out / "checkpoint.pt")
     train("carried", epochs=1, files=files)
     results["resumed"] = train("carried", files=files)
+    results["uneven"] = train("uneven")
+    results["uneven resumed"] = killed_and_resumed(out)
     if this_shard().rank == 0:
         torch.save(results, out / "results.pt")
     distributed.barrier()
     disconnect()
     # Threads that serve the group while Python ends abort the process now and then.
     assert not (left := serving_threads()), left
+
+
+def killed_and_resumed(out: Path) -> dict[str, object]:
+    """Train the uneven case, stopped in the middle of its second epoch."""
+    files = TrainingFiles(log=out / "uneven.csv", checkpoint=out / "uneven.pt")
+    partway.PROBE, partway.SECONDS = 1, 0.0  # the state is written after every minibatch
+    with suppress(Killed):
+        train("uneven", files=files, defense=Mortal(8))
+    return train("uneven", files=files)
 
 
 def serving_threads() -> list[str]:

@@ -66,6 +66,13 @@ def test_an_interrupted_training_of_two_resumes_to_the_same_weights(
         assert torch.equal(tensor, of_two["resumed"]["state"][name]), name
 
 
+def test_two_that_draw_unequal_numbers_resume_within_an_epoch_to_the_same_weights(
+    of_two: dict[str, Any],
+) -> None:
+    for name, tensor in of_two["uneven"]["state"].items():
+        assert torch.equal(tensor, of_two["uneven resumed"]["state"][name]), name
+
+
 def test_parts_follow_one_another_and_make_up_the_batch() -> None:
     rows = torch.arange(11)
     parts = [Shard(rank, 3).of(rows) for rank in range(3)]
