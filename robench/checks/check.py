@@ -14,7 +14,6 @@ from robench.checks.contract import Check
 from robench.checks.options import CheckKeywords, CheckOptions
 from robench.checks.order import build_checks, default_checks
 from robench.checks.report import Finding, Report
-from robench.checks.untouched import Untouched, writes_into_input
 from robench.errors import UserError
 from robench.evaluation.validation import Classes, Pixels, as_samples
 from robench.models.accept import plain_module
@@ -139,7 +138,4 @@ def _context(
     )
     check_radius("eps", eps, context.norm)
     check_radius("step_size", context.step_size, context.norm)
-    if not writes_into_input(context):
-        return context
-    own = Untouched(model)
-    return replace(context, model=own, source=own if source is model else context.source)
+    return context

@@ -4,8 +4,8 @@ They run only where a check fails, so that its flag comes with a figure.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -18,12 +18,11 @@ from robench.attack_tools.threat_models import ascent, per_sample, steepest
 from robench.checks.context import CheckContext
 from robench.checks.gradient_free import left_by_gradients
 from robench.checks.straight_through import StraightThrough
-from robench.errors import RobenchWarning
+from robench.errors import RobenchWarning, UserError
 from robench.evaluation import evaluate
 from robench.evaluation.evaluate import LEFT_OUT
 from robench.evaluation.outcomes import Bools
 from robench.progress import ignore_progress
-from robench.system.out_of_memory import is_out_of_memory
 
 Gradient = Callable[[Tensor, Tensor], Tensor]
 """(images, labels) -> the direction in which a search goes, in the shape of the images."""
@@ -139,21 +138,9 @@ def _harder(context: CheckContext) -> Bools:
             warnings.simplefilter("ignore")
             robust &= climb(context, _through(context, chosen), robust & left(context))
             break
-    with _finding_nothing():
+    with suppress(UserError):
         robust &= climb(context, around, robust & left(context))
-    with _finding_nothing():
-        robust &= ~square(context)[1]
-    return robust
-
-
-@contextmanager
-def _finding_nothing() -> Iterator[None]:
-    """Let a search that the network does not bear find nothing, as a failed check stays failed."""
-    try:
-        yield
-    except Exception as error:  # whatever a network raises that a search asks in its own way
-        if is_out_of_memory(error):
-            raise
+    return robust & ~square(context)[1]
 
 
 def _through(context: CheckContext, width: float | None) -> Gradient:

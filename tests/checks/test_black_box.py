@@ -33,20 +33,6 @@ def test_queries_that_fool_the_same_samples_and_a_few_more_pass(
     assert "fools 3 of the 100 " in finding.sentence
 
 
-def test_a_column_on_a_few_images_neither_counts_for_the_others_nor_replaces_square(
-    make_context: MakeContext, digits_net: nn.Module
-) -> None:
-    class Coarse(Wrapped):
-        def forward(self, images: Tensor) -> Tensor:
-            return self.net((images * 7).round() / 7)
-
-    few = {SQUARE: forged(range(0), 8, backwards=0, forwards=2000)}
-    alone, beside = (BlackBox().run(make_context(Coarse(digits_net), board)) for board in ({}, few))
-    assert alone.passed is False
-    assert beside.passed is False
-    assert beside.sentence == alone.sentence
-
-
 def test_successes_outside_of_the_ball_say_nothing(
     make_context: MakeContext, digits_net: nn.Module
 ) -> None:
