@@ -13,8 +13,9 @@ from torch import Tensor
 from robench import Check, CheckContext, Finding, register_check
 from robench.attack_tools.losses import ascent_direction, margin
 from robench.checks.contract import Share
-from robench.checks.searches import climb, left
+from robench.checks.searches import best_effort, climb, left
 from robench.checks.wording import percent
+from robench.evaluation.outcomes import Bools
 
 
 @register_check("probability_outputs", reference="arXiv:1902.06705")
@@ -45,13 +46,16 @@ class ProbabilityOutputs(Check):
         )
         if share < self.share:
             return Finding(name, True, f"{figures}: they are no probabilities.")
-        robust = climb(context, lambda x, y: _logarithmic(context, x, y), left(context))
         end = (
             "the network returns probabilities, whose cross-entropy has hardly a gradient; let it "
             "return the logits"
         )
-        effort = context.best_effort(robust)
+        effort = best_effort(context, _climb_logarithms)
         return Finding(name, False, f"{figures}: {end}.", best_effort=effort)
+
+
+def _climb_logarithms(context: CheckContext) -> Bools:
+    return climb(context, lambda x, y: _logarithmic(context, x, y), left(context))
 
 
 def _logarithmic(context: CheckContext, x: Tensor, y: Tensor) -> Tensor:
