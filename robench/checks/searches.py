@@ -121,6 +121,13 @@ def square(context: CheckContext) -> tuple[Bools, Bools]:
     return context.once(_square)
 
 
+def of_square(context: CheckContext) -> Bools:
+    """Return the images that :func:`square` is run on: the first that gradients left, (n,) bool."""
+    attacked = left_by_gradients(context)
+    attacked[np.flatnonzero(attacked)[MOST:]] = False
+    return attacked
+
+
 def averaged(context: CheckContext, x: Tensor, y: Tensor, radius: float) -> Tensor:
     """Return the mean of the margin's gradient over points at random around ``x``."""
     total = torch.zeros_like(x)
@@ -183,8 +190,7 @@ def _uphill(context: CheckContext, x: Tensor, y: Tensor, direction: Tensor) -> T
 
 
 def _square(context: CheckContext) -> tuple[Bools, Bools]:
-    attacked = left_by_gradients(context)
-    attacked[np.flatnonzero(attacked)[MOST:]] = False
+    attacked = of_square(context)
     fooled = np.zeros(len(context), dtype=np.bool_)
     if attacked.any():
         rows = torch.from_numpy(attacked)
