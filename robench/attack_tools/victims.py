@@ -9,6 +9,9 @@ from robench.base import LogitsModel, VictimModel
 class BareModel(VictimModel):
     """A plain callable as a model under attack, without a fast copy or a batch size.
 
+    It gets copies of the images: a forward may normalize in place, which neither the points of an
+    attack nor the leaves of its gradients survive.
+
     Args:
         model: images in [0, 1] -> logits.
     """
@@ -27,16 +30,16 @@ class BareModel(VictimModel):
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return its logits."""
-        return self._model(images)
+        return self._model(images.clone())
 
     def predict(self, images: Tensor) -> Tensor:
         """Return its logits as float32, without gradient."""
         with torch.no_grad():
-            return self._model(images).float()
+            return self._model(images.clone()).float()
 
     def for_gradients(self, images: Tensor) -> Tensor:
         """Return its logits."""
-        return self._model(images)
+        return self._model(images.clone())
 
     def report(self, finished: int) -> None:
         """Do nothing: a bare model reports no progress."""

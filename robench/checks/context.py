@@ -194,6 +194,14 @@ class CheckContext:
         """Return float32 logits on the CPU, from the network itself in eval mode."""
         return self.answers([images], batch_size)[0]
 
+    def ask(self, images: Tensor) -> Tensor:
+        """Return the network's own output for a copy of images, which it may write into.
+
+        Call it inside :meth:`opened`, instead of the model: a forward that normalizes in place
+        would change the points of a search, and raises at a leaf whose gradient is wanted.
+        """
+        return cast(Tensor, self.model(images.clone()))
+
     def answers(
         self, asked: Sequence[Tensor], batch_size: int | None = None, seed: int | None = None
     ) -> list[Tensor]:

@@ -49,7 +49,8 @@ class Finding:
         sentence: what was found, with figures, or why the check could not be made.
         best_effort: the fraction of the report's images that stay right against all attacks that
             were known when the check ended and its own stronger search, from
-            :meth:`robench.checks.CheckContext.best_effort`; None if the check does not search.
+            :meth:`robench.checks.CheckContext.best_effort`; None if the check does not search, or
+            the network raises during its search.
     """
 
     check: str

@@ -82,6 +82,24 @@ def climb(
     return robust
 
 
+def best_effort(context: CheckContext, search: Callable[[CheckContext], Bools]) -> float | None:
+    """Return the accuracy that is left by a search and everything tried before.
+
+    The check that asks for it has failed already, which stands if the search breaks down.
+
+    Args:
+        context: the network, and the images.
+        search: what returns (n,) bool, as :meth:`CheckContext.best_effort` wants it.
+
+    Returns:
+        A multiple of 1/n; None if the search raises.
+    """
+    try:
+        return context.best_effort(search(context))
+    except Exception:  # whatever a network raises where its gradient is asked for
+        return None
+
+
 def harder(context: CheckContext) -> Bools:
     """Search with substitutes of gradients, averages of them, and without any.
 
@@ -101,6 +119,13 @@ def square(context: CheckContext) -> tuple[Bools, Bools]:
         Which images were attacked, and which were fooled, both (n,) bool.
     """
     return context.once(_square)
+
+
+def of_square(context: CheckContext) -> Bools:
+    """Return the images that :func:`square` is run on: the first that gradients left, (n,) bool."""
+    attacked = left_by_gradients(context)
+    attacked[np.flatnonzero(attacked)[MOST:]] = False
+    return attacked
 
 
 def averaged(context: CheckContext, x: Tensor, y: Tensor, radius: float) -> Tensor:
@@ -147,7 +172,7 @@ def _through(context: CheckContext, width: float | None) -> Gradient:
     def gradient(x: Tensor, y: Tensor) -> Tensor:
         inputs = x.clone().requires_grad_()
         with StraightThrough(width):
-            logits = context.model(inputs).float()
+            logits = context.ask(inputs).float()
         with torch.enable_grad():
             return torch.autograd.grad(margin(logits, y).sum(), inputs)[0]
 
@@ -159,14 +184,13 @@ def _uphill(context: CheckContext, x: Tensor, y: Tensor, direction: Tensor) -> T
     step = steepest(direction, context.norm) * context.step_size
     with torch.no_grad():
         ahead, behind = (
-            margin(context.model((x + sign * step).clamp(0, 1)).float(), y) for sign in (1, -1)
+            margin(context.ask((x + sign * step).clamp(0, 1)).float(), y) for sign in (1, -1)
         )
     return direction * per_sample(1 - 2 * (behind > ahead).float(), direction)
 
 
 def _square(context: CheckContext) -> tuple[Bools, Bools]:
-    attacked = left_by_gradients(context)
-    attacked[np.flatnonzero(attacked)[MOST:]] = False
+    attacked = of_square(context)
     fooled = np.zeros(len(context), dtype=np.bool_)
     if attacked.any():
         rows = torch.from_numpy(attacked)
@@ -183,5 +207,5 @@ def _square(context: CheckContext) -> tuple[Bools, Bools]:
 
 def _wrong(context: CheckContext, x: Tensor, y: Tensor) -> Tensor:
     with torch.no_grad():
-        logits = context.model(x).float()
+        logits = context.ask(x).float()
     return logits.isfinite().all(1) & (logits.argmax(1) != y)

@@ -55,7 +55,7 @@ def _follow(context: CheckContext) -> Trajectories:
                 seen.append(logits)
                 now = climb(now, gradient, slice(None))
             with torch.no_grad():
-                seen.append(context.model(now).float())
+                seen.append(context.ask(now).float())
             losses.append(torch.stack([log_odds(z, y) for z in seen]).cpu())
             fooled.append(torch.stack([z.argmax(1) != y for z in seen]).cpu())
     return Trajectories(rows, torch.cat(losses, 1), torch.cat(fooled, 1))

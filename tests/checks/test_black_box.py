@@ -1,6 +1,7 @@
 """Gradient-free attacks must not find what gradient-based attacks miss."""
 
 import numpy as np
+import pytest
 import torch
 from faults import EPS, MakeContext, Wrapped, forged
 from torch import Tensor, nn
@@ -31,6 +32,45 @@ def test_queries_that_fool_the_same_samples_and_a_few_more_pass(
     finding = BlackBox().run(make_context(digits_net, board, samples=200))
     assert finding.passed, finding.sentence
     assert "fools 3 of the 100 " in finding.sentence
+
+
+def test_a_column_is_judged_by_the_images_that_it_was_run_on(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    few = forged(range(100, 108), 108, backwards=0, forwards=1000)  # the first 8 that were left
+    finding = BlackBox().run(make_context(digits_net, WHITE | {SQUARE: few}, samples=200))
+    assert finding.passed is False
+    assert "fools 8 of the first 8 images" in finding.sentence
+
+
+def test_columns_on_fewer_images_do_not_dilute_each_other(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    few = forged(range(100, 103), 103, backwards=0, forwards=1000)
+    many = forged(range(0), backwards=0, forwards=1000)
+    board = WHITE | {SQUARE: few, "square": many}
+    finding = BlackBox().run(make_context(digits_net, board, samples=200))
+    assert finding.passed is False
+    assert f"{SQUARE} fools 3 of the first 3 images" in finding.sentence
+
+
+@pytest.mark.parametrize(("count", "replaced"), [(99, False), (131, False), (132, True)])
+def test_only_a_column_on_all_images_of_square_replaces_it(
+    count: int, replaced: bool, make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    board = WHITE | {SQUARE: forged(range(90), count, backwards=0, forwards=1000)}
+    finding = BlackBox().run(make_context(digits_net, board, samples=200))
+    assert finding.sentence.startswith(f"{SQUARE} fools 0 of the first 32 ") is replaced
+    assert ("Square with " in finding.sentence) is not replaced
+
+
+def test_queries_count_of_which_the_answer_was_known(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    known = forged(range(90), backwards=0, forwards=900)
+    known.queries[:] = 1000
+    finding = BlackBox().run(make_context(digits_net, WHITE | {SQUARE: known}, samples=200))
+    assert finding.sentence.startswith(SQUARE)
 
 
 def test_successes_outside_of_the_ball_say_nothing(

@@ -1,8 +1,10 @@
 """Outputs are logits that were computed without gradients, and keep what attacks need."""
 
+import re
+
 import pytest
 import torch
-from faults import MakeContext, Wrapped, forged, has_form
+from faults import EPS, MakeContext, Wrapped, forged, has_form
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -10,6 +12,8 @@ from robench.checks import Check
 from robench.checks.entries.autograd_in_forward import AutogradInForward
 from robench.checks.entries.probability_outputs import ProbabilityOutputs
 from robench.checks.entries.saturated_probability import SaturatedProbability
+from robench.leaderboard.audit.figures import Seen
+from robench.leaderboard.audit.findings import FORMS
 
 pytestmark = pytest.mark.usefixtures("few_queries")
 
@@ -17,6 +21,29 @@ pytestmark = pytest.mark.usefixtures("few_queries")
 class Probabilities(Wrapped):
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images).softmax(1)
+
+
+class Sigmoids(Wrapped):
+    """A probability of each class, whatever those of the others."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images).mul(2).sigmoid()
+
+
+class Timid(Wrapped):
+    """Logits that all lie between 0 and 1."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images).mul(0.01).add(0.5)
+
+
+class Constant(Wrapped):
+    """Two ends, but of one image only."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = torch.full((len(images), 10), 0.5)
+        outputs[0, :2] = torch.tensor([0.0, 1.0])
+        return outputs + 0 * self.net(images)
 
 
 class LogProbabilities(Wrapped):
@@ -43,7 +70,11 @@ class Purified(Wrapped):
 
 @pytest.mark.parametrize(
     ("check", "model", "below"),
-    [(ProbabilityOutputs(), Probabilities, 0.8), (AutogradInForward(), Purified, 0.96)],
+    [
+        (ProbabilityOutputs(), Probabilities, 0.8),
+        (ProbabilityOutputs(), Sigmoids, 0.8),
+        (AutogradInForward(), Purified, 0.96),
+    ],
 )
 def test_the_cause_is_named_with_a_lower_accuracy(
     check: Check,
@@ -69,6 +100,28 @@ def test_logits_pass_also_logarithms_and_those_of_a_sure_network(
     finding = check.run(make_context(model(digits_net)))
     assert finding.passed, finding.sentence
     assert has_form(finding), finding.sentence
+
+
+@pytest.mark.parametrize("model", [Timid, Constant])
+def test_logits_between_0_and_1_are_no_probabilities_unless_they_reach_both(
+    model: type[Wrapped], make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    finding = ProbabilityOutputs().run(make_context(model(digits_net)))
+    assert finding.passed, finding.sentence
+    assert has_form(finding), finding.sentence
+
+
+def test_the_audit_believes_only_counts_that_fit_each_other(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    context = make_context(Sigmoids(digits_net))
+    sentence = ProbabilityOutputs().run(context).sentence
+    form = next(f for f in FORMS["probability_outputs"] if re.fullmatch(f.text, sentence))
+    seen = Seen(50, 50, int(context.correct.sum()), 0, 1, "linf", EPS, ())
+    inside, count, share, _ = re.fullmatch(form.text, sentence).groups()
+    assert form.fits(re.fullmatch(form.text, sentence).groups(), seen)
+    for wide in ("25", "51"):
+        assert not form.fits((inside, count, share, wide), seen)
 
 
 def test_a_saturated_probability_is_named_where_the_margin_finds_more(

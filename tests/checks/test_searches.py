@@ -5,6 +5,8 @@ import torch
 from faults import MakeContext, Wrapped
 from torch import Tensor, nn
 
+from robench.checks import Check
+from robench.checks.entries.autograd_in_forward import AutogradInForward
 from robench.checks.entries.gradients import Gradients
 from robench.checks.entries.same_logits import SameLogits
 from robench.checks.searches import harder
@@ -67,3 +69,24 @@ def test_a_random_network_is_attacked_with_averaged_gradients(
     assert finding.passed is False
     assert finding.best_effort is not None
     assert finding.best_effort < 0.6
+
+
+class Refusing(Wrapped):
+    """Random, with a backward pass inside, and not to be asked for a gradient."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.requires_grad:
+            raise ValueError("no gradients here")
+        with torch.enable_grad():
+            point = images.clone().requires_grad_()
+            moved = torch.autograd.grad(self.net(point).sum(), point)[0]
+        return self.net(images + moved.sign() * 0.05 * torch.rand_like(images))
+
+
+@pytest.mark.parametrize("check", [SameLogits(), AutogradInForward()])
+def test_a_check_that_has_failed_fails_also_where_its_search_breaks_down(
+    check: Check, make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    finding = check.run(make_context(Refusing(digits_net), samples=8))
+    assert finding.passed is False
+    assert finding.best_effort is None

@@ -14,7 +14,7 @@ import torch
 
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Count
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 from robench.checks.wording import some
 
 _ENGINE = "_engine_run_backward"
@@ -40,10 +40,10 @@ class AutogradInForward(Check):
         images = context.images[: self.images].to(context.device)
         with context.opened(), _counted() as passes:
             with torch.no_grad():
-                context.model(images.clone())
+                context.ask(images)
             if not passes:
                 with torch.enable_grad():
-                    context.model(images.clone().requires_grad_())
+                    context.ask(images.clone().requires_grad_())
         if not passes:
             return Finding(name, True, "A forward pass runs no backward pass.")
         sentence = (
@@ -51,7 +51,7 @@ class AutogradInForward(Check):
             f"inside: an optimization loop, a purification or a detector by gradients, through "
             f"which attacks get no useful gradient."
         )
-        return Finding(name, False, sentence, best_effort=context.best_effort(harder(context)))
+        return Finding(name, False, sentence, best_effort=best_effort(context, harder))
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from torch import Tensor
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Count
 from robench.checks.determinism import distance, is_random
-from robench.checks.searches import climb, left, margin_gradient
+from robench.checks.searches import best_effort, climb, left, margin_gradient
 from robench.checks.wording import percent
+from robench.evaluation.outcomes import Bools
 
 
 @register_check("batch_dependence")
@@ -57,9 +58,13 @@ class BatchDependence(Check):
             f"is taken for depends on its batch, and a batch of adversarial images is not what "
             f"an attacker sends."
         )
-        alone = replace(context, options=replace(context.options, batch_size=1), memo={})
-        robust = climb(alone, lambda x, y: margin_gradient(alone, x, y), left(context))
-        return Finding(name, False, sentence, best_effort=context.best_effort(robust))
+        return Finding(name, False, sentence, best_effort=best_effort(context, _alone))
+
+
+def _alone(context: CheckContext) -> Bools:
+    """Search on each image in a batch of its own."""
+    alone = replace(context, options=replace(context.options, batch_size=1), memo={})
+    return climb(alone, lambda x, y: margin_gradient(alone, x, y), left(context))
 
 
 def _shuffled(context: CheckContext, few: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class _Features(nn.Module):
         caught: list[Tensor] = []
         hook = self.last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
         try:
-            self.model(images)
+            self.model(images.clone())  # which it may write into
         finally:
             hook.remove()
         return caught[-1].float()
@@ -152,7 +152,7 @@ def _last_linear(context: CheckContext) -> nn.Linear | None:
     with context.opened(), torch.no_grad():
         hooks = [m.register_forward_hook(lambda m, _, out: seen.append((m, out))) for m in linear]
         try:
-            logits = context.model(context.images[:2].to(context.device))
+            logits = context.ask(context.images[:2].to(context.device))
         finally:
             for hook in hooks:
                 hook.remove()

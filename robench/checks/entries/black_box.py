@@ -1,5 +1,6 @@
 """Gradient-free attacks must not find what gradient-based attacks miss (Athalye et al. 2018)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy as np
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks import searches
 from robench.checks.contract import Share
-from robench.checks.gradient_free import MISSED, not_stronger
+from robench.checks.gradient_free import MISSED, left_by_gradients, not_stronger
+from robench.evaluation import Outcomes
+from robench.evaluation.outcomes import Bools
 
 
 @register_check("black_box", reference="arXiv:1802.00420")
@@ -15,9 +18,9 @@ from robench.checks.gradient_free import MISSED, not_stronger
 class BlackBox(Check):
     """Query-based attacks fool no image that gradient-based attacks missed.
 
-    The query-based attacks among the columns count. If none of them asks 1000 queries inside the
-    ball, Square does, on the first 32 images that gradient-based attacks left: enough of both to
-    find most ways into a network that only hides its gradients.
+    The query-based attacks among the columns count, on the images that they were run on. If none of
+    them asks 1000 queries inside the ball on the first 32 images that gradient-based attacks left,
+    Square does: enough of both to find most ways into a network that only hides its gradients.
 
     Attributes:
         missed: fraction of the samples left by gradient-based attacks that they may have missed.
@@ -29,21 +32,46 @@ class BlackBox(Check):
 
     def run(self, context: CheckContext) -> Finding:
         """Compare query-based with gradient-based attacks."""
-        name, found = "black_box", []
         columns = {
-            column: (context.in_ball(attack), outcomes, context.fooled_inside(outcomes))
+            column: (context.in_ball(attack), outcomes)
             for column, (attack, outcomes) in context.columns.items()
             if outcomes.forwards.any() and not outcomes.backwards.any()
         }
-        # A column of another threat model, or of none, counts only if it fooled inside this ball.
-        named = [c for c, (inside, _, fooled) in columns.items() if inside or fooled.any()]
-        if named:
-            fooled = np.logical_or.reduce([columns[c][2] for c in named])
-            found.append(not_stronger(name, context, " and ".join(named), fooled, self.missed))
+        found = self._of_columns(context, columns)
         if not any(
-            inside and o.forwards.max() >= searches.QUERIES for inside, o, _ in columns.values()
+            inside and o.queries.max() >= searches.QUERIES and _on_all_of_square(context, o)
+            for inside, o in columns.values()
         ):
             attacked, fooled = searches.square(context)
             words = f"Square with {searches.QUERIES} queries"
-            found.append(not_stronger(name, context, words, fooled, self.missed, attacked))
+            found.append(not_stronger("black_box", context, words, fooled, self.missed, attacked))
         return next((f for f in found if f.passed is False), found[-1])
+
+    def _of_columns(
+        self, context: CheckContext, columns: Mapping[str, tuple[bool, Outcomes]]
+    ) -> list[Finding]:
+        """Return a finding for all columns on equally many images, of those that were attacked.
+
+        A column of another threat model, or of none, counts only if it fooled inside this ball.
+        """
+        together: dict[int, dict[str, Bools]] = {}
+        for column, (inside, outcomes) in columns.items():
+            fooled = context.fooled_inside(outcomes)
+            if inside or fooled.any():
+                count = min(len(outcomes), len(context))
+                together.setdefault(count, {})[column] = fooled
+        left = left_by_gradients(context)
+        found = []
+        for count, named in together.items():
+            asked = np.arange(len(context)) < count
+            if left.any() and not (left & asked).any():
+                continue  # it has nothing to say of the images that are left
+            fooled = np.logical_or.reduce(list(named.values()))
+            words = " and ".join(named)
+            found.append(not_stronger("black_box", context, words, fooled, self.missed, asked))
+        return found
+
+
+def _on_all_of_square(context: CheckContext, outcomes: Outcomes) -> bool:
+    """Return whether a column was made on all images that Square would be run on."""
+    return not searches.of_square(context)[len(outcomes) :].any()

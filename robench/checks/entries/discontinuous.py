@@ -16,7 +16,7 @@ from robench.attack_tools.randomness import generators, in_ball
 from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
 from robench.checks.probes import ROUNDED, Probe
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, percent, some
 
@@ -66,7 +66,7 @@ class Discontinuous(Check):
                 f"{chance(p)}): a branch decides there, as of a detector or a quantization, and "
                 f"gradients tell of one side only"
             )
-            found = context.best_effort(harder(context))
+            found = best_effort(context, harder)
             return Finding(name, False, f"{figures} ({end}.", best_effort=found)
         return Finding(name, True, f"{figures}: they are continuous.")
 

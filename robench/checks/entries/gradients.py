@@ -10,8 +10,9 @@ from robench import Check, CheckContext, Finding, register_check
 from robench.attack_tools.losses import log_odds, margin
 from robench.checks.contract import Share
 from robench.checks.probes import gradients_of, margin_gradients
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 from robench.checks.wording import percent, some
+from robench.evaluation.outcomes import Bools
 
 VANISHED = math.log(1e-30)
 """Log-odds of all other classes below which the cross-entropy's gradient vanishes in float32."""
@@ -68,7 +69,7 @@ class Gradients(Check):
         if share <= self.tolerated:
             return Finding("zero_gradients", True, f"{none}.")
         end = "gradient attacks see a flat network there"
-        effort = context.best_effort(harder(context))
+        effort = best_effort(context, harder)
         return Finding("zero_gradients", False, f"{none}: {end}.", best_effort=effort)
 
     def _saturated(
@@ -85,10 +86,15 @@ class Gradients(Check):
         )
         if lost <= self.tolerated:
             return Finding("saturated_loss", True, f"{gone}.")
-        left = context.run(context.standard(loss="margin"))[0].robust[: len(context)]
-        effort = context.best_effort(left | ~context.correct.numpy())
+        effort = best_effort(context, _left_on_the_margin)
         sentence = f"{gone}: an attack that climbs it stands still."
         return Finding("saturated_loss", False, sentence, best_effort=effort)
+
+
+def _left_on_the_margin(context: CheckContext) -> Bools:
+    """Return which images the standard attack on the margin leaves, or that were never right."""
+    left = context.run(context.standard(loss="margin"))[0].robust[: len(context)]
+    return left | ~context.correct.numpy()
 
 
 def _finite(context: CheckContext, gradients: Tensor) -> Finding:

@@ -10,7 +10,7 @@ from robench.attack_tools.losses import input_gradient, log_odds
 from robench.attack_tools.randomness import generators, in_ball
 from robench.attack_tools.threat_models import ascent
 from robench.checks.contract import Count, Share
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 from robench.checks.significance import LEVEL, at_most
 from robench.checks.wording import chance, percent, some
 
@@ -49,7 +49,7 @@ class LossRises(Check):
                 f"fewer than the {100 * self.rising:.0f}% that are asked for ({chance(p)}): "
                 f"its gradients do not lead upwards"
             )
-            effort = context.best_effort(harder(context))
+            effort = best_effort(context, harder)
             return Finding("loss_rises", False, f"{figures}, {end}.", best_effort=effort)
         return Finding("loss_rises", True, f"{figures}.")
 
@@ -73,6 +73,6 @@ def _trajectory(context: CheckContext, steps: int) -> Tensor:
                 losses.append(log_odds(logits, y))
                 now = climb(now, gradient, slice(None))
             with torch.no_grad():
-                losses.append(log_odds(context.model(now).float(), y))
+                losses.append(log_odds(context.ask(now).float(), y))
             columns.append(torch.stack(losses).cpu())
     return torch.cat(columns, 1)

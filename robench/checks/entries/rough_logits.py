@@ -13,7 +13,7 @@ from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
 from robench.checks.probes import Probe, is_rough
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, percent, some
 
@@ -64,6 +64,6 @@ class RoughLogits(Check):
                 f"{chance(p)}): the logits are rough, as with noise that is computed from the "
                 f"image or a ripple on the logits, and no gradient leads through"
             )
-            found = context.best_effort(harder(context))
+            found = best_effort(context, harder)
             return Finding(name, False, f"{figures} ({end}.", best_effort=found)
         return Finding(name, True, f"{figures}: the logits are smooth.")

@@ -9,7 +9,7 @@ from robench import Check, CheckContext, Finding, UserError, register_check
 from robench.attack_tools.losses import ascent_direction, margin
 from robench.checks.contract import Count
 from robench.checks.determinism import ROUNDING, distance
-from robench.checks.searches import climb
+from robench.checks.searches import best_effort, climb
 from robench.checks.wording import percent
 from robench.evaluation.outcomes import Bools
 
@@ -49,7 +49,7 @@ class SameLogits(Check):
             f"Two forwards of the same images differ by {percent(moved)} of the spread of the "
             f"logits, and {percent(changed)} of the verdicts change: the network is random, and "
             f"attacks that ask once are not to be believed.",
-            best_effort=context.best_effort(self._expected(context)),
+            best_effort=best_effort(context, self._expected),
         )
 
     def _expected(self, context: CheckContext) -> Bools:

@@ -15,7 +15,7 @@ from torch import Tensor
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Count
 from robench.checks.determinism import ROUNDING, distance
-from robench.checks.searches import climb, left, margin_gradient
+from robench.checks.searches import best_effort, climb, left, margin_gradient
 from robench.checks.wording import percent, some
 from robench.evaluation.outcomes import Bools
 from robench.models.plain_state import independent_copy
@@ -66,7 +66,7 @@ class Stateful(Check):
                 f"{percent(moved)} of their spread: the network keeps a state, and its answers "
                 f"depend on how often it was asked."
             )
-            effort = context.best_effort(self._replayed(context, fresh))
+            effort = best_effort(context, lambda c: self._replayed(c, fresh))
             return Finding(name, False, sentence, best_effort=effort)
         first, second = self._close_pairs(context, fresh)
         if not len(first):
@@ -86,7 +86,7 @@ class Stateful(Check):
             f"another class than on a copy that was asked nothing before, and their logits differ "
             f"by {percent(moved)} of their spread: the network remembers what it was asked."
         )
-        effort = context.best_effort(self._replayed(context, fresh))
+        effort = best_effort(context, lambda c: self._replayed(c, fresh))
         return Finding(name, False, sentence, best_effort=effort)
 
     def _close_pairs(self, context: CheckContext, fresh: torch.nn.Module) -> tuple[Tensor, Tensor]:

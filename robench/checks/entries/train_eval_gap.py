@@ -72,5 +72,5 @@ class TrainEvalGap(Check):
             for module in keeping:
                 module.training = True
             for images in context.images.chunk(parts):
-                predictions.append(context.model(images.to(context.device)).argmax(1).cpu())
+                predictions.append(context.ask(images.to(context.device)).argmax(1).cpu())
         return torch.cat(predictions) == context.labels

@@ -14,7 +14,7 @@ from robench import Check, CheckContext, Finding, UserError, register_check
 from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
 from robench.checks.probes import Probe
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, some
 
@@ -73,5 +73,5 @@ class UnstableGradient(Check):
         if p >= LEVEL:
             return Finding(name, True, f"{figures}: too few images to tell ({chance(p)}).")
         end = "gradients are shattered, and a step along one does not lead where it points"
-        effort = context.best_effort(harder(context))
+        effort = best_effort(context, harder)
         return Finding(name, False, f"{figures} ({chance(p)}): {end}.", best_effort=effort)

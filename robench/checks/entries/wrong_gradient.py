@@ -14,7 +14,7 @@ from robench import Check, CheckContext, Finding, UserError, register_check
 from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
 from robench.checks.probes import Probe, is_rough
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 from robench.checks.significance import LEVEL, at_least
 from robench.checks.wording import chance, percent, some
 
@@ -76,7 +76,7 @@ class WrongGradient(Check):
                 f"{chance(p)}: the backward pass does not compute the derivative of the forward "
                 f"pass, and attacks are led astray"
             )
-            found = context.best_effort(harder(context))
+            found = best_effort(context, harder)
             return Finding(name, False, f"{figures}, {end}.", best_effort=found)
         return Finding(name, True, f"{figures}: it is the derivative of the logits.")
 

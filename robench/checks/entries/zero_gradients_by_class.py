@@ -7,7 +7,7 @@ import torch
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Count, Share
 from robench.checks.probes import margin_gradients
-from robench.checks.searches import harder
+from robench.checks.searches import best_effort, harder
 
 
 @register_check("zero_gradients_by_class", reference="arXiv:1802.00420")
@@ -52,4 +52,4 @@ class ZeroGradientsByClass(Check):
             f"In {len(bad)} of {int(asked.sum())} classes most images have a gradient of zero or "
             f"none: class {listed}{more}. Attacks see a flat network there."
         )
-        return Finding(name, False, sentence, best_effort=context.best_effort(harder(context)))
+        return Finding(name, False, sentence, best_effort=best_effort(context, harder))

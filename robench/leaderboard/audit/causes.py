@@ -81,6 +81,13 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
             r"gradient; let it return the logits\.",
             figures.probabilities(False),
         ),
+        Form(
+            False,
+            rf"On {N} of {N} images \({P}\) all outputs lie between 0 and 1, and on {N} they come "
+            r"within 0\.1 of both: the network returns probabilities, whose cross-entropy has "
+            r"hardly a gradient; let it return the logits\.",
+            figures.probabilities_of_each,
+        ),
     ),
     "autograd_in_forward": (
         Form(True, r"A forward pass runs no backward pass\."),

@@ -246,6 +246,12 @@ def probabilities(passed: bool) -> Fits:
     return fits
 
 
+def probabilities_of_each(figures: Figures, seen: Seen) -> bool:
+    """Compare (images with outputs from 0 to 1, images, share, images with both ends)."""
+    inside, count, wide = (int(figures[i]) for i in (0, 1, 3))
+    return probabilities(False)(figures[:3], seen) and count < 2 * wide <= 2 * inside
+
+
 def turned(passed: bool) -> Fits:
     """Return the comparison of (median cosine, images)."""
 
