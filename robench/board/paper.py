@@ -61,7 +61,7 @@ class Paper(Spec):
                         f"paper.figures.{row} has '{column}', which is not a column; "
                         f"{did_you_mean(column, columns)}"
                     )
-                if shares and min(printed) < 0:
+                if min(printed[1:], default=0) < 0 or (shares and printed[0] < 0):
                     raise UserError(
                         f"paper.figures.{row}.{column} has {min(printed):g}: it is 0 or more."
                     )

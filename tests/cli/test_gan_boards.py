@@ -479,3 +479,20 @@ def test_a_damaged_note_of_a_divergence_is_one_sentence(
     done = robench("status", board, "--out", runs, "--data-dir", data)
     assert done.code == 2
     assert "diverged.json is damaged; remove it" in done.err
+
+
+def test_a_board_of_inception_s_metrics_is_verified(
+    robench: Command, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Scored(Means):
+        def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+            features = super().forward(images)[0]
+            return features, 10 * features
+
+    monkeypatch.setattr("robench.gan.metrics.extractors.inception", lambda *_: Scored())
+    board = tmp_path / "inception.toml"
+    board.write_text(BOARD.replace('"efficientnet_lite0"', '"inception"'))
+    assert robench("run", board, "--out", tmp_path, "--data-dir", data, "--quiet").code == 0
+    done = robench("verify", tmp_path / "inception", "--rows", "all", "--data-dir", data, "--quiet")
+    assert done.code == 0, done.out + done.err
+    assert "2 of 2 rows drawn again" in done.out

@@ -187,7 +187,7 @@ def _measured(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
         alike = there.model_copy(update={"images": here.images})
         if here != alike or here.images > there.images:
             yield f"its measurement {number} is not the one that the board asks for"
-        elif [*one.file.measured[number - 1].metrics] != [*every_metric(board.extractor)]:
+        elif one.file.measured[number - 1].metrics.keys() != {*every_metric(board.extractor)}:
             yield f"its measurement {number} does not have the metrics of '{board.extractor}'"
         elif number <= len(first) and here.images != first[number - 1].measurement.images:
             yield f"its measurement {number} is against {here.images} images, and others are not"
