@@ -206,12 +206,12 @@ def _resampled(rows: list[Hits], parts: int) -> Floats:
     samples = cells.shape[1]
     starts = np.cumsum([0, *(len(row) for row in rows)])
     counts = np.concatenate([w.astype(np.float32) @ cells.T for w in _draws(samples, rng)])
-    # Counts are integers, exact in float32; their sums stay so, and equal accuracies are equal.
-    counts = counts.astype(np.float64)
+    # Counts are integers, exact in float32.
+    accuracies = counts.astype(np.float64) / (samples * parts)
     drawn = np.empty((RESAMPLES, len(rows)))
     for i, (start, end) in enumerate(itertools.pairwise(starts)):
         seeds = rng.multinomial(end - start, np.full(end - start, 1 / (end - start)), RESAMPLES)
-        drawn[:, i] = (seeds * counts[:, start:end]).sum(1) / (samples * parts * (end - start))
+        drawn[:, i] = (seeds * accuracies[:, start:end]).sum(1) / (end - start)
     return drawn
 
 
