@@ -23,7 +23,7 @@ TABLES = [
 ]  # fmt: skip
 TEXT = {
     "group", "defense", "training", "recipe", "backbone", "dataset", "seeds", "flags", "version",
-    "digest", "goal", "column", "first", "second", "method",
+    "digest", "goal", "column", "first", "second", "method", "discriminator", "weights",
 }  # fmt: skip
 
 RUN = tuple("=+-@＝＋－＠")  # noqa: RUF001
