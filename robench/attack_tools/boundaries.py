@@ -33,7 +33,7 @@ def boundary_to(model: LogitsModel, x: Tensor, labels: Tensor, targets: Tensor) 
 
     # Near the boundary, a lead that is rounded to bf16 would put it elsewhere.
     slope, lead, _ = ascent_direction(model, x, lead_of, exactly=True)
-    return Boundary(lead, _usable(slope))
+    return Boundary(lead, finite(slope))
 
 
 def nearest_boundary(model: LogitsModel, x: Tensor, labels: Tensor, norm: Norm) -> Boundary:
@@ -43,18 +43,12 @@ def nearest_boundary(model: LogitsModel, x: Tensor, labels: Tensor, norm: Norm) 
     found = Boundary(torch.zeros_like(nearest), torch.zeros_like(x))
     leads = ascent_directions(model, x, lambda logits: logits - logits.gather(1, true[:, None]))
     for other, (steep, lead) in enumerate(leads):
-        slope = _usable(steep)
+        slope = finite(steep)
         away = distance(lead, slope, norm).where(true != other, torch.inf)
         nearer = away < nearest
         nearest = torch.where(nearer, away, nearest)
         found = Boundary(torch.where(nearer, lead, found.lead), choose(nearer, slope, found.slope))
     return found
-
-
-def _usable(slope: Tensor) -> Tensor:
-    """Return slopes whose hyperplanes can be stepped onto."""
-    on_cpu = slope.device.type == "cpu"  # a GPU is not waited for
-    return slope if on_cpu and slope.isfinite().all() else finite(slope)
 
 
 def distance(lead: Tensor, slope: Tensor, norm: Norm) -> Tensor:

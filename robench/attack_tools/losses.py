@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 from robench.system.out_of_memory import is_out_of_memory
 
 Loss = Literal["ce", "margin"]
@@ -195,7 +195,7 @@ def gradient_of(loss: Tensor, inputs: Tensor, *, keep: bool = False) -> Tensor:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"the gradient of the model with respect to its images cannot be computed ({reason}); "
             f"mend its backward, or use an attack that needs none, such as 'simba'."

@@ -53,10 +53,8 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """
     if norm == "linf":
         return gradient.sign()
+    gradient = finite(gradient)
     largest = norms(gradient, "linf")
-    if gradient.device.type != "cpu" or not largest.isfinite().all():  # a GPU is not waited for
-        gradient = finite(gradient)
-        largest = norms(gradient, "linf")
     scaled = gradient / per_sample(largest.where(largest > 0, 1.0), gradient)
     return scaled / per_sample(norms(scaled, "l2").clamp_min(1.0), gradient)
 
@@ -66,6 +64,8 @@ def finite(gradient: Tensor) -> Tensor:
 
     A sample that has infinite ones becomes their signs and 0 elsewhere: the limit of its direction.
     """
+    if gradient.device.type == "cpu" and gradient.isfinite().all():  # a GPU is not waited for
+        return gradient
     infinite = gradient.isinf()
     signs = torch.where(infinite, gradient.sign(), 0.0)
     limit = per_sample(infinite.flatten(1).any(1), gradient)

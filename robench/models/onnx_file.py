@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 from robench.layers.foldable import is_foldable
 from robench.layers.weight_cache import WeightCache
 from robench.models.frozen import under_attack
@@ -159,8 +159,7 @@ def _why(network: nn.Module, inputs: dict[str, Tensor], error: Exception) -> str
                 f"layer '{name}', a {type(layer).__name__}, cannot be exported to ONNX: give it a "
                 f"plain form with a 'folded' method, or a 'circular_operator' if it convolves."
             )
-    reason = str(error.__cause__ or error).strip().splitlines()[0]
-    return f"the network cannot be exported to ONNX: {reason}"
+    return f"the network cannot be exported to ONNX: {first_line(error.__cause__ or error)}"
 
 
 def _check_same(found: Tensor, model: nn.Module, image: Tensor) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 from robench.runs.jobs import MEMORY
 from robench.runs.pieces import Piece
 from robench.runs.remote import Handle, LostError
@@ -139,9 +139,8 @@ def _connect(address: str) -> None:
                 runtime_env={"working_dir": nowhere},
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
-            first = str(error).strip().splitlines()[0]
             where = f"the Ray cluster at '{address}'" if address else "Ray on this machine"
-            raise UserError(f"cannot reach {where} ({first}).") from error
+            raise UserError(f"cannot reach {where} ({first_line(error)}).") from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 from robench.runs.jobs import MEMORY
 from robench.runs.pieces import Piece
 from robench.runs.remote import Handle, LostError
@@ -91,8 +91,8 @@ class SlurmEngine:
             with environment(PYTHONSAFEPATH="1"):
                 return self._executor.submit(do_remotely, setup, piece, sign, parcel)
         except _REFUSALS as error:
-            first = str(error).strip().splitlines()[0]
-            raise UserError(f"the job cannot be submitted: {first}".rstrip(".") + ".") from error
+            first = first_line(error).rstrip(".")
+            raise UserError(f"the job cannot be submitted: {first}.") from error
 
     def _asked(self, threads: int, processes: int) -> dict[str, Any]:
         """Return what a job asks for; what the user asks for takes the place of ours."""

@@ -6,7 +6,7 @@ import os
 import torch
 from torch import nn
 
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 
 
 def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
@@ -26,7 +26,7 @@ def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
         if here:
             torch.zeros(1, device=device)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"device '{name}' cannot be used ({reason}); try cpu or cuda.") from None
     return device
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.base import Defense, TrainingLoss
+from robench.errors import first_line
 
 WARM_UP = 4
 """Steps before one is recorded: layers make their tables, libraries their workspaces."""
@@ -86,7 +87,7 @@ class RecordedGradients:
         try:
             recording = self._record(self._plain, self._model, images, labels, loss)
         except RuntimeError as error:
-            self.refused = f"cannot be recorded ({str(error).splitlines()[0]})"
+            self.refused = f"cannot be recorded ({first_line(error)})"
             return
         after = dict(self._model.named_buffers())
         if any(after[name] is not buffer for name, buffer in before.items()):

@@ -151,7 +151,7 @@ def test_a_row_of_another_architecture_has_the_width_of_its_authors() -> None:
     assert changed.gan.width == 64
 
 
-def test_the_cells_of_shipped_boards_keep_their_names() -> None:
+def test_rows_that_change_nothing_have_the_recipe_of_the_board() -> None:
     board = BOARDS["paper-table3-cpu"]
     assert all(board.recipe_of(row) == board.gan for row in board.rows)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from robench.data import DataSet, Images
 from robench.errors import UserError
-from robench.evaluation.validation import sizes
+from robench.evaluation.validation import size_in
 from robench.leaderboard.certified import ROUNDED, certificates, radii_of
 from robench.leaderboard.challenge.files import Challenge
 from robench.leaderboard.challenge.fooling import fools, outside
@@ -136,9 +136,8 @@ def _within(
             clean, pixels = _clean(challenge, sample), torch.from_numpy(challenge.pixels)
             if pixels.shape != clean.shape:
                 continue  # said already
-            linf, l2 = sizes(clean, pixels)
             known = challenge.indices < len(radii)
-            moved = {"linf": linf, "l2": l2}[ball.norm].numpy()[known]
+            moved = size_in(ball.norm, pixels - clean).numpy()[known]
             if count := int((moved < radii[challenge.indices[known]] - ROUNDED).sum()):
                 yield (
                     f"{name}: {count} of its images are nearer than the certified radius of "
