@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from robench.board.limits import MOST_ATTACKS, MOST_SEEDS, Call
 from robench.board.ranking import ADAPTIVE
@@ -12,6 +12,8 @@ from robench.errors import UserError, did_you_mean, shortened
 
 
 def _fraction(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise UserError("a fraction is expected, such as 0.45 for 45%, not true or false")
     if isinstance(value, (int, float)) and not 0 < value <= 1:
         raise UserError(
             f"an accuracy to reach is a fraction above 0 and up to 1, such as 0.45 for 45%, not "
@@ -34,6 +36,12 @@ class Goal(Spec):
     over the seeds."""
     seeds: int = Field(10, ge=1, le=MOST_SEEDS)
     """Seeds without which a row has no place: of a few, one would publish the luckiest."""
+
+    @field_validator("accuracy")
+    @classmethod
+    def _in_one_order(cls, accuracy: dict[str, float]) -> dict[str, float]:
+        # What a row misses is published as text, and JSON keeps the names in this order.
+        return dict(sorted(accuracy.items()))
 
     def check(self, columns: Sequence[str]) -> None:
         """Check that each accuracy is that of a column.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from support import TINY_BOARD
 from test_schema import faults
 
@@ -28,6 +29,18 @@ def written(folder: Path, goal: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(TINY_BOARD + goal)
     return path
+
+
+def test_its_accuracies_have_one_order_however_they_are_written() -> None:
+    # The column that says what a row misses is text, and is computed again from JSON, whose names
+    # are sorted: an honest row must not be called wrong for the order in which its author wrote.
+    goal = Goal(accuracy={"pgd-4": 0.45, "clean": 0.7})
+    assert list(goal.accuracy) == ["clean", "pgd-4"]
+
+
+def test_true_is_no_accuracy() -> None:
+    with pytest.raises(ValidationError, match="a fraction is expected"):
+        Goal.model_validate({"accuracy": {"clean": True}})
 
 
 def test_it_is_read_and_written_again(path: Path, tmp_path: Path) -> None:
