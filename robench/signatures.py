@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
@@ -43,6 +44,40 @@ def inherited(
     return {k: v for k, v in taken.items() if k in option_names(build, given)}
 
 
+def check_booleans(value: Any, annotation: Any) -> None:
+    """Refuse true and false where a number is meant, and anything else where they are.
+
+    Pydantic takes true for 1 and "yes" for true: a radius would be 1 by mistake.
+
+    Args:
+        value: what was given; of a list, each part is looked at.
+        annotation: the type that it should have; one that is not known admits everything.
+
+    Raises:
+        UserError: if a boolean is given where none is possible, or none where only one is.
+    """
+    kinds = _kinds(annotation)
+    if kinds == {bool} and not isinstance(value, bool):
+        raise UserError("write true or false")
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if kinds <= {int, float, str, NoneType} and any(isinstance(part, bool) for part in parts):
+        raise UserError("true and false stand for no number or text")
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is made of: ``tuple[int, ...] | None`` of two."""
+    if isinstance(annotation, str):
+        return {annotation}
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return {type(value) for value in get_args(annotation)}
+    inner = [kind for kind in get_args(annotation) if kind is not Ellipsis]
+    if get_origin(annotation) not in (tuple, list, Union, UnionType):
+        return {annotation}
+    return set().union(*map(_kinds, inner)) if inner else {annotation}
+
+
 def build_checked(
     build: Callable[..., T], options: Mapping[str, Any], what: str, given: Sequence[Any] = ()
 ) -> T:
@@ -55,6 +90,7 @@ def build_checked(
         UserError: for a value of the wrong type or range; the message begins with ``what``.
     """
     options = {k: number(v) for k, v in options.items()}
+    _check_kinds(build, options, what)
     if given:
         return build(*given, **_converted(build, options, what))
     if not is_dataclass(build):
@@ -69,6 +105,22 @@ def build_checked(
             f"{what}: {option + ' = ' + repr(first['input']) + ': ' if option else ''}{message}"
         ) from None
     return built
+
+
+def _check_kinds(build: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
+    """Refuse booleans for options that are numbers or text."""
+    given = {name: value for name, value in options.items() if isinstance(value, bool)}
+    if not given:
+        return
+    try:
+        parameters = inspect.signature(build, eval_str=True).parameters
+    except NameError:  # a type that is imported only for type checkers
+        return
+    for name, value in given.items():
+        try:
+            check_booleans(value, parameters[name].annotation)
+        except UserError as error:
+            raise UserError(f"{what}: {name} = {str(value).lower()}: {error}.") from None
 
 
 def _converted(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 from robench.attack_tools.threat_models import check_ball
-from robench.base import Attack, RadiusOptions
+from robench.base import Attack, RadiusOptions, ThreatModel
 from robench.errors import UserError, did_you_mean
 from robench.expressions import Expression, parse_expression
 from robench.registry import attacks
@@ -29,12 +29,22 @@ def build_attack(call: str, defaults: Mapping[str, Any]) -> Attack:
 
     Raises:
         UserError: for an unknown name or option, a radius out of range, or a radius that is meant
-            for a norm in which this attack does not work.
+            for a norm in which this attack does not work; or if what is registered is no attack.
     """
     built = attacks.build(call, defaults)
+    if not isinstance(built, Attack):
+        raise UserError(
+            f"attack '{call}' is a {type(built).__name__}, which is no robench.Attack; derive its "
+            f"class from it."
+        )
     ball = built.threat_model
     if ball is None:
         return built
+    if not isinstance(ball, ThreatModel):
+        raise UserError(
+            f"attack '{call}': its threat_model is a {type(ball).__name__}; it has to be a "
+            f"robench.ThreatModel(norm, eps), or None."
+        )
     check_ball(f"attack '{call}'", ball)
     norm = str(defaults.get("norm", ball.norm)).lower()
     if norm != ball.norm and "eps" in attacks.inherited(call, defaults):

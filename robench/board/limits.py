@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from robench.errors import UserError
 from robench.expressions import LONGEST_CALL, number
@@ -22,7 +22,21 @@ ADDRESS = r"^[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*$"
 MOST_SEEDS, MOST_ROWS, MOST_ATTACKS = 1000, 5000, 200
 """Seeds, rows and attacks of a board."""
 
-Title = Annotated[str, Field(max_length=LONGEST_TITLE)]
+MOST_EPOCHS, MOST_IMAGES, WIDEST = 10**6, 10**9, 10**5
+"""Epochs and replays, images of a batch or an evaluation, channels or pixels: far beyond what can
+be trained, so that nothing overflows."""
+
+LARGEST_RATE = 1e37
+"""The largest learning rate and weight decay; float32 holds little more."""
+
+
+def _title(value: str) -> str:
+    if not value.isprintable():  # a terminal may take it for a command
+        raise UserError("a title is one line of visible characters")
+    return value
+
+
+Title = Annotated[str, Field(max_length=LONGEST_TITLE), AfterValidator(_title)]
 
 Call = Annotated[str, Field(max_length=LONGEST_CALL)]
 """A name with options, as :mod:`robench.expressions` reads it."""

@@ -21,6 +21,9 @@ from robench.registry import defenses
 from robench.system.files import is_file
 from robench.system.toml_files import parse_toml
 
+TAKEN = ("cells", "logs")
+"""Folders in which a run keeps its networks and its logs, beside those of its boards."""
+
 
 def find_board(name: str) -> tuple[str, Path]:
     """Return a board's name and file.
@@ -29,13 +32,15 @@ def find_board(name: str) -> tuple[str, Path]:
         name: the name of a shipped board, a folder with a ``board.toml``, or a TOML file.
 
     Raises:
-        UserError: if no such board is found; the message names the nearest ones.
+        UserError: if no such board is found; the message names the nearest ones. Or if its
+            results could not be in a folder of its name.
     """
     path = Path(name)
     if is_file(path):
-        return (path.parent.resolve().name if path.name == "board.toml" else path.stem), path
+        named = path.parent.resolve().name if path.name == "board.toml" else path.stem
+        return _folder_name(named, path), path
     if is_file(path / "board.toml"):
-        return path.resolve().name, path / "board.toml"
+        return _folder_name(path.resolve().name, path), path / "board.toml"
     boards = all_shipped_boards()
     if name not in boards:
         if os.path.lexists(path):
@@ -46,6 +51,20 @@ def find_board(name: str) -> tuple[str, Path]:
             f"{did_you_mean(name, boards)}"
         )
     return name, boards[name]
+
+
+def _folder_name(name: str, path: Path) -> str:
+    """Return the name of a board, which is that of the folder in which it is published.
+
+    Raises:
+        UserError: if there can be no folder of that name beside the results.
+    """
+    if name in ("", ".", "..", *TAKEN):
+        raise UserError(
+            f"{path}: a board cannot be named '{name}', since its results would be in a folder of "
+            f"that name; rename the file, or its folder if it is a board.toml."
+        )
+    return name
 
 
 def open_board(
@@ -174,6 +193,9 @@ def _change(values: dict[str, Any], change: str) -> None:
     *tables, key = path.strip().split(".")
     inner = values
     for table in tables:
+        if table in inner and inner[table] is None:
+            raise UserError(f"--set '{change}': the board has no table [{table}]; write it into "
+                            f"the board's file.")  # fmt: skip
         if not isinstance(inner.get(table), dict):
             raise UserError(f"--set '{change}': {did_you_mean(table, values)}")
         inner = inner[table]

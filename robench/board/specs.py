@@ -4,7 +4,7 @@ Everything that a result depends on is a field here, validated by pydantic; a ne
 together in :mod:`robench.board.cells`.
 """
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -20,11 +20,20 @@ from pydantic import (
 
 from robench.base import TrainingMethod
 from robench.board.attack_calls import expand_calls
-from robench.board.limits import MOST_ATTACKS, Call, PixelUnits
+from robench.board.limits import (
+    LARGEST_RATE,
+    MOST_ATTACKS,
+    MOST_EPOCHS,
+    MOST_IMAGES,
+    WIDEST,
+    Call,
+    PixelUnits,
+)
 from robench.board.ranking import SUMMARIES, check_ranking, default_ranking, main_column
 from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.registry import training_methods
+from robench.signatures import check_booleans
 
 OptionValue = bool | int | float | str
 """What a board may set as an option of attacks; strings such as "8/255" are accepted."""
@@ -52,9 +61,16 @@ class Spec(BaseModel):
             their names.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     added_later: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true for 1 and "yes" for true, which pydantic would accept."""
+        check_booleans(value, cls.model_fields[str(info.field_name)].annotation)
+        return value
 
     @model_serializer(mode="wrap")
     def _without_later_defaults(
@@ -95,7 +111,7 @@ class DataSpec(Spec):
     """Which label: one of the other classes, or of all."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of the training images that is held out to validate."""
-    crop_padding: int | None = Field(None, ge=0)
+    crop_padding: int | None = Field(None, ge=0, le=WIDEST)
     """Pixels of padding before the random crop; the data set's own if left out."""
     flip: bool | None = None
     """Whether images are mirrored at random; as the data set has it if left out."""
@@ -123,7 +139,7 @@ class ModelSpec(Spec):
 
     name: str = "resnet18"
     """A registered backbone, with its options: ``my_net(blocks=3)``."""
-    width: int = Field(64, ge=1)
+    width: int = Field(64, ge=1, le=WIDEST)
     """Channels of the first stage."""
     stem: Literal["cifar", "half", "imagenet"] = "cifar"
     """The first layer: 3x3 stride 1; 3x3 stride 2; 7x7 stride 2 and max-pool."""
@@ -148,25 +164,25 @@ class TrainingSpec(Spec):
 
     method: Call = "free"
     """A registered training method, with its options."""
-    epochs: int = Field(30, ge=1)
+    epochs: int = Field(30, ge=1, le=MOST_EPOCHS)
     """Epochs over the images, free replays not counted."""
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(128, ge=2, le=MOST_IMAGES)
     """Images per minibatch."""
-    lr: float = Field(0.1, gt=0)
+    lr: float = Field(0.1, gt=0, le=LARGEST_RATE)
     """Learning rate: the initial one, or the largest of one-cycle."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of SGD."""
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-4, ge=0, le=LARGEST_RATE)
     """Weight decay of SGD."""
     schedule: Literal["step", "one-cycle"] = "step"
     """How the learning rate changes."""
-    milestones: tuple[int, ...] = (10, 20)
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20)
     """Epochs after which the schedule ``step`` divides the learning rate by 10."""
     precision: Literal["float32", "bf16"] = "float32"
     """Arithmetic of the training."""
     averaging: float = Field(0.0, ge=0, lt=1)
     """Decay per step of the average of the weights; 0 for the last weights."""
-    replays: int = Field(4, ge=1)
+    replays: int = Field(4, ge=1, le=MOST_EPOCHS)
     """Replays of each minibatch, for methods with such an option."""
     eps: PixelUnits = 8 / 255
     """Radius of the ball in training, likewise."""
@@ -214,9 +230,9 @@ class EvaluationSpec(Spec):
 
     attacks: tuple[Call, ...] = Field(("fgsm", "pgd-10", "pgd-20"), max_length=MOST_ATTACKS)
     """The attacks, with their options: the columns of the table."""
-    samples: int = Field(1000, ge=1)
+    samples: int = Field(1000, ge=1, le=MOST_IMAGES)
     """Number of test images, a class-balanced sample."""
-    batch_size: int = Field(256, ge=1)
+    batch_size: int = Field(256, ge=1, le=MOST_IMAGES)
     """Images per batch; outcomes of robench's own attacks do not depend on it."""
     rank_by: Call = ""
     """What ranks; if left out, the worst case with AutoAttack, else PGD-20 or the last attack."""
@@ -226,7 +242,7 @@ class EvaluationSpec(Spec):
     """Optimizations of attacks to leave out."""
     checks: bool = True
     """Whether networks are checked."""
-    check_samples: int = Field(128, ge=10)
+    check_samples: int = Field(128, ge=10, le=MOST_IMAGES)
     """Images that the checks attack, the first ones."""
     binarization: bool = False
     """Whether the binarization test is among the checks."""

@@ -11,6 +11,10 @@ _LONG_KEY = re.compile(rf"{_KEY}(?:[ \t]*+\.[ \t]*+{_KEY}){{{DEPTH},}}")
 """A dotted key of so many parts; the time that they take grows with the square of their number."""
 
 
+_MARK = "\ufeff"
+"""What some editors put before UTF-8 text."""
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the tables of a TOML text.
 
@@ -18,6 +22,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         ValueError: if it is not TOML, or holds something that
             :func:`robench.system.values.check_values` refuses. The message is part of a sentence.
     """
+    text = text.removeprefix(_MARK)
     if _LONG_KEY.search(text):
         raise too_deep()
     try:

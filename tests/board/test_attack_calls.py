@@ -30,6 +30,42 @@ def _careless() -> Iterator[None]:
     del attacks._entries["careless_linf"]
 
 
+@pytest.fixture
+def _no_attacks() -> Iterator[None]:
+    """What users register by mistake: a class that is no attack, and a ball that is a tuple."""
+
+    @register_attack("stranger")
+    @dataclass(frozen=True)
+    class Stranger:
+        eps: float = 0.1
+
+    @register_attack("plain_ball")
+    @dataclass(frozen=True)
+    class PlainBall(Attack):
+        eps: float = 0.1
+
+        @property
+        def threat_model(self) -> Any:
+            return ("linf", self.eps)
+
+    yield
+    del attacks._entries["stranger"], attacks._entries["plain_ball"]
+
+
+@pytest.mark.usefixtures("_no_attacks")
+def test_what_is_no_attack_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match="'stranger' is a Stranger, which is no"):
+        build_attack("stranger", {})
+    with pytest.raises(UserError, match="attack 'plain_ball': its threat_model is a tuple"):
+        build_attack("plain_ball", {})
+
+
+@pytest.mark.parametrize("options", [{"eps": True}, {"steps": True}])
+def test_true_is_no_number(options: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="true and false stand for no number"):
+        build_attack("pgd", options)
+
+
 @pytest.mark.parametrize(
     ("call", "step"),
     [

@@ -21,6 +21,25 @@ def test_a_board_is_found_by_name_folder_or_file(tiny_board: Path) -> None:
     assert find_board(str(other)) == ("other", other)
 
 
+@pytest.mark.parametrize("name", ["cells.toml", "logs.toml", "..toml"])
+def test_a_board_cannot_have_the_name_of_a_folder_of_the_store(tiny_board: Path, name: str) -> None:
+    other = tiny_board / name
+    other.write_text((tiny_board / "board.toml").read_text())
+    with pytest.raises(UserError, match="a board cannot be named"):
+        find_board(str(other))
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tiny_board: Path) -> None:
+    path = tiny_board / "marked.toml"
+    path.write_text((tiny_board / "board.toml").read_text(), encoding="utf-8-sig")
+    assert open_board(str(path))[1] == open_board(str(tiny_board))[1]
+
+
+def test_a_change_of_a_table_that_a_board_has_not_says_so(tiny_board: Path) -> None:
+    with pytest.raises(UserError, match=r"has no table \[goal\]"):
+        open_board(str(tiny_board), changes=["goal.seeds=3"])
+
+
 def test_values_are_toml_and_bare_words_are_strings(tiny_board: Path) -> None:
     changes = ["training.epochs=5", "training.eps=4/255", "data.name=mnist5k", "title=other"]
     _, board = open_board(str(tiny_board), changes=changes)

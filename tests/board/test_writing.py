@@ -22,9 +22,10 @@ def test_every_shipped_board_is_read_back(name: str, tmp_path: Path) -> None:
 def test_texts_are_quoted(tmp_path: Path) -> None:
     words = 'a "quoted" \\ word,\na new line, \x7f, \t, é and 数'
     values = {
-        "title": words,
+        "title": 'a "quoted" \\ word, é and 数',
+        "description": words,
         "authors": "Ada Lovelace and Kurt Gödel",
-        "arms": [{"defense": "vanilla", "label": words, "training": {"lr": 1e-05}}],
+        "arms": [{"defense": "vanilla", "label": 'a "quoted" \\ word', "training": {"lr": 1e-05}}],
         "evaluation": {"attacks": ["pgd(norm='l2', eps=0.5)"], "defaults": {"eps": "8/255"}},
     }
     board = Board.model_validate(values)
