@@ -49,6 +49,11 @@ class Adaptive(Attack):
         if attack is None:
             none = torch.zeros(len(images), dtype=torch.int64)
             return Adversarial(images, none, none, none)
+        if not isinstance(attack, Attack):
+            raise UserError(
+                f"the adaptive_attack of the defense {type(defense).__name__} returns a "
+                f"{type(attack).__name__}; it has to return a robench.Attack, or None."
+            )
         if attack.threat_model != ball:
             raise UserError(
                 f"the adaptive attack of the defense {type(defense).__name__} keeps to "

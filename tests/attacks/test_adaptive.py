@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,14 @@ class Attacked(ConvDefense):
         return attacks.build("pgd-4", {"norm": norm, "eps": self.radius or eps, "step_size": 0.05})
 
 
+@dataclass(frozen=True)
+class Naming(ConvDefense):
+    """Keeps every layer, and returns the name of an attack instead of one."""
+
+    def adaptive_attack(self, threat_model: ThreatModel) -> Any:
+        return "pgd"
+
+
 def found_on(
     model: nn.Module, images: Tensor, labels: Tensor, *names: str
 ) -> dict[str, np.ndarray]:
@@ -59,6 +68,14 @@ def test_where_the_defense_has_none_the_images_stay_as_they_are(
         assert (outcomes.robust == outcomes.correct).all()
         assert not outcomes.forwards.any()
         assert not outcomes.linf.any()
+
+
+def test_what_is_no_attack_is_refused(
+    digits_net: nn.Module, digits_test: tuple[Tensor, Tensor]
+) -> None:
+    defended = apply_defense(digits_net, Naming()).eval()
+    with pytest.raises(UserError, match="adaptive_attack of the defense Naming returns a str"):
+        found_on(defended, *digits_test, "adaptive")
 
 
 def test_an_attack_in_another_ball_is_refused(
