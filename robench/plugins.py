@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from traceback import extract_tb
+from traceback import extract_tb, walk_tb
 from typing import Any
 
 from robench.errors import UserError
@@ -57,6 +57,19 @@ def load_plugin(path: str | Path) -> None:
 def loaded_plugins() -> tuple[Path, ...]:
     """Return the plugins whose entries are registered, in the order in which they were loaded."""
     return tuple(file for file in _loaded if str(file) in plugin_files)
+
+
+def raised_in_plugin(error: BaseException) -> str | None:
+    """Return what a user's own code raised, and in which line of which file; None if none did."""
+    frames = [
+        f"{frame.f_code.co_filename}, line {line},"
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).startswith(PLUGIN_PREFIX)
+    ]
+    if not frames:
+        return None
+    said = f": {error}" if str(error) else ""
+    return f"{frames[-1]} raises {type(error).__name__}{said}"
 
 
 def unload_plugin(file: Path) -> None:

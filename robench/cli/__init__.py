@@ -23,9 +23,9 @@ from robench.cli import (  # noqa: F401 - commands
     pictures,
     submissions,
 )
+from robench.cli.failures import sentence_of
 from robench.cli.options import app
 from robench.errors import RobenchWarning, UserError
-from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 INTERRUPTED = 130
 """Exit code of Typer after Ctrl-C."""
@@ -45,13 +45,14 @@ class _Terminated(KeyboardInterrupt):
 def main() -> None:
     """Run the command line; a user error prints one sentence on stderr and exits with code 2.
 
-    So does a lack of memory: what was finished before is stored, and nothing is half written.
+    So does what :func:`robench.cli.failures.sentence_of` knows, such as a lack of memory: what was
+    finished before is stored, and nothing is half written.
     """
     shown = warnings.showwarning
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
         if isinstance(message, RobenchWarning):
-            print(f"robench: {message}", file=sys.stderr)
+            print(f"robench: {_visible(str(message))}", file=sys.stderr)
         else:
             shown(message, *where, **more)
 
@@ -62,12 +63,15 @@ def main() -> None:
     except UserError as error:
         print(f"robench: {_visible(str(error))}", file=sys.stderr)
         sys.exit(2)
-    except (MemoryError, RuntimeError, ImportError, SystemError, OSError) as error:
-        if not is_out_of_memory(error):
+    except Exception as error:
+        if (said := sentence_of(error)) is None:
             raise
-        print(f"robench: {OUT_OF_MEMORY}", file=sys.stderr)
+        print(f"robench: {_visible(said)}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:
+        if said := sentence_of(stop):
+            print(f"robench: {_visible(said)}", file=sys.stderr)
+            sys.exit(2)
         if stop.code != INTERRUPTED:
             raise
         print(f"robench: {_interrupted(sys.argv[1:])}", file=sys.stderr)

@@ -17,6 +17,7 @@ from robench.cli.options import (
     print_json,
     say,
 )
+from robench.cli.outputs import file_for_csv
 from robench.cli.targets import Checkpoint, Data, Model, Samples, Weights, target_of
 from robench.cli.third_party import (
     MeanOption,
@@ -47,7 +48,8 @@ def certify_command(
     seed: Seed = 0,
     data_dir: DataDir = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write the radius of each image there.")
+        Path | None,
+        typer.Option("--csv", help="Write the radius of each image there.", callback=file_for_csv),
     ] = None,
     device: Device = "auto",
     quiet: Quiet = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robench.cli.options import AsJson, app, prepare, print_json, say
-from robench.cli.outputs import check_file, file_for_output
+from robench.cli.outputs import file_for_csv, file_for_output
 
 
 @app.command()
@@ -25,7 +25,8 @@ def compare(
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="CSV file: a line per row and column.")
+        Path | None,
+        typer.Option("--csv", help="CSV file: a line per row and column.", callback=file_for_csv),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,8 +38,6 @@ def compare(
     from robench.system.files import write_text
 
     console, _ = prepare("cpu", [], as_json=as_json)
-    if csv is not None:
-        check_file(csv, "--csv")
     found = compare_folders(leaderboards)
     if csv is not None:
         write_text(csv, to_csv(found.figures))

@@ -19,7 +19,7 @@ from robench.cli.options import (
     print_json,
     say,
 )
-from robench.cli.outputs import file_for_output
+from robench.cli.outputs import file_for_csv, file_for_output
 from robench.errors import UserError
 
 gan = typer.Typer(
@@ -147,7 +147,7 @@ def measure_command(
     data_dir: DataDir = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", help="CSV file for the table.", callback=file_for_output),
+        typer.Option("--csv", help="CSV file for the table.", callback=file_for_csv),
     ] = None,
     device: Device = "auto",
     quiet: Quiet = False,

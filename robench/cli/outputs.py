@@ -20,12 +20,17 @@ def folder_for_output(path: Path) -> Path:
 def file_for_output(path: Path | None) -> Path | None:
     """Return the path of the file that ``--out`` names, new or not; None if none was named.
 
+    Of a link, it is the path of what it leads to, so that the link stays.
+
     Raises:
-        UserError: if it is a folder, or a folder that it would be in is a file.
+        UserError: if it is a folder or a device, or a folder that it would be in is a file.
     """
-    if path is not None:
-        check_file(path, "--out")
-    return path
+    return _checked(path, "--out")
+
+
+def file_for_csv(path: Path | None) -> Path | None:
+    """Return the path of the file that ``--csv`` names; as :func:`file_for_output`."""
+    return _checked(path, "--csv")
 
 
 def file_for_curve(path: Path | None) -> Path | None:
@@ -50,11 +55,21 @@ def check_file(path: Path, option: str) -> None:
         option: the option that names it.
 
     Raises:
-        UserError: if it is a folder, or a folder that it would be in is a file.
+        UserError: if it is a folder or a device, or a folder that it would be in is a file.
     """
     if path.is_dir():
         raise UserError(f"{option} {path}: it is a folder; name a file in it.")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{option} {path}: it is not a plain file, and would be replaced by one; "
+                        f"name another.")  # fmt: skip
     _check_folders(path, path.parents, option)
+
+
+def _checked(path: Path | None, option: str) -> Path | None:
+    if path is None:
+        return None
+    check_file(path, option)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _check_folders(out: Path, places: Iterable[Path], option: str = "--out") -> None:

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 import pandas as pd
@@ -24,10 +23,10 @@ from robench.expressions import split_expressions
 from robench.leaderboard.row import has_none
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.external import ExternalOptions, check_fit, load_external, split_name
+from robench.plugins import raised_in_plugin
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.stored import check_weights_of_cell
-from robench.sources import PLUGIN_PREFIX
 
 
 @dataclass(frozen=True)
@@ -158,19 +157,9 @@ def attack_target(
     except UserError:
         raise
     except Exception as error:
-        if (where := _line_of_plugin(error)) is None:
+        if (said := raised_in_plugin(error)) is None:
             raise
-        raise UserError(f"{where} raises {type(error).__name__}: {error}") from error
-
-
-def _line_of_plugin(error: Exception) -> str | None:
-    """Return the file and line of a user's own attack or network that raised, or None."""
-    frames = [
-        f"{frame.f_code.co_filename}, line {line},"
-        for frame, line in walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).startswith(PLUGIN_PREFIX)
-    ]
-    return frames[-1] if frames else None
+        raise UserError(said) from error
 
 
 def accuracy_hint(target: Target, result: Evaluation) -> str | None:

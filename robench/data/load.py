@@ -10,6 +10,7 @@ from robench.data.npz import load_npz
 from robench.errors import UserError
 from robench.expressions import Expression, parse_expression
 from robench.registry import datasets
+from robench.system.files import expanded
 
 FOLDER = "image_folder"
 HUB = "hf"
@@ -53,7 +54,7 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
         raise UserError(f"say where the images are: --data-dir DIR, or the name {FOLDER}:DIR.")
     if expression.name == HUB:
         raise UserError(f"say which data set of the Hugging Face hub: {HUB}:ORG/NAME.")
-    folder = Path(data_dir).expanduser() if data_dir is not None else default_data_dir()
+    folder = expanded(data_dir) if data_dir is not None else default_data_dir()
     _say_which(expression.name, folder)
     entry, options = datasets.lookup(expression)
     dataset = datasets.build(expression, given=(folder,))
@@ -69,10 +70,10 @@ def _path_of(name: str) -> Path | None:
     """Return the folder or file that ``name`` says; None if it is the name of a data set."""
     kind, colon, rest = name.partition(":")
     if colon and kind == FOLDER:
-        return Path(rest).expanduser() if rest else None
+        return expanded(rest) if rest else None
     before_options = name.partition("(")[0]
     is_path = any(mark in before_options for mark in ("/", os.sep)) or name in (".", "..", "~")
-    return Path(name).expanduser() if is_path or name.lower().endswith(NPZ) else None
+    return expanded(name) if is_path or name.lower().endswith(NPZ) else None
 
 
 def _say_which(name: str, data_dir: Path) -> None:
@@ -113,4 +114,4 @@ def can_load(name: str) -> bool:
 
 def default_data_dir() -> Path:
     """Return the folder for downloads: ``$ROBENCH_DATA``, else a folder in the user's cache."""
-    return Path(os.environ.get("ROBENCH_DATA", "~/.cache/robench/data")).expanduser()
+    return expanded(os.environ.get("ROBENCH_DATA", "~/.cache/robench/data"))

@@ -15,6 +15,7 @@ from robench.data.images import Images
 from robench.data.notices import notify
 from robench.errors import UserError, shortened
 from robench.system.array_files import read_npy
+from robench.system.files import expanded
 from robench.system.json_files import parse_json
 from robench.system.reading import LIST_BYTES, Refused, read_bytes, read_text
 
@@ -79,7 +80,7 @@ def read_selection(text: str) -> Selection:
 
 
 def _read_file(text: str) -> list[object]:
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.suffix.lower() not in ENDINGS or not path.is_file():
         raise UserError(
             f"--indices {text}: write first:1000, range:A:B, or the name of an existing file of "

@@ -24,7 +24,7 @@ def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
     try:
         device = torch.device(name)
         if here:
-            torch.zeros(1, device=device)
+            torch.zeros(1, device=device).item()  # "meta" has tensors, but no values
     except Exception as error:
         reason = first_line(error)
         raise UserError(f"device '{name}' cannot be used ({reason}); try cpu or cuda.") from None

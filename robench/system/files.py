@@ -64,9 +64,28 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def cannot_write(path: Path, error: OSError) -> str:
     """Return the sentence that says why a path cannot be written, and what to do."""
-    hint = _HINTS.get(error.errno or 0, "choose another folder")
+    hint = hint_for(error) or "choose another folder"
     out = " with --out" if hint.endswith("choose another folder") else ""
     return f"cannot write {path}: {error.strerror or error}; {hint}{out}."
+
+
+def hint_for(error: OSError) -> str | None:
+    """Return what to do about an error of the operating system, if that is known."""
+    return _HINTS.get(error.errno or 0)
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path in which ``~`` and ``~user`` are home folders.
+
+    Raises:
+        UserError: if there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(
+            f"{path}: no home folder is known for it; write the folder instead of ~."
+        ) from None
 
 
 def remove(path: Path) -> None:

@@ -1,6 +1,8 @@
 """Bad input gives one clear sentence, exit code 2 and no traceback; no partial output."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from PIL import Image
 from support import TINY_BOARD, Command, Finished
 
+from robench.cli.outputs import file_for_output
 from robench.models.checkpoint import save_weights
 from robench.system.files import write_bytes
 
@@ -43,6 +46,10 @@ def nothing_in(folder: Path) -> bool:
         (["--seeds", "1,two"], ["'two' is not a seed"]),
         (["--set", "evaluation.samples=100000"], ["100000 test images", "evaluation.samples"]),
         (["--device", "gpu"], ["device 'gpu' cannot be used"]),
+        (["--device", "meta"], ["device 'meta' cannot be used"]),
+        (["--set", "training.lr=inf"], ["training.lr = 'inf'", "finite"]),
+        (["--set", "evaluation.defaults.eps=true"], ["eps = true", "stand for no number"]),
+        (["--data-dir", "~nobody-of-that-name/x"], ["no home folder is known"]),
         (["--plugin", "none.py"], ["plugin 'none.py' is not an existing Python file"]),
         (["--set", "data.name=image_folder:nowhere"], ["nowhere"]),
         (["--set", "model.name=vgg16"], ["vgg16", "8x8"]),
@@ -221,3 +228,49 @@ def test_an_output_that_is_a_file_or_a_folder_is_refused_before_any_work(
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     refused(robench(*command, "--out", tmp_path / out), str(tmp_path), says)
+
+
+def test_a_name_that_is_too_long(robench: Command, tmp_path: Path) -> None:
+    name = "a" * 300
+    digits = ["--model", "resnet18", "--data", "digits", "--attacks", "fgsm"]
+    refused(robench("attack", *digits, "--out", tmp_path / f"{name}.csv"), "choose a shorter name")
+    refused(robench("attack", name, "--attacks", "fgsm"), "choose a shorter name")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_an_output_file_that_is_a_pipe_stays_one(robench: Command, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for option in ("--out", "--csv"):
+        command = ["attack"] if option == "--out" else ["certify"]
+        done = robench(*command, "nowhere", option, pipe)
+        refused(done, f"{option} {pipe}: it is not a plain file")
+    assert pipe.is_fifo()
+
+
+def test_an_output_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.csv", tmp_path / "target.csv"
+    link.symlink_to(target)
+    assert file_for_output(link) == target.resolve()
+    assert file_for_output(target) == target
+
+
+def test_a_warning_shows_what_a_terminal_would_take_for_a_command(
+    robench: Command, tmp_path: Path
+) -> None:
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / name).mkdir(parents=True)
+        for index in range(3):
+            Image.new("L", (8, 8), 40 * index).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "train" / "a" / "x.e\x1b[31mvil").write_text("")
+    done = robench("run", "--dry-run", "--set", f"data.name=image_folder:{tmp_path}")
+    assert "\x1b" not in done.err + done.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_a_full_disk_behind_the_output(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "robench", "schema"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("robench: the output: No space left on device; free space")

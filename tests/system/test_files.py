@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from robench.errors import UserError
-from robench.system.files import remove_temporaries, write_bytes, write_json, write_text
+from robench.system.files import (
+    expanded,
+    remove_temporaries,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from robench.system.json_files import read_json
 
 
@@ -49,6 +55,12 @@ def test_damaged_json_is_reported_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"a": ')
     with pytest.raises(UserError, match="is damaged"):
         read_json(tmp_path / "x.json")
+
+
+def test_a_home_folder_that_is_not_known_is_reported_in_a_sentence() -> None:
+    assert expanded("~") == Path.home()
+    with pytest.raises(UserError, match="~nobody-of-that-name/x: no home folder is known"):
+        expanded("~nobody-of-that-name/x")
 
 
 @pytest.mark.parametrize(
