@@ -22,9 +22,9 @@ ADDRESS = r"^[A-Za-z0-9._~:/?#@!$&()*+,;=%-]*$"
 MOST_SEEDS, MOST_ROWS, MOST_ATTACKS = 1000, 5000, 200
 """Seeds, rows and attacks of a board."""
 
-MOST_EPOCHS, MOST_IMAGES, WIDEST = 10**6, 10**9, 10**5
-"""Epochs and replays, images of a batch or an evaluation, channels or pixels: far beyond what can
-be trained, so that nothing overflows."""
+MOST_EPOCHS, MOST_IMAGES, WIDEST, MOST_PADDING = 10**6, 10**9, 10**9, 10**4
+"""Epochs and replays, images of a batch or an evaluation, channels, pixels of padding: far beyond
+what can be trained, so that nothing overflows."""
 
 LARGEST_RATE = 1e37
 """The largest learning rate and weight decay; float32 holds little more."""

@@ -15,6 +15,7 @@ from robench.board.ranking import CORRUPTION, check_threat_models
 from robench.board.recipes import recipe_for
 from robench.board.sources import Entries, entries_of, sources_of
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
+from robench.board.titles import mistaken_for
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import parse_expression
 from robench.registry import attacks, backbones, defenses
@@ -110,8 +111,8 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
     """Return the rows to train, without looking at the attacks.
 
     Raises:
-        UserError: if there is no row, two rows have the same name, the baseline is not a row, or
-            the recipe or the data of a row are wrong.
+        UserError: if there is no row, two rows have the same name, a row has the name of another
+            defense, the baseline is not a row, or the recipe or the data of a row are wrong.
     """
     titles = board.titles
     if not titles:
@@ -126,6 +127,12 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
             f"baseline = '{shortened(board.baseline)}' is not a row; "
             f"{did_you_mean(board.baseline, titles)}"
         )
+    for spec in board.row_specs:
+        if other := mistaken_for(spec.title, spec.defense):
+            raise UserError(
+                f"the row '{shortened(spec.title)}' is {spec.defense}, but is named like another "
+                f"defense, {other}; give it another label."
+            )
     data = [data_of(board, spec) for spec in board.row_specs]
     return tuple(
         _resolve(board, spec, images) for spec, images in zip(board.row_specs, data, strict=True)

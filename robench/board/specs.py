@@ -25,6 +25,7 @@ from robench.board.limits import (
     MOST_ATTACKS,
     MOST_EPOCHS,
     MOST_IMAGES,
+    MOST_PADDING,
     WIDEST,
     Call,
     PixelUnits,
@@ -111,7 +112,7 @@ class DataSpec(Spec):
     """Which label: one of the other classes, or of all."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of the training images that is held out to validate."""
-    crop_padding: int | None = Field(None, ge=0, le=WIDEST)
+    crop_padding: int | None = Field(None, ge=0, le=MOST_PADDING)
     """Pixels of padding before the random crop; the data set's own if left out."""
     flip: bool | None = None
     """Whether images are mirrored at random; as the data set has it if left out."""

@@ -24,7 +24,8 @@ from robench.leaderboard.trust import trusted_code
 
 TRUSTED = (
     "times, device, commit and names",
-    "the choice of rows, seeds and ranking column",
+    "the choice of rows, seeds, ranking column and goal, and what a paper printed",
+    "that no challenge was taken out",
     "training losses, and that the weights are those of the specified training",
 )
 """What no check of files and weights can tell; --retrain tells the last of them."""

@@ -16,7 +16,7 @@ SHA256SUMS                    checksums of all of these; `sha256sum -c SHA256SUM
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -218,16 +218,17 @@ def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:
     return [name for name, digest in sums.items() if _published_sum(folder, name) != digest]
 
 
-def unlisted(folder: Path, sums: Mapping[str, str]) -> list[str]:
+def unlisted(folder: Path, sums: Collection[str]) -> list[str]:
     """Return the files among the evidence that have no checksum; readers take no notice of them."""
-    kinds = ("manifests/**/*", "outcomes/**/*", "challenges/**/*", f"{SOURCES}/**/*.py")
+    folders = ("manifests", "outcomes", "challenges", "weights")
+    kinds = (*(f"{name}/**/*" for name in folders), f"{SOURCES}/**/*.py")
     there = {
         path.relative_to(folder).as_posix()
         for kind in kinds
         for path in folder.glob(kind)
         if path.is_symlink() or not path.is_dir()
     }
-    return sorted(there - sums.keys())
+    return sorted(there.difference(sums))
 
 
 def _published_sum(folder: Path, name: str) -> str:

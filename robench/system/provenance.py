@@ -51,6 +51,10 @@ def full_version() -> str:
     return f"{_version('robench')}, code {code_version()}"
 
 
+KNOWN = frozenset({"python", "platform", "device", "threads", "processes", "training", *PACKAGES})
+"""Everything that :func:`environment` and :func:`timed_on` name, in this version or before."""
+
+
 def environment(device: torch.device) -> dict[str, str]:
     """Return the versions and the type of machine, without host, user or path."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()

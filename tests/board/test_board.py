@@ -86,7 +86,11 @@ def test_the_ranking_column_is_pgd_20_or_else_the_last_attack(tmp_path: Path) ->
         ("epochs = 2", "epochs = true", r"line 8: training.epochs = True: true and false stand"),
         ("epochs = 2", 'lr = "inf"', r"line 8: training.lr = 'inf': .*finite"),
         ("epochs = 2", "lr = 1e60", r"line 8: training.lr = 1e\+60: .*less than or equal"),
-        ("epochs = 2", "weight_decay = 1e60", r"training.weight_decay = 1e\+60: .*less than or equal"),
+        (
+            "epochs = 2",
+            "weight_decay = 1e60",
+            r"weight_decay = 1e\+60: .*less than or equal",
+        ),
         ("epochs = 2", "epochs = 9999999999999", r"training.epochs = 9999999999999: .*1000000"),
         ("epochs = 2", "milestones = [-1, 0]", r"training.milestones.0 = -1"),
         ("epochs = 2", 'carry_delta = "yes"', r"training.carry_delta = 'yes': write true or false"),

@@ -132,10 +132,46 @@ def test_a_column_that_is_the_same_to_the_bit_leaves_no_rounding_to_the_others(
     assert (columns["pgd"].verdict(found) == NOT) != rounding
 
 
+def flipped(count: int) -> Changes:
+    """Return changes of an attack along gradients by which some images resist only as published."""
+    published = dataclasses.replace(attacked(), backwards=np.ones(1000, np.int32))
+    robust = published.robust.copy()
+    robust[np.flatnonzero(~robust)[:count]] = True
+    return Changes.between(dataclasses.replace(published, robust=robust), published)
+
+
+def test_a_false_version_excuses_no_prediction_where_all_sizes_are_the_same_to_the_bit() -> None:
+    columns = {"fgsm": climbed(0), "pgd": flipped(3)}
+    found = as_seen(dict.fromkeys(columns, ELSEWHERE), columns)
+    assert columns["pgd"].verdict(ELSEWHERE) != NOT
+    assert found["pgd"] == SAME
+    assert columns["pgd"].verdict(found["pgd"]) == NOT
+    elsewhere = {"fgsm": climbed(16), "pgd": flipped(3)}  # it does round otherwise
+    assert not as_seen(dict.fromkeys(columns, ELSEWHERE), elsewhere)["pgd"].same_device
+
+
+def queried(factor: float, *, rounded: bool = True) -> Changes:
+    """Return changes by which an attack took more queries, and its rounded images fool or not."""
+    found = dataclasses.replace(attacked(), queries=np.full(1000, 300, np.int32))
+    queries = (found.queries * factor).astype(np.int32)
+    return Changes.between(
+        dataclasses.replace(found, queries=queries, rounded=np.full(1000, rounded)),
+        dataclasses.replace(found, rounded=np.ones(1000, bool)),
+    )
+
+
+def test_elsewhere_queries_and_rounded_images_do_not_all_differ_in_one_direction() -> None:
+    assert queried(1).verdict(ELSEWHERE) == REPRODUCED
+    assert queried(3).verdict(ELSEWHERE) == NOT
+    assert queried(0.5).verdict(ELSEWHERE) == NOT
+    assert queried(1, rounded=False).verdict(ELSEWHERE) == NOT
+
+
 def test_on_the_same_device_sizes_and_counts_are_equal_too() -> None:
     published = outcomes(np.arange(1000) < 500)
     queries = published.queries.copy()
-    queries[:50] += 1
+    queries[:50:2] += 1
+    queries[1:50:2] -= 1
     found = Outcomes(**{**vars(published), "queries": queries})
     between = Changes.between(published, found)
     assert (between.predictions, between.other) == (0, 50)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from robench.leaderboard.published import Leaderboard
 from robench.runs.records import Manifest
+from robench.system.provenance import KNOWN
 
 _VERSION = re.compile(r"[0-9a-f]{12}(\+dirty)?|\d[\w.+!-]{0,40}|absent")
 """A commit, or the version of a package."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 LONGEST = 200
 """Characters of a version or device."""
@@ -35,7 +35,7 @@ def provenance_problems(board: Leaderboard) -> Iterator[str]:
 
 def _problem(manifest: Manifest) -> str | None:
     for key, value in manifest.environment.items():
-        if not _NAME.fullmatch(key) or not value.isprintable() or len(value) > LONGEST:
+        if key not in KNOWN or not value.isprintable() or len(value) > LONGEST:
             return f"its environment has '{key[:40]}', which is no version or device."
     if not 0 <= manifest.peak_memory_mib < 2**40:
         return f"no process needs {str(manifest.peak_memory_mib)[:20]} MiB."

@@ -11,12 +11,14 @@ from robench.leaderboard.audit.checks import check_problems
 from robench.leaderboard.audit.costs import cost_problems
 from robench.leaderboard.audit.divergence import divergence_problems
 from robench.leaderboard.audit.duplicates import Copies, duplicates
+from robench.leaderboard.audit.layout import layout_problems
 from robench.leaderboard.audit.lengths import length_problems
 from robench.leaderboard.audit.names import name_problems
 from robench.leaderboard.audit.outcomes import outcome_problems
 from robench.leaderboard.audit.plan import plan_problems
 from robench.leaderboard.audit.provenance import provenance_problems
 from robench.leaderboard.audit.readme import readme_problems
+from robench.leaderboard.audit.rows import title_problems
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.audit.training_log import log_problems
 from robench.leaderboard.audit.weights import tensor_problems, weights_problems
@@ -67,6 +69,7 @@ def full_audit(board: Leaderboard) -> Audit:
     found += source_problems(board)
     found += [problem for cell in board.cells for problem in cell_problems(cell)]
     found += plan_problems(board)
+    found += title_problems(board)
     found += weights_problems(board, sums)
     altered = any("outcomes" in problem for problem in found)
     found += code_problems(board)
@@ -79,15 +82,16 @@ def full_audit(board: Leaderboard) -> Audit:
     found += provenance_problems(board)
     challenged = [*challenge_problems(board, sums)]
     found += challenged
+    odd = [*layout_problems(board, sums)]
     if altered or challenged:
-        return Audit(tuple(found))  # what follows from them would be reported as well
+        return Audit((*found, *odd))  # what follows from them would be reported as well
     copies = duplicates(board)
     lengths = [*length_problems(board)]  # other lengths give no table, and so no README
     wrong = [*lengths, *outcome_problems(board), *copies.problems]
     found += [*wrong, *check_problems(board)]
     found += [] if lengths else readme_problems(board)
     found += [] if wrong else table_problems(board)
-    return Audit(tuple(found), copies)
+    return Audit((*found, *odd), copies)
 
 
 def _is_same_board(board: Leaderboard) -> bool:

@@ -15,6 +15,9 @@ from robench.leaderboard.table import compare_rows, leaderboard, to_csv
 Row = tuple[Any, ...]
 """The values that identify a row of a table."""
 
+P_VALUES = ("p", "p_holm")
+"""Columns in which a tiny number is not the same as none."""
+
 UNORDERED = (PAPER, ORDER)
 """Tables in the order of the paper's figures in the board's file, which ``board.json`` sorts."""
 
@@ -66,7 +69,7 @@ def _differences(
     found += [f"{file} lacks the row {_quoted(row)}." for row in other.keys() - one.keys()]
     for row in [row for row in one if row in other]:
         for name, value in other[row].items():
-            if not _same(one[row][name], value):
+            if not _same(one[row][name], value, exact=name in P_VALUES):
                 found.append(
                     f"{file}, row {_quoted(row)}, column {name}: it says {one[row][name]}, "
                     f"but its outcomes give {value}."
@@ -94,9 +97,9 @@ def _quoted(row: Row) -> str:
     return "'" + ", ".join(map(str, row)) + "'"
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any, *, exact: bool) -> bool:
     if not (isinstance(one, float) and isinstance(other, float)):
         return bool(one == other)
     # Another machine may round the sixth digit differently.
-    close = math.isclose(one, other, rel_tol=2e-6, abs_tol=1e-9)
+    close = math.isclose(one, other, rel_tol=2e-6, abs_tol=0.0 if exact else 1e-9)
     return close or (math.isnan(one) and math.isnan(other))

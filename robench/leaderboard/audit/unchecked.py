@@ -7,12 +7,16 @@ from robench.leaderboard.audit.costs import cost_notes
 from robench.leaderboard.audit.divergence import divergence_notes
 from robench.leaderboard.audit.duplicates import Copies
 from robench.leaderboard.audit.notes import audit_notes
+from robench.leaderboard.audit.rows import earlier_checks, twin_notes
+from robench.leaderboard.audit.shipped import shipped_notes
 from robench.leaderboard.audit.training_log import log_notes
 from robench.leaderboard.evidence import PAGE, TOML, read_sums
 from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.submission_readme import README
 
-PICTURES = ("curves.svg", "spectra.svg")
-"""Pictures of tables, by ``robench run``; they have no checksums."""
+BESIDE = (PAGE, "curves.svg", "spectra.svg", README, TOML)
+"""What has no checksum: the page, pictures of tables, what somebody wrote, and where it is not
+published with the board, its specification for others to run."""
 
 
 def unchecked(
@@ -28,9 +32,12 @@ def unchecked(
         copies: what the audit found of outcomes that are there twice; looked for if left out.
     """
     sums = read_sums(board.folder)
-    beside = [n for n in (PAGE, *PICTURES, TOML) if n not in sums and (board.folder / n).exists()]
+    beside = [n for n in BESIDE if n not in sums and (board.folder / n).exists()]
     found = [_without_checksums(beside)] if beside else []
     found += audit_notes(board, copies)
+    found += shipped_notes(board)
+    found += twin_notes(board)
+    found += earlier_checks(board)
     for notes in (log_notes, divergence_notes, check_notes):
         found += notes(board)
     return [*found, *cost_notes(board, rerun)]

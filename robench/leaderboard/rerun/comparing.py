@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import Precision
-from robench.leaderboard.rerun.sizes import SIZES, is_lopsided, relative, shift
+from robench.leaderboard.rerun.sizes import SIZES, is_lopsided, is_skewed, relative, shift
 
 REPRODUCED, NOT = "reproduced", "not reproduced"
 """The verdict on a column whose outcomes are equal on every image, and on one that is refuted."""
@@ -144,6 +144,7 @@ class Changes:
         shift: median relative difference of these sizes.
         moved: number of images that the attack moved along gradients.
         lopsided: whether most of these perturbations are longer in the one evaluation.
+        skewed: see :func:`robench.leaderboard.rerun.sizes.is_skewed`.
         unexplained: images that differ as rounding makes none differ: they were moved by the same
             Euclidean length, to the bit, and yet have another prediction, count or greatest change;
             or only this length differs, by more than :data:`MOVED`.
@@ -159,6 +160,7 @@ class Changes:
     shift: float = 0.0
     moved: int = 0
     lopsided: bool = False
+    skewed: bool = False
     unexplained: int = 0
     complete: bool = True
     signs: NDArray[np.int64] = field(
@@ -188,6 +190,7 @@ class Changes:
             shift=shift(published, found, sized),
             moved=int(((published.l2 > 0) & (published.backwards > 0)).sum()),
             lopsided=is_lopsided(published.l2[sized], found.l2[sized]),
+            skewed=is_skewed(published, found, same),
             unexplained=int((still | far).sum()),
             signs=signs,
         )
@@ -208,12 +211,12 @@ class Changes:
         On the same kind of device everything must be equal, sizes and counts included, but for a
         handful of images; it is no rounding if three or more favor the publisher and none is
         against it, or if one does while everything else is equal to the bit, or if one differs then
-        as rounding makes none differ. Elsewhere, and where
-        random numbers or weights differ, images must be lost and won alike: a one-sided sign test
-        (1%) rejects figures in whose favor too many of the differing images are, and rounding may
-        change only a small share of the images at all, and gain only a few.
+        as rounding makes none differ. Elsewhere, and where random numbers or weights differ, images
+        must be lost and won alike: a one-sided sign test (1%) rejects figures in whose favor too
+        many of the differing images are, and rounding may change only a small share of the images
+        at all, and gain only a few; queries, too, must be more and fewer alike.
         """
-        if not self.complete:
+        if not self.complete or (self.skewed and conditions.reason == "rounding"):
             return NOT
         differing = self.predictions + (self.other if conditions.strict else 0)
         if differing == 0:
@@ -254,6 +257,9 @@ def as_seen(
     on many images while another column of gradients is the same to the bit, say nothing: what was
     forged must not excuse itself or the rest.
 
+    If no size differs in its last bit on any image with the same prediction, the devices compute
+    the same, whatever versions are named: a false one must not excuse predictions that differ.
+
     Args:
         claimed: column -> conditions as the manifests have them.
         changes: column -> what differs.
@@ -275,11 +281,20 @@ def as_seen(
     same = all(
         found.sized <= claimed[name].allowed(found.images) for name, found in telling.items()
     )
+    exact = _compute_the_same(claimed, changes)
     return {
         name: replace(
             conditions,
-            bitwise=bitwise and conditions.same_device,
-            same_device=conditions.same_device and (same or not conditions.strict),
+            bitwise=exact or (bitwise and conditions.same_device),
+            same_device=exact or (conditions.same_device and (same or not conditions.strict)),
         )
         for name, conditions in claimed.items()
     }
+
+
+def _compute_the_same(claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]) -> bool:
+    """Return whether outcomes prove that two devices compute the same, to the bit."""
+    if any(column.library or column.reason != "rounding" for column in claimed.values()):
+        return False  # these differ for reasons of their own
+    moved = max((found.moved for found in changes.values()), default=0)
+    return moved >= PROVEN and all(f.complete and f.sized == 0 for f in changes.values())

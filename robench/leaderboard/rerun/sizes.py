@@ -1,4 +1,6 @@
-"""Compare the sizes of perturbations in two evaluations of a network."""
+"""Compare the sizes of perturbations, and what they cost, in two evaluations of a network."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +24,29 @@ def shift(published: Outcomes, found: Outcomes, sized: NDArray[np.bool_]) -> flo
     return float(np.median(np.maximum(*both)))
 
 
-def is_lopsided(published: NDArray[np.float32], found: NDArray[np.float32]) -> bool:
-    """Return whether lengths differ in one direction more often than rounding explains."""
+def is_lopsided(published: NDArray[Any], found: NDArray[Any]) -> bool:
+    """Return whether lengths or counts differ in one direction more than by rounding."""
     longer, shorter = int((published > found).sum()), int((published < found).sum())
     if longer + shorter == 0:
         return False
     return float(binomtest(longer, longer + shorter).pvalue) < LOPSIDED
+
+
+def is_skewed(published: Outcomes, found: Outcomes, same: NDArray[np.bool_]) -> bool:
+    """Return whether what figures are made of, beside predictions, differs in one direction.
+
+    On another device an attack that asks for predictions may take other steps, and needs more
+    queries on some images and fewer on others; a rounded image may be right in either.
+
+    Args:
+        published: the outcomes as published.
+        found: those that were found.
+        same: the images whose prediction is the same in both, (n,) bool.
+    """
+    asked = same & (published.backwards == 0)
+    return is_lopsided(published.queries[asked], found.queries[asked]) or is_lopsided(
+        published.rounded[same].astype(np.int8), found.rounded[same].astype(np.int8)
+    )
 
 
 def relative(published: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:

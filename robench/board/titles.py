@@ -1,0 +1,33 @@
+"""Names of rows that are those of other defenses: a reader would take the one for the other."""
+
+import unicodedata
+
+from robench.expressions import parse_expression
+from robench.registry import defenses
+
+_TWINS = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0458\u04bb\u0501\u03bf\u03bd\u03b1"
+    "\u03c1\u0131",
+    "aeopcyxisjhdovapi",
+)
+"""Letters of other alphabets -> those that look the same."""
+
+
+def mistaken_for(title: str, defense: str) -> str | None:
+    """Return the registered defense that the name of a row shows, if it is not the row's own.
+
+    Args:
+        title: the name of the row.
+        defense: the expression of its defense.
+    """
+    try:
+        shown, own = parse_expression(_skeleton(title)).name, parse_expression(defense).name
+    except ValueError:
+        return None  # words, and no expression of a defense
+    return shown if shown in defenses and shown != own else None
+
+
+def _skeleton(title: str) -> str:
+    """Return a name as a reader sees it: of one alphabet, in lower case, without what is unseen."""
+    seen = "".join(c for c in unicodedata.normalize("NFKC", title) if c.isprintable())
+    return seen.casefold().translate(_TWINS).strip()

@@ -1,0 +1,40 @@
+"""Compare the rows of a board with what they are called, and with each other."""
+
+from collections.abc import Iterator
+
+from robench.board.titles import mistaken_for
+from robench.checks.report import VERSION
+from robench.leaderboard.published import Leaderboard
+
+
+def title_problems(board: Leaderboard) -> Iterator[str]:
+    """Yield which rows have the name of another defense, one sentence each.
+
+    The names of rows are free, but a reader takes the row 'convnorm' for ConvNorm.
+    """
+    for spec in board.board.row_specs:
+        if other := mistaken_for(spec.title, spec.defense):
+            yield f"the row '{spec.title}' is {spec.defense}, but is named like {other}."
+
+
+def earlier_checks(board: Leaderboard) -> Iterator[str]:
+    """Yield which rows have checks of an earlier version, a sentence each."""
+    for row in board.board.titles:
+        reports = [cell.file.checks for cell in board.cells if cell.row == row]
+        if any(report is not None and report.version != VERSION for report in reports):
+            yield (
+                f"the checks of '{row}', which an earlier version of robench made: those of today "
+                f"may flag it."
+            )
+
+
+def twin_notes(board: Leaderboard) -> Iterator[str]:
+    """Yield which networks stand in two rows, under two names, one sentence each."""
+    first: dict[str, str] = {}
+    for cell in board.cells:
+        other = first.setdefault(cell.file.cell.key, cell.row)
+        if other != cell.row:
+            yield (
+                f"'{cell.row}', seed {cell.seed}, is the network of '{other}', too: a row counts "
+                f"in ranks, although it is no other network."
+            )
