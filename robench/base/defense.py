@@ -90,11 +90,14 @@ class Defense:
         """Prepare the layers for this many training forwards, free replays included."""
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """Return a scalar to add to the training loss, or None."""
+        """Return a scalar to add to the training loss, with a graph to parameters, or None."""
         return None
 
     def after_step(self, model: nn.Module) -> None:
-        """Change the model after each optimizer step, e.g. project its weights."""
+        """Change parameters in place after each optimizer step, e.g. project them.
+
+        A new ``nn.Parameter`` in the place of another one would not be trained, and is refused.
+        """
 
     def adaptive_attack(self, threat_model: ThreatModel) -> Attack | None:
         """Return the attack that knows how the defense works, which its authors owe.
