@@ -13,6 +13,7 @@ learned affine that follows is a depthwise convolution r_o and a bias.
 
 import copy
 import math
+import re
 from typing import Any, Literal, Self
 
 import torch
@@ -254,6 +255,13 @@ class ConvNorm2d(nn.Conv2d):
             return
         buffer = getattr(self, name)
         buffer.lerp_(value.to(buffer.dtype), rate.to(buffer.dtype))
+
+    def accepts_state(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Return whether ``name`` is a running average of V, which training makes, of its shape."""
+        grid = re.fullmatch(rf"{RUNNING_V}([1-9]\d{{0,5}})x([1-9]\d{{0,5}})", name, re.ASCII)
+        if grid is None or self.eval_stats != "running_v":
+            return False
+        return shape == (self.out_channels, int(grid[1]), int(grid[2]) // 2 + 1)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         for name in [name for name in self._buffers if name.startswith(RUNNING_V)]:
