@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from robench.base import DIFFERENTIABLE, ConvDefense
 from robench.entries import missing_package
+from robench.errors import UserError
 from robench.models.build import build_model
+from robench.models.defend import apply_defense
 from robench.models.frozen import frozen_stats
 from robench.registry import defenses
 
@@ -132,3 +134,19 @@ def test_it_is_rightly_said_that_white_box_attacks_are_adaptive(name: str) -> No
             up, down = ((model(x) @ weights).sum().item() for x in moved)
         slope = (gradient * direction).sum().item()
         assert (up - down) / (2 * step_size) == pytest.approx(slope, tolerance, 1e-6)
+
+
+def one_channel(name: str) -> nn.Module:
+    """Return a convolution of one channel with a defense, or skip one that refuses it."""
+    try:
+        return apply_defense(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1)), name)
+    except UserError:
+        pytest.skip("refuses it in a sentence")
+
+
+@pytest.mark.parametrize("name", [*ALL, "sll(smoothness='norm')"])
+def test_one_channel_is_enough(name: str) -> None:
+    model = one_channel(name)
+    model(IMAGES).square().sum().backward()
+    gradients = [p.grad for p in model.parameters() if p.requires_grad]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
