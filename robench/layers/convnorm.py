@@ -184,7 +184,14 @@ class ConvNorm2d(nn.Conv2d):
         return transformed_bound(self, shape, within=largest * convolution.absolute)
 
     def circular_operator(self, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-        """Return the normalized kernel, without affine, on a torus, and the stride."""
+        """Return the normalized kernel, without affine, on a torus, and the stride.
+
+        Raises:
+            UserError: if the padding is not by zeros, since the filter wraps around at the border
+                of the padded image, not of a torus that the image forms; the end of a sentence.
+        """
+        if self.padding_mode != "zeros" and self.kernel_size != (1, 1):
+            raise UserError(f"with padding_mode='{self.padding_mode}' it is no circular operator")
         kernel, stride = kernel_on_torus(self, self.weight, size)
         torus = (kernel.shape[-2], kernel.shape[-1])
         grid = (1, 1) if self.kernel_size == (1, 1) else torus
