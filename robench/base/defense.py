@@ -29,6 +29,11 @@ DIFFERENTIABLE = (
 """The note of a defense on which an attack that follows its gradients is an adaptive one."""
 
 
+REPLACES_CONV = "replaces_conv"
+"""Attribute that is set to true on each module by which a defense was applied in the place of a
+convolution, the convolution itself included."""
+
+
 FLOAT32: Mapping[str, Any] = MappingProxyType({"precision": "float32"})
 """The recipe of a defense that does not support mixed precision."""
 

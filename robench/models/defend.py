@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from robench.base import Defense
+from robench.base.defense import REPLACES_CONV
 from robench.errors import UserError, did_you_mean
 from robench.models.accept import refuse_lazy, unwrapped
 from robench.registry import defenses
 
-REPLACES_CONV = "replaces_conv"
-"""Attribute that is set to true on a module which replaces a convolution."""
 APPLIED = "applied_defense"
 """Attribute in which a network has the defense that was applied to it."""
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
@@ -32,7 +31,8 @@ def apply_defense(
     Args:
         model: any network with ``nn.Conv2d`` layers; it is not modified.
         defense: an entry expression such as ``"convnorm(bn=False)"``, or a defense object.
-        skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged.
+        skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged, also by
+            penalties and projections.
 
     Raises:
         UserError: if there is no convolution, a layer is lazy, or the defense cannot replace one;
@@ -126,9 +126,15 @@ def _without(skip: Sequence[str], model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
+    where = f"layer '{name or '(the model itself)'}', {type(conv).__name__}({conv.extra_repr()})"
+    if defense.kind == "projection" and "weight" not in conv._parameters:
+        raise UserError(
+            f"{where}: its weight is computed from other parameters, so that what "
+            f"{type(defense).__name__} writes into it would be lost; leave it unchanged with "
+            f"skip=['{name}']."
+        )
     if type(defense).replace_conv is Defense.replace_conv:
         return
-    where = f"layer '{name or '(the model itself)'}', {type(conv).__name__}({conv.extra_repr()})"
     if "weight" not in conv._parameters and type(conv) is nn.Conv2d:
         raise UserError(
             f"{where}: its weight is computed by a hook (torch's older weight_norm or "
