@@ -40,7 +40,7 @@ FLOAT32: Mapping[str, Any] = MappingProxyType({"precision": "float32"})
 
 @dataclass(frozen=True)
 class Supports:
-    """Which convolutions a defense can replace, and whether it trains in mixed precision."""
+    """Which convolutions a defense can replace, and which recipes it can be trained with."""
 
     stride: bool = True
     groups: bool = True
@@ -48,6 +48,8 @@ class Supports:
     pointwise: bool = True
     """Kernels of size 1x1."""
     mixed_precision: bool = True
+    averaging: bool = True
+    """Averaged weights: no, if evaluation uses a kernel that only a training forward computes."""
 
     def refusal(self, conv: nn.Conv2d) -> str | None:
         """Return why ``conv`` is not supported, or None."""
@@ -70,7 +72,7 @@ class Defense:
     strict_lipschitz: ClassVar[bool] = False
     """Whether each replaced convolution is 1-Lipschitz in L2 by construction."""
     stateful_in_training: ClassVar[bool] = False
-    """Whether a forward in training mode changes buffers (running statistics, power iterations)."""
+    """Whether a forward in training mode changes state (running statistics, power iterations)."""
     supports: ClassVar[Supports] = Supports()
     requires: ClassVar[str] = ""
     """The optional package that it needs, as in ``pip install``; "" if it needs none."""

@@ -39,6 +39,11 @@ def step(model: nn.Module, images: Tensor = IMAGES) -> None:
     model(images).float().logsumexp(1).sum().backward()
 
 
+def changed_by(model: nn.Module, before: dict[str, Tensor]) -> list[str]:
+    """Return the names of what is no longer as it was."""
+    return [name for name, now in model.state_dict().items() if not torch.equal(before[name], now)]
+
+
 def test_all_train_two_epochs_of_digits_for_free_and_are_listed_on_the_quick_board(
     robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,24 +83,33 @@ def test_the_state_dict_makes_the_same_network(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_training_forwards_change_buffers_exactly_where_it_says_so(name: str) -> None:
+def test_training_forwards_change_state_exactly_where_it_says_so(name: str) -> None:
     entry = defenses.get(name).build
     own = issubclass(entry, ConvDefense)  # then the norm layers that it may keep are not its own
     model = build(f"{name}(bn=false)" if own else name).train()
-    before = {key: buffer.clone() for key, buffer in model.named_buffers()}
-    step(model)
-    changed = any(not torch.equal(before[key], b) for key, b in model.named_buffers())
-    assert changed == entry.stateful_in_training
+    before = copy.deepcopy(model.state_dict())
+    step(model)  # takes no step: parameters that are trained stay
+    assert (changed_by(model, before) != []) == entry.stateful_in_training
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_evaluation_changes_nothing_and_is_the_same_again(name: str) -> None:
+    model = build(name)
+    step(model.train())
+    model.eval()
+    before = copy.deepcopy(model.state_dict())
+    assert torch.equal(model(IMAGES), model(IMAGES))
+    assert changed_by(model, before) == []
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_frozen_stats_undoes_training_forwards(name: str) -> None:
     model = build(name).train()
     step(model)
-    before = {key: buffer.clone() for key, buffer in model.named_buffers()}
+    before = copy.deepcopy(model.state_dict())
     with frozen_stats(model):
         step(model)
-    assert all(torch.equal(before[key], buffer) for key, buffer in model.named_buffers())
+    assert changed_by(model, before) == []
 
 
 @pytest.mark.parametrize("name", ALL)
