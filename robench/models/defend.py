@@ -12,11 +12,11 @@ from robench.base import Defense
 from robench.base.defense import REPLACES_CONV
 from robench.errors import UserError, did_you_mean
 from robench.models.accept import refuse_lazy, unwrapped
+from robench.models.norm_layers import NORMS, is_norm, warn_of_norms_left
 from robench.registry import defenses
 
 APPLIED = "applied_defense"
 """Attribute in which a network has the defense that was applied to it."""
-NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 
 
 def apply_defense(
@@ -26,7 +26,9 @@ def apply_defense(
 
     Linear layers are unchanged. A network without any norm layer first gets a BatchNorm after each
     convolution, so that a defense means the same on every network: ``vanilla`` drops them again,
-    the others keep, replace or drop them as on a network that came with norm layers.
+    the others keep, replace or drop them as on a network that came with norm layers. Norm layers of
+    other kinds than BatchNorm2d, GroupNorm and InstanceNorm2d stay; a warning says so where the
+    defense drops or replaces these.
 
     Args:
         model: any network with ``nn.Conv2d`` layers; it is not modified.
@@ -59,7 +61,8 @@ def apply_defense(
     for name, conv in convs.items():
         _check(defense, name, conv)
     wanted = {id(module) for module in layers.values()}
-    without_norms = not any(isinstance(module, NORMS) for module in model.modules())
+    warn_of_norms_left(defense, layers)
+    without_norms = not any(is_norm(module) for module in model.modules())
     # The copy's modules are found by the originals' ids, so that shared ones stay shared.
     memo: dict[int, object] = _computed_tensors(model)
     copied = copy.deepcopy(model, memo)
