@@ -164,3 +164,22 @@ def test_one_channel_is_enough(name: str) -> None:
     model(IMAGES).square().sum().backward()
     gradients = [p.grad for p in model.parameters() if p.requires_grad]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("zeros", ["one filter", "kernel"])
+@pytest.mark.parametrize("name", ALL)
+def test_zeros_in_a_kernel_are_refused_or_leave_everything_finite(name: str, zeros: str) -> None:
+    conv = nn.Conv2d(1, 4, 3, padding=1)
+    with torch.no_grad():
+        conv.weight[: 1 if zeros == "one filter" else 4] = 0
+    plain = nn.Sequential(conv, nn.BatchNorm2d(4))
+    refused = {"weight_norm": "of its 4 filters are zero", "spectral_norm": "its kernel is zero"}
+    if name in refused and (name, zeros) != ("spectral_norm", "one filter"):
+        with pytest.raises(UserError, match=refused[name]):
+            apply_defense(plain, name)
+        return
+    model = apply_defense(plain, name)
+    output = model(IMAGES)
+    output.square().sum().backward()
+    assert output.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
