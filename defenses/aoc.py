@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils.parametrize import ParametrizationList
 
 from robench import ConvDefense, Supports, register_defense
@@ -30,12 +31,41 @@ class _Contiguous(nn.Module):
         return weight
 
 
+class _SettledInEvaluation(nn.Module):
+    """The library's power iteration, whose vectors stay as they are in evaluation.
+
+    It moves them in every forward, so that logits would differ from call to call, and an
+    evaluation would change the network. Names in the state dict are those of the library.
+    """
+
+    def __init__(self, steps: nn.Module) -> None:
+        super().__init__()
+        self.parametrizations = steps.parametrizations
+        vars(self)["steps"] = steps  # no submodule: its state would be listed twice
+
+    def forward(self, weight: Tensor, *args: Any, **options: Any) -> Tensor:
+        """Normalize a kernel; in training, keep the vectors that were reached."""
+        steps = vars(self)["steps"]
+        if self.training:
+            normalized: Tensor = steps(weight, *args, **options)
+            return normalized
+        copies = {name: vector.detach().clone() for name, vector in steps.named_parameters()}
+        settled: Tensor = functional_call(steps, copies, (weight, *args), options)
+        return settled
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Return the weight whose normalized one is given, as the library does."""
+        inverse: Tensor = vars(self)["steps"].right_inverse(weight)
+        return inverse
+
+
 @register_defense("aoc", reference="arXiv:2501.07930 (orthogonium)")
 @dataclass(frozen=True)
 class Aoc(ConvDefense):
     """Orthogonal convolutions from orthogonium."""
 
     strict_lipschitz: ClassVar[bool] = True
+    stateful_in_training: ClassVar[bool] = True
     supports: ClassVar[Supports] = Supports(mixed_precision=False)
     requires: ClassVar[str] = "orthogonium"
     recipe: ClassVar[Mapping[str, Any]] = FLOAT32
@@ -66,6 +96,7 @@ class Aoc(ConvDefense):
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Return an orthogonal convolution of the same geometry."""
         from orthogonium.layers.conv.AOC import AdaptiveOrthoConv2d
+        from orthogonium.reparametrizers import BatchedPowerIteration
 
         skips = conv.kernel_size == (1, 1) and conv.stride[0] > 1
         orthogonal = AdaptiveOrthoConv2d(
@@ -82,6 +113,10 @@ class Aoc(ConvDefense):
         for steps in orthogonal.modules():
             if isinstance(steps, ParametrizationList):
                 steps.insert(0, _Contiguous())
+        for part in list(orthogonal.modules()):
+            for name, child in list(part.named_children()):
+                if isinstance(child, BatchedPowerIteration):
+                    part._modules[name] = _SettledInEvaluation(child)
         orthogonal.to(conv.weight)
         # Max pooling with a 1x1 window keeps one pixel per stride.
         return nn.Sequential(nn.MaxPool2d(1, conv.stride), orthogonal) if skips else orthogonal

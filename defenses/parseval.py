@@ -43,8 +43,10 @@ class Parseval(ConvDefense):
 
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:
-        """Retract every selected kernel, group by group."""
+        """Retract every selected kernel that is trained, group by group."""
         for conv in selected_convs(model, self.layers):
+            if not conv.weight.requires_grad:
+                continue
             matrix = matrices(conv.weight, conv.groups)
             wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
             wide = (1 + self.rate) * wide - self.rate * (wide @ wide.mT) @ wide

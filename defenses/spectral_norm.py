@@ -37,6 +37,12 @@ class SpectralNorm(ConvDefense):
                 f"n_power_iterations is {self.n_power_iterations}: it must be 1 or more."
             )
 
+    def unsupported(self, conv: nn.Conv2d) -> str | None:
+        """Refuse a kernel of zeros, which has no singular vectors: its weights would be NaN."""
+        if not conv.weight.is_meta and not conv.weight.detach().norm():
+            return "its kernel is zero; initialize it first"
+        return super().unsupported(conv)
+
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Parametrize the weight with torch's spectral norm."""
         return parametrizations.spectral_norm(conv, n_power_iterations=self.n_power_iterations)

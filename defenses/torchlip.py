@@ -4,7 +4,8 @@
     w <- w / sqrt(ceil(kh / s) ceil(kw / s)),
 
 a reshaped orthogonal kernel divided by its largest possible expansion, computed by the library.
-In evaluation the kernel of the last training forward is used. Training starts from the library's
+In evaluation the kernel of the last training forward is used, so that weights cannot be averaged.
+Training starts from the library's
 own random kernel.
 """
 
@@ -26,7 +27,9 @@ class Torchlip(ConvDefense):
 
     strict_lipschitz: ClassVar[bool] = True
     stateful_in_training: ClassVar[bool] = True
-    supports: ClassVar[Supports] = Supports(groups=False, dilation=False, mixed_precision=False)
+    supports: ClassVar[Supports] = Supports(
+        groups=False, dilation=False, mixed_precision=False, averaging=False
+    )
     requires: ClassVar[str] = "deel-torchlip"
     recipe: ClassVar[Mapping[str, Any]] = FLOAT32
     adaptive_note: ClassVar[str] = DIFFERENTIABLE

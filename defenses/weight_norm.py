@@ -31,6 +31,14 @@ class WeightNorm(ConvDefense):
 
     bn: bool = field(default=False, kw_only=True)
 
+    def unsupported(self, conv: nn.Conv2d) -> str | None:
+        """Refuse filters of zeros, which have no direction: their weights would be NaN."""
+        if not conv.weight.is_meta:
+            zeros = int((conv.weight.detach().flatten(1).norm(dim=1) == 0).sum())
+            if zeros:
+                return f"{zeros} of its {conv.out_channels} filters are zero; initialize them first"
+        return super().unsupported(conv)
+
     def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
         """Parametrize the weight with torch's weight norm."""
         return parametrizations.weight_norm(conv, dim=0)

@@ -24,7 +24,7 @@ from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
 from robench.origins import origin_of
 from robench.shipped import identity_of
-from robench.signatures import build_checked, inherited, option_names
+from robench.signatures import build_checked, inherited, not_a_field, option_names
 
 T = TypeVar("T")
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -159,9 +159,10 @@ class Registry(Generic[T]):
         for option in resolved.options:
             if option not in valid:
                 hints: Mapping[str, str] = getattr(entry.build, "absent_options", {})
+                hint = hints.get(option) or not_a_field(entry.build, option)
                 raise UserError(
                     f"{self.kind} '{shortened(parsed.name)}' has no option '{shortened(option)}'; "
-                    f"{hints.get(option) or did_you_mean(option, valid)}"
+                    f"{hint or did_you_mean(option, valid)}"
                 )
         return entry, dict(resolved.options)
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
+from inspect import isclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -21,6 +22,18 @@ def option_names(build: Callable[..., Any], given: int = 0) -> list[str]:
     parameters = inspect.signature(build).parameters.values()
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     return positional[given:] + [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def not_a_field(build: Callable[..., Any], option: str) -> str:
+    """Return what to do about an option that a class annotates without making a field of it.
+
+    Returns:
+        A sentence; "" if the class does not annotate it.
+    """
+    annotation = vars(build).get("__annotations__", {}).get(option) if isclass(build) else None
+    if annotation is None or "ClassVar" in str(annotation):
+        return ""
+    return f"to make one of it, write @dataclass(frozen=True) above 'class {build.__name__}'."
 
 
 def inherited(

@@ -275,3 +275,16 @@ def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
     _, board = open_board("quick", rows="all")
     assert "aoc" not in board.defenses
     assert "cayley" in board.defenses
+
+
+def test_a_class_that_is_no_dataclass_gets_a_hint_about_its_options() -> None:
+    registry: Registry[Defense] = Registry("defense", "robench.errors", "robench.nothing")
+
+    @registry.register("bare")
+    class Bare(Defense):
+        strength: int = 3
+
+    with pytest.raises(UserError, match=r"no option 'strength'; .*@dataclass.*above 'class Bare'"):
+        registry.build("bare(strength=4)")
+    with pytest.raises(UserError, match=r"no option 'kind'; there are none"):
+        registry.build("bare(kind=4)")

@@ -29,13 +29,18 @@ DIFFERENTIABLE = (
 """The note of a defense on which an attack that follows its gradients is an adaptive one."""
 
 
+REPLACES_CONV = "replaces_conv"
+"""Attribute that is set to true on each module by which a defense was applied in the place of a
+convolution, the convolution itself included."""
+
+
 FLOAT32: Mapping[str, Any] = MappingProxyType({"precision": "float32"})
 """The recipe of a defense that does not support mixed precision."""
 
 
 @dataclass(frozen=True)
 class Supports:
-    """Which convolutions a defense can replace, and whether it trains in mixed precision."""
+    """Which convolutions a defense can replace, and which recipes it can be trained with."""
 
     stride: bool = True
     groups: bool = True
@@ -43,6 +48,8 @@ class Supports:
     pointwise: bool = True
     """Kernels of size 1x1."""
     mixed_precision: bool = True
+    averaging: bool = True
+    """Averaged weights: no, if evaluation uses a kernel that only a training forward computes."""
 
     def refusal(self, conv: nn.Conv2d) -> str | None:
         """Return why ``conv`` is not supported, or None."""
@@ -65,7 +72,7 @@ class Defense:
     strict_lipschitz: ClassVar[bool] = False
     """Whether each replaced convolution is 1-Lipschitz in L2 by construction."""
     stateful_in_training: ClassVar[bool] = False
-    """Whether a forward in training mode changes buffers (running statistics, power iterations)."""
+    """Whether a forward in training mode changes state (running statistics, power iterations)."""
     supports: ClassVar[Supports] = Supports()
     requires: ClassVar[str] = ""
     """The optional package that it needs, as in ``pip install``; "" if it needs none."""
@@ -90,11 +97,14 @@ class Defense:
         """Prepare the layers for this many training forwards, free replays included."""
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """Return a scalar to add to the training loss, or None."""
+        """Return a scalar to add to the training loss, with a graph to parameters, or None."""
         return None
 
     def after_step(self, model: nn.Module) -> None:
-        """Change the model after each optimizer step, e.g. project its weights."""
+        """Change parameters in place after each optimizer step, e.g. project them.
+
+        A new ``nn.Parameter`` in the place of another one would not be trained, and is refused.
+        """
 
     def adaptive_attack(self, threat_model: ThreatModel) -> Attack | None:
         """Return the attack that knows how the defense works, which its authors owe.

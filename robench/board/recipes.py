@@ -21,7 +21,7 @@ def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any])
 
     Raises:
         UserError: for an unknown key, a wrong value or one that the training method refuses, or
-            bf16 if the defense does not support it.
+            bf16 or averaged weights if the defense does not support them.
     """
     try:
         recipe = TrainingSpec.model_validate({**base.model_dump(), **defense.recipe, **changes})
@@ -32,6 +32,11 @@ def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any])
         raise UserError(
             f"precision = 'bf16': {type(defense).__name__} does not support mixed precision; "
             f"use 'float32'."
+        )
+    if recipe.averaging and not defense.supports.averaging:
+        raise UserError(
+            f"averaging = {recipe.averaging:g}: {type(defense).__name__} evaluates the kernels of "
+            f"its last training forward, which no average of its weights reaches; use 0."
         )
     return recipe
 

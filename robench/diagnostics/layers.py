@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from robench.base.defense import REPLACES_CONV
 from robench.errors import UserError
-from robench.models.defend import REPLACES_CONV
 
 
 @dataclass(frozen=True)

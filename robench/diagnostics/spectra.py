@@ -25,7 +25,8 @@ from robench.diagnostics.probing import (
     largest_singular_value,
     linear_part,
 )
-from robench.layers.circular import circular_operator, on_torus, symbol
+from robench.errors import UserError
+from robench.layers.circular import circular_operator, on_torus, repeats_pixels, symbol
 from robench.models.frozen import frozen_stats, under_attack
 from robench.progress import Progress, ProgressCallback, ignore_progress
 
@@ -60,9 +61,10 @@ def spectra(
         - ``norm``, ``condition``: largest singular value of all W(f), and its ratio to the
             smallest, excluding pixels that a stride skips; inf for a singular operator;
         - ``norm_bound``: certified upper bound on ``norm`` by Gram iteration;
-        - ``padded_norm``: norm of the actual module on its actual input, including zero padding.
+        - ``padded_norm``: norm of the actual module on its actual input, including its padding.
 
-        A layer that is not linear has one row, with operator ``not linear`` and no figures.
+        A layer that is not linear has one row, with operator ``not linear`` and no figures. One
+        whose padding repeats pixels is no circular operator: it has a ``padded_norm`` alone.
 
     Raises:
         UserError: if the network has no convolution or does not support such images.
@@ -80,12 +82,10 @@ def spectra(
 
 @dataclass(frozen=True)
 class _Operator:
-    """An operator of a layer as matrices, as the power spectrum of its filters, and as a map."""
+    """An operator of a layer as matrices, and as the power spectrum of its filters."""
 
-    name: str
     matrices: Tensor
     power: Tensor
-    apply: Map
 
 
 def _rows(layer: Layer) -> Iterator[dict[str, Any]]:
@@ -100,51 +100,58 @@ def _rows(layer: Layer) -> Iterator[dict[str, Any]]:
     if not is_linear(apply, shape, like):
         yield {**facts, "operator": "not linear"}
         return
-    kernel, stride = _kernel(layer, apply, like)
-    facts |= {"out_channels": len(kernel), "stride": _by(stride), "torus": _by(kernel.shape[-2:])}
     facts |= {"kernel": _by(getattr(layer.module, "kernel_size", ()))}
-    for operator in _operators(layer, apply, kernel.detach().double(), stride):
+    maps = dict(_maps(layer, apply))
+    norms = {name: largest_singular_value(maps[name], shape, like) for name in maps}
+    try:
+        kernel, stride = _kernel(layer, apply, like)
+    except UserError:
+        facts |= {"stride": _by(getattr(layer.module, "stride", ()))}
+        facts |= {"out_channels": apply(like.new_zeros(1, *shape)).shape[1]}
+        for name, norm in norms.items():
+            yield {**facts, "operator": name, "padded_norm": norm}
+        return
+    facts |= {"out_channels": len(kernel), "stride": _by(stride), "torus": _by(kernel.shape[-2:])}
+    operators = _operators(layer, kernel.detach().double(), stride)
+    for (name, norm), operator in zip(norms.items(), operators, strict=True):
         values = singular_range(_seen(operator.matrices, like.dtype))
         powers = zip(operator.power.amax((1, 2)), operator.power.amin((1, 2)), strict=True)
         conditions = [_ratio(float(a) ** 0.5, float(b) ** 0.5) for a, b in powers]
         yield {
             **facts,
-            "operator": operator.name,
+            "operator": name,
             "channel_condition_median": statistics.median(conditions),
             "channel_condition_max": max(conditions),
             "norm": values.largest,
             "condition": _ratio(values.largest, values.smallest),
             "norm_bound": values.bound,
-            "padded_norm": largest_singular_value(operator.apply, shape, like),
+            "padded_norm": norm,
         }
 
 
 def _kernel(layer: Layer, apply: Map, like: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Return the kernel on a torus, and the stride.
+
+    Raises:
+        UserError: if the layer has none because of its padding.
+    """
+    for module in layer.module.modules():
+        if isinstance(module, nn.Conv2d) and (reason := repeats_pixels(module)):
+            raise UserError(reason)
     if isinstance(layer.module, nn.Conv2d):
         return circular_operator(layer.module, layer.size)
     return impulse_kernel(apply, layer.channels, layer.size, like)
 
 
-def _operators(
-    layer: Layer, apply: Map, kernel: Tensor, stride: tuple[int, int]
-) -> Iterator[_Operator]:
-    groups = layer.channels // kernel.shape[1]
-    matrices = symbol(kernel, stride, groups)
-    power = torch.fft.rfft2(kernel).abs().square().sum(1)
-    affine = getattr(layer.module, "affine", None)
-    if isinstance(affine, nn.Conv2d):
+def _maps(layer: Layer, apply: Map) -> Iterator[tuple[str, Map]]:
+    """Yield the operators of a layer by name, as what they do to its actual input."""
+    if isinstance(getattr(layer.module, "affine", None), nn.Conv2d):
         bare: Any = copy.deepcopy(layer.module)
         bare.affine = nn.Identity()
-        yield _Operator("convolution", matrices, power, linear_part(bare))
-        # After the stride, the affine repeats over the frequencies that the stride aliases.
-        sides = (kernel.shape[-2], kernel.shape[-1])
-        weight = affine.weight.detach().double()
-        factors = symbol(on_torus(weight, (sides[0] // stride[0], sides[1] // stride[1])))
-        matrices = matrices * factors.reshape(len(matrices), groups, -1, 1)
-        power = power * torch.fft.rfft2(on_torus(weight, sides, stride)).abs().square().squeeze(1)
-        yield _Operator("affine", matrices, power, apply)
+        yield "convolution", linear_part(bare)
+        yield "affine", apply
     else:
-        yield _Operator("convolution", matrices, power, apply)
+        yield "convolution", apply
     if layer.gain is None:
         return
     gain = layer.gain.double()
@@ -153,7 +160,26 @@ def _operators(
         y = apply(x)
         return y * gain.to(y).view(-1, 1, 1)
 
-    yield _Operator("norm", matrices * gain.view(groups, -1, 1), power, scaled)
+    yield "norm", scaled
+
+
+def _operators(layer: Layer, kernel: Tensor, stride: tuple[int, int]) -> Iterator[_Operator]:
+    """Yield the operators of a layer in the order of :func:`_maps`, as those of a torus."""
+    groups = layer.channels // kernel.shape[1]
+    matrices = symbol(kernel, stride, groups)
+    power = torch.fft.rfft2(kernel).abs().square().sum(1)
+    yield _Operator(matrices, power)
+    affine = getattr(layer.module, "affine", None)
+    if isinstance(affine, nn.Conv2d):
+        # After the stride, the affine repeats over the frequencies that the stride aliases.
+        sides = (kernel.shape[-2], kernel.shape[-1])
+        weight = affine.weight.detach().double()
+        factors = symbol(on_torus(weight, (sides[0] // stride[0], sides[1] // stride[1])))
+        matrices = matrices * factors.reshape(len(matrices), groups, -1, 1)
+        power = power * torch.fft.rfft2(on_torus(weight, sides, stride)).abs().square().squeeze(1)
+        yield _Operator(matrices, power)
+    if layer.gain is not None:
+        yield _Operator(matrices * layer.gain.double().view(groups, -1, 1), power)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ convolution, as :func:`robench.apply_defense` places them.
 from torch import nn
 
 from robench.base import Defense
+from robench.base.defense import REPLACES_CONV
 from robench.errors import UserError
 from robench.expressions import Expression
 from robench.gan.head import Head
-from robench.models.defend import REPLACES_CONV, apply_defense
+from robench.models.defend import apply_defense
 from robench.registry import defenses
 
 PLAIN: dict[str, bool] = {"bn": False}

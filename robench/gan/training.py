@@ -21,6 +21,7 @@ from robench.gan.state import GanFiles, Pair, Standing, load_state, save_state, 
 from robench.gan.symptoms import LogRow, diversity
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.training.averaging import Average
+from robench.training.contract import checked_penalty, refuse_untrained
 
 SECONDS = 120.0
 """Time between two states that are written."""
@@ -65,7 +66,8 @@ def fit_gan(
 
     Raises:
         GanDivergedError: if a loss is not finite.
-        UserError: if the checkpoint cannot be read or the files cannot be written.
+        UserError: if the checkpoint cannot be read, the files cannot be written, or the defense
+            does not do what training relies on.
     """
     for network in (generator, discriminator):
         network.to(batches.device).to(memory_format=torch.channels_last).train()
@@ -165,7 +167,7 @@ class GanTrainer:
         images = self.batches.batch(number).contiguous(memory_format=torch.channels_last)
         real, fake = self.discriminator(images), self.discriminator(samples)
         loss = self.loss.discriminator(real, fake)
-        penalty = self.defense.penalty(self.discriminator)
+        penalty = checked_penalty(self.defense, self.discriminator)
         optimizer = self.pair.discriminator_optimizer
         optimizer.zero_grad()
         (loss if penalty is None else loss + penalty).backward()
@@ -186,7 +188,10 @@ class GanTrainer:
 
         Raises:
             GanDivergedError: if a loss in it is not finite.
+            UserError: if there are parameters that are not trained.
         """
+        optimizer = self.pair.discriminator_optimizer
+        refuse_untrained(self.discriminator, optimizer, self.defense)
         before = self.rows[-1].step if self.rows else 0
         generator, discriminator, real, fake = (self.sums / (self.done - before)).tolist()
         if not (math.isfinite(generator) and math.isfinite(discriminator)):

@@ -132,6 +132,9 @@ def circular_operator(layer: nn.Conv2d, size: Size) -> tuple[Tensor, Size]:
 
     A layer that does more than correlate with its ``weight`` provides a method of this name, which
     takes ``size``. The bias and subsequent linear parts (``layer.affine``) are left out.
+
+    Raises:
+        UserError: if the layer is none because of its padding; the end of a sentence.
     """
     own = getattr(layer, "circular_operator", None)
     if own is not None:

@@ -87,5 +87,6 @@ def _log_norm(gram: Tensor) -> float:
 
 def _frobenius(matrices: Tensor) -> Tensor:
     """Return the norms of contiguous matrices, (N,): for complex ones, torch's takes long."""
-    parts = torch.view_as_real(matrices) if matrices.is_complex() else matrices
+    # Only matrices of one entry are contiguous and yet to be conjugated.
+    parts = torch.view_as_real(matrices.resolve_conj()) if matrices.is_complex() else matrices
     return torch.linalg.vector_norm(parts.flatten(1), dim=1)

@@ -13,6 +13,7 @@ learned affine that follows is a depthwise convolution r_o and a bias.
 
 import copy
 import math
+import re
 from typing import Any, Literal, Self
 
 import torch
@@ -183,7 +184,14 @@ class ConvNorm2d(nn.Conv2d):
         return transformed_bound(self, shape, within=largest * convolution.absolute)
 
     def circular_operator(self, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-        """Return the normalized kernel, without affine, on a torus, and the stride."""
+        """Return the normalized kernel, without affine, on a torus, and the stride.
+
+        Raises:
+            UserError: if the padding is not by zeros, since the filter wraps around at the border
+                of the padded image, not of a torus that the image forms; the end of a sentence.
+        """
+        if self.padding_mode != "zeros" and self.kernel_size != (1, 1):
+            raise UserError(f"with padding_mode='{self.padding_mode}' it is no circular operator")
         kernel, stride = kernel_on_torus(self, self.weight, size)
         torus = (kernel.shape[-2], kernel.shape[-1])
         grid = (1, 1) if self.kernel_size == (1, 1) else torus
@@ -254,6 +262,13 @@ class ConvNorm2d(nn.Conv2d):
             return
         buffer = getattr(self, name)
         buffer.lerp_(value.to(buffer.dtype), rate.to(buffer.dtype))
+
+    def accepts_state(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Return whether ``name`` is a running average of V, which training makes, of its shape."""
+        grid = re.fullmatch(rf"{RUNNING_V}([1-9]\d{{0,5}})x([1-9]\d{{0,5}})", name, re.ASCII)
+        if grid is None or self.eval_stats != "running_v":
+            return False
+        return shape == (self.out_channels, int(grid[1]), int(grid[2]) // 2 + 1)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         for name in [name for name in self._buffers if name.startswith(RUNNING_V)]:

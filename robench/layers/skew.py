@@ -116,7 +116,7 @@ class SkewConv2d(UnfoldedConv2d):
     def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
         left, right, top, bottom = self._reversed_padding_repeated_twice
         if self.padding_mode == "circular":
-            x = F.pad(x, (left, right, top, bottom), mode="circular")
+            x = _wrapped(x, (left, right, top, bottom))
             top = left = 0
         return F.conv2d(x, kernel, None, 1, (top, left), self.dilation, self.groups)
 
@@ -146,7 +146,11 @@ class SkewConv2d(UnfoldedConv2d):
             grid = tuple(-(-n // s) * s for n, s in zip(size, stride, strict=True))
             return on_torus(self.matrix_of_a_pixel(), (grid[0], grid[1])), stride
         coarse = self._coarse_torus(size)
-        matrices = symbol(on_torus(self.skew(), coarse, dilation_of(self)), (1, 1), self.groups)
+        kernel = on_torus(self.skew(), coarse, dilation_of(self))
+        # The center of an even, dilated kernel is the pixel between its taps, as it is padded.
+        reach = zip(self.dilation, self.kernel_size, strict=True)
+        shifts = [d * ((k - 1) // 2) - d * (k - 1) // 2 for d, k in reach]
+        matrices = symbol(kernel.roll(shifts, (-2, -1)), (1, 1), self.groups)
         total = term = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
         for i in range(1, self.degree + 1):
             term = matrices @ term / i
@@ -171,6 +175,17 @@ class SkewConv2d(UnfoldedConv2d):
     def _sides(self) -> Size:
         larger = max(self.out_channels // self.groups, self._inputs())
         return larger, larger
+
+
+def _wrapped(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
+    """Return images padded circularly, if need be by more pixels than they have."""
+    left, right, top, bottom = padding
+    height, width = x.shape[-2:]
+    if max(left, right) <= width and max(top, bottom) <= height:
+        return F.pad(x, padding, mode="circular")
+    rows = torch.arange(-top, height + bottom, device=x.device) % height
+    columns = torch.arange(-left, width + right, device=x.device) % width
+    return x[..., rows[:, None], columns]
 
 
 def kernel_bound(kernel: Tensor, steps: int = 6) -> Tensor:

@@ -43,6 +43,8 @@ class TorusConv2d(UnfoldedConv2d):
         s1, s2 = self.stride
         phases = self.unfolded(x)
         m1, m2 = phases.shape[-2:]
+        if not len(x):  # torch transforms no empty batch
+            return x.new_zeros(0, self.out_channels, m1, m2)
         spectrum = rfft2(phases)
         matrices = self.matrices((m1 * s1, m2 * s2), (s1, s2)).to(spectrum.dtype)
         filtered = batched_product(matrices, spectrum.flatten(3).permute(3, 1, 2, 0))

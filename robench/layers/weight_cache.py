@@ -22,6 +22,8 @@ class WeightCache(Generic[T]):
 
     Nothing is cached while a source requires a gradient: the value would hold on to the graph, and
     writes to ``weight.data``, as older optimizers make them, do not change the version counter.
+    Such a write to a frozen source is not noticed: the layer keeps the value until its
+    source is written to in place, or :func:`robench.models.frozen.under_attack` is entered.
     Nothing is cached in inference mode either, since gradients cannot pass through its tensors.
 
     Attributes:

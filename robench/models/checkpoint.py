@@ -19,6 +19,7 @@ from robench.board.sources import entries_of, other_sources, quoted
 from robench.data import DataSet
 from robench.errors import RobenchWarning, UserError, shortened
 from robench.models.build import build_model
+from robench.models.late_state import accepted_state
 from robench.models.weight_files import read_safetensors
 from robench.registry import backbones
 from robench.system.files import write_bytes
@@ -149,7 +150,7 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
     """
     state = read_safetensors(path)
     expected = {k: None if is_lazy(v) else tuple(v.shape) for k, v in model.state_dict().items()}
-    if wrong := first_difference(expected, state):
+    if wrong := first_difference(expected | accepted_state(model, state), state):
         raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
     try:
         model.load_state_dict(state)

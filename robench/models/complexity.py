@@ -90,11 +90,11 @@ def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precisi
     mode = model.training
     device = device_of(model)
     frozen = [p for p in model.parameters() if not p.requires_grad]
-    for parameter in frozen:
-        parameter.requires_grad_()  # the tracker registers hooks on all parameters
-    tracker = _PeakTracker()
-    tracker.track_external(model, images)
     with frozen_stats(model):
+        for parameter in frozen:
+            parameter.requires_grad_()  # the tracker registers hooks on all parameters
+        tracker = _PeakTracker()
+        tracker.track_external(model, images)
         model.train()
         with tracker:
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):

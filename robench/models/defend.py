@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from robench.base import Defense
+from robench.base.defense import REPLACES_CONV
 from robench.errors import UserError, did_you_mean
 from robench.models.accept import refuse_lazy, unwrapped
+from robench.models.norm_layers import NORMS, is_norm, warn_of_norms_left
 from robench.registry import defenses
 
-REPLACES_CONV = "replaces_conv"
-"""Attribute that is set to true on a module which replaces a convolution."""
 APPLIED = "applied_defense"
 """Attribute in which a network has the defense that was applied to it."""
-NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.GroupNorm, nn.InstanceNorm2d)
 
 
 def apply_defense(
@@ -27,12 +26,15 @@ def apply_defense(
 
     Linear layers are unchanged. A network without any norm layer first gets a BatchNorm after each
     convolution, so that a defense means the same on every network: ``vanilla`` drops them again,
-    the others keep, replace or drop them as on a network that came with norm layers.
+    the others keep, replace or drop them as on a network that came with norm layers. Norm layers of
+    other kinds than BatchNorm2d, GroupNorm and InstanceNorm2d stay; a warning says so where the
+    defense drops or replaces these.
 
     Args:
         model: any network with ``nn.Conv2d`` layers; it is not modified.
         defense: an entry expression such as ``"convnorm(bn=False)"``, or a defense object.
-        skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged.
+        skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged, also by
+            penalties and projections.
 
     Raises:
         UserError: if there is no convolution, a layer is lazy, or the defense cannot replace one;
@@ -59,7 +61,8 @@ def apply_defense(
     for name, conv in convs.items():
         _check(defense, name, conv)
     wanted = {id(module) for module in layers.values()}
-    without_norms = not any(isinstance(module, NORMS) for module in model.modules())
+    warn_of_norms_left(defense, layers)
+    without_norms = not any(is_norm(module) for module in model.modules())
     # The copy's modules are found by the originals' ids, so that shared ones stay shared.
     memo: dict[int, object] = _computed_tensors(model)
     copied = copy.deepcopy(model, memo)
@@ -126,9 +129,15 @@ def _without(skip: Sequence[str], model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
+    where = f"layer '{name or '(the model itself)'}', {type(conv).__name__}({conv.extra_repr()})"
+    if defense.kind == "projection" and "weight" not in conv._parameters:
+        raise UserError(
+            f"{where}: its weight is computed from other parameters, so that what "
+            f"{type(defense).__name__} writes into it would be lost; leave it unchanged with "
+            f"skip=['{name}']."
+        )
     if type(defense).replace_conv is Defense.replace_conv:
         return
-    where = f"layer '{name or '(the model itself)'}', {type(conv).__name__}({conv.extra_repr()})"
     if "weight" not in conv._parameters and type(conv) is nn.Conv2d:
         raise UserError(
             f"{where}: its weight is computed by a hook (torch's older weight_norm or "

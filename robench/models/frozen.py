@@ -1,11 +1,11 @@
-"""Contexts that restore a model on exit: modes, gradient flags, buffers, device."""
+"""Contexts that restore a model on exit: modes, gradient flags, state, device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedBuffer
+from torch.nn.parameter import is_lazy
 
 from robench.layers.weight_cache import WeightCache
 from robench.models.plain_state import remember
@@ -16,16 +16,17 @@ from robench.system.devices import device_of
 def frozen_stats(model: nn.Module) -> Iterator[None]:
     """Restore, on exit, what forwards inside the context changed in ``model``.
 
-    Running statistics, power-iteration vectors and averages of any defense are buffers, so an
-    attack during training inside this context leaves no trace in them, even after an exception:
-    values are restored in place, and buffers that were rebound or added are reset or removed. So
-    are plain attributes, such as a count of calls or a memory of images.
+    Running statistics, power-iteration vectors and averages of any defense are buffers or, in some
+    libraries, parameters that are not trained, so an attack during training inside this context
+    leaves no trace in them, even after an exception: values are restored in place, and buffers that
+    were rebound or added are reset or removed. So are plain attributes, such as a count of calls or
+    a memory of images.
     """
     # A scripted module's buffers can be neither rebound nor removed.
     plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
     slots = [(module, dict(module._buffers), remember(module)) for module in plain]
-    known = [b for b in model.buffers() if not isinstance(b, UninitializedBuffer)]
-    values = [(buffer, buffer.detach().clone()) for buffer in known]
+    state = [*model.buffers(), *(p for p in model.parameters() if not p.requires_grad)]
+    values = [(tensor, tensor.detach().clone()) for tensor in state if not is_lazy(tensor)]
     try:
         yield
     finally:
@@ -34,8 +35,8 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
             module._buffers.clear()
             module._buffers.update(buffers)
         with torch.no_grad():
-            for buffer, value in values:
-                buffer.copy_(value)
+            for tensor, value in values:
+                tensor.copy_(value)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from robench.errors import UserError, shortened
+from robench.models.late_state import accepted_state
 from robench.models.state_dicts import (
     Kind,
     StateDict,
@@ -112,11 +113,20 @@ def load_third_party_weights(
 def _fits(found: StateDict, model: nn.Module) -> list[Fit]:
     """Return the ways in which a state dict fits a network or, if there is none, a part of it."""
     for part in _whole_parts(model):
-        slots = _slots(dict(model.named_modules())[part])
-        tried = (_fit(found, part, slots, prefix) for prefix in _prefixes(found, slots))
+        module = dict(model.named_modules())[part]
+        slots = _slots(module)
+        tried = (
+            _fit(found, part, {**slots, **_late(module, prefix, found)}, prefix)
+            for prefix in _prefixes(found, slots)
+        )
         if fits := [fit for fit in tried if fit]:
             return fits
     return []
+
+
+def _late(module: nn.Module, prefix: str, found: StateDict) -> Slots:
+    own = {n[len(prefix) :]: v for n, v in found.values.items() if n.startswith(prefix)}
+    return dict(accepted_state(module, own))
 
 
 def _whole_parts(model: nn.Module) -> Iterator[str]:

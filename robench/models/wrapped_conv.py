@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robench.errors import UserError
 from robench.layers.circular import Size, dilation_of
 from robench.layers.foldable import PLAIN_CONVOLUTIONS
 
@@ -83,7 +84,11 @@ def without_transforms(layer: nn.Module, x: Tensor) -> nn.Module | None:
     if not callable(getattr(layer, "circular_operator", None)):
         return None
     wanted = layer(x)
-    for found in _candidates(layer, x, (wanted.shape[-2], wanted.shape[-1])):
+    try:
+        candidates = list(_candidates(layer, x, (wanted.shape[-2], wanted.shape[-1])))
+    except UserError:  # it has no circular operator
+        return None
+    for found in candidates:
         result = found(x)
         scale = wanted.abs().max().clamp_min(1e-30)
         if result.shape == wanted.shape and (result - wanted).abs().max() <= 1e-4 * scale:

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 class Average:
     """The average of a network's weights, updated after each optimizer step.
 
-    Averaged are the parameters and, as they belong to them, the floating-point buffers named
-    ``running_...``, as torch calls running statistics. These begin with their value after the first
-    step: before, they hold what stands for none, such as the zeros of a norm, which would stay in
-    the average for hundreds of steps, and some layers make them only then. All other state, such as
-    the vectors of a power iteration, is the network's own: an average of directions would be none.
+    Averaged are the parameters that are trained and, as they belong to them, the floating-point
+    buffers named ``running_...``, as torch calls running statistics. These begin with their value
+    after the first step: before, they hold what stands for none, such as the zeros of a norm, which
+    would stay in the average for hundreds of steps, and some layers make them only then. All other
+    state, such as the vectors of a power iteration, is the network's own: an average of directions
+    would be none.
 
     Args:
         model: the network, with the parameters that the average begins with.
@@ -27,12 +28,14 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model, self.decay = model, decay
-        self.values = {name: own.detach().clone() for name, own in model.named_parameters()}
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.trained = frozenset(trained)  # as it is now: the network may be frozen later
+        self.values = {name: own.detach().clone() for name, own in trained.items()}
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the current weights."""
-        for name, tensor in _averaged(self.model):
+        for name, tensor in self._averaged():
             if name in self.values:
                 self.values[name].lerp_(tensor, 1 - self.decay)
             else:
@@ -41,7 +44,7 @@ class Average:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Give the network the average inside the context, and its own weights back after it."""
-        own = {name: tensor.detach().clone() for name, tensor in _averaged(self.model)}
+        own = {name: tensor.detach().clone() for name, tensor in self._averaged()}
         self.apply()
         try:
             yield
@@ -58,7 +61,7 @@ class Average:
         Raises:
             ValueError: if it is that of another network.
         """
-        own = dict(_averaged(self.model))
+        own = dict(self._averaged())
         known = {name: tensor.shape for name, tensor in own.items()}
         saved = {name: value.shape for name, value in values.items()}
         if not (saved.items() <= known.items() and saved.keys() >= self.values.keys()):
@@ -67,13 +70,12 @@ class Average:
 
     @torch.no_grad()
     def _set(self, values: dict[str, Tensor]) -> None:
-        for name, tensor in _averaged(self.model):
+        for name, tensor in self._averaged():
             if name in values:
                 tensor.copy_(values[name])
 
-
-def _averaged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    for name, buffer in model.named_buffers():
-        if name.rpartition(".")[2].startswith("running_") and buffer.is_floating_point():
-            yield name, buffer
+    def _averaged(self) -> Iterator[tuple[str, Tensor]]:
+        yield from ((n, own) for n, own in self.model.named_parameters() if n in self.trained)
+        for name, buffer in self.model.named_buffers():
+            if name.rpartition(".")[2].startswith("running_") and buffer.is_floating_point():
+                yield name, buffer

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 
 from robench.base import Defense, TrainingLoss
 from robench.board.specs import TrainingSpec
-from robench.errors import UserError
 from robench.kernels.fast_convs import fast_convolutions
 from robench.models.frozen import frozen_parameters
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.processes import this_shard
 from robench.training.accuracy import shared_accuracy
 from robench.training.averaging import Average
+from robench.training.contract import check_declared_work, checked_penalty, refuse_untrained
 from robench.training.data import TrainingData
 from robench.training.divergence import divergence_after
 from robench.training.meter import Meter
@@ -82,8 +82,8 @@ def fit(
     Raises:
         TrainingDivergedError: if the loss of an epoch is not finite.
         UserError: if the checkpoint cannot be read or the files cannot be written, a batch has
-            fewer images than there are processes, or the training method does not do what it
-            declares.
+            fewer images than there are processes, the training method does not do what it
+            declares, or the defense has a penalty or parameters that training would pass over.
     """
     shard = this_shard()
     fabric = launch(device, recipe.precision)
@@ -123,6 +123,7 @@ class Trainer:
         self.partway: Partway | None = None  # where the first epoch that is trained was left
         self.share = 1.0  # this process's part of a minibatch over the mean part of a process
         self.steps = self.forwards = 0  # counted per minibatch
+        self.updated = False
         self.set_up()
         self.resume()
         self.network, self.stepper = fabric.setup(model, self.optimizer)
@@ -213,7 +214,7 @@ class Trainer:
             logits=self.logits,
             carried=part_of(self.carried, whole, self.shard),
         )
-        self.check_declared_work()
+        check_declared_work(self.recipe.method, self.method, self.steps, self.forwards)
         if whole == whole_batch(len(self.data.train), self.recipe.batch_size, 0):
             # A short last one carries too little over.
             self.carried = None if left is None else gather(self.fabric, left, self.shard)
@@ -224,6 +225,9 @@ class Trainer:
         self.stepper.step()
         self.scheduler.step()
         self.defense.after_step(self.model)
+        if not self.updated:
+            self.updated = True
+            refuse_untrained(self.model, self.optimizer, self.defense)
         if self.average:
             self.average.update()
         self.meter.add(value, logits, labels)
@@ -236,7 +240,7 @@ class Trainer:
         """Leave gradients in weights and images; return the loss, without penalty, and logits."""
         logits = self.network(images)
         value = loss(logits.float(), labels)
-        penalty = self.defense.penalty(self.model)
+        penalty = checked_penalty(self.defense, self.model)
         self.stepper.zero_grad()
         weighted = self.share * value
         self.fabric.backward(weighted if penalty is None else weighted + penalty)
@@ -253,28 +257,14 @@ class Trainer:
             logits: Tensor = self.model(images)
         return logits.float()
 
-    def check_declared_work(self) -> None:
-        """Refuse a method whose declared work is wrong: schedule and defenses rely on it.
-
-        Raises:
-            UserError: if the counts differ; the message names the method and both counts.
-        """
-        method = self.method
-        made = (self.steps, self.forwards)
-        declared = (method.steps_per_minibatch, method.forwards_per_minibatch)
-        if made != declared:
-            raise UserError(
-                f"training method '{self.recipe.method}' took {made[0]} optimizer step(s) in "
-                f"{made[1]} forward(s) for a minibatch but declares {declared[0]} in "
-                f"{declared[1]}; correct its steps_per_minibatch or forwards_per_minibatch."
-            )
-
     def end_epoch(self, epoch: int, lr: float, seconds: float) -> None:
         """Add up the sums of all processes, validate, and add a row to the log.
 
         Raises:
             TrainingDivergedError: if the loss is not finite.
+            UserError: if there are parameters that are not trained.
         """
+        refuse_untrained(self.model, self.optimizer, self.defense)
         self.meter.add_others(self.fabric)
         if not math.isfinite(self.meter.loss()):
             raise TrainingDivergedError(divergence_after(epoch + 1))

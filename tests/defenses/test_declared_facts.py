@@ -10,6 +10,7 @@ from robench import UserError, apply_defense
 from robench.base import ConvDefense, Supports
 from robench.entries import missing_package
 from robench.registry import defenses
+from robench.training.averaging import Average
 
 ALL = [name for name in defenses if not missing_package(defenses.get(name))]
 PLAIN = {"in_channels": 8, "out_channels": 12, "kernel_size": 3, "padding": 1, "bias": True}
@@ -155,6 +156,31 @@ def test_bf16_is_refused_by_those_that_do_not_support_it() -> None:
         assert recipe_for(bf16, entry, {}).precision == "float32", "its own recipe says so"
         with pytest.raises(UserError, match="does not support mixed precision"):
             recipe_for(bf16, entry, {"precision": "bf16"})
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_averaged_weights_are_those_that_are_evaluated_or_are_refused(name: str) -> None:
+    from robench.board.recipes import recipe_for
+    from robench.board.specs import TrainingSpec
+
+    entry = defenses.get(name).build()
+    if not entry.supports.averaging:
+        with pytest.raises(UserError, match=r"averaging = 0\.9: .* no average of its weights"):
+            recipe_for(TrainingSpec(averaging=0.9), entry, {})
+        return
+    layer = alone(name, "square").train()
+    average = Average(layer, 0.5)
+    x = torch.rand(2, 8, 7, 7)
+    layer(x)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.rand_like(parameter))
+    average.update()
+    own = layer.eval()(x)
+    with average.in_place():
+        assert not torch.allclose(layer(x), own)
+    assert torch.equal(layer(x), own)
 
 
 @pytest.mark.parametrize(

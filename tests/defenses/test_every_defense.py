@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from robench.base import DIFFERENTIABLE, ConvDefense
 from robench.entries import missing_package
+from robench.errors import UserError
 from robench.models.build import build_model
+from robench.models.defend import apply_defense
 from robench.models.frozen import frozen_stats
 from robench.registry import defenses
 
@@ -35,6 +37,11 @@ def build(defense: str) -> nn.Module:
 
 def step(model: nn.Module, images: Tensor = IMAGES) -> None:
     model(images).float().logsumexp(1).sum().backward()
+
+
+def changed_by(model: nn.Module, before: dict[str, Tensor]) -> list[str]:
+    """Return the names of what is no longer as it was."""
+    return [name for name, now in model.state_dict().items() if not torch.equal(before[name], now)]
 
 
 def test_all_train_two_epochs_of_digits_for_free_and_are_listed_on_the_quick_board(
@@ -76,24 +83,33 @@ def test_the_state_dict_makes_the_same_network(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_training_forwards_change_buffers_exactly_where_it_says_so(name: str) -> None:
+def test_training_forwards_change_state_exactly_where_it_says_so(name: str) -> None:
     entry = defenses.get(name).build
     own = issubclass(entry, ConvDefense)  # then the norm layers that it may keep are not its own
     model = build(f"{name}(bn=false)" if own else name).train()
-    before = {key: buffer.clone() for key, buffer in model.named_buffers()}
-    step(model)
-    changed = any(not torch.equal(before[key], b) for key, b in model.named_buffers())
-    assert changed == entry.stateful_in_training
+    before = copy.deepcopy(model.state_dict())
+    step(model)  # takes no step: parameters that are trained stay
+    assert (changed_by(model, before) != []) == entry.stateful_in_training
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_evaluation_changes_nothing_and_is_the_same_again(name: str) -> None:
+    model = build(name)
+    step(model.train())
+    model.eval()
+    before = copy.deepcopy(model.state_dict())
+    assert torch.equal(model(IMAGES), model(IMAGES))
+    assert changed_by(model, before) == []
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_frozen_stats_undoes_training_forwards(name: str) -> None:
     model = build(name).train()
     step(model)
-    before = {key: buffer.clone() for key, buffer in model.named_buffers()}
+    before = copy.deepcopy(model.state_dict())
     with frozen_stats(model):
         step(model)
-    assert all(torch.equal(before[key], buffer) for key, buffer in model.named_buffers())
+    assert changed_by(model, before) == []
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -132,3 +148,38 @@ def test_it_is_rightly_said_that_white_box_attacks_are_adaptive(name: str) -> No
             up, down = ((model(x) @ weights).sum().item() for x in moved)
         slope = (gradient * direction).sum().item()
         assert (up - down) / (2 * step_size) == pytest.approx(slope, tolerance, 1e-6)
+
+
+def one_channel(name: str) -> nn.Module:
+    """Return a convolution of one channel with a defense, or skip one that refuses it."""
+    try:
+        return apply_defense(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1)), name)
+    except UserError:
+        pytest.skip("refuses it in a sentence")
+
+
+@pytest.mark.parametrize("name", [*ALL, "sll(smoothness='norm')"])
+def test_one_channel_is_enough(name: str) -> None:
+    model = one_channel(name)
+    model(IMAGES).square().sum().backward()
+    gradients = [p.grad for p in model.parameters() if p.requires_grad]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("zeros", ["one filter", "kernel"])
+@pytest.mark.parametrize("name", ALL)
+def test_zeros_in_a_kernel_are_refused_or_leave_everything_finite(name: str, zeros: str) -> None:
+    conv = nn.Conv2d(1, 4, 3, padding=1)
+    with torch.no_grad():
+        conv.weight[: 1 if zeros == "one filter" else 4] = 0
+    plain = nn.Sequential(conv, nn.BatchNorm2d(4))
+    refused = {"weight_norm": "of its 4 filters are zero", "spectral_norm": "its kernel is zero"}
+    if name in refused and (name, zeros) != ("spectral_norm", "one filter"):
+        with pytest.raises(UserError, match=refused[name]):
+            apply_defense(plain, name)
+        return
+    model = apply_defense(plain, name)
+    output = model(IMAGES)
+    output.square().sum().backward()
+    assert output.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)

@@ -2,10 +2,13 @@
 
 import copy
 import math
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import dense
 from torch import nn
 
@@ -15,6 +18,7 @@ from robench.base import Defense
 from robench.diagnostics.spectra import singular_range
 from robench.errors import UserError
 from robench.layers.circular import gram_bound, on_torus, symbol
+from robench.registry import defenses
 
 
 def network(conv: nn.Conv2d, defense: str = "batchnorm", n: int = 6) -> nn.Sequential:
@@ -61,6 +65,54 @@ def test_the_circular_norm_bounds_the_padded_one_and_is_bounded(conv: nn.Conv2d)
     for _, figures in table.iterrows():
         assert figures["padded_norm"] <= figures["norm"] * (1 + 1e-9)
         assert figures["norm"] <= figures["norm_bound"] <= 1.05 * figures["norm"]
+
+
+LINEAR = ["batchnorm", "convnorm(affine=False)", "convnorm(affine=False, eval_stats='exact')",
+          "conv_sn", "aol", "oni", "cayley", "soc", "spectral_norm", "weight_norm"]  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    defense=st.sampled_from(LINEAR),
+    mode=st.sampled_from(["zeros", "circular", "reflect", "replicate"]),
+    kernel=st.sampled_from([1, 3, 5]),
+    stride=st.sampled_from([1, 1, 2]),
+    padding=st.integers(0, 3),
+    channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    n=st.sampled_from([6, 8]),
+)
+def test_a_bound_is_above_the_norm_of_the_actual_layer_or_there_is_none(
+    defense: str, mode: Any, kernel: int, stride: int, padding: int, channels: tuple[int, int],
+    n: int,
+) -> None:  # fmt: skip
+    conv = nn.Conv2d(
+        *channels, kernel, stride=stride, padding=padding, padding_mode=mode, bias=False
+    )
+    with torch.no_grad():  # smooth filters show what is repeated at a border
+        conv.weight.abs_()
+    if defenses.build(defense).unsupported(conv) or n + 2 * padding < kernel:
+        return
+    table = robench.spectra(network(conv, defense, n), (channels[0], n, n))
+    assert table["padded_norm"].notna().all()
+    for line in table[table["norm_bound"].notna()].to_dict("records"):
+        assert line["norm_bound"] >= line["padded_norm"] * (1 - 1e-3), line
+
+
+@pytest.mark.parametrize(
+    ("defense", "mode"),
+    [("batchnorm", "reflect"), ("convnorm", "reflect"), ("convnorm", "circular")],
+)
+def test_padding_that_repeats_pixels_leaves_the_norm_of_the_layer_alone(
+    defense: str, mode: Any
+) -> None:
+    conv = nn.Conv2d(3, 5, 3, stride=2, padding=1, padding_mode=mode)
+    model = network(conv, defense)
+    table = robench.spectra(model, (3, 6, 6))
+    of_frequencies = ["torus", "channel_condition_median", "norm", "condition", "norm_bound"]
+    assert table[of_frequencies].isna().all(axis=None)
+    assert (table[["out_channels", "stride", "kernel"]] == [5, "2x2", "3x3"]).all(axis=None)
+    truth = torch.linalg.svdvals(dense(model, 3, 6)).max()
+    assert row(table, "norm")["padded_norm"] == pytest.approx(float(truth), rel=1e-3)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -33,7 +33,7 @@ def resnet(defense: str, size: int, width: int) -> Victim:
     return victim(model, torch.rand(8, 3, size, size, generator=Generator().manual_seed(0)))
 
 
-@pytest.mark.parametrize("defense", sorted(set(defenses.names()) - {"aoc"}))
+@pytest.mark.parametrize("defense", sorted(defenses.names()))
 def test_every_defense_of_the_suite_is_folded(defense: str) -> None:
     assert set(resnet(defense, 16, width=4).refused) <= {"bf16"}  # too narrow for its rounding
 

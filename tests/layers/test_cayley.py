@@ -273,3 +273,10 @@ def test_a_defended_network_is_a_contraction_where_it_consists_of_such_layers() 
     x, y = torch.randn(2, 8, 3, 6, 6, dtype=torch.float64)
     after = (made(x) - made(y)).flatten(1).norm(dim=1)
     assert (after <= (x - y).flatten(1).norm(dim=1) * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_no_images_make_no_maps(stride: int) -> None:
+    images = torch.zeros(2, 4, 5, 6, dtype=torch.float64)
+    made = layer(stride=stride, out_channels=6)
+    assert made(images[:0]).shape == (0, *made(images).shape[1:])

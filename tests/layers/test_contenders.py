@@ -75,3 +75,9 @@ def test_what_float32_cannot_square_is_kept(scale: float) -> None:
     if scale > 1 or scale != scale:
         assert 7 in contenders(batch, 6)
     assert len(contenders(batch * scale, 6)) == 20
+
+
+def test_matrices_that_torch_has_yet_to_conjugate_are_taken() -> None:
+    batch = torch.randn(20, 1, 1, dtype=torch.complex64)
+    assert batch.conj().is_conj()
+    assert contenders(batch.conj(), 6).tolist() == contenders(batch, 6).tolist()

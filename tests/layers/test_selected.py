@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from robench import UserError
+from robench import UserError, apply_defense
 from robench.layers.selected import selected_convs
 
 
@@ -60,3 +60,14 @@ def test_a_convolution_that_is_used_twice_counts_once() -> None:
 def test_a_convolution_alone_is_chosen() -> None:
     conv = nn.Conv2d(2, 2, 3)
     assert selected_convs(conv, "*") == [conv]
+
+
+@pytest.mark.parametrize("defense", ["ocnn", "soft_orthogonal", "parseval", "convnorm"])
+def test_convolutions_that_a_defense_skips_are_none_of_them(defense: str) -> None:
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3))
+    made = apply_defense(plain, defense, skip=["0"])
+    chosen = selected_convs(made, "*")
+    assert made[0] not in chosen  # type: ignore[index]
+    assert made[2] in chosen  # type: ignore[index]
+    with pytest.raises(UserError, match="names such as '2'"):
+        selected_convs(made, "0")

@@ -87,6 +87,42 @@ def test_odd_and_tiny_inputs_too(name: str, outputs: int, n: int) -> None:
     check_orthogonal(name, torch.linalg.svdvals(dense(made, 4, n)))
 
 
+@pytest.mark.parametrize("changes", GEOMETRIES, ids=str)
+@every_layer
+def test_no_images_make_no_maps(name: str, changes: dict[str, Any]) -> None:
+    made = layer(name, **changes)
+    images = torch.zeros(3, made.in_channels, 5, 6, dtype=torch.float64)
+    assert made(images[:0]).shape == (0, *made(images).shape[1:])
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3, 4])
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_circular_operator_of_soc_is_that_of_its_layer_on_a_torus(
+    kernel: int, dilation: int, stride: int
+) -> None:
+    padding, rest = divmod(dilation * (kernel - 1), 2)
+    if rest:
+        return  # refused: such a kernel has no center
+    made = layer("soc", kernel_size=kernel, dilation=dilation, padding=padding, stride=stride,
+                 padding_mode="circular")  # fmt: skip
+    n = 6 * stride
+    values = torch.linalg.svdvals(symbol(*made.circular_operator((n, n))))
+    assert values.max() <= 1 + 1e-12
+    truth = torch.linalg.svdvals(dense(made, 4, n))
+    torch.testing.assert_close(values.max(), truth.max())
+    torch.testing.assert_close(values.min(), truth.min())
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_soc_wraps_around_maps_that_are_smaller_than_its_padding(n: int) -> None:
+    made = layer("soc", kernel_size=5, padding=2, stride=2, padding_mode="circular")
+    values = torch.linalg.svdvals(dense(made, 4, n))
+    assert values.max() <= 1 + 1e-12
+    truth = torch.linalg.svdvals(symbol(*made.circular_operator((n, n)))).max()
+    assert values.max() <= truth + 1e-12
+
+
 @pytest.mark.parametrize("n", [5, 7])
 @every_layer
 def test_where_the_stride_does_not_divide_the_input_no_norm_exceeds_one(name: str, n: int) -> None:

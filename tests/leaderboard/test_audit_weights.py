@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from submitted import copied, only, sum_up
+from support import Command, changed_board
 
 from robench.leaderboard.audit import audit
 from robench.leaderboard.published import Leaderboard
@@ -87,3 +88,19 @@ def test_a_tensor_of_another_type_is_found_when_the_network_is_attacked_again(
     board = forged(copied(submission, tmp_path / "copy"), change)
     [problem] = rerun(board, ["convnorm"]).problems
     assert "but its network has float32" in problem
+
+
+def test_averages_that_training_makes_are_tensors_of_the_network(
+    tiny_board: Path, robench: Command, tmp_path: Path
+) -> None:
+    defense = "convnorm(eval_stats='running_v')"
+    done = robench(
+        "run", tiny_board, "--defenses", defense, "--out", tmp_path,
+        "--set", "publish_weights=true", "--set", "training.epochs=1",
+        "--set", "evaluation.attacks=['fgsm']", "--set", "evaluation.rank_by=fgsm",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    board = Leaderboard.read(changed_board(tmp_path, "tiny"))
+    with safe_open(only(board.folder, "weights/*"), framework="pt") as file:
+        assert any("running_v_" in name for name in file.keys())  # noqa: SIM118 - no mapping
+    assert not [text for text in audit(board) if "weights" in text]

@@ -1,17 +1,20 @@
 """A defense is applied to any ConvNet: torchvision's, timm's, the user's own."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.nn import utils
+from torch.nn.utils import parametrizations, parametrize
 
 from robench import apply_defense
 from robench.base import Defense
 from robench.defenses import ConvNorm2d
 from robench.errors import UserError
+from robench.registry import defenses
 
 DEFENSES = ["vanilla", "batchnorm", "spectral_norm", "convnorm", "convnorm(bn=False, affine=False)"]
 
@@ -89,6 +92,36 @@ def test_skipped_layers_are_left_alone() -> None:
     assert "conv1" not in replaced
     assert not any(name.startswith("layer4") for name in replaced)
     assert "layer1.0.conv1" in replaced
+
+
+@pytest.mark.parametrize("name", ["ocnn", "ocnn(squared=true)", "soft_orthogonal"])
+def test_a_penalty_has_no_gradient_in_skipped_layers(name: str) -> None:
+    model = apply_defense(own(), name, skip=["0"])
+    penalty = defenses.build(name).penalty(model)
+    assert penalty is not None
+    penalty.backward()
+    assert model[0].weight.grad is None  # type: ignore[index]
+    assert model[3].weight.grad is not None  # type: ignore[index]
+
+
+def test_a_projection_leaves_skipped_and_frozen_layers_to_the_bit() -> None:
+    plain = nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(3)), nn.BatchNorm2d(4))
+    plain[1].requires_grad_(False)
+    model = apply_defense(plain, "parseval(rate=0.1)", skip=["0"])
+    defenses.build("parseval(rate=0.1)").after_step(model)
+    changed = [not torch.equal(plain[i].weight, model[i].weight) for i in range(3)]  # type: ignore[index, arg-type]
+    assert changed == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "computed", [parametrizations.weight_norm, parametrizations.spectral_norm, utils.weight_norm]
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_projection_of_weights_that_are_computed_is_refused(computed: Any) -> None:
+    model = nn.Sequential(computed(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3))
+    with pytest.raises(UserError, match=r"layer '0', .*Parseval writes into it .*skip=\['0'\]"):
+        apply_defense(model, "parseval")
+    assert apply_defense(model, "parseval", skip=["0"]) is not model
 
 
 def test_a_misspelled_pattern_of_layers_to_skip_is_refused() -> None:

@@ -60,3 +60,20 @@ def test_a_write_to_weight_data_shows_in_the_next_attack() -> None:
     convolution.weight.data.copy_(torch.rand_like(convolution.weight))
     with under_attack(model):
         assert not torch.allclose(model(images), before)
+
+
+def test_parameters_that_a_forward_moves_are_restored() -> None:
+    class Moving(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.vector = nn.Parameter(torch.ones(2), requires_grad=False)
+            self.weight = nn.Parameter(torch.ones(2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.vector.set_(self.vector * 2)  # as torch's parametrizations store a value
+            return x * self.weight * self.vector
+
+    model = Moving()
+    with frozen_stats(model), under_attack(model), torch.no_grad():
+        model(torch.ones(2))
+    assert model.vector.tolist() == [1, 1]

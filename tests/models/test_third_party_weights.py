@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import UserError
+from robench.layers.convnorm import ConvNorm2d
 from robench.models.third_party_weights import load_third_party_weights
 
 State = dict[str, Any]
@@ -245,3 +246,18 @@ def test_scripted_networks_and_quantized_weights_are_refused(tmp_path: Path) -> 
     torch.save(state, tmp_path / "quantized.pt")
     with pytest.raises(UserError, match=r"quantized.pt cannot be loaded"):
         load_third_party_weights(tmp_path / "quantized.pt", net())
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "state_dict"])
+def test_running_averages_that_training_makes_are_loaded(prefix: str, tmp_path: Path) -> None:
+    def layer() -> nn.Module:
+        return nn.Sequential(ConvNorm2d(2, 3, 3, eval_stats="running_v"))
+
+    trained, images = layer(), torch.rand(2, 2, 6, 6)
+    trained.train()(images)
+    state = trained.state_dict()
+    nested = {"state_dict": state} if prefix == "state_dict" else under(prefix, state)
+    torch.save(nested, tmp_path / "w.pt")
+    fresh = layer()
+    load_third_party_weights(tmp_path / "w.pt", fresh)
+    assert torch.equal(fresh.eval()(images), trained.eval()(images))

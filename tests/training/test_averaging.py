@@ -175,3 +175,16 @@ def test_only_a_recipe_that_averages_says_so_and_other_cells_keep_their_names() 
 
     assert "averaging" not in cell(averaging=0).training.model_dump(mode="json")
     assert cell().key == cell(averaging=0).key != cell(averaging=0.99).key
+
+
+def test_parameters_that_are_not_trained_are_the_network_s_own() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].bias.requires_grad_(False)
+    average = Average(model, 0.5)
+    with torch.no_grad():
+        model[0].weight.add_(1)
+        model[0].bias.copy_(torch.tensor([3.0, 4.0]))  # as a power iteration moves its vectors
+    average.update()
+    with average.in_place():
+        assert model[0].bias.tolist() == [3, 4]
+    assert set(average.values) == {"0.weight"}

@@ -12,6 +12,7 @@ from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.models.checkpoint import Network
 from robench.models.complexity import count_multiply_adds, count_parameters
+from robench.models.late_state import accepted_state
 from robench.registry import backbones, defenses
 
 LARGEST_NETWORK = 64_000_000
@@ -62,6 +63,20 @@ def tensors_of(network: Network, cell: Cell) -> Tensors | None:
     """Return the tensors that the weights of a network consist of; None as for :func:`counted`."""
     found = _built(network, cell)
     return found.tensors if found else None
+
+
+def without_late_state(
+    state: Mapping[str, torch.Tensor], network: Network
+) -> dict[str, torch.Tensor]:
+    """Return the state without the tensors that a network has only once it is trained.
+
+    Args:
+        state: the tensors of a file.
+        network: one of which :func:`tensors_of` knows the tensors.
+    """
+    with torch.random.fork_rng(devices=[]):
+        accepted = accepted_state(network.build(), state)
+    return {name: tensor for name, tensor in state.items() if name not in accepted}
 
 
 def forms_of(state: Mapping[str, torch.Tensor]) -> Tensors:
