@@ -1,8 +1,8 @@
 """Compare published boards: their settings, their shared rows, and the mean ranks over all."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,25 @@ def _ranks(boards: Sequence[Leaderboard], labels: Sequence[str]) -> MeanRanks | 
         for label, board in zip(labels, boards, strict=True)
     }
     images = {cell.file.cell.data_hash for board in boards for cell in board.cells}
-    return mean_ranks(accuracies, columns, same_images=len(images) == 1)
+    found = mean_ranks(accuracies, columns, same_images=len(images) == 1)
+    note = _extent(boards, columns)
+    return replace(found, notes=(*found.notes, note)) if found and note else found
+
+
+def _extent(boards: Sequence[Leaderboard], columns: Mapping[str, str]) -> str:
+    """Return over how many images each board ranks; "" if they are as many on all.
+
+    The differences are on the images that two boards have in common, and may order rows otherwise.
+    """
+    sizes: dict[str, int] = {}
+    for board, (label, column) in zip(boards, columns.items(), strict=True):
+        rows = (LeaderboardRow(board.result, row) for row in board.result.rows)
+        if found := [row.images(column) for row in rows if not row.diverged]:
+            sizes[label] = min(found)
+    if len(set(sizes.values())) < 2:
+        return ""
+    each = ", ".join(f"{size:,} in {label}" for label, size in sizes.items())
+    return f"Each board ranks over all of its images: {each}."
 
 
 def _accuracies(board: Leaderboard, column: str) -> dict[str, float]:
