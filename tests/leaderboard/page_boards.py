@@ -73,8 +73,13 @@ def invent(
     paper: Paper | None = None,
     authors: str = "",
     goal: Goal | None = None,
+    rank_by: str = "pgd-20",
+    sizes: dict[str, int] | None = None,
 ) -> Leaderboard:
-    """Return a leaderboard with these rows, as if it had been read from ``folder``."""
+    """Return a leaderboard with these rows, as if it had been read from ``folder``.
+
+    ``sizes`` has the columns that are on fewer images.
+    """
     columns = columns or COLUMNS
     board = Board(
         title=title,
@@ -87,14 +92,14 @@ def invent(
         data=DataSpec(name="digits"),
         model=ModelSpec(width=16),
         evaluation=EvaluationSpec(
-            attacks=tuple(c for c in columns if c != "clean"), samples=samples, rank_by="pgd-20"
+            attacks=tuple(c for c in columns if c != "clean"), samples=samples, rank_by=rank_by
         ),
     )
     results = tuple(
         RowResult(
             row.title,
             COSTS,
-            tuple(_cell(row, number, seed, samples, columns) for seed in seeds),
+            tuple(_cell(row, number, seed, samples, columns, sizes or {}) for seed in seeds),
         )
         for number, row in enumerate(rows)
     )
@@ -113,11 +118,16 @@ def invent(
 
 
 def _cell(
-    row: Invented, number: int, seed: int, samples: int, columns: dict[str, EvaluatedColumn]
+    row: Invented,
+    number: int,
+    seed: int,
+    samples: int,
+    columns: dict[str, EvaluatedColumn],
+    sizes: dict[str, int],
 ) -> CellResult:
     rng = np.random.default_rng([number, seed])
     outcomes = {
-        name: _outcomes(row, name, samples, rng, column.reports_queries)
+        name: _outcomes(row, name, sizes.get(name, samples), rng, column.reports_queries)
         for name, column in columns.items()
     }
     specification = Cell(

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from robench.leaderboard.export import LATEX_SPECIAL
-from robench.leaderboard.order import ranking_notes
+from robench.leaderboard.order import extent_note, ranking_notes
 from robench.leaderboard.page import charts, guide
 from robench.leaderboard.page.cells import accuracy_columns
 from robench.leaderboard.page.certified_chart import accuracy_against_radius
@@ -94,7 +94,10 @@ def render(board: "Leaderboard") -> str:
         challenges=challenge_sentences(board),
         best_known=has_best_known(board.result),
         worst_case=listed(list(board.board.evaluation.worst_case)),
-        notes=ranking_notes(board.result, board.table),
+        notes=[
+            *ranking_notes(board.result, board.table),
+            *filter(None, [extent_note(board.table)]),
+        ],
         columns=accuracy_columns(board),
         rows=table_rows(board),
         ranking_files=ranking_files(board),
