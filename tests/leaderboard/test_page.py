@@ -169,6 +169,9 @@ def test_every_chart_is_drawn_with_words_and_figures(browser: Any, page_file: Pa
             assert len(svgs.first.get_attribute("aria-label")) > 30
             page.click(f"#chart-{chart} summary")
             assert page.locator(f"#chart-{chart} table").is_visible()
+        (chart,) = json.loads(page.inner_html("#data"))["charts"]["queries"]
+        half = f"{chart['quantiles']['3'][1]:,.0f}"
+        assert half == page.inner_text("#chart-queries-0 table tbody tr:last-child td:nth-child(3)")
         mean = page.inner_text("#board tbody tr:first-child td.ranking").split()[0]
         assert mean in page.inner_text("#chart-cost table tbody tr:first-child")
 

@@ -21,6 +21,7 @@ from robench.board.shipped import shipped_boards
 from robench.board.specs import DataSpec, TrainingSpec
 from robench.checks import Finding, Report
 from robench.errors import UserError
+from robench.evaluation.queries import median_queries, success_curve
 from robench.expressions import radius_text
 from robench.leaderboard.page import charts, guide, sharing
 from robench.leaderboard.page.cells import accuracy_columns, said
@@ -174,6 +175,21 @@ def test_success_against_queries_starts_at_zero_and_never_falls() -> None:
         assert points[0] == [0, 0.0]
         assert points == sorted(points)
         assert len(points) <= charts.STEPS + 2
+
+
+def test_quantiles_of_queries_are_those_of_all_steps_not_of_the_points_kept() -> None:
+    board = invent([Invented("fooled")], samples=400, seeds=(0,))
+    (chart,) = charts.success_against_queries(board)
+    outcomes = board.cells[0].outcomes[chart["column"]]
+    curve = success_curve(outcomes)
+    assert len(curve) > charts.STEPS
+    (found,) = chart["quantiles"].values()
+    assert chart["shares"] == [0.25, 0.5, 0.75]
+    assert found[1] == median_queries(outcomes)
+    for share, queries in zip(chart["shares"], found, strict=True):
+        success = curve.loc[curve["queries"] <= queries, "success"].round(9)
+        assert success.iloc[-2] < share <= success.iloc[-1]
+    assert set(found) - {point[0] for point in chart["curves"][0]}  # such a step was left out
 
 
 def test_a_malformed_spectra_file_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from robench.base import ThreatModel
 from robench.diagnostics.figure import PANELS
 from robench.errors import UserError
 from robench.evaluation.outcomes import Outcomes
-from robench.evaluation.queries import success_curve
+from robench.evaluation.queries import queries_at, success_curve
 from robench.leaderboard.curves import training_curves
 from robench.leaderboard.derived import SPECTRA
 from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
@@ -31,6 +31,9 @@ figures are called ``names`` in a CSV file."""
 
 STEPS = 60
 """Largest number of points kept of a curve."""
+
+QUANTILES = (0.25, 0.5, 0.75)
+"""Shares of the attacked images whose numbers of queries are shown."""
 
 
 def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
@@ -66,7 +69,8 @@ def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
 def success_against_queries(board: "Leaderboard") -> list[Chart]:
     """Return one chart per query-counting attack: success rate against queries.
 
-    Points are ``[queries, share of the attacked images]``, all seeds of a row pooled.
+    Points are ``[queries, share of the attacked images]``, all seeds of a row pooled. ``quantiles``
+    are the queries at each share of ``shares``, of all steps: those kept of a curve are fewer.
     """
     return [chart for column in counts_queries(board) if (chart := _queries(board, column))]
 
@@ -167,6 +171,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _queries(board: "Leaderboard", column: str) -> Chart | None:
     curves: dict[int, list[list[float]]] = {}
+    quantiles: dict[int, list[float]] = {}
     samples = 0
     for index, cells in enumerate(cells_of_rows(board).values()):
         evaluated = [cell for cell in cells if column in cell.outcomes]
@@ -175,6 +180,7 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
             continue
         samples = len(pooled) // len(evaluated)
         curve = success_curve(pooled)
+        quantiles[index] = [queries_at(curve, share) for share in QUANTILES]
         steps = [[int(q), round(float(s), 6)] for q, s in curve.itertuples(index=False)]
         end = int(pooled.queries[pooled.correct].max())
         last = steps[-1][1] if steps else 0.0
@@ -186,6 +192,8 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
         "samples": samples,
         "names": ["queries", "success"],
         "curves": curves,
+        "shares": list(QUANTILES),
+        "quantiles": quantiles,
         "summary": "At the end, "
         + _ends(board, {i: points[-1][1] for i, points in curves.items()}, "success"),
     }
