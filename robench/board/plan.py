@@ -96,7 +96,8 @@ def resolve(board: Board) -> Plan:
     if board.external:
         raise UserError(
             f"the row '{board.external[0]}' is a third-party network, which is evaluated and not "
-            f"trained; take it out of 'external' and add it with 'robench submit --model'."
+            f"trained; name the rows to train with --defenses, or take it out of 'external' and "
+            f"add it with 'robench submit --model'."
         )
     rows = resolve_rows(board)
     _check_defaults(board.evaluation)

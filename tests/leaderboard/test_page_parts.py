@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -17,12 +18,16 @@ from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
 from robench.board.loading import read_board
+from robench.board.overrides import open_board
+from robench.board.plan import resolve
 from robench.board.shipped import shipped_boards
 from robench.board.specs import DataSpec, TrainingSpec
+from robench.board.writing import board_text
 from robench.checks import Finding, Report
 from robench.errors import UserError
 from robench.evaluation.queries import median_queries, success_curve
 from robench.expressions import radius_text
+from robench.leaderboard.evidence import write_sums
 from robench.leaderboard.page import charts, guide, sharing
 from robench.leaderboard.page.cells import accuracy_columns, said
 from robench.leaderboard.page.details import evidence
@@ -224,6 +229,34 @@ def test_a_board_that_is_not_shipped_is_run_from_its_file() -> None:
         "robench run 'my board; rm -rf x.toml' --seeds 0,1",
         "robench verify 'my board; rm -rf x' --store runs",
     ]
+
+
+def with_third_party(folder: Path, trained: tuple[str, ...], strangers: tuple[str, ...]):
+    """Return a board of its own file, some of whose rows are third-party networks."""
+    made = invent([Invented(name) for name in trained + strangers], name="mx", folder=folder)
+    arms = tuple(row for row in made.board.arms if row.title in trained)
+    spec = made.board.model_copy(update={"arms": arms, "external": strangers})
+    folder.mkdir()
+    (folder / "board.toml").write_text(board_text(spec))
+    write_sums(folder, [folder / "board.toml"])
+    board = replace(made, board=spec)
+    vars(board)["table"] = made.table
+    return board
+
+
+def test_the_commands_of_a_board_with_third_party_networks_can_be_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    board = with_third_party(tmp_path / "mx", ("it's, 1", "second"), ("my net",))
+    (line,) = [text for text in guide.commands(board).splitlines() if "robench run" in text]
+    _, _, target, option, rows, seeds, numbers = shlex.split(line)
+    assert (option, seeds) == ("--defenses", "--seeds")
+    plan = resolve(open_board(target, rows=rows, seeds=numbers)[1])
+    assert [row.title for row in plan.rows] == ["it's, 1", "second"]
+    alone = guide.commands(with_third_party(tmp_path / "none", (), ("my net",)))
+    assert "robench run" not in alone
+    assert alone.endswith("robench verify mx --store runs")
 
 
 def test_a_board_of_somebody_else_is_cited_by_its_authors_and_robench_besides() -> None:

@@ -94,19 +94,33 @@ def is_shipped(board: "Leaderboard") -> bool:
 def commands(board: "Leaderboard") -> str:
     """Return the shell commands that reproduce the board and verify it."""
     shipped, seeds = is_shipped(board), ",".join(map(str, board.board.seeds))
-    folder = f"leaderboards/{board.name}" if shipped else board.name
     versions = _checkout(board)
     lines = list(versions) if shipped or not versions else ["# in a clone of robench:", *versions]
     lines.append("pip install -e .")
+    trained = bool(board.board.row_specs)
     if not shipped:
-        if not _has_file(board):
+        if trained and not _has_file(board):
             lines.append(f"# {target(board)} is the author's board file; board.json has the same")
         lines.append(f"# in the folder that holds {shlex.quote(board.name)}:")
-    lines.append(f"robench run {target(board)} --seeds {seeds}{_data(board)}{_plugin(board)}")
+    if trained:
+        words = f"{target(board)}{_trained_rows(board)} --seeds {seeds}"
+        lines.append(f"robench run {words}{_data(board)}{_plugin(board)}")
     if shipped and versions:
         lines.append("git checkout -  # to where the leaderboard is")
-    options = f"--store runs{_data(board)}{_plugin(board)}"
-    return "\n".join([*lines, f"robench verify {shlex.quote(folder)} {options}"])
+    return "\n".join([*lines, verification(board)])
+
+
+def verification(board: "Leaderboard") -> str:
+    """Return the command that verifies the board."""
+    folder = f"leaderboards/{board.name}" if is_shipped(board) else board.name
+    return f"robench verify {shlex.quote(folder)} --store runs{_data(board)}{_plugin(board)}"
+
+
+def _trained_rows(board: "Leaderboard") -> str:
+    """Return the option that leaves out third-party networks, which no run can train."""
+    if not board.board.external:
+        return ""
+    return f" --defenses {shlex.quote(','.join(row.title for row in board.board.row_specs))}"
 
 
 def _checkout(board: "Leaderboard") -> list[str]:

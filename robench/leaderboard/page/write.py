@@ -66,6 +66,7 @@ def render(board: "Leaderboard") -> str:
         "target": guide.target(board),
         "ranking": board.board.evaluation.ranking_column,
         "rowOptions": guide.row_options(board),
+        "verification": guide.verification(board),
         "charts": {
             "eps": eps,
             "queries": queries,
