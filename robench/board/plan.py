@@ -195,7 +195,7 @@ def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
         recipe = recipe_for(board.training, defense, spec.training)
     except UserError as error:
         raise UserError(f"the recipe of '{spec.title}': {error}") from None
-    return PlannedRow(spec, defense, recipe, data, _canonical(spec.model or board.model))
+    return PlannedRow(spec, defense, recipe, data, canonical_model(spec.model or board.model))
 
 
 def _check_defaults(evaluation: EvaluationSpec) -> None:
@@ -216,7 +216,7 @@ def _check_defaults(evaluation: EvaluationSpec) -> None:
             )
 
 
-def _canonical(model: ModelSpec) -> ModelSpec:
+def canonical_model(model: ModelSpec) -> ModelSpec:
     """Return a network with its options in the canonical spelling; a bare name stays unchanged."""
     if "(" not in model.name:
         return model

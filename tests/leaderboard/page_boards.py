@@ -58,6 +58,7 @@ class Invented:
     failed: dict[str, str] = field(default_factory=dict)
     method: str = "free"
     diverged: bool = False
+    model: ModelSpec = ModelSpec(width=16)  # noqa: RUF009 - frozen
     checked: bool = True
 
 
@@ -134,7 +135,7 @@ def _cell(
         defense="vanilla",
         data=DataSpec(name="digits"),
         data_hash=_hash("digits"),
-        model=ModelSpec(width=16),
+        model=row.model,
         training=TrainingSpec(method="standard" if row.method == "standard" else "free"),
         seed=seed,
     )

@@ -14,10 +14,13 @@ from robench.board.loading import read_board
 from robench.board.overrides import open_board
 from robench.board.plan import resolve
 from robench.board.shipped import shipped_boards
-from robench.board.specs import DataSpec, TrainingSpec
+from robench.board.specs import DataSpec, ModelSpec, TrainingSpec
 from robench.board.writing import board_text
 from robench.leaderboard.evidence import BOARD, BoardFile, write_sums
 from robench.leaderboard.page import guide
+from robench.leaderboard.page.details import details
+from robench.leaderboard.page.rows import table_rows
+from robench.leaderboard.page.write import render
 from robench.leaderboard.published import Leaderboard
 
 ROWS = (Invented("first", {"clean": 0.8, "pgd-20": 0.6}), Invented("second"))
@@ -142,6 +145,25 @@ def test_the_facts_name_noisy_labels_and_averaged_weights() -> None:
     facts = dict(guide.facts(changed))
     assert facts["Data set"] == "digits, 80.0% label noise (uniform over all classes)"
     assert facts["Training"].endswith(", weights averaged (decay 0.995 per step)")
+
+
+def test_rows_with_networks_of_their_own_say_which() -> None:
+    wide, half = ModelSpec(width=32), ModelSpec(name="vgg16", width=16, stem="half")
+    rows = [ROWS[0], Invented("wide", model=wide), Invented("other", model=half)]
+    board = invent(rows)
+    usual = "resnet18, width 16, stem cifar"
+    assert dict(guide.facts(board))["Network"] == f"{usual}; 2 rows have others"
+    assert dict(guide.facts(invent(rows[:2])))["Network"] == f"{usual}; one row has another"
+    assert dict(guide.facts(invent(ROWS)))["Network"] == usual
+    networks = {row.title: row.network for row in table_rows(board)}
+    assert networks == {
+        "first": "", "wide": "resnet18, width 32", "other": "vgg16, width 16, stem half",
+    }  # fmt: skip
+    page = render(board)
+    assert page.count('<span class="sub">resnet18, width 32</span>') == 1
+    shown = {row["defense"]: dict(row["facts"]) for row in details(board)}
+    assert shown["other"]["Network"] == "vgg16"
+    assert shown["other"]["Channels of the first stage"] == "16"
 
 
 def test_a_commit_with_changes_of_its_own_can_be_checked_out_and_says_so() -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from robench.base import ThreatModel
+from robench.board.cells import ExternalCell
+from robench.board.plan import canonical_model
 from robench.board.ranking import SUMMARIES
 from robench.checks.report import Finding, Report
 from robench.checks.wording import best_effort
@@ -25,6 +27,17 @@ def cells_of_rows(board: "Leaderboard") -> "dict[str, list[PublishedCell]]":
         if cell.row in rows:
             rows[cell.row].append(cell)
     return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in rows.items()}
+
+
+def own_network(board: "Leaderboard", cells: "list[PublishedCell]") -> str:
+    """Return which network a row is, such as "vgg16, width 16"; "" if it is the board's."""
+    cell, usual = cells[0].file.cell, canonical_model(board.board.model)
+    if isinstance(cell, ExternalCell):
+        return cell.architecture
+    if canonical_model(cell.model) == usual:
+        return ""
+    stem = "" if cell.model.stem == usual.stem else f", stem {cell.model.stem}"
+    return f"{cell.model.name}, width {cell.model.width}{stem}"
 
 
 def report_of(cell: "PublishedCell") -> Report | None:

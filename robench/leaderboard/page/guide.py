@@ -11,7 +11,7 @@ from robench.errors import UserError
 from robench.expressions import radius_text
 from robench.leaderboard.certified import certificates
 from robench.leaderboard.evidence import SOURCES, TOML, read_sums
-from robench.leaderboard.page.cells import threat_model
+from robench.leaderboard.page.cells import cells_of_rows, own_network, threat_model
 from robench.leaderboard.page.wording import percent, threat_model_text
 from robench.shipped import is_shipped as comes_with_robench
 from robench.system.reading import sha256_of
@@ -47,7 +47,7 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
     alone = " (single seed, no standard deviation)" if len(seeds) == 1 else ""
     terms = [
         ("Data set", f"{board.dataset}{part}{noise}"),
-        ("Network", f"{model.name}, width {model.width}, stem {model.stem}"),
+        ("Network", f"{model.name}, width {model.width}, stem {model.stem}{_others(board)}"),
         ("Training", how),
         ("Ranked by", f"{spec.evaluation.ranking_column}, {threat_text}".strip(", ")),
         ("Certificates", _certificates(board)),
@@ -57,6 +57,14 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
         ("Hardware", "; ".join(sorted(devices))),
     ]
     return [(term, value) for term, value in terms if value]
+
+
+def _others(board: "Leaderboard") -> str:
+    """Return how many rows are other networks than the board's, as the end of a sentence."""
+    count = sum(bool(own_network(board, cells)) for cells in cells_of_rows(board).values())
+    if not count:
+        return ""
+    return "; one row has another" if count == 1 else f"; {count} rows have others"
 
 
 def _method_options(training: TrainingSpec) -> str:
