@@ -60,6 +60,7 @@ class Invented:
     diverged: bool = False
     model: ModelSpec = ModelSpec(width=16)  # noqa: RUF009 - frozen
     checked: bool = True
+    device: str = "cpu: a machine"
 
 
 def invent(
@@ -142,7 +143,7 @@ def _cell(
     manifest = Manifest(
         specification=specification.key,
         version="abcdef012345",
-        environment={"device": "cpu: a machine", "torch": "2.5.0", "python": "3.11.0"},
+        environment={"device": row.device, "torch": "2.5.0", "python": "3.11.0"},
         data_hash=_hash("digits"),
         training_seconds=12.5,
         peak_memory_mib=512,

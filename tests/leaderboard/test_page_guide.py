@@ -166,6 +166,13 @@ def test_rows_with_networks_of_their_own_say_which() -> None:
     assert shown["other"]["Channels of the first stage"] == "16"
 
 
+def test_training_times_of_several_machines_are_said_not_to_be_comparable() -> None:
+    note = "different hardware: compare the training times of one kind only."
+    merged = render(invent([ROWS[0], Invented("mine", device="cpu: Slow CPU")]))
+    assert merged.count(note) == 3  # the ranking, the chart, and its data
+    assert note not in render(invent(ROWS))
+
+
 def test_a_commit_with_changes_of_its_own_can_be_checked_out_and_says_so() -> None:
     board = invent(ROWS)
     board.table["version"] = "abcdef012345+dirty"

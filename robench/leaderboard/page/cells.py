@@ -12,7 +12,9 @@ from robench.checks.report import Finding, Report
 from robench.checks.wording import best_effort
 from robench.leaderboard.certified import UNSOUND
 from robench.leaderboard.row import corruptions
+from robench.leaderboard.speedrun import hardware
 from robench.runs.records import UNPROVED
+from robench.system.provenance import ALONE
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -38,6 +40,17 @@ def own_network(board: "Leaderboard", cells: "list[PublishedCell]") -> str:
         return ""
     stem = "" if cell.model.stem == usual.stem else f", stem {cell.model.stem}"
     return f"{cell.model.name}, width {cell.model.width}{stem}"
+
+
+def times_note(board: "Leaderboard") -> str:
+    """Return a sentence if training times are not of one machine, as on merged boards; else ""."""
+    trained = [cell for cell in board.cells if not isinstance(cell.file.cell, ExternalCell)]
+    manifests = [cell.file.manifest for cell in trained if cell.file.manifest is not None]
+    # Whether a training ran alone is stated by races, and no hardware.
+    machines = {hardware([{**m.environment, "training": ALONE}]) for m in manifests}
+    if len(machines) < 2:
+        return ""
+    return "Rows were trained on different hardware: compare the training times of one kind only."
 
 
 def report_of(cell: "PublishedCell") -> Report | None:

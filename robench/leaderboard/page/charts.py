@@ -17,7 +17,13 @@ from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.queries import queries_at, success_curve
 from robench.leaderboard.curves import training_curves
 from robench.leaderboard.derived import SPECTRA
-from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
+from robench.leaderboard.page.cells import (
+    cells_of_rows,
+    counts_queries,
+    report_of,
+    threat_model,
+    times_note,
+)
 from robench.leaderboard.page.sharing import thinned
 from robench.leaderboard.page.wording import listed, percent, threat_model_text, times
 from robench.system.reading import DOCUMENT_BYTES, read_text
@@ -76,7 +82,10 @@ def success_against_queries(board: "Leaderboard") -> list[Chart]:
 
 
 def accuracy_against_cost(board: "Leaderboard") -> Chart:
-    """Return ``[training cost, accuracy, low, high]`` of each row that has figures."""
+    """Return ``[training cost, accuracy, low, high]`` of each row that has figures.
+
+    ``note`` says if the costs are not of one machine.
+    """
     column = board.board.evaluation.ranking_column
     names = ["train_cost", *(f"{column}_{end}" for end in ("mean", "low", "high"))]
     found = board.table[names].astype(float).round(6)
@@ -99,6 +108,7 @@ def accuracy_against_cost(board: "Leaderboard") -> Chart:
         "baseline": baseline,
         "names": names,
         "curves": points,
+        "note": times_note(board),
         "summary": summary,
     }
 

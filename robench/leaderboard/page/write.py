@@ -10,7 +10,7 @@ from markupsafe import Markup
 from robench.leaderboard.export import LATEX_SPECIAL
 from robench.leaderboard.order import extent_note, ranking_notes
 from robench.leaderboard.page import charts, guide
-from robench.leaderboard.page.cells import accuracy_columns
+from robench.leaderboard.page.cells import accuracy_columns, times_note
 from robench.leaderboard.page.certified_chart import accuracy_against_radius
 from robench.leaderboard.page.challenges import challenge_sentences
 from robench.leaderboard.page.corruptions import corruption_tables
@@ -95,10 +95,7 @@ def render(board: "Leaderboard") -> str:
         challenges=challenge_sentences(board),
         best_known=has_best_known(board.result),
         worst_case=listed(list(board.board.evaluation.worst_case)),
-        notes=[
-            *ranking_notes(board.result, board.table),
-            *filter(None, [extent_note(board.table)]),
-        ],
+        notes=_notes(board),
         columns=accuracy_columns(board),
         rows=table_rows(board),
         ranking_files=ranking_files(board),
@@ -120,6 +117,12 @@ def render(board: "Leaderboard") -> str:
         citation=guide.citation(board),
         shipped=guide.is_shipped(board),
     )
+
+
+def _notes(board: "Leaderboard") -> list[str]:
+    """Return what a reader of the table must know, one sentence each."""
+    found = [*ranking_notes(board.result, board.table), extent_note(board.table), times_note(board)]
+    return [note for note in found if note]
 
 
 def page_environment() -> Environment:
