@@ -235,6 +235,17 @@ def test_boards_of_one_name_are_told_apart_by_their_folders() -> None:
     )  # fmt: skip
 
 
+def test_boards_may_be_named_like_the_columns_of_the_tables() -> None:
+    names = ["defense", "mean_rank", "setting"]
+    found = compare_boards([board(WEAK, name, seeds=(i,)) for i, name in enumerate(names)])
+    labels = ["defense (board)", "mean_rank (board)", "setting (board)"]
+    assert found.labels == tuple(labels)
+    assert list(found.settings.columns) == ["setting", *labels]
+    assert found.ranks is not None
+    assert list(found.ranks.table.columns) == ["defense", "mean_rank", *labels]
+    assert "mean_rank (board)" in render_comparison(found)
+
+
 def test_signs_are_printed_and_zero_has_none() -> None:
     assert [points(v) for v in (0.0123, -0.2, 0.0001, -0.0001)] == ["+1.2", "−20.0", "0.0", "0.0"]  # noqa: RUF001
 

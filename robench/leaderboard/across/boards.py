@@ -16,6 +16,9 @@ from robench.leaderboard.across.settings import different_settings
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.row import LeaderboardRow
 
+COLUMNS = ("setting", "defense", "mean_rank")
+"""Columns of the tables of a comparison that are no boards; a board may have such a name."""
+
 
 @dataclass(frozen=True, eq=False)
 class BoardComparison:
@@ -101,8 +104,15 @@ def compare_boards(boards: Sequence[Leaderboard]) -> BoardComparison:
 
 
 def _labels(boards: Sequence[Leaderboard]) -> list[str]:
+    """Return the names of boards, which are columns of tables beside :data:`COLUMNS`."""
     names = Counter(board.name for board in boards)
-    return [board.name if names[board.name] == 1 else str(board.folder) for board in boards]
+    found: list[str] = []
+    for board in boards:
+        label = board.name if names[board.name] == 1 else str(board.folder)
+        while label in (*COLUMNS, *found):
+            label = f"{label} (board)"
+        found.append(label)
+    return found
 
 
 def _check_rows(first: Leaderboard, second: Leaderboard, labels: tuple[str, str]) -> None:
