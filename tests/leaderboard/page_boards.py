@@ -94,7 +94,10 @@ def invent(
         data=DataSpec(name="digits"),
         model=ModelSpec(width=16),
         evaluation=EvaluationSpec(
-            attacks=tuple(c for c in columns if c != "clean"), samples=samples, rank_by=rank_by
+            attacks=tuple(c for c in columns if c != "clean"),
+            samples=samples,
+            rank_by=rank_by,
+            checks=any(row.checked for row in rows),
         ),
     )
     results = tuple(

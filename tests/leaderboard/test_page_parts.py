@@ -166,6 +166,23 @@ def test_the_curve_against_eps_is_the_mean_over_the_seeds() -> None:
     assert chart["summary"] == "At Linf 8/255: 40.0% (first and second) correct."
 
 
+def test_rows_that_diverged_have_no_end_and_left_no_check_out() -> None:
+    lost = Invented("lost", {"clean": 0.1, "pgd-20": 0.1}, diverged=True)
+    chart = charts.accuracy_against_iterations(invent([*ROWS, lost]))
+    assert chart is not None
+    assert len(chart["curves"]) == 3
+    assert "lost" not in chart["summary"]
+    board = invent([lost, replace(lost, title="also lost")])
+    chart = charts.accuracy_against_iterations(board)
+    assert chart is not None
+    assert chart["summary"] == ""
+    page = render(board)
+    assert "Not available: no network could be checked." in page
+    assert "the checks of this board were left out" not in page
+    unchecked = render(invent([replace(row, checked=False) for row in ROWS]))
+    assert "Not available: the checks of this board were left out." in unchecked
+
+
 def test_success_against_queries_starts_at_zero_and_never_falls() -> None:
     (chart,) = charts.success_against_queries(invent(ROWS))
     for points in chart["curves"].values():

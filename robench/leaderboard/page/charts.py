@@ -122,18 +122,20 @@ def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
     found = measured[np.isfinite(measured[["iteration", "val_accuracy"]]).all(axis=1)]
     means = found.groupby(["defense", "epoch"])[["iteration", "val_accuracy"]].mean()
     curves: dict[int, list[list[float]]] = {}
-    for index, title in enumerate(cells_of_rows(board)):
+    ends: dict[int, float] = {}
+    for index, (title, cells) in enumerate(cells_of_rows(board).items()):
         points = means.loc[title].to_numpy().tolist() if title in means.index else []
         if len(points) > 1:
             kept = thinned(points, STEPS)
             curves[index] = [[int(steps), round(float(share), 6)] for steps, share in kept]
+            if not any(cell.result.diverged for cell in cells):  # it did not come to an end
+                ends[index] = curves[index][-1][1]
     if not curves:
         return None
-    ends = {index: points[-1][1] for index, points in curves.items()}
     return {
         "names": ["iteration", "val_accuracy"],
         "curves": curves,
-        "summary": "At the end, " + _ends(board, ends, "correct"),
+        "summary": f"At the end, {_ends(board, ends, 'correct')}" if ends else "",
     }
 
 

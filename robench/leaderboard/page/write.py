@@ -67,6 +67,7 @@ def render(board: "Leaderboard") -> str:
         "ranking": board.board.evaluation.ranking_column,
         "rowOptions": guide.row_options(board),
         "verification": guide.verification(board),
+        "checked": board.board.evaluation.checks,
         "charts": {
             "eps": eps,
             "queries": queries,

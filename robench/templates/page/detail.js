@@ -25,7 +25,7 @@ function figuresTable(row, seeds) {
 
 function checks(seeds) {
   const checked = seeds.filter((one) => one.checks.length);
-  if (!checked.length) return [el("p", { class: "note" }, "The checks of this row were left out.")];
+  if (!checked.length) return [el("p", { class: "note" }, DATA.checked ? "No network of this row could be checked." : "The checks of this row were left out.")];
   const order = [false, true, null];
   return checked.flatMap((one) => [
     el("h4", {}, `Seed ${one.seed}, on ${counted(one.checked)} images`),
