@@ -117,7 +117,7 @@ def _kind_and_severity(column: str) -> tuple[str, str]:
 
 
 def _severity(levels: Sequence[str]) -> str:
-    """Return ", severity 3" or ", severities 1 and 2"; "" for those of others, which may lack them."""
+    """Return ", severity 3" or ", severities 1 and 2"; "" if a plugin's kind names none."""
     known = [level for level in levels if level]
     return f", severit{'y' if len(known) == 1 else 'ies'} {listed(known)}" if known else ""
 
