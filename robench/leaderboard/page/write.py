@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -62,25 +62,13 @@ def render(board: "Leaderboard") -> str:
     eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
     curves, certified = charts.accuracy_against_iterations(board), accuracy_against_radius(board)
-    data = {
-        "target": guide.target(board),
-        "ranking": board.board.evaluation.ranking_column,
-        "rowOptions": guide.row_options(board),
-        "verification": guide.verification(board),
-        "checked": board.board.evaluation.checks,
-        "charts": {
-            "eps": eps,
-            "queries": queries,
-            "cost": cost,
-            "curves": curves,
-            "spectra": layers,
-            "certified": certified,
-        },
-        "file": file_stem(board.name),
-        "latex": LATEX_SPECIAL,
-        "columns": accuracy_columns(board),
-        "headings": headings(),
-        "rows": details(board),
+    drawn = {
+        "eps": eps,
+        "queries": queries,
+        "cost": cost,
+        "curves": curves,
+        "spectra": layers,
+        "certified": certified,
     }
     template = page_environment().get_template("page.html.j2")
     return template.render(
@@ -88,7 +76,7 @@ def render(board: "Leaderboard") -> str:
         # Trusted: our own and the libraries' scripts; a test checks that they hold no "</script>".
         scripts=[Markup(script) for script in scripts],
         style=Markup(page_text("page.css")),
-        data=json_for_html(data),
+        data=json_for_html(_data(board, drawn)),
         evidence=packed(evidence(board)),
         board=board.board,
         ranking=board.board.evaluation.ranking_column,
@@ -104,12 +92,7 @@ def render(board: "Leaderboard") -> str:
         groups=row_groups(board),
         paper_files=paper_files(board),
         attacked=board.board.evaluation.ranking_column != "clean",
-        eps=eps,
-        queries=queries,
-        cost=cost,
-        curves=curves,
-        spectra=layers,
-        certified=certified,
+        **drawn,
         comparison=paper_comparison(board),
         corruptions=corruption_tables(board),
         several_seeds=len(board.board.seeds) > 1,
@@ -118,6 +101,23 @@ def render(board: "Leaderboard") -> str:
         citation=guide.citation(board),
         shipped=guide.is_shipped(board),
     )
+
+
+def _data(board: "Leaderboard", drawn: dict[str, Any]) -> dict[str, Any]:
+    """Return what the scripts read, with the charts that are drawn."""
+    return {
+        "target": guide.target(board),
+        "ranking": board.board.evaluation.ranking_column,
+        "rowOptions": guide.row_options(board),
+        "verification": guide.verification(board),
+        "checked": board.board.evaluation.checks,
+        "charts": drawn,
+        "file": file_stem(board.name),
+        "latex": LATEX_SPECIAL,
+        "columns": accuracy_columns(board),
+        "headings": headings(),
+        "rows": details(board),
+    }
 
 
 def _notes(board: "Leaderboard") -> list[str]:
