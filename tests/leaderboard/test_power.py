@@ -88,7 +88,7 @@ def test_a_difference_too_small_for_any_test_is_refused(difference: float) -> No
 
 
 def test_a_folder_without_a_board_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a folder that .robench run. published"):
+    with pytest.raises(UserError, match=r"is not a folder that .robench run. published"):
         planned(0.01, board=tmp_path)
 
 
