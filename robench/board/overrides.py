@@ -15,7 +15,7 @@ from robench.board.plan import resolve_rows
 from robench.board.shipped import all_shipped_boards
 from robench.board.specs import Spec
 from robench.entries import missing_package
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import split_titles
 from robench.registry import defenses
 from robench.system.files import is_file
@@ -78,8 +78,9 @@ def open_board(
 
     Args:
         name: see :func:`find_board`.
-        rows: defenses or labels of ``arms``, separated by commas, that replace the board's rows;
-            ``all`` is every registered defense whose package is installed.
+        rows: defenses or labels of ``arms``, separated by commas, that replace the board's rows,
+            third-party networks included; ``all`` is every registered defense whose package is
+            installed.
         seeds: seeds, separated by commas, that replace the board's.
         changes: ``table.key=value`` with a TOML value, e.g. ``training.epochs=2``.
 
@@ -165,11 +166,16 @@ def words_of(rows: str | None, seeds: str | None, changes: Sequence[str]) -> str
 
 def _rows(board: Board, text: str) -> dict[str, Any]:
     labeled = {row.title: row for row in board.arms}
-    wanted = _installed() if text == "all" else split_titles(text, labeled)
+    wanted = _installed() if text == "all" else split_titles(text, [*labeled, *board.external])
+    if strange := [name for name in wanted if name in board.external]:
+        raise UserError(
+            f"--defenses: the row '{shortened(strange[0])}' is a third-party network, which is "
+            f"evaluated and not trained; leave it out, and add it with 'robench submit --model'."
+        )
     chosen = [name for name in wanted if name not in labeled]
     kept = [labeled[name] for name in wanted if name in labeled]
     baseline = board.baseline if board.baseline in wanted else ""
-    return {"defenses": chosen, "arms": kept, "baseline": baseline}
+    return {"defenses": chosen, "arms": kept, "external": (), "baseline": baseline}
 
 
 def _installed() -> list[str]:

@@ -97,7 +97,8 @@ def resolve(board: Board) -> Plan:
     if board.external:
         raise UserError(
             f"the row '{board.external[0]}' is a third-party network, which is evaluated and not "
-            f"trained; take it out of 'external' and add it with 'robench submit --model'."
+            f"trained; name the rows to train with --defenses, or take it out of 'external' and "
+            f"add it with 'robench submit --model'."
         )
     rows = resolve_rows(board)
     _check_defaults(board.evaluation)
@@ -201,7 +202,7 @@ def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
         recipe = recipe_for(board.training, defense, spec.training)
     except UserError as error:
         raise UserError(f"the recipe of '{spec.title}': {error}") from None
-    return PlannedRow(spec, defense, recipe, data, _canonical(spec.model or board.model))
+    return PlannedRow(spec, defense, recipe, data, canonical_model(spec.model or board.model))
 
 
 def _check_defaults(evaluation: EvaluationSpec) -> None:
@@ -222,7 +223,7 @@ def _check_defaults(evaluation: EvaluationSpec) -> None:
             )
 
 
-def _canonical(model: ModelSpec) -> ModelSpec:
+def canonical_model(model: ModelSpec) -> ModelSpec:
     """Return a network with its options in the canonical spelling; a bare name stays unchanged."""
     if "(" not in model.name:
         return model

@@ -1,5 +1,6 @@
 """Exchange rows between leaderboards: submit rows, check submissions, merge boards."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,8 +45,9 @@ def submit(
         str | None, typer.Option("--rows", help="Its rows, separated by commas; all by default.")
     ] = None,
     store: Annotated[
-        list[Path], typer.Option("--store", help="Folder of trained cells; repeatable.")
-    ] = [Path("runs")],  # noqa: B006 - Typer copies defaults
+        list[Path],
+        typer.Option("--store", help="Folder of trained cells; repeatable.", show_default="runs"),
+    ] = [],  # noqa: B006 - Typer copies defaults
     model: Annotated[
         str | None,
         typer.Option("--model", help="Your own network instead; see 'robench attack --help'."),
@@ -74,12 +76,14 @@ def submit(
 
     console, chosen = prepare(device, plugin)
     external = third_party_options(model, normalize, mean, std, which)
+    own = {"--name": name, "--checkpoint": weights, "--data": data, "--data-dir": data_dir}
+    _check(model, own, {"--rows": rows, "--store": store or None})
     if model is None:
         board = Leaderboard.read(leaderboard)
         titles = [row.title for row in board.result.rows]
         if rows is not None:
             titles = split_titles(rows, titles)
-        write_submission(board, titles, out, store)
+        write_submission(board, titles, out, store or [Path("runs")])
     elif name is None:
         raise UserError("--model needs a name for its row; give --name 'my network'.")
     else:
@@ -94,6 +98,27 @@ def submit(
         for line in (*notes, *flag_lines(written.result)):
             say(console, line)
     say(console, f"wrote {out}; check it as reviewers will: robench check-submission {out}")
+
+
+def _check(model: str | None, own: Mapping[str, object], rows: Mapping[str, object]) -> None:
+    """Check that each option that is given has an effect.
+
+    Args:
+        model: the network that is submitted; None for rows of a leaderboard.
+        own: the options of a network, None where left out.
+        rows: those of rows, likewise.
+
+    Raises:
+        UserError: if one has none.
+    """
+    for name, value in (own if model is None else rows).items():
+        if value is None:
+            continue
+        if model is None:
+            raise UserError(f"{name} goes with --model; add it, or leave {name} out.")
+        raise UserError(
+            f"{name} goes with the rows of a leaderboard; leave it out, or leave --model out."
+        )
 
 
 @app.command(name="check-submission")

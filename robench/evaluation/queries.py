@@ -44,8 +44,18 @@ def success_curve(outcomes: Outcomes) -> pd.DataFrame:
 
 def median_queries(outcomes: Outcomes) -> float:
     """Return the queries within which half of the attacked images are fooled; nan if never."""
-    curve = success_curve(outcomes)
-    reached = curve.loc[curve["success"] >= 0.5, "queries"]
+    return queries_at(success_curve(outcomes), 0.5)
+
+
+def queries_at(curve: pd.DataFrame, share: float) -> float:
+    """Return the queries within which a share of the attacked images is fooled; nan if never.
+
+    Args:
+        curve: a table of :func:`success_curve`.
+        share: in (0, 1].
+    """
+    # Rounded, for the estimate is a product of shares, which may miss a half in its last bit.
+    reached = curve.loc[curve["success"].astype(float).round(9) >= share, "queries"]
     return float(reached.iloc[0]) if len(reached) else math.nan
 
 

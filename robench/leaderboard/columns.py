@@ -122,8 +122,9 @@ COLUMNS: tuple[Entry, ...] = (
     Column("training", "text", "training method, such as `free` or `standard`; `external` for a "
            "third-party network", _training),
     Column("recipe", "text", "what the row changes in the board's recipe and data", _recipe),
-    Column("backbone", "text", "architecture of the network", _backbone),
-    Column("width", "whole number", "channels of the network's first stage", _width),
+    Column("backbone", "text", "architecture of the network", _backbone, heading="Network"),
+    Column("width", "whole number", "channels of the network's first stage", _width,
+           heading="Channels of the first stage"),
     Column("dataset", "text", "name of the data set", lambda row: row.result.dataset),
     Column("seeds", "text", "seeds of training and attacks, separated by spaces",
            lambda row: " ".join(str(cell.seed) for cell in row.cells)),

@@ -40,8 +40,9 @@ def merge_boards(boards: Sequence[Leaderboard]) -> BoardResult:
 
     Raises:
         UserError: if boards were evaluated on other images or with other attacks, outcomes are not
-            of the images that a board evaluates, a title stands for two specifications, or a row
-            lacks seeds that others have: dropping seeds would amount to selecting them.
+            of the images that a board evaluates, a title stands for two specifications, two titles
+            stand for one whose files differ, or a row lacks seeds that others have: dropping seeds
+            would amount to selecting them.
     """
     if not boards:
         raise UserError("name at least one leaderboard to merge.")
@@ -160,7 +161,29 @@ def _joined(boards: Sequence[Leaderboard]) -> dict[str, _Row]:
             # Outcomes may differ with the machine; what fools a network fools it everywhere.
             if known is not cell and _weights(known) == _weights(cell):
                 row.cells[key] = _with_challenges(known, cell)
+    _check_keys(rows)
     return rows
+
+
+def _check_keys(rows: dict[str, _Row]) -> None:
+    """Check that rows whose cells share a key share their files, which are named by the key.
+
+    Two rows may be one specification under two labels; what has been attacked for one of them
+    must not be published as the other's.
+    """
+    first: dict[str, PublishedCell] = {}
+    for row in rows.values():
+        for key, cell in row.cells.items():
+            known = first.setdefault(key, cell)
+            if _hashes(known) != _hashes(cell):
+                raise UserError(
+                    f"'{known.row}' in {known.folder} and '{cell.row}' in {cell.folder} are the "
+                    f"same specification, seed {cell.seed}, with other weights or outcomes, and a "
+                    f"folder holds only one of the two: leave one of these rows out."
+                )
+            if known is not cell:  # a folder has the challenges of a key once, for both
+                row.cells[key] = _with_challenges(cell, known)
+                rows[known.row].cells[key] = _with_challenges(known, cell)
 
 
 def _with_challenges(cell: PublishedCell, other: PublishedCell) -> PublishedCell:

@@ -81,6 +81,25 @@ def ranking_notes(result: BoardResult, table: pd.DataFrame) -> list[str]:
     return [note for note in notes if note]
 
 
+def extent_note(table: pd.DataFrame) -> str:
+    """Return on how many images the worst case is; "" if on all, or there is none.
+
+    It is no part of :func:`ranking_notes`: the README of a submission has these, and is compared
+    with what the suite writes.
+    """
+    name = f"{WORST_CASE}_samples"
+    if name not in table or not (table[name] < table["samples"]).any():
+        return ""
+    given, whole = int(table[name].min()), int(table["samples"].max())
+    several = f"{BEST_KNOWN}_mean" in table
+    verb, their = ("are", "their") if several else ("is", "its")
+    combined = f"{WORST_CASE} and {BEST_KNOWN}" if several else WORST_CASE
+    return (
+        f"{combined} {verb} on the first {given:,} of the {whole:,} images, which all of {their} "
+        f"attacks were given."
+    )
+
+
 def order_sentence(table: pd.DataFrame, column: str, other: str) -> str:
     """Return how the order of the rows by one column differs from that by another.
 

@@ -10,12 +10,19 @@ from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from robench.errors import UserError
 from robench.leaderboard.comparison import LEVEL
+from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.usable import check_tables
 
 DISAGREEMENTS = (0.02, 0.05, 0.1, 0.2)
 """Shares of samples on which two networks disagree, assumed if no board is given."""
 
 SPREADS = (0.002, 0.005, 0.01)
 """Standard deviations over seeds, assumed if no board with several seeds is given."""
+
+
+LEAST = 1e-6
+"""The smallest difference that is planned for; it takes up to 10^13 images, and statsmodels' power
+overflows for much more."""
 
 
 def samples_needed(difference: float, disagreement: float, power: float = 0.8) -> int:
@@ -31,10 +38,10 @@ def samples_needed(difference: float, disagreement: float, power: float = 0.8) -
         power: probability of detecting a true difference of that size.
 
     Raises:
-        UserError: if the difference is not in (0, 1), or is larger than the disagreement.
+        UserError: if the difference is not in (0, 1), is below :data:`LEAST`, or is larger than the
+            disagreement.
     """
-    if not 0 < difference < 1:
-        raise UserError(f"a difference of {difference:g} is not between 0 and 1.")
+    _check(difference)
     if not difference <= disagreement <= 1:
         raise UserError(
             f"networks that differ by {difference:g} disagree on at least that share of the "
@@ -54,9 +61,23 @@ def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
         difference: the difference of the mean accuracies, as a fraction.
         seed_std: standard deviation of the accuracy over seeds.
         power: probability of detecting a true difference of that size.
+
+    Raises:
+        UserError: if the difference is not in (0, 1) or is below :data:`LEAST`.
     """
+    _check(difference)
     effect = difference / max(seed_std, 1e-9)
     return _smallest(lambda count: TTestIndPower().power(effect, count, LEVEL), power)
+
+
+def _check(difference: float) -> None:
+    if not 0 < difference < 1:
+        raise UserError(f"a difference of {difference:g} is not between 0 and 1.")
+    if difference < LEAST:
+        raise UserError(
+            f"a difference of {difference:g} is too small for any test; plan for one of {LEAST:g} "
+            f"({100 * LEAST:g} percentage points) or more."
+        )
 
 
 def _smallest(power_of: Callable[[int], float], power: float) -> int:
@@ -86,7 +107,8 @@ def planned(
         board: folder of a leaderboard, whose networks' disagreement and spread are used.
 
     Raises:
-        UserError: if there is no such board, or the difference is impossible.
+        UserError: if there is no such board, its tables are damaged or compare no rows, or the
+            difference is impossible.
     """
     disagreements, spreads = (DISAGREEMENTS, SPREADS) if board is None else _measured(board)
     possible = [d for d in disagreements if d >= difference] or [max(disagreements)]
@@ -100,14 +122,14 @@ def planned(
 
 def _measured(board: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the median disagreement of a board's pairs, and the median spread of its rows."""
-    try:
-        pairs = pd.read_csv(board / "comparisons.csv")
-        table = pd.read_csv(board / "leaderboard.csv")
-        spreads = table[f"{pairs['column'].iloc[0]}_std"].dropna()
-    except (OSError, ValueError, LookupError) as error:
+    published = Leaderboard.read(board)
+    check_tables(published)
+    pairs, column = published.comparisons, published.board.evaluation.ranking_column
+    if pairs.empty:
         raise UserError(
-            f"{board} holds no leaderboard.csv with a comparisons.csv that compares its rows; name "
-            f"a folder that 'robench run' wrote."
-        ) from error
+            f"{board} compares no rows, as it has fewer than two with figures; name the folder of "
+            f"another board, or leave --board out."
+        )
+    spreads = published.table[f"{column}_std"].dropna()
     spread = (float(spreads.median()),) if len(spreads) else SPREADS  # a single seed has no spread
     return (float(pairs["disagreement"].median()),), spread

@@ -123,6 +123,14 @@ class LeaderboardRow:
         ]
         return np.sum(counts, axis=0)
 
+    def images(self, column: str) -> int:
+        """Return how many images a column covers; of the mean over corruptions, the fewest.
+
+        The arguments are those of :meth:`of`.
+        """
+        covered = parts(self.result.columns, column)
+        return min((len(found) for part in covered for found in self.of(part)), default=0)
+
     @cached_property
     def evaluated(self) -> dict[str, ColumnOutcomes]:
         """Name -> outcomes, for all names of :func:`roles`."""

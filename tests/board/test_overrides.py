@@ -65,6 +65,15 @@ def test_rows_may_name_defenses_and_labels(tiny_board: Path) -> None:
     assert titles == [("convnorm(bn=False, affine=False)", "free"), ("normal", "standard")]
 
 
+def test_named_rows_leave_out_third_party_networks(tiny_board: Path) -> None:
+    path = tiny_board / "board.toml"
+    path.write_text('external = ["my, net"]\n' + path.read_text())
+    _, board = open_board(str(path), rows="vanilla")
+    assert [row.title for row in resolve(board).rows] == board.titles == ["vanilla"]
+    with pytest.raises(UserError, match=r"'my, net' is a third-party network, .* leave it out"):
+        open_board(str(path), rows="vanilla,my, net")
+
+
 def test_all_is_every_registered_defense(tiny_board: Path) -> None:
     _, board = open_board(str(tiny_board), rows="all")
     assert {"vanilla", "batchnorm", "spectral_norm", "convnorm"} <= set(board.defenses)

@@ -58,7 +58,9 @@ class Invented:
     failed: dict[str, str] = field(default_factory=dict)
     method: str = "free"
     diverged: bool = False
+    model: ModelSpec = ModelSpec(width=16)  # noqa: RUF009 - frozen
     checked: bool = True
+    device: str = "cpu: a machine"
 
 
 def invent(
@@ -73,8 +75,13 @@ def invent(
     paper: Paper | None = None,
     authors: str = "",
     goal: Goal | None = None,
+    rank_by: str = "pgd-20",
+    sizes: dict[str, int] | None = None,
 ) -> Leaderboard:
-    """Return a leaderboard with these rows, as if it had been read from ``folder``."""
+    """Return a leaderboard with these rows, as if it had been read from ``folder``.
+
+    ``sizes`` has the columns that are on fewer images.
+    """
     columns = columns or COLUMNS
     board = Board(
         title=title,
@@ -87,14 +94,17 @@ def invent(
         data=DataSpec(name="digits"),
         model=ModelSpec(width=16),
         evaluation=EvaluationSpec(
-            attacks=tuple(c for c in columns if c != "clean"), samples=samples, rank_by="pgd-20"
+            attacks=tuple(c for c in columns if c != "clean"),
+            samples=samples,
+            rank_by=rank_by,
+            checks=any(row.checked for row in rows),
         ),
     )
     results = tuple(
         RowResult(
             row.title,
             COSTS,
-            tuple(_cell(row, number, seed, samples, columns) for seed in seeds),
+            tuple(_cell(row, number, seed, samples, columns, sizes or {}) for seed in seeds),
         )
         for number, row in enumerate(rows)
     )
@@ -113,25 +123,30 @@ def invent(
 
 
 def _cell(
-    row: Invented, number: int, seed: int, samples: int, columns: dict[str, EvaluatedColumn]
+    row: Invented,
+    number: int,
+    seed: int,
+    samples: int,
+    columns: dict[str, EvaluatedColumn],
+    sizes: dict[str, int],
 ) -> CellResult:
     rng = np.random.default_rng([number, seed])
     outcomes = {
-        name: _outcomes(row, name, samples, rng, column.reports_queries)
+        name: _outcomes(row, name, sizes.get(name, samples), rng, column.reports_queries)
         for name, column in columns.items()
     }
     specification = Cell(
         defense="vanilla",
         data=DataSpec(name="digits"),
         data_hash=_hash("digits"),
-        model=ModelSpec(width=16),
+        model=row.model,
         training=TrainingSpec(method="standard" if row.method == "standard" else "free"),
         seed=seed,
     )
     manifest = Manifest(
         specification=specification.key,
         version="abcdef012345",
-        environment={"device": "cpu: a machine", "torch": "2.5.0", "python": "3.11.0"},
+        environment={"device": row.device, "torch": "2.5.0", "python": "3.11.0"},
         data_hash=_hash("digits"),
         training_seconds=12.5,
         peak_memory_mib=512,

@@ -106,6 +106,45 @@ def test_rows_are_matched_by_title_and_differences_are_second_minus_first() -> N
     assert (agreed["tau"], agreed["reversed"], agreed["pairs"]) == (-1, 1, 1)
 
 
+def prefix_first(name: str, samples: int, *, hash_: str = "") -> Leaderboard:
+    """Return a board on the first ``samples`` of 200 images: "a" is right on the first 100."""
+    made = board(
+        [Invented("a"), Invented("b")], name, hash_=hash_, samples=samples, seeds=(0,)
+    )  # fmt: skip
+    right = {"a": np.arange(200) < 100, "b": np.arange(200) >= 80}
+    for cell in made.cells:
+        outcomes = cell.result.outcomes
+        assert isinstance(outcomes, dict)
+        found = right[cell.row][:samples]
+        outcomes["pgd-20"] = replace(outcomes["pgd-20"], correct=found, robust=found)
+    return made
+
+
+def test_the_order_is_that_of_the_images_that_are_compared() -> None:
+    few, all_ = prefix_first("few", 100), prefix_first("all", 200)
+    found = compare_boards([few, all_])
+    (pair,) = found.pairs
+    at = pair.figures[pair.figures["column"] == "pgd-20"].set_index("defense")
+    assert at["first"].to_dict() == at["second"].to_dict() == {"a": 1.0, "b": 0.2}
+    agreed = pair.agreement.set_index("column").loc["pgd-20"]
+    assert (agreed["tau"], agreed["reversed"]) == (1, 0)
+    notes = " ".join(pair.notes)
+    assert "The order by pgd-20 in all reverses no pair" in notes
+    assert "Compared on the first 100 images, which both have." in notes
+    # All of a board rank its rows, here in the other order, and it is said.
+    assert found.ranks is not None
+    assert found.ranks.table.set_index("defense")["all"].to_dict() == {"a": 2, "b": 1}
+    extent = "Each board ranks over all of its images: 100 in few, 200 in all."
+    assert extent in found.ranks.notes
+
+
+def test_other_images_are_compared_over_all_of_each_board() -> None:
+    other = prefix_first("other", 200, hash_="0" * 64)
+    (pair,) = compare_boards([prefix_first("few", 100), other]).pairs
+    assert pair.agreement.set_index("column").loc["pgd-20"]["reversed"] == 1
+    assert "the order of the rows are over all images of each board" in " ".join(pair.notes)
+
+
 def test_other_images_are_not_paired_and_a_single_seed_is_said() -> None:
     (pair,) = compare_boards(
         [board(WEAK, "weak"), board(STRONG, "strong", hash_="0" * 64, seeds=(0,))]
@@ -194,6 +233,17 @@ def test_boards_of_one_name_are_told_apart_by_their_folders() -> None:
     assert compare_boards([board(WEAK, "weak"), second]).labels == (
         "/nonexistent/weak", "/nonexistent/x",
     )  # fmt: skip
+
+
+def test_boards_may_be_named_like_the_columns_of_the_tables() -> None:
+    names = ["defense", "mean_rank", "setting"]
+    found = compare_boards([board(WEAK, name, seeds=(i,)) for i, name in enumerate(names)])
+    labels = ["defense (board)", "mean_rank (board)", "setting (board)"]
+    assert found.labels == tuple(labels)
+    assert list(found.settings.columns) == ["setting", *labels]
+    assert found.ranks is not None
+    assert list(found.ranks.table.columns) == ["defense", "mean_rank", *labels]
+    assert "mean_rank (board)" in render_comparison(found)
 
 
 def test_signs_are_printed_and_zero_has_none() -> None:

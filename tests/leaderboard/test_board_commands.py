@@ -94,6 +94,27 @@ def test_a_row_goes_from_one_board_to_another(
     assert "not empty" in again.err
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--name", "x"], "--name"),
+        (["--checkpoint", "w.pt"], "--checkpoint"),
+        (["--data", "digits"], "--data"),
+        (["--data-dir", "."], "--data-dir"),
+        (["--model", "timm:resnet18", "--name", "x", "--rows", "vanilla"], "--rows"),
+        (["--model", "timm:resnet18", "--name", "x", "--store", "runs"], "--store"),
+    ],
+)
+def test_submit_refuses_options_without_effect(
+    robench: Command, tmp_path: Path, options: list[str], name: str
+) -> None:
+    done = robench("submit", "quick", *options, "--out", tmp_path / "out")
+    assert done.code == 2
+    other = "the rows of a leaderboard" if "--model" in options else "--model"
+    assert f"{name} goes with {other}" in " ".join(done.err.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_third_party_network_needs_a_name(robench: Command) -> None:
     done = robench("submit", "quick", "--model", "timm:resnet18")
     assert done.code == 2

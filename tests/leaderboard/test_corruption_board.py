@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forging import forge, made_consistent
+from page_boards import COLUMNS as INVENTED
+from page_boards import Invented, invent
 from published_board import BOARD, Published
 from support import Command, few_queries, shared_folder
 
@@ -19,6 +21,7 @@ from robench.leaderboard.page.corruptions import corruption_tables
 from robench.leaderboard.page.write import render
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard
+from robench.runs.records import EvaluatedColumn
 from robench.runs.run import run_board
 from robench.runs.steps import accuracies
 
@@ -129,6 +132,22 @@ def test_the_page_has_means_by_kind_and_figures_by_severity(corrupted: Path) -> 
         f"{100 * best[f'{column}_mean']:.1f}" for column in COLUMNS[:5]
     )
     assert 'id="corruptions"' in render(board)
+
+
+def test_kinds_of_different_severities_have_them_in_their_heads() -> None:
+    names = {
+        "fog, severity 3": ["corruption(kind='fog', severity=3)"],
+        "snow, severities 3 and 5": [f"corruption(kind='snow', severity={s})" for s in (3, 5)],
+    }
+    corrupt = {name: EvaluatedColumn(corrupts=True) for own in names.values() for name in own}
+    board = invent([Invented("a"), Invented("b")], columns={**INVENTED, **corrupt})
+    tables = corruption_tables(board)
+    assert tables is not None
+    assert tables.kinds.heads == tuple(names)
+    assert tables.severities == ""
+    assert [table.title for table in tables.by_kind] == ["snow"]
+    page = " ".join(render(board).split())
+    assert "Each figure is the mean over the severities of its kind; the column" in page
 
 
 def test_a_board_without_corruptions_has_no_such_section(finished_board: Path) -> None:

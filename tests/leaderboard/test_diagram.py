@@ -5,12 +5,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from page_boards import Invented, invent
+from page_boards import COLUMNS, THREAT_MODEL, Invented, invent
 
 from robench.leaderboard.diagram import LIGHT, THEMED, Diagram, Placed, diagram_svg
 from robench.leaderboard.page.groups import group_diagram, row_groups
 from robench.leaderboard.page.write import render
 from robench.leaderboard.published import Leaderboard
+from robench.runs.records import EvaluatedColumn
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</svg><script>alert(1)</script>\x00"
@@ -54,6 +55,15 @@ def test_the_bars_of_a_board_are_the_letters_of_its_table() -> None:
     assert at["first"] > at["second"] > at["third"] > at["last"]  # the best on the right
     assert any(low < at["second"] < at["first"] < high for low, high in spans)
     assert not any(low < at["third"] and at["second"] < high for low, high in spans)
+
+
+def test_it_counts_the_images_of_the_ranking_column() -> None:
+    assert "of the same 400 images by" in row_groups(board()).note
+    few = "autoattack(samples=50)"
+    columns = {**COLUMNS, few: EvaluatedColumn(THREAT_MODEL)}
+    rows = [Invented(name, {"clean": 0.95, "pgd-20": at}) for name, at in ACCURACIES.items()]
+    made = invent(rows, samples=400, columns=columns, sizes={few: 50}, rank_by="worst_case")
+    assert "of the same 50 images by" in row_groups(made).note
 
 
 def test_it_says_which_test_at_which_level_and_what_one_seed_leaves_open() -> None:

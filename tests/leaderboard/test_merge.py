@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from published_board import BOARD, Published
 
+from robench.board.board import RowSpec
 from robench.board.loading import read_board
 from robench.errors import RobenchWarning, UserError
 from robench.leaderboard.audit import audit
@@ -155,6 +157,32 @@ def test_a_cell_of_two_boards_counts_once_as_the_first_has_it(make: Make, tmp_pa
         with pytest.warns(RobenchWarning, match=f"those of {boards[0].folder} count"):
             [row] = merge_boards(boards).rows
         assert row.cells[0].evidence.manifest == boards[0].cells[0].file.manifest
+
+
+def relabeled(board: Leaderboard, label: str, folder: Path) -> Leaderboard:
+    """Return a copy of a board of one row that has another name for it."""
+    row = RowSpec(defense=board.board.titles[0], label=label)
+    renamed = board.board.model_copy(update={"defenses": (), "arms": (row,), "baseline": label})
+    rows = (replace(board.result.rows[0], title=label),)
+    return publish(replace(board.result, board=renamed, rows=rows), folder)
+
+
+def test_one_specification_under_two_names_must_have_the_same_files(
+    make: Make, tmp_path: Path
+) -> None:
+    first, mine = make(), relabeled(make(), "My BN", tmp_path / "mine")
+    same = publish(merge_boards([first, mine]), tmp_path / "same")
+    assert [row.title for row in same.result.rows] == ["batchnorm", "My BN"]
+    assert audit(same) == []
+    old = mine.cells[0].file.manifest
+    assert old is not None
+    changed = Published(mine.folder, tmp_path)
+    entry = old.outcomes[next(iter(old.outcomes))].outcomes_hash
+    changed.change("manifests/*", entry, "0" * 64, sums=True)
+    other = Leaderboard.read(mine.folder)
+    both = f"'batchnorm' in {first.folder} and 'My BN' in {other.folder}"
+    with pytest.raises(UserError, match=both):
+        merge_boards([first, other])
 
 
 def test_nothing_cannot_be_merged() -> None:

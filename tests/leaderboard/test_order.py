@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from page_boards import COLUMNS, THREAT_MODEL, Invented, invent
 from support import Command, changed_board
 
-from robench.leaderboard.order import order_sentence
+from robench.leaderboard.order import extent_note, order_sentence
 from robench.leaderboard.page.write import render
 from robench.leaderboard.published import Leaderboard
+from robench.runs.records import EvaluatedColumn
 
 
 def table(**figures: tuple[float, float]) -> pd.DataFrame:
@@ -36,6 +38,22 @@ def test_pairs_whose_order_is_reversed_are_counted_and_named(
     figures: dict[str, tuple[float, float]], sentence: str
 ) -> None:
     assert order_sentence(table(**figures), "pgd-20", "worst_case") == sentence
+
+
+def test_a_worst_case_on_fewer_images_than_the_columns_beside_it_says_so() -> None:
+    few = "autoattack(samples=50)"
+    columns = {**COLUMNS, few: EvaluatedColumn(THREAT_MODEL)}
+    rows = [Invented("a"), Invented("b"), Invented("c", diverged=True)]
+    made = invent(rows, columns=columns, sizes={few: 50}, rank_by="worst_case")
+    note = (
+        "worst_case is on the first 50 of the 200 images, which all of its attacks were given."
+    )  # fmt: skip
+    assert extent_note(made.table) == note
+    assert f'<p class="note">{note}</p>' in render(made)
+    assert extent_note(invent(rows, columns=columns).table) == ""
+    assert extent_note(invent([Invented("c", diverged=True)]).table) == ""
+    known = invent(rows, columns=columns, sizes={few: 50}, rank_by="best_known")
+    assert extent_note(known.table).startswith("worst_case and best_known are on the first 50 of")
 
 
 def test_a_board_ranked_by_the_worst_case_is_run_published_verified_and_shown(

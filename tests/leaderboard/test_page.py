@@ -150,6 +150,16 @@ def test_the_details_hold_all_the_evidence_of_a_row(browser: Any, page_file: Pat
         assert '"device": "cpu: a machine"' in manifest
 
 
+def test_a_third_party_row_is_verified_and_not_run(browser: Any, tmp_path: Path) -> None:
+    board = invent(ROWS)
+    board.table.loc[board.table["defense"] == "masked", "training"] = "external"
+    with opened(browser, write_page(board, tmp_path / "page.html"), "#row=masked") as seen:
+        seen.page.wait_for_selector("dialog[open]")
+        text = seen.page.inner_text("dialog")
+    assert "robench verify tests --store runs" in text
+    assert "robench run" not in text
+
+
 def test_a_manifest_in_the_page_is_the_one_in_the_folder(browser: Any, tmp_path: Path) -> None:
     board = invent(ROWS)
     cell = next(c for c in board.cells if (c.row, c.seed) == ("masked", 1))
@@ -169,6 +179,9 @@ def test_every_chart_is_drawn_with_words_and_figures(browser: Any, page_file: Pa
             assert len(svgs.first.get_attribute("aria-label")) > 30
             page.click(f"#chart-{chart} summary")
             assert page.locator(f"#chart-{chart} table").is_visible()
+        (chart,) = json.loads(page.inner_html("#data"))["charts"]["queries"]
+        half = f"{chart['quantiles']['3'][1]:,.0f}"
+        assert half == page.inner_text("#chart-queries-0 table tbody tr:last-child td:nth-child(3)")
         mean = page.inner_text("#board tbody tr:first-child td.ranking").split()[0]
         assert mean in page.inner_text("#chart-cost table tbody tr:first-child")
 

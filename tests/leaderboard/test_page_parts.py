@@ -16,13 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_boards import COLUMNS, Invented, invent
 
-from robench.board.loading import read_board
-from robench.board.shipped import shipped_boards
-from robench.board.specs import DataSpec, TrainingSpec
 from robench.checks import Finding, Report
 from robench.errors import UserError
+from robench.evaluation.queries import median_queries, success_curve
 from robench.expressions import radius_text
-from robench.leaderboard.page import charts, guide, sharing
+from robench.leaderboard.page import charts, sharing
 from robench.leaderboard.page.cells import accuracy_columns, said
 from robench.leaderboard.page.details import evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
@@ -168,6 +166,23 @@ def test_the_curve_against_eps_is_the_mean_over_the_seeds() -> None:
     assert chart["summary"] == "At Linf 8/255: 40.0% (first and second) correct."
 
 
+def test_rows_that_diverged_have_no_end_and_left_no_check_out() -> None:
+    lost = Invented("lost", {"clean": 0.1, "pgd-20": 0.1}, diverged=True)
+    chart = charts.accuracy_against_iterations(invent([*ROWS, lost]))
+    assert chart is not None
+    assert len(chart["curves"]) == 3
+    assert "lost" not in chart["summary"]
+    board = invent([lost, replace(lost, title="also lost")])
+    chart = charts.accuracy_against_iterations(board)
+    assert chart is not None
+    assert chart["summary"] == ""
+    page = render(board)
+    assert "Not available: no network could be checked." in page
+    assert "the checks of this board were left out" not in page
+    unchecked = render(invent([replace(row, checked=False) for row in ROWS]))
+    assert "Not available: the checks of this board were left out." in unchecked
+
+
 def test_success_against_queries_starts_at_zero_and_never_falls() -> None:
     (chart,) = charts.success_against_queries(invent(ROWS))
     for points in chart["curves"].values():
@@ -176,86 +191,23 @@ def test_success_against_queries_starts_at_zero_and_never_falls() -> None:
         assert len(points) <= charts.STEPS + 2
 
 
+def test_quantiles_of_queries_are_those_of_all_steps_not_of_the_points_kept() -> None:
+    board = invent([Invented("fooled")], samples=400, seeds=(0,))
+    (chart,) = charts.success_against_queries(board)
+    outcomes = board.cells[0].outcomes[chart["column"]]
+    curve = success_curve(outcomes)
+    assert len(curve) > charts.STEPS
+    (found,) = chart["quantiles"].values()
+    assert chart["shares"] == [0.25, 0.5, 0.75]
+    assert found[1] == median_queries(outcomes)
+    for share, queries in zip(chart["shares"], found, strict=True):
+        success = curve.loc[curve["queries"] <= queries, "success"].round(9)
+        assert success.iloc[-2] < share <= success.iloc[-1]
+    assert set(found) - {point[0] for point in chart["curves"][0]}  # such a step was left out
+
+
 def test_a_malformed_spectra_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "spectra.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="is not a table of spectra"):
         charts.spectra(invent(ROWS, folder=tmp_path))
     assert charts.spectra(invent(ROWS)) is None
-
-
-QUICK = read_board(shipped_boards()["quick"]).title
-
-
-def test_the_commands_reproduce_the_board_and_verify_it() -> None:
-    lines = guide.commands(invent(ROWS, name="quick", title=QUICK)).splitlines()
-    assert lines == [
-        "git checkout abcdef012345",
-        "pip install -e .",
-        "robench run quick --seeds 0,1",
-        "git checkout -  # to where the leaderboard is",
-        "robench verify leaderboards/quick --store runs",
-    ]
-
-
-def test_a_board_that_is_not_shipped_is_run_from_its_file() -> None:
-    lines = guide.commands(invent(ROWS, name="my board; rm -rf x")).splitlines()
-    assert lines == [
-        "# in a clone of robench:",
-        "git checkout abcdef012345",
-        "pip install -e .",
-        "# 'my board; rm -rf x.toml' is the author's board file; board.json has the same",
-        "# in the folder that holds 'my board; rm -rf x':",
-        "robench run 'my board; rm -rf x.toml' --seeds 0,1",
-        "robench verify 'my board; rm -rf x' --store runs",
-    ]
-
-
-def test_a_board_of_somebody_else_is_cited_by_its_authors_and_robench_besides() -> None:
-    named = guide.citation(invent(ROWS, authors="Ada Lovelace and Alan Turing"))
-    assert "author = {Ada Lovelace and Alan Turing}," in named
-    board, tool = named.split("\n\n")
-    assert "robench developers" not in board
-    assert "robench developers" in tool
-    # A board that only has the name of a shipped one, or a shipped one that was changed.
-    for board in (invent(ROWS, name="quick"), invent(ROWS, name="quick-changed", title=QUICK)):
-        own, _ = guide.citation(board).split("\n\n")
-        assert "author" not in own
-    assert "The robench developers" in guide.citation(invent(ROWS, name="quick", title=QUICK))
-
-
-def test_the_citation_escapes_what_latex_would_run(tmp_path: Path) -> None:
-    (tmp_path / "leaderboard.csv").write_text("rank\n")
-    board = invent(ROWS, title=r"50% of \input{x} & _y_", name="a b", folder=tmp_path)
-    entry = guide.citation(board)
-    assert entry.startswith("@misc{robench-a-b,\n")
-    assert r"{50\% of \textbackslash{}input\{x\} \& \_y\_}" in entry
-    assert hashlib.sha256(b"rank\n").hexdigest()[:16] in entry
-
-
-def test_the_facts_say_what_the_figures_depend_on() -> None:
-    facts = dict(guide.facts(invent(ROWS, seeds=(3,))))
-    assert facts["Seeds"] == "3 (single seed, no standard deviation)"
-    assert facts["Ranked by"] == "pgd-20, Linf 8/255"
-    assert facts["Test images"] == "200"
-    assert facts["Commit"] == "abcdef012345"
-
-
-def test_the_facts_name_noisy_labels_and_averaged_weights() -> None:
-    board = invent(ROWS)
-    changes = {
-        "data": DataSpec(name="digits", label_noise=0.8, label_noise_mode="uniform"),
-        "training": TrainingSpec(averaging=0.995),
-    }
-    changed = replace(board, board=board.board.model_copy(update=changes))
-    vars(changed)["table"] = board.table
-    facts = dict(guide.facts(changed))
-    assert facts["Data set"] == "digits, 80.0% label noise (uniform over all classes)"
-    assert facts["Training"].endswith(", weights averaged (decay 0.995 per step)")
-
-
-def test_a_commit_with_changes_of_its_own_can_be_checked_out_and_says_so() -> None:
-    board = invent(ROWS)
-    board.table["version"] = "abcdef012345+dirty"
-    lines = guide.commands(board).splitlines()
-    assert lines[1] == "git checkout abcdef012345"
-    assert "uncommitted" in lines[2]

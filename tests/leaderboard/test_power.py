@@ -1,15 +1,20 @@
 """Power analysis: the samples and seeds that a comparison needs."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestIndPower
 from support import Command
 
+import robench as package
 from robench.errors import UserError
-from robench.leaderboard.power import planned, samples_needed, seeds_needed
+from robench.leaderboard.power import SPREADS, planned, samples_needed, seeds_needed
+
+BOARDS = Path(package.__file__).resolve().parents[1] / "leaderboards"
 
 
 def test_the_planned_samples_find_the_difference_as_often_as_promised() -> None:
@@ -52,16 +57,38 @@ def test_impossible_input_is_refused(difference: float, disagreement: float, mes
         samples_needed(difference, disagreement)
 
 
-def test_a_board_says_how_much_its_networks_disagree(tmp_path: Path) -> None:
-    (tmp_path / "comparisons.csv").write_text("column,disagreement\npgd-20,0.1\npgd-20,0.3\n")
-    (tmp_path / "leaderboard.csv").write_text("pgd-20_std\n0.01\n\n0.03\n")
-    samples, seeds = planned(0.01, board=tmp_path)
-    assert samples["disagreement"].tolist() == [0.2]
-    assert seeds["seed_std"].tolist() == [0.02]
+def test_a_board_says_how_much_its_networks_disagree() -> None:
+    samples, seeds = planned(0.01, board=BOARDS / "certified-quick")
+    pairs = pd.read_csv(BOARDS / "certified-quick" / "comparisons.csv")
+    table = pd.read_csv(BOARDS / "certified-quick" / "leaderboard.csv")
+    assert samples["disagreement"].tolist() == [pairs["disagreement"].median()]
+    spread = table[f"{pairs['column'][0]}_std"].median()
+    assert seeds["seed_std"].tolist() == ([spread] if spread == spread else list(SPREADS))
+
+
+@pytest.mark.parametrize("value", ["text", ""])
+def test_a_board_with_damaged_figures_is_refused(tmp_path: Path, value: str) -> None:
+    folder = shutil.copytree(BOARDS / "quick", tmp_path / "quick")
+    pairs = pd.read_csv(folder / "comparisons.csv", dtype=str)
+    pairs.loc[0, "disagreement"] = value
+    pairs.to_csv(folder / "comparisons.csv", index=False)
+    with pytest.raises(UserError, match=r"comparisons\.csv"):
+        planned(0.01, board=folder)
+    with pytest.raises(UserError, match="missing"):
+        planned(0.01, board=tmp_path / "missing")
+
+
+@pytest.mark.parametrize("difference", [1e-8, 1e-300, 9e-7])
+def test_a_difference_too_small_for_any_test_is_refused(difference: float) -> None:
+    with pytest.raises(UserError, match="too small for any test; plan for one of 1e-06"):
+        planned(difference)
+    samples, seeds = planned(1e-6)
+    assert samples["samples"].min() > 1e9
+    assert seeds["seeds"].min() > 1e6
 
 
 def test_a_folder_without_a_board_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no leaderboard"):
+    with pytest.raises(UserError, match=r"is not a folder that .robench run. published"):
         planned(0.01, board=tmp_path)
 
 

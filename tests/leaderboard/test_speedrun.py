@@ -175,11 +175,21 @@ def test_the_page_shows_places_seconds_hardware_and_what_is_missed() -> None:
     assert weak.missed == column(board, "goal")["weak"]
     text = " ".join(render(board).split())
     section = text[text.index('<section id="speedrun"') :].split("</section>")[0]
-    assert "Seconds of training to 70.0% under clean and 40.0% under pgd-20" in section
+    assert "Seconds of training to 70% under clean and 40% under pgd-20" in section
     assert "there is no warm-up" in section
     assert section.index("fast") < section.index("slow") < section.index("weak")
     assert f"<td>{weak.missed}</td>" in section
     assert "Rows were trained on different hardware" in section, "the lost one has no manifest"
+
+
+def test_the_goal_is_not_rounded() -> None:
+    board = alone(Goal(accuracy={"clean": 0.9425, "pgd-20": 0.99996}))
+    shown = speedrun(board)
+    assert shown is not None
+    assert shown.goal == "94.25% under clean and 99.996% under pgd-20"
+    table = speedrun_table(board.result, board.table)
+    assert table is not None
+    assert "clean 94.25%, pgd-20 99.996%" in str(table.title)
 
 
 def test_names_on_the_page_are_escaped() -> None:

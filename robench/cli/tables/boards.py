@@ -15,7 +15,7 @@ from robench.cli.tables.fitted import FittedColumn, FittedTable, Listing
 from robench.cli.tables.networks import precision
 from robench.cli.tables.words import figure, plain
 from robench.commands.reproduce import State
-from robench.leaderboard.order import ranking_notes, shown_columns
+from robench.leaderboard.order import extent_note, ranking_notes, shown_columns
 from robench.runs.records import BoardResult, CellResult
 
 
@@ -53,7 +53,8 @@ def leaderboard_table(
     taken = gradients_of(result) if result is not None else ""
     notes = [caption(table), *_legend(columns), *([precision(taken)] if taken else [])]
     if result is not None and ranking in COMBINED:
-        notes += [note.rstrip(".") for note in ranking_notes(result, table)]
+        said = [*ranking_notes(result, table), extent_note(table)]
+        notes += [note.rstrip(".") for note in said if note]
     return FittedTable(title, headers, rows, keys=2, caption="; ".join(notes))
 
 

@@ -20,7 +20,7 @@ def speedrun_table(result: BoardResult, table: pd.DataFrame) -> FittedTable | No
     goal = result.board.goal
     if goal is None:
         return None
-    wanted = ", ".join(f"{name} {100 * least:.4g}%" for name, least in goal.accuracy.items())
+    wanted = ", ".join(f"{name} {100 * least:.6g}%" for name, least in goal.accuracy.items())
     headers = [
         FittedColumn("place"),
         FittedColumn("row, hardware", "left"),

@@ -1,8 +1,8 @@
 """Compare published boards: their settings, their shared rows, and the mean ranks over all."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from robench.leaderboard.across.ranks import MeanRanks, mean_ranks
 from robench.leaderboard.across.settings import different_settings
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.row import LeaderboardRow
+
+COLUMNS = ("setting", "defense", "mean_rank")
+"""Columns of the tables of a comparison that are no boards; a board may have such a name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +104,15 @@ def compare_boards(boards: Sequence[Leaderboard]) -> BoardComparison:
 
 
 def _labels(boards: Sequence[Leaderboard]) -> list[str]:
+    """Return the names of boards, which are columns of tables beside :data:`COLUMNS`."""
     names = Counter(board.name for board in boards)
-    return [board.name if names[board.name] == 1 else str(board.folder) for board in boards]
+    found: list[str] = []
+    for board in boards:
+        label = board.name if names[board.name] == 1 else str(board.folder)
+        while label in (*COLUMNS, *found):
+            label = f"{label} (board)"
+        found.append(label)
+    return found
 
 
 def _check_rows(first: Leaderboard, second: Leaderboard, labels: tuple[str, str]) -> None:
@@ -128,7 +138,25 @@ def _ranks(boards: Sequence[Leaderboard], labels: Sequence[str]) -> MeanRanks | 
         for label, board in zip(labels, boards, strict=True)
     }
     images = {cell.file.cell.data_hash for board in boards for cell in board.cells}
-    return mean_ranks(accuracies, columns, same_images=len(images) == 1)
+    found = mean_ranks(accuracies, columns, same_images=len(images) == 1)
+    note = _extent(boards, columns)
+    return replace(found, notes=(*found.notes, note)) if found and note else found
+
+
+def _extent(boards: Sequence[Leaderboard], columns: Mapping[str, str]) -> str:
+    """Return over how many images each board ranks; "" if they are as many on all.
+
+    The differences are on the images that two boards have in common, and may order rows otherwise.
+    """
+    sizes: dict[str, int] = {}
+    for board, (label, column) in zip(boards, columns.items(), strict=True):
+        rows = (LeaderboardRow(board.result, row) for row in board.result.rows)
+        if found := [row.images(column) for row in rows if not row.diverged]:
+            sizes[label] = min(found)
+    if len(set(sizes.values())) < 2:
+        return ""
+    each = ", ".join(f"{size:,} in {label}" for label, size in sizes.items())
+    return f"Each board ranks over all of its images: {each}."
 
 
 def _accuracies(board: Leaderboard, column: str) -> dict[str, float]:

@@ -63,16 +63,16 @@ def differences(first: Leaderboard, second: Leaderboard, labels: tuple[str, str]
     """
     columns, other = shared_columns(first, second)
     paired = len({cell.file.cell.data_hash for cell in (*first.cells, *second.cells)}) == 1
-    lines, means = [], []
+    lines, means, cut = [], [], False
     for column, named in _hits(first, second, columns).items():
         count = len(parts(first.result.columns, column))
-        found, images = _compared(list(named.values()), count, paired=paired)
-        found.insert(0, "defense", list(named))
-        lines.append(found.assign(column=column, images=images))
-        whole = {
-            title: tuple(hits.mean() / count for hits in both) for title, both in named.items()
-        }
-        means.append((column, pd.DataFrame.from_dict(whole, orient="index", columns=list(labels))))
+        pairs, images = _compared(list(named.values()), paired=paired)
+        cut |= any(hits.shape[1] > images for both in named.values() for hits in both)
+        compared = matched(pairs, count, paired=paired)
+        compared.insert(0, "defense", list(named))
+        lines.append(compared.assign(column=column, images=images))
+        order = compared.set_index("defense")[["first", "second"]]
+        means.append((column, order.set_axis(list(labels), axis=1)))
     figures = pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=list(FIGURES))
     figures = figures.assign(
         first_board=labels[0],
@@ -91,7 +91,7 @@ def differences(first: Leaderboard, second: Leaderboard, labels: tuple[str, str]
         other=other,
         rows_of_one=(_only(rows[0], rows[1]), _only(rows[1], rows[0])),
         columns_of_one=(_only(names[0], names[1]), _only(names[1], names[0])),
-        notes=tuple(_notes(first, second, labels, figures, means)),
+        notes=tuple(_notes(first, second, labels, figures, means, cut=cut)),
     )
 
 
@@ -116,13 +116,16 @@ def _hits(first: Leaderboard, second: Leaderboard, columns: Sequence[str]) -> di
 
 
 def _compared(
-    pairs: Sequence[tuple[Hits, Hits]], count: int, *, paired: bool
-) -> tuple[pd.DataFrame, int]:
-    """Return the comparison of each pair, and on how many images it is."""
+    pairs: Sequence[tuple[Hits, Hits]], *, paired: bool
+) -> tuple[Sequence[tuple[Hits, Hits]], int]:
+    """Return the outcomes that are compared, and on how many images, the smaller number.
+
+    All figures are of these, the order of the rows included.
+    """
     images = min(hits.shape[1] for both in pairs for hits in both)
     if paired:
         pairs = [(one[:, :images], two[:, :images]) for one, two in pairs]
-    return matched(pairs, count, paired=paired), images
+    return pairs, images
 
 
 def _agreement(column: str, means: pd.DataFrame) -> dict[str, object]:
@@ -146,8 +149,13 @@ def _notes(
     labels: tuple[str, str],
     figures: pd.DataFrame,
     means: Sequence[tuple[str, pd.DataFrame]],
+    *,
+    cut: bool,
 ) -> list[str]:
-    """Return what a reader of the differences must know."""
+    """Return what a reader of the differences must know.
+
+    ``cut`` says whether a column has other numbers of images on the two boards.
+    """
     if figures.empty:
         return []
     methods = listed(
@@ -161,9 +169,8 @@ def _notes(
         f"{methods}."
     )
     notes = [how, f"Corrected for {some(len(figures), 'comparison')} (Holm, {100 * LEVEL:g}%)."]
-    counts = [board.board.evaluation.samples for board in (first, second)]
-    if figures["paired"].all() and counts[0] != counts[1]:
-        notes.append(f"Compared on the first {min(counts):,} images, which both have.")
+    if cut:
+        notes.append(_extent(figures))
     alone = [label for label, board in zip(labels, (first, second), strict=True)
              if len(board.board.seeds) == 1]  # fmt: skip
     if alone:
@@ -177,6 +184,17 @@ def _notes(
         if column in ranking:
             notes.append(_order(column, ranking[column], labels))
     return [note for note in notes if note]
+
+
+def _extent(figures: pd.DataFrame) -> str:
+    """Return which images are compared if a column has other numbers of them on the two boards."""
+    if not figures["paired"].all():
+        return "Accuracies and the order of the rows are over all images of each board."
+    images = figures.groupby("images", sort=False)["column"].unique()
+    if len(images) == 1:
+        return f"Compared on the first {images.index[0]:,} images, which both have."
+    each = "; ".join(f"{number:,} for {listed(list(names))}" for number, names in images.items())
+    return f"Compared on the first images, which both have: {each}."
 
 
 def _order(column: str, means: pd.DataFrame, labels: tuple[str, str]) -> str:

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from robench.base import ThreatModel
+from robench.board.cells import ExternalCell
+from robench.board.plan import canonical_model
 from robench.board.ranking import SUMMARIES
 from robench.checks.report import Finding, Report
 from robench.checks.wording import best_effort
 from robench.leaderboard.certified import UNSOUND
 from robench.leaderboard.row import corruptions
+from robench.leaderboard.speedrun import hardware
 from robench.runs.records import UNPROVED
+from robench.system.provenance import ALONE
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard, PublishedCell
@@ -25,6 +29,28 @@ def cells_of_rows(board: "Leaderboard") -> "dict[str, list[PublishedCell]]":
         if cell.row in rows:
             rows[cell.row].append(cell)
     return {name: sorted(cells, key=lambda cell: cell.seed) for name, cells in rows.items()}
+
+
+def own_network(board: "Leaderboard", cells: "list[PublishedCell]") -> str:
+    """Return which network a row is, such as "vgg16, width 16"; "" if it is the board's."""
+    cell, usual = cells[0].file.cell, canonical_model(board.board.model)
+    if isinstance(cell, ExternalCell):
+        return cell.architecture
+    if canonical_model(cell.model) == usual:
+        return ""
+    stem = "" if cell.model.stem == usual.stem else f", stem {cell.model.stem}"
+    return f"{cell.model.name}, width {cell.model.width}{stem}"
+
+
+def times_note(board: "Leaderboard") -> str:
+    """Return a sentence if training times are not of one machine, as on merged boards; else ""."""
+    trained = [cell for cell in board.cells if not isinstance(cell.file.cell, ExternalCell)]
+    manifests = [cell.file.manifest for cell in trained if cell.file.manifest is not None]
+    # Whether a training ran alone is stated by races, and no hardware.
+    machines = {hardware([{**m.environment, "training": ALONE}]) for m in manifests}
+    if len(machines) < 2:
+        return ""
+    return "Rows were trained on different hardware: compare the training times of one kind only."
 
 
 def report_of(cell: "PublishedCell") -> Report | None:

@@ -14,10 +14,16 @@ from robench.base import ThreatModel
 from robench.diagnostics.figure import PANELS
 from robench.errors import UserError
 from robench.evaluation.outcomes import Outcomes
-from robench.evaluation.queries import success_curve
+from robench.evaluation.queries import queries_at, success_curve
 from robench.leaderboard.curves import training_curves
 from robench.leaderboard.derived import SPECTRA
-from robench.leaderboard.page.cells import cells_of_rows, counts_queries, report_of, threat_model
+from robench.leaderboard.page.cells import (
+    cells_of_rows,
+    counts_queries,
+    report_of,
+    threat_model,
+    times_note,
+)
 from robench.leaderboard.page.sharing import thinned
 from robench.leaderboard.page.wording import listed, percent, threat_model_text, times
 from robench.system.reading import DOCUMENT_BYTES, read_text
@@ -31,6 +37,9 @@ figures are called ``names`` in a CSV file."""
 
 STEPS = 60
 """Largest number of points kept of a curve."""
+
+QUANTILES = (0.25, 0.5, 0.75)
+"""Shares of the attacked images whose numbers of queries are shown."""
 
 
 def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
@@ -66,13 +75,17 @@ def accuracy_against_eps(board: "Leaderboard") -> Chart | None:
 def success_against_queries(board: "Leaderboard") -> list[Chart]:
     """Return one chart per query-counting attack: success rate against queries.
 
-    Points are ``[queries, share of the attacked images]``, all seeds of a row pooled.
+    Points are ``[queries, share of the attacked images]``, all seeds of a row pooled. ``quantiles``
+    are the queries at each share of ``shares``, of all steps: those kept of a curve are fewer.
     """
     return [chart for column in counts_queries(board) if (chart := _queries(board, column))]
 
 
 def accuracy_against_cost(board: "Leaderboard") -> Chart:
-    """Return ``[training cost, accuracy, low, high]`` of each row that has figures."""
+    """Return ``[training cost, accuracy, low, high]`` of each row that has figures.
+
+    ``note`` says if the costs are not of one machine.
+    """
     column = board.board.evaluation.ranking_column
     names = ["train_cost", *(f"{column}_{end}" for end in ("mean", "low", "high"))]
     found = board.table[names].astype(float).round(6)
@@ -95,6 +108,7 @@ def accuracy_against_cost(board: "Leaderboard") -> Chart:
         "baseline": baseline,
         "names": names,
         "curves": points,
+        "note": times_note(board),
         "summary": summary,
     }
 
@@ -108,18 +122,20 @@ def accuracy_against_iterations(board: "Leaderboard") -> Chart | None:
     found = measured[np.isfinite(measured[["iteration", "val_accuracy"]]).all(axis=1)]
     means = found.groupby(["defense", "epoch"])[["iteration", "val_accuracy"]].mean()
     curves: dict[int, list[list[float]]] = {}
-    for index, title in enumerate(cells_of_rows(board)):
+    ends: dict[int, float] = {}
+    for index, (title, cells) in enumerate(cells_of_rows(board).items()):
         points = means.loc[title].to_numpy().tolist() if title in means.index else []
         if len(points) > 1:
             kept = thinned(points, STEPS)
             curves[index] = [[int(steps), round(float(share), 6)] for steps, share in kept]
+            if not any(cell.result.diverged for cell in cells):  # it did not come to an end
+                ends[index] = curves[index][-1][1]
     if not curves:
         return None
-    ends = {index: points[-1][1] for index, points in curves.items()}
     return {
         "names": ["iteration", "val_accuracy"],
         "curves": curves,
-        "summary": "At the end, " + _ends(board, ends, "correct"),
+        "summary": f"At the end, {_ends(board, ends, 'correct')}" if ends else "",
     }
 
 
@@ -167,6 +183,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _queries(board: "Leaderboard", column: str) -> Chart | None:
     curves: dict[int, list[list[float]]] = {}
+    quantiles: dict[int, list[float]] = {}
     samples = 0
     for index, cells in enumerate(cells_of_rows(board).values()):
         evaluated = [cell for cell in cells if column in cell.outcomes]
@@ -175,6 +192,7 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
             continue
         samples = len(pooled) // len(evaluated)
         curve = success_curve(pooled)
+        quantiles[index] = [queries_at(curve, share) for share in QUANTILES]
         steps = [[int(q), round(float(s), 6)] for q, s in curve.itertuples(index=False)]
         end = int(pooled.queries[pooled.correct].max())
         last = steps[-1][1] if steps else 0.0
@@ -186,6 +204,8 @@ def _queries(board: "Leaderboard", column: str) -> Chart | None:
         "samples": samples,
         "names": ["queries", "success"],
         "curves": curves,
+        "shares": list(QUANTILES),
+        "quantiles": quantiles,
         "summary": "At the end, "
         + _ends(board, {i: points[-1][1] for i, points in curves.items()}, "success"),
     }

@@ -43,7 +43,8 @@ class CorruptionTables:
     """What the page shows of corruptions.
 
     Attributes:
-        severities: which severities the means are over, such as "1, 2 and 3".
+        severities: which severities all means are over, such as "1, 2 and 3"; "" if not the same
+            ones for each kind, whose headers then have them.
         kinds: the mean over the severities of each kind.
         by_kind: for each kind, the accuracy at each severity; empty if there is only one.
     """
@@ -64,16 +65,23 @@ def corruption_tables(board: "Leaderboard") -> CorruptionTables | None:
     def under(wanted: str) -> list[str]:
         return [name for name, (kind, _) in columns.items() if kind == wanted]
 
-    means = {_words(kind): (f"{kind}_mean", under(kind)) for kind in kinds}
+    severities = {kind: sorted(columns[name][1] for name in under(kind)) for kind in kinds}
+    alike = all(own == levels for own in severities.values())
+    means = {
+        _words(kind) + ("" if alike else _severity(own)): (f"{kind}_mean", under(kind))
+        for kind, own in severities.items()
+    }
     about = "Accuracy under each corruption, mean over severities"
     by_kind = []
-    for kind in kinds if len(levels) > 1 else ():
+    for kind in (kind for kind, own in severities.items() if len(own) > 1):
         levels_of = {columns[name][1]: (f"{name}_mean", [name]) for name in under(kind)}
         found = {level: levels_of.get(level, ("", [])) for level in levels}
         phrase = f"Accuracy under {_words(kind)} at each severity"
         by_kind.append(_table(board, _words(kind), phrase, found))
     return CorruptionTables(
-        listed(levels), _table(board, "corruptions", about, means), tuple(by_kind)
+        listed(levels) if alike else "",
+        _table(board, "corruptions", about, means),
+        tuple(by_kind),
     )
 
 
@@ -106,6 +114,12 @@ def _kind_and_severity(column: str) -> tuple[str, str]:
     """Return the options that say which corruption a column is; those of others may lack them."""
     options = parse_expression(column).options
     return str(options.get("kind", column)), str(options.get("severity", ""))
+
+
+def _severity(levels: Sequence[str]) -> str:
+    """Return ", severity 3" or ", severities 1 and 2"; "" if a plugin's kind names none."""
+    known = [level for level in levels if level]
+    return f", severit{'y' if len(known) == 1 else 'ies'} {listed(known)}" if known else ""
 
 
 def _words(kind: str) -> str:

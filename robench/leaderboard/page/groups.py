@@ -10,6 +10,7 @@ from robench.leaderboard.comparison import LEVEL
 from robench.leaderboard.diagram import LIGHT, Diagram, Placed, diagram_svg
 from robench.leaderboard.page.downloads import Download, download
 from robench.leaderboard.page.wording import listed, percent
+from robench.leaderboard.row import LeaderboardRow
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard
@@ -92,6 +93,13 @@ def _note(board: "Leaderboard") -> str:
     return (
         f"All rows by their accuracy under {column}, the best on the right. A bar joins rows of "
         f"which no two are distinguishable at the {100 * LEVEL:g}% level: paired comparisons of "
-        f"the same {board.board.evaluation.samples:,} images by {methods}, corrected for "
+        f"the same {_images(board):,} images by {methods}, corrected for "
         f"{some(len(pairs), 'pair')} (Holm). The bars are the letters of the table.{alone}"
     )
+
+
+def _images(board: "Leaderboard") -> int:
+    """Return how many images the ranking column covers, as many for all rows."""
+    rows = (LeaderboardRow(board.result, row) for row in board.result.rows)
+    column = board.board.evaluation.ranking_column
+    return next((row.images(column) for row in rows if not row.diverged), 0)

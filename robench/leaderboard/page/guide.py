@@ -11,7 +11,7 @@ from robench.errors import UserError
 from robench.expressions import radius_text
 from robench.leaderboard.certified import certificates
 from robench.leaderboard.evidence import SOURCES, TOML, read_sums
-from robench.leaderboard.page.cells import threat_model
+from robench.leaderboard.page.cells import cells_of_rows, own_network, threat_model
 from robench.leaderboard.page.wording import percent, threat_model_text
 from robench.shipped import is_shipped as comes_with_robench
 from robench.system.reading import sha256_of
@@ -47,7 +47,7 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
     alone = " (single seed, no standard deviation)" if len(seeds) == 1 else ""
     terms = [
         ("Data set", f"{board.dataset}{part}{noise}"),
-        ("Network", f"{model.name}, width {model.width}, stem {model.stem}"),
+        ("Network", f"{model.name}, width {model.width}, stem {model.stem}{_others(board)}"),
         ("Training", how),
         ("Ranked by", f"{spec.evaluation.ranking_column}, {threat_text}".strip(", ")),
         ("Certificates", _certificates(board)),
@@ -57,6 +57,14 @@ def facts(board: "Leaderboard") -> list[tuple[str, str]]:
         ("Hardware", "; ".join(sorted(devices))),
     ]
     return [(term, value) for term, value in terms if value]
+
+
+def _others(board: "Leaderboard") -> str:
+    """Return how many rows are other networks than the board's, as the end of a sentence."""
+    count = sum(bool(own_network(board, cells)) for cells in cells_of_rows(board).values())
+    if not count:
+        return ""
+    return "; one row has another" if count == 1 else f"; {count} rows have others"
 
 
 def _method_options(training: TrainingSpec) -> str:
@@ -86,27 +94,46 @@ def commits(board: "Leaderboard") -> list[str]:
 
 
 def is_shipped(board: "Leaderboard") -> bool:
-    """Return whether the board comes with robench, rather than from somebody else."""
+    """Return whether the board comes with robench, rather than from somebody else.
+
+    A changed copy may have its name and its title: the specification decides, but for the seeds,
+    of which a run may take others.
+    """
     path = shipped_boards().get(board.name)
-    return path is not None and read_board(path).title == board.board.title
+    seeds = {"seeds": board.board.seeds}
+    return path is not None and read_board(path).model_copy(update=seeds) == board.board
 
 
 def commands(board: "Leaderboard") -> str:
     """Return the shell commands that reproduce the board and verify it."""
     shipped, seeds = is_shipped(board), ",".join(map(str, board.board.seeds))
-    folder = f"leaderboards/{board.name}" if shipped else board.name
     versions = _checkout(board)
     lines = list(versions) if shipped or not versions else ["# in a clone of robench:", *versions]
     lines.append("pip install -e .")
+    trained = bool(board.board.row_specs)
     if not shipped:
-        if not _has_file(board):
+        if trained and not _has_file(board):
             lines.append(f"# {target(board)} is the author's board file; board.json has the same")
         lines.append(f"# in the folder that holds {shlex.quote(board.name)}:")
-    lines.append(f"robench run {target(board)} --seeds {seeds}{_data(board)}{_plugin(board)}")
+    if trained:
+        words = f"{target(board)}{_trained_rows(board)} --seeds {seeds}"
+        lines.append(f"robench run {words}{_data(board)}{_plugin(board)}")
     if shipped and versions:
         lines.append("git checkout -  # to where the leaderboard is")
-    options = f"--store runs{_data(board)}{_plugin(board)}"
-    return "\n".join([*lines, f"robench verify {shlex.quote(folder)} {options}"])
+    return "\n".join([*lines, verification(board)])
+
+
+def verification(board: "Leaderboard") -> str:
+    """Return the command that verifies the board."""
+    folder = f"leaderboards/{board.name}" if is_shipped(board) else board.name
+    return f"robench verify {shlex.quote(folder)} --store runs{_data(board)}{_plugin(board)}"
+
+
+def _trained_rows(board: "Leaderboard") -> str:
+    """Return the option that leaves out third-party networks, which no run can train."""
+    if not board.board.external:
+        return ""
+    return f" --defenses {shlex.quote(','.join(row.title for row in board.board.row_specs))}"
 
 
 def _checkout(board: "Leaderboard") -> list[str]:

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from robench.leaderboard.page.cells import accuracy_columns, cells_of_rows, flags_of, sentences
+from robench.leaderboard.page.cells import (
+    accuracy_columns,
+    cells_of_rows,
+    flags_of,
+    own_network,
+    sentences,
+)
 from robench.leaderboard.page.wording import MISSING, RANGE, interval, percent, times
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ class Row:
     group: str
     title: str
     training: str
+    network: str
     recipe: str
     figures: tuple[Figure, ...]
     cost: str
@@ -53,6 +60,7 @@ def table_rows(board: "Leaderboard") -> list[Row]:
             group=str(row["group"]),
             title=str(row["defense"]),
             training=str(row["training"]),
+            network=own_network(board, cells),
             recipe=str(row["recipe"]),
             figures=tuple(_figure(row, c, scale if c == ranking else None) for c in columns),
             cost=times(float(row["train_cost"])),

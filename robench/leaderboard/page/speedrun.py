@@ -70,7 +70,7 @@ def speedrun(board: "Leaderboard") -> Speedrun | None:
         return None
     found = standings_of(board.result, board.table)
     return Speedrun(
-        goal=listed([f"{percent(least)}% under {name}" for name, least in goal.accuracy.items()]),
+        goal=listed([f"{100 * least:.6g}% under {name}" for name, least in goal.accuracy.items()]),
         seeds=goal.seeds,
         columns=tuple(goal.accuracy),
         rows=tuple(map(_runner, found)),

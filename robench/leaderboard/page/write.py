@@ -2,15 +2,15 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from robench.leaderboard.export import LATEX_SPECIAL
-from robench.leaderboard.order import ranking_notes
+from robench.leaderboard.order import extent_note, ranking_notes
 from robench.leaderboard.page import charts, guide
-from robench.leaderboard.page.cells import accuracy_columns
+from robench.leaderboard.page.cells import accuracy_columns, times_note
 from robench.leaderboard.page.certified_chart import accuracy_against_radius
 from robench.leaderboard.page.challenges import challenge_sentences
 from robench.leaderboard.page.corruptions import corruption_tables
@@ -62,23 +62,13 @@ def render(board: "Leaderboard") -> str:
     eps, queries = charts.accuracy_against_eps(board), charts.success_against_queries(board)
     cost, layers = charts.accuracy_against_cost(board), charts.spectra(board)
     curves, certified = charts.accuracy_against_iterations(board), accuracy_against_radius(board)
-    data = {
-        "target": guide.target(board),
-        "ranking": board.board.evaluation.ranking_column,
-        "rowOptions": guide.row_options(board),
-        "charts": {
-            "eps": eps,
-            "queries": queries,
-            "cost": cost,
-            "curves": curves,
-            "spectra": layers,
-            "certified": certified,
-        },
-        "file": file_stem(board.name),
-        "latex": LATEX_SPECIAL,
-        "columns": accuracy_columns(board),
-        "headings": headings(),
-        "rows": details(board),
+    drawn = {
+        "eps": eps,
+        "queries": queries,
+        "cost": cost,
+        "curves": curves,
+        "spectra": layers,
+        "certified": certified,
     }
     template = page_environment().get_template("page.html.j2")
     return template.render(
@@ -86,7 +76,7 @@ def render(board: "Leaderboard") -> str:
         # Trusted: our own and the libraries' scripts; a test checks that they hold no "</script>".
         scripts=[Markup(script) for script in scripts],
         style=Markup(page_text("page.css")),
-        data=json_for_html(data),
+        data=json_for_html(_data(board, drawn)),
         evidence=packed(evidence(board)),
         board=board.board,
         ranking=board.board.evaluation.ranking_column,
@@ -94,7 +84,7 @@ def render(board: "Leaderboard") -> str:
         challenges=challenge_sentences(board),
         best_known=has_best_known(board.result),
         worst_case=listed(list(board.board.evaluation.worst_case)),
-        notes=ranking_notes(board.result, board.table),
+        notes=_notes(board),
         columns=accuracy_columns(board),
         rows=table_rows(board),
         ranking_files=ranking_files(board),
@@ -102,12 +92,7 @@ def render(board: "Leaderboard") -> str:
         groups=row_groups(board),
         paper_files=paper_files(board),
         attacked=board.board.evaluation.ranking_column != "clean",
-        eps=eps,
-        queries=queries,
-        cost=cost,
-        curves=curves,
-        spectra=layers,
-        certified=certified,
+        **drawn,
         comparison=paper_comparison(board),
         corruptions=corruption_tables(board),
         several_seeds=len(board.board.seeds) > 1,
@@ -116,6 +101,29 @@ def render(board: "Leaderboard") -> str:
         citation=guide.citation(board),
         shipped=guide.is_shipped(board),
     )
+
+
+def _data(board: "Leaderboard", drawn: dict[str, Any]) -> dict[str, Any]:
+    """Return what the scripts read, with the charts that are drawn."""
+    return {
+        "target": guide.target(board),
+        "ranking": board.board.evaluation.ranking_column,
+        "rowOptions": guide.row_options(board),
+        "verification": guide.verification(board),
+        "checked": board.board.evaluation.checks,
+        "charts": drawn,
+        "file": file_stem(board.name),
+        "latex": LATEX_SPECIAL,
+        "columns": accuracy_columns(board),
+        "headings": headings(),
+        "rows": details(board),
+    }
+
+
+def _notes(board: "Leaderboard") -> list[str]:
+    """Return what a reader of the table must know, one sentence each."""
+    found = [*ranking_notes(board.result, board.table), extent_note(board.table), times_note(board)]
+    return [note for note in found if note]
 
 
 def page_environment() -> Environment:

@@ -25,7 +25,7 @@ function figuresTable(row, seeds) {
 
 function checks(seeds) {
   const checked = seeds.filter((one) => one.checks.length);
-  if (!checked.length) return [el("p", { class: "note" }, "The checks of this row were left out.")];
+  if (!checked.length) return [el("p", { class: "note" }, DATA.checked ? "No network of this row could be checked." : "The checks of this row were left out.")];
   const order = [false, true, null];
   return checked.flatMap((one) => [
     el("h4", {}, `Seed ${one.seed}, on ${counted(one.checked)} images`),
@@ -62,12 +62,19 @@ function code(text, label) {
 
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
 
+function reproduction(row, seeds) {
+  if (row.training === "external") {
+    return [el("p", { class: "note" }, "A third-party network, which is not trained here: its published weights are attacked again. --trust-code runs the code that builds it; read it first."),
+      code(DATA.verification, "the command")];
+  }
+  return [code(`robench run ${DATA.target} --defenses ${quoted(row.defense)} --seeds ${seeds.map((s) => s.seed).join(",")}${DATA.rowOptions}`, "the command")];
+}
+
 async function showDetail(index) {
   const row = DATA.rows[index], { rows, comparisons: pairs, shared } = await unpacked(), seeds = rows[index];
   const close = el("button", { type: "button", class: "plain close" }, "Close");
   close.addEventListener("click", () => document.getElementById("detail").close());
   const training = el("div", { class: "plot" });
-  const command = `robench run ${DATA.target} --defenses ${quoted(row.defense)} --seeds ${seeds.map((s) => s.seed).join(",")}${DATA.rowOptions}`;
   sheet.replaceChildren(
     el("header", {}, el("h2", { id: "detail-title" }, row.defense), close), facts(row),
     ...row.flags.map(([flag, sentence]) => el("p", {}, el("span", { class: "failed" }, `Flag ${flag}: `), sentence)),
@@ -75,7 +82,7 @@ async function showDetail(index) {
     el("h3", {}, `Compared with the other rows, by ${DATA.ranking}`), comparisons(index, pairs),
     el("h3", {}, "Checks"), ...checks(seeds),
     el("h3", {}, "Training"), training,
-    el("h3", {}, "How to reproduce this row"), code(command, "the command"),
+    el("h3", {}, "How to reproduce this row"), ...reproduction(row, seeds),
     el("h3", {}, "Manifest"),
     ...seeds.flatMap((one) => [el("h4", {}, `Seed ${one.seed}`),
       code(JSON.stringify(merged(shared, one.evidence), null, 2), `the manifest of seed ${one.seed}`)]));

@@ -136,7 +136,6 @@ function drawCurves(container, chart, shown) {
 function drawQueries(container, chart, shown) {
   const all = series(chart.curves, shown);
   const x = (p) => p[0], y = (p) => 100 * p[1];
-  const at = (one, share) => one.points.find((p) => p[1] >= share)?.[0];
   plot(container, {
     x: { label: "queries", ticks: 6 }, y: { ...PERCENT_AXIS, label: "attack success, %" },
   }, [
@@ -146,8 +145,8 @@ function drawQueries(container, chart, shown) {
     tip(flat(all), (d) => x(d.point), (d) => y(d.point), (d) => `${d.one.name}\n${percent(d.point[1])}% within ${counted(d.point[0])} queries`),
   ]);
   return table("Queries after which the attack has succeeded on a share of the images",
-    [NAMED, ...[25, 50, 75].map((s) => [`${s}% success`, "number", [`queries at ${s}% success`]]), ["success at the end, %", "number", ["success"]]],
-    all.reverse().map((one) => [one.name, ...[0.25, 0.5, 0.75].map((s) => exact(counted(at(one, s)), at(one, s))), share(one.points.at(-1)[1])]));
+    [NAMED, ...chart.shares.map((s) => [`${100 * s}% success`, "number", [`queries at ${100 * s}% success`]]), ["success at the end, %", "number", ["success"]]],
+    all.reverse().map((one) => [one.name, ...chart.quantiles[one.row].map((queries) => exact(counted(queries), queries)), share(one.points.at(-1)[1])]));
 }
 
 function drawSpectra(container, chart, shown) {
