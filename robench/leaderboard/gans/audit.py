@@ -13,7 +13,8 @@ from robench.gan.defended import written_out
 from robench.gan.metrics.measure import every_metric
 from robench.gan.symptoms import symptoms
 from robench.leaderboard.evidence import BOARD, SOURCES, SUMS, TOML, broken_sums
-from robench.leaderboard.gans.files import GanEvidence
+from robench.leaderboard.gans.files import GanEvidence, weights_name
+from robench.leaderboard.gans.headers import header_problem
 from robench.leaderboard.gans.publish import discriminator_parameters
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import TEXT, tables_text
@@ -113,6 +114,9 @@ def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
     for name, digest in one.files(board.board).items():
         if name in board.sums and board.sums[name] != digest:
             yield f"{name} is not the file that its manifest describes"
+    weights = weights_name(cell.key, one.which(board.board))
+    if weights in board.sums and (problem := header_problem(board.folder / weights, cell)):
+        yield problem
     yield from _log(one)
     yield from _measured(board, one)
 

@@ -23,6 +23,7 @@ from robench.gan.sampling import draw, grid_png
 from robench.gan.spec import GanCell
 from robench.leaderboard.evidence import WEIGHTS_BYTES
 from robench.leaderboard.gans.files import GanEvidence, samples_name, weights_name
+from robench.leaderboard.gans.headers import header_problem
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.models.checkpoint import load_weights
 from robench.progress import ProgressCallback, ignore_progress
@@ -136,8 +137,11 @@ def load_published(path: Path, cell: GanCell) -> nn.Module:
     """Return the generator of a file that a stranger may have written, in eval mode on the CPU.
 
     Raises:
-        UserError: if the file is damaged, or far smaller than the network that it should hold.
+        UserError: if the file is damaged, of another GAN, or far smaller than the network that it
+            should hold.
     """
+    if problem := header_problem(path, cell):
+        raise UserError(f"{path}: {problem}.")
     pair = architecture(cell.gan.architecture)
     with torch.device("meta"):
         size = sum(
