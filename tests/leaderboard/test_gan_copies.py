@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from robench.gan.cell import METADATA_KEY
 from robench.leaderboard.evidence import read_sums, write_sums
 from robench.leaderboard.gans.audit import gan_problems
+from robench.leaderboard.gans.copies import may_be_one
 from robench.leaderboard.gans.files import log_name, samples_name, weights_name
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import tables_text
@@ -83,3 +84,58 @@ def test_weights_without_a_specification_are_found(folder: Path) -> None:
     published_again(folder)
     found = gan_problems(GanLeaderboard.read(folder))
     assert any("has no specification of a GAN" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize("target", ["vanilla-seed0", "convnorm-seed1", "spectral_norm-seed0"])
+def test_a_copy_whose_header_was_rewritten_is_found(folder: Path, target: str) -> None:
+    filed_as(folder, "vanilla-seed1", target, header=True)
+    found = gan_problems(GanLeaderboard.read(folder))
+    assert found == [f"{target} has the file discriminator.safetensors of vanilla-seed1, another "
+                     f"training."] or found == [
+        f"vanilla-seed1 has the file discriminator.safetensors of {target}, another training."
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", ["weights", "log", "metrics"])
+@pytest.mark.parametrize("target", ["vanilla-seed0", "convnorm-seed1"])
+def test_a_copy_of_one_part_is_found(folder: Path, target: str, kept: str) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    path = folder / "manifests" / f"{target}.json"
+    honest = json.loads(path.read_text())
+    filed_as(folder, "vanilla-seed1", target, header=True)
+    forged = json.loads(path.read_text())
+    hashes = honest["manifest"]["hashes"]
+    copied = {"weights": "generator.safetensors", "log": "training.csv"}.get(kept, "")
+    forged["manifest"]["hashes"] = hashes | {
+        name: digest for name, digest in forged["manifest"]["hashes"].items() if name == copied
+    }
+    key = honest["manifest"]["specification"]
+    weights, log = weights_name(key, "last"), log_name(key)
+    names = {"weights": {weights}, "log": {log}}.get(kept, set())
+    for name in {weights, log, samples_name(target)} - names:
+        (folder / name).write_bytes(before[folder / name])
+    if kept != "metrics":
+        forged["measured"] = honest["measured"]
+    for measured, own in zip(forged["measured"], honest["measured"], strict=True):
+        measured["measurement"] = own["measurement"]
+    if kept == "weights":
+        digest = forged["manifest"]["hashes"][copied]
+        forged["measured"][0]["measurement"]["weights"] = digest
+    if kept != "log":
+        forged["manifest"]["training_seconds"] = honest["manifest"]["training_seconds"]
+    path.write_text(json.dumps(forged))
+    published_again(folder)
+    (sentence,) = gan_problems(GanLeaderboard.read(folder))
+    assert f" has the {kept} of " in sentence.replace("metrics of step 2000", "metrics")
+
+
+def test_an_option_without_effect_may_give_the_same_generator() -> None:
+    board = GanLeaderboard.read(PUBLISHED)
+    cells = {one.name: one.file.cell for one in board.evidence}
+    one = cells["vanilla-seed0"]
+    rarely = one.model_copy(update={"gan": one.gan.model_copy(update={"log_every": 500})})
+    slowly = one.model_copy(update={"gan": one.gan.model_copy(update={"lr": 1e-5})})
+    assert may_be_one(one, rarely)
+    assert not may_be_one(one, slowly)
+    assert not may_be_one(one, cells["vanilla-seed1"])
+    assert not may_be_one(one, cells["convnorm-seed0"])

@@ -13,6 +13,7 @@ from robench.gan.defended import written_out
 from robench.gan.metrics.measure import every_metric
 from robench.gan.symptoms import symptoms
 from robench.leaderboard.evidence import BOARD, SOURCES, SUMS, TOML, broken_sums
+from robench.leaderboard.gans.copies import GanCopies, gan_copies
 from robench.leaderboard.gans.files import GanEvidence, weights_name
 from robench.leaderboard.gans.headers import header_problem
 from robench.leaderboard.gans.publish import discriminator_parameters
@@ -54,7 +55,8 @@ def gan_problems(board: GanLeaderboard) -> list[str]:
     found += source_problems(board)
     for one in board.evidence:
         found += [f"{one.name}: {sentence}." for sentence in _gan(board, one)]
-    return [*found, *_board_file(board), *_tables(board)]
+    found += [*_board_file(board), *_tables(board)]
+    return found or [*_copies(board).problems]  # what is damaged is not compared
 
 
 def gan_unchecked(board: GanLeaderboard) -> list[str]:
@@ -72,7 +74,11 @@ def gan_unchecked(board: GanLeaderboard) -> list[str]:
                 f"the size of the discriminator of '{row.title}': it is too large, or its defense "
                 f"is unknown here; load it with --plugin."
             )
-    return found
+    return [*found, *(f"{note}." for note in _copies(board).notes)]
+
+
+def _copies(board: GanLeaderboard) -> GanCopies:
+    return gan_copies(board, lambda one: _counted(one) is not None)
 
 
 def _odd_files(board: GanLeaderboard) -> Iterator[str]:
