@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from robench.leaderboard.published import Leaderboard
 from robench.runs.records import Manifest
 
-_VERSION = re.compile(r"[0-9a-f]{12}(\+dirty)?|\d[\w.+!-]{0,40}|absent")
+VERSION = re.compile(r"[0-9a-f]{12}(\+dirty)?|\d[\w.+!-]{0,40}|absent")
 """A commit, or the version of a package."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 LONGEST = 200
 """Characters of a version or device."""
@@ -27,7 +27,7 @@ def provenance_problems(board: Leaderboard) -> Iterator[str]:
     for cell in board.cells:
         name, manifest = f"'{cell.row}', seed {cell.seed}", cell.file.manifest
         record = manifest or cell.file.diverged
-        if record is not None and not _VERSION.fullmatch(record.version):
+        if record is not None and not VERSION.fullmatch(record.version):
             yield f"{name}: '{record.version[:40]}' is neither a commit nor a version of robench."
         if manifest is not None and (problem := _problem(manifest)):
             yield f"{name}: {problem}"
@@ -35,7 +35,7 @@ def provenance_problems(board: Leaderboard) -> Iterator[str]:
 
 def _problem(manifest: Manifest) -> str | None:
     for key, value in manifest.environment.items():
-        if not _NAME.fullmatch(key) or not value.isprintable() or len(value) > LONGEST:
+        if not NAME.fullmatch(key) or not value.isprintable() or len(value) > LONGEST:
             return f"its environment has '{key[:40]}', which is no version or device."
     if not 0 <= manifest.peak_memory_mib < 2**40:
         return f"no process needs {str(manifest.peak_memory_mib)[:20]} MiB."
@@ -44,7 +44,7 @@ def _problem(manifest: Manifest) -> str | None:
         if seconds is not None and not (math.isfinite(seconds) and 0 <= seconds <= LONGEST_SECONDS):
             return f"no training or attack takes {seconds:.3g} seconds."
     for entry in manifest.outcomes.values():
-        if not _VERSION.fullmatch(entry.version):
+        if not VERSION.fullmatch(entry.version):
             return f"'{entry.version[:40]}' is neither a commit nor a version of robench."
         if entry.gradients not in ("float32", "bf16"):
             return f"the gradients of {entry.column[:40]} cannot be '{entry.gradients[:40]}'."

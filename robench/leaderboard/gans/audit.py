@@ -16,6 +16,7 @@ from robench.leaderboard.evidence import BOARD, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.copies import GanCopies, gan_copies
 from robench.leaderboard.gans.files import GanEvidence, weights_name
 from robench.leaderboard.gans.headers import header_problem
+from robench.leaderboard.gans.provenance import gan_provenance
 from robench.leaderboard.gans.publish import discriminator_parameters
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import TEXT, tables_text
@@ -106,6 +107,7 @@ def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
     """Yield what is wrong with a GAN, as the end of a sentence."""
     cell, manifest = one.file.cell, one.file.manifest
     yield from _specification(board, one)
+    yield from gan_provenance(one)
     counted = _counted(one)
     if counted is not None and counted != one.file.discriminator_parameters:
         yield f"its discriminator has {counted} parameters, not {one.file.discriminator_parameters}"
