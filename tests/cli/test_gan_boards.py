@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from gan_boards import BOARD, folder_of_images
+from PIL import Image
 from support import Command
 from torch import Tensor, nn
 
@@ -355,6 +357,38 @@ def other_deviation(folder: Path) -> None:
     rewritten_tables(folder)
 
 
+def one_percent_better(folder: Path) -> None:
+    for path in (folder / "manifests").glob("*.json"):
+        values = json.loads(path.read_text())
+        for measured in values["measured"]:
+            measured["metrics"] = {k: 0.9905 * v for k, v in measured["metrics"].items()}
+        path.write_text(json.dumps(values))
+    rewritten_tables(folder)
+
+
+def one_sample_replaced(folder: Path) -> None:
+    path = folder / "samples" / f"{GAN}.png"
+    with Image.open(path) as picture:
+        shown = np.array(picture.convert("RGB"))
+    shown[2:34, 2:34] ^= 32  # in the mean over all 64 samples, half a level
+    Image.fromarray(shown).save(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    changed(folder, GAN, {"manifest/hashes/samples.png": digest})
+
+
+def praised_version(folder: Path) -> None:
+    changed(folder, GAN, {"manifest/version": "0.1.0, reviewed and confirmed"})
+    rewritten_tables(folder)
+
+
+def odd_device(folder: Path) -> None:
+    changed(folder, GAN, {"measured/0/device": "cpu\nwrong: nothing"})
+
+
+def odd_environment(folder: Path) -> None:
+    changed(folder, GAN, {"manifest/environment": {"confirmed by": "the authors"}})
+
+
 def fewer_images(folder: Path) -> None:
     for path in (folder / "manifests").glob("*.json"):
         values = json.loads(path.read_text())
@@ -367,6 +401,11 @@ def fewer_images(folder: Path) -> None:
 FORGERIES = {
     foreign_metric: "its measurement 1 does not have the metrics of",
     other_deviation: "spectral_norm, seed 1: kd_efficientnet_lite0_std is",
+    one_percent_better: f"spectral_norm, seed 1: {COLUMN} is",
+    one_sample_replaced: "does not show the samples of its weights",
+    praised_version: "'0.1.0, reviewed and confirmed' is neither a commit nor a version",
+    odd_device: "is no device",
+    odd_environment: "its environment has 'confirmed by', which is no version",
     fewer_images: "images, and the board asks for",
     edited_table: "leaderboard.csv, row",
     edited_metric: "follows from the evidence",
@@ -390,6 +429,21 @@ def test_forgeries_with_right_checksums_are_found(
     done = robench("verify", runs / "tiny", "--rows", "all", "--data-dir", data, "--quiet")
     assert done.code == 1, done.out + done.err
     assert FORGERIES[forge] in done.out
+
+
+def test_a_page_and_a_board_without_checksums_are_said_to_be_unchecked(
+    robench: Command, data: Path, runs: Path
+) -> None:
+    folder = runs / "tiny"
+    verify = ("verify", folder, "--data-dir", data, "--quiet")
+    assert "no checksum" not in robench(*verify).out
+    (folder / "page.html").write_text("<title>the best GAN of all</title>")
+    (folder / "board.toml").write_text('title = "another board"')
+    write_sums(folder, [folder / name for name in read_sums(folder) if name != "board.toml"])
+    done = robench(*verify)
+    assert done.code == 0, done.out + done.err
+    for name in ("page.html", "board.toml"):
+        assert f"not checked: {name}, which has no checksum." in done.out
 
 
 def test_changed_and_foreign_files_are_named(robench: Command, data: Path, runs: Path) -> None:

@@ -8,9 +8,8 @@ from robench.leaderboard.published import Leaderboard
 from robench.runs.records import Manifest
 from robench.system.provenance import KNOWN
 
-_VERSION = re.compile(r"[0-9a-f]{12}(\+dirty)?|\d[\w.+!-]{0,40}|absent")
+VERSION = re.compile(r"[0-9a-f]{12}(\+dirty)?|\d[\w.+!-]{0,40}|absent")
 """A commit, or the version of a package."""
-
 
 LONGEST = 200
 """Characters of a version or device."""
@@ -27,7 +26,7 @@ def provenance_problems(board: Leaderboard) -> Iterator[str]:
     for cell in board.cells:
         name, manifest = f"'{cell.row}', seed {cell.seed}", cell.file.manifest
         record = manifest or cell.file.diverged
-        if record is not None and not _VERSION.fullmatch(record.version):
+        if record is not None and not VERSION.fullmatch(record.version):
             yield f"{name}: '{record.version[:40]}' is neither a commit nor a version of robench."
         if manifest is not None and (problem := _problem(manifest)):
             yield f"{name}: {problem}"
@@ -44,7 +43,7 @@ def _problem(manifest: Manifest) -> str | None:
         if seconds is not None and not (math.isfinite(seconds) and 0 <= seconds <= LONGEST_SECONDS):
             return f"no training or attack takes {seconds:.3g} seconds."
     for entry in manifest.outcomes.values():
-        if not _VERSION.fullmatch(entry.version):
+        if not VERSION.fullmatch(entry.version):
             return f"'{entry.version[:40]}' is neither a commit nor a version of robench."
         if entry.gradients not in ("float32", "bf16"):
             return f"the gradients of {entry.column[:40]} cannot be '{entry.gradients[:40]}'."

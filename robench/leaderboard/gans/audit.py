@@ -12,8 +12,11 @@ from robench.gan.architectures import architecture
 from robench.gan.defended import written_out
 from robench.gan.metrics.measure import every_metric
 from robench.gan.symptoms import symptoms
-from robench.leaderboard.evidence import BOARD, SOURCES, SUMS, TOML, broken_sums
-from robench.leaderboard.gans.files import GanEvidence
+from robench.leaderboard.evidence import BOARD, PAGE, SOURCES, SUMS, TOML, broken_sums
+from robench.leaderboard.gans.copies import GanCopies, gan_copies
+from robench.leaderboard.gans.files import GanEvidence, weights_name
+from robench.leaderboard.gans.headers import header_problem
+from robench.leaderboard.gans.provenance import gan_provenance
 from robench.leaderboard.gans.publish import discriminator_parameters
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.table import TEXT, tables_text
@@ -53,12 +56,14 @@ def gan_problems(board: GanLeaderboard) -> list[str]:
     found += source_problems(board)
     for one in board.evidence:
         found += [f"{one.name}: {sentence}." for sentence in _gan(board, one)]
-    return [*found, *_board_file(board), *_tables(board)]
+    found += [*_board_file(board), *_tables(board)]
+    return found or [*_copies(board).problems]  # what is damaged is not compared
 
 
 def gan_unchecked(board: GanLeaderboard) -> list[str]:
     """Return what the audit could not check, one sentence each."""
-    found = []
+    beside = [name for name in (PAGE, TOML) if name not in board.sums]
+    found = [f"{name}, which has no checksum." for name in beside if (board.folder / name).exists()]
     for row in board.board.rows:
         one = next(one for one in board.evidence if one.file.row == row.title)
         entries = entries_of(one.file.cell.defense, "", "", one.file.cell.data)
@@ -71,7 +76,11 @@ def gan_unchecked(board: GanLeaderboard) -> list[str]:
                 f"the size of the discriminator of '{row.title}': it is too large, or its defense "
                 f"is unknown here; load it with --plugin."
             )
-    return found
+    return [*found, *(f"{note}." for note in _copies(board).notes)]
+
+
+def _copies(board: GanLeaderboard) -> GanCopies:
+    return gan_copies(board, lambda one: _counted(one) is not None)
 
 
 def _odd_files(board: GanLeaderboard) -> Iterator[str]:
@@ -99,6 +108,7 @@ def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
     """Yield what is wrong with a GAN, as the end of a sentence."""
     cell, manifest = one.file.cell, one.file.manifest
     yield from _specification(board, one)
+    yield from gan_provenance(one)
     counted = _counted(one)
     if counted is not None and counted != one.file.discriminator_parameters:
         yield f"its discriminator has {counted} parameters, not {one.file.discriminator_parameters}"
@@ -113,6 +123,9 @@ def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
     for name, digest in one.files(board.board).items():
         if name in board.sums and board.sums[name] != digest:
             yield f"{name} is not the file that its manifest describes"
+    weights = weights_name(cell.key, one.which(board.board))
+    if weights in board.sums and (problem := header_problem(board.folder / weights, cell)):
+        yield problem
     yield from _log(one)
     yield from _measured(board, one)
 
