@@ -174,7 +174,8 @@ COLUMNS: tuple[Entry, ...] = (
     Column("parameters", "whole number", "trainable parameters",
            lambda row: row.row.costs.parameters, heading="Parameters"),
     Column("multiply_adds", "whole number", "multiply-adds per image at inference, as counted by "
-           "torch (FFTs and matrix inversions are not counted)",
+           "torch (FFTs and matrix inversions are not counted; a product of complex numbers, as in "
+           "`cayley`, `lot` and `bro`, counts as one, though it takes four)",
            lambda row: _number(row.row.costs.multiply_adds), heading="Multiply-adds per image"),
     Column("training_memory_mib", "number", "peak memory of all tensors during the forward and "
            "backward pass of a training batch, without the optimizer, in MiB",
