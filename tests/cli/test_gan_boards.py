@@ -431,6 +431,21 @@ def test_forgeries_with_right_checksums_are_found(
     assert FORGERIES[forge] in done.out
 
 
+def test_a_page_and_a_board_without_checksums_are_said_to_be_unchecked(
+    robench: Command, data: Path, runs: Path
+) -> None:
+    folder = runs / "tiny"
+    verify = ("verify", folder, "--data-dir", data, "--quiet")
+    assert "no checksum" not in robench(*verify).out
+    (folder / "page.html").write_text("<title>the best GAN of all</title>")
+    (folder / "board.toml").write_text('title = "another board"')
+    write_sums(folder, [folder / name for name in read_sums(folder) if name != "board.toml"])
+    done = robench(*verify)
+    assert done.code == 0, done.out + done.err
+    for name in ("page.html", "board.toml"):
+        assert f"not checked: {name}, which has no checksum." in done.out
+
+
 def test_changed_and_foreign_files_are_named(robench: Command, data: Path, runs: Path) -> None:
     swapped_grids(runs / "tiny")
     done = robench("verify", runs / "tiny", "--data-dir", data)

@@ -12,7 +12,7 @@ from robench.gan.architectures import architecture
 from robench.gan.defended import written_out
 from robench.gan.metrics.measure import every_metric
 from robench.gan.symptoms import symptoms
-from robench.leaderboard.evidence import BOARD, SOURCES, SUMS, TOML, broken_sums
+from robench.leaderboard.evidence import BOARD, PAGE, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.copies import GanCopies, gan_copies
 from robench.leaderboard.gans.files import GanEvidence, weights_name
 from robench.leaderboard.gans.headers import header_problem
@@ -62,7 +62,8 @@ def gan_problems(board: GanLeaderboard) -> list[str]:
 
 def gan_unchecked(board: GanLeaderboard) -> list[str]:
     """Return what the audit could not check, one sentence each."""
-    found = []
+    beside = [name for name in (PAGE, TOML) if name not in board.sums]
+    found = [f"{name}, which has no checksum." for name in beside if (board.folder / name).exists()]
     for row in board.board.rows:
         one = next(one for one in board.evidence if one.file.row == row.title)
         entries = entries_of(one.file.cell.defense, "", "", one.file.cell.data)
