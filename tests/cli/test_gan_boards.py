@@ -446,6 +446,26 @@ def test_a_page_and_a_board_without_checksums_are_said_to_be_unchecked(
         assert f"not checked: {name}, which has no checksum." in done.out
 
 
+def test_two_rows_that_are_one_training_by_their_options_are_noted(
+    robench: Command, board: Path, data: Path, tmp_path: Path
+) -> None:
+    board.write_text(
+        BOARD.replace("[1, 2]", "[1]").replace(
+            'label = "averaged, -1"\nweights = "ema"',
+            'label = "a"\n[[arms]]\ndefense = "vanilla"\nlabel = "b"\ngan = {log_every = 4}',
+        )
+    )
+    runs = tmp_path / "runs"
+    done = robench("run", board, "--data-dir", data, "--out", runs, "--quiet")
+    assert done.code == 0, done.err
+    done = robench("verify", runs / "tiny", "--data-dir", data, "--quiet")
+    assert done.code == 0, done.out + done.err
+    assert (
+        "not checked: b-seed1 has the weights of a-seed1, as an option without effect gives."
+        in done.out
+    )
+
+
 def test_changed_and_foreign_files_are_named(robench: Command, data: Path, runs: Path) -> None:
     swapped_grids(runs / "tiny")
     done = robench("verify", runs / "tiny", "--data-dir", data)
