@@ -7,7 +7,8 @@ import pytest
 
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import Precision
-from robench.leaderboard.rerun.comparing import NOT, REPRODUCED, Changes, Conditions, as_seen
+from robench.leaderboard.rerun.comparing import NOT, REPRODUCED, Changes, Conditions
+from robench.leaderboard.rerun.devices import as_seen
 from robench.leaderboard.rerun.fresh import AGREES, REFUTED, with_verdicts
 
 SAME, ELSEWHERE = Conditions(same_device=True), Conditions(same_device=False)
@@ -106,7 +107,7 @@ def test_lengths_that_all_grow_a_little_are_steps_of_another_size_and_no_roundin
 
 def climbed(changed: int = 0) -> Changes:
     """Return changes of an attack along gradients that moves some images a little otherwise."""
-    published = dataclasses.replace(attacked(), backwards=np.ones(1000, np.int32))
+    published = dataclasses.replace(attacked(), backwards=np.full(1000, 2, np.int32))
     l2 = published.l2.copy()
     l2[:changed:2] *= 1.005
     l2[1:changed:2] /= 1.005
@@ -134,7 +135,7 @@ def test_a_column_that_is_the_same_to_the_bit_leaves_no_rounding_to_the_others(
 
 def flipped(count: int) -> Changes:
     """Return changes of an attack along gradients by which some images resist only as published."""
-    published = dataclasses.replace(attacked(), backwards=np.ones(1000, np.int32))
+    published = dataclasses.replace(attacked(), backwards=np.full(1000, 2, np.int32))
     robust = published.robust.copy()
     robust[np.flatnonzero(~robust)[:count]] = True
     return Changes.between(dataclasses.replace(published, robust=robust), published)
@@ -148,6 +149,12 @@ def test_a_false_version_excuses_no_prediction_where_all_sizes_are_the_same_to_t
     assert columns["pgd"].verdict(found["pgd"]) == NOT
     elsewhere = {"fgsm": climbed(16), "pgd": flipped(3)}  # it does round otherwise
     assert not as_seen(dict.fromkeys(columns, ELSEWHERE), elsewhere)["pgd"].same_device
+
+
+def test_one_step_of_signs_has_the_same_size_everywhere_and_proves_nothing() -> None:
+    published = dataclasses.replace(attacked(), backwards=np.ones(1000, np.int32))
+    columns = {"fgsm": Changes.between(published, published)}
+    assert not as_seen(dict.fromkeys(columns, ELSEWHERE), columns)["fgsm"].same_device
 
 
 def queried(factor: float, *, rounded: bool = True) -> Changes:

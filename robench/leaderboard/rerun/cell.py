@@ -11,7 +11,8 @@ from robench.attack_tools.libraries import LibraryAttack
 from robench.board.cells import Cell
 from robench.data import DataSet
 from robench.leaderboard.published import Leaderboard, PublishedCell
-from robench.leaderboard.rerun.comparing import NOT, Changes, Conditions, Reason, as_seen
+from robench.leaderboard.rerun.comparing import NOT, Changes, Conditions, Reason
+from robench.leaderboard.rerun.devices import as_seen
 from robench.leaderboard.rerun.fresh import attack_afresh
 from robench.leaderboard.rerun.network import opened_network
 from robench.leaderboard.rerun.options import RerunOptions

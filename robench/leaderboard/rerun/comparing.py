@@ -11,8 +11,7 @@ another seed on up to 57, 28 and 29.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import numpy as np
@@ -49,20 +48,9 @@ DIFFERED = {"float32": 0.0, "bf16": 0.038}
 DIFFERED_DRAWN = 0.057
 """Share of the images on which honest predictions were seen to differ, as measured above."""
 
-LAST_BITS = {"float32": 1e-4, "bf16": 0.01}
-"""Relative difference between two sizes of a perturbation that rounding explains, in the median."""
-
 MOVED = 0.05
 """Relative difference between two sizes of a perturbation that a few signs of gradients, decided by
 rounding, do not explain."""
-
-PROVEN = 20
-"""Number of images that were moved along a gradient, to the bit as published, from which on two
-devices compute the same: where they round differently in bf16, most images are moved otherwise."""
-
-SPREAD = 0.1
-"""Share of the images that are moved otherwise where rounding in float32 is the reason, at most: 2%
-were seen, while another column was the same to the bit."""
 
 LEVEL = 0.01
 """Significance level of the sign test on the images that differ."""
@@ -143,6 +131,7 @@ class Changes:
         sized: those of the further images on which sizes differ.
         shift: median relative difference of these sizes.
         moved: number of images that the attack moved along gradients.
+        walked: those of them that it moved in more than one step.
         lopsided: whether most of these perturbations are longer in the one evaluation.
         skewed: see :func:`robench.leaderboard.rerun.sizes.is_skewed`.
         unexplained: images that differ as rounding makes none differ: they were moved by the same
@@ -159,6 +148,7 @@ class Changes:
     sized: int = 0
     shift: float = 0.0
     moved: int = 0
+    walked: int = 0
     lopsided: bool = False
     skewed: bool = False
     unexplained: int = 0
@@ -189,6 +179,7 @@ class Changes:
             sized=int(sized.sum()),
             shift=shift(published, found, sized),
             moved=int(((published.l2 > 0) & (published.backwards > 0)).sum()),
+            walked=int(((published.l2 > 0) & (published.backwards > 1)).sum()),
             lopsided=is_lopsided(published.l2[sized], found.l2[sized]),
             skewed=is_skewed(published, found, same),
             unexplained=int((still | far).sum()),
@@ -245,56 +236,3 @@ class Changes:
             return 1.0
         test = binomtest(self.fooled, self.predictions, alternative="greater")
         return float(test.pvalue)
-
-
-def as_seen(
-    claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]
-) -> dict[str, Conditions]:
-    """Return the conditions of a network's columns, with what the outcomes say about the devices.
-
-    If sizes differ in their last bits on more than a handful of images, the devices round
-    differently, whatever their names. Columns that differ by more than that, in one direction, or
-    on many images while another column of gradients is the same to the bit, say nothing: what was
-    forged must not excuse itself or the rest.
-
-    If no size differs in its last bit on any image with the same prediction, the devices compute
-    the same, whatever versions are named: a false one must not excuse predictions that differ.
-
-    Args:
-        claimed: column -> conditions as the manifests have them.
-        changes: column -> what differs.
-    """
-    alike = any(
-        claimed[name].strict and found.moved >= PROVEN and found.predictions + found.other == 0
-        for name, found in changes.items()
-    )
-    telling = {
-        name: found
-        for name, found in changes.items()
-        if claimed[name].strict
-        and found.complete
-        and found.shift <= LAST_BITS[claimed[name].gradients]
-        and not found.lopsided
-        and not (alike and found.sized > SPREAD * found.images)
-    }
-    bitwise = all(found.sized == 0 for found in telling.values())
-    same = all(
-        found.sized <= claimed[name].allowed(found.images) for name, found in telling.items()
-    )
-    exact = _compute_the_same(claimed, changes)
-    return {
-        name: replace(
-            conditions,
-            bitwise=exact or (bitwise and conditions.same_device),
-            same_device=exact or (conditions.same_device and (same or not conditions.strict)),
-        )
-        for name, conditions in claimed.items()
-    }
-
-
-def _compute_the_same(claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]) -> bool:
-    """Return whether outcomes prove that two devices compute the same, to the bit."""
-    if any(column.library or column.reason != "rounding" for column in claimed.values()):
-        return False  # these differ for reasons of their own
-    moved = max((found.moved for found in changes.values()), default=0)
-    return moved >= PROVEN and all(f.complete and f.sized == 0 for f in changes.values())

@@ -1,0 +1,71 @@
+"""What the outcomes of two evaluations say about the devices, whatever their manifests claim."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from robench.leaderboard.rerun.comparing import Changes, Conditions
+
+LAST_BITS = {"float32": 1e-4, "bf16": 0.01}
+"""Relative difference between two sizes of a perturbation that rounding explains, in the median."""
+
+PROVEN = 20
+"""Number of images that were moved along a gradient, to the bit as published, from which on two
+devices compute the same: where they round differently in bf16, most images are moved otherwise."""
+
+SPREAD = 0.1
+"""Share of the images that are moved otherwise where rounding in float32 is the reason, at most: 2%
+were seen, while another column was the same to the bit."""
+
+
+def as_seen(
+    claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]
+) -> dict[str, Conditions]:
+    """Return the conditions of a network's columns, with what the outcomes say about the devices.
+
+    If sizes differ in their last bits on more than a handful of images, the devices round
+    differently, whatever their names. Columns that differ by more than that, in one direction, or
+    on many images while another column of gradients is the same to the bit, say nothing: what was
+    forged must not excuse itself or the rest.
+
+    If no size differs in its last bit on any image with the same prediction, the devices compute
+    the same, whatever versions are named: a false one must not excuse predictions that differ.
+
+    Args:
+        claimed: column -> conditions as the manifests have them.
+        changes: column -> what differs.
+    """
+    alike = any(
+        claimed[name].strict and found.moved >= PROVEN and found.predictions + found.other == 0
+        for name, found in changes.items()
+    )
+    telling = {
+        name: found
+        for name, found in changes.items()
+        if claimed[name].strict
+        and found.complete
+        and found.shift <= LAST_BITS[claimed[name].gradients]
+        and not found.lopsided
+        and not (alike and found.sized > SPREAD * found.images)
+    }
+    bitwise = all(found.sized == 0 for found in telling.values())
+    same = all(
+        found.sized <= claimed[name].allowed(found.images) for name, found in telling.items()
+    )
+    exact = _compute_the_same(claimed, changes)
+    return {
+        name: replace(
+            conditions,
+            bitwise=exact or (bitwise and conditions.same_device),
+            same_device=exact or (conditions.same_device and (same or not conditions.strict)),
+        )
+        for name, conditions in claimed.items()
+    }
+
+
+def _compute_the_same(claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]) -> bool:
+    """Return whether outcomes prove that two devices compute the same, to the bit."""
+    if any(column.library or column.reason != "rounding" for column in claimed.values()):
+        return False  # these differ for reasons of their own
+    # One step of signs has the same size wherever it is computed.
+    walked = max((found.walked for found in changes.values()), default=0)
+    return walked >= PROVEN and all(f.complete and f.sized == 0 for f in changes.values())
