@@ -14,6 +14,7 @@ from robench.commands.verify import verify
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit import audit, audit_notes
 from robench.leaderboard.audit.duplicates import _may_agree, _prints, duplicates
+from robench.leaderboard.audit.seeds import Lengths
 from robench.leaderboard.audit.starts import explained_lengths
 from robench.leaderboard.published import Leaderboard
 from robench.registry import attacks
@@ -72,6 +73,77 @@ def test_two_rows_with_one_training_log_are_noted_as_one_network(published: Publ
     assert not copies(folder)
     [note] = audit_notes(Leaderboard.read(folder))
     assert note.endswith("of 'batchnorm', seed 0: both are the same network.")
+
+
+def reseeded(folder: Path) -> tuple[Path, Path]:
+    """Let the second row be of seed 1, with all outcomes and the log of the first."""
+    copy_row(folder, *ALL)
+    one, other = (folder / f"manifests/{row}-seed0.json" for row in ("batchnorm", "convnorm"))
+    values = json.loads(other.read_text())
+    values["cell"]["seed"] = 1
+    values["training"] = json.loads(one.read_text())["training"]
+    other.write_text(json.dumps(values))
+    made_consistent(folder, tables=False)
+    return one, other
+
+
+def jittered(folder: Path, by: float) -> None:
+    for column in ALL[1:]:
+        outcomes = Outcomes.load(outcome_file(folder, "convnorm", column))
+        shorter = 1 - by * np.random.default_rng(0).random(len(outcomes.l2))
+        edit_outcomes(folder, "convnorm", column, l2=(outcomes.l2 * shorter).astype(np.float32))
+    made_consistent(folder, tables=False)
+
+
+def test_the_training_log_of_another_seed_is_found_and_excuses_no_copy(
+    published: Published,
+) -> None:
+    folder = published.folder
+    reseeded(folder)
+    log, copy = copies(folder)
+    assert "seed 1, has the training log of 'batchnorm', seed 0: another seed gives other" in log
+    assert "of 'batchnorm', seed 0, another network." in copy
+
+
+def test_lengths_of_another_seed_are_known_with_a_few_digits_changed(published: Published) -> None:
+    folder = published.folder
+    _, other = reseeded(folder)
+    jittered(folder, by=3e-6)
+    values = json.loads(other.read_text())
+    values["training"][0]["train_loss"] *= 1.001
+    other.write_text(json.dumps(values))
+    [found] = copies(folder)
+    assert "seed 1, has lengths of" in found or "seed 0, has lengths of" in found
+    assert found.endswith(": another seed gives another network.")
+
+
+def test_nearly_equal_networks_of_one_seed_are_honest(published: Published) -> None:
+    copy_row(published.folder, *ALL)
+    jittered(published.folder, by=3e-6)
+    assert not copies(published.folder)
+
+
+def test_constant_networks_have_one_log_whatever_their_seed(published: Published) -> None:
+    folder = published.folder
+    reseeded(folder)
+    for row in ("batchnorm", "convnorm"):
+        for column in ALL[1:]:
+            correct = Outcomes.load(outcome_file(folder, row, column)).correct
+            nothing = np.zeros(len(correct), dtype=np.float32)
+            edit_outcomes(folder, row, column, robust=correct, rounded=correct, l2=nothing,
+                          linf=nothing)  # fmt: skip
+    assert not copies(folder)
+
+
+def test_lengths_that_are_all_the_radius_are_honest(published: Published) -> None:
+    """Rounding makes many numbers of one radius in L2, on whatever network."""
+    cells = Leaderboard.read(published.folder).cells
+    lengths = Lengths()
+    for seed, cell in enumerate(cells):
+        rounded = 0.5 * (1 + 1e-7 * np.random.default_rng(seed).random(60))
+        found, none = outcomes(np.ones(60, dtype=bool), rounded), np.zeros(60, dtype=bool)
+        lengths.add(cell, "pgd-4", found, none)
+    assert not lengths.blocks
 
 
 def test_one_attack_with_the_outcomes_of_another(published: Published) -> None:

@@ -15,14 +15,18 @@ from robench.base import Attack
 from robench.board.cells import ExternalCell
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit.attacks import known_attacks
+from robench.leaderboard.audit.seeds import (
+    BLOCK,
+    DISTINCT_IN_BLOCK,
+    Lengths,
+    log_of,
+    same_log_problems,
+)
 from robench.leaderboard.audit.starts import explained_lengths
 from robench.leaderboard.published import Leaderboard, PublishedCell
 
-BLOCK = 50
-"""A copy with a few images edited is found by a block of images in a row that it left alone."""
-
-DISTINCT, DISTINCT_IN_BLOCK = 5, 12
-"""How many different lengths must agree, in a whole column and in a block."""
+DISTINCT = 5
+"""How many different lengths must agree in a whole column."""
 
 CLEAN_MISTAKES = 20
 """How many mistakes on clean images must agree before two networks are called one."""
@@ -42,8 +46,9 @@ def duplicates(board: Leaderboard) -> Copies:
     Raises:
         UserError: if outcomes are missing or damaged.
     """
-    problems = [*_listed_twice(board), *_same_weights(board)]
+    problems = [*_listed_twice(board), *_same_weights(board), *same_log_problems(board.cells)]
     notes: list[str] = []
+    near = Lengths()
     first_with: dict[bytes, _Print] = {}
     equal: dict[tuple[str, int, str, int], tuple[bool, str]] = {}
     built = known_attacks(board.board.evaluation).built
@@ -53,6 +58,7 @@ def duplicates(board: Leaderboard) -> Copies:
         notes += inside.notes
         for column, outcomes in cell.outcomes.items():
             explained = explained_lengths(cell, column, outcomes)
+            near.add(cell, column, outcomes, explained)
             for content, honest in _prints(column, outcomes, explained):
                 mine = _Print(cell, column, honest)
                 other = first_with.setdefault(content, mine)
@@ -62,6 +68,7 @@ def duplicates(board: Leaderboard) -> Copies:
                     if pair not in equal or found[0] > equal[pair][0]:
                         equal[pair] = found
     problems += [sentence for wrong, sentence in equal.values() if wrong]
+    problems += near.problems()
     notes += [sentence for wrong, sentence in equal.values() if not wrong]
     return Copies(tuple(problems), tuple(notes))
 
@@ -189,14 +196,10 @@ def _telling(lengths: np.ndarray, least: int) -> bool:
 def _one_network(one: PublishedCell, other: PublishedCell) -> bool:
     """Return whether two cells have the same weights for all that the files say.
 
-    That is honest where a recipe or defense has an option without effect.
+    That is honest where a recipe or defense has an option without effect. A log is easily copied,
+    so it excuses nothing where the seeds say that the networks are two.
     """
     if isinstance(one.file.cell, ExternalCell) and isinstance(other.file.cell, ExternalCell):
         return one.file.cell.weights_hash == other.file.cell.weights_hash
-    log = _log(one)
-    return bool(log) and log == _log(other)
-
-
-def _log(cell: PublishedCell) -> list[dict[str, float | None]]:
-    """Return the log of the training without what depends on the machine."""
-    return [{k: v for k, v in epoch.items() if "second" not in k} for epoch in cell.training]
+    log = log_of(one)
+    return bool(log) and one.seed == other.seed and log == log_of(other)

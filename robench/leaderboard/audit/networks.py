@@ -79,6 +79,16 @@ def without_late_state(
     return {name: tensor for name, tensor in state.items() if name not in accepted}
 
 
+def infinite_of(network: Network, cell: Cell) -> frozenset[str] | None:
+    """Return the tensors that are not finite in fresh weights, such as masks of -inf.
+
+    Returns:
+        None as for :func:`counted`.
+    """
+    found = _built(network, cell)
+    return found.infinite if found else None
+
+
 def forms_of(state: Mapping[str, torch.Tensor]) -> Tensors:
     """Return the names, types and shapes of a state dict."""
     forms = ((k, str(v.dtype).removeprefix("torch."), tuple(v.shape)) for k, v in state.items())
@@ -91,6 +101,7 @@ class _Built:
 
     counted: Counted
     tensors: Tensors
+    infinite: frozenset[str]
 
 
 def _built(network: Network, cell: Cell) -> _Built | None:
@@ -112,7 +123,9 @@ def _measured(network: Network, sources: Sources) -> _Built | None:
             model = network.build()
         image = torch.zeros(1, network.in_channels, *network.image_size)
         costs = count_parameters(model), count_multiply_adds(model, image)
-        return _Built(costs, forms_of(model.state_dict()))
+        state = model.state_dict()
+        infinite = frozenset(name for name, value in state.items() if not value.isfinite().all())
+        return _Built(costs, forms_of(state), infinite)
     except Exception:  # whatever the code of an entry raises, the other figures are audited
         return None
 

@@ -6,6 +6,7 @@ from typing import get_args
 import numpy as np
 
 from robench.board.specs import EvaluationSpec
+from robench.data.facts import facts_of
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import Precision
 from robench.evaluation.validation import TOLERANCE
@@ -45,7 +46,9 @@ def _cell_problems(cell: PublishedCell, board: Leaderboard) -> Iterator[str]:
     clean = cell.outcomes["clean"]
     believed = predictions_of(cell, board.board.evaluation)
     yield from (f"predictions: {problem}" for problem in believed.problems)
-    yield from certificate_problems(cell, board.columns, board.board.evaluation.defaults)
+    facts, defaults = facts_of(board.dataset), board.board.evaluation.defaults
+    shape = facts.shape if facts else None
+    yield from certificate_problems(cell, board.columns, defaults, shape)
     for column, outcomes in cell.outcomes.items():
         entry = entries[column]
         found = [

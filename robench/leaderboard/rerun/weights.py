@@ -11,6 +11,7 @@ from robench.leaderboard.evidence import weights_name
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.rerun.options import RerunOptions
 from robench.leaderboard.trust import unknown_to, untrusted
+from robench.leaderboard.weights_header import header_difference
 from robench.models.checkpoint import Network, read_network
 from robench.models.weight_files import read_safetensors
 from robench.runs.store import CellFolder
@@ -40,23 +41,17 @@ def weights_problem(board: Leaderboard, cell: PublishedCell, weights: Path) -> s
     """Return why a file does not hold a cell's weights; None if it does.
 
     Its bytes must be those of the manifest, and what is stored in its header those of the
-    specification: cell, data set, seed and the sources of its entries.
+    specification: cell, network, data set, seed and the sources of its entries.
     """
-    manifest, spec = cell.file.manifest, cell.file.cell
+    manifest = cell.file.manifest
     if manifest is not None and file_hash(weights) != manifest.weights_hash:
         return (
             f"{weights} is not the file that the manifest describes. Weights that were trained on "
             f"another machine, or by another version of torch, differ by rounding: train them here "
             f"and compare the figures with --retrain, or name the published weights with --store."
         )
-    if not isinstance(spec, Cell):
-        return None
-    _, facts = read_network(weights)
-    wanted = {"cell": spec.key, "dataset": board.dataset, "seed": spec.seed}
-    wanted["sources"] = spec.sources or None
-    for name, value in wanted.items():
-        if facts.get(name) != value:
-            return f"the header of {weights} does not have the {name} of the specification."
+    if name := header_difference(board, cell, weights):
+        return f"the header of {weights} does not have the {name} of the specification."
     return None
 
 
