@@ -177,7 +177,7 @@ class TrainingSpec(Spec):
     """Weight decay of SGD."""
     schedule: Literal["step", "one-cycle"] = "step"
     """How the learning rate changes."""
-    milestones: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20)
+    milestones: tuple[Annotated[int, Field(ge=0)], ...] = (10, 20)
     """Epochs after which the schedule ``step`` divides the learning rate by 10."""
     precision: Literal["float32", "bf16"] = "float32"
     """Arithmetic of the training."""
