@@ -206,7 +206,7 @@ def test_hostile_names_are_only_names(browser: Any, tmp_path: Path) -> None:
         Invented(name, failed={"more_steps": name}, method=("free", "standard")[i % 2])
         for i, name in enumerate(HOSTILE)
     ]
-    board = invent(rows, title=HOSTILE[2], name=HOSTILE[1], description="a line\u2028separator")
+    board = invent(rows, title=HOSTILE[2], name=HOSTILE[1])
     with opened(browser, write_page(board, tmp_path / "page.html")) as seen:
         page = seen.page
         assert sorted(page.locator("#board .open").all_text_contents()) == sorted(HOSTILE)
