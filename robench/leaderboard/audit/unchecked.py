@@ -7,6 +7,7 @@ from robench.leaderboard.audit.costs import cost_notes
 from robench.leaderboard.audit.divergence import divergence_notes
 from robench.leaderboard.audit.duplicates import Copies
 from robench.leaderboard.audit.notes import audit_notes
+from robench.leaderboard.audit.spectra import spectra_notes
 from robench.leaderboard.audit.training_log import log_notes
 from robench.leaderboard.evidence import PAGE, TOML, read_sums
 from robench.leaderboard.published import Leaderboard
@@ -24,7 +25,8 @@ def unchecked(
 
     Args:
         board: the board as read.
-        rerun: the titles of the rows that were rerun, which compares the costs of their networks.
+        rerun: the titles of the rows that were rerun, which compares the costs and spectra of their
+            networks.
         copies: what the audit found of outcomes that are there twice; looked for if left out.
     """
     sums = read_sums(board.folder)
@@ -33,7 +35,7 @@ def unchecked(
     found += audit_notes(board, copies)
     for notes in (log_notes, divergence_notes, check_notes):
         found += notes(board)
-    return [*found, *cost_notes(board, rerun)]
+    return [*found, *spectra_notes(board, rerun), *cost_notes(board, rerun)]
 
 
 def _without_checksums(names: list[str]) -> str:
