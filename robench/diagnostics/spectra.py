@@ -80,6 +80,13 @@ def spectra(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def operators(layer: Layer) -> tuple[str, ...]:
+    """Return the names of the rows that :func:`spectra` gives of a layer, if it is linear."""
+    found = ["convolution"]
+    found += ["affine"] * isinstance(getattr(layer.module, "affine", None), nn.Conv2d)
+    return (*found, *["norm"] * (layer.gain is not None))
+
+
 @dataclass(frozen=True)
 class _Operator:
     """An operator of a layer as matrices, and as the power spectrum of its filters."""

@@ -8,10 +8,13 @@ import torch
 
 from robench.board.cells import Cell
 from robench.data.facts import DataFacts
+from robench.diagnostics.layers import layers_of
+from robench.diagnostics.spectra import operators
 from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.models.checkpoint import Network
 from robench.models.complexity import count_multiply_adds, count_parameters
+from robench.models.frozen import frozen_stats, under_attack
 from robench.models.late_state import accepted_state
 from robench.registry import backbones, defenses
 
@@ -27,6 +30,9 @@ Counted = tuple[int, int]
 
 Tensors = tuple[tuple[str, str, tuple[int, ...]], ...]
 """Name, type and shape of each tensor of a network's state, in the order of their names."""
+
+Operators = tuple[tuple[str, tuple[str, ...]], ...]
+"""The names of convolutional layers, each with the operators that spectra have of it."""
 
 Sources = tuple[tuple[str, str], ...]
 """The code that a cell's entries are defined by, if it does not come with robench."""
@@ -89,6 +95,13 @@ def infinite_of(network: Network, cell: Cell) -> frozenset[str] | None:
     return found.infinite if found else None
 
 
+def operators_of(network: Network, cell: Cell) -> Operators | None:
+    """Return the layers whose spectra are measured; None as for :func:`counted`."""
+    if _built(network, cell) is None:
+        return None
+    return _operators(network, tuple(sorted(cell.sources.items())))
+
+
 def forms_of(state: Mapping[str, torch.Tensor]) -> Tensors:
     """Return the names, types and shapes of a state dict."""
     forms = ((k, str(v.dtype).removeprefix("torch."), tuple(v.shape)) for k, v in state.items())
@@ -127,6 +140,19 @@ def _measured(network: Network, sources: Sources) -> _Built | None:
         infinite = frozenset(name for name, value in state.items() if not value.isfinite().all())
         return _Built(costs, forms_of(state), infinite)
     except Exception:  # whatever the code of an entry raises, the other figures are audited
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _operators(network: Network, sources: Sources) -> Operators | None:
+    """Build the network again: only boards with spectra need its layers."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = network.build()
+        with frozen_stats(model), under_attack(model):
+            found = layers_of(model, (network.in_channels, *network.image_size))
+            return tuple((layer.name, operators(layer)) for layer in found)
+    except Exception:  # as above
         return None
 
 

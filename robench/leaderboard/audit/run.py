@@ -19,6 +19,7 @@ from robench.leaderboard.audit.plan import plan_problems
 from robench.leaderboard.audit.provenance import provenance_problems
 from robench.leaderboard.audit.readme import readme_problems
 from robench.leaderboard.audit.rows import title_problems
+from robench.leaderboard.audit.spectra import spectra_problems
 from robench.leaderboard.audit.tables import table_problems
 from robench.leaderboard.audit.training_log import log_problems
 from robench.leaderboard.audit.weights import tensor_problems, weights_problems
@@ -79,6 +80,7 @@ def full_audit(board: Leaderboard) -> Audit:
     found += divergence_problems(board)
     found += cost_problems(board)
     found += tensor_problems(board)
+    found += spectra_problems(board)
     found += provenance_problems(board)
     challenged = [*challenge_problems(board, sums)]
     found += challenged

@@ -9,6 +9,7 @@ from robench.leaderboard.audit.duplicates import Copies
 from robench.leaderboard.audit.notes import audit_notes
 from robench.leaderboard.audit.rows import earlier_checks, twin_notes
 from robench.leaderboard.audit.shipped import shipped_notes
+from robench.leaderboard.audit.spectra import spectra_notes
 from robench.leaderboard.audit.training_log import log_notes
 from robench.leaderboard.evidence import PAGE, TOML, read_sums
 from robench.leaderboard.published import Leaderboard
@@ -28,7 +29,8 @@ def unchecked(
 
     Args:
         board: the board as read.
-        rerun: the titles of the rows that were rerun, which compares the costs of their networks.
+        rerun: the titles of the rows that were rerun, which compares the costs and spectra of their
+            networks.
         copies: what the audit found of outcomes that are there twice; looked for if left out.
     """
     sums = read_sums(board.folder)
@@ -40,7 +42,7 @@ def unchecked(
     found += earlier_checks(board)
     for notes in (log_notes, divergence_notes, check_notes):
         found += notes(board)
-    return [*found, *cost_notes(board, rerun)]
+    return [*found, *spectra_notes(board, rerun), *cost_notes(board, rerun)]
 
 
 def _without_checksums(names: list[str]) -> str:
