@@ -84,6 +84,6 @@ def test_singular_operators_and_layers_that_are_not_linear_are_honest(
     board = edited(measured, edit)
     assert not [*spectra_problems(board)]
     assert spectra_notes(board, ["batchnorm"]) == [
-        "spectra of 'convnorm' are on trust without weights."
+        "the spectra of 'convnorm', which were not measured again."
     ]
     assert not spectra_notes(board, ["batchnorm", "convnorm"])

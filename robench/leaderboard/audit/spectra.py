@@ -50,7 +50,7 @@ def spectra_notes(board: Leaderboard, rerun: Collection[str] = ()) -> list[str]:
         rerun: the titles of the rows that were rerun, which measures their layers.
     """
     rows = dict.fromkeys(f"'{c.row}'" for c in board.cells if c.file.spectra and c.row not in rerun)
-    return [f"spectra of {', '.join(rows)} are on trust without weights."] if rows else []
+    return [f"the spectra of {', '.join(rows)}, which were not measured again."] if rows else []
 
 
 def _impossible(found: LayerSpectrum) -> str | None:
