@@ -153,7 +153,15 @@ CURVE = tuple(
     for eps, accuracy in ((0, 0.9), (0.05, 0.8), (0.1, 0.5), (0.2, 0.6), (1, 0))
 )
 SEEN = Seen(
-    samples=100, evaluated=500, correct=90, left=50, columns=4, norm="linf", eps=0.1, curve=CURVE
+    samples=100,
+    evaluated=500,
+    correct=90,
+    left=50,
+    columns=4,
+    norm="linf",
+    eps=0.1,
+    curve=CURVE,
+    followed=35,
 )
 LOST = "(30 are fooled by the latter alone, 0 by the former; p < 0.0001)"
 NAMES = "PGD on another network"
@@ -239,3 +247,45 @@ def test_the_figures_of_a_sentence_decide_what_it_may_say(
 ) -> None:
     problem = sentence_problem(FindingEntry(check=check, passed=passed, sentence=sentence), SEEN)
     assert (problem is None) == fits, problem
+
+
+NOTHING_LEFT = "The white-box attacks fool every image: there is nothing left for Square."
+FOLLOWED = "The standard attack fools every image that it is followed on."
+NO_STATISTICS = "The network keeps no statistics that could differ."
+ALIKE = "PGD with 20 steps leaves 50.0% of 100 images on the cross-entropy and 48.0% on the margin"
+SAID = {
+    "other_loss": FindingEntry(check="other_loss", passed=True, sentence=f"{ALIKE}: 8 points or"),
+    "silent_success": FindingEntry(check="silent_success", passed=True, sentence="Of 50 images"),
+}
+FALLEN = tuple(p.model_copy(update={"accuracy": 0.0}) if p.eps else p for p in CURVE)
+HIDDEN = SAID | {
+    "other_loss": FindingEntry(
+        check="other_loss", passed=False, sentence=ALIKE.replace("48.0", "0.0")
+    ),
+    "silent_success": FindingEntry(check="silent_success", passed=False, sentence="Of 50 images"),
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "sentence", "changes", "fits"),
+    [
+        ("black_box", NOTHING_LEFT, {"said": SAID}, False),
+        ("black_box", NOTHING_LEFT, {"said": SAID, "left": 1}, True),
+        ("black_box", NOTHING_LEFT, {"said": SAID, "curve": FALLEN}, True),
+        ("black_box", NOTHING_LEFT, {"said": HIDDEN}, True),  # the margin finds what hides
+        ("black_box", NOTHING_LEFT, {}, True),  # reports of version 1 say nothing of the margin
+        ("incomplete_optimization", FOLLOWED, {"said": SAID}, False),
+        ("incomplete_optimization", FOLLOWED, {"said": SAID, "curve": FALLEN}, True),
+        ("incomplete_optimization", FOLLOWED, {"said": HIDDEN}, True),  # found, and lost again
+        ("silent_success", FOLLOWED, {"said": SAID}, False),
+        ("silent_success", FOLLOWED, {"said": SAID, "curve": FALLEN}, True),
+        ("silent_success", FOLLOWED, {"said": SAID, "followed": 0}, True),  # all of another class
+        ("train_eval_gap", NO_STATISTICS, {"has_statistics": True}, False),
+        ("train_eval_gap", NO_STATISTICS, {}, True),
+    ],
+)
+def test_a_sentence_that_nothing_was_left_needs_figures_that_say_so(
+    check: str, sentence: str, changes: dict[str, Any], fits: bool
+) -> None:
+    found = FindingEntry(check=check, passed=True, sentence=sentence)
+    assert (sentence_problem(found, replace(SEEN, **changes)) is None) == fits

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from robench.leaderboard.audit import figures
+from robench.leaderboard.audit import all_fooled, figures
 from robench.leaderboard.audit.figures import TIES, Figures, Seen
 from robench.leaderboard.audit.form import CHANCE, Form, N, P
 
@@ -196,7 +196,7 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
         Form(None, _NONE_RIGHT, _none_right),
     ),
     "incomplete_optimization": (
-        Form(True, _ALL_FOOLED),
+        Form(True, _ALL_FOOLED, all_fooled.all_passed),
         Form(None, _RANDOM),
         Form(True, rf"{_RISING}: it does not end too early\.", figures.at_most_all),
         Form(
@@ -206,7 +206,7 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
         ),
     ),
     "silent_success": (
-        Form(True, _ALL_FOOLED),
+        Form(True, _ALL_FOOLED, all_fooled.all_followed),
         Form(None, _RANDOM),
         Form(True, rf"{_PASSED}: it keeps what it finds\.", figures.lost(True)),
         Form(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,12 +14,15 @@ from robench.checks.context import CheckContext
 from robench.checks.options import CheckOptions
 from robench.checks.order import ORDER, build_checks, checks_of_board
 from robench.checks.report import FINDINGS_OF_VERSION_1, VERSION
+from robench.checks.trajectory import MOST
 from robench.data.facts import facts_of
 from robench.evaluation import Outcomes
 from robench.leaderboard.audit.attacks import known_attacks
 from robench.leaderboard.audit.best_effort import best_effort_problems
+from robench.leaderboard.audit.costs import facts_of_board
 from robench.leaderboard.audit.figures import Seen
 from robench.leaderboard.audit.findings import UNJUDGED, sentence_problem
+from robench.leaderboard.audit.networks import network_for, tensors_of
 from robench.leaderboard.audit.replayed import ColumnsOnly, curve_problem, replay_problems
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.registry import checks as registry
@@ -149,7 +152,9 @@ def _report_problems(
     if (wrong := _curve(board, report, asked.search[0], judged["eps_curve"])) is not None:
         yield wrong
         return
-    seen = _seen(report, outcomes, context, samples)
+    seen = replace(
+        _seen(report, outcomes, context, samples), has_statistics=_has_statistics(board, cell)
+    )
     for finding in report.findings:
         if wrong := sentence_problem(finding, seen):
             yield wrong
@@ -213,4 +218,15 @@ def _seen(
         norm=context.norm,
         eps=context.eps,
         curve=report.curve,
+        followed=int(left[right.nonzero()[0][:MOST]].sum()),
+        said={finding.check: finding for finding in report.findings},
     )
+
+
+def _has_statistics(board: Leaderboard, cell: PublishedCell) -> bool:
+    """Return whether a network keeps running statistics, as far as it can be built here."""
+    spec, known = cell.file.cell, facts_of_board(board)
+    if not isinstance(spec, Cell) or known is None or known.classes is None:
+        return False
+    tensors = tensors_of(network_for(spec, known, known.classes), spec) or ()
+    return any(name.rpartition(".")[2] == "running_mean" for name, *_ in tensors)

@@ -5,15 +5,15 @@ evidence, and returns whether both agree with what the finding says.
 """
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from robench.checks.gradient_free import MISSED
 from robench.checks.significance import LEVEL, at_least, at_most
 from robench.checks.wording import percent, radius
 from robench.registry import checks
-from robench.runs.records import CurvePoint
+from robench.runs.records import CurvePoint, FindingEntry
 
 Figures = tuple[str, ...]
 """The figures of a sentence, in their order."""
@@ -35,6 +35,9 @@ class Seen:
         norm: the norm of the checks' own attacks.
         eps: their radius.
         curve: accuracy by radius, as published.
+        said: the findings of the report, by their checks.
+        has_statistics: whether the network is known to keep running statistics.
+        followed: the part of ``left`` among the images whose trajectories the checks follow.
     """
 
     samples: int
@@ -45,6 +48,9 @@ class Seen:
     norm: str
     eps: float
     curve: tuple[CurvePoint, ...]
+    said: Mapping[str, FindingEntry] = field(default_factory=dict)
+    has_statistics: bool = False
+    followed: int = 0
 
 
 Fits = Callable[[Figures, Seen], bool]

@@ -7,7 +7,7 @@ come with robench is not compared.
 import re
 from collections.abc import Mapping
 
-from robench.leaderboard.audit import figures
+from robench.leaderboard.audit import all_fooled, figures
 from robench.leaderboard.audit.causes import CAUSES
 from robench.leaderboard.audit.figures import TIES, Figures, Seen
 from robench.leaderboard.audit.form import CHANCE, Form, N, P, R
@@ -56,7 +56,11 @@ def _gradient_free(name: str) -> tuple[Form, ...]:
     )
     many = rf"more than the 2% that bad luck explains \({CHANCE}\)"
     return (
-        Form(True, rf"The white-box attacks fool every image: there is nothing left for {name}\."),
+        Form(
+            True,
+            rf"The white-box attacks fool every image: there is nothing left for {name}\.",
+            all_fooled.none_left,
+        ),
         Form(True, rf"{begin}: no more than bad luck explains\.", figures.luck(True)),
         Form(
             False,
@@ -205,7 +209,11 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         Form(None, r"No image was attacked: there is no perturbation to measure\.", _none_right),
     ),
     "train_eval_gap": (
-        Form(True, r"The network keeps no statistics that could differ\."),
+        Form(
+            True,
+            r"The network keeps no statistics that could differ\.",
+            all_fooled.no_statistics,
+        ),
         Form(True, rf"{_STATISTICS}\.", figures.gap(True)),
         Form(
             False,
