@@ -80,7 +80,6 @@ def full_audit(board: Leaderboard) -> Audit:
     found += divergence_problems(board)
     found += cost_problems(board)
     found += tensor_problems(board)
-    found += spectra_problems(board)
     found += provenance_problems(board)
     challenged = [*challenge_problems(board, sums)]
     found += challenged
@@ -90,7 +89,7 @@ def full_audit(board: Leaderboard) -> Audit:
     copies = duplicates(board)
     lengths = [*length_problems(board)]  # other lengths give no table, and so no README
     wrong = [*lengths, *outcome_problems(board), *copies.problems]
-    found += [*wrong, *check_problems(board)]
+    found += [*wrong, *check_problems(board), *spectra_problems(board)]
     found += [] if lengths else readme_problems(board)
     found += [] if wrong else table_problems(board)
     return Audit((*found, *odd), copies)
