@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import safetensors
 import safetensors.torch
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
@@ -25,7 +24,7 @@ from robench.registry import backbones
 from robench.system.files import write_bytes
 from robench.system.json_files import parse_json
 from robench.system.reading import MIB, Refused
-from robench.system.tensor_files import check_safetensors
+from robench.system.tensor_files import read_metadata
 
 METADATA_KEY = "robench"
 
@@ -107,14 +106,12 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"no checkpoint found at {path}.")
     try:
-        check_safetensors(path)
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except Exception as error:
+        metadata = read_metadata(path)
+    except Refused as error:
         own = "" if path.suffix == ".safetensors" else _OWN
-        reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
         raise UserError(
-            f"{path} is not a complete safetensors file ({reason}); copy or create it again{own}."
+            f"{path} is not a complete safetensors file ({error.reason}); copy or create it again"
+            f"{own}."
         ) from error
     if METADATA_KEY not in metadata:
         raise UserError(

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import safetensors
+
 from robench.errors import shortened
 from robench.system.json_files import parse_json
 from robench.system.reading import MIB, Refused, open_plain
@@ -33,6 +35,22 @@ def check_safetensors(path: Path) -> None:
         _check_offsets(parse_json(content), size - 8 - length)
     except ValueError as error:
         raise Refused(path, f"its header is damaged: {shortened(error, 160)}") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says of itself beside its tensors, of which none is loaded.
+
+    Raises:
+        Refused: if it is not a complete safetensors file.
+    """
+    try:
+        check_safetensors(path)
+        with safetensors.safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused(path, shortened(error, 200)) from error
 
 
 def _check_offsets(header: Any, size: int) -> None:

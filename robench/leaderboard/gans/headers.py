@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import safetensors
 from pydantic import ValidationError
 
-from robench.errors import UserError, shortened
+from robench.errors import UserError
 from robench.gan.cell import METADATA_KEY
 from robench.gan.spec import GanCell
 from robench.system.json_files import parse_json
 from robench.system.reading import Refused
-from robench.system.tensor_files import check_safetensors
+from robench.system.tensor_files import read_metadata
 
 
 def header_problem(path: Path, cell: GanCell) -> str | None:
@@ -40,11 +39,9 @@ def _stored(path: Path) -> GanCell:
         UserError: if it is no file of weights, or has none.
     """
     try:
-        check_safetensors(path)
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY, "")
-    except Exception as error:
-        reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
+        text = read_metadata(path).get(METADATA_KEY, "")
+    except Refused as error:
+        reason = error.reason
         raise UserError(f"{path.name} is not a complete safetensors file ({reason}).") from error
     try:
         return GanCell.model_validate(parse_json(text.encode()))
