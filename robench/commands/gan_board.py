@@ -10,7 +10,7 @@ import torch
 from robench.data import load_dataset
 from robench.gan.board import GanBoard
 from robench.leaderboard.bundle import bundle_of_gans
-from robench.leaderboard.gans.audit import gan_problems, gan_unchecked
+from robench.leaderboard.gans.audit import full_gan_audit, gan_unchecked
 from robench.leaderboard.gans.publish import publish_gans
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.gans.redraw import Redrawn, RedrawOptions, redraw, rows_with_generators
@@ -144,13 +144,13 @@ def verify_gans(
         reporter.update if reporter else ignore_progress,
     )
     with trusted_code(board, trust=trust_code) as untrusted:
-        problems = gan_problems(board)
-        if problems:
-            return GanVerification(board, tuple(problems))
+        audit = full_gan_audit(board)
+        if audit.problems:
+            return GanVerification(board, audit.problems)
         seed = draw_fresh_seed() if seed is None else seed
         among = rows_with_generators(board, stores) if rows is None else board.board.titles
         drawn = draw_titles(among, "1" if rows is None else rows, seed)
         again = redraw(board, drawn, options)
-        left = (*filter(None, [untrusted]), *gan_unchecked(board), *again.notes)
+        left = (*filter(None, [untrusted]), *gan_unchecked(board, audit.copies), *again.notes)
     requested = rows is not None and len(drawn) > 0
     return GanVerification(board, again.problems, tuple(drawn), again, requested, left, seed)

@@ -1,6 +1,7 @@
 """The audit of a published board of GANs against its own files; no network is run."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -40,8 +41,26 @@ LARGEST = 50_000_000
 """Parameters of the largest pair of networks that is built to count those of the discriminator."""
 
 
+@dataclass(frozen=True)
+class GanAudit:
+    """The result of an audit.
+
+    Attributes:
+        problems: what is wrong, one sentence each; empty if nothing is.
+        copies: the GANs that are one another's; None if they were not compared.
+    """
+
+    problems: tuple[str, ...]
+    copies: GanCopies | None = None
+
+
 def gan_problems(board: GanLeaderboard) -> list[str]:
-    """Return what is wrong in a published board, one sentence each; empty if nothing is.
+    """Return what is wrong in a published board; see :func:`full_gan_audit`."""
+    return list(full_gan_audit(board).problems)
+
+
+def full_gan_audit(board: GanLeaderboard) -> GanAudit:
+    """Compare a published board of GANs with itself.
 
     Raises:
         UserError: if a file cannot be read.
@@ -51,17 +70,25 @@ def gan_problems(board: GanLeaderboard) -> list[str]:
         for name in broken_sums(board.folder, board.sums)
     ]
     if found:
-        return found  # what is changed would be found again and again below
+        return GanAudit(tuple(found))  # what is changed would be found again and again below
     found += _odd_files(board)
     found += source_problems(board)
     for one in board.evidence:
         found += [f"{one.name}: {sentence}." for sentence in _gan(board, one)]
     found += [*_board_file(board), *_tables(board)]
-    return found or [*_copies(board).problems]  # what is damaged is not compared
+    if found:
+        return GanAudit(tuple(found))  # what is damaged is not compared
+    copies = _copies(board)
+    return GanAudit(copies.problems, copies)
 
 
-def gan_unchecked(board: GanLeaderboard) -> list[str]:
-    """Return what the audit could not check, one sentence each."""
+def gan_unchecked(board: GanLeaderboard, copies: GanCopies | None = None) -> list[str]:
+    """Return what the audit could not check, one sentence each.
+
+    Args:
+        board: the board as read.
+        copies: the GANs that the audit found to be one another's; looked for if left out.
+    """
     beside = [name for name in (PAGE, TOML) if name not in board.sums]
     found = [f"{name}, which has no checksum." for name in beside if (board.folder / name).exists()]
     for row in board.board.rows:
@@ -76,7 +103,7 @@ def gan_unchecked(board: GanLeaderboard) -> list[str]:
                 f"the size of the discriminator of '{row.title}': it is too large, or its defense "
                 f"is unknown here; load it with --plugin."
             )
-    return [*found, *(f"{note}." for note in _copies(board).notes)]
+    return [*found, *(f"{note}." for note in (copies or _copies(board)).notes)]
 
 
 def _copies(board: GanLeaderboard) -> GanCopies:

@@ -5,7 +5,7 @@ with a tolerance. What may honestly be equal is noted: a recipe or defense may h
 without effect, and then both trainings are one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from itertools import combinations
@@ -152,13 +152,13 @@ def _alike(one: _Print, other: _Print) -> str | None:
         and one.values.shape == other.values.shape
         and _near(one.values, other.values, near)
     ):
-        return "weights"  # fmt: skip
-    if one.log.size and one.log.shape == other.log.shape and _close([one.log, other.log], LOGS):
+        return "weights"
+    if one.log.size and _close(one.log, other.log, LOGS):
         return "log"
     if one.collapsed and other.collapsed:
         return None  # what they draw may be the same, and has the same metrics then
     for what in one.metrics.keys() & other.metrics.keys():
-        if _close([one.metrics[what], other.metrics[what]], METRICS):
+        if _close(one.metrics[what], other.metrics[what], METRICS):
             return f"metrics of step {what[0]}"
     return None
 
@@ -168,6 +168,5 @@ def _near(one: np.ndarray, other: np.ndarray, relative: float) -> bool:
     return bool(np.linalg.norm(one - other) <= relative * size)
 
 
-def _close(pair: Sequence[np.ndarray], relative: float) -> bool:
-    one, other = pair
+def _close(one: np.ndarray, other: np.ndarray, relative: float) -> bool:
     return one.shape == other.shape and np.allclose(one, other, rtol=relative, atol=0)
