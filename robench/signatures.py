@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
-from inspect import isclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -30,7 +29,9 @@ def not_a_field(build: Callable[..., Any], option: str) -> str:
     Returns:
         A sentence; "" if the class does not annotate it.
     """
-    annotation = vars(build).get("__annotations__", {}).get(option) if isclass(build) else None
+    annotation = (
+        vars(build).get("__annotations__", {}).get(option) if inspect.isclass(build) else None
+    )
     if annotation is None or "ClassVar" in str(annotation):
         return ""
     return f"to make one of it, write @dataclass(frozen=True) above 'class {build.__name__}'."
@@ -57,38 +58,38 @@ def inherited(
     return {k: v for k, v in taken.items() if k in option_names(build, given)}
 
 
-def check_booleans(value: Any, annotation: Any) -> None:
+def check_booleans(value: Any, kinds: frozenset[Any]) -> None:
     """Refuse true and false where a number is meant, and anything else where they are.
 
     Pydantic takes true for 1 and "yes" for true: a radius would be 1 by mistake.
 
     Args:
         value: what was given; of a list, each part is looked at.
-        annotation: the type that it should have; one that is not known admits everything.
+        kinds: the types that it may have, see :func:`kinds_of`; unknown ones admit everything.
 
     Raises:
         UserError: if a boolean is given where none is possible, or none where only one is.
     """
-    kinds = _kinds(annotation)
     if kinds == {bool} and not isinstance(value, bool):
         raise UserError("write true or false")
     parts = value if isinstance(value, (list, tuple)) else [value]
-    if kinds <= {int, float, str, NoneType} and any(isinstance(part, bool) for part in parts):
+    if kinds <= _NUMBERS_AND_TEXT and any(isinstance(part, bool) for part in parts):
         raise UserError("true and false stand for no number or text")
 
 
-def _kinds(annotation: Any) -> set[Any]:
+_NUMBERS_AND_TEXT = frozenset({int, float, str, NoneType})
+
+
+def kinds_of(annotation: Any) -> frozenset[Any]:
     """Return the types that an annotation is made of: ``tuple[int, ...] | None`` of two."""
-    if isinstance(annotation, str):
-        return {annotation}
-    if get_origin(annotation) is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if get_origin(annotation) is Literal:
-        return {type(value) for value in get_args(annotation)}
-    inner = [kind for kind in get_args(annotation) if kind is not Ellipsis]
-    if get_origin(annotation) not in (tuple, list, Union, UnionType):
-        return {annotation}
-    return set().union(*map(_kinds, inner)) if inner else {annotation}
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return kinds_of(inner[0])
+    if origin is Literal:
+        return frozenset(map(type, inner))
+    if origin not in (tuple, list, Union, UnionType):
+        return frozenset({annotation})
+    return frozenset().union(*(kinds_of(kind) for kind in inner if kind is not Ellipsis))
 
 
 def build_checked(
@@ -131,7 +132,7 @@ def _check_kinds(build: Callable[..., Any], options: Mapping[str, Any], what: st
         return
     for name, value in given.items():
         try:
-            check_booleans(value, parameters[name].annotation)
+            check_booleans(value, kinds_of(parameters[name].annotation))
         except UserError as error:
             raise UserError(f"{what}: {name} = {str(value).lower()}: {error}.") from None
 

@@ -4,6 +4,7 @@ Everything that a result depends on is a field here, validated by pydantic; a ne
 together in :mod:`robench.board.cells`.
 """
 
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -34,7 +35,7 @@ from robench.board.ranking import SUMMARIES, check_ranking, default_ranking, mai
 from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.registry import training_methods
-from robench.signatures import check_booleans
+from robench.signatures import check_booleans, kinds_of
 
 OptionValue = bool | int | float | str
 """What a board may set as an option of attacks; strings such as "8/255" are accepted."""
@@ -70,7 +71,7 @@ class Spec(BaseModel):
     @classmethod
     def _is_of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse true for 1 and "yes" for true, which pydantic would accept."""
-        check_booleans(value, cls.model_fields[str(info.field_name)].annotation)
+        check_booleans(value, _kinds_of_fields(cls)[str(info.field_name)])
         return value
 
     @model_serializer(mode="wrap")
@@ -87,6 +88,11 @@ class Spec(BaseModel):
             return False
         default = type(self).model_fields[name].get_default(call_default_factory=True)
         return bool(getattr(self, name) == default)
+
+
+@cache  # tables of a large leaderboard have many of a form
+def _kinds_of_fields(form: type[Spec]) -> dict[str, frozenset[Any]]:
+    return {name: kinds_of(field.annotation) for name, field in form.model_fields.items()}
 
 
 class DataSpec(Spec):
