@@ -23,7 +23,7 @@ def none_left(figures: Figures, seen: Seen) -> bool:
     latter leave is not known; attacks that are unrelated leave the product of their shares, as on a
     random network, and others more.
     """
-    return seen.left * _share(seen, standard_left(seen)) * _share(seen, _margin_left(seen)) <= FEW
+    return seen.left * _share(seen, _standard_left(seen)) * _share(seen, _margin_left(seen)) <= FEW
 
 
 def all_followed(figures: Figures, seen: Seen) -> bool:
@@ -31,7 +31,7 @@ def all_followed(figures: Figures, seen: Seen) -> bool:
 
     Only the first images are followed. Those of one class may all be fooled, as the columns show.
     """
-    followed = min(MOST, seen.correct) * _share(seen, standard_left(seen))
+    followed = min(MOST, seen.correct) * _share(seen, _standard_left(seen))
     return min(followed, seen.followed) <= FEW
 
 
@@ -49,7 +49,7 @@ def no_statistics(figures: Figures, seen: Seen) -> bool:
     return not seen.has_statistics
 
 
-def standard_left(seen: Seen) -> float:
+def _standard_left(seen: Seen) -> float:
     """Return how many images the standard attack left, by the curve; 0 if that does not say."""
     at = [point.accuracy for point in seen.curve if abs(point.eps - seen.eps) <= 1e-9]
     return at[0] * seen.samples if at else 0.0

@@ -14,15 +14,15 @@ def shipped_notes(board: Leaderboard) -> Iterator[str]:
     Whoever writes a board may choose its goal, and says what a paper printed: nothing in the folder
     tells whether that is so.
     """
-    spec = board.board
-    if spec.paper is None and spec.goal is None:
+    spec, shipped, name = board.board, shipped_boards(), board.name
+    if name in shipped and read_board(shipped[name]).goal != spec.goal:
+        yield f"its goal, which is not that of the board '{name}' that ships with robench."
+    if spec.paper is None:
         return
-    for name, path in shipped_boards().items():
-        shipped = read_board(path)
-        if name == board.name and shipped.goal != spec.goal:
-            yield f"its goal, which is not that of the board '{name}' that ships with robench."
-        if spec.paper is not None and shipped.paper is not None:
-            yield from _other_figures(spec.paper, shipped.paper, name)
+    for other, path in shipped.items():
+        paper = read_board(path).paper
+        if paper is not None:
+            yield from _other_figures(spec.paper, paper, other)
 
 
 def _other_figures(there: Paper, here: Paper, name: str) -> Iterator[str]:
