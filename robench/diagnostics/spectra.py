@@ -81,7 +81,7 @@ def spectra(
 
 
 def operators(layer: Layer) -> tuple[str, ...]:
-    """Return the names of the rows that :func:`spectra` gives of a layer, if it is linear."""
+    """Return the names of the rows that :func:`spectra` gives of a linear layer, in their order."""
     found = ["convolution"]
     found += ["affine"] * isinstance(getattr(layer.module, "affine", None), nn.Conv2d)
     return (*found, *["norm"] * (layer.gain is not None))
@@ -108,8 +108,8 @@ def _rows(layer: Layer) -> Iterator[dict[str, Any]]:
         yield {**facts, "operator": "not linear"}
         return
     facts |= {"kernel": _by(getattr(layer.module, "kernel_size", ()))}
-    maps = dict(_maps(layer, apply))
-    norms = {name: largest_singular_value(maps[name], shape, like) for name in maps}
+    named = zip(operators(layer), _maps(layer, apply), strict=True)
+    norms = {name: largest_singular_value(one, shape, like) for name, one in named}
     try:
         kernel, stride = _kernel(layer, apply, like)
     except UserError:
@@ -119,8 +119,8 @@ def _rows(layer: Layer) -> Iterator[dict[str, Any]]:
             yield {**facts, "operator": name, "padded_norm": norm}
         return
     facts |= {"out_channels": len(kernel), "stride": _by(stride), "torus": _by(kernel.shape[-2:])}
-    operators = _operators(layer, kernel.detach().double(), stride)
-    for (name, norm), operator in zip(norms.items(), operators, strict=True):
+    on_the_torus = _operators(layer, kernel.detach().double(), stride)
+    for (name, norm), operator in zip(norms.items(), on_the_torus, strict=True):
         values = singular_range(_seen(operator.matrices, like.dtype))
         powers = zip(operator.power.amax((1, 2)), operator.power.amin((1, 2)), strict=True)
         conditions = [_ratio(float(a) ** 0.5, float(b) ** 0.5) for a, b in powers]
@@ -150,15 +150,13 @@ def _kernel(layer: Layer, apply: Map, like: Tensor) -> tuple[Tensor, tuple[int, 
     return impulse_kernel(apply, layer.channels, layer.size, like)
 
 
-def _maps(layer: Layer, apply: Map) -> Iterator[tuple[str, Map]]:
-    """Yield the operators of a layer by name, as what they do to its actual input."""
+def _maps(layer: Layer, apply: Map) -> Iterator[Map]:
+    """Yield the operators of a layer in their order, as what they do to its actual input."""
     if isinstance(getattr(layer.module, "affine", None), nn.Conv2d):
         bare: Any = copy.deepcopy(layer.module)
         bare.affine = nn.Identity()
-        yield "convolution", linear_part(bare)
-        yield "affine", apply
-    else:
-        yield "convolution", apply
+        yield linear_part(bare)
+    yield apply
     if layer.gain is None:
         return
     gain = layer.gain.double()
@@ -167,11 +165,11 @@ def _maps(layer: Layer, apply: Map) -> Iterator[tuple[str, Map]]:
         y = apply(x)
         return y * gain.to(y).view(-1, 1, 1)
 
-    yield "norm", scaled
+    yield scaled
 
 
 def _operators(layer: Layer, kernel: Tensor, stride: tuple[int, int]) -> Iterator[_Operator]:
-    """Yield the operators of a layer in the order of :func:`_maps`, as those of a torus."""
+    """Yield the operators of a layer in their order, as those of a torus."""
     groups = layer.channels // kernel.shape[1]
     matrices = symbol(kernel, stride, groups)
     power = torch.fft.rfft2(kernel).abs().square().sum(1)
