@@ -25,7 +25,7 @@ from robench.cli import (  # noqa: F401 - commands
 )
 from robench.cli.failures import sentence_of
 from robench.cli.options import app
-from robench.errors import RobenchWarning, UserError
+from robench.errors import RobenchWarning
 
 INTERRUPTED = 130
 """Exit code of Typer after Ctrl-C."""
@@ -45,8 +45,8 @@ class _Terminated(KeyboardInterrupt):
 def main() -> None:
     """Run the command line; a user error prints one sentence on stderr and exits with code 2.
 
-    So does what :func:`robench.cli.failures.sentence_of` knows, such as a lack of memory: what was
-    finished before is stored, and nothing is half written.
+    So does what else :func:`robench.cli.failures.sentence_of` knows, such as a lack of memory: what
+    was finished before is stored, and nothing is half written.
     """
     shown = warnings.showwarning
 
@@ -60,22 +60,14 @@ def main() -> None:
     before = _handle_termination()
     try:
         app()
-    except UserError as error:
-        print(f"robench: {_visible(str(error))}", file=sys.stderr)
-        sys.exit(2)
-    except Exception as error:
-        if (said := sentence_of(error)) is None:
-            raise
-        print(f"robench: {_visible(said)}", file=sys.stderr)
-        sys.exit(2)
-    except SystemExit as stop:
-        if said := sentence_of(stop):
+    except (Exception, SystemExit) as error:
+        if (said := sentence_of(error)) is not None:
             print(f"robench: {_visible(said)}", file=sys.stderr)
             sys.exit(2)
-        if stop.code != INTERRUPTED:
+        if not isinstance(error, SystemExit) or error.code != INTERRUPTED:
             raise
         print(f"robench: {_interrupted(sys.argv[1:])}", file=sys.stderr)
-        sys.exit(_exit_code(stop))
+        sys.exit(_exit_code(error))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

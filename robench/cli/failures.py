@@ -1,7 +1,8 @@
-"""Failures that are no fault of robench, each in a sentence: of memory, of disks, of own code."""
+"""Failures that are no fault of robench, each in a sentence: of input, memory, disks, own code."""
 
 import sys
 
+from robench.errors import UserError
 from robench.system.files import hint_for
 from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
@@ -12,6 +13,8 @@ def sentence_of(error: BaseException) -> str | None:
     Args:
         error: what a command raised; a :class:`SystemExit` counts if a user's own code raised it.
     """
+    if isinstance(error, UserError):
+        return str(error)
     if isinstance(error, Exception) and is_out_of_memory(error):
         return OUT_OF_MEMORY
     if "robench.plugins" in sys.modules:  # which most commands need not wait for
