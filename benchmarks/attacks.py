@@ -19,7 +19,7 @@ from collections.abc import Callable
 import foolbox
 import torch
 import torchattacks
-from common import Case, Target, case_of, paired, report, target, target_options, timed
+from common import Case, Target, case_of, paired, radius, report, target, target_options, timed
 from torch import Tensor
 
 from robench import evaluate
@@ -108,7 +108,7 @@ def main() -> None:
         "--memory", action="store_true", help="measure peak memory, one process per contestant"
     )
     parser.add_argument("--only", help=argparse.SUPPRESS)
-    parser.add_argument("--eps", type=float, help="8/255 if a checkpoint is given, else 0.2")
+    parser.add_argument("--eps", type=radius, help="8/255 if a checkpoint is given, else 0.2")
     arguments = parser.parse_args()
     quick = arguments.quick
     case = target(arguments, 300 if quick else arguments.samples)

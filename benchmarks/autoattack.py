@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 import torchattacks
-from common import Case, Target, case_of, machine, report, target, target_options, timed
+from common import Case, Target, case_of, machine, radius, report, target, target_options, timed
 from torch import Tensor, nn
 
 from robench import evaluate
@@ -126,7 +126,7 @@ def main() -> None:
     parser = target_options(
         str(__doc__).split("\n", 1)[0], samples=200, rounds=3, batch=128, steps=100, queries=5000
     )
-    parser.add_argument("--eps", type=float, help="8/255 if a checkpoint is given, else 0.2")
+    parser.add_argument("--eps", type=radius, help="8/255 if a checkpoint is given, else 0.2")
     parser.add_argument("--only", help=f"of {', '.join((*PARTS, WHOLE))}: which to run")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -57,6 +58,11 @@ def target_options(description: str, **defaults: int) -> argparse.ArgumentParser
     parser.add_argument("--model", help="a third-party network, as for 'robench attack'")
     parser.add_argument("--data", help="its data set, e.g. image_folder:DIR")
     return parser
+
+
+def radius(text: str) -> float:
+    """Read a radius as papers write it: 8/255 or 0.1."""
+    return float(Fraction(text))
 
 
 def target(arguments: argparse.Namespace, samples: int) -> Target:
