@@ -31,7 +31,7 @@ SMALLER = {
     'name = "resnet18"': f'name = "{FEW_LAYERS}"',
     "width = 16": "width = 8",
     'stem = "half"': 'stem = "cifar"',
-    "epochs = 5": "epochs = 1",
+    "epochs = 2": "epochs = 1",
     "samples = 1000": "samples = 20\ncheck_samples = 10",
     '["vanilla", "batchnorm", "spectral_norm", "convnorm"]': '["vanilla"]',
 }

@@ -63,8 +63,9 @@ def test_a_row_in_a_run_store(store: Path) -> None:
 
 
 def test_weights_that_are_missing_or_changed_are_said(store: Path) -> None:
-    shutil.rmtree(store / "cells" / "9a057e837644b990")
-    for path in sorted((store / "cells").iterdir()):
+    missing, *others = sorted((store / "cells").iterdir())
+    shutil.rmtree(missing)
+    for path in others:
         content = bytearray((path / "weights.safetensors").read_bytes())
         content[-1] ^= 1
         (path / "weights.safetensors").write_bytes(bytes(content))

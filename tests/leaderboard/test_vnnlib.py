@@ -21,7 +21,7 @@ from robench.leaderboard.vnnlib import instance
 from robench.runs.attack_cell import evaluation_images
 
 QUICK = Path(package.__file__).resolve().parents[1] / "leaderboards" / "quick"
-ROW, EPS, COUNT = "batchnorm", 0.2, 12
+ROW, EPS, COUNT = "vanilla", 0.2, 12
 
 
 def read(text: str) -> list[Any]:
