@@ -49,7 +49,8 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     if not valid:
         return "there are none."
     names = [shortened(v) for v in valid]
-    while len(", ".join(names)) > _LISTED and len(names) > 1:
+    between = "; " if any("," in name for name in names) else ", "
+    while len(between.join(names)) > _LISTED and len(names) > 1:
         names = names[: len(names) * 3 // 4]
     rest = len(valid) - len(names)
-    return "valid: " + ", ".join(names) + (f" and {rest} more." if rest else ".")
+    return "valid: " + between.join(names) + (f" and {rest} more." if rest else ".")

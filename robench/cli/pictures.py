@@ -95,7 +95,8 @@ def show(
 @app.command()
 def spectra(
     checkpoints: Annotated[
-        list[Path], typer.Argument(help="weights.safetensors or their folders.")
+        list[Path],
+        typer.Argument(help="weights.safetensors, their folders, or BOARD/ROW of leaderboards."),
     ],
     against: Annotated[
         Path | None,
@@ -114,12 +115,17 @@ def spectra(
     """Print the norm and condition number of each layer of trained networks."""
     from robench.cli.progress_bar import progress
     from robench.cli.tables import ratios_table, spectra_table
+    from robench.commands.checkpoints import checkpoint_file
     from robench.commands.spectra import checkpoint_spectra
 
     console, _ = prepare("cpu", plugin, as_json=as_json)
     networks = len(checkpoints) + (against is not None)
     with progress(console, networks, quiet=quiet) as reporter:
-        result = checkpoint_spectra(checkpoints, against=against, reporter=reporter)
+        result = checkpoint_spectra(
+            [checkpoint_file(path) for path in checkpoints],
+            against=against and checkpoint_file(against),
+            reporter=reporter,
+        )
     written = result.save(out)
     if as_json:
         print_json({"spectra": result.table, "ratios": result.ratios})

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 Checkpoint = Annotated[
     Path | None,
-    typer.Argument(help="weights.safetensors of a network trained by robench, or its folder."),
+    typer.Argument(
+        help="weights.safetensors of a network trained by robench, its folder, or BOARD/ROW of a "
+        "leaderboard."
+    ),
 ]
 Checkpoints = Annotated[
     list[Path],
     typer.Argument(
         metavar="[CHECKPOINT]...",
-        help="weights.safetensors of networks trained by robench, or their folders.",
+        help="weights.safetensors of networks trained by robench, their folders, or BOARD/ROW of "
+        "leaderboards.",
     ),
 ]
 Model = Annotated[
@@ -116,6 +120,7 @@ def target_of(
         UserError: if not exactly one network is named, or it cannot be loaded.
     """
     from robench.commands.attack import external_target, trained_target
+    from robench.commands.checkpoints import checkpoint_file
 
     if (checkpoint is None) == (model is None):
         raise UserError("give either a checkpoint trained by robench or a --model of your own.")
@@ -125,7 +130,7 @@ def target_of(
             "the argument."
         )
     if checkpoint is not None:
-        return trained_target(checkpoint, **how)
+        return trained_target(checkpoint_file(checkpoint), **how)
     assert model is not None
     target = external_target(model, how.pop("data"), weights=weights, options=options, **how)
     for note in target.notes:

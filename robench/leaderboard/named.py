@@ -41,6 +41,19 @@ def network_of(name: str, stores: Sequence[Path] = ()) -> PublishedNetwork:
         UserError: if there is no such leaderboard, row or seed; the message names the nearest. Or
             if the weights are not here, or not those that were published.
     """
+    found = find_network(name, stores)
+    if found is None:
+        parts = name.split("/")
+        raise _not_found(parts[0] if len(parts) < 3 else "/".join(parts[:-1]), stores)
+    return found
+
+
+def find_network(name: str, stores: Sequence[Path] = ()) -> PublishedNetwork | None:
+    """Find the network that a name means; None if no leaderboard is called as it begins.
+
+    Raises:
+        UserError: as :func:`network_of`, but if there is no such leaderboard.
+    """
     parts = name.split("/")
     for count in range(len(parts) - 1, 0, -1):
         folder = _folder("/".join(parts[:count]), stores)
@@ -48,10 +61,10 @@ def network_of(name: str, stores: Sequence[Path] = ()) -> PublishedNetwork:
             board = Leaderboard.read(folder)
             row, seed = _row_and_seed(board, "/".join(parts[count:]))
             return published_network(board, row, seed, stores)
-    if len(parts) == 1 and _folder(name, stores) is not None:
-        titles = Leaderboard.read(_folder(name, stores) or name).board.titles
-        raise UserError(f"'{name}' names no row: write {name}/ROW; {did_you_mean('', titles)}")
-    raise _not_found(parts[0] if len(parts) < 3 else "/".join(parts[:-1]), stores)
+    if (folder := _folder(name, stores)) is None:
+        return None
+    titles = Leaderboard.read(folder).board.titles
+    raise UserError(f"'{name}' names no row: write {name}/ROW; {did_you_mean('', titles)}")
 
 
 def find_leaderboard(name: str, stores: Sequence[Path] = ()) -> Leaderboard:

@@ -119,6 +119,9 @@ def test_a_library_s_network_is_pushed_and_built_by_its_library(
     logits = plain.eval()((images - mean.view(3, 1, 1)) / std.view(3, 1, 1))
     assert torch.allclose(package.load(f"{board}/net")(images), logits, atol=1e-6)
     assert torch.equal(package.load("hf:me/net")(images), package.load(f"{board}/net")(images))
+    done = robench("attack", f"{board}/net")
+    assert done.code == 2
+    assert "was not trained by robench; name what builds it: --model 'torchvision:sh" in done.err
 
 
 def test_code_of_a_network_s_author_is_neither_pushed_nor_run(

@@ -94,3 +94,4 @@ def test_a_message_repeats_little_of_the_input_and_nothing_invisible() -> None:
     assert shortened("a\x1b[2J\u202eb\ud800") == r"a\x1b[2J\u202eb\ud800"
     assert len(did_you_mean("x" * 10**6, [f"{n}" * 10**5 for n in range(9)])) < 1000
     assert did_you_mean("zzz", [f"name-{n}" for n in range(1000)]).endswith(" more.")
+    assert did_you_mean("zzz", ["a", "b, c"]) == "valid: a; b, c."
