@@ -4,12 +4,14 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from robench.board.board import Board
 from robench.board.explain import explain
+from robench.board.limits import LONGEST_TITLE
 from robench.board.loading import read_board
 from robench.board.plan import resolve_rows
 from robench.board.shipped import all_shipped_boards
@@ -122,7 +124,8 @@ def renamed(short: str, board: Named, changed: Named, words: str) -> tuple[str, 
         changed: the board with the changes.
         words: the changes, see :func:`words_of`.
     """
-    said = {"title": f"{getattr(board, 'title', '')}, changed: {words}"[:LONGEST_TITLE],
+    title = f"{getattr(board, 'title', '')}, changed: {words}"
+    said = {"title": shorten(title, LONGEST_TITLE, placeholder=" ..."),
             "description": f"The board '{short}' with {words}."}  # fmt: skip
     kept = {key: value for key, value in said.items()
             if getattr(changed, key) == getattr(board, key)}  # fmt: skip
@@ -145,10 +148,6 @@ def change_values(values: dict[str, Any], seeds: str | None, changes: Sequence[s
         values["seeds"] = [_seed(seed) for seed in seeds.split(",")]
     for change in changes:
         _change(values, change)
-
-
-LONGEST_TITLE = 160
-"""The largest number of characters of a title, of which a change takes the last ones."""
 
 
 def _is_whole(changed: Board, board: Board) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from robench.board.limits import LONGEST_TITLE
 from robench.board.overrides import find_board, open_board
 from robench.board.plan import resolve
 from robench.board.shipped import shipped_boards
@@ -140,4 +141,5 @@ def test_a_board_with_all_that_it_names_keeps_its_name(
 
 def test_a_long_change_does_not_make_the_title_too_long(tiny_board: Path) -> None:
     _, board = open_board(str(tiny_board), rows="all", changes=["training.epochs=1"] * 20)
-    assert len(board.title) <= 160
+    assert len(board.title) <= LONGEST_TITLE
+    assert board.title.endswith(" ...")
