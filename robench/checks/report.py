@@ -6,13 +6,18 @@ from typing import Any
 
 from robench.errors import UserError
 
-VERSION = 2
+VERSION = 3
 """Version of the JSON format, of the list of checks and of the sentences:
 :mod:`robench.leaderboard.audit.findings` knows them, so a changed sentence needs a form there, and
-the earlier form stays. Version 2 has more checks, and best-effort accuracies."""
+the earlier form stays. Version 2 has more checks, and best-effort accuracies; in version 3
+``incomplete_optimization`` compares APGD, too."""
 
-READABLE = (1, VERSION)
+READABLE = (1, 2, VERSION)
 """The versions of reports that can be read."""
+
+MADE_OTHERWISE = {2: ("incomplete_optimization",), VERSION: ()}
+"""The versions whose checks are those of today, and of each the findings that are made otherwise
+today, in their order: all others can be made again and compared."""
 
 FINDINGS_OF_VERSION_1 = (
     "eps_curve",

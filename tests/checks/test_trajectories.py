@@ -44,13 +44,44 @@ def test_an_attack_that_ends_too_early_is_named_if_more_steps_win(
     make_context: MakeContext,
     digits_net: nn.Module,
 ) -> None:
-    columns = {"pgd-20": forged(range(9), backwards=20), "pgd-100": forged(fooled, backwards=100)}
+    columns = {
+        "pgd-20": forged(range(9), backwards=20),
+        "pgd-100": forged(fooled, backwards=100),
+        "apgd(steps=50)": forged(range(9), backwards=50),
+    }
     context = make_context(digits_net, columns)
     context.memo[trajectories.__globals__["_follow"]] = followed(losses)
     finding = IncompleteOptimization().run(context)
     assert finding.passed is passed, finding.sentence
     assert has_form(finding), finding.sentence
     assert (finding.best_effort is None) is passed
+
+
+@pytest.mark.parametrize(
+    ("fooled", "passed"),
+    [
+        (range(40), False),  # at rest, but steps that adapt go on
+        (range(25), True),  # 8 points: not far
+        (range(26, 66), True),  # others, as many more as fewer
+    ],
+)
+def test_an_attack_that_rests_too_early_is_named_if_apgd_finds_far_more(
+    fooled: range, passed: bool, make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    few = range(9) if fooled.start == 0 else range(26)
+    columns = {
+        "pgd-20": forged(few, backwards=20),
+        "pgd-100": forged(few, backwards=100),
+        "apgd(steps=50)": forged(fooled, backwards=50),
+    }
+    context = make_context(digits_net, columns)
+    at_rest = torch.linspace(-9, -1, 21).clamp(max=-5)
+    context.memo[trajectories.__globals__["_follow"]] = followed(at_rest)
+    finding = IncompleteOptimization().run(context)
+    assert finding.passed is passed, finding.sentence
+    assert f"steps of APGD {100 * (1 - len(fooled) / 200):.1f}%" in finding.sentence
+    assert has_form(finding), finding.sentence
+    assert finding.best_effort == (None if passed else 0.2)
 
 
 @pytest.mark.parametrize(("crossed", "passed"), [(3, True), (20, False)])

@@ -126,6 +126,32 @@ def test_reports_of_an_earlier_version_are_not_made_again(cell: PublishedCell) -
     )
 
 
+def test_a_report_of_version_2_is_compared_in_what_is_made_as_it_was_then(
+    cell: PublishedCell,
+) -> None:
+    checks = worded(cell, "incomplete_optimization", "The loss rises; 100 steps leave 9.9%.")
+    checks = checks.model_copy(update={"version": 2})
+    earlier = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": checks}))
+    [said] = [f for f in report(cell).findings if f.check == "incomplete_optimization"]
+    result = {True: "passed", False: "failed"}[bool(said.passed)]
+    note = (
+        "the check 'incomplete_optimization', which an earlier version of robench made otherwise; "
+        f"that of today is {result}: {said.sentence}"
+    )
+    assert compared(earlier, report=cell.file.checks) == Deviations((), (note,))
+
+    found = compared(earlier, report=report(cell, more_steps=False))
+    assert "the check 'more_steps' is published as passed" in found.problems[0]
+    # Those of today have one attack more before them.
+    lower = searched(cell, 0.0, "silent_success")
+    assert compared(earlier, report=lower).problems == ()
+    lower = searched(cell, 0.0, "loss_rises")
+    assert (
+        "best-effort accuracy of the check 'loss_rises'"
+        in compared(earlier, report=lower).problems[0]
+    )
+
+
 def searched(cell: PublishedCell, share: float | None, check: str = "loss_rises") -> CheckReport:
     """Return the published report with another best-effort accuracy of a check."""
     found = report(cell)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from robench.leaderboard.audit import all_fooled, figures
+from robench.leaderboard.audit import all_fooled, ends, figures
 from robench.leaderboard.audit.figures import TIES, Figures, Seen
 from robench.leaderboard.audit.form import CHANCE, Form, N, P
 
@@ -36,6 +36,7 @@ _RISING = (
     rf"On {N} of {N} images? left the loss still rises by more than 5% of its range in the last 2 "
     rf"of 20 steps of PGD; 100 steps leave {P} where 20 leave {P}"
 )
+_ADAPTED = rf"{_RISING}, and 50 steps of APGD {P}"
 _PASSED = rf"Of {N} images? left by PGD {N} were in another class at one of its steps"
 _ALONE = r"(?:than|that they get) on a copy that was asked nothing before"
 
@@ -198,22 +199,29 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
     "incomplete_optimization": (
         Form(True, _ALL_FOOLED, all_fooled.all_passed),
         Form(None, _RANDOM),
+        Form(True, rf"{_ADAPTED}: it does not end too early\.", ends.complete),
+        Form(
+            False,
+            rf"{_ADAPTED}: the attack ends before it has found what it can \({CHANCE}\)\.",
+            ends.incomplete,
+        ),
+        # Reports of version 2 do not compare APGD.
         Form(True, rf"{_RISING}: it does not end too early\.", figures.at_most_all),
         Form(
             False,
             rf"{_RISING}: the attack ends before it has found what it can \({CHANCE}\)\.",
-            figures.incomplete,
+            ends.incomplete,
         ),
     ),
     "silent_success": (
         Form(True, _ALL_FOOLED, all_fooled.all_followed),
         Form(None, _RANDOM),
-        Form(True, rf"{_PASSED}: it keeps what it finds\.", figures.lost(True)),
+        Form(True, rf"{_PASSED}: it keeps what it finds\.", ends.lost(True)),
         Form(
             False,
             rf"{_PASSED}, more than the 10% that whole steps explain \({CHANCE}\): the attack "
             r"finds adversarial images and loses them again\.",
-            figures.lost(False),
+            ends.lost(False),
         ),
     ),
     "batch_dependence": (

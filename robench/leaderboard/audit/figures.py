@@ -57,7 +57,8 @@ Fits = Callable[[Figures, Seen], bool]
 """Whether figures agree with what is known, and with what the finding says."""
 
 
-def _option(check: str, name: str) -> Any:
+def option_of(check: str, name: str) -> Any:
+    """Return the default of an option of a check."""
     return getattr(checks.build(check), name)
 
 
@@ -126,13 +127,13 @@ def not_weaker(figures: Figures, seen: Seen) -> bool:
 
 def losses_differ(figures: Figures, seen: Seen) -> bool:
     """Compare (one loss, images, the other, only by that, only by the first): far apart."""
-    far = float(figures[0]) - float(figures[2]) > 100 * _option("other_loss", "points") - 0.1
+    far = float(figures[0]) - float(figures[2]) > 100 * option_of("other_loss", "points") - 0.1
     return far and weaker(figures, seen)
 
 
 def losses_alike(figures: Figures, seen: Seen) -> bool:
     """Compare (one loss, images, the other): close, or some pairs of outcomes make it chance."""
-    near = float(figures[0]) - float(figures[2]) <= 100 * _option("other_loss", "points") + 0.1
+    near = float(figures[0]) - float(figures[2]) <= 100 * option_of("other_loss", "points") + 0.1
     return (near and int(figures[1]) <= seen.evaluated) or not_weaker(figures, seen)
 
 
@@ -154,7 +155,7 @@ def share(passed: bool) -> Fits:
         bad, count, share = int(figures[0]), int(figures[1]), figures[2]
         if not count or not all_right(figures[1], seen) or percent(bad / count)[:-1] != share:
             return False
-        return (bad / count <= _option("gradients", "tolerated")) is passed
+        return (bad / count <= option_of("gradients", "tolerated")) is passed
 
     return fits
 
@@ -164,7 +165,7 @@ def climbs(passed: bool) -> Fits:
 
     def fits(figures: Figures, seen: Seen) -> bool:
         rose, count = int(figures[0]), int(figures[1])
-        chance = at_most(rose, count, _option("loss_rises", "rising")) if rose <= count else 0
+        chance = at_most(rose, count, option_of("loss_rises", "rising")) if rose <= count else 0
         return rose <= count and all_right(figures[1], seen) and (chance >= LEVEL) is passed
 
     return fits
@@ -180,10 +181,10 @@ def gap(passed: bool) -> Fits:
         if count != seen.samples or abs(right - seen.correct) > TIES:
             return False
         if not passed:
-            return gap > _option("train_eval_gap", "gap") - 1e-3
+            return gap > option_of("train_eval_gap", "gap") - 1e-3
         apart = int(gap * count)
         chance = 2 * at_least((count + apart) // 2, count, 0.5)  # the largest that there can be
-        return gap <= _option("train_eval_gap", "gap") + 1e-3 or chance >= LEVEL
+        return gap <= option_of("train_eval_gap", "gap") + 1e-3 or chance >= LEVEL
 
     return fits
 
@@ -193,7 +194,7 @@ def planted(passed: bool) -> Fits:
 
     def fits(figures: Figures, seen: Seen) -> bool:
         found, fitted = int(figures[0]), int(figures[1])
-        needed = _option("binarization", "needed")
+        needed = option_of("binarization", "needed")
         return found <= fitted and (at_most(found, fitted, needed) >= LEVEL) is passed
 
     return fits
@@ -215,7 +216,7 @@ def more_than_tolerated(check: str, passed: bool) -> Fits:
         bad, count = int(figures[0]), int(figures[1])
         if count > seen.correct + TIES or not _is_share(*figures[:3]):
             return False
-        return (at_least(bad, count, _option(check, "tolerated")) >= LEVEL) is passed
+        return (at_least(bad, count, option_of(check, "tolerated")) >= LEVEL) is passed
 
     return fits
 
@@ -223,7 +224,7 @@ def more_than_tolerated(check: str, passed: bool) -> Fits:
 def few_sure(figures: Figures, seen: Seen) -> bool:
     """Compare (sure, images, share): so few that nothing else was asked."""
     sure, count = int(figures[0]), int(figures[1])
-    few = sure <= _option("saturated_probability", "tolerated") * count
+    few = sure <= option_of("saturated_probability", "tolerated") * count
     return few and all_right(figures[1], seen) and _is_share(*figures)
 
 
@@ -233,7 +234,7 @@ def sure(passed: bool) -> Fits:
     def fits(figures: Figures, seen: Seen) -> bool:
         many, count, entropy, margin = (int(figures[i]) for i in (0, 1, 3, 4))
         known = all_right(figures[1], seen) and _is_share(*figures[:3])
-        few = _option("saturated_probability", "tolerated") * count
+        few = option_of("saturated_probability", "tolerated") * count
         possible = max(entropy, margin) <= many > few
         return known and possible and (passed or entropy - margin > few)
 
@@ -247,7 +248,7 @@ def probabilities(passed: bool) -> Fits:
         if int(figures[1]) != seen.samples or not _is_share(*figures):
             return False
         share = int(figures[0]) / int(figures[1])
-        return (share < _option("probability_outputs", "share")) is passed
+        return (share < option_of("probability_outputs", "share")) is passed
 
     return fits
 
@@ -262,7 +263,7 @@ def turned(passed: bool) -> Fits:
     """Return the comparison of (median cosine, images)."""
 
     def fits(figures: Figures, seen: Seen) -> bool:
-        apart = float(figures[0]) - _option("unstable_gradient", "least")
+        apart = float(figures[0]) - option_of("unstable_gradient", "least")
         return int(figures[1]) <= seen.correct + TIES and (apart if passed else -apart) >= -0.006
 
     return fits
@@ -276,24 +277,5 @@ def turned_on(passed: bool) -> Fits:
         count, below = int(figures[1]), int(figures[2])
         chance = at_least(below, count, 0.5)
         return median(figures, seen) and 2 * below >= count and (chance >= LEVEL) is passed
-
-    return fits
-
-
-def incomplete(figures: Figures, seen: Seen) -> bool:
-    """Compare (moving, images, left by many steps, left by few): many are clearly stronger."""
-    moving, count, many, few = (float(figure) for figure in figures)
-    gap = (few - many) / 100
-    check = "incomplete_optimization"
-    return _option(check, "moving") * count < moving <= count and gap > _option(check, "points")
-
-
-def lost(passed: bool) -> Fits:
-    """Return the comparison of (images left, passed in another class)."""
-
-    def fits(figures: Figures, seen: Seen) -> bool:
-        count, passing = int(figures[0]), int(figures[1])
-        chance = at_least(passing, count, _option("silent_success", "lost"))
-        return passing <= count <= seen.correct + TIES and (chance >= LEVEL) is passed
 
     return fits

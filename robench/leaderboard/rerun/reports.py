@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from robench.checks.order import added_checks, build_checks
-from robench.checks.report import VERSION
+from robench.checks.report import MADE_OTHERWISE
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
 from robench.leaderboard.rerun.sentences import Wording, compare_sentences
+from robench.leaderboard.rerun.versions import alike, made_otherwise, verdict
 from robench.leaderboard.sources import earlier_attack
 from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum, OutcomeEntry
 from robench.system.provenance import code_version
@@ -73,7 +74,7 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         )
     problems += _spectra_problems(cell.file.spectra, found.spectra, conditions)
     published, unchecked = cell.file.checks, []
-    if published is not None and published.version != VERSION:
+    if published is not None and published.version not in MADE_OTHERWISE:
         return Deviations(tuple(problems), (EARLIER,))
     if published is None or found.report is None:
         if published is not None:
@@ -81,14 +82,16 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         elif found.report is not None:
             problems.append("the board asks for checks, but none are published.")
         return Deviations(tuple(problems))
-    problems += _missing_checks(published, found.report)
+    unchecked += made_otherwise(published, found.report)
+    published, report = alike(published, published), alike(found.report, published)
+    problems += _missing_checks(published, report)
     if conditions.reason == "random numbers":
         unchecked.append("its checks: the network draws random numbers in each forward.")
         names = ["same_logits"]
     else:
         names = [f.check for f in published.findings]
-        problems += _curve_problems(published, found.report, conditions)
-        problems += _effort_problems(published, found.report, conditions)
+        problems += _curve_problems(published, report, conditions)
+        problems += _effort_problems(published, report, conditions)
     worded = [] if conditions.reason == "random numbers" else names
     if not found.transferred and _made(published, _TRANSFER):
         names = [name for name in names if name != _TRANSFER]
@@ -96,8 +99,8 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         unchecked.append(
             "the check 'transfer': the weights of the network that it comes from are not here."
         )
-    problems += _finding_problems(published, found.report, names)
-    wording = _wording(published, found.report, worded, conditions)
+    problems += _finding_problems(published, report, names)
+    wording = _wording(published, report, worded, conditions)
     return Deviations((*problems, *wording.problems), (*unchecked, *wording.unchecked))
 
 
@@ -125,8 +128,8 @@ def _finding_problems(
     for there, now in _pairs(published, found, names):
         if there.passed != now.passed:
             yield (
-                f"the check '{there.check}' is published as {_word(there)}, but is {_word(now)} "
-                f"here: {now.sentence}"
+                f"the check '{there.check}' is published as {verdict(there)}, but is "
+                f"{verdict(now)} here: {now.sentence}"
             )
 
 
@@ -153,10 +156,6 @@ def _wording(
         (there, now) for there, now in _pairs(published, found, names) if there.passed == now.passed
     ]
     return compare_sentences(pairs, published.samples, conditions)
-
-
-def _word(finding: FindingEntry) -> str:
-    return {True: "passed", False: "failed", None: "inconclusive"}[finding.passed]
 
 
 def _curve_problems(
