@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from robench.board.limits import LONGEST_TITLE
 from robench.errors import UserError
 
 MIB = 2**20
@@ -34,8 +35,8 @@ TENSORS = 20_000
 NAME = 80
 """Characters in a name; longer ones do not fit a table."""
 
-HEADING = 160
-"""Characters in a board's title, which also says what it is run on and whether it is reduced."""
+HEADING = LONGEST_TITLE
+"""Characters in a board's title: as many as a board may have that is run."""
 
 PROSE = 1000
 """Characters in a description, a finding or a reason."""
