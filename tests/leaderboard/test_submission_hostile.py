@@ -187,7 +187,7 @@ def test_a_network_that_is_far_larger_than_its_file(folder: Path) -> None:
         ("@SUM(A1)", "as formulas do"),
         ("-1+2", "as formulas do"),
         ("..\\..\\x", "which names may not contain"),
-        ("a" * 161, "161 characters"),
+        ("a" * 201, "201 characters|at most 200"),
         ("evil\u202egnp", "U[+]202E"),
         ("evil\x1b[2J", "U[+]001B"),
         ("", "is empty"),
