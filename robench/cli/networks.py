@@ -232,10 +232,9 @@ def _attack_several(
     from robench.cli.progress_bar import progress
     from robench.cli.tables import check_lines, networks_table
     from robench.commands.attack_several import attack_several, trained_among
-    from robench.commands.checkpoints import checkpoint_file
     from robench.system.files import write_text
 
-    trained, diverged = trained_among([checkpoint_file(path) for path in checkpoints])
+    trained, diverged = trained_among(checkpoints)
     for path in diverged:
         say(console, f"{path} was left out: its training diverged.")
     if not trained:

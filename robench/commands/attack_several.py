@@ -9,9 +9,14 @@ import pandas as pd
 
 from robench.commands.attack import Target, trained_target
 from robench.commands.attack_checks import CheckedTarget, attack_timed, check_attacked
+from robench.commands.checkpoints import checkpoint_file
+from robench.errors import UserError
 from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import read_network
 from robench.runs.store import CellFolder
+
+WEIGHTS = CellFolder(Path()).weights.name
+"""The name of the file in a cell's folder, which tells no two networks apart."""
 
 
 def attack_several(
@@ -27,7 +32,7 @@ def attack_several(
     """Attack networks one after the other, each on the same images.
 
     Args:
-        checkpoints: the ``weights.safetensors`` of the networks, or their folders.
+        checkpoints: the networks, as for :func:`robench.commands.checkpoints.checkpoint_file`.
         attacks: expressions such as ``pgd-20(eps=4/255)``.
         defaults: options (eps, step_size, norm) of the attacks that do not set them.
         options: seed, batch size, device and so on.
@@ -43,13 +48,14 @@ def attack_several(
         ``gradients``, their precision; and by network what the checks found, if they were wanted.
 
     Raises:
-        UserError: if a checkpoint is damaged, before any of them is attacked; or if a name is
-            unknown, or the data do not fit.
+        UserError: if a checkpoint is damaged or listed twice, before any is attacked; or if a name
+            is unknown, or the data do not fit.
     """
-    names = _names(checkpoints)
+    files = [checkpoint_file(path) for path in checkpoints]
+    names = _names(checkpoints, files)
     tables: list[pd.DataFrame] = []
     checked: dict[str, CheckedTarget] = {}
-    for target, path, name in zip(_targets(checkpoints, how), checkpoints, names, strict=True):
+    for target, path, name in zip(_targets(files, how), checkpoints, names, strict=True):
         resume = kept / f"{len(tables)}.npz" if kept else None
         attacked = attack_timed(
             target, attacks, defaults=defaults, options=replace(options, resume=resume)
@@ -78,15 +84,24 @@ def _targets(checkpoints: Sequence[Path], how: Mapping[str, Any]) -> Iterator[Ta
         yield trained_target(path, **how)
 
 
-def _names(checkpoints: Sequence[Path]) -> list[str]:
-    """Return what tells the networks apart: defense and seed, and the folder if need be."""
+def _names(checkpoints: Sequence[Path], files: Sequence[Path]) -> list[str]:
+    """Return what tells the networks apart: defense and seed, and how it was named if need be."""
     found = []
-    for path in checkpoints:
-        network, facts = read_network(path / "weights.safetensors" if path.is_dir() else path)
+    for path in files:
+        network, facts = read_network(path / WEIGHTS if path.is_dir() else path)
         seed = f", seed {facts['seed']}" if "seed" in facts else ""
         found.append(f"{network.defense}{seed}")
-    folders = [path.name if path.is_dir() else path.parent.name for path in checkpoints]
-    return [
-        name if found.count(name) == 1 else f"{name} ({folder})"
-        for name, folder in zip(found, folders, strict=True)
-    ]
+    for told_apart_by in (_short, str):
+        names = [
+            name if found.count(name) == 1 else f"{name} ({told_apart_by(path)})"
+            for name, path in zip(found, checkpoints, strict=True)
+        ]
+        if len(set(names)) == len(names):
+            return names
+    twice = next(path for path in checkpoints if list(checkpoints).count(path) > 1)
+    raise UserError(f"the checkpoint {twice} is listed twice; list it once.")
+
+
+def _short(path: Path) -> str:
+    """Return the last part of a name that says something: a folder, a row or a file."""
+    return path.parent.name if path.name == WEIGHTS else path.name.removesuffix(".safetensors")

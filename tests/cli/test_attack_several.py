@@ -57,6 +57,34 @@ def test_networks_of_one_name_are_told_apart_by_their_folders(
     assert "batchnorm, seed 0 (copy)" in done.out
 
 
+def test_files_of_one_folder_are_told_apart_by_their_names(
+    robench: Command, cells: list[Path], tmp_path: Path
+) -> None:
+    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for file in files:
+        shutil.copy(cells[0] / "weights.safetensors", file)
+    done = robench("attack", *files, *ATTACK)
+    assert done.code == 0, done.err
+    assert "batchnorm, seed 0 (one)" in done.out
+    assert "batchnorm, seed 0 (two)" in done.out
+
+
+def test_folders_of_one_name_are_told_apart_by_their_paths(
+    robench: Command, cells: list[Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(cells[0], tmp_path / "other" / cells[0].name))
+    done = robench("attack", cells[0], copy, *ATTACK, "--out", tmp_path / "all.csv")
+    assert done.code == 0, done.err
+    networks = pd.read_csv(tmp_path / "all.csv")["network"].unique()
+    assert list(networks) == [f"batchnorm, seed 0 ({path})" for path in (cells[0], copy)]
+
+
+def test_a_network_that_is_listed_twice_is_refused(robench: Command, cells: list[Path]) -> None:
+    done = robench("attack", cells[0], cells[1], cells[0], *ATTACK)
+    assert done.code == 2
+    assert f"{cells[0].name} is listed twice; list it once." in done.err.replace("\n", "")
+
+
 def test_networks_are_checked_on_request(
     robench: Command, cells: list[Path], tmp_path: Path
 ) -> None:

@@ -35,6 +35,13 @@ def test_rows_stand_beside_files_in_one_table(robench: Command) -> None:
     assert "vanilla, seed 0" in done.out
 
 
+def test_rows_of_one_defense_are_told_apart_by_their_titles(robench: Command) -> None:
+    done = robench("attack", "quick/batchnorm", "quick/batchnorm, trained normally", *FEW)
+    assert done.code == 0, done.err
+    assert "batchnorm, seed 0 (batchnorm)" in done.out
+    assert "batchnorm, seed 0 (batchnorm, trained normally)" in done.out
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
