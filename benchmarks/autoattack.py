@@ -12,6 +12,7 @@ those that are left. Images on which they differ are listed by their numbers.
 
 import copy
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -161,6 +162,9 @@ def compare(what: str, case: Target, numbers: Numbers, rounds: int) -> dict[str,
             seconds[name].append(
                 timed(lambda: robust.update({name: run(what, own, numbers)}))  # noqa: B023
             )
+            # An hour later the next one may be interrupted.
+            accuracy = 100 * robust[name].float().mean().item()
+            print(f"{what}, {name}: {accuracy:.1f}%, {seconds[name][-1]:.0f} s", file=sys.stderr)
     print(what)
     for name, right in robust.items():
         shown = f"{100 * right.float().mean().item():5.1f}% robust, {min(seconds[name]):8.2f} s"
