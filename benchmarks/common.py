@@ -7,7 +7,6 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from robench.commands.attack import external_target
 from robench.commands.train import train
 from robench.data import load_dataset
+from robench.expressions import number
 from robench.models.checkpoint import load_checkpoint
 from robench.runs.attack_cell import evaluation_images
 from robench.system.files import write_json
@@ -62,7 +62,7 @@ def target_options(description: str, **defaults: int) -> argparse.ArgumentParser
 
 def radius(text: str) -> float:
     """Read a radius as papers write it: 8/255 or 0.1."""
-    return float(Fraction(text))
+    return float(number(text))
 
 
 def target(arguments: argparse.Namespace, samples: int) -> Target:

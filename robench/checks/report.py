@@ -12,12 +12,12 @@ VERSION = 3
 the earlier form stays. Version 2 has more checks, and best-effort accuracies; in version 3
 ``incomplete_optimization`` compares APGD, too."""
 
-READABLE = (1, 2, VERSION)
-"""The versions of reports that can be read."""
-
 MADE_OTHERWISE = {2: ("incomplete_optimization",), VERSION: ()}
 """The versions whose checks are those of today, and of each the findings that are made otherwise
-today, in their order: all others can be made again and compared."""
+today: all others can be made again and compared."""
+
+READABLE = (1, *MADE_OTHERWISE)
+"""The versions of reports that can be read."""
 
 FINDINGS_OF_VERSION_1 = (
     "eps_curve",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from robench import Check, CheckContext, Finding, register_check
 from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
-from robench.checks.significance import LEVEL, paired
+from robench.checks.significance import LEVEL, Paired, paired
 from robench.checks.trajectory import STEPS, trajectories
 from robench.checks.wording import chance, percent, some
 
@@ -66,16 +66,16 @@ class IncompleteOptimization(Check):
             f"PGD; {self.steps} steps leave {percent(longer.weak)} where {STEPS} leave "
             f"{percent(longer.strong)}, and {self.adaptive} steps of APGD {percent(other.weak)}"
         )
-        chances = [
-            compared.p
-            for compared, gap, suspicious in (
-                (longer, self.points, moving > self.moving * count),
-                (other, self.far, True),
-            )
-            if suspicious and compared.strong - compared.weak > gap and compared.p < LEVEL
-        ]
-        if chances:
-            end = f"the attack ends before it has found what it can ({chance(min(chances))})"
+        stronger = [other] if _is_stronger(other, self.far + 1e-9) else []
+        if moving > self.moving * count and _is_stronger(longer, self.points):
+            stronger.append(longer)
+        if stronger:
+            p = min(compared.p for compared in stronger)
+            end = f"the attack ends before it has found what it can ({chance(p)})"
             effort = context.best_effort((many.robust & adapted.robust)[: len(context)])
             return Finding(name, False, f"{figures}: {end}.", best_effort=effort)
         return Finding(name, True, f"{figures}: it does not end too early.")
+
+
+def _is_stronger(compared: Paired, points: float) -> bool:
+    return compared.strong - compared.weak > points and compared.p < LEVEL

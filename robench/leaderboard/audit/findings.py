@@ -24,7 +24,7 @@ def sentence_problem(finding: FindingEntry, seen: Seen) -> str | None:
         if match is None:
             continue
         if form.passed is not finding.passed:
-            return f"the check '{finding.check}' says {_word(finding)}, but not its sentence."
+            return f"the check '{finding.check}' says {verdict(finding)}, but not its sentence."
         if not form.fits(match.groups(), seen):
             return (
                 f"the figures in the sentence of '{finding.check}' cannot be those of its images."
@@ -37,7 +37,8 @@ UNJUDGED = "It could not be judged: "
 """How the sentence of a check begins that raised an error."""
 
 
-def _word(finding: FindingEntry) -> str:
+def verdict(finding: FindingEntry) -> str:
+    """Return the word for the result of a check."""
     return {True: "passed", False: "failed", None: "inconclusive"}[finding.passed]
 
 

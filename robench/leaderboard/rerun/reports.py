@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from robench.checks.order import added_checks, build_checks
 from robench.checks.report import MADE_OTHERWISE
+from robench.leaderboard.audit.findings import verdict
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
 from robench.leaderboard.rerun.sentences import Wording, compare_sentences
-from robench.leaderboard.rerun.versions import alike, made_otherwise, verdict
+from robench.leaderboard.rerun.versions import alike, made_otherwise
 from robench.leaderboard.sources import earlier_attack
 from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum, OutcomeEntry
 from robench.system.provenance import code_version

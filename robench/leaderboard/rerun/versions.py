@@ -1,12 +1,8 @@
 """Reports of an earlier version: what of them can be compared with checks that are made today."""
 
 from robench.checks.report import MADE_OTHERWISE
+from robench.leaderboard.audit.findings import verdict
 from robench.runs.records import CheckReport, FindingEntry
-
-
-def verdict(finding: FindingEntry) -> str:
-    """Return the word for the result of a check."""
-    return {True: "passed", False: "failed", None: "inconclusive"}[finding.passed]
 
 
 def made_otherwise(published: CheckReport, found: CheckReport) -> list[str]:
@@ -25,9 +21,11 @@ def alike(report: CheckReport, published: CheckReport) -> CheckReport:
 
     A best effort counts the attacks of the checks before it, so that later ones have none.
     """
+    changed, later = MADE_OTHERWISE[published.version], False
     kept: list[FindingEntry] = []
     for finding in report.findings:
-        if finding.check not in MADE_OTHERWISE[published.version]:
-            same = len(kept) == report.findings.index(finding)
-            kept.append(finding if same else finding.model_copy(update={"best_effort": None}))
+        if finding.check in changed:
+            later = True
+        else:
+            kept.append(finding.model_copy(update={"best_effort": None}) if later else finding)
     return report.model_copy(update={"findings": tuple(kept)})
