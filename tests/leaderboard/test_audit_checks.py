@@ -173,18 +173,16 @@ RISING = (
     "On 1 of 26 images left the loss still rises by more than 5% of its range in the last 2 of 20 "
     "steps of PGD; 100 steps leave 48.0% where 20 leave 50.0%"
 )
+SHARPLY = RISING.replace("On 1", "On 9").replace("48", "30")
 EARLY = "the attack ends before it has found what it can (p < 0.0001)."
 SENTENCES = [
-    ("incomplete_optimization", True, f"{RISING}: it does not end too early.", True),
     ("incomplete_optimization", True, f"{RISING}, and 50 steps of APGD 45.0%: it does not end too "
      "early.", True),
     ("incomplete_optimization", True, f"{RISING}, and 50 steps of APGD 5.0%: it does not end too "
      "early.", False),
     ("incomplete_optimization", False, f"{RISING}, and 50 steps of APGD 30.0%: {EARLY}", True),
     ("incomplete_optimization", False, f"{RISING}, and 50 steps of APGD 45.0%: {EARLY}", False),
-    ("incomplete_optimization", False, f"{RISING}: {EARLY}", False),
-    ("incomplete_optimization", False, f"{RISING.replace('On 1', 'On 9').replace('48', '30')}: "
-     f"{EARLY}", True),
+    ("incomplete_optimization", False, f"{SHARPLY}, and 50 steps of APGD 45.0%: {EARLY}", True),
     ("eps_curve", True, "Accuracy falls with the radius: 90.0% clean, 80.0% at Linf 0.05, 50.0% at "
      "Linf 0.1, 60.0% at Linf 0.2.", True),
     ("eps_curve", True, "Accuracy falls with the radius: 90.0% clean, 80.0% at Linf 0.05.", False),
@@ -262,6 +260,22 @@ def test_the_figures_of_a_sentence_decide_what_it_may_say(
 ) -> None:
     problem = sentence_problem(FindingEntry(check=check, passed=passed, sentence=sentence), SEEN)
     assert (problem is None) == fits, problem
+
+
+@pytest.mark.parametrize(
+    ("passed", "sentence", "fits"),
+    [
+        (True, f"{RISING}: it does not end too early.", True),
+        (False, f"{RISING}: {EARLY}", False),
+        (False, f"{SHARPLY}: {EARLY}", True),
+    ],
+)
+def test_a_report_of_version_2_alone_leaves_apgd_out(
+    passed: bool, sentence: str, fits: bool
+) -> None:
+    found = FindingEntry(check="incomplete_optimization", passed=passed, sentence=sentence)
+    assert (sentence_problem(found, replace(SEEN, version=2)) is None) == fits
+    assert sentence_problem(found, SEEN) is not None
 
 
 NOTHING_LEFT = "The white-box attacks fool every image: there is nothing left for Square."

@@ -205,12 +205,11 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
             rf"{_ADAPTED}: the attack ends before it has found what it can \({CHANCE}\)\.",
             ends.incomplete,
         ),
-        # Reports of version 2 do not compare APGD.
-        Form(True, rf"{_RISING}: it does not end too early\.", figures.at_most_all),
+        Form(True, rf"{_RISING}: it does not end too early\.", ends.complete_then),
         Form(
             False,
             rf"{_RISING}: the attack ends before it has found what it can \({CHANCE}\)\.",
-            ends.incomplete,
+            ends.incomplete_then,
         ),
     ),
     "silent_success": (

@@ -220,6 +220,7 @@ def _seen(
         curve=report.curve,
         followed=int(left[right.nonzero()[0][:MOST]].sum()),
         said={finding.check: finding for finding in report.findings},
+        version=report.version,
     )
 
 

@@ -7,30 +7,42 @@ from robench.leaderboard.audit.figures import (
     Fits,
     Seen,
     at_most_all,
-    not_weaker,
+    close,
+    far_apart,
     option_of,
 )
 
+_CHECK = "incomplete_optimization"
+
 
 def incomplete(figures: Figures, seen: Seen) -> bool:
-    """Compare (moving, images, left by many steps, left by few, left by APGD): far apart.
-
-    The last was not measured in reports of version 2.
-    """
-    moving, count, many, few = (float(figure) for figure in figures[:4])
-    check = "incomplete_optimization"
-    early = moving > option_of(check, "moving") * count
-    early = early and few - many > 100 * option_of(check, "points") - 0.1
-    far = any(few - float(f) > 100 * option_of(check, "far") - 0.1 for f in figures[4:])
-    return moving <= count and (early or far)
+    """Compare (moving, images, left by many steps, left by few, left by APGD): far apart."""
+    *before, adapted = figures
+    far = far_apart(before[3], adapted, option_of(_CHECK, "far"))
+    return at_most_all(figures, seen) and (far or _early(tuple(before)))
 
 
 def complete(figures: Figures, seen: Seen) -> bool:
     """Compare (moving, images, left by many steps, left by few, left by APGD): not far apart."""
-    few, adapted = figures[3], figures[4]
-    near = float(few) - float(adapted) <= 100 * option_of("incomplete_optimization", "far") + 0.1
-    fits = near or not_weaker((few, str(seen.samples), adapted), seen)
-    return at_most_all(figures, seen) and fits
+    few, adapted = figures[3:]
+    compared = (few, str(seen.samples), adapted)
+    return at_most_all(figures, seen) and close(compared, option_of(_CHECK, "far"), seen)
+
+
+def incomplete_then(figures: Figures, seen: Seen) -> bool:
+    """Compare (moving, images, left by many steps, left by few), as version 2 of reports did."""
+    return seen.version == 2 and at_most_all(figures, seen) and _early(figures)
+
+
+def complete_then(figures: Figures, seen: Seen) -> bool:
+    """Compare (moving, images, left by many steps, left by few), as version 2 of reports did."""
+    return seen.version == 2 and at_most_all(figures, seen)
+
+
+def _early(figures: Figures) -> bool:
+    moving, count, many, few = (float(figure) for figure in figures)
+    gap = (few - many) / 100
+    return moving > option_of(_CHECK, "moving") * count and gap > option_of(_CHECK, "points")
 
 
 def lost(passed: bool) -> Fits:

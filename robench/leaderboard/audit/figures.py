@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from robench.checks.gradient_free import MISSED
+from robench.checks.report import VERSION
 from robench.checks.significance import LEVEL, at_least, at_most
 from robench.checks.wording import percent, radius
 from robench.registry import checks
@@ -38,6 +39,7 @@ class Seen:
         said: the findings of the report, by their checks.
         has_statistics: whether the network is known to keep running statistics.
         followed: the part of ``left`` among the images whose trajectories the checks follow.
+        version: the version of the report.
     """
 
     samples: int
@@ -51,6 +53,7 @@ class Seen:
     said: Mapping[str, FindingEntry] = field(default_factory=dict)
     has_statistics: bool = False
     followed: int = 0
+    version: int = VERSION
 
 
 Fits = Callable[[Figures, Seen], bool]
@@ -125,16 +128,26 @@ def not_weaker(figures: Figures, seen: Seen) -> bool:
     return chance >= LEVEL and count <= seen.evaluated
 
 
+def far_apart(one: str, other: str, points: float) -> bool:
+    """Return whether an accuracy may exceed another by more points, as far as they were rounded."""
+    return float(one) - float(other) > 100 * points - 0.1
+
+
+def close(figures: Figures, points: float, seen: Seen) -> bool:
+    """Compare (one, images, the other): close, or some pairs of outcomes make it chance."""
+    near = float(figures[0]) - float(figures[2]) <= 100 * points + 0.1
+    return (near and int(figures[1]) <= seen.evaluated) or not_weaker(figures, seen)
+
+
 def losses_differ(figures: Figures, seen: Seen) -> bool:
     """Compare (one loss, images, the other, only by that, only by the first): far apart."""
-    far = float(figures[0]) - float(figures[2]) > 100 * option_of("other_loss", "points") - 0.1
+    far = far_apart(figures[0], figures[2], option_of("other_loss", "points"))
     return far and weaker(figures, seen)
 
 
 def losses_alike(figures: Figures, seen: Seen) -> bool:
-    """Compare (one loss, images, the other): close, or some pairs of outcomes make it chance."""
-    near = float(figures[0]) - float(figures[2]) <= 100 * option_of("other_loss", "points") + 0.1
-    return (near and int(figures[1]) <= seen.evaluated) or not_weaker(figures, seen)
+    """Compare (one loss, images, the other), see :func:`close`."""
+    return close(figures, option_of("other_loss", "points"), seen)
 
 
 def luck(passed: bool) -> Fits:
