@@ -117,13 +117,13 @@ def test_sentences_belong_to_the_version_of_checks_not_to_a_commit(cell: Publish
     assert any("folding of the shortcuts is said to be ruled out" in p for p in problems)
 
 
-def test_reports_of_an_earlier_version_are_not_made_again(cell: PublishedCell) -> None:
-    checks = report(cell).model_copy(update={"version": 1})
+def test_of_reports_of_version_1_only_what_fails_today_counts(cell: PublishedCell) -> None:
+    checks = report(cell, more_steps=None, more_restarts=False).model_copy(update={"version": 1})
     earlier = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": checks}))
-    found = compared(earlier, report=None)
-    assert found == Deviations(
-        (), ("its checks: an earlier version of robench made them, and they were not made again.",)
-    )
+    note = "its checks: an earlier version of robench made them, and only failures count here."
+    assert compared(earlier, report=report(cell, more_restarts=False)) == Deviations((), (note,))
+    [problem] = compared(earlier, report=report(cell, black_box=False)).problems
+    assert problem.startswith("the check 'black_box' fails here, which its report, of an earlier")
 
 
 def test_a_report_of_version_2_is_compared_in_what_is_made_as_it_was_then(
@@ -142,6 +142,11 @@ def test_a_report_of_version_2_is_compared_in_what_is_made_as_it_was_then(
 
     found = compared(earlier, report=report(cell, more_steps=False))
     assert "the check 'more_steps' is published as passed" in found.problems[0]
+    found = compared(earlier, report=report(cell, incomplete_optimization=False))
+    assert found.problems == (
+        "the check 'incomplete_optimization' fails here, which its report, of an earlier version "
+        f"of robench, does not say; make its checks again with `robench run`: {said.sentence}",
+    )
     # Those of today have one attack more before them.
     lower = searched(cell, 0.0, "silent_success")
     assert compared(earlier, report=lower).problems == ()

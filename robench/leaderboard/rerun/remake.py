@@ -10,7 +10,6 @@ from torch import nn
 
 from robench.base import Defense
 from robench.board.cells import Cell, ExternalCell
-from robench.checks.report import MADE_OTHERWISE
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import near
 from robench.leaderboard.evidence import WEIGHTS_BYTES
@@ -126,8 +125,7 @@ def remake(
     # The evidence is that which was published: these checks are filed under its hashes.
     published = cell.file.model_copy(update={"checks": None, "spectra": ()})
     result = CellResult(published, outcomes)
-    if cell.file.checks is None or cell.file.checks.version in MADE_OTHERWISE:
-        result = with_checks(cell.row, result, source, ctx, model)
+    result = with_checks(cell.row, result, source, ctx, model)
     # The last digits of a spectrum depend on the number of threads.
     with computing_with(_threads_then(cell) or torch.get_num_threads()):
         [row] = measure_rows((RowResult(cell.row, cell.file.costs, (result,)),), ctx)
