@@ -18,6 +18,7 @@ from robench.expressions import Expression, parse_expression
 from robench.models.accept import check_logits, input_hint, plain_module, reason, unwrapped
 from robench.models.build import Normalize
 from robench.models.checkpoint import load_checkpoint
+from robench.models.frozen import in_eval_mode
 from robench.models.normalization import IDENTITY, Normalization
 from robench.models.robustbench_networks import robustbench_network
 from robench.models.state_dicts import Kind
@@ -168,9 +169,9 @@ def _assembled(name: str, network: nn.Module, normalization: Normalization) -> n
     A library's network has the same names of weights whatever is put before it.
     """
     if normalization.is_identity and split_name(name)[0] not in LIBRARIES:
-        return network.eval()
+        return in_eval_mode(network)
     layers = OrderedDict(normalize=normalization.layer(), net=network)
-    return nn.Sequential(layers).eval()
+    return in_eval_mode(nn.Sequential(layers))
 
 
 def _timm(call: Expression, pretrained: bool) -> tuple[nn.Module, Normalization]:

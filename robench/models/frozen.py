@@ -39,6 +39,19 @@ def frozen_stats(model: nn.Module) -> Iterator[None]:
                 tensor.copy_(value)
 
 
+def in_eval_mode(model: nn.Module) -> nn.Module:
+    """Put a model in eval mode and return it.
+
+    A program of ``torch.export`` has no modes, and answers as it was exported.
+    """
+    try:
+        model.eval()
+    except NotImplementedError:
+        for module in model.modules():
+            module.training = False
+    return model
+
+
 @contextmanager
 def under_attack(model: nn.Module) -> Iterator[None]:
     """Put ``model`` in eval mode with frozen parameters; restore it on exit.
@@ -57,7 +70,7 @@ def under_attack(model: nn.Module) -> Iterator[None]:
                 value.clear()
     with frozen_parameters(model):
         try:
-            model.eval()
+            in_eval_mode(model)
             yield
         finally:
             for module, mode in modes:

@@ -11,9 +11,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from robench import evaluate
 from robench.data import load_dataset
 from robench.errors import UserError
 from robench.models.external import ExternalOptions, check_fit, load_external, split_name
+from robench.models.frozen import in_eval_mode
 from robench.models.normalization import IDENTITY, Normalization
 from robench.models.third_party_weights import load_third_party_weights
 
@@ -248,3 +250,36 @@ def test_a_file_imports_what_is_beside_it_and_what_runs_is_what_can_be_read(fold
     assert load_external("small.py:build").module.out_features == 3
     (folder / "sizes.py").write_text("CLASSES = 5\n")
     assert load_external("small.py:build").module.out_features == 5
+
+
+EXPORTED = """
+import torch
+from torch import nn
+
+def plain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(10))
+
+def build():
+    network, images = plain().eval(), torch.rand(4, 1, 6, 6)
+    network(images)
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    return torch.export.export(network, (images,), dynamic_shapes=({0: batch},)).module()
+"""
+
+
+def test_a_program_of_torch_export_is_attacked_as_its_network_is(tmp_path: Path) -> None:
+    file = tmp_path / "exported_net.py"
+    file.write_text(EXPORTED)
+    program, network = (load_external(f"{file}:{name}").module for name in ("build", "plain"))
+    torch.manual_seed(0)
+    images, labels = torch.rand(12, 1, 6, 6), torch.arange(12) % 10
+    network(images)
+    network.load_state_dict(program.state_dict())
+    of_program, of_network = (
+        evaluate(model, images, labels, ["pgd(steps=3)"], without=("bf16",))
+        for model in (program, network)
+    )
+    assert of_program.accuracy("pgd(steps=3)") == of_network.accuracy("pgd(steps=3)")
+    put_before = nn.Sequential(program, nn.Dropout())
+    assert not in_eval_mode(put_before)[1].training
