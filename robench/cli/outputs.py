@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from robench.errors import UserError
+from robench.system.files import behind_link
 
 
 def folder_for_output(path: Path) -> Path:
@@ -37,13 +38,15 @@ def file_for_curve(path: Path | None) -> Path | None:
     """Return the path of the file that ``--curve`` names, new or not; None if none was named.
 
     Raises:
-        UserError: if it is a folder, a folder that it would be in is a file, or its name ends
-            neither in ``.csv`` nor in ``.svg``.
+        UserError: if it or the file beside it is a folder or a device, a folder that it would be
+            in is a file, or its name ends neither in ``.csv`` nor in ``.svg``.
     """
     if path is not None:
         check_file(path, "--curve")
         if path.suffix not in (".csv", ".svg"):
             raise UserError(f"--curve {path}: name a file that ends in .csv.")
+        for ending in (".csv", ".svg"):
+            check_file(path.with_suffix(ending), "--curve")
     return path
 
 
@@ -69,7 +72,7 @@ def _checked(path: Path | None, option: str) -> Path | None:
     if path is None:
         return None
     check_file(path, option)
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    return behind_link(path)
 
 
 def _check_folders(out: Path, places: Iterable[Path], option: str = "--out") -> None:

@@ -13,7 +13,7 @@ from robench.errors import UserError
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.radius_curves import compare_sizes, draw_curves, radius_curves
 from robench.registry import attacks as registry
-from robench.system.files import write_text
+from robench.system.files import behind_link, write_text
 
 
 def check_curve(attacks: Sequence[str], defaults: Mapping[str, Any]) -> str | None:
@@ -75,12 +75,12 @@ def write_curves(curves: pd.DataFrame, title: str, path: Path) -> list[Path]:
     Args:
         curves: as :func:`curves_of` returns them.
         title: a description of the network and the images.
-        path: the CSV file or the picture; the other one is named after it.
+        path: the CSV file or the picture; the other one is named after it. Links stay.
 
     Returns:
         The files written.
     """
-    points, picture = path.with_suffix(".csv"), path.with_suffix(".svg")
+    points, picture = (behind_link(path.with_suffix(ending)) for ending in (".csv", ".svg"))
     write_text(points, curves.to_csv(index=False))
     draw_curves(curves, title, picture)
     return [points, picture]

@@ -88,6 +88,11 @@ def expanded(path: str | Path) -> Path:
         ) from None
 
 
+def behind_link(path: Path) -> Path:
+    """Return what a link leads to, whether it is there or not; of anything else, its own path."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def remove(path: Path) -> None:
     """Remove a file durably; one that is not there is left alone.
 

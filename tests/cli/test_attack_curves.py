@@ -8,6 +8,10 @@ import torch
 from support import Command
 from torch import nn
 
+from robench import UserError
+from robench.cli.outputs import file_for_curve
+from robench.commands.attack_curves import write_curves
+
 MODEL = """
 from torch import nn
 
@@ -93,3 +97,18 @@ def test_several_networks_have_no_curves(robench: Command) -> None:
     done = robench("attack", "one", "two", "--attacks", FAB, "--curve", "curve.csv")
     assert done.code == 2
     assert "--curve compares attacks on one network; name one checkpoint" in done.err
+
+
+def test_the_files_of_a_curve_may_be_links_and_no_folders(tmp_path: Path) -> None:
+    link, target = tmp_path / "curve.svg", tmp_path / "target.svg"
+    link.symlink_to(target)
+    columns = ["norm", "attack", "eps", "accuracy"]
+    points = pd.DataFrame([["linf", "fab", 0.0, 1.0], ["linf", "fab", 0.1, 0.5]], columns=columns)
+    path = file_for_curve(tmp_path / "curve.csv")
+    assert path is not None
+    assert write_curves(points, "a network", path) == [path, target.resolve()]
+    assert link.is_symlink()
+    assert target.read_text().startswith("<?xml")
+    (tmp_path / "other.svg").mkdir()
+    with pytest.raises(UserError, match=r"other\.svg: it is a folder"):
+        file_for_curve(tmp_path / "other.csv")
