@@ -99,9 +99,8 @@ class AutoAttack(Attack):
         state = _State.initial(images)
         draws = AVERAGED if self.version == "rand" else 1
         if self.version != "rand":
-            count = min(_ASKED_TWICE, batch_size_of(as_victim(model), len(images)))
-            state.forwards[:count] = 2
-            draws = AVERAGED if _answers_vary(model, images[:count]) else 1
+            state.forwards[:_ASKED_TWICE] = 2
+            draws = AVERAGED if _answers_vary(model, images[:_ASKED_TWICE]) else 1
         search = KeptSearch(model, state)
         parts = self.parts(classes)
         costs = [_cost(part, classes) for part in parts]
@@ -196,7 +195,8 @@ def _better(
 
 def _answers_vary(model: LogitsModel, images: Tensor) -> bool:
     """Return whether logits differ from call to call, and warn if they do; two forwards each."""
-    once, again = (predict(model, images) for _ in range(2))
+    parts = images.split(batch_size_of(as_victim(model), len(images)))
+    once, again = (torch.cat([predict(model, part) for part in parts]) for _ in range(2))
     if not torch.allclose(once, again, rtol=1e-3, atol=1e-5, equal_nan=True):
         warnings.warn(
             "autoattack: the network's logits differ from call to call, so that single gradients "

@@ -127,7 +127,7 @@ def test_a_result_depends_neither_on_the_batch_nor_on_what_is_beside_it(
 ) -> None:
     images, labels = (part[:30] for part in digits_test)
     whole = evaluate(digits_net, images, labels, [CALL]).attacks[CALL]
-    apart = evaluate(digits_net, images, labels, [CALL], batch_size=16).attacks[CALL]
+    apart = evaluate(digits_net, images, labels, [CALL], batch_size=7).attacks[CALL]
     assert (whole.robust == apart.robust).all()
     assert (whole.forwards == apart.forwards).all()
 
