@@ -4,7 +4,7 @@ Both attack the same images with the same radius, step and number of steps, and 
 at the last iterate. One run of each says little, since a random start decides some images; over
 ten seeds, a difference of means is given with its standard error.
 
-    python benchmarks/parity.py --checkpoint CELL --data image_folder:DIR
+    python benchmarks/parity.py --checkpoint CELL --data image_folder:DIR --eps 4/255,8/255
     python benchmarks/parity.py --model my_nets.py:build --checkpoint FILE --data mnist5k --eps 0.1
     python benchmarks/parity.py --quick
 """
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 import torchattacks
-from common import EXACT, Target, machine, target, target_options
+from common import EXACT, Target, machine, radius, target, target_options
 from torch import Tensor
 
 from robench import evaluate
@@ -112,7 +112,7 @@ def main() -> None:
     if arguments.quick:
         arguments.samples, arguments.seeds, arguments.steps = 200, 4, 10
     case = target(arguments, arguments.samples)
-    radii = [float(eps) for eps in arguments.eps.split(",") if eps] or [
+    radii = [radius(eps) for eps in arguments.eps.split(",") if eps] or [
         8 / 255 if case.images.shape[1] == 3 else 0.2
     ]
     print(f"{case.title}; PGD-{arguments.steps}, {arguments.seeds} seeds\n{machine()}")
