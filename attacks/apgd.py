@@ -21,6 +21,7 @@ from robench.attack_tools.losses import (
     dlr,
     fooled,
     log_odds,
+    right,
     targeted_dlr,
 )
 from robench.attack_tools.randomness import on_sphere
@@ -29,6 +30,7 @@ from robench.attack_tools.step_control import StepControl, StepState
 from robench.attack_tools.targets import likeliest_others, nearest_first
 from robench.attack_tools.threat_models import (
     Norm,
+    check_choices,
     check_counts,
     check_radius,
     per_sample,
@@ -82,10 +84,7 @@ class APGD(Attack):
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
         check_counts(self, "steps", "restarts", "targets", "averaged")
-        if self.loss not in ("ce", "dlr", "targeted"):
-            raise UserError(f"loss is {self.loss!r}: use 'ce', 'dlr' or 'targeted'.")
-        if self.order not in ("likeliest", "nearest"):
-            raise UserError(f"order is {self.order!r}: use 'likeliest' or 'nearest'.")
+        check_choices(self, "loss", "order")
         if self.order == "nearest" and self.loss != "targeted":
             raise UserError(
                 f"order='nearest' is an order of target classes, which loss={self.loss!r} has none "
@@ -283,7 +282,7 @@ class _Search:
         search the best point is asked about in any case.
         """
         labels = self.algorithm.labels[rows]
-        asked = logits.argmax(1).ne(labels).cpu() | ended
+        asked = ~right(logits, labels).cpu() | ended
         won = asked.clone()
         if asked.any():
             points = choose(ended, best, x)[asked.to(x.device)]

@@ -13,7 +13,7 @@ from robench.attack_tools.batching import batch_size_of
 from robench.attack_tools.ensembles import GRADIENT, PartModel, drawn, fooled_by
 from robench.attack_tools.kept_search import KeptSearch
 from robench.attack_tools.losses import predict
-from robench.attack_tools.threat_models import Norm, check_counts, check_radius
+from robench.attack_tools.threat_models import Norm, check_choices, check_counts, check_radius
 from robench.attack_tools.victims import as_victim, class_count
 from robench.errors import RobenchWarning
 from robench.expressions import Expression
@@ -74,8 +74,7 @@ class AutoAttack(Attack):
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
         check_counts(self, "steps", "queries")
-        if self.version not in ("standard", "plus", "rand"):
-            raise UserError(f"version is {self.version!r}: use 'standard', 'plus' or 'rand'.")
+        check_choices(self, "version")
 
     def perturb(
         self,

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from robench import Adversarial, Attack, LogitsModel, register_attack
 from robench.attack_tools.randomness import in_ball, normal
-from robench.attack_tools.threat_models import Norm, check_radius, project
+from robench.attack_tools.threat_models import Norm, check_choices, check_radius, project
 
 
 @register_attack("noise")
@@ -25,7 +25,7 @@ class Noise(Attack):
             eps per pixel ("linf") or an expected squared length of eps squared ("l2").
 
     Raises:
-        UserError: if eps is out of range.
+        UserError: if eps or kind is out of range.
     """
 
     norm: Norm = "linf"
@@ -34,6 +34,7 @@ class Noise(Attack):
 
     def __post_init__(self) -> None:
         check_radius("eps", self.eps, self.norm)
+        check_choices(self, "kind")
 
     def perturb(
         self,

@@ -14,12 +14,13 @@ from torch import Generator, Tensor
 from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.kept_search import KeptSearch
-from robench.attack_tools.losses import Loss, fooled, input_gradient
+from robench.attack_tools.losses import Loss, fooled, input_gradient, right
 from robench.attack_tools.randomness import in_ball
 from robench.attack_tools.sample_state import contiguous, read_rows, write_rows
 from robench.attack_tools.threat_models import (
     Norm,
     ascent,
+    check_choices,
     check_counts,
     check_radius,
     default_step_size,
@@ -65,6 +66,7 @@ class PGD(Attack):
             object.__setattr__(self, "step_size", default_step_size(self.eps))
         else:
             check_radius("step_size", self.step_size, self.norm)
+        check_choices(self, "loss", "judge")
         check_counts(self, "steps", "restarts")
         if self.restarts > 1 and not self.random_start:
             raise UserError(
@@ -242,7 +244,7 @@ class _Search:
         """Return which samples to park; the logits that come with a gradient are not exact."""
         if self.attack.judge == "last":
             return torch.zeros(len(rows), dtype=torch.bool)
-        wrong = logits.argmax(1).ne(self.algorithm.labels[rows]).cpu()
+        wrong = ~right(logits, self.algorithm.labels[rows]).cpu()
         return wrong & (now.taken > 0) & ~now.cleared
 
     def _to_repeat(

@@ -16,10 +16,10 @@ from robench import Adversarial, Attack, LogitsModel, UserError, register_attack
 from robench.attack_tools.batching import run_batched
 from robench.attack_tools.directions import BASES, Basis, BasisName
 from robench.attack_tools.kept_search import KeptSearch
-from robench.attack_tools.losses import log_odds, minus_probability, predict
+from robench.attack_tools.losses import log_odds, minus_probability, predict, right
 from robench.attack_tools.randomness import permutations, uniform
 from robench.attack_tools.sample_state import Table, choose, contiguous, read_rows, write_rows
-from robench.attack_tools.threat_models import check_counts, per_sample
+from robench.attack_tools.threat_models import check_choices, check_counts, per_sample
 from robench.base import ADDED_LATER
 
 Score = Literal["log-odds", "probability"]
@@ -68,6 +68,7 @@ class SimBA(Attack):
     score: Score | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
+        check_choices(self, "basis", "mode", "score")
         if self.score is None and self.mode == "original":
             object.__setattr__(self, "score", "probability")
         if not 0 < self.step <= 1:
@@ -278,7 +279,8 @@ class _Goal:
         """
         self._draw(rows[~self.state.drawn[rows]], logits.shape[1])
         targets = self.state.classes[rows]
-        score, same = self.unlikely(logits, targets).cpu(), (logits.argmax(1) == targets).cpu()
+        same, broken = right(logits, targets).cpu(), ~logits.isfinite().all(1).cpu()
+        score = self.unlikely(logits, targets).cpu().masked_fill(broken, torch.inf)
         return (-score, same) if self.targeted else (score, ~same)
 
     def _draw(self, rows: Tensor, classes: int) -> None:

@@ -163,7 +163,9 @@ class _Search:
         at = asked.nonzero().squeeze(1).to(x.device)
         if len(at):
             points = x if len(at) == len(x) else x[at]
-            margins[asked] = margin(predict(self.model, points), self.labels[rows][at]).cpu()
+            logits = predict(self.model, points)
+            found = margin(logits, self.labels[rows][at])
+            margins[asked] = found.masked_fill(~logits.isfinite().all(1), torch.inf).cpu()
         return margins
 
     def _draw(self, rows: Tensor) -> None:

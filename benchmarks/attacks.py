@@ -23,10 +23,10 @@ from common import Case, Target, case_of, paired, radius, report, target, target
 from torch import Tensor
 
 from robench import evaluate
-from robench.attack_tools.losses import input_gradient
+from robench.attack_tools.losses import input_gradient, right
 from robench.attack_tools.randomness import generators
 from robench.attacks import PGD
-from robench.evaluation.run_attacks import predict_all, right
+from robench.evaluation.run_attacks import predict_all
 from robench.evaluation.victim import Victim
 from robench.models.frozen import under_attack
 

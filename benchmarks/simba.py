@@ -14,9 +14,10 @@ import torch
 from common import Target, paired, report, target, target_options
 from torch import Tensor
 
+from robench.attack_tools.losses import right
 from robench.attack_tools.randomness import generators, permutations
 from robench.attacks import SimBA
-from robench.evaluation.run_attacks import predict_all, right
+from robench.evaluation.run_attacks import predict_all
 from robench.evaluation.victim import Victim
 from robench.models.frozen import under_attack
 

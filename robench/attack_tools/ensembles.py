@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from robench.attack_tools.batching import run_batched
-from robench.attack_tools.losses import fooled, predict
+from robench.attack_tools.losses import fooled, margin, predict, right
 from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel, SearchKeeper, VictimModel
 
@@ -109,9 +109,10 @@ def drawn(model: LogitsModel, images: Tensor, labels: Tensor, draws: int) -> tup
         index = labels[rows].long().unsqueeze(1)
         for _ in range(draws):
             logits = predict(model, images[rows]).double()
-            others = logits.scatter(1, index, -torch.inf).amax(1)
-            margins[rows] += (logits.gather(1, index).squeeze(1) - others).cpu() / draws
-            wrong[rows] += logits.argmax(1).ne(index.squeeze(1)).cpu() / draws
+            lead = -margin(logits, index.squeeze(1))
+            lead[~logits.isfinite().all(1)] = -torch.inf  # no prediction at all
+            margins[rows] += lead.cpu() / draws
+            wrong[rows] += (~right(logits, index.squeeze(1))).cpu() / draws
         return torch.ones(len(rows), dtype=torch.bool)
 
     run_batched(model, torch.arange(len(images)), advance, reports=False)

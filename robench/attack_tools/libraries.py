@@ -41,6 +41,7 @@ class LibraryAttack(Attack):
     """
 
     reports_queries: ClassVar[bool] = False
+    depends_on_batch: ClassVar[bool] = True
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()

@@ -87,9 +87,18 @@ def predict(model: LogitsModel, images: Tensor) -> Tensor:
     return as_victim(model).predict(images)
 
 
+def right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return whether logits (B, classes) predict the true classes (B,), bool.
+
+    Logits that are not finite are never right: an attack that took the first of them for a
+    prediction would give up images of that class which it has fooled.
+    """
+    return logits.isfinite().all(1) & logits.argmax(1).eq(labels)
+
+
 def fooled(model: LogitsModel, images: Tensor, labels: Tensor) -> Tensor:
-    """Return whether each float32 prediction is a wrong class, (B, C, H, W) -> (B,) bool."""
-    return predict(model, images).argmax(1).ne(labels)
+    """Return whether each float32 prediction is not right, (B, C, H, W) -> (B,) bool."""
+    return ~right(predict(model, images), labels)
 
 
 def input_gradient(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
@@ -148,12 +148,39 @@ def check_counts(options: object, *names: str) -> None:
     """Check options that count something, such as steps; None stands for no limit.
 
     Raises:
-        UserError: if one of them is below 1.
+        UserError: if one of them is below 1 or no whole number, which a search never counts up to.
     """
     for name in names:
         value = getattr(options, name)
-        if value is not None and value < 1:
+        if value is None:
+            continue
+        if not value >= 1:
             raise UserError(f"{name} is {value}: it must be 1 or more.")
+        if isinstance(value, bool) or value != value // 1:
+            raise UserError(f"{name} is {value}: it must be a whole number.")
+
+
+def check_choices(options: object, *names: str) -> None:
+    """Check options that are one of the words of their ``Literal``.
+
+    Objects are built without the validation that expressions such as ``pgd(loss='ce')`` undergo.
+
+    Raises:
+        UserError: if one of them is another word; the message lists those that exist.
+    """
+    hints = get_type_hints(type(options))
+    for name in names:
+        value, valid = getattr(options, name), _words(hints[name])
+        if value not in valid:
+            *first, last = map(repr, valid)
+            raise UserError(f"{name} is {value!r}: use {', '.join(first)} or {last}.")
+
+
+def _words(hint: Any) -> list[Any]:
+    """Return the values of a ``Literal``, or of a union of them and None."""
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
+    return [word for part in get_args(hint) for word in _words(part)] or [None]
 
 
 def check_ball(what: str, ball: ThreatModel) -> None:

@@ -82,6 +82,10 @@ class Attack:
     """Whether it takes many more samples than fit into a batch and limits its batches to
     ``model.batch_size`` itself, as with :func:`robench.attack_tools.batching.run_batched`."""
 
+    depends_on_batch: ClassVar[bool] = False
+    """Whether its result may depend on which samples share a batch, as with libraries that draw
+    random numbers for all of them. Stored outcomes are then those of one batch size."""
+
     corrupts: ClassVar[bool] = False
     """Whether it is a corruption rather than an attack: it does not search for a mistake and is
     applied to clean mistakes, too, which it may put right. Its accuracy is that on its images."""

@@ -44,7 +44,7 @@ class RadiusOptions:
         return kept
 
     def _has_another_radius(self, own: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
-        radius, usual = (
-            {values[name] for name in self.radius if name in values} for values in (own, defaults)
+        radius, usual = (  # no sets: a list, which is refused later, could not be in one
+            [values[name] for name in self.radius if name in values] for values in (own, defaults)
         )
         return bool(radius) and radius != usual

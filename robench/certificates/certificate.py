@@ -11,6 +11,7 @@ from robench.certificates.propagation import Propagation, Step
 from robench.errors import UserError, first_line
 from robench.evaluation.examination import structure_of
 from robench.layers.operator_bound import SLACK
+from robench.models.accept import plain_module
 from robench.models.frozen import under_attack
 from robench.models.plain_layers import own_copy, replace_layers
 from robench.system.out_of_memory import is_out_of_memory
@@ -106,8 +107,21 @@ class Certificate:
         Args:
             logits: the result of :meth:`predict`, (B, classes).
             labels: (B,) true classes.
+
+        Raises:
+            UserError: if labels are not one class of the network for each image.
         """
         labels = labels.cpu().long()
+        if labels.shape != logits.shape[:1]:
+            raise UserError(
+                f"labels have shape {tuple(labels.shape)} for {len(logits)} images; give one per "
+                f"image."
+            )
+        if len(labels) and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+            raise UserError(
+                f"labels are {int(labels.min())} to {int(labels.max())}, but the network has "
+                f"{logits.shape[1]} classes, counted from 0."
+            )
         index = labels.unsqueeze(1)
         margins = logits.gather(1, index) - logits - 2 * 2**0.5 * self.logits.error
         radii = (margins / self._slopes(labels)).scatter(1, index, torch.inf)
@@ -133,6 +147,7 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
         UserError: if a layer or an operation has no proved bound, by its name, or if the network
             that was bounded is not the model.
     """
+    model = plain_module(model)
     if reason := structure_of(model) or _replaced(model):
         raise UserError(f"{reason}, so that what is proved of its layers need not hold for it.")
     # Plain weights are computed in float64, too: in float32 they would depend on how many threads

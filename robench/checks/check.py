@@ -15,10 +15,10 @@ from robench.checks.options import CheckKeywords, CheckOptions
 from robench.checks.order import build_checks, default_checks
 from robench.checks.report import Finding, Report
 from robench.errors import UserError
-from robench.evaluation.validation import Classes, Pixels, as_samples
+from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
 from robench.models.accept import plain_module
 from robench.progress import Progress
-from robench.system.devices import device_of
+from robench.system.devices import choose_device, device_of
 
 
 def check_model(
@@ -113,20 +113,17 @@ def _context(
     options: CheckOptions,
 ) -> CheckContext:
     """Return the network with the images that the checks attack; the images are on the CPU."""
-    norm, eps = threat_model
-    if norm not in ("linf", "l2") or not eps > 0:
-        raise UserError(
-            f"the threat model is {norm} {eps:g}; checks need linf or l2 and a radius above 0."
-        )
+    norm, eps = _ball(threat_model)
     for column, (_, outcomes) in columns.items():
         if len(outcomes) > len(images):
             raise UserError(
                 f"'{column}' has outcomes of {len(outcomes)} images, but only {len(images)} were "
                 f"given; pass the images that it was evaluated on."
             )
-    few, few_labels = as_samples(images[: options.samples], labels[: options.samples])
+    pixels, classes = as_tensors(images, labels)
+    few, few_labels = as_floats(pixels[: options.samples]), classes[: options.samples]
     model = plain_module(model)
-    device = device_of(model) if options.device is None else torch.device(options.device)
+    device = device_of(model) if options.device is None else choose_device(str(options.device))
     context = CheckContext(
         model=model,
         images=few.clone().cpu(),
@@ -139,3 +136,22 @@ def _context(
     check_radius("eps", eps, context.norm)
     check_radius("step_size", context.step_size, context.norm)
     return context
+
+
+def _ball(threat_model: ThreatModel) -> ThreatModel:
+    """Return what was given as a threat model, if it is one that checks attack in.
+
+    Raises:
+        UserError: if it is not.
+    """
+    try:
+        norm, eps = threat_model
+        valid = norm in ("linf", "l2") and eps > 0
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise UserError(
+            f"the threat model is {threat_model!r}; checks need linf or l2 and a radius above 0, "
+            f"such as robench.ThreatModel('linf', 8 / 255)."
+        )
+    return ThreatModel(norm, eps)

@@ -9,6 +9,7 @@ from robench.attack_tools.losses import input_gradient, log_odds
 from robench.attack_tools.randomness import generators, in_ball
 from robench.attack_tools.threat_models import ascent
 from robench.checks.context import CheckContext
+from robench.errors import UserError
 
 STEPS = 20
 MOST = 64
@@ -35,13 +36,15 @@ def trajectories(context: CheckContext) -> Trajectories:
     """Follow PGD with 20 steps on the first images that are right.
 
     Raises:
-        UserError: if the logits are cut off from the images.
+        UserError: if the logits are cut off from the images, or none of these is right.
     """
     return context.once(_follow)
 
 
 def _follow(context: CheckContext) -> Trajectories:
     rows = context.correct.nonzero().squeeze(1)[:MOST]
+    if not len(rows):
+        raise UserError("the network gets no image right, so that there is no loss to follow.")
     images, labels = context.images[rows], context.labels[rows]
     rngs = generators(context.options.seed, rows.tolist())
     start = images + in_ball(rngs, images.shape[1:], context.norm, context.eps)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from robench.base.defense import REPLACES_CONV
-from robench.errors import UserError
+from robench.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,23 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     found: dict[nn.Module, Layer] = {}
     made: list[tuple[Tensor, nn.Module]] = []  # kept alive so that no two share an id
 
-    def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        shape = inputs[0].shape
+    def before(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        shape = (*inputs, *keywords.values())[0].shape
         size = (int(shape[-2]), int(shape[-1]))
         found.setdefault(module, Layer(names[module], module, int(shape[-3]), size))
 
     def after(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         made.append((output, module))
 
-    def normalizes(norm: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def normalizes(norm: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         for output, module in made:
-            if output is inputs[0]:
+            if output is (*inputs, *keywords.values())[0]:
                 found[module] = replace(found[module], norm=norm)
 
-    hooks = [module.register_forward_pre_hook(before) for module in names]
+    hooks = [module.register_forward_pre_hook(before, with_kwargs=True) for module in names]
     hooks += [module.register_forward_hook(after) for module in names]
     hooks += [
-        module.register_forward_pre_hook(normalizes)
+        module.register_forward_pre_hook(normalizes, with_kwargs=True)
         for module in model.modules()
         if isinstance(module, _BatchNorm)
     ]
@@ -77,8 +77,10 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     try:
         with torch.no_grad():
             model(torch.zeros(1, *input_size, device=like.device, dtype=like.dtype))
-    except RuntimeError as error:
-        reason = str(error).split("\n", 1)[0].rstrip(".")
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = first_line(error).rstrip(".")
         size = "x".join(map(str, input_size))
         raise UserError(f"the network cannot take an image of {size}: {reason}.") from error
     finally:

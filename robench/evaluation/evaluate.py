@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
+from robench.attack_tools.losses import right
 from robench.base import Attack
 from robench.board.attack_calls import build_attack, check_defaults, expand_calls, unbounded
 from robench.errors import RobenchWarning, UserError
@@ -17,7 +18,7 @@ from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.partial import open_partial
 from robench.evaluation.prove import Proven, is_certificate, prove_group
-from robench.evaluation.run_attacks import Job, attack_group, predict_all, right
+from robench.evaluation.run_attacks import Job, attack_group, predict_all
 from robench.evaluation.validation import (
     Classes,
     Pixels,
@@ -29,7 +30,7 @@ from robench.evaluation.validation import (
 from robench.evaluation.victim import Victim
 from robench.models.accept import first_logits, plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
-from robench.system.devices import device_of
+from robench.system.devices import choose_device, device_of
 
 
 # On CUDA: bitwise reproducible, and float32 convolutions that are not rounded to TF32.
@@ -50,8 +51,9 @@ def evaluate(
     exception, with its buffers and what it keeps in Python attributes: a count of calls is what it
     was before. The global random state is not touched. Clean mistakes are not attacked. Every final
     prediction is a separate float32 forward on the image that the attack returned; the suite's
-    gradient attacks take their gradients from a faster copy of the model. Random numbers depend
-    only on (seed, sample).
+    gradient attacks take their gradients from a faster copy of the model. Random numbers
+    of attacks depend only on (seed, sample); those that a network draws in its forwards depend on
+    the seed and on the batches.
 
     Args:
         model: images in [0, 1] -> logits.
@@ -84,7 +86,7 @@ def evaluate(
     check_radii({name: attack.threat_model for name, attack in named.items()}, samples)
     model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
-    home = device_of(model) if options.device is None else torch.device(options.device)
+    home = device_of(model) if options.device is None else choose_device(str(options.device))
     forked = [home] if home.type == "cuda" else []
     with (
         torch.inference_mode(False),  # counters and starts must be writable tensors
@@ -93,6 +95,7 @@ def evaluate(
         frozen_stats(model),
         under_attack(model),
     ):
+        torch.manual_seed(options.seed)  # for networks that draw random numbers
         if samples.is_inference():
             samples, classes = samples.clone(), classes.clone()
         few = as_floats(samples[:QUANTUM].cpu()).to(home)
@@ -174,8 +177,8 @@ def _listed(names: Sequence[str]) -> str:
 def _named(
     attacks: Sequence[str | Attack] | Mapping[str, Attack], defaults: Mapping[str, Any]
 ) -> dict[str, Attack]:
-    if isinstance(attacks, str):
-        raise UserError(f"attacks is the text '{attacks}'; give a list: [{attacks!r}].")
+    if isinstance(attacks, (str, Attack)):
+        raise UserError(f"attacks is {attacks!r} alone; give a list: [{attacks!r}].")
     named: dict[str, Attack] = {}
     pairs: list[tuple[str | None, str | Attack]] = (
         list(attacks.items())
@@ -183,6 +186,7 @@ def _named(
         else [(None, a) for a in _each(attacks)]
     )
     for column, attack in pairs:
+        _check_attack(attack)
         name = column or (attack if isinstance(attack, str) else repr(attack))
         if name in named or name == "clean":
             raise UserError(f"two columns would be named '{name}'; name each attack once.")
@@ -207,6 +211,13 @@ def _each(attacks: Sequence[str | Attack]) -> Iterator[str | Attack]:
     """Yield one name or object per column."""
     for attack in attacks:
         yield from expand_calls([attack]) if isinstance(attack, str) else [attack]
+
+
+def _check_attack(attack: object) -> None:
+    """Raise an error for what is neither the name of an attack nor one."""
+    if not isinstance(attack, (str, Attack)):
+        shown = f"the class {attack.__name__}" if isinstance(attack, type) else repr(attack)
+        raise UserError(f"an attack is {shown}; give a name such as 'pgd-20', or an object.")
 
 
 def group_by_search(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:

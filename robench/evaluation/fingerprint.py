@@ -142,8 +142,13 @@ def _gradient(victim: Victim, images: Tensor) -> NDArray[np.float32]:
 def _near(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     if one.shape != other.shape:
         return False
-    distance = np.linalg.norm(one - other)
-    return bool(distance <= _DISTANCE * np.linalg.norm(other))
+    finite = np.isfinite(one)
+    if not np.array_equal(finite, np.isfinite(other)):
+        return False
+    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+        return False
+    distance = np.linalg.norm(one[finite] - other[finite])
+    return bool(distance <= _DISTANCE * np.linalg.norm(other[finite]))
 
 
 def _value(value: object) -> object:

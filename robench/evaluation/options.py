@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TypedDict, Unpack, get_args
 
@@ -36,8 +37,8 @@ class EvaluationOptions:
             outcomes are stored.
 
     Raises:
-        UserError: if batch_size is below 1, a shortcut is unknown, or there are both an observer
-            and a file to resume from, which holds no images to observe.
+        UserError: if batch_size or seed is out of range, a shortcut is unknown, or there are both
+            an observer and a file to resume from, which holds no images to observe.
     """
 
     seed: int = 0
@@ -49,8 +50,8 @@ class EvaluationOptions:
     resume: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UserError(f"batch_size is {self.batch_size}; give 1 or more.")
+        _check_whole("batch_size", self.batch_size, 1)
+        _check_whole("seed", self.seed, 0)
         check_shortcuts(self.without)
         if self.resume is not None and self.observer is not None:
             raise UserError(
@@ -95,6 +96,12 @@ def check_keywords(keywords: Iterable[str], options: type[EvaluationOptions], wh
     for name in keywords:
         if name not in valid:
             raise UserError(f"{what} has no option '{name}'; {did_you_mean(name, valid)}")
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    """Raise an error for what is not a whole number that torch takes, at least ``least``."""
+    if not isinstance(value, Integral) or not least <= int(value) < 2**63:
+        raise UserError(f"{name} is {value}; give a whole number, {least} or more.")
 
 
 def check_shortcuts(names: Iterable[str]) -> set[str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from robench.attack_tools.threat_models import Norm
 from robench.errors import UserError
+from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import TOLERANCE
 from robench.system.figures import new_figure, save_figure
@@ -28,7 +29,9 @@ MATCHES = 0.01
 
 
 def radius_curves(
-    attacks: Mapping[str, Outcomes], norm: Norm, radii: Sequence[float] | None = None
+    attacks: Evaluation | Mapping[str, Outcomes],
+    norm: Norm,
+    radii: Sequence[float] | None = None,
 ) -> pd.DataFrame:
     """Return accuracy against the radius of a ball, for each attack and for all of them together.
 
@@ -39,7 +42,8 @@ def radius_curves(
     of the attacks fooled it, on the first images, which all of the attacks were given.
 
     Args:
-        attacks: name -> outcomes on the same network and images, as in ``Evaluation.attacks``.
+        attacks: an evaluation, whose certificates are left out, or name -> outcomes on the same
+            network and images, without those of certificates, which fool nothing.
         norm: the norm of the balls; attacks that minimize another one do not do themselves justice.
         radii: where the accuracies are wanted; by default at 0 and wherever one of them changes.
 
@@ -51,7 +55,7 @@ def radius_curves(
         UserError: if there is no attack, the norm is unknown, or outcomes are of other images.
     """
     sizes = _all_sizes(attacks, norm)
-    if len(attacks) > 1:
+    if len(sizes) > 1:
         sizes[WORST_CASE] = _smallest(sizes.values())
     return pd.concat(
         [
@@ -63,7 +67,7 @@ def radius_curves(
     )[["attack", "eps", "accuracy"]]
 
 
-def compare_sizes(attacks: Mapping[str, Outcomes], norm: Norm) -> pd.DataFrame:
+def compare_sizes(attacks: Evaluation | Mapping[str, Outcomes], norm: Norm) -> pd.DataFrame:
     """Return how small the perturbations of attacks are, against the smallest that is known.
 
     The smallest that is known of an image is the smallest by which any of these attacks fooled it;
@@ -78,7 +82,8 @@ def compare_sizes(attacks: Mapping[str, Outcomes], norm: Norm) -> pd.DataFrame:
       does not. The curves are integrated exactly; AttackBench's code uses the trapezoidal rule.
 
     Args:
-        attacks: name -> outcomes on the same network and images, as in ``Evaluation.attacks``.
+        attacks: an evaluation, whose certificates are left out, or name -> outcomes on the same
+            network and images, without those of certificates, which fool nothing.
         norm: the norm of the sizes.
 
     Returns:
@@ -92,10 +97,10 @@ def compare_sizes(attacks: Mapping[str, Outcomes], norm: Norm) -> pd.DataFrame:
         UserError: if there is no attack, the norm is unknown, or outcomes are of other images.
     """
     sizes = _all_sizes(attacks, norm)
-    best = _smallest(sizes.values())
-    if len(attacks) > 1:
+    best, several = _smallest(sizes.values()), len(sizes) > 1
+    if several:
         sizes[WORST_CASE] = best
-    known = (best > 0) & np.isfinite(best) & (len(attacks) > 1)
+    known = (best > 0) & np.isfinite(best) & several
     return pd.DataFrame(
         {
             "attack": name,
@@ -133,7 +138,7 @@ def draw_curves(curves: pd.DataFrame, caption: str, path: Path) -> None:
 Lengths = NDArray[np.float64]
 
 
-def _all_sizes(attacks: Mapping[str, Outcomes], norm: Norm) -> dict[str, Lengths]:
+def _all_sizes(attacks: Evaluation | Mapping[str, Outcomes], norm: Norm) -> dict[str, Lengths]:
     """Return by how much each attack had to move each image to fool the network.
 
     It is 0 for clean mistakes, and infinite for images that were not fooled.
@@ -141,6 +146,9 @@ def _all_sizes(attacks: Mapping[str, Outcomes], norm: Norm) -> dict[str, Lengths
     Raises:
         UserError: if there is no attack, the norm is unknown, or outcomes are of other images.
     """
+    if isinstance(attacks, Evaluation):
+        found = attacks.attacks.items()
+        attacks = {name: o for name, o in found if name not in attacks.certificates}
     if not attacks:
         raise UserError("there is no attack whose sizes could be compared; name at least one.")
     if norm not in get_args(Norm):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from robench.attack_tools.batching import halve, run_batched
+from robench.attack_tools.losses import right
 from robench.attack_tools.randomness import generators
 from robench.attack_tools.threat_models import Norm
 from robench.base import Adversarial, Attack
@@ -134,14 +135,6 @@ def predict_all(victim: Victim, images: Tensor) -> Tensor:
 
     run_batched(victim, torch.arange(len(images)), advance)
     return logits
-
-
-def right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return whether logits (B, classes) predict the true classes (B,), bool.
-
-    Logits that are not finite are never right.
-    """
-    return logits.isfinite().all(1) & (logits.argmax(1) == labels)
 
 
 def _report(report: Callable[[int], None], done: int, more: int) -> None:

@@ -81,8 +81,11 @@ def check_images(images: Tensor, labels: Tensor) -> None:
     """
     if images.ndim != 4:
         raise UserError(f"images have shape {tuple(images.shape)}; give (N, C, H, W).")
-    if not len(images):
-        raise UserError("there are no images to evaluate; give at least one.")
+    if not images.numel():
+        raise UserError(
+            f"images of shape {tuple(images.shape)} have no pixels to evaluate; give at least one "
+            f"image."
+        )
     if images.dtype != torch.uint8:
         _check_values(images)
     if labels.ndim != 1 or len(labels) != len(images):
@@ -113,9 +116,10 @@ def check_classes(num_classes: int, labels: Tensor) -> None:
     Raises:
         UserError: if it has too few classes.
     """
-    if num_classes <= labels.max():
+    largest = int(labels.max())  # in the dtype of labels, a number of classes may wrap around
+    if num_classes <= largest:
         raise UserError(
-            f"the model has {num_classes} classes but a label is {labels.max().item()}; "
+            f"the model has {num_classes} classes but a label is {largest}; "
             f"use a model with the number of classes of these images."
         )
 

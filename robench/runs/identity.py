@@ -15,6 +15,9 @@ ENGINE_VERSION = 2
 It stands for the engine; the source of the attack itself is part of the identity by its hash.
 """
 
+_USUAL_BATCH: int = EvaluationSpec.model_fields["batch_size"].default
+"""The batch size that identities do not name: it was no part of them at first."""
+
 
 def outcome_key(name: str, ctx: RunContext) -> str:
     """Return the file name of a column's outcomes in a run, by what is registered here."""
@@ -47,6 +50,8 @@ def column_key(
         identity |= {"attack": type(attack).__qualname__, **_options(attack)}
         identity["plugin"] = source
         identity["samples"] = attacked_samples(evaluation, attack)
+        if attack.depends_on_batch and evaluation.batch_size != _USUAL_BATCH:
+            identity["batch_size"] = evaluation.batch_size
     text = json.dumps(identity, sort_keys=True, default=str)
     slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
     return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

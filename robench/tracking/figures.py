@@ -40,7 +40,7 @@ def points_of(log: Path, step: str) -> Points:
     """
     try:
         table = pd.read_csv(log)
-    except FileNotFoundError:
+    except (FileNotFoundError, pd.errors.EmptyDataError):
         return []
     rows: list[dict[Any, Any]] = table.to_dict("records")
     return [(int(row.pop(step)), finite(row)) for row in rows]

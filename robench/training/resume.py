@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ def write_log(files: TrainingFiles, rows: list[Epoch]) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    write_text(files.log, pd.DataFrame(rows).to_csv(index=False))
+    columns = [column.name for column in fields(Epoch)]  # before the first epoch has ended, too
+    write_text(files.log, pd.DataFrame(rows, columns=columns).to_csv(index=False))
 
 
 ANOTHER = "it is the state of another training"

@@ -1,12 +1,20 @@
 """Balls in image space."""
 
+from dataclasses import fields
+from typing import get_type_hints
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from robench import Attack, UserError
 from robench.attack_tools.threat_models import Norm, ascent, check_radius, norms, project, steepest
+from robench.attacks import PGD, AutoAttack, Noise, SimBA
+from robench.attacks.apgd import APGD
+from robench.attacks.fab import FAB
+from robench.attacks.square import Square
 
 NORMS: list[Norm] = ["linf", "l2"]
 radii = st.floats(1e-3, 2)
@@ -101,3 +109,19 @@ def test_infinite_gradients_are_followed_to_their_limit_and_nan_is_none() -> Non
     wanted = torch.tensor([[0.6, 0.8], [1.0, 0.0], [half, -half], [0.0, 1.0], [0.0, 0.0]])
     torch.testing.assert_close(steepest(gradients, "l2"), wanted)
     assert torch.equal(steepest(gradients[:1], "l2"), steepest(gradients, "l2")[:1])
+
+
+@pytest.mark.parametrize("kind", [PGD, APGD, FAB, Square, AutoAttack, SimBA, Noise])
+def test_options_that_are_words_or_counts_are_checked_in_objects_too(kind: type[Attack]) -> None:
+    hints = get_type_hints(kind)
+    words = [f.name for f in fields(kind) if "Literal" in str(hints[f.name])]
+    counts = [f.name for f in fields(kind) if hints[f.name] is int]
+    assert words or counts
+    for name in words:
+        with pytest.raises(UserError, match=f"{name} is 'other'"):
+            kind(**{name: "other"})
+    for name in counts:
+        with pytest.raises(UserError, match=f"{name} is 2.5: it must be a whole number"):
+            kind(**{name: 2.5})
+        with pytest.raises(UserError, match=f"{name} is True: it must be a whole number"):
+            kind(**{name: True})

@@ -246,3 +246,24 @@ class Moody(nn.Module):
 def test_unsound_a_layer_that_exports_another_one_is_found_out() -> None:
     with pytest.raises(UserError, match="answers differently from the model itself"):
         certify(Moody(), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (torch.zeros(5), "labels have shape .5,. for 8 images"),
+        (torch.full((8,), 3), "labels are 3 to 3, but the network has 3 classes"),
+        (torch.full((8,), -1), "labels are -1 to -1"),
+    ],
+)
+def test_labels_that_are_not_of_the_images_are_refused(labels: Tensor, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        certify(linear(), SHAPE).radii(images(), labels)
+
+
+def test_a_network_behind_data_parallelism_is_certified_as_it_is() -> None:
+    labels = linear()(images()).argmax(1)
+    one, other = (certify(net, SHAPE) for net in (linear(), nn.DataParallel(linear())))
+    assert torch.equal(one.radii(images(), labels), other.radii(images(), labels))
+    with pytest.raises(UserError, match="give a torch"):
+        certify(lambda x: x, SHAPE)  # type: ignore[arg-type]

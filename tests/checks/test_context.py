@@ -1,9 +1,12 @@
 """What the checks know of a network: the worst case of all that was tried."""
 
+from typing import cast
+
 import numpy as np
 import pytest
+import torch
 from faults import EPS, MakeContext, forged
-from torch import nn
+from torch import Tensor, nn
 
 from robench.checks.context import CheckContext
 from robench.errors import UserError
@@ -50,3 +53,26 @@ def test_a_search_of_other_images_is_refused(
 def left(context: CheckContext) -> int:
     """Count the images that are right, and that no known attack fooled."""
     return int((context.correct.numpy() & context.survivors).sum())
+
+
+class OneBuffer(nn.Module):
+    """Writes every answer into the same memory, as runtimes with bound outputs do."""
+
+    def __init__(self, net: nn.Module, images: int) -> None:
+        super().__init__()
+        self.net = net
+        self.buffer = torch.zeros(images, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.net(images)
+        if torch.is_grad_enabled():
+            return cast(Tensor, logits)
+        return self.buffer[: len(images)].copy_(logits)
+
+
+def test_answers_in_one_buffer_are_those_of_their_own_images(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    context, buffered = (make_context(net) for net in (digits_net, OneBuffer(digits_net, 16)))
+    (expected,), (found,) = (c.answers([c.images], batch_size=16) for c in (context, buffered))
+    torch.testing.assert_close(found, expected)

@@ -1,5 +1,7 @@
 """PGD comes to rest, and ends in another class where it has passed through one."""
 
+from typing import cast
+
 import pytest
 import torch
 from faults import MakeContext, Wrapped, forged, has_form
@@ -9,6 +11,7 @@ from robench.checks import Check
 from robench.checks.entries.incomplete_optimization import IncompleteOptimization
 from robench.checks.entries.silent_success import SilentSuccess
 from robench.checks.trajectory import Trajectories, trajectories
+from robench.errors import UserError
 
 CHECKS = (IncompleteOptimization(), SilentSuccess())
 
@@ -113,3 +116,17 @@ def test_a_network_that_is_fooled_everywhere_has_nothing_to_lose(
         finding = check.run(context)
         assert finding.passed
         assert has_form(finding), finding.sentence
+
+
+@pytest.mark.parametrize("check", [IncompleteOptimization, SilentSuccess])
+def test_without_an_image_that_is_right_there_is_nothing_to_follow(
+    check: type[Check], make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class Wrong(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return -cast(Tensor, digits_net(images))
+
+    context = make_context(Wrong())
+    assert not context.correct.any()
+    with pytest.raises(UserError, match="gets no image right"):
+        check().run(context)

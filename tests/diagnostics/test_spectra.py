@@ -262,3 +262,23 @@ def test_layers_of_any_kind_that_replace_a_convolution_are_found_by_their_output
     composed = torch.einsum("oi,icxy->ocxy", second.weight[:, :, 0, 0], first.weight)
     values = torch.linalg.svdvals(symbol(on_torus(composed, (8, 8)), (2, 2)))
     assert found["norm"] == pytest.approx(float(values.max()), rel=1e-9)
+
+
+def test_networks_that_name_their_arguments_or_raise_other_errors_are_understood() -> None:
+    class Named(nn.Module):
+        def __init__(self, side: int) -> None:
+            super().__init__()
+            self.conv, self.norm, self.side = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), side
+
+        def forward(self, x: torch.Tensor) -> Any:
+            assert x.shape[-1] == self.side, "Wrong image size!"
+            return self.norm(input=self.conv(input=x))
+
+    table = robench.spectra(Named(side=6).eval(), (1, 6, 6))
+    assert list(table["operator"]) == ["convolution", "norm"]
+    with pytest.raises(UserError, match="cannot take an image of 1x6x6: Wrong image size!"):
+        robench.spectra(Named(side=8), (1, 6, 6))
+    parallel = robench.spectra(nn.DataParallel(Named(side=6).eval()), (1, 6, 6))
+    assert list(parallel["layer"]) == list(table["layer"])
+    with pytest.raises(UserError, match="give a torch"):
+        robench.spectra(lambda x: x, (1, 6, 6))  # type: ignore[arg-type]

@@ -389,7 +389,7 @@ def test_bad_attacks(names: list[str], sentence: str) -> None:
 
 
 def test_a_bad_batch_size() -> None:
-    with pytest.raises(UserError, match="batch_size is 0; give 1 or more"):
+    with pytest.raises(UserError, match="batch_size is 0; give a whole number, 1 or more"):
         run(["fgsm"], batch_size=0)
 
 

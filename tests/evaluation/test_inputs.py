@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import robench
+from robench.attacks import PGD
 from robench.base import ThreatModel
 from robench.checks import check_model
 from robench.data import load_dataset
@@ -210,11 +211,109 @@ def test_a_model_that_draws_random_numbers_draws_the_same_after_the_first_look()
             drawn.append(noise.item())
             return self.net(images + 0.01 * noise)
 
-    noisy = Noisy()
-    torch.manual_seed(3)
-    evaluate(noisy, IMAGES, LABELS, ["fgsm"])
+    evaluate(Noisy(), IMAGES, LABELS, ["fgsm"], seed=3)
     torch.manual_seed(3)
     assert drawn[0] == drawn[1] == torch.randn(1).item()
+
+
+def test_what_a_network_draws_depends_on_the_seed_of_the_evaluation_alone() -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+
+        def forward(self, images: Tensor) -> Any:
+            return self.net(images + 0.5 * torch.randn_like(images))
+
+    def logits(outside: int, seed: int) -> Tensor:
+        seen: list[Tensor] = []
+        torch.manual_seed(outside)
+        evaluate(
+            Noisy(), IMAGES, LABELS, ["noise"], seed=seed,
+            observer=lambda name, rows, images, logits: seen.append(logits),
+        )  # fmt: skip
+        return seen[0]
+
+    assert torch.equal(logits(1, seed=0), logits(2, seed=0))
+    assert not torch.equal(logits(1, seed=0), logits(1, seed=1))
+
+
+class OffTheGrid(nn.Module):
+    """Answers what is no number to all images but clean digits, whose pixels are sixteenths."""
+
+    def __init__(self, answer: float) -> None:
+        super().__init__()
+        self.net, self.answer = network(), answer
+
+    def forward(self, images: Tensor) -> Any:
+        logits = self.net(images)
+        distance = (16 * images - (16 * images).round()).abs().flatten(1).amax(1)
+        return torch.where(distance[:, None] > 1e-3, self.answer, logits)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("answer", [torch.nan, torch.inf])
+@pytest.mark.parametrize("attack", [
+    "noise", "fgsm", "pgd-3", "pgd-3(judge='any')", "pgd-3(restarts=2)", "apgd(steps=3)",
+    "square(queries=5)", "simba(max_steps=20)", "autoattack(steps=3, queries=5)",
+    "autoattack(steps=3, version='rand')",
+])  # fmt: skip
+def test_answers_that_are_no_numbers_are_mistakes_for_attacks_too_whatever_the_class(
+    attack: str, answer: float
+) -> None:
+    model = OffTheGrid(answer)
+    images = (DIGITS.test.images[:40].float() / 255 * 16).round() / 16  # type: ignore[union-attr]
+    labels = model.net(images).argmax(1)
+    assert len(labels.unique()) > 1
+    found = evaluate(model, images, labels, [attack])
+    assert found.accuracy() == 1.0
+    assert found.accuracy(attack) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8])
+def test_there_may_be_more_classes_than_labels_of_a_small_type_can_count(
+    dtype: torch.dtype,
+) -> None:
+    wide = nn.Sequential(nn.Flatten(), nn.Linear(64, 260))
+    found = evaluate(wide, IMAGES, LABELS.to(dtype), ["noise"])
+    assert len(found.clean) == len(LABELS)
+
+
+@pytest.mark.parametrize(
+    ("attacks", "options", "sentence"),
+    [
+        (PGD(), {}, r"attacks is PGD\(.* alone; give a list"),
+        ([PGD], {}, "an attack is the class PGD; give a name such as 'pgd-20', or an object"),
+        ([None], {}, "an attack is None; give a name"),
+        (["fgsm"], {"seed": -1}, "seed is -1; give a whole number, 0 or more"),
+        (["fgsm"], {"batch_size": 2.5}, "batch_size is 2.5; give a whole number, 1 or more"),
+        (["fgsm"], {"device": "foo"}, "device 'foo' cannot be used"),
+        (["pgd(eps=[0.1, 0.2])"], {}, "eps"),
+    ],
+)
+def test_attacks_and_options_of_other_kinds_are_refused(
+    attacks: Any, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        evaluate(network(), IMAGES, LABELS, attacks, **options)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "ball", "sentence"),
+    [
+        (IMAGES, LABELS[:12], ThreatModel("linf", 0.1), "labels have shape"),
+        (IMAGES[:12], LABELS, ThreatModel("linf", 0.1), "labels have shape"),
+        (None, LABELS, ThreatModel("linf", 0.1), "images are a NoneType"),
+        (IMAGES, LABELS, "linf", "the threat model is 'linf'; checks need"),
+        (IMAGES, LABELS, ("linf", "8/255"), "the threat model is .*; checks need"),
+        (IMAGES, LABELS, 8 / 255, "the threat model is 0.03.*; checks need"),
+    ],
+)
+def test_the_checks_refuse_images_labels_and_balls_of_other_kinds(
+    images: Any, labels: Any, ball: Any, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        check_model(network(), images, labels, ball, checks=["same_logits"], samples=8)
 
 
 @pytest.mark.parametrize("model", [nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten()),

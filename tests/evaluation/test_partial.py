@@ -168,6 +168,26 @@ def test_killed_anywhere_and_run_again_it_has_the_same_outcomes_to_the_bit(
         assert same(run(), whole)
 
 
+class SquareRoot(Counting):
+    """Its gradient is infinite where a pixel is 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.sqrt())
+
+
+@pytest.mark.filterwarnings("ignore:the model is attacked without")
+def test_a_network_whose_gradients_are_not_finite_goes_on_too(
+    digits_net: nn.Module, digits_test: Digits, file: Path
+) -> None:
+    model = SquareRoot(digits_net).eval()
+    whole = counted(model, lambda: attacked(model, digits_test, ["square(queries=20)"]))
+    calls = model.calls
+    run = lambda: attacked(model, digits_test, ["square(queries=20)"], resume=file)  # noqa: E731
+    killed(model, int(0.9 * calls), run)
+    assert same(counted(model, run), whole)
+    assert model.calls < 0.6 * calls
+
+
 @pytest.mark.parametrize("name", ["pgd with restarts", "simba", "autoattack"])
 def test_killed_again_and_again_it_comes_to_an_end(
     name: str, model: Counting, digits_test: Digits, file: Path

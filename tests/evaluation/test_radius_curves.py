@@ -193,3 +193,19 @@ def test_the_figure_has_a_panel_for_each_norm_and_the_same_one_is_the_same_file(
     assert text == (tmp_path / "two.svg").read_text()
     for word in ("alpha", "beta", "worst case", "four images", "radius (l2)", "radius (linf)"):
         assert f"<!-- {word} -->" in text
+
+
+def test_certificates_of_an_evaluation_fool_nothing_and_are_left_out(
+    digits_test: Digits,
+) -> None:
+    images = digits_test[0][:30]
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(images[0].numel(), 10))
+    names = ["pgd(norm='l2', eps=0.2, steps=3)", "certified(radius=0.1)"]
+    result = evaluate(linear, images, linear(images).argmax(1), names)
+    assert list(result.certificates) == names[1:]
+    curves = radius_curves(result, "l2")
+    assert set(curves["attack"]) == {names[0]}
+    alone = radius_curves({names[0]: result.attacks[names[0]]}, "l2")
+    pd.testing.assert_frame_equal(curves, alone)
+    assert list(compare_sizes(result, "l2")["attack"]) == names[:1]

@@ -242,3 +242,15 @@ def test_results_of_the_original_simba_from_before_it_had_a_score_are_not_found_
     assert name("simba(mode='original')") != "simba-978d467d"
     assert name("simba(mode='original')") == name("simba(mode='original', score='probability')")
     assert name("simba(mode='original')") != name("simba(mode='original', score='log-odds')")
+
+
+def test_results_that_depend_on_the_batch_are_those_of_one_batch_size() -> None:
+    def name(call: str, batch_size: int) -> str:
+        evaluation = EvaluationSpec(attacks=(call,), samples=60, batch_size=batch_size)
+        return column_key("column", evaluation, attacks.build(call), None)
+
+    library = "torchattacks:PGD(eps=0.1)"
+    # Named so before the batch size was part of it.
+    assert name(library, 256) == "column-4ac1e336"
+    assert len({name(library, size) for size in (7, 60, 256)}) == 3
+    assert name("pgd", 7) == name("pgd", 256)

@@ -1,14 +1,17 @@
 """Where an epoch was left: each process goes on with its own random state, if it can."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from robench.tracking.figures import points_of
 from robench.training.meter import Meter
 from robench.training.partway import Partway
+from robench.training.resume import TrainingFiles, write_log
 
 CPU = torch.device("cpu")
 
@@ -62,3 +65,11 @@ def test_what_was_written_is_what_one_process_goes_on_with() -> None:
     replace(left, seen=4).restore(meter := Meter(CPU), fabric())
     assert torch.equal(torch.rand(3), expected)
     assert meter.seen == 4
+
+
+def test_a_log_that_is_written_within_the_first_epoch_can_be_read(tmp_path: Path) -> None:
+    files = TrainingFiles(tmp_path / "training.csv", tmp_path / "state.pt")
+    write_log(files, [])
+    assert points_of(files.log, "epoch") == []
+    files.log.write_text("\n")  # as earlier versions wrote it
+    assert points_of(files.log, "epoch") == []
