@@ -34,7 +34,7 @@ NOBODY_CAN_TELL: dict[str, tuple[str, ...]] = {
         r"board\.json\.board\.goal(\..*|: .*)?",
     ),
     "training losses and accuracies of epochs": (
-        r"manifest\.training\[\]\.(train_loss|train_accuracy|val_accuracy)",
+        r"manifest\.training\[\]\.(train_loss|train_accuracy|val_accuracy|val_robust)",
         r"training losses: of a cell",
     ),
     "settings on which no result depends": (

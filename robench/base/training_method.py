@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn import functional as F
 
+from robench.base.attack import ThreatModel
 from robench.base.model import LogitsModel
 
 TrainingLoss = Callable[[Tensor, Tensor], Tensor]
@@ -40,6 +41,16 @@ class TrainingMethod:
 
     A method is stateless: what one minibatch passes on to the next, it returns.
     """
+
+    @property
+    def threat_model(self) -> ThreatModel | None:
+        """The ball that it trains against, by its options ``eps`` and ``norm``; None without one.
+
+        The loop attacks a few validation images in it after each epoch, to notice a collapse.
+        """
+        options = vars(self)
+        eps = options.get("eps")
+        return ThreatModel(options.get("norm", "linf"), eps) if eps else None
 
     @property
     def steps_per_minibatch(self) -> int:

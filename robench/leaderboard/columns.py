@@ -197,8 +197,9 @@ COLUMNS: tuple[Entry, ...] = (
     Column("unsound", "whole number", "if the board has certificates: images that an attack fooled "
            "within their certified radius, all seeds together; 0 unless a proof is wrong",
            certified.unsound, present=_certifies, heading="Fooled within their certified radius"),
-    Column("flags", "text", "checks that failed for any seed, separated by spaces, `diverged`, and "
-           "`unproved` or `unsound` of certificates; the manifests hold the full findings",
+    Column("flags", "text", "checks that failed for any seed, separated by spaces, `diverged` or "
+           "`collapsed` of training, and `unproved` or `unsound` of certificates; the manifests "
+           "hold the full findings",
            _flags),
     Column("version", "text", "commit of the code that trained the networks",
            lambda row: " ".join(sorted({cell.version for cell in row.cells})), heading="Commit"),

@@ -16,9 +16,13 @@ from robench.board.cells import HASH, AnyCell, Cell
 from robench.board.specs import Shortcut, Spec, TrainingSpec
 from robench.evaluation import Outcomes
 from robench.models.complexity import Complexity
+from robench.training.collapse import collapse_of
 
 UNPROVED = "unproved"
 """The flag of a network of which a certificate proves nothing."""
+
+COLLAPSED = "collapsed"
+"""The flag of a network whose training lost the robustness that it had gained."""
 
 
 class OutcomeEntry(Spec):
@@ -218,11 +222,16 @@ class CellResult:
 
     @property
     def flags(self) -> dict[str, str]:
-        """The checks that failed, with one sentence each, and why a network is not certified."""
+        """What tells against the network, a sentence each.
+
+        These are the checks that failed, why it is not certified, and a collapse of its training.
+        """
         manifest, report = self.evidence.manifest, self.evidence.checks
         entries = manifest.outcomes.values() if manifest else ()
         reasons = [entry.unproved for entry in entries if entry.unproved]
         found = {UNPROVED: reasons[0]} if reasons else {}
+        if collapse := collapse_of(self.evidence.training):
+            found[COLLAPSED] = collapse
         findings = report.findings if report else ()
         return found | {f.check: f.sentence for f in findings if f.passed is False}
 

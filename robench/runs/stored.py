@@ -116,12 +116,14 @@ def read_log(folder: CellFolder) -> pd.DataFrame:
         what = "is damaged: it has no rows" if empty else "is damaged: it is not a table"
         raise _refusal(folder, folder.log, what) from error
     names = [field.name for field in fields(Epoch)]
+    if "val_robust" not in log:  # of earlier versions
+        names.remove("val_robust")
     if sorted(log.columns) != sorted(names):
         raise _refusal(folder, folder.log, "is damaged: it lacks the columns of a log")
     for name in names:
         values = pd.to_numeric(log[name], errors="coerce")
         # Without a validation part there is no accuracy on it.
-        if not values.map(math.isfinite).all() and name != "val_accuracy":
+        if not values.map(math.isfinite).all() and name not in ("val_accuracy", "val_robust"):
             raise _refusal(folder, folder.log, f"is damaged: '{name}' is not a number everywhere")
     return log
 

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import asdict
 
 import torch
 from lightning_fabric import Fabric
@@ -18,6 +19,7 @@ from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.processes import this_shard
 from robench.training.accuracy import shared_accuracy
 from robench.training.averaging import Average
+from robench.training.collapse import warn_of_collapse
 from robench.training.contract import check_declared_work, checked_penalty, refuse_untrained
 from robench.training.data import TrainingData
 from robench.training.divergence import divergence_after
@@ -34,6 +36,7 @@ from robench.training.resume import (
     save_state,
     write_log,
 )
+from robench.training.robust_accuracy import robust_accuracy
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
 
@@ -271,6 +274,10 @@ class Trainer:
         images = min(len(self.data.train), self.batches * self.recipe.batch_size)
         with self.average.in_place() if self.average else nullcontext():
             val_accuracy = shared_accuracy(self.fabric, self.shard, self.model, self.data.val)
+            val_robust = robust_accuracy(
+                self.fabric, self.shard, self.model, self.data.val, self.method.threat_model,
+                self.recipe.batch_size,
+            )  # fmt: skip
         self.rows.append(
             Epoch(
                 epoch=epoch + 1,
@@ -280,8 +287,11 @@ class Trainer:
                 val_accuracy=val_accuracy,
                 seconds=seconds,
                 images_per_second=images / seconds,
+                val_robust=val_robust,
             )
         )
+        if self.fabric.is_global_zero:
+            warn_of_collapse([asdict(row) for row in self.rows])
 
     def save(self, partway: Partway | None = None) -> None:
         """Write the log and the state from which training can resume."""

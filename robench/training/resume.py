@@ -1,6 +1,7 @@
 """The log of a training and the state from which it resumes."""
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ class Epoch:
     """A row of ``training.csv``. Accuracies are fractions; train_* are on the inputs trained on.
 
     The ``train_accuracy`` of free training is the one on the perturbed replays; ``val_accuracy``
-    is clean, and nan if there is no validation part.
+    is clean, and nan if there is no validation part. ``val_robust`` is that under PGD on a few
+    images of it (:mod:`robench.training.robust_accuracy`), and nan also if training attacks none.
     """
 
     epoch: int
@@ -33,6 +35,7 @@ class Epoch:
     val_accuracy: float
     seconds: float
     images_per_second: float
+    val_robust: float = math.nan
 
 
 @dataclass(frozen=True)

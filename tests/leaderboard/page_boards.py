@@ -58,6 +58,7 @@ class Invented:
     failed: dict[str, str] = field(default_factory=dict)
     method: str = "free"
     diverged: bool = False
+    collapsed: bool = False
     model: ModelSpec = ModelSpec(width=16)  # noqa: RUF009 - frozen
     checked: bool = True
     device: str = "cpu: a machine"
@@ -203,6 +204,7 @@ def _epoch(epoch: int, row: Invented, rng: np.random.Generator) -> dict[str, flo
         "train_loss": 2.3 - share,
         "train_accuracy": 0.9 * share,
         "val_accuracy": share,
+        "val_robust": 0.0 if row.collapsed and epoch == 30 else share / 2,
     }
 
 

@@ -38,6 +38,7 @@ FAULTS = {
     "another epoch": (lambda v: first(v, epoch=2.0), "does not have the epochs 1 to 1"),
     "another rate": (lambda v: first(v, lr=0.05), "learning rate is 0.05, but its schedule gives"),
     "an accuracy above 1": (lambda v: first(v, val_accuracy=7.0), "not between 0 and 1"),
+    "a robust accuracy above 1": (lambda v: first(v, val_robust=7.0), "val_robust is 7.0"),
     "an accuracy of no count": (lambda v: first(v, train_accuracy=0.12345), "not a share of its"),
     "no loss": (lambda v: first(v, train_loss=None), "has diverged"),
     "a negative loss": (lambda v: first(v, train_loss=-1.0), "train_loss is negative"),

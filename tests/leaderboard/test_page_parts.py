@@ -7,6 +7,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from html import unescape
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from robench.evaluation.queries import median_queries, success_curve
 from robench.expressions import radius_text
 from robench.leaderboard.page import charts, sharing
 from robench.leaderboard.page.cells import accuracy_columns, said
-from robench.leaderboard.page.details import evidence
+from robench.leaderboard.page.details import details, evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
 from robench.leaderboard.page.rows import table_rows
 from robench.leaderboard.page.sharing import own, shared, thinned
@@ -181,6 +182,19 @@ def test_rows_that_diverged_have_no_end_and_left_no_check_out() -> None:
     assert "the checks of this board were left out" not in page
     unchecked = render(invent([replace(row, checked=False) for row in ROWS]))
     assert "Not available: the checks of this board were left out." in unchecked
+
+
+def test_a_training_that_collapsed_is_a_flag_with_a_sentence() -> None:
+    board = invent([*ROWS, Invented("lost", collapsed=True)])
+    flags = board.table.set_index("defense")["flags"]
+    assert flags["lost"] == "collapsed"
+    assert flags["first"] == ""
+    [row] = [row for row in details(board) if row["flags"]]
+    [(flag, text)] = row["flags"]
+    assert flag == "collapsed"
+    assert text.startswith("Seed 0, 1: Under PGD-10, accuracy on a few validation images fell")
+    assert "training has collapsed." in text
+    assert text in unescape(render(board))
 
 
 def test_success_against_queries_starts_at_zero_and_never_falls() -> None:

@@ -13,7 +13,7 @@ from robench.checks.wording import best_effort
 from robench.leaderboard.certified import UNSOUND
 from robench.leaderboard.row import corruptions
 from robench.leaderboard.speedrun import hardware
-from robench.runs.records import UNPROVED
+from robench.runs.records import COLLAPSED, UNPROVED
 from robench.system.provenance import ALONE
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def sentences(flag: str, cells: "list[PublishedCell]") -> str:
     seeds_of: dict[str, list[int]] = {}
     for cell in cells:
         report = report_of(cell)
-        if flag == UNPROVED and flag in cell.result.flags:
+        if flag in (UNPROVED, COLLAPSED) and flag in cell.result.flags:
             seeds_of.setdefault(cell.result.flags[flag], []).append(cell.seed)
         elif report and flag in report.failed:
             seeds_of.setdefault(said(report[flag], report), []).append(cell.seed)

@@ -1,0 +1,79 @@
+"""Accuracy under PGD on a few validation images, which shows whether training has collapsed."""
+
+import math
+from typing import cast, get_args
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from robench.attack_tools.losses import fooled, input_gradient
+from robench.attack_tools.randomness import generators, in_ball
+from robench.attack_tools.threat_models import Norm, ascent, default_step_size
+from robench.base import ThreatModel
+from robench.data import Images
+from robench.errors import UserError
+from robench.models.frozen import frozen_stats, under_attack
+from robench.system.processes import Shard
+from robench.training.parallel import total
+
+IMAGES = 50
+"""Validation images that are attacked, or all if there are fewer."""
+
+STEPS = 10
+"""Steps of PGD, from one random start, each a quarter of the radius."""
+
+
+def robust_accuracy(
+    fabric: Fabric,
+    shard: Shard,
+    model: nn.Module,
+    images: Images,
+    ball: ThreatModel | None,
+    batch_size: int,
+) -> float:
+    """Return the accuracy under PGD on a few images, in eval mode and float32.
+
+    Neither the network nor any random state changes, and each image has the same start after every
+    epoch, so that a difference between two epochs is one between their networks.
+
+    Args:
+        fabric: the device, and the other processes, each of which attacks its shard.
+        shard: this process's part of the images.
+        model: images in [0, 1] -> logits.
+        images: the validation part; the images that are attacked are spread over it.
+        ball: the ball in which PGD attacks; None if there is nothing to attack.
+        batch_size: the largest batch, that of the training.
+
+    Returns:
+        The accuracy in [0, 1]; nan if there are no images, no ball whose norm PGD knows, or no
+        gradients.
+    """
+    if not len(images) or ball is None or ball.norm not in get_args(Norm):
+        return math.nan
+    norm, eps = cast(Norm, ball.norm), ball.eps
+    count = min(IMAGES, len(images))
+    chosen = torch.linspace(0, len(images) - 1, count).long()
+    mine = chosen[shard.of(torch.arange(count))]
+    right = torch.zeros((), dtype=torch.int64, device=fabric.device)
+    try:
+        with frozen_stats(model), under_attack(model):
+            for rows in mine.split(batch_size):
+                [(x, y)] = images.take(rows).batches(len(rows), device=fabric.device)
+                starts = in_ball(generators(0, rows.tolist()), x.shape[1:], norm, eps)
+                seen = _climbed(model, x, y, (x + starts.to(x.device)).clamp(0, 1), norm, eps)
+                with torch.no_grad():
+                    right += (~fooled(model, seen, y)).sum()
+    except UserError:  # no gradient in eval mode, which an evaluation will say
+        return math.nan
+    return int(total(fabric, right)) / count
+
+
+def _climbed(
+    model: nn.Module, images: Tensor, labels: Tensor, seen: Tensor, norm: Norm, eps: float
+) -> Tensor:
+    climb = ascent(images, norm, eps, default_step_size(eps))
+    for _ in range(STEPS):
+        gradient, _ = input_gradient(model, seen, labels, "ce")
+        seen = climb(seen, gradient, slice(None))
+    return seen
