@@ -44,7 +44,7 @@ class Info:
         description: the paragraphs of its docstring.
         options: its options.
         reference: where it was published.
-        file: the file that defines it.
+        file: the file that defines it; empty if none does.
         missing: the package that it needs if that is not installed, else None.
     """
 
@@ -62,13 +62,22 @@ class Info:
         return asdict(self)
 
 
+OTHER_FLAGS = {
+    "diverged": "Training ended without finite weights for a seed, so that the row has no figures.",
+    "collapsed": "Training lost the accuracy under PGD that it had gained, as its log says.",
+    "unproved": "A certificate proves nothing of the network; the page says why.",
+    "unsound": "An attack fooled images within their certified radius.",
+}
+"""The flags of rows that no check gives."""
+
+
 def describe(name: str) -> list[Info]:
     """Return what is known about the entries of a name, in all registries.
 
     Args:
         name: a name such as ``pgd``, of which there is an attack and a training method; what
             follows it in an expression (``pgd-20(eps=0.1)``) does not matter. The name of a flag,
-            such as ``large_eps``, stands for the check that finds it.
+            such as ``large_eps``, stands for the check that finds it, if there is one.
 
     Raises:
         UserError: if no registry has it; the message names the nearest.
@@ -78,10 +87,13 @@ def describe(name: str) -> list[Info]:
     found = found or [_info(checks, checks.get(name)) for name in checks if _finds(name, wanted)]
     if found:
         return found
+    if wanted in OTHER_FLAGS:
+        return [Info("flag", wanted, OTHER_FLAGS[wanted], "", (), "docs/checks.md", "", None)]
     for registry in REGISTRIES:
         if ":" in wanted and registry.knows(wanted.partition(":")[0]):
             registry.get(wanted)  # says what is wrong, such as a library that is not installed
     names = {each for registry in REGISTRIES for each in [*registry, *registry.library_names()]}
+    names |= set(OTHER_FLAGS)
     raise UserError(f"no entry is named '{wanted}'; {did_you_mean(wanted, names)}")
 
 

@@ -8,7 +8,9 @@ from support import Command
 
 from robench.commands.info import Info, describe
 from robench.errors import UserError
+from robench.leaderboard.certified import UNSOUND
 from robench.registry import REGISTRIES, Registry
+from robench.runs.records import COLLAPSED, UNPROVED
 from robench.shipped import is_shipped
 
 
@@ -62,6 +64,13 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 def test_the_name_of_a_flag_gives_the_check_that_finds_it() -> None:
     assert [(info.kind, info.name) for info in describe("large_eps")] == [("check", "eps_sweep")]
+
+
+@pytest.mark.parametrize("flag", ["diverged", COLLAPSED, UNPROVED, UNSOUND])
+def test_flags_that_no_check_gives_are_known_too(flag: str) -> None:
+    [info] = describe(flag)
+    assert (info.kind, info.name) == ("flag", flag)
+    assert info.summary.endswith(".")
 
 
 def test_the_command_prints_text_or_json(robench: Command) -> None:

@@ -69,4 +69,5 @@ def info_parts(info: Info) -> Iterator[RenderableType]:
         yield Listing("options", ("option", "default", "what it is"), rows)
     if info.reference:
         yield Text(f"reference: {info.reference}")
-    yield Text(f"source: {info.file}\n")
+    if info.file:
+        yield Text(f"source: {info.file}\n")
