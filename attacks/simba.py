@@ -269,8 +269,7 @@ class _Goal:
     def __init__(self, attack: SimBA, labels: Tensor, rngs: Sequence[Generator]) -> None:
         self.targeted, self.labels, self.rngs = attack.targeted, labels, rngs
         self.unlikely = minus_probability if attack.score == "probability" else log_odds
-        untargeted = torch.full((len(labels),), not attack.targeted)
-        self.state = _Targets(labels.long().clone(), untargeted)
+        self.state = _Targets(labels.long().clone(), torch.full(labels.shape, not attack.targeted))
 
     def of(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores and whether the searches are over, each (B,) on the CPU.
@@ -279,8 +278,8 @@ class _Goal:
         """
         self._draw(rows[~self.state.drawn[rows]], logits.shape[1])
         targets = self.state.classes[rows]
-        same, broken = right(logits, targets).cpu(), ~logits.isfinite().all(1).cpu()
-        score = self.unlikely(logits, targets).cpu().masked_fill(broken, torch.inf)
+        same, answered = right(logits, targets).cpu(), logits.isfinite().all(1)
+        score = torch.where(answered, self.unlikely(logits, targets), torch.inf).cpu()
         return (-score, same) if self.targeted else (score, ~same)
 
     def _draw(self, rows: Tensor, classes: int) -> None:
@@ -295,8 +294,7 @@ class _Goal:
 def _orders(attack: SimBA, rngs: Sequence[Generator], size: int) -> Tensor:
     """Return the order of directions of each image, (B, steps) int32 to save memory."""
     if attack.mode == "original":
-        shared = torch.randperm(size, generator=Generator().manual_seed(0))
-        orders = shared.expand(len(rngs), -1)
+        orders = torch.randperm(size, generator=Generator().manual_seed(0)).expand(len(rngs), -1)
     else:
         orders = permutations(rngs, size)
     return orders[:, : attack.max_steps].int()

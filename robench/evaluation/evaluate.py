@@ -96,8 +96,7 @@ def evaluate(
         under_attack(model),
     ):
         torch.manual_seed(options.seed)  # for networks that draw random numbers
-        if samples.is_inference():
-            samples, classes = samples.clone(), classes.clone()
+        samples, classes = (t.clone() if t.is_inference() else t for t in (samples, classes))
         few = as_floats(samples[:QUANTUM].cpu()).to(home)
         check_classes(first_logits(model, few).shape[1], classes)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)

@@ -82,10 +82,7 @@ def check_images(images: Tensor, labels: Tensor) -> None:
     if images.ndim != 4:
         raise UserError(f"images have shape {tuple(images.shape)}; give (N, C, H, W).")
     if not images.numel():
-        raise UserError(
-            f"images of shape {tuple(images.shape)} have no pixels to evaluate; give at least one "
-            f"image."
-        )
+        raise UserError(f"there are no images to evaluate: their shape is {tuple(images.shape)}.")
     if images.dtype != torch.uint8:
         _check_values(images)
     if labels.ndim != 1 or len(labels) != len(images):

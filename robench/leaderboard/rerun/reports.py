@@ -11,13 +11,10 @@ from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
 from robench.leaderboard.rerun.sentences import Wording, compare_sentences
-from robench.leaderboard.rerun.versions import alike, made_otherwise, unsaid
+from robench.leaderboard.rerun.versions import EARLIER, alike, made_otherwise, unsaid
 from robench.leaderboard.sources import earlier_attack
 from robench.runs.records import CheckReport, FindingEntry, LayerSpectrum, OutcomeEntry
 from robench.system.provenance import code_version
-
-EARLIER = "its checks: an earlier version of robench made them, and only failures count here."
-"""What is said of a report of an earlier version, whose checks were others."""
 
 SPECTRAL_TOLERANCE = 0.01
 """Relative difference up to which norms and condition numbers of layers count as equal."""
@@ -74,7 +71,7 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
             tuple(problems), ("its checks and spectra are those of the published weights.",)
         )
     problems += _spectra_problems(cell.file.spectra, found.spectra, conditions)
-    published, unchecked = cell.file.checks, []
+    published = cell.file.checks
     if published is None or found.report is None:
         if published is not None:
             problems.append("checks are published, but the board asks for none.")
@@ -85,7 +82,7 @@ def deviations(cell: PublishedCell, found: Remade, conditions: Conditions) -> De
         problems += unsaid(published, found.report)
     if published.version not in MADE_OTHERWISE:
         return Deviations(tuple(problems), (EARLIER,))
-    unchecked += made_otherwise(published, found.report)
+    unchecked = made_otherwise(published, found.report)
     published, report = alike(published, published), alike(found.report, published)
     problems += _missing_checks(published, report)
     if conditions.reason == "random numbers":

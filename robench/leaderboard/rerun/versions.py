@@ -7,6 +7,10 @@ from robench.leaderboard.audit.findings import verdict
 from robench.runs.records import CheckReport, FindingEntry
 
 
+EARLIER = "its checks: an earlier version of robench made them, and only failures count here."
+"""What is said of a report of an earlier version, whose checks were others."""
+
+
 def unsaid(published: CheckReport, found: CheckReport) -> Iterator[str]:
     """Yield the checks that fail today, and which a report of an earlier version says nothing of.
 
