@@ -6,7 +6,6 @@ from robench.checks.report import MADE_OTHERWISE
 from robench.leaderboard.audit.findings import verdict
 from robench.runs.records import CheckReport, FindingEntry
 
-
 EARLIER = "its checks: an earlier version of robench made them, and only failures count here."
 """What is said of a report of an earlier version, whose checks were others."""
 
