@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from robench.data.dataset import DataSet
+from robench.data.dataset import DataSet, check_labels
 from robench.data.folder import load_folder
 from robench.data.notices import notify
 from robench.data.npz import load_npz
@@ -63,6 +63,7 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
             f"the data set '{name}' of {entry.file} is a {type(dataset).__name__}; its function "
             f"must return a robench.DataSet."
         )
+    check_labels(dataset, dataset.test, "test")  # those of the other part are not read for this
     return dataset.named(str(Expression(entry.name, options))) if options else dataset
 
 
