@@ -74,7 +74,7 @@ class DataSet:
     def fingerprint(self) -> str:
         """A hash of the contents: equal images and classes give the same hash."""
         parts = [self.train.hash(), self.test.hash(), *self.classes]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
 def require_training(dataset: DataSet) -> None:

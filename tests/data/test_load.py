@@ -11,7 +11,7 @@ from PIL import Image
 
 from robench.data import DataSet, Images, load_dataset
 from robench.data.dataset import held_out
-from robench.data.load import can_load
+from robench.data.load import can_load, entry_of
 from robench.entries import Entry
 from robench.errors import RobenchWarning, UserError
 from robench.registry import datasets
@@ -107,6 +107,39 @@ def test_a_label_without_a_class_is_refused(
     swapped = DataSet("mine", data.test, data.train, ("a", "b"), (0.5,), (0.5,))
     with pytest.raises(UserError, match=f"has training images with the label {label}"):
         held_out(swapped, 0.5, 0)
+
+
+def test_images_of_a_wrong_form_are_those_of_a_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def floats(data_dir: Path) -> Images:
+        return Images(torch.zeros(2, 1, 2, 2), torch.zeros(2, dtype=torch.int64))
+
+    monkeypatch.setattr(datasets, "get", lambda _: Entry[Any]("mine", floats, "", "", "mine.py"))
+    said = r"^the data set 'mnist5k' of mine\.py: images are torch\.float32 .* \(N, C, H, W\)\.$"
+    with pytest.raises(UserError, match=said):
+        load_dataset("mnist5k")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("digits", "digits"),
+        ("emnist(split='letters')", "emnist"),
+        ("image_folder", "image_folder"),
+        ("image_folder:a/b", None),
+        ("hf:me/images", None),
+        ("./digits", None),
+        ("/data/digits", None),
+        ("my/digits", None),
+        ("a folder/digits here", None),
+        ("some images", None),
+        ("digits.npz", None),
+        (".", None),
+    ],
+)
+def test_the_entry_of_a_name_is_none_for_folders_files_and_the_hub(
+    name: str, entry: str | None
+) -> None:
+    assert entry_of(name) == entry
 
 
 def test_a_function_that_does_not_take_the_folder_says_that_it_must(
