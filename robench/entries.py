@@ -1,10 +1,15 @@
 """Registered entries: how they are built, where they come from, which package they need."""
 
+import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, Generic, Protocol, TypeVar
+
+from robench.base import Defense
+from robench.errors import UserError
 
 T = TypeVar("T")
 
@@ -62,3 +67,34 @@ def as_name(text: str) -> str:
     """Turn ``text`` into a valid name of an entry."""
     name = re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")
     return name if name[:1].isalpha() else f"my_{name}".rstrip("_")
+
+
+def summary_of(build: Callable[..., Any]) -> str:
+    """Return the first line of a docstring; "" if its author wrote none."""
+    text = inspect.getdoc(build) or ""
+    # What the dataclass decorator puts in the place of a missing one is a signature.
+    if is_dataclass(build) and text.startswith(f"{build.__name__}("):
+        return ""
+    return text.partition("\n")[0]
+
+
+def check_hooks(build: Callable[..., Any]) -> None:
+    """Check that no hook of a defense is misspelled: it would never be called.
+
+    Raises:
+        UserError: if a public method of a defense is not a hook, but nearly named as one.
+    """
+    if not (inspect.isclass(build) and issubclass(build, Defense)):
+        return
+    hooks = [name for name, _ in inspect.getmembers(Defense, inspect.isfunction) if name[0] != "_"]
+    for name, _ in inspect.getmembers(build, inspect.isfunction):
+        near = get_close_matches(name, hooks, n=1, cutoff=_NEAR)
+        if near and name[0] != "_" and not hasattr(Defense, name):
+            raise UserError(
+                f"{build.__name__} has no hook '{name}'; did you mean '{near[0]}'? A method of "
+                f"your own that is not called by robench begins with _."
+            )
+
+
+_NEAR = 0.85
+"""How similar a name is to a hook if it is likely to be a misspelled one."""

@@ -1,5 +1,6 @@
 """Plugins: a user's own Python files (``--plugin FILE``) that register entries."""
 
+import ast
 import os
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def load_plugin(path: str | Path) -> None:
     loaded before is executed again if it, or what it imports from beside it, has changed since.
 
     Raises:
-        UserError: if there is no such Python file or it raises.
+        UserError: if there is no such Python file, it raises, or it registers no entry.
     """
     file = Path(os.path.realpath(path))  # Path.resolve raises at a link to itself
     if not is_file(file) or file.suffix != ".py":
@@ -45,6 +46,7 @@ def load_plugin(path: str | Path) -> None:
         if not undone and not _have_changed(files):
             return
         unload_plugin(file)
+    before = _registered()
     try:
         import_plugin(file)
     except UserError:
@@ -52,6 +54,11 @@ def load_plugin(path: str | Path) -> None:
     except Exception as error:
         line = _line_in(error, file)
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
+    if _registered() == before and not _bring_entries(files):
+        unload_plugin(file)
+        raise UserError(
+            f"plugin '{path}' registers no entry; is a decorator such as @register_defense missing?"
+        )
 
 
 def loaded_plugins() -> tuple[Path, ...]:
@@ -90,6 +97,34 @@ def registrations_undone() -> Iterator[None]:
         for registry, state in zip(REGISTRIES, before, strict=True):
             registry.restore(state)
         plugin_files.intersection_update(files)
+
+
+def _registered() -> set[tuple[str, str, int]]:
+    """Return what is registered: another object of the same name is another entry."""
+    return {
+        (registry.kind, name, id(found))
+        for registry in REGISTRIES
+        for known in registry.state()[:2]
+        for name, found in known.items()
+    }
+
+
+def _bring_entries(files: set[Path]) -> bool:
+    """Return whether a plugin's files, or modules that they import, registered an entry before."""
+    own = {entry.file for registry in REGISTRIES for entry in registry.entries()}
+    names = {name for file in files for name in _imported(file)}
+    imported = {str(getattr(sys.modules.get(name), "__file__", None)) for name in names}
+    return bool(own & (imported | set(map(str, files))))
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Yield the names of modules that a file may import, as it writes them."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _have_changed(files: set[Path]) -> bool:

@@ -7,7 +7,6 @@ points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robenc
 """
 
 import importlib
-import inspect
 import pkgutil
 import re
 import sys
@@ -19,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from robench.base import Attack, Defense, TrainingMethod
-from robench.entries import Entry, Library, as_name, missing_package
+from robench.entries import Entry, Library, as_name, check_hooks, missing_package, summary_of
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
 from robench.origins import origin_of
@@ -59,7 +58,8 @@ class Registry(Generic[T]):
             reference: where it was published ("arXiv:2103.00673"), shown in lists.
 
         Raises:
-            UserError: if the name is malformed or another file has taken it.
+            UserError: if the name is malformed or another file has taken it, or a hook of a
+                defense is misspelled.
         """
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UserError(
@@ -76,9 +76,9 @@ class Registry(Generic[T]):
                     f"two {self.kind}s are named '{name}': one in {taken.file}, one in {own.file}; "
                     f"rename one of them."
                 )
-            summary = (inspect.getdoc(target) or "").split("\n", 1)[0]
-            entry = Entry(name, target, summary, reference, own.file, own.source, own.tree)
-            self._entries[name] = entry
+            check_hooks(target)
+            about = (summary_of(target), reference)
+            self._entries[name] = Entry(name, target, *about, own.file, own.source, own.tree)
             return target
 
         return decorate
@@ -193,7 +193,7 @@ class Registry(Generic[T]):
                 f"pip install '{package}'."
             )
         what = f"{self.kind} '{shortened(expression, 120)}'"
-        return build_checked(entry.build, {**taken, **options}, what, given)
+        return build_checked(entry.build, {**taken, **options}, what, given, self.given)
 
     def inherited(
         self, expression: str | Expression, defaults: Mapping[str, Any]

@@ -93,19 +93,32 @@ def kinds_of(annotation: Any) -> frozenset[Any]:
 
 
 def build_checked(
-    build: Callable[..., T], options: Mapping[str, Any], what: str, given: Sequence[Any] = ()
+    build: Callable[..., T],
+    options: Mapping[str, Any],
+    what: str,
+    given: Sequence[Any] = (),
+    names: Sequence[str] = (),
 ) -> T:
     """Call ``build`` with options validated against its annotations; "8/255" is a number.
 
     A dataclass is validated as a whole. For a function, which gets the values ``given`` first, by
     position, each option with an annotation is validated.
 
+    Args:
+        build: the dataclass or function.
+        options: name -> value, of its options.
+        what: what it is, for messages.
+        given: the values that a function gets first.
+        names: what these values are, for messages.
+
     Raises:
-        UserError: for a value of the wrong type or range; the message begins with ``what``.
+        UserError: for a value of the wrong type or range, or a function that does not take what it
+            is given; the message begins with ``what``.
     """
     options = {k: number(v) for k, v in options.items()}
     _check_kinds(build, options, what)
     if given:
+        _check_takes(build, options, what, given, names)
         return build(*given, **_converted(build, options, what))
     if not is_dataclass(build):
         return build(**options)
@@ -119,6 +132,23 @@ def build_checked(
             f"{what}: {option + ' = ' + repr(first['input']) + ': ' if option else ''}{message}"
         ) from None
     return built
+
+
+def _check_takes(
+    build: Callable[..., Any],
+    options: Mapping[str, Any],
+    what: str,
+    given: Sequence[Any],
+    names: Sequence[str],
+) -> None:
+    """Refuse a function that cannot be called with what it is given."""
+    try:
+        inspect.signature(build).bind(*given, **options)
+    except TypeError as error:
+        raise UserError(
+            f"{what} cannot be called ({error}): its function must take {', '.join(names)} first, "
+            f"in this order; give each further parameter a default."
+        ) from None
 
 
 def _check_kinds(build: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:

@@ -141,8 +141,8 @@ def test_two_plugins_of_one_folder_share_a_neighbor(tmp_path: Path) -> None:
     write(
         tmp_path,
         helpers="counted = []",
-        one="import helpers\nhelpers.counted.append(1)",
-        two="import helpers\nhelpers.counted.append(2)",
+        one=PLUGIN.format(imports="import helpers\nhelpers.counted.append(1)", name="a", value=1),
+        two=PLUGIN.format(imports="import helpers\nhelpers.counted.append(2)", name="b", value=2),
     )
     for name in ("one", "two"):
         load_plugin(tmp_path / f"{name}.py")

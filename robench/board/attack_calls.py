@@ -34,8 +34,8 @@ def build_attack(call: str, defaults: Mapping[str, Any]) -> Attack:
     built = attacks.build(call, defaults)
     if not isinstance(built, Attack):
         raise UserError(
-            f"attack '{call}' is a {type(built).__name__}, which is no robench.Attack; derive its "
-            f"class from it."
+            f"attack '{call}' is a {type(built).__name__}, which is not a robench.Attack; derive "
+            f"its class from it."
         )
     ball = built.threat_model
     if ball is None:

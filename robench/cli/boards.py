@@ -24,7 +24,7 @@ from robench.cli.options import (
     print_lines,
     say,
 )
-from robench.cli.outputs import file_for_output, folder_for_output
+from robench.cli.outputs import folder_for_output, page_for_output
 from robench.errors import UserError
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def page(
         typer.Option(
             "--out",
             help="HTML file; by default page.html in the leaderboard's folder.",
-            callback=file_for_output,
+            callback=page_for_output,
         ),
     ] = None,
     trust_code: TrustCode = False,

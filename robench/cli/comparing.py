@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robench.cli.options import AsJson, app, prepare, print_json, say
-from robench.cli.outputs import file_for_csv, file_for_output
+from robench.cli.outputs import file_for_csv, page_for_output
 
 
 @app.command()
@@ -21,7 +21,7 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="HTML file: the comparison as a page.", callback=file_for_output
+            "--out", help="HTML file: the comparison as a page.", callback=page_for_output
         ),
     ] = None,
     csv: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robench.cli.options import DataDir, Plugin, app, prepare
-from robench.cli.outputs import file_for_output, folder_for_output
+from robench.cli.outputs import check_ending, file_for_output, folder_for_output
 from robench.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ class Format(StrEnum):
 
 LONG = (Format.long_csv, Format.parquet)
 """The formats with a line per image."""
+
+ENDINGS = {
+    Format.markdown: (".md", ".markdown", ".txt"),
+    Format.latex: (".tex", ".txt"),
+    Format.long_csv: (".csv",),
+    Format.parquet: (".parquet",),
+}
+"""How the files of each format end."""
 
 
 @app.command()
@@ -128,7 +136,9 @@ def _check(form: Format, beside: bool, labels: bool, data: bool, out: Path | Non
         raise UserError("--labels adds a column to the tables of --format long-csv and parquet.")
     if form is Format.vnnlib:
         return
-    file_for_output(out)
+    if out is not None:
+        file_for_output(out)
+        check_ending(out, "--out", ENDINGS[form])
     if form is Format.parquet:
         if out is None:
             raise UserError("--format parquet is not text; name the file with --out FILE.parquet.")

@@ -103,6 +103,8 @@ def run(
             data_dir=data_dir, inception=inception, placement=placement, log=log, quiet=quiet,
         )  # fmt: skip
         return
+    if inception is not None:
+        raise UserError("--inception goes with a board of GANs; leave it out.")
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     if dry_run:
         _print_forecast(console, spec, out, data_dir, chosen, jobs, as_json=as_json)

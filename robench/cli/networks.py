@@ -21,7 +21,7 @@ from robench.cli.options import (
     print_lines,
     say,
 )
-from robench.cli.outputs import file_for_curve, file_for_output
+from robench.cli.outputs import file_for_curve, table_for_output
 from robench.cli.targets import (
     Checkpoints,
     Data,
@@ -101,7 +101,7 @@ def attack(
         typer.Option(
             "--out",
             help="CSV file for the table; other files go next to it, what is done so far, too.",
-            callback=file_for_output,
+            callback=table_for_output,
         ),
     ] = None,
     device: Device = "auto",

@@ -1,6 +1,7 @@
 """The application, shared options, and the setup of every command."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,11 @@ from typer.core import TyperGroup
 
 from robench.board.shipped import all_shipped_boards
 from robench.cli.outputs import folder_for_output
+from robench.errors import UserError
 from robench.expressions import LARGEST_SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import torch
     from rich.console import Console
@@ -36,12 +38,49 @@ UNBOUNDED = 100_000
 """The width of a console that is no terminal: a file or a pipe has none, so nothing is cut."""
 
 
+_UsageError: Any = typer.BadParameter.__base__  # of click, or of the copy that Typer comes with
+
+
 class InOrder(TyperGroup):
-    """A command group that lists its commands in :data:`ORDER`."""
+    """A command group that lists its commands in :data:`ORDER`.
+
+    What is wrong with a command line is said as all bad input is: in a sentence, without the usage.
+    """
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the options before the command.
+
+        Raises:
+            UserError: if one is not known.
+        """
+        with _in_a_sentence():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the rest and run the command.
+
+        Raises:
+            UserError: if the command, an argument or an option is unknown, missing or wrong.
+        """
+        with _in_a_sentence():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands, in order."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
+@contextmanager
+def _in_a_sentence() -> "Iterator[None]":
+    """Raise a :class:`UserError` for a wrong command line; help is printed as it is."""
+    try:
+        yield
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        said = error.format_message().replace("Value error, ", "").strip().rstrip(".")
+        path = error.ctx.command_path if error.ctx else "robench"
+        raise UserError(f"{said[:1].lower()}{said[1:]}; see '{path} --help'.") from error
 
 
 app = typer.Typer(

@@ -13,6 +13,7 @@ from robench.base import ThreatModel
 from robench.board.attack_calls import expand_calls
 from robench.data import DataSet, Images, load_dataset
 from robench.data.load import HUB, can_load, is_of_hub
+from robench.data.notices import notify
 from robench.data.selection import Selection
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Evaluation, evaluate
@@ -27,6 +28,9 @@ from robench.plugins import raised_in_plugin
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.stored import check_weights_of_cell
+
+SAMPLES = 1000
+"""How many test images are attacked by default."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def trained_target(
     *,
     data: str | None = None,
     data_dir: Path | None = None,
-    samples: int | Selection = 1000,
+    samples: int | Selection = SAMPLES,
 ) -> Target:
     """Load a network that robench trained, with its test images.
 
@@ -98,7 +102,7 @@ def external_target(
     weights: Path | None = None,
     options: ExternalOptions | None = None,
     data_dir: Path | None = None,
-    samples: int | Selection = 1000,
+    samples: int | Selection = SAMPLES,
 ) -> Target:
     """Load a third-party network, with its test images.
 
@@ -241,7 +245,10 @@ def _target(model: nn.Module, dataset: DataSet, samples: int | Selection, title:
         sample, which = samples.take(dataset), f" ({samples.text})"
         selection = samples
     else:
-        sample, which = evaluation_images(dataset, min(samples, len(dataset.test))), ""
+        count = len(dataset.test)
+        if count < samples != SAMPLES:
+            notify(f"{dataset.name} has {count} test images, not {samples}; all are used.")
+        sample, which = evaluation_images(dataset, min(samples, count)), ""
         selection = None
     words = f"{title}; {dataset.name}, {len(sample.labels)} test images{which}"
     return Target(model, sample, words, tuple(dataset.classes), selection)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from robench.attack_tools.threat_models import Norm
 from robench.base import ThreatModel
 from robench.board.attack_calls import Fate, build_attack, check_defaults, fate
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError
 from robench.expressions import typed_number
 from robench.registry import attacks as registry
 
@@ -53,7 +53,7 @@ def attack_defaults(
         UserError: for an unknown attack or option, or if what the user gave reaches no attack.
     """
     if norm is not None and norm not in get_args(Norm):
-        raise UserError(f"--norm {norm}: {did_you_mean(norm, get_args(Norm))}")
+        raise UserError(f"--norm {norm}: use {' or '.join(get_args(Norm))}.")
     typed = {"eps": eps, "step_size": step_size, "norm": norm}
     given = {name: typed_number(text) for name, text in typed.items() if text is not None}
     values: dict[str, Any] = {"eps": typed_number(RADIUS), **given}

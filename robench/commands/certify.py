@@ -60,14 +60,14 @@ def radii_of(text: str) -> tuple[float, ...]:
     """Read radii that are separated by commas, such as ``36/255,0.5``.
 
     Raises:
-        UserError: if one is no positive number.
+        UserError: if one is not a positive number.
     """
     found = [typed_number(part.strip()) for part in text.split(",")]
     for value, part in zip(found, text.split(","), strict=True):
         if not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise UserError(
-                f"'{part.strip()}' is no radius: give positive numbers separated by commas, such "
-                f"as 36/255,72/255."
+                f"'{part.strip()}' is not a radius: give positive numbers separated by commas, "
+                f"such as 36/255,72/255."
             )
     return tuple(map(float, found))
 

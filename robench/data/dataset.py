@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,7 +74,7 @@ class DataSet:
     def fingerprint(self) -> str:
         """A hash of the contents: equal images and classes give the same hash."""
         parts = [self.train.hash(), self.test.hash(), *self.classes]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
 def require_training(dataset: DataSet) -> None:
@@ -107,6 +108,30 @@ def require_classes(dataset: DataSet) -> None:
         )
 
 
+def check_labels(dataset: DataSet, images: Images | ImageStream, part: str) -> None:
+    """Check that the labels of a part are those of the classes.
+
+    Args:
+        dataset: the data set.
+        images: a part of it, whose labels are read.
+        part: what the part is called, in words.
+
+    Raises:
+        UserError: if a label is negative, or there is no class of its number.
+    """
+    if isinstance(images, ImageStream):
+        labels = [label for _, label in images.files]
+    else:
+        labels = images.labels.unique().tolist()
+    wrong = [label for label in labels if not 0 <= label < (len(dataset.classes) or math.inf)]
+    if wrong:
+        names = f"it names {len(dataset.classes)} classes, and " if dataset.classes else ""
+        raise UserError(
+            f"the data set '{dataset.name}' has {part} images with the label {wrong[0]}, but "
+            f"{names}labels are counted from 0."
+        )
+
+
 def held_out(dataset: DataSet, fraction: float, seed: int) -> tuple[Images | ImageStream, Images]:
     """Return the images to train on and the validation part; a stream is not split.
 
@@ -114,10 +139,11 @@ def held_out(dataset: DataSet, fraction: float, seed: int) -> tuple[Images | Ima
 
     Raises:
         UserError: if there are no training images, it cannot be known how many classes they have,
-            or for a fraction outside [0, 1).
+            a label is of no class, or for a fraction outside [0, 1).
     """
     require_training(dataset)
     require_classes(dataset)
+    check_labels(dataset, dataset.train, "training")
     if isinstance(dataset.train, ImageStream):
         return dataset.train, dataset.train.to_images(0, seed)
     return split_validation(dataset.train, fraction, seed)

@@ -10,11 +10,13 @@ from robench.data.dataset import DataSet
 from robench.data.decode import is_color
 from robench.data.files import ImageFile
 from robench.data.images import Images
-from robench.data.listing import list_images, notify_numbers
+from robench.data.listing import list_images, notify_numbers, readable
 from robench.data.measured import MeasuredDataSet
+from robench.data.notices import notify
 from robench.data.sampling import split_indices
 from robench.data.unread import FileImages
 from robench.errors import UserError
+from robench.registry import datasets
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 
@@ -51,12 +53,28 @@ def load_folder(path: Path) -> DataSet:
                 f"resize them to one size."
             )
     return MeasuredDataSet(
-        name=path.resolve().name,
+        name=_name_of(path),
         train=train,
         test=test,
-        classes=classes,
+        classes=tuple(map(readable, classes)),
         augmentation=Augmentation(crop_padding=min(test.image_shape[1:]) // 8, flip=True),
     )
+
+
+def _name_of(path: Path) -> str:
+    """Return the name of a folder in tables: never that of a registered data set, of other images.
+
+    The audit compares what is published under such a name with what is known of that data set.
+    """
+    name = readable(path.resolve().name)
+    if name.partition("(")[0] not in datasets:
+        return name
+    other = f"image_folder:{name}"
+    notify(
+        f"the folder {path} is named as the registered data set '{name}' is: in tables it is "
+        f"called {other}."
+    )
+    return other
 
 
 Parts = tuple[tuple[str, ...], Sequence[ImageFile], Sequence[ImageFile]]

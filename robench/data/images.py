@@ -12,6 +12,10 @@ from robench.errors import UserError
 from robench.system.processes import Shard
 
 
+class WrongImagesError(UserError):
+    """Images or labels of another form than :class:`Images` has; who knows their name adds it."""
+
+
 @dataclass(frozen=True)
 class Images:
     """Labeled images held in memory.
@@ -30,12 +34,16 @@ class Images:
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
             shape = tuple(self.images.shape)
-            raise UserError(f"images are {self.images.dtype} {shape}, not uint8 (N, C, H, W)")
+            raise WrongImagesError(
+                f"images are {self.images.dtype} {shape}, not uint8 (N, C, H, W)."
+            )
         if self.labels.ndim != 1 or self.labels.dtype != torch.int64:
             shape = tuple(self.labels.shape)
-            raise UserError(f"labels are {self.labels.dtype} {shape}, not int64 (N,)")
+            raise WrongImagesError(f"labels are {self.labels.dtype} {shape}, not int64 (N,).")
         if len(self.images) != len(self.labels):
-            raise UserError(f"{len(self.images)} images but {len(self.labels)} labels")
+            raise WrongImagesError(
+                f"there are {len(self.images)} images but {len(self.labels)} labels."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -21,7 +21,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from robench.data.listing import list_images
+from robench.data.listing import list_images, walk
 from robench.errors import UserError
 from robench.system.array_files import read_npz
 from robench.system.files import write_bytes
@@ -121,7 +121,7 @@ def _sizes_here(paths: Sequence[str]) -> list[int]:
 
 def _keep(kept: Path, folder: Path, listing: Listing, began: float) -> None:
     # Also those without an image, into which one may be put.
-    folders = [root for root, _, _ in os.walk(folder, followlinks=True)]
+    folders = [root for root, _, _ in walk(folder)]
     times = _times(folders)
     if began - max(times) / 1e9 < SETTLED:
         return

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -54,6 +54,14 @@ def list_images(folder: Path) -> tuple[tuple[str, ...], list[ImageFile]]:
     return classes, files
 
 
+def readable(name: str) -> str:
+    """Return the name of a file or folder as text that can be printed and stored.
+
+    Bytes that are not UTF-8 are written as numbers.
+    """
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def notify_numbers(folder: Path, classes: Sequence[str]) -> None:
     """Say which labels classes have whose names are numbers that sort differently as text."""
     if not all(name.isdecimal() for name in classes):
@@ -71,14 +79,37 @@ def notify_numbers(folder: Path, classes: Sequence[str]) -> None:
 def _files_below(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the images in a folder and those below it, in torchvision's order; what others are."""
     images, others = [], []
-    for root, _, names in sorted(os.walk(folder, followlinks=True)):
+    for root, loops, names in sorted(walk(folder)):
         parent, inside = Path(root), root[len(str(folder)) :]
+        others += ["link to a folder above it"] * len(loops)
         for name in sorted(names):
             if kind := _kind(name, inside):
                 others.append(kind)
             else:
                 images.append(parent / name)
     return images, others
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder, the links in it that are not followed, and the names of its files.
+
+    Links to folders are followed, but for those that lead back to a folder above: its images would
+    be listed again and again.
+    """
+    for root, folders, names in os.walk(folder, followlinks=True):
+        loops = [name for name in folders if _leads_back(root, name, str(folder))]
+        folders[:] = [name for name in folders if name not in loops]
+        yield root, loops, names
+
+
+def _leads_back(root: str, name: str, top: str) -> bool:
+    """Return whether a folder is a link to one above, on the way from ``top`` to it or on disk."""
+    path = Path(root, name)
+    if not path.is_symlink():
+        return False
+    real = Path(os.path.realpath(path))
+    way = [place for place in (Path(root), *Path(root).parents) if place.is_relative_to(top)]
+    return any(Path(os.path.realpath(place)).is_relative_to(real) for place in way)
 
 
 def _kind(name: str, inside: str) -> str | None:

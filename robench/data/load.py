@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from robench.data.dataset import DataSet
+from robench.data.dataset import DataSet, check_labels
 from robench.data.folder import load_folder
+from robench.data.images import WrongImagesError
 from robench.data.notices import notify
 from robench.data.npz import load_npz
 from robench.errors import UserError
@@ -57,12 +58,16 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
     folder = expanded(data_dir) if data_dir is not None else default_data_dir()
     _say_which(expression.name, folder)
     entry, options = datasets.lookup(expression)
-    dataset = datasets.build(expression, given=(folder,))
+    try:
+        dataset = datasets.build(expression, given=(folder,))
+    except WrongImagesError as error:
+        raise UserError(f"the data set '{name}' of {entry.file}: {error}") from error
     if not isinstance(dataset, DataSet):
         raise UserError(
             f"the data set '{name}' of {entry.file} is a {type(dataset).__name__}; its function "
             f"must return a robench.DataSet."
         )
+    check_labels(dataset, dataset.test, "test")  # those of the other part are not read for this
     return dataset.named(str(Expression(entry.name, options))) if options else dataset
 
 
@@ -74,6 +79,23 @@ def _path_of(name: str) -> Path | None:
     before_options = name.partition("(")[0]
     is_path = any(mark in before_options for mark in ("/", os.sep)) or name in (".", "..", "~")
     return expanded(name) if is_path or name.lower().endswith(NPZ) else None
+
+
+def entry_of(name: str) -> str | None:
+    """Return the registered name that a data set's name begins with, without its options.
+
+    Args:
+        name: the name, as on a board or in a table.
+
+    Returns:
+        None for a data set of the hub, a folder or a file.
+    """
+    try:
+        if ":" in name or _path_of(name) is not None:
+            return None
+        return parse_expression(name).name
+    except UserError:  # of a folder whose name is no expression
+        return None
 
 
 def _say_which(name: str, data_dir: Path) -> None:

@@ -17,7 +17,9 @@ from robench.errors import UserError, shortened
 from robench.system.array_files import read_npy
 from robench.system.files import expanded
 from robench.system.json_files import parse_json
-from robench.system.reading import LIST_BYTES, Refused, read_bytes, read_text
+from robench.system.reading import LIST_BYTES, Refused, read_text
+
+_MOST = 2**31
 
 ENDINGS = (".txt", ".csv", ".json", ".npy")
 
@@ -71,10 +73,15 @@ def read_selection(text: str) -> Selection:
         start, stop = int(match[1]), int(match[2])
     else:
         return Selection(text, _checked(_read_file(text), text))
-    if not start < stop <= 2**31:
+    if start >= stop:
+        least = f"range:{start}:{start + 1}" if text.startswith("range") else "first:1"
         raise UserError(
-            f"--indices {text} has no images, or too many; the last number is the first index "
-            f"that is left out."
+            f"--indices {text} has no images: the last number is the first index that is left "
+            f"out; write {least} for one image."
+        )
+    if stop > _MOST:
+        raise UserError(
+            f"--indices {text} has too many images; the last number is {_MOST} or less."
         )
     return Selection(text, torch.arange(start, stop))
 
@@ -94,21 +101,26 @@ def _read_file(text: str) -> list[object]:
         raise UserError(f"{path} cannot be read as a list of indices ({error}).") from error
 
 
+def _text(path: Path) -> str:
+    """Return a file's text without the mark that some editors put at the beginning."""
+    return read_text(path, longest=LIST_BYTES).removeprefix("\ufeff")
+
+
 def _read_txt(path: Path) -> list[object]:
-    text = read_text(path, longest=LIST_BYTES)
+    text = _text(path)
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return [line for line in lines if line]
 
 
 def _read_csv(path: Path) -> list[object]:
-    rows = csv.DictReader(io.StringIO(read_text(path, longest=LIST_BYTES), newline=""))
+    rows = csv.DictReader(io.StringIO(_text(path), newline=""))
     if "index" not in (rows.fieldnames or []):
         raise ValueError("it has no column 'index'")
     return [row["index"] for row in rows]
 
 
 def _read_json(path: Path) -> list[object]:
-    values = parse_json(read_bytes(path, longest=LIST_BYTES))
+    values = parse_json(_text(path).encode())
     if not isinstance(values, list):
         raise ValueError("it is no list")
     return values

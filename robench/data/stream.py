@@ -144,7 +144,8 @@ class ImageStream:
         start = len(str(self.root)) + 1
         for (path, label), size in zip(self.files, sizes, strict=True):
             name = path[start:].replace(os.sep, "/")
-            digest.update(f"{name} {size} {label}\n".encode())
+            line = f"{name} {size} {label}\n"
+            digest.update(line.encode(errors="surrogateescape"))  # a name need not be UTF-8
         return digest.hexdigest()
 
 

@@ -16,6 +16,7 @@ from robench.board.board import Board
 from robench.board.cells import Cell
 from robench.board.plan import resolve_rows
 from robench.checks.order import added_checks
+from robench.data.load import entry_of
 from robench.errors import UserError
 from robench.expressions import parse_expression
 from robench.gan.board import GanBoard
@@ -65,8 +66,8 @@ def bundle_of(board: Board) -> Bundle:
 def bundle_of_gans(board: GanBoard) -> Bundle:
     """Return the code of the entries of a board of GANs; see :func:`bundle_of`."""
     rows: list[tuple[Registry[Any], str]] = [(defenses, row.defense) for row in board.rows]
-    own = parse_expression(board.data.name).name if ":" not in board.data.name else ""
-    return bundle_of_entries([*rows, *([(datasets, board.data.name)] if own in datasets else [])])
+    own = [(datasets, board.data.name)] if entry_of(board.data.name) in datasets else []
+    return bundle_of_entries([*rows, *own])
 
 
 def bundle_of_entries(named: Iterable[tuple[Registry[Any], str]]) -> Bundle:
@@ -162,8 +163,8 @@ def data_name(board: Board, dataset: str, bundle: Bundle) -> str:
         bundle: the code that goes with the board.
     """
     own = {entry.entry for entry in bundle.entries if entry.entry.startswith("data set ")}
-    found = [name for name in (board.data.name, dataset) if ":" not in name]
-    return next((n for n in found if f"data set {parse_expression(n).name}" in own), dataset)
+    found = (board.data.name, dataset)
+    return next((name for name in found if f"data set {entry_of(name)}" in own), dataset)
 
 
 def joined(bundles: Sequence[Bundle]) -> Bundle:
@@ -196,7 +197,7 @@ def _named(board: Board) -> Iterator[tuple[Registry[Any], str]]:
         yield defenses, row.spec.defense
         yield training_methods, row.recipe.method
         yield backbones, row.model.name
-    if ":" not in board.data.name:  # a folder of images
+    if entry_of(board.data.name) is not None:
         yield datasets, board.data.name
     for attack in board.evaluation.attacks:
         yield attacks, attack
@@ -209,7 +210,7 @@ def _needed(board: Board, cells: Sequence[Cell]) -> Iterator[tuple[Registry[Any]
         yield defenses, cell.defense
         yield training_methods, cell.training.method
         yield backbones, cell.model.name
-    if ":" not in board.data.name and parse_expression(board.data.name).name in datasets:
+    if entry_of(board.data.name) in datasets:
         yield datasets, board.data.name
     for attack in board.evaluation.attacks:
         yield attacks, attack

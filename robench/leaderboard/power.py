@@ -72,7 +72,9 @@ def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
 
 def _check(difference: float) -> None:
     if not 0 < difference < 1:
-        raise UserError(f"a difference of {difference:g} is not between 0 and 1.")
+        raise UserError(
+            f"a difference of {100 * difference:g} percentage points is not between 0 and 100."
+        )
     if difference < LEAST:
         raise UserError(
             f"a difference of {difference:g} is too small for any test; plan for one of {LEAST:g} "

@@ -32,6 +32,16 @@ def plain_module(model: Any) -> nn.Module:
         raise UserError(f"the model is {what}; give a torch.nn.Module, images in [0, 1] -> logits.")
     model = unwrapped(model)
     refuse_lazy(model)
+    check_weights(model)
+    return model
+
+
+def check_weights(model: nn.Module) -> None:
+    """Check that a model's weights have values, precise enough, on one device.
+
+    Raises:
+        UserError: if they are half precision, on the meta device, or on several devices.
+    """
     for name, tensor in model.named_parameters():
         if tensor.is_floating_point() and tensor.element_size() < _SMALLEST:
             raise UserError(
@@ -46,7 +56,6 @@ def plain_module(model: Any) -> nn.Module:
             f"the model's weights are on {' and '.join(sorted(places))}; move it to one device "
             f"with model.to(device)."
         )
-    return model
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from robench.base import Defense, Stem
 from robench.errors import UserError, did_you_mean
+from robench.models.accept import check_weights
 from robench.models.defend import apply_defense
 from robench.registry import backbones
 
@@ -71,8 +72,8 @@ def build_model(
         defense: see :func:`apply_defense`.
 
     Raises:
-        UserError: for an unknown name or option, a layer that the defense cannot replace, or
-            images that the network does not support.
+        UserError: for an unknown name or option, a backbone that is not a network of logits, a
+            layer that the defense cannot replace, or images that the network does not support.
     """
     backbones.lookup(backbone)
     if width < 1:
@@ -87,21 +88,76 @@ def build_model(
                 f"give one per channel."
             )
     plain = backbones.build(backbone, given=(num_classes, in_channels, width, stem))
-    defended = apply_defense(plain, defense)
-    model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), net=defended)).eval()
-    if reason := _refusal(model, in_channels, image_size):
-        fits = [side for side in SIDES if not _refusal(model, in_channels, (side, side))]
-        hint = f"; it takes {fits[0]}x{fits[0]}" if fits else ""
-        size = "x".join(map(str, image_size))
-        raise UserError(f"{backbone} cannot take images of {size} pixels ({reason}){hint}.")
+    if not isinstance(plain, nn.Module):
+        raise UserError(
+            f"{backbone} is a {type(plain).__name__}: its function must return a torch.nn.Module; "
+            f"a 'return' may be missing."
+        )
+    model = _normalized(apply_defense(plain, defense), mean, std)
+    _check_weights(model, backbone)
+    images = torch.zeros(1, in_channels, *image_size)
+    if reason := _refusal(model, images):
+        if not _refusal(_normalized(plain, mean, std), images):
+            raise UserError(_fault_of_defense(backbone, defense, images, reason))
+        raise UserError(_fault_of_backbone(backbone, model, images, reason))
+    _check_output(model, backbone, images, num_classes)
     return model.train()
 
 
-def _refusal(model: nn.Module, in_channels: int, size: tuple[int, int]) -> str | None:
-    """Return why ``model`` does not support images of ``size``, or None; the model is unchanged."""
+def _check_weights(model: nn.Module, backbone: str) -> None:
+    try:
+        check_weights(model)
+    except UserError as error:
+        raise UserError(f"{backbone}: {error}") from None
+
+
+def _normalized(net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
+    return nn.Sequential(OrderedDict(normalize=Normalize(mean, std), net=net)).eval()
+
+
+def _refusal(model: nn.Module, images: Tensor) -> str | None:
+    """Return why ``model`` does not support images, or None; the model is unchanged."""
     try:
         with torch.no_grad():
-            model(torch.zeros(1, in_channels, *size))
+            model(images)
     except RuntimeError as error:
         return str(error).split("\n", 1)[0].rstrip(".")
     return None
+
+
+def _fault_of_backbone(backbone: str, model: nn.Module, images: Tensor, reason: str) -> str:
+    """Return the sentence about images that a network does not take, with a size that it does."""
+    squares = (images.new_zeros(*images.shape[:2], side, side) for side in SIDES)
+    fits = next((_size(square) for square in squares if not _refusal(model, square)), None)
+    hint = f"; it takes {fits}" if fits else ""
+    return f"{backbone} cannot take images of {_size(images)} pixels ({reason}){hint}."
+
+
+def _fault_of_defense(backbone: str, defense: str | Defense, images: Tensor, reason: str) -> str:
+    name = defense if isinstance(defense, str) else type(defense).__name__
+    size = _size(images)
+    return f"with the defense '{name}', {backbone} fails on images of {size} pixels ({reason})."
+
+
+def _check_output(model: nn.Module, backbone: str, images: Tensor, num_classes: int) -> None:
+    """Check that a network returns logits.
+
+    Raises:
+        UserError: if it returns something else, or another number of them.
+    """
+    with torch.no_grad():
+        returned = model(images)
+    if not isinstance(returned, Tensor):
+        what = f"a {type(returned).__name__}"
+    elif returned.shape != (1, num_classes):
+        what = f"the shape {tuple(returned.shape)}"
+    else:
+        return
+    raise UserError(
+        f"{backbone} returns {what} for an image of {_size(images)} pixels; it must return logits "
+        f"(N, {num_classes}), one for each class."
+    )
+
+
+def _size(images: Tensor) -> str:
+    return "x".join(map(str, images.shape[2:]))

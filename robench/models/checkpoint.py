@@ -131,7 +131,7 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
 def _network_of(values: Any) -> tuple[Network, dict[str, Any]]:
     """Return the network that JSON describes, and what else is in it."""
     if not isinstance(values, dict):
-        raise ValueError("it is no table of values")
+        raise ValueError("it is not a table of values")
     names = [f.name for f in fields(Network)]
     if missing := [name for name in names if name not in values]:
         raise ValueError(f"'{missing[0]}' is missing")

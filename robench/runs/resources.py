@@ -34,7 +34,7 @@ def read_resources(file: Path, kind: str) -> Resources:
         UserError: if it cannot be read, or has a key that the executor does not know.
     """
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {file}: {error}.") from error
     processes = found.pop("processes", 1)

@@ -1,6 +1,7 @@
 """What training methods that attack their minibatches share."""
 
 import math
+import re
 from functools import partial
 
 import torch
@@ -22,9 +23,19 @@ def loss_gradient(logits: LogitsModel, images: Tensor, labels: Tensor) -> Tensor
         logits: images -> float32 logits; one forward is made.
         images: (B, C, H, W) in [0, 1].
         labels: (B,) int64.
+
+    Raises:
+        UserError: if the images have no gradient.
     """
     losses = partial(F.cross_entropy, target=labels, reduction="none")
-    return ascent_direction(logits, images, losses)[0]
+    try:
+        return ascent_direction(logits, images, losses)[0]
+    except UserError as error:
+        # What to do in an evaluation is no use in a training.
+        raise UserError(_OTHER_ATTACK.sub("", str(error))) from error
+
+
+_OTHER_ATTACK = re.compile(r"(;|, or) use an attack that needs none, such as '\w+'")
 
 
 def uniform_noise(images: Tensor, radius: float) -> Tensor:

@@ -71,8 +71,8 @@ def test_the_figures_as_json_and_the_radius_of_each_image(robench: Command, fold
     ("arguments", "sentence"),
     [
         (("--model", "net.py:unproved"), "layer '2': no bound is proved for a Softmax."),
-        (("--model", "net.py:build", "--radii", "0.1,zero"), "'zero' is no radius"),
-        (("--model", "net.py:build", "--radii", "-1"), "'-1' is no radius"),
+        (("--model", "net.py:build", "--radii", "0.1,zero"), "'zero' is not a radius"),
+        (("--model", "net.py:build", "--radii", "-1"), "'-1' is not a radius"),
         (("--model", "net.py:build", "--attack", "noise(norm='linf')"), "works in linf"),
         ((), "give either a checkpoint trained by robench or a --model of your own"),
     ],

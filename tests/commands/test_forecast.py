@@ -45,6 +45,7 @@ def test_what_is_stored_is_not_to_do(robench: Command, tiny_board: Path, tmp_pat
     assert robench(*run).code == 0
     done = next(iter(of(tiny_board, tmp_path).cells))
     assert (done.row, done.state, done.training, done.attacking) == ("batchnorm", "done", 0, 0)
+    assert "Nothing is left to compute." in robench(*run, "--dry-run").out
     [attack] = tmp_path.glob("cells/*/outcomes/pgd-4*")
     attack.unlink()
     part = next(iter(of(tiny_board, tmp_path).cells))

@@ -1,5 +1,6 @@
 """Image folders: your own images, and what may be wrong with them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 from PIL import Image
 
 from robench.data import load_dataset
+from robench.data.facts import facts_of
 from robench.data.statistics import channel_statistics
+from robench.data.stream import ImageStream
 from robench.errors import RobenchWarning, UserError
 
 
@@ -39,6 +42,31 @@ def test_a_folder_becomes_a_data_set_named_after_it(folder: Path) -> None:
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]  # type: ignore[union-attr]
     assert data.train.images[:, 0, 0, 0].tolist() == [0, 1, 2, 100, 101, 102]  # type: ignore[union-attr]
     assert len(data.test) == 4
+
+
+def test_a_folder_named_as_a_registered_data_set_gets_another_name(folder: Path) -> None:
+    for name in ("cifar10", "emnist(split='letters')"):
+        mine = folder.rename(folder.with_name(name))
+        with pytest.warns(RobenchWarning, match="in tables it is called image_folder:"):
+            data = load_dataset(str(mine))
+        assert data.name == f"image_folder:{name}"
+        assert facts_of(data.name) is None  # so that no audit compares it with the other images
+        folder = mine
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_names_that_are_not_utf8_are_read(folder: Path) -> None:
+    for part in ("train", "test"):
+        os.rename(folder / part / "dog", os.fsencode(folder / part) + b"/dog\xe9")  # noqa: PTH104
+    mine = Path(os.fsdecode(os.fsencode(folder) + b"\xe9"))
+    folder.rename(mine)
+    data = load_dataset(str(mine))
+    assert data.name == "my-images\\xe9"
+    assert data.classes == ("cat", "dog\\xe9")
+    assert len(data.train) == 6
+    assert len(data.fingerprint) == 64
+    files = [(str(mine / "test" / data.classes[0] / "0.png"), 0)]
+    assert len(ImageStream(tuple(files), mine, sizes=(1,)).hash()) == 64
 
 
 def test_the_data_dir_may_name_it_too(folder: Path) -> None:

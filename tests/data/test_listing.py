@@ -13,7 +13,7 @@ from torchvision.datasets import ImageFolder
 
 from robench.data import load_dataset
 from robench.data.decode import decode
-from robench.data.listing import list_images
+from robench.data.listing import list_images, walk
 from robench.errors import RobenchWarning, UserError
 
 
@@ -91,6 +91,23 @@ def test_a_class_of_skipped_files_alone_has_no_images(folder: Path) -> None:
     (folder / "c" / "1.gif").write_text("")
     with pytest.raises(UserError, match=r"c has no images \(\.jpg, .*\.webp\); fill or remove it"):
         list_images(folder)
+
+
+def test_links_to_folders_are_followed_but_not_back_to_a_folder_above(tmp_path: Path) -> None:
+    root, other = tmp_path / "set", tmp_path / "other"
+    for name in ("a/1.png", "b/1.png"):
+        write(root / name)
+    write(other / "2.png")
+    (root / "a" / "elsewhere").symlink_to(other)
+    (root / "a" / "self").symlink_to(".")
+    (root / "a" / "root").symlink_to("..")
+    (other / "back").symlink_to(root / "a")
+    with pytest.warns(RobenchWarning, match=r"3 files were .* \(3 link to a folder above it\)"):
+        _, files = list_images(root)
+    assert [path.relative_to(root).as_posix() for path, _ in files] == [
+        "a/1.png", "a/elsewhere/2.png", "b/1.png",
+    ]  # fmt: skip
+    assert len(list(walk(root))) == 4
 
 
 def test_numbers_that_sort_otherwise_as_text_are_said_once(tmp_path: Path) -> None:

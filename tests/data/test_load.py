@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from robench.data import DataSet, Images, load_dataset
-from robench.data.load import can_load
+from robench.data.dataset import held_out
+from robench.data.load import can_load, entry_of
 from robench.entries import Entry
 from robench.errors import RobenchWarning, UserError
 from robench.registry import datasets
@@ -83,6 +84,70 @@ def test_a_registered_function_that_does_not_return_a_data_set_is_named(
     wrong = Entry[Any]("mnist5k", lambda _: {}, "", "", "mine.py")
     monkeypatch.setattr(datasets, "get", lambda _: wrong)
     with pytest.raises(UserError, match=r"'mnist5k' of mine\.py is a dict; .* robench\.DataSet"):
+        load_dataset("mnist5k")
+
+
+@pytest.mark.parametrize(
+    ("classes", "label", "sentence"),
+    [
+        (("a", "b"), 2, "has test images with the label 2, but it names 2 classes"),
+        (("a", "b"), -1, "has test images with the label -1"),
+        ((), -1, "the label -1, but labels are counted from 0"),
+    ],
+)
+def test_a_label_without_a_class_is_refused(
+    monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...], label: int, sentence: str
+) -> None:
+    pixels = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
+    part = Images(pixels, torch.tensor([0, 1, label]))
+    data = DataSet("mine", part.take(torch.arange(2)), part, classes, (0.5,), (0.5,))
+    monkeypatch.setattr(datasets, "get", lambda _: Entry[Any]("mine", lambda _: data, "", "", ""))
+    with pytest.raises(UserError, match=sentence):
+        load_dataset("mnist5k")
+    swapped = DataSet("mine", data.test, data.train, ("a", "b"), (0.5,), (0.5,))
+    with pytest.raises(UserError, match=f"has training images with the label {label}"):
+        held_out(swapped, 0.5, 0)
+
+
+def test_images_of_a_wrong_form_are_those_of_a_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def floats(data_dir: Path) -> Images:
+        return Images(torch.zeros(2, 1, 2, 2), torch.zeros(2, dtype=torch.int64))
+
+    monkeypatch.setattr(datasets, "get", lambda _: Entry[Any]("mine", floats, "", "", "mine.py"))
+    said = r"^the data set 'mnist5k' of mine\.py: images are torch\.float32 .* \(N, C, H, W\)\.$"
+    with pytest.raises(UserError, match=said):
+        load_dataset("mnist5k")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("digits", "digits"),
+        ("emnist(split='letters')", "emnist"),
+        ("image_folder", "image_folder"),
+        ("image_folder:a/b", None),
+        ("hf:me/images", None),
+        ("./digits", None),
+        ("/data/digits", None),
+        ("my/digits", None),
+        ("a folder/digits here", None),
+        ("some images", None),
+        ("digits.npz", None),
+        (".", None),
+    ],
+)
+def test_the_entry_of_a_name_is_none_for_folders_files_and_the_hub(
+    name: str, entry: str | None
+) -> None:
+    assert entry_of(name) == entry
+
+
+def test_a_function_that_does_not_take_the_folder_says_that_it_must(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = Entry[Any]("mnist5k", lambda: None, "", "", "mine.py")
+    monkeypatch.setattr(datasets, "get", lambda _: wrong)
+    with pytest.raises(UserError, match=r"'mnist5k' cannot be called .* must take data_dir first"):
         load_dataset("mnist5k")
 
 

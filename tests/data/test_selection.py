@@ -31,6 +31,9 @@ def test_the_first_and_a_range(text: str, indices: list[int]) -> None:
         ("i.txt", "7\n\n2  # the second\n# no index\n5\n"),
         ("i.csv", "label,index\n1,7\n0,2\n1,5\n"),
         ("i.json", "[7, 2, 5]"),
+        ("marked.txt", "\ufeff7\n2\n5\n"),  # as some editors begin a file
+        ("marked.csv", "\ufeffindex\n7\n2\n5\n"),
+        ("marked.json", "\ufeff[7, 2, 5]"),
     ],
 )
 def test_files_keep_their_order(tmp_path: Path, name: str, content: str) -> None:
@@ -95,9 +98,20 @@ def test_other_files_are_refused(tmp_path: Path, name: str, content: str, senten
         read_selection(str(tmp_path / name))
 
 
-@pytest.mark.parametrize("text", ["first", "first:0", "range:5:5", "range:7:5", "none.txt", ""])
-def test_other_words_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"first:1000, range:A:B|has no images"):
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("first", "first:1000, range:A:B"),
+        ("none.txt", "first:1000, range:A:B"),
+        ("", "first:1000, range:A:B"),
+        ("first:0", r"has no images: .*; write first:1 for one image\.$"),
+        ("range:5:5", r"has no images: .*; write range:5:6 for one image\.$"),
+        ("range:7:5", "has no images"),
+        ("first:9999999999", r"has too many images; the last number is 2147483648 or less\.$"),
+    ],
+)
+def test_other_words_are_refused(text: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
         read_selection(text)
 
 
@@ -135,6 +149,12 @@ def test_indices_are_in_the_title_and_in_a_file_that_is_read_again(
     assert table["label"].tolist() == digits.test.labels[10:30].tolist()
     assert robench(*net, "--indices", "one.images.csv", "--out", "two.csv").code == 0
     assert Path("one.csv").read_text() == Path("two.csv").read_text()
+
+
+def test_more_images_than_there_are_is_a_notice(robench: Command, net: tuple[str, ...]) -> None:
+    done = robench(*net, "--samples", 99999)
+    assert "digits has 359 test images, not 99999; all are used." in done.err
+    assert "all are used" not in robench(*net).err
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,12 @@ from robench.board.board import Board
 from robench.board.goal import Goal
 from robench.board.specs import DataSpec, EvaluationSpec, TrainingSpec
 from robench.cli.options import ORDER
+from robench.commands.verify import TRUSTED
 
 pytestmark = pytest.mark.usefixtures("only_the_suite")  # the reference has what is registered
 
 PAGES = pages()
+TUTORIAL = ROOT / "docs" / "tutorials" / "leaderboard.md"
 
 
 @cache
@@ -66,6 +68,27 @@ def test_anchors_are_those_of_headings() -> None:
         if anchor and target in page_of and anchor not in anchors(text_of(page_of[target]))
     ]
     assert missing == []
+
+
+def test_anchors_are_there_where_the_pages_are_read_in_the_repository() -> None:
+    texts = {file.as_posix(): (ROOT / file).read_text() for file in PAGES.values()}
+    missing = [
+        (file, target, anchor)
+        for file, text in texts.items()
+        for path, anchor in targets(text)
+        if (target := in_repository(Path(file), path) if path else file) in texts
+        and anchor
+        and anchor not in anchors(texts[target])
+    ]
+    assert missing == []
+
+
+def test_what_verify_takes_on_trust_is_printed_as_it_is_today() -> None:
+    said = f"taken on trust: {'; '.join(TRUSTED)}."
+    printed = re.findall(r"^taken on trust: .*$", TUTORIAL.read_text(),
+                         re.MULTILINE)  # fmt: skip
+    assert len(printed) == 3
+    assert set(printed) == {said}
 
 
 def test_links_in_code_are_left_alone() -> None:

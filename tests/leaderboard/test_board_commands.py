@@ -53,16 +53,19 @@ def test_the_page_of_a_published_board_is_written(robench: Command, published: P
     assert "convnorm" in text
 
 
-@pytest.mark.parametrize(("form", "mark"), [("markdown", "| ---: |"), ("latex", "toprule")])
+@pytest.mark.parametrize(
+    ("form", "mark", "ending"), [("markdown", "| ---: |", ".md"), ("latex", "toprule", ".tex")]
+)
 def test_a_board_is_exported_to_the_console_or_a_file(
-    robench: Command, published: Published, tmp_path: Path, form: str, mark: str
+    robench: Command, published: Published, tmp_path: Path, form: str, mark: str, ending: str
 ) -> None:
     shown = robench("export", published.folder, "--format", form)
     assert shown.code == 0, shown.err
     assert mark in shown.out
-    done = robench("export", published.folder, "--format", form, "--out", tmp_path / "table")
+    table = tmp_path / f"table{ending}"
+    done = robench("export", published.folder, "--format", form, "--out", table)
     assert done.code == 0, done.err
-    assert (tmp_path / "table").read_text() == shown.out
+    assert table.read_text() == shown.out
 
 
 @pytest.mark.parametrize("command", ["verify", "page", "export"])

@@ -81,6 +81,16 @@ def test_a_data_set_of_the_hub_is_the_same_at_the_commit_that_was_read(
         assert "its data.name is hf:me/pets" in str(other_attacks(read, on(other)))
 
 
+def test_a_folder_is_the_same_under_the_name_that_it_gets_in_tables(submitted: Leaderboard) -> None:
+    def on(name: str) -> Board:
+        data = submitted.board.data.model_copy(update={"name": name})
+        return submitted.board.model_copy(update={"data": data})
+
+    for board in ("image_folder:my/cifar10", "./my/cifar10"):
+        assert other_attacks(on("image_folder:cifar10"), on(board)) is None
+    assert "its data.name" in str(other_attacks(on("image_folder:cifar100"), on("./my/cifar10")))
+
+
 def test_a_submission_for_another_board_is_wrong(robench: Command, submission: Path) -> None:
     done = robench("check-submission", submission, "--attacks-of", "quick")
     assert done.code == 1

@@ -50,7 +50,12 @@ def test_any_difference_has_a_plan_that_is_just_sufficient(difference: float, no
 
 @pytest.mark.parametrize(
     ("difference", "disagreement", "message"),
-    [(0.0, 0.1, "not between 0 and 1"), (0.2, 0.1, "disagree on at least that share")],
+    [
+        (0.0, 0.1, "a difference of 0 percentage points is not between 0 and 100"),
+        (-0.03, 0.1, "a difference of -3 percentage points is not between 0 and 100"),
+        (2.0, 0.1, "a difference of 200 percentage points is not between 0 and 100"),
+        (0.2, 0.1, "disagree on at least that share"),
+    ],
 )
 def test_impossible_input_is_refused(difference: float, disagreement: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -99,4 +104,4 @@ def test_the_command_prints_both(robench: Command) -> None:
     assert "seeds of each" in done.out
     refused = robench("plan", "--difference", "0")
     assert refused.code == 2
-    assert "a difference of 0 is not" in refused.err
+    assert "a difference of 0 percentage points is not" in refused.err

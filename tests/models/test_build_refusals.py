@@ -1,13 +1,18 @@
 """Inputs that ``build_model`` refuses; its check of the image size has no side effects."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from robench.base import Defense
 from robench.errors import UserError
 from robench.models.build import build_model
+from robench.plugins import registrations_undone
+from robench.registry import backbones, defenses
 
 
 def build(**changes: Any) -> nn.Module:
@@ -56,3 +61,82 @@ def test_defenses_of_one_seed_start_from_the_same_convolutions(pair: tuple[str, 
         net: Any = build(defense=defense).net
         weights.append([net.conv1.weight, net.layer3[0].downsample[0].weight, net.fc.weight])
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def small(*layers: nn.Module, outputs: int = 10, **options: Any) -> nn.Module:
+    """Return a network with a convolution and, by default, 10 logits."""
+    conv = nn.Conv2d(3, 4, 3, padding=1, **options)
+    return nn.Sequential(conv, *(layers or (nn.AdaptiveAvgPool2d(1), nn.Flatten())),
+                         nn.Linear(4, outputs))  # fmt: skip
+
+
+class Pair(nn.Module):
+    """Returns logits and features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = small()
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.net(images), images
+
+
+@pytest.fixture
+def registered() -> Iterator[Callable[[Callable[[], Any]], str]]:
+    """Return what registers a function without arguments as the backbone ``mine``."""
+
+    def register(build: Callable[[], Any]) -> str:
+        @backbones.register("mine")
+        def mine(num_classes: int, in_channels: int, width: int, stem: str) -> Any:
+            """A backbone."""
+            return build()
+
+        return "mine"
+
+    with registrations_undone():
+        yield register
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        (lambda: None, "mine is a NoneType: .* torch.nn.Module; a 'return' may be missing"),
+        (lambda: small(outputs=1000), r"mine returns the shape \(1, 1000\) for an image of 32x32"),
+        (lambda: nn.Conv2d(3, 4, 3, padding=1), r"the shape \(1, 4, 32, 32\) .* \(N, 10\)"),
+        (Pair, "mine returns a tuple for an image"),
+        (lambda: small(device="meta"), "mine: 'net.0.*' is on the meta device"),
+    ],
+)
+def test_a_backbone_that_is_not_a_network_of_logits_is_named(
+    registered: Callable[[Any], str], network: Callable[[], Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        build(backbone=registered(network))
+
+
+def test_a_backbone_that_does_not_take_its_arguments_says_which_it_must_take() -> None:
+    with registrations_undone():
+
+        @backbones.register("short")
+        def short(num_classes: int) -> nn.Module:
+            """A backbone."""
+            return small(outputs=num_classes)
+
+        with pytest.raises(UserError, match="must take num_classes, in_channels, width, stem fir"):
+            build(backbone="short")
+
+
+def test_a_defense_that_breaks_the_network_is_named_instead_of_the_backbone() -> None:
+    with registrations_undone():
+
+        @defenses.register("narrow")
+        @dataclass(frozen=True)
+        class Narrow(Defense):
+            """Gives each convolution one output too few."""
+
+            def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+                """Replace a convolution."""
+                return nn.Conv2d(conv.in_channels, conv.out_channels - 1, 1)
+
+        with pytest.raises(UserError, match="with the defense 'narrow', resnet18 fails on imag"):
+            build(defense="narrow")

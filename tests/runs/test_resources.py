@@ -23,6 +23,11 @@ def test_processes_are_ours_and_all_else_is_slurms(file: Path) -> None:
     assert read_resources(file, "ray") == Resources(2)
 
 
+def test_the_mark_with_which_some_editors_begin_a_file_does_not_count(file: Path) -> None:
+    file.write_text("\ufeffprocesses = 2\n")
+    assert read_resources(file, "ray") == Resources(2)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "2.0", "true", "'two'"])
 def test_a_number_of_processes_that_is_none_is_refused(file: Path, value: str) -> None:
     file.write_text(f"processes = {value}\n")

@@ -130,3 +130,21 @@ def test_the_radius_is_that_of_the_recipe_and_the_step_is_relative_to_it() -> No
 def test_options_out_of_range_are_refused_in_one_sentence(method: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         training_methods.build(method)
+
+
+@pytest.mark.parametrize("method", [PGDTraining(), NFGSMTraining()])
+def test_images_without_a_gradient_are_reported_without_the_advice_to_attack_otherwise(
+    method: TrainingMethod,
+) -> None:
+    net, head = network(), nn.Linear(3, 3)
+
+    def below_no_grad(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            features = net(images)
+        return head(features)
+
+    for logits in (below_no_grad, lambda images: net(images).detach()):
+        with pytest.raises(UserError, match="gradient") as caught:
+            train(method, *batch(0), logits)
+        assert "simba" not in str(caught.value)
+        assert str(caught.value).endswith(".")

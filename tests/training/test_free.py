@@ -1,10 +1,12 @@
 """Free adversarial training: Algorithm 1 of Shafahi et al. 2019."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from robench.errors import UserError
 from robench.system.processes import Shard
 from robench.training.methods.free import free_replays, starting_delta
 from robench.training.parallel import part_of
@@ -90,3 +92,15 @@ def test_one_replay_of_no_radius_is_standard_training() -> None:
     loss = LinearLoss(torch.ones_like(images))
     free_replays(loss, images, labels, torch.zeros_like(images), replays=1, eps=0, step_size=0.1)
     assert torch.equal(loss.seen[0], images)
+
+
+def test_images_without_a_gradient_are_reported_in_a_sentence() -> None:
+    images, labels = batch(0)
+
+    def detached(images: Tensor, labels: Tensor) -> None:
+        """Leave no gradient, as a forward under no_grad does."""
+
+    with pytest.raises(UserError, match="no gradient with respect to its images"):
+        free_replays(
+            detached, images, labels, torch.zeros_like(images), replays=1, eps=0.1, step_size=0.1
+        )

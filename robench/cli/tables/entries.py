@@ -49,8 +49,10 @@ def entries_table(entries: Iterable[Entry[Any]], title: str) -> Listing:
 def entry_json(entry: Entry[Any]) -> dict[str, Any]:
     """Return what a table says of an entry, with the kind and facts of a defense."""
     known = {"name": entry.name, "summary": entry.summary, "reference": entry.reference}
-    kind = getattr(entry.build, "kind", None)
-    return known | ({"kind": kind, "facts": facts(entry)} if isinstance(kind, str) else {})
+    declared: Any = entry.build
+    if not (isinstance(declared, type) and issubclass(declared, Defense)):
+        return known  # an option of another entry may be called kind, too
+    return known | {"kind": declared.kind, "facts": facts(entry)}
 
 
 def info_parts(info: Info) -> Iterator[RenderableType]:

@@ -20,7 +20,7 @@ def rerun_table(figures: pd.DataFrame, how: str) -> FittedTable:
         FittedColumn("seed"),
         FittedColumn("column", "left"),
         *(FittedColumn(name) for name in ("published", "found", "changed\npredictions")),
-        FittedColumn("verdict", "left"),
+        FittedColumn("result", "left"),
     ]
     rows = [
         [

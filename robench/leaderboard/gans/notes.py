@@ -47,7 +47,7 @@ def noise_sentence(board: GanBoard) -> str:
 
 
 def overlap_sentences(board: GanBoard, extractor: str, table: pd.DataFrame) -> list[str]:
-    """Return which rows cannot be told apart: those whose ranges over the seeds meet."""
+    """Return which rows cannot be distinguished: those whose ranges over the seeds meet."""
     if len(board.seeds) == 1:
         return []
     column = board.ranking_column(extractor)

@@ -1,4 +1,4 @@
-"""The diagram of a board: its rows by accuracy, and which of them cannot be told apart."""
+"""The diagram of a board: its rows by accuracy, and which of them cannot be distinguished."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ def row_groups(board: "Leaderboard") -> Groups | None:
     diagram = group_diagram(board)
     if diagram is None:
         return None
-    name, about = f"{board.name}-groups", "the diagram of rows that cannot be told apart"
+    name, about = f"{board.name}-groups", "the diagram of rows that cannot be distinguished"
     file = download(name, "svg", about, diagram_svg(diagram, LIGHT))
     # Trusted: diagram_svg escapes the names.
     return Groups(Markup(diagram_svg(diagram)), _note(board), diagram.summary, (file,))

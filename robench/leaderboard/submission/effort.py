@@ -99,4 +99,4 @@ def other_attacks(submitted: Board, own: Board) -> str | None:
 def _data_name(board: Board) -> str:
     """Return the name of a data set without a folder or commit; its images are compared later."""
     name = re.sub(r"^(hf:[^@(]+)@[^(]+", r"\1", board.data.name)
-    return name if name.startswith("hf:") else Path(name).name
+    return name if name.startswith("hf:") else Path(name.removeprefix("image_folder:")).name

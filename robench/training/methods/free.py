@@ -9,6 +9,7 @@ from torch import Tensor
 from robench import LogitsModel, TrainingMethod, register_training_method
 from robench.attack_tools.threat_models import check_radius
 from robench.base import Update
+from robench.errors import UserError
 
 
 @register_training_method("free", reference="arXiv:1904.12843")
@@ -92,11 +93,18 @@ def free_replays(
 
     Returns:
         The perturbation after the last replay, (B, C, H, W) in [-eps, eps].
+
+    Raises:
+        UserError: if the images have no gradient.
     """
     for _ in range(replays):
         seen = (images + delta).clamp(0, 1).requires_grad_()
         update(seen, labels)
-        assert seen.grad is not None
+        if seen.grad is None:
+            raise UserError(
+                "the model's logits have no gradient with respect to its images (a detach or "
+                "no_grad inside it?)."
+            )
         delta = (delta + step_size * seen.grad.sign()).clamp(-eps, eps)
     return delta
 
