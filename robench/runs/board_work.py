@@ -48,7 +48,7 @@ class BoardWork:
         observer: Observer[CellJob, CellResult],
     ) -> None:
         self._board, self._cells, self._ctx, self._observer = board, cells, ctx, observer
-        self._left = {_key(job): job.computing + job.checking for job in cells}
+        self._left = {job.cell.key: sum(job.left) for job in cells}
         self._busy: set[str] = set()
         self._schedule: Schedule | None = None
         self._costs: dict[str, Complexity] = {}
@@ -118,7 +118,7 @@ class BoardWork:
 
     def _row_is_known(self, job: CellJob, result: CellResult, computed: bool) -> None:
         self._columns[_key(job)] = result
-        self._left[_key(job)] = job.checking
+        self._left[job.cell.key] = 0.0 if job.is_stored else job.checking
         if computed and not result.diverged and self._schedule is not None:
             seconds = self._schedule.seconds_left(sum(self._left.values()))
             self._ctx.reporter.row(job.name, accuracies(result, self._ctx.attacks), seconds)
@@ -142,7 +142,7 @@ class BoardWork:
 
     def _is_checked(self, job: CellJob, result: CellResult) -> None:
         self._checked[_key(job)] = result
-        self._left[_key(job)] = 0.0
+        self._left[job.cell.key] = 0.0
 
     def _can_measure(self, job: CellJob) -> bool:
         return _key(job) in self._checked
