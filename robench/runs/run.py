@@ -29,6 +29,7 @@ from robench.runs.schedule import Job, Schedule
 from robench.runs.steps import CellJob, compute_columns
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.threads import multiply_adds_of
+from robench.runs.train_cell import augmentation_of
 from robench.runs.workers import Load, broadcast
 from robench.system.threads import threads_for
 
@@ -215,15 +216,16 @@ def check_networks(plan: Plan, dataset: DataSet) -> None:
     """Build every network once, before any is trained.
 
     Raises:
-        UserError: if a network does not fit the images, a defense does not fit the network, or
-            there are no training images; or if the board is strict and nothing is proved of a
-            network.
+        UserError: if a network or the padding does not fit the images, a defense does not fit the
+            network, or there are no training images; or if the board is strict and nothing is
+            proved of a network.
     """
     board = plan.board
     if plan.rows:
         require_training(dataset)
     for row in plan.rows:
         cell = _cells(row, board, dataset)[0]
+        augmentation_of(cell, dataset)
         with torch.random.fork_rng():
             network = Network.of(cell, dataset).build()
         with torch.no_grad():  # a penalty may be for layers that the network does not have

@@ -59,14 +59,11 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
 
     The validation part is split off first and never has noisy labels; the subset is taken from
     the rest. All of it depends on the seed of the cell.
+
+    Raises:
+        UserError: if the data do not fit the specification.
     """
-    spec = cell.data
-    augmentation = Augmentation(
-        crop_padding=(
-            dataset.augmentation.crop_padding if spec.crop_padding is None else spec.crop_padding
-        ),
-        flip=dataset.augmentation.flip if spec.flip is None else spec.flip,
-    )
+    spec, augmentation = cell.data, augmentation_of(cell, dataset)
     train, val = held_out(dataset, spec.validation, cell.seed)
     if isinstance(train, ImageStream):
         if spec.subset < 1 or spec.label_noise > 0 or spec.validation > 0:
@@ -80,3 +77,21 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
     classes, noise = dataset.num_classes, spec.label_noise
     train = add_label_noise(train, noise, classes, cell.seed, spec.label_noise_mode)
     return TrainingData(train, val, augmentation, cell.seed)
+
+
+def augmentation_of(cell: Cell, dataset: DataSet) -> Augmentation:
+    """Return how the training images of a cell are augmented.
+
+    Raises:
+        UserError: if the padding is so large that crops may hold nothing of the image.
+    """
+    spec, usual = cell.data, dataset.augmentation
+    padding = usual.crop_padding if spec.crop_padding is None else spec.crop_padding
+    height, width = dataset.image_size
+    if padding >= min(height, width):
+        raise UserError(
+            f"data.crop_padding is {padding}, and the images of {dataset.name} have "
+            f"{height}x{width} pixels, so that crops would miss them; give at most "
+            f"{min(height, width) - 1}."
+        )
+    return Augmentation(padding, usual.flip if spec.flip is None else spec.flip)

@@ -109,6 +109,14 @@ def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() ->
     assert (changed.crop_padding, changed.flip) == (3, True)
 
 
+def test_padding_that_crops_would_fit_into_is_refused() -> None:
+    assert DATASET.image_size == (8, 8)
+    most = training_data(cell(data=DataSpec(crop_padding=7)), DATASET)
+    assert most.augmentation.crop_padding == 7
+    with pytest.raises(UserError, match=r"data\.crop_padding is 8, .* 8x8 pixels.* at most 7\.$"):
+        training_data(cell(data=DataSpec(crop_padding=8)), DATASET)
+
+
 def test_every_cell_is_evaluated_on_the_same_images() -> None:
     assert torch.equal(
         evaluation_images(DATASET, 20).images, evaluation_images(DATASET, 50).images[:20]
