@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from robench.board.cells import Cell
+from robench.board.specs import DataSpec
 from robench.data import (
     Augmentation,
     DataSet,
@@ -12,6 +13,7 @@ from robench.data import (
     held_out,
     subset,
 )
+from robench.data.sampling import split_indices, subset_indices
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.progress import ProgressCallback, ignore_progress
@@ -77,6 +79,23 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
     classes, noise = dataset.num_classes, spec.label_noise
     train = add_label_noise(train, noise, classes, cell.seed, spec.label_noise_mode)
     return TrainingData(train, val, augmentation, cell.seed)
+
+
+def minibatch_of(data: DataSpec, batch_size: int, dataset: DataSet) -> int:
+    """Return how many images the largest minibatch of a training has.
+
+    Args:
+        data: which images are trained on.
+        batch_size: that of the recipe; there may be fewer images.
+        dataset: the images. Without training images the recipe's is returned.
+    """
+    if not len(dataset.train):
+        return batch_size
+    if isinstance(dataset.train, ImageStream):
+        return min(batch_size, len(dataset.train))
+    kept, _ = split_indices(dataset.train.labels, data.validation, seed=0)
+    images = subset_indices(dataset.train.labels[kept], data.kept, seed=0)
+    return min(batch_size, len(images))
 
 
 def augmentation_of(cell: Cell, dataset: DataSet) -> Augmentation:

@@ -19,7 +19,7 @@ from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
 from robench.runs.run import run_cell
 from robench.runs.store import CellFolder, RunStore
-from robench.runs.train_cell import training_data
+from robench.runs.train_cell import minibatch_of, training_data
 
 DATASET = load_dataset("digits")
 
@@ -115,6 +115,20 @@ def test_padding_that_crops_would_fit_into_is_refused() -> None:
     assert most.augmentation.crop_padding == 7
     with pytest.raises(UserError, match=r"data\.crop_padding is 8, .* 8x8 pixels.* at most 7\.$"):
         training_data(cell(data=DataSpec(crop_padding=8)), DATASET)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{}, {"validation": 0.3, "subset": 0.05}, {"subset": 0.1, "subset_of": "all"},
+     {"validation": 0, "subset": 1e-9}],
+)  # fmt: skip
+def test_a_minibatch_is_no_larger_than_the_images_that_are_trained_on(
+    part: dict[str, Any],
+) -> None:
+    data = DataSpec.model_validate(part)
+    images = len(training_data(cell(data=data, seed=3), DATASET).train)
+    assert minibatch_of(data, 10**9, DATASET) == images
+    assert minibatch_of(data, images - 1, DATASET) == images - 1
 
 
 def test_every_cell_is_evaluated_on_the_same_images() -> None:
