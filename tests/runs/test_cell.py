@@ -20,6 +20,7 @@ from robench.runs.progress import NullReporter
 from robench.runs.run import run_cell
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.train_cell import minibatch_of, training_data
+from robench.system.locks import LOCKS
 
 DATASET = load_dataset("digits")
 
@@ -174,6 +175,23 @@ def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
     assert second.states == ["stored"]
     assert third.states == ["attacking"]
     assert before.digest == after.digest
+
+
+def test_a_finished_cell_is_not_written_again(tmp_path: Path) -> None:
+    def written() -> dict[Path, int]:
+        files = (path for path in folder.rglob("*") if path.is_file() and path.name not in LOCKS)
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    run_cell(cell(), "a", ctx(tmp_path))
+    folder = tmp_path / cell().key
+    before = written()
+    run_cell(cell(), "a", ctx(tmp_path))
+    assert written() == before
+    result = folder / "result.json"
+    text = result.read_text()
+    result.write_text("{}")
+    run_cell(cell(), "a", ctx(tmp_path))
+    assert result.read_text() == text
 
 
 def test_the_manifest_says_what_the_figures_are_computed_from(tmp_path: Path) -> None:
