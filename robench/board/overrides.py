@@ -201,7 +201,10 @@ def _change(values: dict[str, Any], change: str) -> None:
         if table in inner and inner[table] is None:
             raise UserError(f"--set '{change}': the board has no table [{table}]; write it into "
                             f"the board's file.")  # fmt: skip
+        if isinstance(inner.get(table), (list, tuple)):
+            raise UserError(f"--set '{change}': '{table}' is a list; set all of it, or change it "
+                            f"in the board's file.")  # fmt: skip
         if not isinstance(inner.get(table), dict):
-            raise UserError(f"--set '{change}': {did_you_mean(table, values)}")
+            raise UserError(f"--set '{change}': {did_you_mean(table, inner)}")
         inner = inner[table]
     inner[key] = value

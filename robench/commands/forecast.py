@@ -11,11 +11,10 @@ from robench.board.board import Board
 from robench.board.cells import Cell
 from robench.models.checkpoint import Network
 from robench.registry import defenses
-from robench.runs.attack_cell import groups_of
 from robench.runs.context import RunContext
 from robench.runs.jobs import chosen_jobs
 from robench.runs.run import cell_jobs, check_sizes, prepared
-from robench.runs.status import ATTACKED, State, missing_columns
+from robench.runs.status import State
 from robench.runs.steps import CellJob
 from robench.runs.train_cell import training_data
 from robench.system.threads import computing_with
@@ -104,24 +103,19 @@ def forecast(
     for job in work:
         if job.row not in speeds:
             speeds[job.row] = _seconds_per_effort(job, ctx), _bytes(job.cell, ctx)
-    return Forecast(tuple(_cell(job, ctx, speeds) for job in work), number, board.goal is not None)
+    return Forecast(tuple(_cell(job, speeds) for job in work), number, board.goal is not None)
 
 
-def _cell(job: CellJob, ctx: RunContext, speeds: Mapping[str, tuple[float, int]]) -> CellForecast:
-    folder = job.folder
-    state, finished, of = job.progress
+def _cell(job: CellJob, speeds: Mapping[str, tuple[float, int]]) -> CellForecast:
+    state, *_ = job.progress
     seconds, weights = speeds[job.row]
-    trains = state in ("waiting", "training")
-    left = 1 - finished / of if trains and of else 0.0
-    over = state in ATTACKED
-    columns = [] if over else missing_columns(folder, ctx)
-    attacks = sum(job.attack_piece(group).effort for group in groups_of(columns, ctx.attacks))
+    training, attacking = job.left
     return CellForecast(
         row=job.row,
         seed=job.cell.seed,
         state=state,
-        training=left * seconds * job.effort.training(job.cell, ctx.dataset),
-        attacking=seconds * (attacks + (0.0 if over else job.checking)),
+        training=seconds * training,
+        attacking=seconds * attacking,
         weights=weights,
     )
 

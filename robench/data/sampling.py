@@ -51,10 +51,15 @@ def subset(images: Images, fraction: float, seed: int) -> Images:
     """
     if not 0 < fraction <= 1:
         raise UserError(f"a subset of {fraction:g} of the images is not in (0, 1].")
-    kept = torch.zeros(len(images), dtype=torch.bool)
-    for rows in _classes_in_random_order(images.labels, seed):
+    return images.take(subset_indices(images.labels, fraction, seed))
+
+
+def subset_indices(labels: Tensor, fraction: float, seed: int) -> Tensor:
+    """Return the indices of what :func:`subset` keeps, in order."""
+    kept = torch.zeros(len(labels), dtype=torch.bool)
+    for rows in _classes_in_random_order(labels, seed):
         kept[rows[: max(1, round(fraction * len(rows)))]] = True
-    return images.take(kept.nonzero().squeeze(1))
+    return kept.nonzero().squeeze(1)
 
 
 def add_label_noise(

@@ -1,6 +1,6 @@
 """The work on a board: for each cell its columns, then its checks, then its spectra."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from robench.board.board import Board
@@ -30,7 +30,8 @@ class BoardWork:
     """What is to be done for a board, and what was found.
 
     Checks begin after all columns have, since their transfer attacks come from the network of the
-    baseline row with the same seed; spectra come last.
+    baseline row with the same seed; spectra come last. Rows with the same specification have their
+    cells in the same folders: one job at a time works on a folder, and the others find its results.
 
     Args:
         board: the specification.
@@ -47,7 +48,8 @@ class BoardWork:
         observer: Observer[CellJob, CellResult],
     ) -> None:
         self._board, self._cells, self._ctx, self._observer = board, cells, ctx, observer
-        self._left = {_key(job): job.computing + job.checking for job in cells}
+        self._left = {job.cell.key: sum(job.left) for job in cells}
+        self._busy: set[str] = set()
         self._schedule: Schedule | None = None
         self._costs: dict[str, Complexity] = {}
         self._columns: dict[Key, CellResult] = {}
@@ -70,16 +72,10 @@ class BoardWork:
         firsts = {job.row: job for job in reversed(self._cells)}
         schedule = self._schedule = Schedule(
             [
-                *(Job(job.name, partial(self._columns_of, job)) for job in order),
+                *(self._sole_job(job, self._columns_of) for job in order),
                 *(Job(job.name, partial(self._costs_of, job)) for job in firsts.values()),
-                *(
-                    Job(job.name, partial(self._check, job), partial(self._can_check, job))
-                    for job in order
-                ),
-                *(
-                    Job(job.name, partial(self._measure, job), partial(self._can_measure, job))
-                    for job in order
-                ),
+                *(self._sole_job(job, self._check, self._can_check) for job in order),
+                *(self._sole_job(job, self._measure, self._can_measure) for job in order),
             ],
             executor,
             longest_first=longest_first,
@@ -96,12 +92,33 @@ class BoardWork:
             cells.setdefault(job.row, []).append(self._measured[_key(job)])
         return tuple(RowResult(row, self._costs[row], tuple(own)) for row, own in cells.items())
 
+    def _sole_job(
+        self,
+        job: CellJob,
+        steps: Callable[[CellJob], Steps],
+        ready: Callable[[CellJob], bool] = lambda job: True,
+    ) -> Job:
+        """Return a job that waits while another one works in its folder.
+
+        The lock of the folder keeps out other processes only.
+        """
+        key = job.cell.key
+
+        def alone() -> Steps:
+            self._busy.add(key)
+            try:
+                yield from steps(job)
+            finally:
+                self._busy.discard(key)
+
+        return Job(job.name, alone, lambda: key not in self._busy and ready(job))
+
     def _columns_of(self, job: CellJob) -> Steps:
         return compute_columns(job, partial(self._row_is_known, job))
 
     def _row_is_known(self, job: CellJob, result: CellResult, computed: bool) -> None:
         self._columns[_key(job)] = result
-        self._left[_key(job)] = job.checking
+        self._left[job.cell.key] = 0.0 if job.is_stored else job.checking
         if computed and not result.diverged and self._schedule is not None:
             seconds = self._schedule.seconds_left(sum(self._left.values()))
             self._ctx.reporter.row(job.name, accuracies(result, self._ctx.attacks), seconds)
@@ -125,7 +142,7 @@ class BoardWork:
 
     def _is_checked(self, job: CellJob, result: CellResult) -> None:
         self._checked[_key(job)] = result
-        self._left[_key(job)] = 0.0
+        self._left[job.cell.key] = 0.0
 
     def _can_measure(self, job: CellJob) -> bool:
         return _key(job) in self._checked

@@ -26,7 +26,7 @@ from robench.runs.stored import (
 from robench.runs.threads import multiply_adds_of
 from robench.runs.train_cell import fit_cell
 from robench.runs.workers import Train, broadcast
-from robench.system.files import remove, write_bytes, write_json
+from robench.system.files import keep_json, remove, write_bytes, write_json
 from robench.system.processes import this_shard
 from robench.system.provenance import (
     code_version,
@@ -174,7 +174,7 @@ def cell_result(cell: Cell | ExternalCell, folder: CellFolder, ctx: RunContext) 
     log = read_log(folder) if isinstance(cell, Cell) else pd.DataFrame()
     training = tuple(log.astype(object).where(log.notna(), None).to_dict("records"))
     accuracies = {name: found.outcomes[name].accuracy for name in found.outcomes}
-    write_json(folder.result, {"accuracy": accuracies})
+    keep_json(folder.result, {"accuracy": accuracies})
     return replace(found, evidence=found.evidence.model_copy(update={"training": training}))
 
 

@@ -31,6 +31,7 @@ from robench.runs.cell import evaluate_external
 from robench.runs.check_cell import with_checks
 from robench.runs.context import RunContext
 from robench.runs.records import RowResult
+from robench.runs.train_cell import minibatch_of
 from robench.sources import source_files
 from robench.system.provenance import file_hash
 
@@ -164,7 +165,8 @@ def external_row(
 def _complexity(model: nn.Module, board: Board, ctx: RunContext) -> Complexity:
     """Measure what torch's counters support of an arbitrary network."""
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
-    batch = torch.zeros(board.training.batch_size, *shape, device=ctx.device)
+    images = minibatch_of(board.data, board.training.batch_size, ctx.dataset)
+    batch = torch.zeros(images, *shape, device=ctx.device)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

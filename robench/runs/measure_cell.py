@@ -16,6 +16,7 @@ from robench.runs.cell import network_of
 from robench.runs.context import RunContext, cell_title
 from robench.runs.records import CellResult, LayerSpectrum, RowResult
 from robench.runs.reports import read_report, write_report
+from robench.runs.train_cell import minibatch_of
 from robench.system.json_files import read_json
 
 VERSION = 1
@@ -34,10 +35,11 @@ def costs_of(cell: Cell, ctx: RunContext) -> Complexity:
     with torch.random.fork_rng():
         model = Network.of(cell, ctx.dataset).build()
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
+    batch = minibatch_of(cell.data, cell.training.batch_size, ctx.dataset)
     return measure_complexity(
         model.to(ctx.device).to(memory_format=torch.channels_last),
         defenses.build(cell.defense),
-        torch.zeros(cell.training.batch_size, *shape, device=ctx.device),
+        torch.zeros(batch, *shape, device=ctx.device),
         precision=cell.training.precision,
     )
 

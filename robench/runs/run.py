@@ -29,6 +29,7 @@ from robench.runs.schedule import Job, Schedule
 from robench.runs.steps import CellJob, compute_columns
 from robench.runs.store import CellFolder, RunStore
 from robench.runs.threads import multiply_adds_of
+from robench.runs.train_cell import augmentation_of
 from robench.runs.workers import Load, broadcast
 from robench.system.threads import threads_for
 
@@ -147,7 +148,7 @@ def train_row(
     The arguments and errors are those of :func:`run_board`.
     """
     plan, ctx = prepared(board, out, data_dir, device, reporter)
-    check_sizes(plan, ctx.dataset)
+    check_networks(plan, ctx.dataset)
     title, (cell, *_) = planned_cells(plan, ctx)[0]
     ctx.store.check([cell])
     job = CellJob(cell, title, _effort(cell, ctx), ctx)
@@ -196,23 +197,35 @@ def _cells(row: PlannedRow, board: Board, dataset: DataSet) -> list[Cell]:
 
 
 def check_sizes(plan: Plan, dataset: DataSet) -> None:
-    """Build every network once and count the test images, before any work is done.
+    """Count the test images and build every network once, before any work is done.
 
     Raises:
-        UserError: if a network does not fit the images, a defense does not fit the network, there
-            are no training images, or fewer test images than the board asks for; or if the board
-            is strict and nothing is proved of a network.
+        UserError: if there are fewer test images than the board asks for; or see
+            :func:`check_networks`.
     """
     board = plan.board
-    if plan.rows:
-        require_training(dataset)
     if board.evaluation.samples > len(dataset.test):
         raise UserError(
             f"the board asks for {board.evaluation.samples} test images, but {dataset.name} has "
             f"{len(dataset.test)}; lower evaluation.samples."
         )
+    check_networks(plan, dataset)
+
+
+def check_networks(plan: Plan, dataset: DataSet) -> None:
+    """Build every network once, before any is trained.
+
+    Raises:
+        UserError: if a network or the padding does not fit the images, a defense does not fit the
+            network, or there are no training images; or if the board is strict and nothing is
+            proved of a network.
+    """
+    board = plan.board
+    if plan.rows:
+        require_training(dataset)
     for row in plan.rows:
         cell = _cells(row, board, dataset)[0]
+        augmentation_of(cell, dataset)
         with torch.random.fork_rng():
             network = Network.of(cell, dataset).build()
         with torch.no_grad():  # a penalty may be for layers that the network does not have

@@ -23,7 +23,7 @@ from robench.runs.identity import attacked_samples, outcome_key
 from robench.runs.measure_cell import measured, stored_layers, wants_spectra
 from robench.runs.pieces import Attacking, Checking, Counting, Measuring, Piece, Training
 from robench.runs.records import CellResult
-from robench.runs.status import ATTACKED, State, progress_of
+from robench.runs.status import ATTACKED, State, missing_columns, progress_of
 from robench.runs.store import CellFolder
 from robench.runs.stored import check_stored, read_manifest, sound_outcomes
 from robench.system.files import remove
@@ -98,8 +98,8 @@ class CellJob:
         return Piece(self.name, state, work, self.threads, effort)
 
     def training_piece(self) -> Piece:
-        """Return the piece that trains it."""
-        effort = self.effort.training(self.cell, self.ctx.dataset)
+        """Return the piece that trains it, or what is left of that."""
+        effort, _ = self.left
         work = Training(self.cell, alone=self.timed)
         return Piece(self.name, "training", work, self.threads, effort, alone=self.timed)
 
@@ -125,6 +125,18 @@ class CellJob:
         return self.effort.training(self.cell, ctx.dataset) + sum(
             self.attack_piece(group).effort for group in groups
         )
+
+    @property
+    def left(self) -> tuple[float, float]:
+        """The work that is left of its training, and of its attacks and checks."""
+        state, finished, of = self.progress
+        if state in ATTACKED:
+            return 0.0, 0.0
+        trains = state in ("waiting", "training")
+        share = 1 - finished / of if trains else 0.0
+        groups = groups_of(missing_columns(self.folder, self.ctx), self.ctx.attacks)
+        attacks = sum(self.attack_piece(group).effort for group in groups)
+        return share * self.effort.training(self.cell, self.ctx.dataset), attacks + self.checking
 
 
 def compute_columns(job: CellJob, done: Callable[[CellResult, bool], None]) -> Steps:

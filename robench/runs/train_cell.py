@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from robench.board.cells import Cell
+from robench.board.specs import DataSpec
 from robench.data import (
     Augmentation,
     DataSet,
@@ -12,6 +13,7 @@ from robench.data import (
     held_out,
     subset,
 )
+from robench.data.sampling import split_indices, subset_indices
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.progress import ProgressCallback, ignore_progress
@@ -59,14 +61,11 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
 
     The validation part is split off first and never has noisy labels; the subset is taken from
     the rest. All of it depends on the seed of the cell.
+
+    Raises:
+        UserError: if the data do not fit the specification.
     """
-    spec = cell.data
-    augmentation = Augmentation(
-        crop_padding=(
-            dataset.augmentation.crop_padding if spec.crop_padding is None else spec.crop_padding
-        ),
-        flip=dataset.augmentation.flip if spec.flip is None else spec.flip,
-    )
+    spec, augmentation = cell.data, augmentation_of(cell, dataset)
     train, val = held_out(dataset, spec.validation, cell.seed)
     if isinstance(train, ImageStream):
         if spec.subset < 1 or spec.label_noise > 0 or spec.validation > 0:
@@ -80,3 +79,38 @@ def training_data(cell: Cell, dataset: DataSet) -> TrainingData:
     classes, noise = dataset.num_classes, spec.label_noise
     train = add_label_noise(train, noise, classes, cell.seed, spec.label_noise_mode)
     return TrainingData(train, val, augmentation, cell.seed)
+
+
+def minibatch_of(data: DataSpec, batch_size: int, dataset: DataSet) -> int:
+    """Return how many images the largest minibatch of a training has.
+
+    Args:
+        data: which images are trained on.
+        batch_size: that of the recipe; there may be fewer images.
+        dataset: the images. Without training images the recipe's is returned.
+    """
+    if not len(dataset.train):
+        return batch_size
+    if isinstance(dataset.train, ImageStream):
+        return min(batch_size, len(dataset.train))
+    kept, _ = split_indices(dataset.train.labels, data.validation, seed=0)
+    images = subset_indices(dataset.train.labels[kept], data.kept, seed=0)
+    return min(batch_size, len(images))
+
+
+def augmentation_of(cell: Cell, dataset: DataSet) -> Augmentation:
+    """Return how the training images of a cell are augmented.
+
+    Raises:
+        UserError: if the padding is so large that crops may hold nothing of the image.
+    """
+    spec, usual = cell.data, dataset.augmentation
+    padding = usual.crop_padding if spec.crop_padding is None else spec.crop_padding
+    height, width = dataset.image_size
+    if padding >= min(height, width):
+        raise UserError(
+            f"data.crop_padding is {padding}, and the images of {dataset.name} have "
+            f"{height}x{width} pixels, so that crops would miss them; give at most "
+            f"{min(height, width) - 1}."
+        )
+    return Augmentation(padding, usual.flip if spec.flip is None else spec.flip)

@@ -7,6 +7,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,17 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON with sorted keys; see :func:`write_bytes`."""
     write_text(path, json_text(value))
+
+
+def keep_json(path: Path, value: Any) -> None:
+    """Write ``value`` as :func:`write_json` does, unless it is what the file holds.
+
+    The file then stays as old as it is.
+    """
+    with suppress(OSError):
+        if path.read_bytes() == json_text(value).encode():
+            return
+    write_json(path, value)
 
 
 def json_text(value: Any) -> str:

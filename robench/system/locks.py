@@ -7,6 +7,7 @@ which others may take over once it has not been touched for :data:`LEASE_SECONDS
 """
 
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -124,9 +125,9 @@ def _lease(path: Path, patience: float) -> Iterator[SoftFileLease]:
     try:
         _acquire(lease, patience)
     except (Timeout, LeaseSettingsMismatch):
-        if not _is_left(path):
+        left = _if_left(path)
+        if left is None or not _take_away(path, left):
             raise
-        path.unlink(missing_ok=True)
         lease.acquire(timeout=0)
     try:
         yield lease
@@ -144,8 +145,8 @@ def _acquire(lease: SoftFileLease, patience: float) -> None:
         lease.acquire(timeout=0)
 
 
-def _is_left(path: Path) -> bool:
-    """Return whether nobody has touched a lease for :data:`LEASE_SECONDS`.
+def _if_left(path: Path) -> os.stat_result | None:
+    """Return the file of a lease if nobody has touched it for :data:`LEASE_SECONDS`, or None.
 
     The lock beside it is held and touched: both times are the file system's, since the clocks of
     machines differ. filelock measures by the clock of the process, so that a new one waits as long
@@ -155,6 +156,36 @@ def _is_left(path: Path) -> bool:
     lock = path.with_name(LOCK)
     try:
         os.utime(lock)
-        return lock.stat().st_mtime - path.stat().st_mtime >= LEASE_SECONDS
+        lease = path.lstat()
+        return lease if lock.stat().st_mtime - lease.st_mtime >= LEASE_SECONDS else None
     except OSError:
-        return False
+        return None
+
+
+def _take_away(path: Path, left: os.stat_result) -> bool:
+    """Remove a lease that somebody left, and no other one; return whether it is gone.
+
+    Where the lock beside it holds nobody back, another process may have taken the lease over since
+    it was looked at. So it is moved aside, looked at again, and put back if it is a new one.
+    """
+    aside = path.with_name(f"{path.name}.break.{secrets.token_hex(8)}")
+    try:
+        if not _same(path.lstat(), left):
+            return False
+        path.rename(aside)
+    except FileNotFoundError:  # another process has just done so
+        return True
+    taken = _same(aside.lstat(), left)
+    if not taken:
+        try:
+            path.hardlink_to(aside)
+        except FileExistsError:
+            pass  # a third process was faster; who lost the lease learns it at the end
+        except OSError:  # a file system without links
+            aside.rename(path)
+    aside.unlink(missing_ok=True)
+    return taken
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_ino, one.st_mtime_ns) == (other.st_ino, other.st_mtime_ns)

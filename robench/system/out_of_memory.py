@@ -1,6 +1,9 @@
 """Whether memory was short, and what is said then; no import here might fail for that."""
 
-OUT_OF_MEMORY = "out of memory; free some, or lower the batch sizes of the board or the attack."
+OUT_OF_MEMORY = (
+    "out of memory; free some, or lower the batch sizes of the board or the attack, or "
+    "the width of the network."
+)
 
 _SAID = (
     "not enough memory",
@@ -8,6 +11,7 @@ _SAID = (
     "annot allocate memory",
     "out of memory",
     "failed to map segment",
+    "Storage size calculation overflowed",  # for more than a machine can address
     "can't start new thread",
     "NULL without setting an exception",
     "error return without exception set",

@@ -41,6 +41,13 @@ def test_a_change_of_a_table_that_a_board_has_not_says_so(tiny_board: Path) -> N
         open_board(str(tiny_board), changes=["goal.seeds=3"])
 
 
+@pytest.mark.parametrize("change", ["arms.0.label=x", "evaluation.attacks.0=fgsm"])
+def test_a_change_of_a_part_of_a_list_says_that_it_is_one(tiny_board: Path, change: str) -> None:
+    name = change.split(".0")[0].split(".")[-1]
+    with pytest.raises(UserError, match=rf"'{name}' is a list; set all of it, or change it in"):
+        open_board(str(tiny_board), changes=[change])
+
+
 def test_values_are_toml_and_bare_words_are_strings(tiny_board: Path) -> None:
     changes = ["training.epochs=5", "training.eps=4/255", "data.name=mnist5k", "title=other"]
     _, board = open_board(str(tiny_board), changes=changes)

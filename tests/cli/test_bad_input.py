@@ -52,6 +52,7 @@ def nothing_in(folder: Path) -> bool:
         (["--data-dir", "~nobody-of-that-name/x"], ["no home folder is known"]),
         (["--plugin", "none.py"], ["plugin 'none.py' is not an existing Python file"]),
         (["--set", "data.name=image_folder:nowhere"], ["nowhere"]),
+        (["--set", "data.crop_padding=100"], ["data.crop_padding is 100", "8x8 pixels"]),
         (["--set", "model.name=vgg16"], ["vgg16", "8x8"]),
     ],
 )  # fmt: skip

@@ -24,6 +24,17 @@ def test_train_prints_where_the_weights_are(
     assert weights.is_file()
 
 
+def test_train_attacks_nothing_and_needs_no_images_to_attack(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    many = ("--set", "evaluation.samples=1000", "--set", "training.epochs=1", "--out", tmp_path)
+    done = robench("run", tiny_board, *many)
+    assert done.code == 2
+    assert "asks for 1000 test images" in done.err
+    done = robench("train", "batchnorm", "--board", tiny_board, *many)
+    assert done.code == 0, done.err
+
+
 def test_attack_reads_the_network_from_the_checkpoint_and_writes_a_table(
     robench: Command, tiny_board: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,8 @@ from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
 from robench.runs.run import run_cell
 from robench.runs.store import CellFolder, RunStore
-from robench.runs.train_cell import training_data
+from robench.runs.train_cell import minibatch_of, training_data
+from robench.system.locks import LOCKS
 
 DATASET = load_dataset("digits")
 
@@ -109,6 +110,28 @@ def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() ->
     assert (changed.crop_padding, changed.flip) == (3, True)
 
 
+def test_padding_that_crops_would_fit_into_is_refused() -> None:
+    assert DATASET.image_size == (8, 8)
+    most = training_data(cell(data=DataSpec(crop_padding=7)), DATASET)
+    assert most.augmentation.crop_padding == 7
+    with pytest.raises(UserError, match=r"data\.crop_padding is 8, .* 8x8 pixels.* at most 7\.$"):
+        training_data(cell(data=DataSpec(crop_padding=8)), DATASET)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{}, {"validation": 0.3, "subset": 0.05}, {"subset": 0.1, "subset_of": "all"},
+     {"validation": 0, "subset": 1e-9}],
+)  # fmt: skip
+def test_a_minibatch_is_no_larger_than_the_images_that_are_trained_on(
+    part: dict[str, Any],
+) -> None:
+    data = DataSpec.model_validate(part)
+    images = len(training_data(cell(data=data, seed=3), DATASET).train)
+    assert minibatch_of(data, 10**9, DATASET) == images
+    assert minibatch_of(data, images - 1, DATASET) == images - 1
+
+
 def test_every_cell_is_evaluated_on_the_same_images() -> None:
     assert torch.equal(
         evaluation_images(DATASET, 20).images, evaluation_images(DATASET, 50).images[:20]
@@ -152,6 +175,23 @@ def test_a_finished_cell_is_not_computed_again(tmp_path: Path) -> None:
     assert second.states == ["stored"]
     assert third.states == ["attacking"]
     assert before.digest == after.digest
+
+
+def test_a_finished_cell_is_not_written_again(tmp_path: Path) -> None:
+    def written() -> dict[Path, int]:
+        files = (path for path in folder.rglob("*") if path.is_file() and path.name not in LOCKS)
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    run_cell(cell(), "a", ctx(tmp_path))
+    folder = tmp_path / cell().key
+    before = written()
+    run_cell(cell(), "a", ctx(tmp_path))
+    assert written() == before
+    result = folder / "result.json"
+    text = result.read_text()
+    result.write_text("{}")
+    run_cell(cell(), "a", ctx(tmp_path))
+    assert result.read_text() == text
 
 
 def test_the_manifest_says_what_the_figures_are_computed_from(tmp_path: Path) -> None:

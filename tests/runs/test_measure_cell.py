@@ -6,12 +6,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from support import TINY_BOARD, Command
 
+from robench.board.cells import Cell
 from robench.board.loading import read_board
+from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.commands.run import run_and_publish
+from robench.data import load_dataset
 from robench.diagnostics.comparison import condition_ratios
 from robench.leaderboard.published import Leaderboard
+from robench.runs.context import RunContext
+from robench.runs.measure_cell import costs_of
+from robench.runs.progress import NullReporter
+from robench.runs.store import RunStore
+from robench.runs.train_cell import minibatch_of
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,32 @@ def test_a_changed_figure_is_found(measured: Path, robench: Command) -> None:
     done = robench("verify", measured, "--rows", "0")
     assert done.code == 1
     assert "spectra.csv, row" in done.out
+
+
+def test_the_memory_is_that_of_a_minibatch_that_there_is(tmp_path: Path) -> None:
+    dataset = load_dataset("digits")
+    ctx = RunContext(
+        store=RunStore(tmp_path),
+        dataset=dataset,
+        evaluation=EvaluationSpec(),
+        device=torch.device("cpu"),
+        reporter=NullReporter(),
+    )
+
+    def memory(batch_size: int) -> float | None:
+        cell = Cell(
+            defense="batchnorm",
+            data=DataSpec(name="digits", subset=0.05),
+            data_hash=dataset.fingerprint,
+            model=ModelSpec(width=4),
+            training=TrainingSpec(batch_size=batch_size),
+            seed=0,
+        )
+        return costs_of(cell, ctx).training_memory_mib
+
+    most = minibatch_of(DataSpec(name="digits", subset=0.05), 1000, dataset)
+    assert 60 < most < 70
+    assert memory(1000) == memory(most) != memory(most - 1)
 
 
 def test_figures_that_are_not_finite_are_empty(measured: Path) -> None:

@@ -150,6 +150,55 @@ def test_one_that_was_left_long_ago_is_taken_over_by_a_process_that_has_not_seen
     assert not path.exists()
 
 
+def left_long_ago(path: Path) -> os.stat_result:
+    """Make a lease that has expired, and return it as a process finds it that is to take over."""
+    path.with_name(locks.LOCK).touch()
+    path.write_text(ELSEWHERE.format(token="0" * 32, duration=300.0))
+    age(path, locks.LEASE_SECONDS + 60)
+    found = locks._if_left(path)
+    assert found is not None
+    return found
+
+
+def test_of_two_that_find_a_lease_expired_only_the_first_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on file systems where the lock beside it holds nobody back."""
+    path = tmp_path / LEASE
+    found = left_long_ago(path)
+    first = SoftFileLease(path, lease_duration=locks.LEASE_SECONDS)
+
+    def first_is_faster(lease: Path) -> os.stat_result:
+        lease.unlink()
+        first.acquire(timeout=0)
+        return found
+
+    monkeypatch.setattr(locks, "_if_left", first_is_faster)
+    with pytest.raises(HeldError):
+        enter(tmp_path)
+    first.release()
+    assert first.compromise is None
+    assert not path.exists()
+
+
+def test_a_new_lease_that_was_moved_aside_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / LEASE
+    found = left_long_ago(path)
+    rename = Path.rename
+
+    def replaced_just_before(self: Path, target: Path) -> Path:
+        self.unlink()
+        self.write_text("new")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", replaced_just_before)
+    assert not locks._take_away(path, found)
+    assert path.read_text() == "new"
+    assert {file.name for file in tmp_path.iterdir()} == {*locks.LOCKS}
+
+
 def test_one_of_another_duration_that_is_renewed_is_not_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

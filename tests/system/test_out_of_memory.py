@@ -14,6 +14,7 @@ from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
             "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
         ),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("Storage size calculation overflowed with sizes=[1000000000, 1000000000]"),
         RuntimeError("can't start new thread"),
         RuntimeError("could not create a primitive"),
         SystemError("<function attack at 0x7f> returned NULL without setting an exception"),

@@ -39,6 +39,7 @@ from robench.leaderboard.sources import earlier_attack
 from robench.leaderboard.trust import unknown_to
 from robench.runs.context import RunContext
 from robench.runs.records import CellResult
+from robench.runs.train_cell import minibatch_of
 from robench.system.provenance import environment
 
 _DEVICE = ("device", "platform", "torch")
@@ -114,7 +115,8 @@ def _compared(
     options: RerunOptions,
 ) -> CellRerun:
     trained_otherwise = has_other_weights(cell, ctx)
-    source, batch = _source(board, cell, ctx, options.stores), board.board.training.batch_size
+    source, spec = _source(board, cell, ctx, options.stores), board.board
+    batch = minibatch_of(spec.data, spec.training.batch_size, ctx.dataset)
     found = remake(cell, model, source, ctx, batch)
     reason: Reason = "random numbers" if found.randomized else "rounding"
     reason = "other weights" if trained_otherwise else reason
