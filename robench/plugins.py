@@ -3,13 +3,14 @@
 import ast
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb, walk_tb
 from typing import Any
 
-from robench.errors import UserError
+from robench.errors import RobenchWarning, UserError
 from robench.plugin_modules import forget_plugin, import_plugin
 from robench.registry import REGISTRIES, plugin_files
 from robench.sources import PLUGIN_PREFIX, source_files, source_hash
@@ -23,10 +24,11 @@ def load_plugin(path: str | Path) -> None:
     """Import a user's file, so that boards can name the entries that it registers.
 
     It may import the modules that are beside it; see :mod:`robench.plugin_modules`. A file that was
-    loaded before is executed again if it, or what it imports from beside it, has changed since.
+    loaded before is executed again if it, or what it imports from beside it, has changed since. One
+    that registers no entry is warned of.
 
     Raises:
-        UserError: if there is no such Python file, it raises, or it registers no entry.
+        UserError: if there is no such Python file, or it raises.
     """
     file = Path(os.path.realpath(path))  # Path.resolve raises at a link to itself
     if not is_file(file) or file.suffix != ".py":
@@ -55,9 +57,11 @@ def load_plugin(path: str | Path) -> None:
         line = _line_in(error, file)
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
     if _registered() == before and not _bring_entries(files):
-        unload_plugin(file)
-        raise UserError(
-            f"plugin '{path}' registers no entry; is a decorator such as @register_defense missing?"
+        warnings.warn(
+            f"plugin '{path}' registers no entry; is a decorator such as @register_defense "
+            f"missing?",
+            RobenchWarning,
+            stacklevel=2,
         )
 
 

@@ -25,7 +25,7 @@ def collapse_of(log: Sequence[Mapping[str, float | None]]) -> str | None:
         log: a row for each epoch, with ``epoch``, ``train_accuracy`` and ``val_robust``; a log
             without the latter says nothing.
     """
-    seen = [(row["epoch"], row["train_accuracy"], row.get("val_robust")) for row in log]
+    seen = [tuple(map(row.get, ("epoch", "train_accuracy", "val_robust"))) for row in log]
     known = [(e, t, r) for e, t, r in seen if e and t is not None and r is not None and r >= 0]
     if len(known) < 2 or known[-1][0] != seen[-1][0]:
         return None

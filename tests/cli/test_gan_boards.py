@@ -153,7 +153,7 @@ def test_a_dry_run_says_what_is_left_and_stores_nothing(
     assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
     stored = robench(*run, "--out", runs)
     assert stored.code == 0, stored.err
-    assert "about - in all" in stored.out
+    assert "Nothing is left to compute." in stored.out
 
 
 def test_status_says_how_far_each_gan_is(

@@ -30,9 +30,15 @@ def build():
 """
 
 PLUGIN = """
+from robench import Defense, register_defense
 from robench.evaluation import partial
 
 partial.SAVE_SECONDS, partial.SHARE = 0.0, 1.0
+
+
+@register_defense("unused")
+class Unused(Defense):
+    '''Makes this file a plugin.'''
 """
 
 COMMAND = (

@@ -69,6 +69,7 @@ def test_a_log_of_an_earlier_version_says_nothing() -> None:
         for row in log((0.4, 0.4), (0.0, 0.8))
     ]
     assert collapse_of(earlier) is None
+    assert collapse_of([{}, {"val_robust": None}]) is None
 
 
 def test_it_is_said_once() -> None:
