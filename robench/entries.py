@@ -86,10 +86,11 @@ def check_hooks(build: Callable[..., Any]) -> None:
     """
     if not (inspect.isclass(build) and issubclass(build, Defense)):
         return
-    hooks = [name for name, _ in inspect.getmembers(Defense, inspect.isfunction) if name[0] != "_"]
-    for name, _ in inspect.getmembers(build, inspect.isfunction):
-        near = get_close_matches(name, hooks, n=1, cutoff=_NEAR)
-        if near and name[0] != "_" and not hasattr(Defense, name):
+    known = dir(Defense)
+    own = set(dir(build)).difference(known)
+    for name in sorted(n for n in own if n[0] != "_" and inspect.isfunction(getattr(build, n))):
+        hooks = [hook for hook in known if inspect.isfunction(getattr(Defense, hook))]
+        if near := get_close_matches(name, hooks, n=1, cutoff=_NEAR):
             raise UserError(
                 f"{build.__name__} has no hook '{name}'; did you mean '{near[0]}'? A method of "
                 f"your own that is not called by robench begins with _."

@@ -1,6 +1,5 @@
 """Plugins: a user's own Python files (``--plugin FILE``) that register entries."""
 
-import ast
 import os
 import sys
 import warnings
@@ -13,7 +12,7 @@ from typing import Any
 from robench.errors import RobenchWarning, UserError
 from robench.plugin_modules import forget_plugin, import_plugin
 from robench.registry import REGISTRIES, plugin_files
-from robench.sources import PLUGIN_PREFIX, source_files, source_hash
+from robench.sources import PLUGIN_PREFIX, imported_modules, source_files, source_hash
 from robench.system.files import is_file
 
 _loaded: dict[Path, None] = {}
@@ -116,19 +115,9 @@ def _registered() -> set[tuple[str, str, int]]:
 def _bring_entries(files: set[Path]) -> bool:
     """Return whether a plugin's files, or modules that they import, registered an entry before."""
     own = {entry.file for registry in REGISTRIES for entry in registry.entries()}
-    names = {name for file in files for name in _imported(file)}
+    names = {name for file in files for name in imported_modules(file)}
     imported = {str(getattr(sys.modules.get(name), "__file__", None)) for name in names}
     return bool(own & (imported | set(map(str, files))))
-
-
-def _imported(file: Path) -> Iterator[str]:
-    """Yield the names of modules that a file may import, as it writes them."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _have_changed(files: set[Path]) -> bool:

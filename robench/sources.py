@@ -60,6 +60,16 @@ def source_files(file: Path) -> dict[str, Path]:
     return dict(sorted(names.items()))
 
 
+def imported_modules(file: Path) -> set[str]:
+    """Return the dotted names of what may be modules that a file imports, relative ones left out.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    absolute = [module for level, module in _read(file)[1] if level == 0]
+    return {".".join(module[:length]) for module in absolute for length in (len(module), -1)}
+
+
 def source_hash(file: Path) -> str:
     """Return a hash of an entry's source, in hexadecimal: 64 digits.
 

@@ -19,11 +19,33 @@ Loss = Literal["ce", "margin"]
 Objective = Callable[[Tensor], Tensor]
 """Logits (B, classes) -> the loss of each sample (B,), differentiable."""
 
+NO_GRADIENT = (
+    "the model's logits have no gradient with respect to its images (a detach or no_grad inside "
+    "it?)"
+)
+"""What is wrong with a model whose logits are cut off from its images."""
+
+_OTHER_ATTACK = "use an attack that needs none, such as 'simba'"
+
 _NO_SPREAD = 1e-12
 """Added to the spread of logits to divide by, as in the paper: all of them may be equal."""
 
 _SATURATED = math.log(1e-30)
 """Log-probability of all other classes below which float32 loses the cross-entropy gradient."""
+
+
+class GradientError(UserError):
+    """A model gives no gradient with respect to its images.
+
+    Args:
+        message: what is wrong, and what to do in an evaluation. Alone, it makes the error again
+            that another process has raised.
+        cause: what is wrong, without the full stop; to a training, another attack is no help.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -204,11 +226,11 @@ def gradient_of(loss: Tensor, inputs: Tensor, *, keep: bool = False) -> Tensor:
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        reason = first_line(error)
-        raise UserError(
-            f"the gradient of the model with respect to its images cannot be computed ({reason}); "
-            f"mend its backward, or use an attack that needs none, such as 'simba'."
-        ) from error
+        cause = (
+            f"the gradient of the model with respect to its images cannot be computed "
+            f"({first_line(error)}); mend its backward"
+        )
+        raise GradientError(f"{cause}, or {_OTHER_ATTACK}.", cause) from error
 
 
 def _attached(logits: Tensor) -> Tensor:
@@ -218,10 +240,7 @@ def _attached(logits: Tensor) -> Tensor:
         UserError: if they have none.
     """
     if not logits.requires_grad:
-        raise UserError(
-            "the model's logits have no gradient with respect to its images (a detach or "
-            "no_grad inside it?); use an attack that needs none, such as 'simba'."
-        )
+        raise GradientError(f"{NO_GRADIENT}; {_OTHER_ATTACK}.", NO_GRADIENT)
     return logits.float()
 
 

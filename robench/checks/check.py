@@ -18,7 +18,7 @@ from robench.errors import UserError
 from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
 from robench.models.accept import plain_module
 from robench.progress import Progress
-from robench.system.devices import choose_device, device_of
+from robench.system.devices import device_for
 
 
 def check_model(
@@ -123,7 +123,7 @@ def _context(
     pixels, classes = as_tensors(images, labels)
     few, few_labels = as_floats(pixels[: options.samples]), classes[: options.samples]
     model = plain_module(model)
-    device = device_of(model) if options.device is None else choose_device(str(options.device))
+    device = device_for(model, options.device)
     context = CheckContext(
         model=model,
         images=few.clone().cpu(),

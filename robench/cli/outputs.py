@@ -6,7 +6,6 @@ from pathlib import Path
 
 from robench.errors import UserError
 from robench.system.files import behind_link
-from robench.system.reading import DOCUMENT_BYTES, Refused, read_text
 
 
 def folder_for_output(path: Path) -> Path:
@@ -113,20 +112,19 @@ def _leaderboard_of(path: Path) -> Path | None:
         return None
     file = Path(os.path.realpath(path))
     for folder in file.parents:
-        if (folder / "board.json").is_file() and file.relative_to(folder).as_posix() in _sums(
-            folder
-        ):
+        if (folder / "board.json").is_file() and _is_listed(folder, file):
             return folder
     return None
 
 
-def _sums(folder: Path) -> set[str]:
-    """Return the names in a folder's ``SHA256SUMS``: of one that cannot be read, none."""
+def _is_listed(folder: Path, file: Path) -> bool:
+    """Return whether a folder's checksums list a file; damaged ones list none."""
+    from robench.leaderboard.evidence import read_sums  # imports torch
+
     try:
-        text = read_text(folder / "SHA256SUMS", longest=DOCUMENT_BYTES)
-    except Refused:
-        return set()
-    return {line.partition("  ")[2] for line in text.splitlines()}
+        return file.relative_to(folder).as_posix() in read_sums(folder)
+    except UserError:
+        return False
 
 
 def _check_folders(out: Path, places: Iterable[Path], option: str = "--out") -> None:

@@ -30,7 +30,7 @@ from robench.evaluation.validation import (
 from robench.evaluation.victim import Victim
 from robench.models.accept import first_logits, plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
-from robench.system.devices import choose_device, device_of
+from robench.system.devices import device_for
 
 
 # On CUDA: bitwise reproducible, and float32 convolutions that are not rounded to TF32.
@@ -86,7 +86,7 @@ def evaluate(
     check_radii({name: attack.threat_model for name, attack in named.items()}, samples)
     model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
-    home = device_of(model) if options.device is None else choose_device(str(options.device))
+    home = device_for(model, options.device)
     forked = [home] if home.type == "cuda" else []
     with (
         torch.inference_mode(False),  # counters and starts must be writable tensors

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import get_args
 
 import torch
@@ -96,11 +97,13 @@ def build_model(
     model = _normalized(apply_defense(plain, defense), mean, std)
     _check_weights(model, backbone)
     images = torch.zeros(1, in_channels, *image_size)
-    if reason := _refusal(model, images):
-        if not _refusal(_normalized(plain, mean, std), images):
-            raise UserError(_fault_of_defense(backbone, defense, images, reason))
-        raise UserError(_fault_of_backbone(backbone, model, images, reason))
-    _check_output(model, backbone, images, num_classes)
+    try:
+        returned = _tried(model, images)
+    except RuntimeError as error:
+        if _takes(_normalized(plain, mean, std), images):
+            raise UserError(_fault_of_defense(backbone, defense, images, error)) from error
+        raise UserError(_fault_of_backbone(backbone, model, images, error)) from error
+    _check_output(returned, backbone, images, num_classes)
     return model.train()
 
 
@@ -115,38 +118,45 @@ def _normalized(net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> 
     return nn.Sequential(OrderedDict(normalize=Normalize(mean, std), net=net)).eval()
 
 
-def _refusal(model: nn.Module, images: Tensor) -> str | None:
-    """Return why ``model`` does not support images, or None; the model is unchanged."""
-    try:
-        with torch.no_grad():
-            model(images)
-    except RuntimeError as error:
-        return str(error).split("\n", 1)[0].rstrip(".")
-    return None
+def _tried(model: nn.Module, images: Tensor) -> object:
+    """Return what ``model`` returns for images; it is unchanged."""
+    with torch.no_grad():
+        return model(images)
 
 
-def _fault_of_backbone(backbone: str, model: nn.Module, images: Tensor, reason: str) -> str:
+def _takes(model: nn.Module, images: Tensor) -> bool:
+    with suppress(RuntimeError):
+        _tried(model, images)
+        return True
+    return False
+
+
+def _fault_of_backbone(backbone: str, model: nn.Module, images: Tensor, error: RuntimeError) -> str:
     """Return the sentence about images that a network does not take, with a size that it does."""
     squares = (images.new_zeros(*images.shape[:2], side, side) for side in SIDES)
-    fits = next((_size(square) for square in squares if not _refusal(model, square)), None)
+    fits = next((_size(square) for square in squares if _takes(model, square)), None)
     hint = f"; it takes {fits}" if fits else ""
-    return f"{backbone} cannot take images of {_size(images)} pixels ({reason}){hint}."
+    return f"{backbone} cannot take images of {_size(images)} pixels ({_reason(error)}){hint}."
 
 
-def _fault_of_defense(backbone: str, defense: str | Defense, images: Tensor, reason: str) -> str:
+def _fault_of_defense(
+    backbone: str, defense: str | Defense, images: Tensor, error: RuntimeError
+) -> str:
     name = defense if isinstance(defense, str) else type(defense).__name__
-    size = _size(images)
-    return f"with the defense '{name}', {backbone} fails on images of {size} pixels ({reason})."
+    where = f"images of {_size(images)} pixels ({_reason(error)})"
+    return f"with the defense '{name}', {backbone} fails on {where}."
 
 
-def _check_output(model: nn.Module, backbone: str, images: Tensor, num_classes: int) -> None:
-    """Check that a network returns logits.
+def _reason(error: RuntimeError) -> str:
+    return str(error).split("\n", 1)[0].rstrip(".")
+
+
+def _check_output(returned: object, backbone: str, images: Tensor, num_classes: int) -> None:
+    """Check that what a network returned for one image is logits.
 
     Raises:
-        UserError: if it returns something else, or another number of them.
+        UserError: if it is something else, or another number of them.
     """
-    with torch.no_grad():
-        returned = model(images)
     if not isinstance(returned, Tensor):
         what = f"a {type(returned).__name__}"
     elif returned.shape != (1, num_classes):

@@ -9,7 +9,6 @@ import hashlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -25,7 +24,7 @@ from robench.system.files import write_json
 from robench.system.json_files import parse_json, read_json
 from robench.system.provenance import file_hash
 from robench.system.reading import DOCUMENT_BYTES, Refused, read_bytes
-from robench.training.resume import Epoch
+from robench.training.resume import odd_columns
 
 Made = TypeVar("Made")
 Form = TypeVar("Form", bound=Spec)
@@ -115,12 +114,9 @@ def read_log(folder: CellFolder) -> pd.DataFrame:
         empty = isinstance(error, pd.errors.EmptyDataError)
         what = "is damaged: it has no rows" if empty else "is damaged: it is not a table"
         raise _refusal(folder, folder.log, what) from error
-    names = [field.name for field in fields(Epoch)]
-    if "val_robust" not in log:  # of earlier versions
-        names.remove("val_robust")
-    if sorted(log.columns) != sorted(names):
+    if odd_columns(log.columns):
         raise _refusal(folder, folder.log, "is damaged: it lacks the columns of a log")
-    for name in names:
+    for name in log.columns:
         values = pd.to_numeric(log[name], errors="coerce")
         # Without a validation part there is no accuracy on it.
         if not values.map(math.isfinite).all() and name not in ("val_accuracy", "val_robust"):

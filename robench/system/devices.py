@@ -50,6 +50,15 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu") if tensor is None else tensor.device
 
 
+def device_for(model: nn.Module, device: str | torch.device | None) -> torch.device:
+    """Return the device that was asked for; without one, that of the model.
+
+    Raises:
+        UserError: as :func:`choose_device`.
+    """
+    return device_of(model) if device is None else choose_device(str(device))
+
+
 def has_bf16(device: torch.device) -> bool:
     """Return whether a device computes in bf16 faster than in float32."""
     if device.type == "cuda":

@@ -1,14 +1,13 @@
 """What training methods that attack their minibatches share."""
 
 import math
-import re
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robench.attack_tools.losses import ascent_direction
+from robench.attack_tools.losses import GradientError, ascent_direction
 from robench.base import LogitsModel
 from robench.errors import UserError
 
@@ -30,12 +29,8 @@ def loss_gradient(logits: LogitsModel, images: Tensor, labels: Tensor) -> Tensor
     losses = partial(F.cross_entropy, target=labels, reduction="none")
     try:
         return ascent_direction(logits, images, losses)[0]
-    except UserError as error:
-        # What to do in an evaluation is no use in a training.
-        raise UserError(_OTHER_ATTACK.sub("", str(error))) from error
-
-
-_OTHER_ATTACK = re.compile(r"(;|, or) use an attack that needs none, such as '\w+'")
+    except GradientError as error:
+        raise UserError(f"{error.cause}.") from error
 
 
 def uniform_noise(images: Tensor, radius: float) -> Tensor:

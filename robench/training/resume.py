@@ -3,9 +3,9 @@
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from robench.base import ADDED_LATER
 from robench.errors import UserError
 from robench.system.files import write_bytes, write_text
 from robench.training.averaging import Average
@@ -35,7 +36,16 @@ class Epoch:
     val_accuracy: float
     seconds: float
     images_per_second: float
-    val_robust: float = math.nan
+    val_robust: float = field(default=math.nan, metadata=ADDED_LATER)
+
+
+def odd_columns(columns: Iterable[str]) -> list[str]:
+    """Return which columns a log lacks, or has beyond those of :class:`Epoch`, in order.
+
+    Logs of earlier versions lack those that were added later.
+    """
+    later = {column.name for column in fields(Epoch) if column.metadata == ADDED_LATER}
+    return sorted((set(columns) | later) ^ {column.name for column in fields(Epoch)})
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,21 @@
 """Accuracy under PGD on a few validation images, which shows whether training has collapsed."""
 
 import math
-from typing import cast, get_args
+from typing import get_args
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
-from robench.attack_tools.losses import fooled, input_gradient
-from robench.attack_tools.randomness import generators, in_ball
-from robench.attack_tools.threat_models import Norm, ascent, default_step_size
+from robench.attack_tools.losses import fooled
+from robench.attack_tools.randomness import generators
+from robench.attack_tools.threat_models import Norm
 from robench.base import ThreatModel
 from robench.data import Images
 from robench.errors import UserError
+from robench.expressions import Expression
 from robench.models.frozen import frozen_stats, under_attack
+from robench.registry import attacks
 from robench.system.processes import Shard
 from robench.training.parallel import total
 
@@ -51,29 +53,17 @@ def robust_accuracy(
     """
     if not len(images) or ball is None or ball.norm not in get_args(Norm):
         return math.nan
-    norm, eps = cast(Norm, ball.norm), ball.eps
     count = min(IMAGES, len(images))
     chosen = torch.linspace(0, len(images) - 1, count).long()
     mine = chosen[shard.of(torch.arange(count))]
     right = torch.zeros((), dtype=torch.int64, device=fabric.device)
     try:
+        pgd = attacks.build(Expression("pgd", {"norm": ball.norm, "eps": ball.eps, "steps": STEPS}))
         with frozen_stats(model), under_attack(model):
             for rows in mine.split(batch_size):
                 [(x, y)] = images.take(rows).batches(len(rows), device=fabric.device)
-                starts = in_ball(generators(0, rows.tolist()), x.shape[1:], norm, eps)
-                seen = _climbed(model, x, y, (x + starts.to(x.device)).clamp(0, 1), norm, eps)
-                with torch.no_grad():
-                    right += (~fooled(model, seen, y)).sum()
-    except UserError:  # no gradient in eval mode, which an evaluation will say
+                seen = pgd.perturb(model, x, y, generators(0, rows.tolist())).images
+                right += (~fooled(model, seen, y)).sum()
+    except UserError:  # no gradient in eval mode, or no such ball, which an evaluation will say
         return math.nan
     return int(total(fabric, right)) / count
-
-
-def _climbed(
-    model: nn.Module, images: Tensor, labels: Tensor, seen: Tensor, norm: Norm, eps: float
-) -> Tensor:
-    climb = ascent(images, norm, eps, default_step_size(eps))
-    for _ in range(STEPS):
-        gradient, _ = input_gradient(model, seen, labels, "ce")
-        seen = climb(seen, gradient, slice(None))
-    return seen

@@ -1,5 +1,6 @@
 """The losses that attacks maximize."""
 
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robench.attack_tools.losses import input_gradient, log_odds, margin
+from robench.attack_tools.losses import (
+    NO_GRADIENT,
+    GradientError,
+    input_gradient,
+    log_odds,
+    margin,
+)
 from robench.errors import UserError
 
 
@@ -86,3 +93,11 @@ def test_a_model_detached_from_its_images_is_reported_in_a_sentence() -> None:
     images, labels = torch.ones(2, 1, 1, 1), torch.tensor([0, 1])
     with pytest.raises(UserError, match=r"no gradient with respect to its images .* 'simba'"):
         input_gradient(linear(1.0, detached=True), images, labels, "ce")
+
+
+def test_a_missing_gradient_is_the_same_error_in_the_process_that_asked_for_it() -> None:
+    with pytest.raises(GradientError) as raised:
+        input_gradient(lambda x: x.detach().flatten(1), torch.rand(2, 1, 2, 2), LABELS[:2], "ce")
+    there = pickle.loads(pickle.dumps(raised.value))
+    assert str(there) == str(raised.value)
+    assert there.cause == NO_GRADIENT

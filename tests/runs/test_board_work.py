@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support import TWO_ATTACKS
+from two_workers import TwoWorkers
 
 from robench.board.board import Board
 from robench.board.loading import read_board
@@ -35,33 +36,21 @@ def board(folder: Path, text: str) -> Board:
     return read_board(path)
 
 
-class Two:
+class Two(TwoWorkers):
     """Two workers, of which the one that began last ends first."""
 
     def __init__(self, ctx: RunContext) -> None:
+        super().__init__()
         self.begun: list[Piece] = []
-        self._ctx, self._running = ctx, list[Piece]()
-
-    @property
-    def free(self) -> bool:
-        return len(self._running) < 2
-
-    def takes(self, piece: Piece) -> bool:
-        return self.free
+        self._ctx = ctx
 
     def submit(self, piece: Piece) -> None:
         self.begun.append(piece)
-        self._running.append(piece)
+        super().submit(piece)
 
     def wait(self, seconds: float | None = None) -> Sequence[Ended]:
-        piece = self._running.pop()
+        piece = self.running.pop()
         return [Ended(piece, perform(piece, self._ctx))]
-
-    def __enter__(self) -> "Two":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
 
 
 def test_rows_with_the_same_specification_are_trained_and_attacked_once(

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from two_workers import TwoWorkers
 
 from robench.errors import UserError
 from robench.runs.executor import Ended
@@ -15,36 +16,23 @@ from robench.runs.steps import Steps, Task
 from robench.system.locks import HeldError
 
 
-class Two:
-    """An executor that runs two pieces at a time; the one that began first ends first."""
+class Two(TwoWorkers):
+    """Two workers, of which the one that began first ends first."""
 
     def __init__(self, *failing: str) -> None:
+        super().__init__()
         self.begun: list[str] = []
         self._failing = failing
-        self._running: list[Piece] = []
-
-    @property
-    def free(self) -> bool:
-        return len(self._running) < 2
-
-    def takes(self, piece: Piece) -> bool:
-        return self.free
 
     def submit(self, piece: Piece) -> None:
         self.begun.append(f"{piece.name} {piece.state}")
-        self._running.append(piece)
+        super().submit(piece)
 
     def wait(self, seconds: float | None = None) -> Sequence[Ended]:
-        piece = self._running.pop(0)
+        piece = self.running.pop(0)
         if self.begun and f"{piece.name} {piece.state}" in self._failing:
             return [Ended(piece, error=UserError("it is broken."))]
         return [Ended(piece, f"{piece.name} {piece.state}")]
-
-    def __enter__(self) -> "Two":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
 
 
 class Log:
@@ -93,7 +81,7 @@ def test_a_piece_that_is_timed_runs_alone_and_is_not_overtaken() -> None:
 
     def noted(piece: Piece) -> None:
         submit(piece)
-        beside.append({other.state for other in executor._running})
+        beside.append({other.state for other in executor.running})
 
     executor.submit = noted  # type: ignore[method-assign]
     steps = partial(log.steps, timed="train")

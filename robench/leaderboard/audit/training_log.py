@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 from robench.base import TrainingMethod
 from robench.board.cells import Cell
@@ -10,16 +9,13 @@ from robench.data.facts import facts_of
 from robench.errors import UserError
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.shipped import is_shipped
-from robench.training.resume import Epoch
+from robench.training.resume import odd_columns
 from robench.training.schedules import rate_at
 
 Log = Sequence[dict[str, float | None]]
 
 ROUNDING = 1e-9
 """How much a figure may deviate, relative to itself, when it is computed anew."""
-
-_COLUMNS = tuple(asdict(Epoch(0, 0, 0, 0, 0, 0, 0)))
-_LATER = "val_robust"  # logs of earlier versions lack it
 
 
 def log_problems(board: Leaderboard) -> Iterator[str]:
@@ -65,8 +61,7 @@ def _form(log: Log, spec: Cell) -> str | None:
         return f"its log does not have the epochs 1 to {spec.training.epochs}, each once."
     for row in log:
         where = f"in epoch {row['epoch']:g} its"
-        if set(row) | {_LATER} != set(_COLUMNS) or (_LATER in row) != (_LATER in log[0]):
-            odd = sorted(set(row) ^ set(_COLUMNS))
+        if odd := odd_columns(row) or sorted(set(row) ^ set(log[0])):
             return f"{where} log has other columns than a training writes: {odd[0][:40]}."
         for name in ("lr", "seconds", "images_per_second"):
             value = row[name]
@@ -81,9 +76,9 @@ def _form(log: Log, spec: Cell) -> str | None:
             val is not None and not spec.data.validation
         ):
             return f"{where} val_accuracy is {val}, unlike its validation part."
-        robust = row.get(_LATER)
+        robust = row.get("val_robust")
         if robust is not None and not (spec.data.validation and 0 <= robust <= 1):
-            return f"{where} {_LATER} is {robust}, which is no accuracy on its validation part."
+            return f"{where} val_robust is {robust}, which is no accuracy on its validation part."
         if not _is_whole(_images(row)) or not math.isclose(_images(row), _images(log[0])):
             return f"{where} images_per_second is not that of a whole pass over its images."
     return None

@@ -13,7 +13,6 @@ from robench.checks.wording import best_effort
 from robench.leaderboard.certified import UNSOUND
 from robench.leaderboard.row import corruptions
 from robench.leaderboard.speedrun import hardware
-from robench.runs.records import COLLAPSED, UNPROVED
 from robench.system.provenance import ALONE
 
 if TYPE_CHECKING:
@@ -103,10 +102,10 @@ def sentences(flag: str, cells: "list[PublishedCell]") -> str:
     seeds_of: dict[str, list[int]] = {}
     for cell in cells:
         report = report_of(cell)
-        if flag in (UNPROVED, COLLAPSED) and flag in cell.result.flags:
-            seeds_of.setdefault(cell.result.flags[flag], []).append(cell.seed)
-        elif report and flag in report.failed:
+        if report and flag in report.failed:
             seeds_of.setdefault(said(report[flag], report), []).append(cell.seed)
+        elif flag in cell.result.flags:
+            seeds_of.setdefault(cell.result.flags[flag], []).append(cell.seed)
     if not seeds_of:
         return "A check failed; its finding is not stored."
     if len(cells) == 1:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from robench import LogitsModel, TrainingMethod, register_training_method
+from robench.attack_tools.losses import NO_GRADIENT
 from robench.attack_tools.threat_models import check_radius
 from robench.base import Update
 from robench.errors import UserError
@@ -101,10 +102,7 @@ def free_replays(
         seen = (images + delta).clamp(0, 1).requires_grad_()
         update(seen, labels)
         if seen.grad is None:
-            raise UserError(
-                "the model's logits have no gradient with respect to its images (a detach or "
-                "no_grad inside it?)."
-            )
+            raise UserError(f"{NO_GRADIENT}.")
         delta = (delta + step_size * seen.grad.sign()).clamp(-eps, eps)
     return delta
 
