@@ -148,7 +148,7 @@ def check_counts(options: object, *names: str) -> None:
     """Check options that count something, such as steps; None stands for no limit.
 
     Raises:
-        UserError: if one of them is below 1 or no whole number, which a search never counts up to.
+        UserError: if one of them is below 1, or not a whole number, which no search counts up to.
     """
     for name in names:
         value = getattr(options, name)

@@ -51,9 +51,9 @@ def evaluate(
     exception, with its buffers and what it keeps in Python attributes: a count of calls is what it
     was before. The global random state is not touched. Clean mistakes are not attacked. Every final
     prediction is a separate float32 forward on the image that the attack returned; the suite's
-    gradient attacks take their gradients from a faster copy of the model. Random numbers
-    of attacks depend only on (seed, sample); those that a network draws in its forwards depend on
-    the seed and on the batches.
+    gradient attacks take their gradients from a faster copy of the model. Random numbers of attacks
+    depend only on (seed, sample); those that a network draws in its forwards depend on the seed and
+    the batches.
 
     Args:
         model: images in [0, 1] -> logits.

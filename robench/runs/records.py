@@ -222,7 +222,7 @@ class CellResult:
 
     @property
     def flags(self) -> dict[str, str]:
-        """What tells against the network, a sentence each.
+        """What speaks against the network, a sentence each.
 
         These are the checks that failed, why it is not certified, and a collapse of its training.
         """

@@ -78,7 +78,7 @@ def _form(log: Log, spec: Cell) -> str | None:
             return f"{where} val_accuracy is {val}, unlike its validation part."
         robust = row.get("val_robust")
         if robust is not None and not (spec.data.validation and 0 <= robust <= 1):
-            return f"{where} val_robust is {robust}, which is no accuracy on its validation part."
+            return f"{where} val_robust is {robust}, not an accuracy on its validation part."
         if not _is_whole(_images(row)) or not math.isclose(_images(row), _images(log[0])):
             return f"{where} images_per_second is not that of a whole pass over its images."
     return None
