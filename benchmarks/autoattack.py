@@ -8,14 +8,19 @@ those that are left. Images on which they differ are listed by their numbers.
     python benchmarks/autoattack.py --checkpoint CELL --data image_folder:DIR
     python benchmarks/autoattack.py --quick
     python benchmarks/autoattack.py --only apgd-ce,square --queries 1000
+    python benchmarks/autoattack.py --only autoattack --samples 1000 --rounds 1 --keep FILE
+
+With ``--keep``, each attack's figures are written as it ends, and the same command goes on after
+those that FILE has: on 1,000 images an attack takes an hour.
 """
 
 import copy
 import importlib.util
+import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 import torchattacks
@@ -23,6 +28,7 @@ from common import Case, Target, case_of, machine, radius, report, target, targe
 from torch import Tensor, nn
 
 from robench import evaluate
+from robench.system.files import write_json
 
 PARTS = ("apgd-ce", "apgd-t", "fab-t", "square")
 WHOLE = "autoattack"
@@ -37,6 +43,42 @@ class Numbers:
     queries: int
     targets: int
     batch: int
+
+
+@dataclass
+class Figures:
+    """What one contestant needed and left, round after round."""
+
+    seconds: list[float] = field(default_factory=list)
+    robust: list[bool] = field(default_factory=list)
+
+
+class Record:
+    """Figures by "what/contestant", kept in a file if one is named.
+
+    Raises:
+        SystemExit: if the file is of another network, or of other images or numbers.
+    """
+
+    def __init__(self, file: Path | None, of: str) -> None:
+        self.file, self.of = file, of
+        self.figures: dict[str, Figures] = {}
+        if file is None or not file.exists():
+            return
+        kept = json.loads(file.read_text())
+        if kept["of"] != of:
+            sys.exit(f"error: {file} has figures of {kept['of']}, not of {of}; name another file.")
+        self.figures = {name: Figures(**figures) for name, figures in kept["figures"].items()}
+
+    def of_contestant(self, what: str, name: str) -> Figures:
+        """Return the figures so far, to be added to."""
+        return self.figures.setdefault(f"{what}/{name}", Figures())
+
+    def write(self) -> None:
+        """Write the file, if there is one."""
+        if self.file is not None:
+            figures = {name: vars(own) for name, own in self.figures.items()}
+            write_json(self.file, {"of": self.of, "figures": figures})
 
 
 Contestant = Callable[[str, Target, Numbers], Tensor]
@@ -91,12 +133,14 @@ def pyautoattack(what: str, case: Target, numbers: Numbers) -> Tensor:
     return _right(case.model, found, case.labels, numbers.batch)
 
 
-def contestants() -> Mapping[str, Contestant]:
-    """Return those that are installed; ours first."""
-    found: dict[str, Contestant] = {"robench": robench, "torchattacks": torchattacks_}
-    if importlib.util.find_spec("pyautoattack") is not None:
-        found["pyautoattack"] = pyautoattack
-    return found
+PEERS: Mapping[str, Contestant] = {"torchattacks": torchattacks_, "pyautoattack": pyautoattack}
+
+
+def contestants(against: str | None) -> Mapping[str, Contestant]:
+    """Return ours and those that it is compared with, if they are installed: all by default."""
+    wanted = PEERS if against is None else {against: PEERS[against]}
+    installed = {name: run for name, run in wanted.items() if importlib.util.find_spec(name)}
+    return {"robench": robench, **installed}
 
 
 def _in_turn(
@@ -117,10 +161,12 @@ def _right(model: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Tens
     return (logits.argmax(1) == labels).cpu()
 
 
-def _different(ours: Tensor, theirs: Tensor) -> str:
+def _different(ours: list[bool], theirs: list[bool]) -> str:
     """Return the numbers of the images that only one of them has fooled."""
-    lists = {"only ours fools": theirs & ~ours, "only theirs fools": ours & ~theirs}
-    return "; ".join(f"{text} {at.nonzero().flatten().tolist()}" for text, at in lists.items())
+    pairs = list(enumerate(zip(ours, theirs, strict=True)))
+    only_ours = [at for at, (left, left_by_them) in pairs if left_by_them and not left]
+    only_theirs = [at for at, (left, left_by_them) in pairs if left and not left_by_them]
+    return f"only ours fools {only_ours}; only theirs fools {only_theirs}"
 
 
 def main() -> None:
@@ -129,6 +175,8 @@ def main() -> None:
     )
     parser.add_argument("--eps", type=radius, help="8/255 if a checkpoint is given, else 0.2")
     parser.add_argument("--only", help=f"of {', '.join((*PARTS, WHOLE))}: which to run")
+    parser.add_argument("--against", choices=list(PEERS), help="the only one to compare with")
+    parser.add_argument("--keep", type=Path, help="keep figures in this file, and go on from it")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.samples, arguments.rounds = 32, 1
@@ -144,34 +192,55 @@ def main() -> None:
         batch=arguments.batch,
     )  # fmt: skip
     clean = _right(case.model, case.images, case.labels, numbers.batch).float().mean().item()
-    print(f"{case.title}; {100 * clean:.1f}% right; {numbers}\n{machine()}")
+    title = f"{case.title}; {100 * clean:.1f}% right; {numbers}"
+    print(f"{title}\n{machine()}")
+    record = Record(arguments.keep, title)
     cases: dict[str, Case] = {}
+    runs = contestants(arguments.against)
     for what in chosen:
-        cases |= compare(what, case, numbers, arguments.rounds)
+        cases |= compare(what, runs, case, numbers, arguments.rounds, record)
     report(cases, arguments.json)
 
 
-def compare(what: str, case: Target, numbers: Numbers, rounds: int) -> dict[str, Case]:
+def compare(
+    what: str,
+    runs: Mapping[str, Contestant],
+    case: Target,
+    numbers: Numbers,
+    rounds: int,
+    record: Record,
+) -> dict[str, Case]:
     """Time a part or the whole in turn, print accuracies and differences; return the ratios."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants()}
-    robust: dict[str, Tensor] = {}
-    for _ in range(rounds):
-        for name, run in contestants().items():
+    figures = {name: record.of_contestant(what, name) for name in runs}
+    for done in range(rounds):
+        for name, run in runs.items():
+            own = figures[name]
+            if len(own.seconds) > done:
+                continue
             # As users call them: no parameter frozen, and nothing left of the one before.
-            own = Target(copy.deepcopy(case.model), case.images, case.labels, case.title)
-            seconds[name].append(
-                timed(lambda: robust.update({name: run(what, own, numbers)}))  # noqa: B023
-            )
+            attacked = Target(copy.deepcopy(case.model), case.images, case.labels, case.title)
+            found: list[Tensor] = []
+            seconds = timed(lambda: found.append(run(what, attacked, numbers)))  # noqa: B023
+            own.seconds.append(seconds)
+            own.robust = found[0].tolist()
+            record.write()
             # An hour later the next one may be interrupted.
-            accuracy = 100 * robust[name].float().mean().item()
-            print(f"{what}, {name}: {accuracy:.1f}%, {seconds[name][-1]:.0f} s", file=sys.stderr)
+            print(f"{what}, {name}: {100 * _share(own):.1f}%, {seconds:.0f} s", file=sys.stderr)
     print(what)
-    for name, right in robust.items():
-        shown = f"{100 * right.float().mean().item():5.1f}% robust, {min(seconds[name]):8.2f} s"
-        extra = "" if name == "robench" else f"; {_different(robust['robench'], right)}"
+    ours = figures["robench"]
+    for name, own in figures.items():
+        shown = f"{100 * _share(own):5.1f}% robust, {min(own.seconds):8.2f} s"
+        extra = "" if name == "robench" else f"; {_different(ours.robust, own.robust)}"
         print(f"  {name:14}{shown}{extra}", flush=True)
-    theirs: dict[str, Any] = {name: values for name, values in seconds.items() if name != "robench"}
-    return {f"{what}/{name}": case_of(seconds["robench"], theirs[name]) for name in theirs}
+    return {
+        f"{what}/{name}": case_of(ours.seconds, own.seconds)
+        for name, own in figures.items()
+        if name != "robench"
+    }
+
+
+def _share(figures: Figures) -> float:
+    return sum(figures.robust) / len(figures.robust)
 
 
 def _classes(case: Target) -> int:

@@ -8,6 +8,7 @@ from robench.base import ADDED_LATER, Attack
 from robench.board.specs import EvaluationSpec
 from robench.registry import attacks
 from robench.runs.context import RunContext
+from robench.system.provenance import library_version
 
 ENGINE_VERSION = 2
 """Part of every outcome's identity; raised when the meaning of an attack changes.
@@ -21,7 +22,8 @@ _USUAL_BATCH: int = EvaluationSpec.model_fields["batch_size"].default
 
 def outcome_key(name: str, ctx: RunContext) -> str:
     """Return the file name of a column's outcomes in a run, by what is registered here."""
-    return column_key(name, ctx.evaluation, ctx.attacks.get(name), source_of(name))
+    source, library = source_of(name), library_of(name)
+    return column_key(name, ctx.evaluation, ctx.attacks.get(name), source, library=library)
 
 
 def column_key(
@@ -30,6 +32,7 @@ def column_key(
     attack: Attack | None,
     source: str | None,
     *,
+    library: str | None = None,
     engine: int = ENGINE_VERSION,
 ) -> str:
     """Return the file name of a column's outcomes: a hash of all they depend on but the cell.
@@ -39,6 +42,7 @@ def column_key(
         evaluation: the evaluation of the board.
         attack: the attack, built with the board's defaults; None for ``clean``.
         source: what the attack's source adds; see :func:`source_of`.
+        library: the library of the attack, with its version; see :func:`library_of`.
         engine: the version of the engine that attacked.
     """
     identity: dict[str, object] = {
@@ -52,6 +56,8 @@ def column_key(
         identity["samples"] = attacked_samples(evaluation, attack)
         if attack.depends_on_batch and evaluation.batch_size != _USUAL_BATCH:
             identity["batch_size"] = evaluation.batch_size
+        if library is not None:
+            identity["library"] = library
     text = json.dumps(identity, sort_keys=True, default=str)
     slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]
     return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -73,3 +79,14 @@ def attacked_samples(evaluation: EvaluationSpec, attack: Attack | None) -> int:
 def source_of(name: str) -> str | None:
     """Return what the source of a column's attack adds to the identity of its outcomes."""
     return None if name == "clean" else attacks.source_identity(name)
+
+
+def library_of(name: str) -> str | None:
+    """Return the library that a column's attack is of, with the version installed here.
+
+    Returns:
+        For example "torchattacks 3.5.1"; None for an attack that is of no library, or of one that
+        is no installed package, as a plugin may bring.
+    """
+    prefix, colon, _ = name.partition("(")[0].partition(":")
+    return library_version(prefix) if colon else None

@@ -24,18 +24,22 @@ UNPROVED = "unproved"
 COLLAPSED = "collapsed"
 """The flag of a network whose training lost the robustness that it had gained."""
 
+LIBRARY = r"^\w+ [\w.+-]+$"
+"""A library of attacks with its version, e.g. "torchattacks 3.5.1"."""
+
 
 class OutcomeEntry(Spec):
     """The provenance of the outcomes of one column, which are in a file named by their key.
 
-    ``source`` is the hash of the attack's source, unless it is the suite's as shipped; ``refused``
-    says for each shortcut that the network ruled out why. Of a certificate, ``lipschitz`` is the
-    constant that it proves from pixels to logits, and ``unproved`` why it proves nothing. The JSON
-    form leaves out what is empty.
+    ``source`` is the hash of the attack's source, unless it is the suite's as shipped; ``library``
+    names the library that the attack is of, with its version; ``refused`` says for each shortcut
+    that the network ruled out why. Of a certificate, ``lipschitz`` is the constant that it proves
+    from pixels to logits, and ``unproved`` why it proves nothing. The JSON form leaves out what is
+    empty.
     """
 
     added_later: ClassVar[frozenset[str]] = frozenset(
-        {"source", "refused", "lipschitz", "unproved"}
+        {"source", "library", "refused", "lipschitz", "unproved"}
     )
 
     column: str
@@ -44,6 +48,7 @@ class OutcomeEntry(Spec):
     gradients: str
     version: str
     source: str | None = Field(None, pattern=HASH)
+    library: str | None = Field(None, pattern=LIBRARY, max_length=100)
     refused: dict[Shortcut, Annotated[str, Field(max_length=500)]] = Field(default_factory=dict)
     lipschitz: float | None = Field(None, ge=0, allow_inf_nan=False)
     unproved: str = Field("", max_length=500)

@@ -156,7 +156,12 @@ def sound_outcomes(manifest: StoredManifest, folder: CellFolder, keys: Sequence[
 
 
 def outcome_entry(
-    manifest: StoredManifest, key: str, column: str, source: str | None = None
+    manifest: StoredManifest,
+    key: str,
+    column: str,
+    *,
+    source: str | None = None,
+    library: str | None = None,
 ) -> OutcomeEntry:
     """Return an entry of a stored manifest as the entry of a board's column.
 
@@ -165,13 +170,15 @@ def outcome_entry(
         key: the name of the outcomes' file.
         column: the column.
         source: the hash of the attack's source, unless it is as shipped.
+        library: the attack's library with its version, if it is of one.
 
     Raises:
         UserError: if there is no such entry, or it is damaged.
     """
     try:
         values = manifest.outcomes[key]
-        return OutcomeEntry.model_validate(values | {"column": column, "source": source})
+        named = {"column": column, "source": source, "library": library}
+        return OutcomeEntry.model_validate(values | named)
     except (ValidationError, TypeError, KeyError) as error:
         raise UserError(
             f"the manifest's entry of '{key}' is damaged; run the attack again."

@@ -19,6 +19,9 @@ PACKAGES = (
 )  # fmt: skip
 """Packages whose versions are recorded; libraries of attacks by the prefix of their attacks."""
 
+ABSENT = "absent"
+"""What is recorded of a package that is not installed."""
+
 
 def file_hash(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hexadecimal.
@@ -44,6 +47,12 @@ def code_version() -> str:
     code = [":/robench", ":/attacks", ":/defenses"]
     dirty = _git(source, "status", "--porcelain", "--untracked-files=normal", "--", *code)
     return f"{commit}+dirty" if dirty else commit
+
+
+def library_version(package: str) -> str | None:
+    """Return the name and the version of a package, or None if it is not installed."""
+    found = _version(package)
+    return None if found == ABSENT else f"{package} {found}"
 
 
 def full_version() -> str:
@@ -112,7 +121,7 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "absent"
+        return ABSENT
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,14 +1,47 @@
 """What was changed is computed again, with what depends on it; what was not is found again."""
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from support import Command, shared_folder
 
 from robench.board.specs import EvaluationSpec
+from robench.leaderboard.audit import audit
+from robench.leaderboard.audit.notes import audit_notes
+from robench.leaderboard.published import Leaderboard
 from robench.registry import REGISTRIES, attacks
-from robench.runs.identity import column_key
+from robench.runs.identity import column_key, library_of
+from robench.system import provenance
+
+LIBRARY_BOARD = """
+title = "An attack of a library"
+defenses = ["batchnorm"]
+seeds = [0]
+
+[data]
+name = "digits"
+subset = 0.1
+
+[model]
+name = "resnet18"
+width = 4
+stem = "cifar"
+
+[training]
+method = "standard"
+epochs = 1
+
+[evaluation]
+attacks = ["fgsm", "torchattacks:FGSM"]
+samples = 20
+rank_by = "fgsm"
+checks = false
+
+[evaluation.defaults]
+eps = 0.1
+"""
 
 ENTRIES = {
     "defense": """
@@ -254,3 +287,39 @@ def test_results_that_depend_on_the_batch_are_those_of_one_batch_size() -> None:
     assert name(library, 256) == "column-4ac1e336"
     assert len({name(library, size) for size in (7, 60, 256)}) == 3
     assert name("pgd", 7) == name("pgd", 256)
+
+
+def test_a_new_version_of_a_library_attacks_again_and_is_named(
+    robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = tmp_path / "own.toml"
+    board.write_text(LIBRARY_BOARD)
+
+    def attacked(version: str) -> str:
+        versions = {"torchattacks": version}
+        monkeypatch.setattr(provenance, "version", lambda name: versions.get(name, "1"))
+        done = robench("run", board, "--out", tmp_path / "out")
+        assert done.code == 0, done.err
+        return done.out
+
+    assert ": attacking" in attacked("3.5.1")
+    assert ": attacking" not in attacked("3.5.1")
+    assert ": attacking" in attacked("3.6.0")
+    published = Leaderboard.read(tmp_path / "out" / "own")
+    entries = published.cells[0].manifest["outcomes"].values()
+    assert {entry["column"]: entry.get("library") for entry in entries} == {
+        "clean": None, "fgsm": None, "torchattacks:FGSM": "torchattacks 3.6.0",
+    }  # fmt: skip
+    assert audit(published) == [] == audit_notes(published)
+    monkeypatch.setattr(provenance, "version", lambda name: "3.7.0")
+    assert audit(published) == []
+    assert "were computed with torchattacks 3.6.0, but here is torchattacks 3.7.0" in " ".join(
+        audit_notes(published)
+    )
+
+
+def test_an_attack_of_a_plugin_s_library_that_is_no_package_has_no_version() -> None:
+    assert library_of("torchattacks:PGD(eps=0.1)") == f"torchattacks {version('torchattacks')}"
+    assert library_of("nowhere_installed:PGD") is None
+    assert library_of("pgd-20") is None
+    assert library_of("simba(score='a:b')") is None

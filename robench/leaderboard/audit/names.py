@@ -6,6 +6,7 @@ names other files.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from robench.leaderboard.audit.attacks import KnownAttacks, known_attacks, name_of
 from robench.leaderboard.evidence import read_sums
@@ -72,4 +73,6 @@ def _names(entry: OutcomeEntry, board: Leaderboard, known: KnownAttacks) -> list
     """Return the names of a column's outcomes by this version of the engine and all before it."""
     evaluation, attack = board.board.evaluation, known.built.get(entry.column)
     versions = range(ENGINE_VERSION, 0, -1)
-    return [column_key(entry.column, evaluation, attack, entry.source, engine=v) for v in versions]
+    column, source, library = entry.column, entry.source, entry.library
+    made = partial(column_key, column, evaluation, attack, source, library=library)
+    return [made(engine=version) for version in versions]

@@ -10,7 +10,8 @@ from robench.leaderboard.audit.randomness import randomness_notes
 from robench.leaderboard.audit.values import SIZES
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.sources import earlier_attack
-from robench.runs.identity import ENGINE_VERSION
+from robench.runs.identity import ENGINE_VERSION, library_of
+from robench.runs.records import OutcomeEntry
 
 
 def audit_notes(board: Leaderboard, copies: Copies | None = None) -> list[str]:
@@ -28,6 +29,7 @@ def audit_notes(board: Leaderboard, copies: Copies | None = None) -> list[str]:
         *_other_norms(board),
         *_earlier_engines(board),
         *_earlier_attacks(board),
+        *_other_libraries(board),
         *randomness_notes(board),
         *(copies or duplicates(board)).notes,
     ]
@@ -65,8 +67,7 @@ def _earlier_engines(board: Leaderboard) -> Iterator[str]:
 def _earlier_attacks(board: Leaderboard) -> Iterator[str]:
     columns = {
         entry.column
-        for cell in board.cells
-        for entry in (cell.file.manifest.outcomes.values() if cell.file.manifest else ())
+        for entry in _entries(board)
         if entry.column != "clean" and earlier_attack(entry.column, entry.source)
     }
     for column in sorted(columns):
@@ -74,3 +75,20 @@ def _earlier_attacks(board: Leaderboard) -> Iterator[str]:
             f"the outcomes of {column} were computed by an earlier version of this attack; made "
             f"again, they may differ on some images."
         )
+
+
+def _other_libraries(board: Leaderboard) -> Iterator[str]:
+    named = {(entry.column, entry.library) for entry in _entries(board) if entry.library}
+    for column, library in sorted(named):
+        here = library_of(column)
+        if library != here:
+            yield (
+                f"the outcomes of {column[:80]} were computed with {library}, but here is {here}; "
+                f"made again, they may differ on some images."
+            )
+
+
+def _entries(board: Leaderboard) -> Iterator[OutcomeEntry]:
+    """Yield what the manifests say of all outcomes."""
+    for cell in board.cells:
+        yield from cell.file.manifest.outcomes.values() if cell.file.manifest else ()

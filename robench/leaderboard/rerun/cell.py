@@ -38,6 +38,7 @@ from robench.leaderboard.row import has_none
 from robench.leaderboard.sources import earlier_attack
 from robench.leaderboard.trust import unknown_to
 from robench.runs.context import RunContext
+from robench.runs.identity import library_of
 from robench.runs.records import CellResult
 from robench.runs.train_cell import minibatch_of
 from robench.system.provenance import environment
@@ -203,12 +204,13 @@ def _conditions(
     """Return what the published evaluation of a column and the new one have in common."""
     assert cell.file.manifest is not None
     there, here = cell.file.manifest.environment, environment(ctx.device)
-    gradients = {
-        entry.gradients
+    entries = [
+        entry
         for manifest in (cell.file.manifest, found.manifest)
         for entry in manifest.outcomes.values()
         if entry.column == column
-    }
+    ]
+    gradients = {entry.gradients for entry in entries}
     same = all(there.get(key) == here[key] for key in _DEVICE) and len(gradients) == 1
     attack = ctx.attacks.get(column)
     library = isinstance(attack, LibraryAttack)
@@ -220,7 +222,10 @@ def _conditions(
         reason = "earlier attack"
     if isinstance(attack, LibraryAttack):
         package = attack.name.split(":")[0]
-        same = same and there.get(package) == here.get(package)
+        # Before outcomes named their library, only its version at the training was recorded.
+        recorded = next((entry.library for entry in entries if entry.library is not None), None)
+        recorded = recorded or f"{package} {there.get(package)}"
+        same = same and recorded == library_of(column)
     return Conditions(
         same_device=same,
         gradients="bf16" if "bf16" in gradients else "float32",
