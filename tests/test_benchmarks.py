@@ -1,5 +1,6 @@
 """The benchmarks start; their measurements are not tested."""
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -24,6 +25,25 @@ def test_it_takes_the_options_that_all_take(script: Path) -> None:
     if script.stem in ("attacks", "autoattack", "simba"):
         assert "--checkpoint" in done.stdout
         assert "--data" in done.stdout
+
+
+def test_figures_that_are_kept_are_those_of_one_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    record = importlib.import_module("autoattack").Record
+    file = tmp_path / "kept.json"
+    first = record(file, of="a network")
+    first.of_contestant("square", "robench").seconds.append(1.5)
+    first.of_contestant("square", "robench").robust = [True, False]
+    assert not file.exists()
+    first.write()
+    again = record(file, of="a network").of_contestant("square", "robench")
+    assert (again.seconds, again.robust) == ([1.5], [True, False])
+    assert record(file, of="a network").of_contestant("fab-t", "robench").seconds == []
+    with pytest.raises(SystemExit, match="has figures of a network, not of another; name another"):
+        record(file, of="another")
+    record(None, of="another").write()
 
 
 CLAIMS = tomllib.loads((BENCHMARKS / "claims.toml").read_text())["claim"]
