@@ -99,7 +99,8 @@ class Propagation(fx.Interpreter):
                 f"({first_line(error)}), so that nothing is proved of it."
             ) from error
         if n.op == "placeholder":
-            self.bounds[n] = image(self.shape)
+            if not self.bounds:  # other arguments keep their defaults, of which nothing is proved
+                self.bounds[n] = image(self.shape)
         elif isinstance(result, Tensor) and n.op != "output":
             self.bounds[n] = self._bound(n, result)
         if isinstance(result, Tensor):

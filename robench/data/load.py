@@ -81,6 +81,13 @@ def _path_of(name: str) -> Path | None:
     return expanded(name) if is_path or name.lower().endswith(NPZ) else None
 
 
+def absolute_name(name: str) -> str:
+    """Return a name that says the same in any working folder: paths in it are absolute."""
+    if is_of_hub(name) or (path := _path_of(name)) is None:
+        return name
+    return str(path.absolute()) if path.suffix.lower() == NPZ else f"{FOLDER}:{path.absolute()}"
+
+
 def entry_of(name: str) -> str | None:
     """Return the registered name that a data set's name begins with, without its options.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from robench.data.load import absolute_name
 from robench.runs.context import RunContext
 from robench.runs.executor import Executor, InThisProcess
 from robench.runs.jobs import Planned, chosen_jobs, cores, refuse_other_processes
@@ -44,21 +45,24 @@ def executor_for(
         setup = Setup.of(ctx, data, data_dir)
         return LocalProcesses(setup, number, cores(), ctx.reporter, gpus_for(ctx.device))
     refuse_other_processes(f"--executor {placement.kind}")
-    if all(cell.is_finished for cell in cells):
-        return InThisProcess(ctx)
-    ctx.store.root.mkdir(parents=True, exist_ok=True)
-    setup = Setup.of(ctx, data, data_dir and data_dir.absolute())
-    return on_other_machines(placement, replace(setup, store=setup.store.absolute()), ctx)
-
-
-def on_other_machines(placement: Placement, setup: Setup, ctx: RunContext) -> Executor:
-    """Return the executor of an engine, which is imported only here."""
-    from robench.runs.remote import Engine, RemotePieces
-
     resources = Resources()
     if placement.resources is not None:
         resources = read_resources(placement.resources, placement.kind)
-    setup = replace(setup, processes=resources.processes)
+    if all(cell.is_finished for cell in cells):
+        return InThisProcess(ctx)
+    ctx.store.root.mkdir(parents=True, exist_ok=True)
+    # Workers have a working folder of their own.
+    setup = Setup.of(ctx, absolute_name(data), data_dir and data_dir.absolute())
+    setup = replace(setup, store=setup.store.absolute(), processes=resources.processes)
+    return on_other_machines(placement, setup, resources, ctx)
+
+
+def on_other_machines(
+    placement: Placement, setup: Setup, resources: Resources, ctx: RunContext
+) -> Executor:
+    """Return the executor of an engine, which is imported only here."""
+    from robench.runs.remote import Engine, RemotePieces
+
     on_gpu = ctx.device.type != "cpu"
     engine: Engine
     if placement.kind == "ray":

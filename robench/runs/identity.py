@@ -19,6 +19,9 @@ It stands for the engine; the source of the attack itself is part of the identit
 _USUAL_BATCH: int = EvaluationSpec.model_fields["batch_size"].default
 """The batch size that identities do not name: it was no part of them at first."""
 
+_USUAL_LIBRARIES = frozenset({"torchattacks 3.5.1", "foolbox 3.3.4", "adv_lib 0.2.8"})
+"""The versions that identities do not name, for the same reason: those of the first results."""
+
 
 def outcome_key(name: str, ctx: RunContext) -> str:
     """Return the file name of a column's outcomes in a run, by what is registered here."""
@@ -56,7 +59,7 @@ def column_key(
         identity["samples"] = attacked_samples(evaluation, attack)
         if attack.depends_on_batch and evaluation.batch_size != _USUAL_BATCH:
             identity["batch_size"] = evaluation.batch_size
-        if library is not None:
+        if library is not None and library not in _USUAL_LIBRARIES:
             identity["library"] = library
     text = json.dumps(identity, sort_keys=True, default=str)
     slug = "".join(c if c.isalnum() or c == "-" else "_" for c in name)[:40]

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class RayEngine:
         kind = "GPU" if on_gpu else "CPU"
         self._most = max((node.get("CPU", 0) for node in self._nodes), default=0)
         self._gpus = max((node.get("GPU", 0) for node in self._nodes), default=0)
+        self._memory = max((node.get("memory", 0) for node in self._nodes), default=0)
         self._slots = int(sum(node.get(kind, 0) for node in self._nodes))
         if not self._slots:
             self.close()
@@ -67,6 +69,12 @@ class RayEngine:
                 f"{piece.name} is computed with {self._cpus(setup, piece)} threads, but no machine "
                 f"of the Ray cluster has more than {int(self._most)} CPUs; set OMP_NUM_THREADS"
                 f"{' or processes' if setup.processes > 1 else ''} to less."
+            )
+        if self._memory < MEMORY:
+            raise UserError(
+                f"{piece.name} needs {MEMORY / 2**30:g} GiB of memory, but Ray has "
+                f"{self._memory / 2**30:.1f} GiB at most on a machine; free memory there, or start "
+                f"Ray with more (ray start --memory)."
             )
         if self._on_gpu and setup.processes_for(piece) > self._gpus:
             raise UserError(
@@ -126,6 +134,7 @@ def _connect(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # "local", or Ray would join whatever cluster was last started on this machine.
     options: dict[str, Any] = {"address": address or "local"}
+    _check_answers(address)
     if not address:
         options["include_dashboard"] = False
     # With a working folder of their own, processes do not get the current one in sys.path, where
@@ -141,6 +150,22 @@ def _connect(address: str) -> None:
         except (ConnectionError, RuntimeError, ValueError) as error:
             where = f"the Ray cluster at '{address}'" if address else "Ray on this machine"
             raise UserError(f"cannot reach {where} ({first_line(error)}).") from error
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray would try for minutes.
+
+    Raises:
+        UserError: if it is HOST:PORT or ray://HOST:PORT, and there is no such machine or port.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(f"cannot reach the Ray cluster at '{address}' ({reason}).") from error
 
 
 @contextmanager

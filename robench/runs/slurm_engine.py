@@ -34,6 +34,10 @@ _GPUS = frozenset({"gpus_per_node", "gpus_per_task", "num_gpus", "gres"})
 _MEMORY = frozenset({"mem_gb", "mem", "mem_per_cpu", "mem_per_gpu"})
 """The keys by which a user asks for GPUs or memory, without ``slurm_``: never in two ways."""
 
+_TIME = frozenset({"timeout_min", "time"})
+MINUTES = 240
+"""Minutes that a job may take, if the user does not say: submitit's own default is five."""
+
 _REFUSALS = (NameError, TypeError, ValueError, AssertionError, FailedJobError)
 """What submitit raises if a parameter is not known or of another type, or the queue refuses."""
 
@@ -102,6 +106,8 @@ class SlurmEngine:
                 ours["gpus_per_node"] = processes
         elif not self._names(_MEMORY):
             ours["mem_gb"] = MEMORY / 2**30 * processes
+        if not self._names(_TIME):
+            ours["timeout_min"] = MINUTES
         return ours | dict(self._parameters)
 
     def _names(self, keys: frozenset[str]) -> bool:
@@ -126,7 +132,8 @@ class SlurmEngine:
         except (UncompletedJobError, FailedJobError) as error:
             state = str(getattr(handle, "state", "")).lower()
             output = handle.paths.stderr
-            raise LostError(f"job {handle.job_id} ended as {state}; see {output}") from error
+            more = "; raise timeout_min" if "timeout" in state else ""
+            raise LostError(f"job {handle.job_id} ended as {state}{more}; see {output}") from error
         return answer
 
     def cancel(self, handle: Handle, *, force: bool) -> None:

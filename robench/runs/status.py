@@ -1,5 +1,6 @@
 """How far a run of a board is, as its store says; nothing is computed, written or waited for."""
 
+import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -80,8 +81,21 @@ def cell_status(cell: Cell, row: str, ctx: RunContext, source: Cell | None = Non
 
 def missing_columns(folder: CellFolder, ctx: RunContext) -> list[str]:
     """Return the columns of a cell whose outcomes are not stored."""
-    names = ctx.evaluation.columns
-    return [name for name in names if not folder.outcomes(outcome_key(name, ctx)).exists()]
+    keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
+    listed = _listed_outcomes(folder)
+    unlisted = set() if listed is None else set(keys.values()) - listed
+    return [n for n, k in keys.items() if k in unlisted or not folder.outcomes(k).exists()]
+
+
+def _listed_outcomes(folder: CellFolder) -> set[str] | None:
+    """Return the outcomes that the manifest names, since a run makes others again.
+
+    None if it cannot be read, of which the run will speak.
+    """
+    try:
+        return set(json.loads(folder.manifest.read_text())["outcomes"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def progress_of(

@@ -60,7 +60,8 @@ def holder_of(folder: Path) -> str:
     owner = SoftFileLease(folder / LEASE, lease_duration=LEASE_SECONDS).owner
     if owner is None:
         return ""
-    here = owner.hostname.startswith(socket.gethostname())
+    # In a container, what follows is the name of its processes' namespace.
+    here = owner.hostname.partition("?")[0] == socket.gethostname()
     if here and not psutil.pid_exists(owner.pid):
         return ""
     return f"{owner.hostname}, process {owner.pid}"

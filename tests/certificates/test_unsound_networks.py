@@ -264,3 +264,27 @@ def test_networks_that_cannot_be_copied_are_refused() -> None:
         layer = torch.nn.utils.weight_norm(nn.Conv2d(1, 1, 3, padding=1))
     with pytest.raises(UserError, match="the network cannot be copied"):
         certify(nn.Sequential(layer, head()), SHAPE)
+
+
+class Shifted(nn.Module):
+    """Takes a number besides the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = head()
+
+    def forward(self, x: Tensor, shift: float = 0.0) -> Tensor:
+        logits: Tensor = self.head(x + shift)
+        return logits
+
+
+class Unused(Shifted):
+    def forward(self, x: Tensor, shift: float = 0.0) -> Tensor:
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def test_nothing_is_proved_of_an_argument_besides_the_images() -> None:
+    with pytest.raises(UserError, match="no bound is proved for the operation 'add'"):
+        certify(Shifted(), SHAPE)
+    assert certify(Unused(), SHAPE).lipschitz > 0

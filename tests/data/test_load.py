@@ -11,7 +11,7 @@ from PIL import Image
 
 from robench.data import DataSet, Images, load_dataset
 from robench.data.dataset import held_out
-from robench.data.load import can_load, entry_of
+from robench.data.load import absolute_name, can_load, entry_of
 from robench.entries import Entry
 from robench.errors import RobenchWarning, UserError
 from robench.registry import datasets
@@ -202,3 +202,20 @@ def test_a_folder_with_an_unregistered_bare_name_says_how_to_read_it(
 
 def test_a_slash_in_an_option_makes_no_path(shades: str) -> None:
     assert load_dataset("shades(bright=51/255)").name == "shades(bright=0.2)"
+
+
+@pytest.mark.parametrize(
+    ("name", "absolute"),
+    [
+        ("digits", "digits"),
+        ("shades(split=2)", "shades(split=2)"),
+        ("hf:org/name", "hf:org/name"),
+        ("image_folder", "image_folder"),
+        ("./images", "image_folder:{}/images"),
+        ("image_folder:images", "image_folder:{}/images"),
+        ("set.npz", "{}/set.npz"),
+        ("/data/set.npz", "/data/set.npz"),
+    ],
+)
+def test_an_absolute_name_says_the_same_in_any_folder(name: str, absolute: str) -> None:
+    assert absolute_name(name) == absolute.format(Path.cwd())

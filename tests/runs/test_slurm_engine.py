@@ -1,5 +1,6 @@
 """Slurm jobs: what they ask for, and what a user's own wishes change."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ def asked(
 def test_a_gpu_for_each_process_or_else_memory_and_cpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str
 ) -> None:
-    ours = {"name": "robench", "cpus_per_task": 2}
+    ours = {"name": "robench", "cpus_per_task": 2, "timeout_min": 240}
     on_gpu = asked(tmp_path, monkeypatch, GPU, cluster=cluster)
     assert on_gpu == ours | {"gpus_per_node": 1}
     assert asked(tmp_path, monkeypatch, CPU, cluster=cluster) == ours | {"mem_gb": 1.5}
@@ -69,13 +70,16 @@ def test_several_processes_ask_for_as_many_times_that(
         (CPU, {"slurm_mem": "16GB"}),
         (CPU, {"slurm_mem_per_cpu": "4GB"}),
         (CPU, {"cpus_per_task": 7}),
+        (CPU, {"timeout_min": 30}),
+        (CPU, {"slurm_time": 30}),
     ],
 )
 def test_a_users_wish_takes_the_place_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: bool, wish: dict[str, Any]
 ) -> None:
     told = asked(tmp_path, monkeypatch, on_gpu, **wish)
-    kinds = ("gpu", "gres") if on_gpu else ("cpus",) if "cpus_per_task" in wish else ("mem",)
+    [key] = wish
+    kinds = ("gpu", "gres") if on_gpu else (re.sub("slurm_|_.*", "", key)[:4],)
     found = {key: value for key, value in told.items() if any(kind in key for kind in kinds)}
     assert found == wish
 

@@ -1,5 +1,6 @@
 """How far a run is can be read from its store at every stage, and reading it changes nothing."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,15 @@ def test_columns_are_counted_while_it_is_attacked(context: RunContext) -> None:
         len(outcomes) - 1,
         len(outcomes),
     )
+
+
+def test_outcomes_that_the_manifest_does_not_name_are_made_again(context: RunContext) -> None:
+    path = folder(context).manifest
+    manifest = json.loads(path.read_text())
+    manifest["outcomes"].popitem()
+    path.write_text(json.dumps(manifest))
+    found = state(context)
+    assert (found.state, found.finished) == ("attacking", len(manifest["outcomes"]))
 
 
 def test_checks_and_spectra_come_last_if_the_board_asks_for_them(context: RunContext) -> None:

@@ -110,9 +110,10 @@ def test_the_holder_is_named_until_it_has_ended(tmp_path: Path) -> None:
     assert holder_of(tmp_path) == "elsewhere, process 1"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    text = ELSEWHERE.format(token="0" * 32, duration=300.0).replace("elsewhere", gethostname())
-    (tmp_path / LEASE).write_text(text.replace("pid=1", f"pid={ended.pid}"))
-    assert holder_of(tmp_path) == ""
+    text = ELSEWHERE.format(token="0" * 32, duration=300.0).replace("pid=1", f"pid={ended.pid}")
+    for name, said in (("", ""), ("?pidns-1", ""), ("0", f"{gethostname()}0, process {ended.pid}")):
+        (tmp_path / LEASE).write_text(text.replace("elsewhere", gethostname() + name))
+        assert holder_of(tmp_path) == said
 
 
 def test_a_lease_of_a_robench_with_another_duration_is_respected(tmp_path: Path) -> None:

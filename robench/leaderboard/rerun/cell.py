@@ -225,7 +225,7 @@ def _conditions(
         # Before outcomes named their library, only its version at the training was recorded.
         recorded = next((entry.library for entry in entries if entry.library is not None), None)
         recorded = recorded or f"{package} {there.get(package)}"
-        same = same and recorded == library_of(column)
+        same = same and recorded == library_of(attack.name)
     return Conditions(
         same_device=same,
         gradients="bf16" if "bf16" in gradients else "float32",
