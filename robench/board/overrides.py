@@ -112,6 +112,25 @@ def open_board(
     return renamed(short, board, changed, words_of(rows, seeds, changes))
 
 
+def with_rows(short: str, board: Board, titles: Sequence[str]) -> tuple[str, Board]:
+    """Return the name of a board with some of its trained rows, and that board.
+
+    Args:
+        short: the name of the board.
+        board: the board.
+        titles: those of the rows; a third-party network is left out.
+
+    Raises:
+        UserError: if there can be no such board.
+    """
+    rows = ",".join(title for title in titles if title not in board.external)
+    try:
+        changed = Board.model_validate(board.model_dump() | _rows(board, rows))
+    except ValidationError as error:
+        raise UserError(f"the board with {rows} alone: {explain(error, Board)}") from None
+    return renamed(short, board, changed, words_of(rows, None, ()))
+
+
 Named = TypeVar("Named", bound=Spec)
 
 

@@ -1,18 +1,22 @@
 """``robench run``: run a board and publish its leaderboard."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from robench.board.board import Board
-from robench.board.overrides import open_board
-from robench.leaderboard.bundle import bundle_of
+from robench.board.overrides import open_board, with_rows
+from robench.errors import UserError
+from robench.leaderboard.bundle import Bundle, bundle_of
 from robench.leaderboard.pictures import draw_pictures
 from robench.leaderboard.publish import publish, published_alone, trained_networks
 from robench.leaderboard.published import Leaderboard
+from robench.runs.failures import GOES_ON, FailedCellsError
 from robench.runs.placement import Placement
 from robench.runs.progress import ProgressReporter
+from robench.runs.records import BoardResult
 from robench.runs.run import run_board
 from robench.runs.store import RunStore
 from robench.system.devices import choose_device
@@ -59,7 +63,8 @@ def run(
 
     Raises:
         UserError: if the board names an unknown entry, before any work is done; or if the data
-            cannot be read or the results cannot be written.
+            cannot be read or the results cannot be written. If a cell failed, after the table of
+            the rows without a failure was written, in a folder of its own.
 
     Example:
         >>> import robench
@@ -105,16 +110,24 @@ def run_and_publish(
         log: the trackers that follow it.
     """
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
-    with followed(log, name, out, reporter) as run:
-        result = run_board(
-            board,
-            out=out,
-            data_dir=data_dir,
-            device=device,
-            reporter=run,
-            placement=placement,
-            observer=run,
-        )
+    run_it = partial(run_board, out=out, data_dir=data_dir, device=device, placement=placement)
+    try:
+        with followed(log, name, out, reporter) as run:
+            result = run_it(board, reporter=run, observer=run)
+    except FailedCellsError as error:
+        if not 0 < len(error.evaluated) < len(board.titles):
+            raise
+        short, others = with_rows(name, board, error.evaluated)
+        _publish(others, run_it(others, reporter=reporter), bundle_of(others), out, short)
+        raise UserError(
+            f"{error.cells}; the table of the other rows is in {out / short}; {GOES_ON}."
+        ) from error
+    return _publish(board, result, bundle, out, name)
+
+
+def _publish(
+    board: Board, result: BoardResult, bundle: Bundle, out: Path, name: str
+) -> Leaderboard:
     store = RunStore(out / "cells")
     networks = trained_networks(result, store) if board.publish_weights else {}
     with published_alone(out / name):

@@ -7,7 +7,7 @@ from robench.board.board import Board
 from robench.models.complexity import Complexity
 from robench.runs.context import RunContext
 from robench.runs.executor import Executor
-from robench.runs.failures import check_failures
+from robench.runs.failures import check_failures, forget_failures, keep_failures
 from robench.runs.observer import Observer
 from robench.runs.progress import HELD
 from robench.runs.records import CellResult, RowResult
@@ -82,8 +82,16 @@ class BoardWork:
             timed_first=any(job.timed for job in self._cells),
             held=partial(self._ctx.reporter.announce, state=HELD),
         )
+        folders = {job.name: job.folder.path for job in self._cells}
+        forget_failures(folders.values())
         schedule.run()
-        check_failures(schedule.failures)
+        keep_failures(schedule.failures, folders)
+        check_failures(schedule.failures, self._evaluated())
+
+    def _evaluated(self) -> list[str]:
+        """Return the rows of which every network was attacked, in the board's order."""
+        left = {job.row for job in self._cells if _key(job) not in self._columns}
+        return [row for row in dict.fromkeys(job.row for job in self._cells) if row not in left]
 
     def rows(self) -> tuple[RowResult, ...]:
         """Return the finished rows, in the board's order."""

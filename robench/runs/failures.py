@@ -1,14 +1,23 @@
 """What is said at the end of a run about the cells that failed."""
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from robench.errors import UserError
+from robench.system.files import write_json
+from robench.system.json_files import read_json
+from robench.system.locks import HeldError
 from robench.system.out_of_memory import is_out_of_memory
+from robench.system.provenance import code_version
 
 GOES_ON = "what is finished is stored, and the same command goes on from there"
+
+
+FAILED = "failed.json"
+"""The file in a cell's folder that says why the last run failed there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +33,31 @@ class Failure:
     error: Exception
 
 
-def check_failures(failures: Sequence[Failure]) -> None:
+class FailedCellsError(UserError):
+    """Cells of a board failed.
+
+    Attributes:
+        cells: which, and why.
+        evaluated: the titles of the rows of which every network was attacked.
+    """
+
+    def __init__(self, cells: str, evaluated: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{cells}; {GOES_ON}.")
+        self.cells, self.evaluated = cells, evaluated
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.cells, self.evaluated)
+
+
+def check_failures(failures: Sequence[Failure], evaluated: Iterable[str] = ()) -> None:
     """Do nothing if no cell failed.
 
+    Args:
+        failures: the cells that failed.
+        evaluated: the titles of the rows of which every network was attacked.
+
     Raises:
-        UserError: if one did; it names each of them, and says once what several have in common.
+        FailedCellsError: if one did; it names each, and says once what several have in common.
     """
     if not failures:
         return
@@ -38,7 +67,39 @@ def check_failures(failures: Sequence[Failure]) -> None:
         if failure.name not in found:
             found.append(failure.name)
     parts = [f"{' and '.join(cells)}: {reason}" for reason, cells in names.items()]
-    raise UserError(f"{'; '.join(parts)}; {GOES_ON}.") from failures[0].error
+    raise FailedCellsError("; ".join(parts), tuple(evaluated)) from failures[0].error
+
+
+def keep_failures(failures: Sequence[Failure], folders: Mapping[str, Path]) -> None:
+    """Write down in each failed cell why it failed, for those who ask later.
+
+    Args:
+        failures: the cells that failed.
+        folders: name of a cell -> its folder.
+    """
+    for failure in failures:
+        folder = folders.get(failure.name)
+        held = isinstance(failure.error, HeldError)  # by another run, which may not fail
+        if folder is not None and folder.is_dir() and not held:
+            note = {"reason": reason_of(failure.error), "version": code_version()}
+            with suppress(UserError):  # a full disk may be why it failed
+                write_json(folder / FAILED, note)
+
+
+def forget_failures(folders: Iterable[Path]) -> None:
+    """Remove what an earlier run wrote down: the cells are tried again."""
+    for folder in folders:
+        with suppress(OSError):
+            (folder / FAILED).unlink()
+
+
+def failure_of(folder: Path) -> str | None:
+    """Return why the last run failed in a cell, or None if it did not."""
+    if not (folder / FAILED).exists():
+        return None
+    with suppress(UserError, KeyError, TypeError):
+        return str(read_json(folder / FAILED)["reason"])
+    return "its note cannot be read"
 
 
 def reason_of(error: Exception) -> str:

@@ -10,13 +10,16 @@ from typing import Literal
 from robench.board.cells import Cell
 from robench.runs.check_cell import has_checks, report_file
 from robench.runs.context import RunContext
+from robench.runs.failures import failure_of
 from robench.runs.identity import outcome_key
 from robench.runs.measure_cell import VERSION
 from robench.runs.store import CellFolder
 from robench.runs.stored import read_divergence
 from robench.system.locks import LOCKS, holder_of
 
-State = Literal["waiting", "training", "attacking", "checking", "measuring", "done", "diverged"]
+State = Literal[
+    "waiting", "training", "attacking", "checking", "measuring", "done", "diverged", "failed"
+]
 
 ATTACKED: tuple[State, ...] = ("measuring", "done", "diverged")
 """The states in which nothing is left of a cell's training, attacks and checks."""
@@ -30,10 +33,11 @@ class CellStatus:
         row: the title of its row.
         seed: its seed.
         cell: the name of its folder in the store.
-        state: what is done next for it, or ``done`` or ``diverged``.
+        state: what is done next for it, or ``done`` or ``diverged``; ``failed`` if the last run
+            failed there and nobody is at work on it.
         finished: how many epochs (``training``) or columns (``attacking``) there are; else 0.
         of: how many there will be; else 0.
-        reason: why it diverged; else empty.
+        reason: why it diverged or failed; else empty.
         written: seconds since the last file of it was written; None while there is none.
         at_work: the machine and process of the run that is at work on it; else empty.
         unit: what ``finished`` counts in training.
@@ -66,6 +70,10 @@ def cell_status(cell: Cell, row: str, ctx: RunContext, source: Cell | None = Non
     folder = CellFolder(ctx.store.root / cell.key)
     state, finished, of = progress_of(folder, cell, ctx, source)
     reason = read_divergence(folder).reason if state == "diverged" else ""
+    holder = holder_of(folder.path)
+    if state not in ("done", "diverged") and not holder:
+        failure = failure_of(folder.path)
+        state, reason = (state, "") if failure is None else ("failed", failure)
     return CellStatus(
         row=row,
         seed=cell.seed,
@@ -75,7 +83,7 @@ def cell_status(cell: Cell, row: str, ctx: RunContext, source: Cell | None = Non
         of=of,
         reason=reason,
         written=last_written(folder.path),
-        at_work=holder_of(folder.path),
+        at_work=holder,
     )
 
 

@@ -1,5 +1,6 @@
 """``robench run --jobs N``: the same results to the bit, whatever fails beside them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -90,6 +91,30 @@ def test_one_cell_that_fails_stops_no_other_and_each_is_said_at_the_end(
     assert "stranger" not in done.out + done.err
 
 
+def test_the_rows_that_did_not_fail_have_a_table_of_their_own(ran: tuple[Path, Finished]) -> None:
+    root, done = ran
+    folder = changed_board(root / "runs")
+    assert f"; the table of the other rows is in runs/{folder.name}; what is" in done.err
+    assert list(pd.read_csv(folder / "leaderboard.csv")["defense"]) == ["mine", "mine(kind=1)"]
+    assert not (root / "runs" / "tiny").exists()
+
+
+def test_status_says_which_cells_failed_and_why(
+    ran: tuple[Path, Finished], robench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = ran
+    monkeypatch.chdir(root)
+    rows = ("--defenses", "mine,mine(kind=1),broken,killed")
+    with registrations_undone():
+        shown = robench("status", "tiny.toml", "--plugin", "plugin.py", *rows, "--json")
+    assert shown.code == 0, shown.err
+    cells = {cell["row"]: cell for cell in json.loads(shown.out)}
+    states = [cells[row]["state"] for row in ("mine", "mine(kind=1)", "broken", "killed")]
+    assert states == ["done", "done", "failed", "failed"]
+    assert cells["broken"]["reason"].startswith("ZeroDivisionError in line")
+    assert cells["killed"]["reason"].startswith("the system killed its process")
+
+
 def test_what_all_processes_warn_of_is_said_once(ran: tuple[Path, Finished]) -> None:
     assert ran[1].err.count("robench: mine is loud\n") == 1
 
@@ -125,7 +150,8 @@ def test_the_same_command_goes_on_and_one_at_a_time_gives_the_same_bits(
     assert again.code == 0, again.err
     assert again.out.count(": stored") == 2
     one, other = (
-        pd.read_csv(changed_board(o) / "leaderboard.csv") for o in (tmp_path, root / "runs")
+        pd.read_csv(Path(done.out.rpartition("Leaderboard: ")[2].strip()))
+        for done in (one_at_a_time, again)
     )
     for column in ("defense", "clean_mean", "fgsm_mean", "pgd-4_mean"):
         assert list(one[column]) == list(other[column])
