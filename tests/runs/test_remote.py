@@ -21,6 +21,7 @@ from robench.runs.placement import Placement
 from robench.runs.progress import NullReporter
 from robench.runs.remote import RETRIES, LostError, RemotePieces
 from robench.runs.remote_work import Answer, Parcel, do_remotely
+from robench.runs.resources import Resources
 from robench.runs.run import run_board
 from robench.runs.setup import Setup
 from robench.system.provenance import file_hash
@@ -119,7 +120,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def use(engine: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs on other machines use an engine."""
 
-    def executor(placement: Placement, setup: Setup, ctx: RunContext) -> RemotePieces:
+    def executor(
+        placement: Placement, setup: Setup, resources: Resources, ctx: RunContext
+    ) -> RemotePieces:
         return RemotePieces(engine, setup, placement.jobs, NullReporter())
 
     monkeypatch.setattr(executors, "on_other_machines", executor)
