@@ -11,7 +11,8 @@ those that are left. Images on which they differ are listed by their numbers.
     python benchmarks/autoattack.py --only autoattack --samples 1000 --rounds 1 --keep FILE
 
 With ``--keep``, each attack's figures are written as it ends, and the same command goes on after
-those that FILE has: on 1,000 images an attack takes an hour.
+those that FILE has: on 1,000 images an attack takes an hour. Figures of other versions of robench
+or of a peer are measured again. Seconds of different days are not comparable.
 """
 
 import copy
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 
 from robench import evaluate
 from robench.system.files import write_json
+from robench.system.provenance import code_version, library_version
 
 PARTS = ("apgd-ce", "apgd-t", "fab-t", "square")
 WHOLE = "autoattack"
@@ -47,8 +49,9 @@ class Numbers:
 
 @dataclass
 class Figures:
-    """What one contestant needed and left, round after round."""
+    """What one version of a contestant needed and left, round after round."""
 
+    version: str = ""
     seconds: list[float] = field(default_factory=list)
     robust: list[bool] = field(default_factory=list)
 
@@ -71,8 +74,12 @@ class Record:
         self.figures = {name: Figures(**figures) for name, figures in kept["figures"].items()}
 
     def of_contestant(self, what: str, name: str) -> Figures:
-        """Return the figures so far, to be added to."""
-        return self.figures.setdefault(f"{what}/{name}", Figures())
+        """Return the figures of its present version so far, to be added to."""
+        version = code_version() if name == "robench" else str(library_version(name))
+        kept = self.figures.get(f"{what}/{name}")
+        if kept is None or kept.version != version:
+            kept = self.figures[f"{what}/{name}"] = Figures(version)
+        return kept
 
     def write(self) -> None:
         """Write the file, if there is one."""

@@ -41,6 +41,9 @@ def test_figures_that_are_kept_are_those_of_one_network(
     again = record(file, of="a network").of_contestant("square", "robench")
     assert (again.seconds, again.robust) == ([1.5], [True, False])
     assert record(file, of="a network").of_contestant("fab-t", "robench").seconds == []
+    first.of_contestant("square", "robench").version = "another"
+    first.write()
+    assert record(file, of="a network").of_contestant("square", "robench").seconds == []
     with pytest.raises(SystemExit, match="has figures of a network, not of another; name another"):
         record(file, of="another")
     record(None, of="another").write()

@@ -100,10 +100,7 @@ def open_board(
     if rows is not None:
         values |= _rows(board, rows)
     change_values(values, seeds, changes)
-    try:
-        changed = Board.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"the board with the requested changes: {explain(error, Board)}") from None
+    changed = _validated(values)
     resolve_rows(changed)
     if changes:
         changed.check_paper(board.titles)
@@ -124,11 +121,15 @@ def with_rows(short: str, board: Board, titles: Sequence[str]) -> tuple[str, Boa
         UserError: if there can be no such board.
     """
     rows = ",".join(title for title in titles if title not in board.external)
-    try:
-        changed = Board.model_validate(board.model_dump() | _rows(board, rows))
-    except ValidationError as error:
-        raise UserError(f"the board with {rows} alone: {explain(error, Board)}") from None
+    changed = _validated(board.model_dump() | _rows(board, rows))
     return renamed(short, board, changed, words_of(rows, None, ()))
+
+
+def _validated(values: dict[str, Any]) -> Board:
+    try:
+        return Board.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"the board with the requested changes: {explain(error, Board)}") from None
 
 
 Named = TypeVar("Named", bound=Spec)

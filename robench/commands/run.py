@@ -115,10 +115,13 @@ def run_and_publish(
         with followed(log, name, out, reporter) as run:
             result = run_it(board, reporter=run, observer=run)
     except FailedCellsError as error:
-        if not 0 < len(error.evaluated) < len(board.titles):
+        if not error.evaluated:
             raise
         short, others = with_rows(name, board, error.evaluated)
-        _publish(others, run_it(others, reporter=reporter), bundle_of(others), out, short)
+        try:
+            _publish(others, run_it(others, reporter=reporter), bundle_of(others), out, short)
+        except UserError:  # less is to be said of it than of what failed first
+            raise error from error.__cause__
         raise UserError(
             f"{error.cells}; the table of the other rows is in {out / short}; {GOES_ON}."
         ) from error

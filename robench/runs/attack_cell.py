@@ -15,7 +15,7 @@ from robench.evaluation import Outcomes, evaluate, group_by_search
 from robench.evaluation.notices import without_notices
 from robench.evaluation.partial import remove
 from robench.runs.context import RunContext
-from robench.runs.identity import outcome_key
+from robench.runs.identity import library_of, outcome_key
 from robench.runs.store import CellFolder
 from robench.runs.stored import read_manifest
 from robench.system.files import write_json
@@ -96,6 +96,8 @@ def attack_columns(
             "gradients": evaluation.gradients,
             "version": code_version(),
         }
+        if library := library_of(name):
+            entries[path.stem]["library"] = library
         if evaluation.refused:
             entries[path.stem]["refused"] = dict(evaluation.refused)
         if proven := evaluation.certificates.get(name):

@@ -1,6 +1,6 @@
 """The work on a board: for each cell its columns, then its checks, then its spectra."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from robench.board.board import Board
@@ -82,15 +82,18 @@ class BoardWork:
             timed_first=any(job.timed for job in self._cells),
             held=partial(self._ctx.reporter.announce, state=HELD),
         )
-        folders = {job.name: job.folder.path for job in self._cells}
+        folders = {job.name: job.folder for job in self._cells}
         forget_failures(folders.values())
         schedule.run()
         keep_failures(schedule.failures, folders)
-        check_failures(schedule.failures, self._evaluated())
+        failed = {failure.name for failure in schedule.failures}
+        check_failures(schedule.failures, self._evaluated(failed))
 
-    def _evaluated(self) -> list[str]:
-        """Return the rows of which every network was attacked, in the board's order."""
-        left = {job.row for job in self._cells if _key(job) not in self._columns}
+    def _evaluated(self, failed: Collection[str]) -> list[str]:
+        """Return the rows of which every network was attacked and none failed, in order."""
+        left = {
+            job.row for job in self._cells if job.name in failed or _key(job) not in self._columns
+        }
         return [row for row in dict.fromkeys(job.row for job in self._cells) if row not in left]
 
     def rows(self) -> tuple[RowResult, ...]:

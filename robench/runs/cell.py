@@ -12,7 +12,7 @@ from robench.board.cells import Cell, ExternalCell
 from robench.models.checkpoint import Network, load_weights, save_weights
 from robench.runs.attack_cell import attack_network, evaluation_images
 from robench.runs.context import RunContext, cell_title
-from robench.runs.identity import library_of, outcome_key, source_of
+from robench.runs.identity import outcome_key, source_of
 from robench.runs.records import CellResult, Evidence, OutcomeFiles
 from robench.runs.restored import check_restored
 from robench.runs.store import CellFolder
@@ -190,9 +190,6 @@ def result_without_log(
     outcomes = OutcomeFiles({name: folder.outcomes(key) for name, key in keys.items()})
     manifest = read_manifest(folder)
     # Outcomes of other boards and earlier versions are stored too, but are not part of this result.
-    own = [
-        outcome_entry(manifest, key, name, source=source_of(name), library=library_of(name))
-        for name, key in keys.items()
-    ]
+    own = [outcome_entry(manifest, key, name, source_of(name)) for name, key in keys.items()]
     evidence = Evidence(cell=cell, manifest=manifest.published(own, keys.values()))
     return CellResult(evidence, outcomes)

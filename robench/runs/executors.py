@@ -45,9 +45,8 @@ def executor_for(
         setup = Setup.of(ctx, data, data_dir)
         return LocalProcesses(setup, number, cores(), ctx.reporter, gpus_for(ctx.device))
     refuse_other_processes(f"--executor {placement.kind}")
-    resources = Resources()
-    if placement.resources is not None:
-        resources = read_resources(placement.resources, placement.kind)
+    file = placement.resources
+    resources = Resources() if file is None else read_resources(file, placement.kind)
     if all(cell.is_finished for cell in cells):
         return InThisProcess(ctx)
     ctx.store.root.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robench.errors import UserError
+from robench.runs.store import CellFolder
 from robench.system.files import write_json
 from robench.system.json_files import read_json
 from robench.system.locks import HeldError
@@ -14,10 +15,6 @@ from robench.system.out_of_memory import is_out_of_memory
 from robench.system.provenance import code_version
 
 GOES_ON = "what is finished is stored, and the same command goes on from there"
-
-
-FAILED = "failed.json"
-"""The file in a cell's folder that says why the last run failed there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +35,7 @@ class FailedCellsError(UserError):
 
     Attributes:
         cells: which, and why.
-        evaluated: the titles of the rows of which every network was attacked.
+        evaluated: the titles of the rows of which every network was attacked and none failed.
     """
 
     def __init__(self, cells: str, evaluated: tuple[str, ...] = ()) -> None:
@@ -54,7 +51,7 @@ def check_failures(failures: Sequence[Failure], evaluated: Iterable[str] = ()) -
 
     Args:
         failures: the cells that failed.
-        evaluated: the titles of the rows of which every network was attacked.
+        evaluated: the titles of the rows of which every network was attacked and none failed.
 
     Raises:
         FailedCellsError: if one did; it names each, and says once what several have in common.
@@ -70,7 +67,7 @@ def check_failures(failures: Sequence[Failure], evaluated: Iterable[str] = ()) -
     raise FailedCellsError("; ".join(parts), tuple(evaluated)) from failures[0].error
 
 
-def keep_failures(failures: Sequence[Failure], folders: Mapping[str, Path]) -> None:
+def keep_failures(failures: Sequence[Failure], folders: Mapping[str, CellFolder]) -> None:
     """Write down in each failed cell why it failed, for those who ask later.
 
     Args:
@@ -78,27 +75,26 @@ def keep_failures(failures: Sequence[Failure], folders: Mapping[str, Path]) -> N
         folders: name of a cell -> its folder.
     """
     for failure in failures:
-        folder = folders.get(failure.name)
-        held = isinstance(failure.error, HeldError)  # by another run, which may not fail
-        if folder is not None and folder.is_dir() and not held:
-            note = {"reason": reason_of(failure.error), "version": code_version()}
-            with suppress(UserError):  # a full disk may be why it failed
-                write_json(folder / FAILED, note)
+        if isinstance(failure.error, HeldError):  # by another run, which may not fail
+            continue
+        note = {"reason": reason_of(failure.error), "version": code_version()}
+        with suppress(UserError):  # a full disk may be why it failed
+            write_json(folders[failure.name].failed, note)
 
 
-def forget_failures(folders: Iterable[Path]) -> None:
+def forget_failures(folders: Iterable[CellFolder]) -> None:
     """Remove what an earlier run wrote down: the cells are tried again."""
     for folder in folders:
         with suppress(OSError):
-            (folder / FAILED).unlink()
+            folder.failed.unlink()
 
 
-def failure_of(folder: Path) -> str | None:
+def failure_of(folder: CellFolder) -> str | None:
     """Return why the last run failed in a cell, or None if it did not."""
-    if not (folder / FAILED).exists():
+    if not folder.failed.exists():
         return None
     with suppress(UserError, KeyError, TypeError):
-        return str(read_json(folder / FAILED)["reason"])
+        return str(read_json(folder.failed)["reason"])
     return "its note cannot be read"
 
 

@@ -1,6 +1,5 @@
 """How far a run of a board is, as its store says; nothing is computed, written or waited for."""
 
-import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from robench.board.cells import Cell
+from robench.errors import UserError
 from robench.runs.check_cell import has_checks, report_file
 from robench.runs.context import RunContext
 from robench.runs.failures import failure_of
 from robench.runs.identity import outcome_key
 from robench.runs.measure_cell import VERSION
 from robench.runs.store import CellFolder
-from robench.runs.stored import read_divergence
+from robench.runs.stored import read_divergence, read_manifest
 from robench.system.locks import LOCKS, holder_of
 
 State = Literal[
@@ -72,7 +72,7 @@ def cell_status(cell: Cell, row: str, ctx: RunContext, source: Cell | None = Non
     reason = read_divergence(folder).reason if state == "diverged" else ""
     holder = holder_of(folder.path)
     if state not in ("done", "diverged") and not holder:
-        failure = failure_of(folder.path)
+        failure = failure_of(folder)
         state, reason = (state, "") if failure is None else ("failed", failure)
     return CellStatus(
         row=row,
@@ -90,20 +90,11 @@ def cell_status(cell: Cell, row: str, ctx: RunContext, source: Cell | None = Non
 def missing_columns(folder: CellFolder, ctx: RunContext) -> list[str]:
     """Return the columns of a cell whose outcomes are not stored."""
     keys = {name: outcome_key(name, ctx) for name in ctx.evaluation.columns}
-    listed = _listed_outcomes(folder)
-    unlisted = set() if listed is None else set(keys.values()) - listed
-    return [n for n, k in keys.items() if k in unlisted or not folder.outcomes(k).exists()]
-
-
-def _listed_outcomes(folder: CellFolder) -> set[str] | None:
-    """Return the outcomes that the manifest names, since a run makes others again.
-
-    None if it cannot be read, of which the run will speak.
-    """
-    try:
-        return set(json.loads(folder.manifest.read_text())["outcomes"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    found = {name for name, key in keys.items() if folder.outcomes(key).exists()}
+    with suppress(UserError):  # of a manifest that cannot be read, the run will speak
+        listed = read_manifest(folder).outcomes
+        found = {name for name in found if keys[name] in listed}  # a run makes the others again
+    return [name for name in keys if name not in found]
 
 
 def progress_of(

@@ -34,6 +34,11 @@ class CellFolder(TrainingFolder):
         return self.path / "result.json"
 
     @property
+    def failed(self) -> Path:
+        """The note why the last run failed in it."""
+        return self.path / "failed.json"
+
+    @property
     def finished_training(self) -> bool:
         """Whether training has ended, with weights or without."""
         return (self.weights.exists() and self.manifest.exists()) or self.diverged.exists()
@@ -70,7 +75,7 @@ class CellFolder(TrainingFolder):
         again = f"put the file back, or remove {self.path} and the cell is trained again"
         for path in (self.log, self.weights, self.manifest):
             check_file(path, again)
-        for path in (self.spec, self.checkpoint, self.result, self.diverged):
+        for path in (self.spec, self.checkpoint, self.result, self.diverged, self.failed):
             check_file(path)
         for path in self.path.glob("spectra-*.json"):
             check_file(path)
@@ -82,7 +87,7 @@ class CellFolder(TrainingFolder):
     def remove_temporaries(self) -> None:
         """Remove what processes that were killed while writing have left; hold the lock."""
         own = (self.spec, self.log, self.checkpoint, self.weights, self.result, self.manifest,
-               self.diverged)  # fmt: skip
+               self.diverged, self.failed)  # fmt: skip
         remove_temporaries(self.path, [*(path.name for path in own), "spectra-*.json"])
         for name, pattern in _PARTS:
             remove_temporaries(self.path / name, [pattern])

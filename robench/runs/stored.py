@@ -156,12 +156,7 @@ def sound_outcomes(manifest: StoredManifest, folder: CellFolder, keys: Sequence[
 
 
 def outcome_entry(
-    manifest: StoredManifest,
-    key: str,
-    column: str,
-    *,
-    source: str | None = None,
-    library: str | None = None,
+    manifest: StoredManifest, key: str, column: str, source: str | None = None
 ) -> OutcomeEntry:
     """Return an entry of a stored manifest as the entry of a board's column.
 
@@ -170,15 +165,13 @@ def outcome_entry(
         key: the name of the outcomes' file.
         column: the column.
         source: the hash of the attack's source, unless it is as shipped.
-        library: the attack's library with its version, if it is of one.
 
     Raises:
         UserError: if there is no such entry, or it is damaged.
     """
     try:
         values = manifest.outcomes[key]
-        named = {"column": column, "source": source, "library": library}
-        return OutcomeEntry.model_validate(values | named)
+        return OutcomeEntry.model_validate(values | {"column": column, "source": source})
     except (ValidationError, TypeError, KeyError) as error:
         raise UserError(
             f"the manifest's entry of '{key}' is damaged; run the attack again."

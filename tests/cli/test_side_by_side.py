@@ -6,12 +6,15 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from support import TINY_BOARD, Command, Finished, begun, changed_board
 
 from robench.plugins import registrations_undone
+from robench.runs import pieces
+from robench.runs.records import CellResult
 from robench.runs.store import CellFolder
 from robench.system.provenance import file_hash
 
@@ -113,6 +116,31 @@ def test_status_says_which_cells_failed_and_why(
     assert states == ["done", "done", "failed", "failed"]
     assert cells["broken"]["reason"].startswith("ZeroDivisionError in line")
     assert cells["killed"]["reason"].startswith("the system killed its process")
+
+
+def test_a_row_whose_checks_fail_is_not_in_the_table_of_the_others(
+    robench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_queries: None
+) -> None:
+    make_checks = pieces.make_checks
+
+    def fails(result: CellResult, *others: Any) -> Any:
+        if "groupnorm" in result.evidence.cell.model_dump_json():
+            raise ZeroDivisionError("a bug")
+        return make_checks(result, *others)
+
+    monkeypatch.setattr(pieces, "make_checks", fails)
+    (tmp_path / "tiny.toml").write_text(BOARD)
+    small = ("data.subset=0.1", "evaluation.samples=20", "evaluation.check_samples=10",
+             "evaluation.checks=true")  # fmt: skip
+    done = robench(
+        "run", tmp_path / "tiny.toml", "--defenses", "batchnorm,groupnorm", "--jobs", "1",
+        "--out", tmp_path / "runs", *(part for value in small for part in ("--set", value)),
+    )  # fmt: skip
+    assert done.code == 2, done.out
+    assert "groupnorm, seed 0: ZeroDivisionError in line" in done.err
+    folder = changed_board(tmp_path / "runs")
+    assert f"the table of the other rows is in {folder}" in done.err
+    assert list(pd.read_csv(folder / "leaderboard.csv")["defense"]) == ["batchnorm"]
 
 
 def test_what_all_processes_warn_of_is_said_once(ran: tuple[Path, Finished]) -> None:

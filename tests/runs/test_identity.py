@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from support import Command, shared_folder
+from support import TWO_ATTACKS, Command, shared_folder
 
 from robench.board.specs import EvaluationSpec
 from robench.leaderboard.audit import audit
@@ -15,33 +15,9 @@ from robench.registry import REGISTRIES, attacks
 from robench.runs.identity import column_key, library_of
 from robench.system import provenance
 
-LIBRARY_BOARD = """
-title = "An attack of a library"
-defenses = ["batchnorm"]
-seeds = [0]
-
-[data]
-name = "digits"
-subset = 0.1
-
-[model]
-name = "resnet18"
-width = 4
-stem = "cifar"
-
-[training]
-method = "standard"
-epochs = 1
-
-[evaluation]
-attacks = ["fgsm", "torchattacks:FGSM"]
-samples = 20
-rank_by = "fgsm"
-checks = false
-
-[evaluation.defaults]
-eps = 0.1
-"""
+LIBRARY_BOARD = TWO_ATTACKS.replace("pgd-4", "torchattacks:FGSM").replace(
+    '"digits"', '"digits"\nsubset = 0.1'
+)
 
 ENTRIES = {
     "defense": """

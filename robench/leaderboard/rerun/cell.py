@@ -204,28 +204,23 @@ def _conditions(
     """Return what the published evaluation of a column and the new one have in common."""
     assert cell.file.manifest is not None
     there, here = cell.file.manifest.environment, environment(ctx.device)
-    entries = [
-        entry
+    published, remade = (
+        [entry for entry in manifest.outcomes.values() if entry.column == column]
         for manifest in (cell.file.manifest, found.manifest)
-        for entry in manifest.outcomes.values()
-        if entry.column == column
-    ]
-    gradients = {entry.gradients for entry in entries}
+    )
+    gradients = {entry.gradients for entry in (*published, *remade)}
     same = all(there.get(key) == here[key] for key in _DEVICE) and len(gradients) == 1
     attack = ctx.attacks.get(column)
     library = isinstance(attack, LibraryAttack)
-    if reason == "rounding" and any(
-        entry.column == column and earlier_attack(column, entry.source)
-        for entry in cell.file.manifest.outcomes.values()
-        if entry.column != "clean"
-    ):
+    earlier = any(column != "clean" and earlier_attack(column, e.source) for e in published)
+    if reason == "rounding" and earlier:
         reason = "earlier attack"
     if isinstance(attack, LibraryAttack):
         package = attack.name.split(":")[0]
         # Before outcomes named their library, only its version at the training was recorded.
-        recorded = next((entry.library for entry in entries if entry.library is not None), None)
-        recorded = recorded or f"{package} {there.get(package)}"
-        same = same and recorded == library_of(attack.name)
+        training = f"{package} {there.get(package)}"
+        recorded = {entry.library or training for entry in published} or {training}
+        same = same and recorded == {library_of(attack.name)}
     return Conditions(
         same_device=same,
         gradients="bf16" if "bf16" in gradients else "float32",
