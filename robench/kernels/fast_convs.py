@@ -33,8 +33,9 @@ Pair = tuple[int, int]
 def fast_convolutions(model: nn.Module) -> Iterator[None]:
     """Make the convolutions of ``model`` use the other implementations.
 
-    This affects only those with zero padding, one group and no bias; the others are unchanged.
-    Outside ``torch.autocast``, only those are affected whose weight gradient torch gets wrong.
+    This affects only those with zero padding and one group, with a bias only those whose weight
+    gradient torch gets wrong; the others are unchanged. So are all outside ``torch.autocast`` but
+    for the latter.
     """
     changed = [
         module
@@ -51,8 +52,10 @@ def fast_convolutions(model: nn.Module) -> Iterator[None]:
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:
-    zeros = conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
-    return zeros and conv.groups == 1 and conv.bias is None
+    if conv.padding_mode != "zeros" or isinstance(conv.padding, str) or conv.groups > 1:
+        return False
+    geometry: Any = (conv.stride, conv.padding)
+    return conv.bias is None or strided_pointwise.applies(conv.weight, *geometry)
 
 
 def _is_overridden(conv: nn.Conv2d) -> bool:
@@ -65,8 +68,8 @@ def _conv_forward(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | Non
     stride: Any = conv.stride
     padding: Any = conv.padding
     if trains and not half and strided_pointwise.overruns(x, weight, stride, padding):
-        return F.conv2d(x[:, :, :: stride[0], :: stride[1]], weight)
-    if not trains or not half:
+        return F.conv2d(x[:, :, :: stride[0], :: stride[1]], weight, bias)
+    if not trains or not half or bias is not None:
         return nn.Conv2d._conv_forward(conv, x, weight, bias)
     geometry = (conv.stride, conv.padding, conv.dilation)
     y: Tensor = _Conv.apply(x.bfloat16(), weight.bfloat16(), *geometry)

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from robench.base import Defense
+from robench.kernels.safe_gradients import SafeGradients
 from robench.models.frozen import frozen_stats, under_attack
 from robench.system.devices import device_of
 
@@ -96,7 +97,7 @@ def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precisi
         tracker = _PeakTracker()
         tracker.track_external(model, images)
         model.train()
-        with tracker:
+        with SafeGradients(), tracker:
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 logits = model(images.detach().requires_grad_())
             labels = torch.zeros(len(images), dtype=torch.int64, device=device)

@@ -119,17 +119,19 @@ def test_others_stay_as_they_are(conv: nn.Conv2d) -> None:
         assert "_conv_forward" not in conv.__dict__
 
 
-@pytest.mark.parametrize("channels", [3, 8, 15, 16])
-def test_the_weight_gradient_that_torch_gets_wrong_in_float32(channels: int) -> None:
+@pytest.mark.parametrize("channels", [3, 4, 8, 15, 16])
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_weight_gradient_that_torch_gets_wrong_in_float32(channels: int, bias: bool) -> None:
     """Without it, this process crashes at most of these widths with torch 2.14."""
-    conv = nn.Conv2d(channels, 2 * channels, 1, 2, bias=False).to(memory_format=torch.channels_last)
+    conv = nn.Conv2d(channels, 2 * channels, 1, 2, bias=bias).to(memory_format=torch.channels_last)
     x = normal(4, channels, 55, 56).contiguous(memory_format=torch.channels_last).requires_grad_()
     upstream = normal(4, 2 * channels, 28, 28, seed=1).contiguous(memory_format=torch.channels_last)
     with fast_convolutions(conv):
         y = conv(x)
         dx, dweight = torch.autograd.grad(y, (x, conv.weight), upstream)
     exact, weight = (t.detach().double().contiguous().requires_grad_() for t in (x, conv.weight))
-    expected = nn.functional.conv2d(exact, weight, stride=2)
+    added = conv.bias.detach().double() if bias else None
+    expected = nn.functional.conv2d(exact, weight, added, stride=2)
     wanted = torch.autograd.grad(expected, (exact, weight), upstream.double().contiguous())
     torch.testing.assert_close(y, expected.float())
     torch.testing.assert_close(dx, wanted[0].float())
