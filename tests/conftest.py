@@ -9,6 +9,7 @@ import pytest
 import torch
 from hub_server import TOKEN, Hub, running_hub
 from order import LONGEST_FIRST
+from safe_convolutions import safe_convolutions
 from support import TINY_BOARD, Command, Finished, exit_code, few_queries
 from torch import Tensor, nn
 
@@ -35,6 +36,12 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)  # the nets of the tests are too small for more
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_crash_of_torch() -> Iterator[None]:
+    with safe_convolutions():
+        yield
 
 
 @pytest.fixture(autouse=True)
