@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.kernels.autocast import autocast_dtype
+from robench.kernels.autocast import autocast_dtype, products_of
 
 Pair = tuple[int, int]
 
@@ -63,10 +63,12 @@ class _Depthwise(torch.autograd.Function):
         dweight = dbias = None
         if any(own):
             with torch.autocast("cpu", enabled=False):
+                operands = (products_of(t) for t in (gradient, x, weight))
                 _, dweight, dbias = torch.ops.aten.convolution_backward(
-                    gradient, x, weight, [len(weight)], (1, 1), _padding(weight), (1, 1), False,
+                    *operands, [len(weight)], (1, 1), _padding(weight), (1, 1), False,
                     (0, 0), len(weight), [False, *own],
                 )  # fmt: skip
+        dweight, dbias = (None if t is None else t.to(x.dtype) for t in (dweight, dbias))
         return dx, dweight, dbias
 
 
@@ -81,8 +83,12 @@ def image_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    added = None if bias is None else products_of(bias)
     with torch.autocast("cpu", enabled=False):
-        return F.conv2d(x, weight, bias, 1, _padding(weight), 1, len(weight))
+        y = F.conv2d(
+            products_of(x), products_of(weight), added, 1, _padding(weight), 1, len(weight)
+        )
+        return y.to(x.dtype)
 
 
 def is_channels_last(x: Tensor) -> bool:

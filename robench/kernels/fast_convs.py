@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.kernels import strided_pointwise
-from robench.kernels.autocast import autocast_dtype
+from robench.kernels.autocast import autocast_dtype, products_of
 from robench.kernels.small_maps import (
     MAX_PIXELS_OF_WEIGHT_GRADIENT,
     correlate,
@@ -82,11 +82,12 @@ class _Conv(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
         with torch.autocast("cpu", enabled=False):
+            x, weight = products_of(x), products_of(weight)
             if is_small(x) and _fits(x, weight, *geometry):
                 # A separate tensor, since subsequent layers may modify it in place.
                 return multiply(windows(x, weight, *geometry), kernel_matrix(weight)).clone()
             stride, padding, dilation = geometry
-            return F.conv2d(x, weight, None, stride, padding, dilation)
+            return F.conv2d(x, weight, None, stride, padding, dilation).bfloat16()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -94,6 +95,7 @@ class _Conv(torch.autograd.Function):
         (gradient,), (stride, padding, dilation) = gradients, ctx.geometry
         image, own = ctx.needs_input_grad[:2]
         with torch.autocast("cpu", enabled=False):
+            gradient, x, weight = (products_of(t) for t in (gradient, x, weight))
             dx = _image_gradient(gradient, x, weight, *ctx.geometry) if image else None
             dweight = _weight_gradient(gradient, x, weight, *ctx.geometry) if own else None
             left = [image and dx is None, own and dweight is None, False]
@@ -103,6 +105,7 @@ class _Conv(torch.autograd.Function):
                 )
                 dx = found[0] if left[0] else dx
                 dweight = found[1] if left[1] else dweight
+        dx, dweight = (None if t is None else t.bfloat16() for t in (dx, dweight))
         return dx, dweight, None, None, None
 
 

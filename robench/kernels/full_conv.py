@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from robench.kernels.autocast import autocast_dtype
+from robench.kernels.autocast import autocast_dtype, products_of
 from robench.kernels.float32_conv import convolve, suits
 from robench.kernels.small_maps import (
     MAX_PIXELS_OF_WEIGHT_GRADIENT,
@@ -58,15 +58,19 @@ class _FullConv(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: Pair, groups: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.dilation, ctx.groups = dilation, groups
+        dtype = x.dtype
         with torch.autocast("cpu", enabled=False):
-            return F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
+            x, weight = products_of(x), products_of(weight)
+            y = F.conv2d(x, weight, None, 1, reach(weight, dilation), dilation, groups)
+            return y.to(dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        (gradient,), groups = gradients, ctx.groups
+        (gradient,), groups, dtype = gradients, ctx.groups, x.dtype
         dx = dweight = None
         with torch.autocast("cpu", enabled=False):
+            gradient, x, weight = (products_of(t) for t in (gradient, x, weight))
             image, own = ctx.needs_input_grad[:2]
             if image and groups == 1 and is_small(x):
                 seen = windows(gradient, weight, (1, 1), (0, 0), ctx.dilation)
@@ -82,6 +86,7 @@ class _FullConv(torch.autograd.Function):
                 like = weight.new_empty(groups * inputs, out // groups, *kernel)  # for its shape
                 swapped = _derive(x, gradient, like, (0, 0), ctx.dilation, groups, image=False)
                 dweight = _transposed_weight(swapped, groups)
+        dx, dweight = (None if t is None else t.to(dtype) for t in (dx, dweight))
         return dx, dweight, None, None
 
 
