@@ -17,6 +17,7 @@ from robench.models.state_dicts import (
     find_state_dicts,
     is_averaged,
 )
+from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_weights
 
 WRAPPERS = ("module", "model", "net")
@@ -209,10 +210,17 @@ def _chosen(path: Path, fits: Sequence[Fit], which: Kind | None) -> Fit:
 def _load(path: Path, model: nn.Module, fit: Fit) -> None:
     before = f"{fit.part}." if fit.part else ""
     given = {f"{before}{name}": fit.found.values[theirs] for name, theirs in fit.names.items()}
-    kept = {k: v for k, v in model.state_dict().items() if k not in given}
+    slots = model.state_dict()
+    kept = {k: v for k, v in slots.items() if k not in given}
+    wanted = {t: slots[own] for n, t in fit.names.items() if (own := f"{before}{n}") in slots}
+    if wrong := wrong_type(wanted, {name: fit.found.values[name] for name in fit.names.values()}):
+        raise UserError(
+            f"{path} cannot be loaded: {wrong}; save the weights in floating point with "
+            f"torch.save(model.state_dict(), file)."
+        )
     try:
         model.load_state_dict({**kept, **given})
-    except Exception as error:  # quantized or complex values, or a module's own loading
+    except Exception as error:  # sparse values, or a module's own loading
         reason = str(error).strip().split("\n")[-1].strip()
         raise UserError(
             f"{path} cannot be loaded ({type(error).__name__}: {shortened(reason, 200)})."
