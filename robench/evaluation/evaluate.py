@@ -130,6 +130,7 @@ def evaluate(
         gradients=victim.gradients,
         refused=victim.refused,
         earlier=partial.earlier,
+        logits=logits.shape[1],
     )
 
 
