@@ -7,8 +7,8 @@ from contextvars import ContextVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from robench.attack_tools.losses import unsaturated_cross_entropy
 from robench.base import Attack
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import Classes, Pixels, as_samples
@@ -125,9 +125,9 @@ def without_notices() -> Iterator[None]:
 
 
 def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None:
-    """Return the gradient of the loss, (B, C, H, W) on the CPU; None if the model has none."""
+    """Return the gradient of the attacks' loss, (B, C, H, W) on the CPU; None if there is none."""
     images.requires_grad_()
-    loss = F.cross_entropy(model(images.clone()).float(), labels, reduction="sum")
+    loss = unsaturated_cross_entropy(model(images.clone()).float(), labels).sum()
     if not loss.requires_grad:
         return None
     (gradient,) = torch.autograd.grad(loss, images, allow_unused=True)
