@@ -116,12 +116,17 @@ def outcome_notice(
 
 @contextmanager
 def without_notices() -> Iterator[None]:
-    """Let evaluations not look for such notices, where something else has or will."""
+    """Let evaluations and checks not look for notices, where something else has or will."""
     token = _quiet.set(True)
     try:
         yield
     finally:
         _quiet.reset(token)
+
+
+def notices_are_off() -> bool:
+    """Return whether this is within :func:`without_notices`."""
+    return _quiet.get()
 
 
 def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None:
