@@ -72,6 +72,18 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return others.amax(1) - true
 
 
+def unsaturated_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy that attacks climb, (B, classes) -> (B,).
+
+    Where its gradient is lost in float32, it is the margin: see :func:`input_gradient`.
+    """
+    losses = functional.cross_entropy(logits, labels, reduction="none")
+    saturated = log_odds(logits.detach(), labels) < _SATURATED
+    if not saturated.any():
+        return losses
+    return torch.where(saturated, margin(logits, labels), losses)
+
+
 def dlr(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the difference-of-logits ratio, (B, classes) -> (B,); > 0 if fooled.
 
@@ -146,7 +158,7 @@ def input_gradient(
     Raises:
         UserError: if the model's logits are detached from its images.
     """
-    maximized = margin if loss == "margin" else _cross_entropy
+    maximized = margin if loss == "margin" else unsaturated_cross_entropy
     with torch.inference_mode(False):
         truth = labels.clone().long() if labels.is_inference() else labels.long()
     gradient, _, logits = ascent_direction(model, images, lambda z: maximized(z, truth))
@@ -242,14 +254,6 @@ def _attached(logits: Tensor) -> Tensor:
     if not logits.requires_grad:
         raise GradientError(f"{NO_GRADIENT}; {_OTHER_ATTACK}.", NO_GRADIENT)
     return logits.float()
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    losses = functional.cross_entropy(logits, labels, reduction="none")
-    saturated = log_odds(logits.detach(), labels) < _SATURATED
-    if not saturated.any():
-        return losses
-    return torch.where(saturated, margin(logits, labels), losses)
 
 
 def _split(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

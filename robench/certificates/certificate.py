@@ -11,7 +11,7 @@ from robench.certificates.propagation import Propagation, Step
 from robench.errors import UserError, first_line
 from robench.evaluation.examination import structure_of
 from robench.layers.operator_bound import SLACK
-from robench.models.accept import plain_module
+from robench.models.accept import check_logits, plain_module
 from robench.models.frozen import under_attack
 from robench.models.plain_layers import own_copy, replace_layers
 from robench.system.out_of_memory import is_out_of_memory
@@ -109,8 +109,10 @@ class Certificate:
             labels: (B,) true classes.
 
         Raises:
-            UserError: if labels are not one class of the network for each image.
+            UserError: if the network returns no logits, or labels are not one class of it for each
+                image.
         """
+        check_logits(logits, len(logits))
         labels = labels.cpu().long()
         if labels.shape != logits.shape[:1]:
             raise UserError(

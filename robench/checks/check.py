@@ -1,5 +1,6 @@
 """``check_model``: run all checks on one network."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
@@ -14,7 +15,9 @@ from robench.checks.contract import Check
 from robench.checks.options import CheckKeywords, CheckOptions
 from robench.checks.order import build_checks, default_checks
 from robench.checks.report import Finding, Report
-from robench.errors import UserError
+from robench.data.notices import scale_notice
+from robench.errors import RobenchWarning, UserError
+from robench.evaluation.notices import notices_are_off
 from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
 from robench.models.accept import plain_module
 from robench.progress import Progress
@@ -121,6 +124,8 @@ def _context(
                 f"given; pass the images that it was evaluated on."
             )
     pixels, classes = as_tensors(images, labels)
+    if not notices_are_off() and (notice := scale_notice(pixels)):
+        warnings.warn(notice, RobenchWarning, stacklevel=3)
     few, few_labels = as_floats(pixels[: options.samples]), classes[: options.samples]
     model = plain_module(model)
     device = device_for(model, options.device)

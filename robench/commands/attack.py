@@ -168,7 +168,7 @@ def attack_target(
 
 def accuracy_hint(target: Target, result: Evaluation) -> str | None:
     """Return a sentence on the likely causes if clean accuracy is near chance, or None."""
-    classes = len(target.classes) or int(target.sample.labels.max()) + 1
+    classes = result.logits  # the images may be of a few of them
     if not is_near_chance(result.accuracy(), classes):
         return None
     causes = (

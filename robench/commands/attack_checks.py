@@ -13,6 +13,7 @@ from robench.checks import Report, check_model
 from robench.commands.attack import Target, attack_target
 from robench.errors import UserError
 from robench.evaluation import Evaluation
+from robench.evaluation.notices import without_notices
 from robench.evaluation.options import EvaluationOptions
 from robench.progress import Progress, ProgressCallback
 from robench.runs.check_cell import search_of
@@ -134,20 +135,23 @@ def check_attacked(attacked: Attacked, options: EvaluationOptions) -> CheckedTar
     outcomes = attacked.result.attacks
     began = time.perf_counter()
     try:
-        report = check_model(
-            attacked.target.model,
-            sample.images,
-            sample.labels,
-            threat_model,
-            columns={name: (attack, outcomes[name]) for name, attack in attacked.attacks.items()},
-            samples=min(SAMPLES, images),
-            step_size=step_size,
-            seed=options.seed,
-            batch_size=options.batch_size,
-            device=options.device,
-            without=options.without,
-            progress=options.progress,
-        )
+        with without_notices():  # what is to be said of the images, their loading says
+            report = check_model(
+                attacked.target.model,
+                sample.images,
+                sample.labels,
+                threat_model,
+                columns={
+                    name: (attack, outcomes[name]) for name, attack in attacked.attacks.items()
+                },
+                samples=min(SAMPLES, images),
+                step_size=step_size,
+                seed=options.seed,
+                batch_size=options.batch_size,
+                device=options.device,
+                without=options.without,
+                progress=options.progress,
+            )
     except UserError as error:
         return CheckedTarget(images, refused=str(error))
     seconds = time.perf_counter() - began

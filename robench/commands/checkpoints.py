@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from robench.board.cells import ExternalCell
+from robench.commands.own_model import own_model_options
 from robench.errors import UserError
 from robench.leaderboard.evidence import was_run
 from robench.leaderboard.named import check_known, find_network
@@ -29,6 +30,6 @@ def checkpoint_file(path: Path) -> Path:
     if isinstance(cell, ExternalCell):
         raise UserError(
             f"'{network.cell.row}' of {network.board.name} was not trained by robench; name what "
-            f"builds it: --model '{cell.architecture}' --checkpoint {network.weights}."
+            f"builds it: {own_model_options(network, cell)} instead of the row."
         )
     return network.weights

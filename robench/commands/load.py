@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from robench.board.cells import ExternalCell
+from robench.commands.own_model import own_model_options
 from robench.data.load import HUB
 from robench.errors import UserError
 from robench.leaderboard.named import PublishedNetwork, check_known, network_of
@@ -60,8 +61,8 @@ def _third_party(network: PublishedNetwork, cell: ExternalCell) -> nn.Module:
     if not cell.of_library:
         raise UserError(
             f"'{network.cell.row}' is built by code of its author ({cell.architecture}), which "
-            f"robench.load does not run: read it in {network.board.folder / 'model'}, and name it "
-            f"with 'robench attack --model FILE.py:function --checkpoint {network.weights}'."
+            f"robench.load does not run: read it in {network.board.folder / 'model'}, after which "
+            f"robench attack {own_model_options(network, cell)} runs it."
         )
     check_library_options(cell.architecture)
     model = build_external(cell.architecture, recorded(cell))

@@ -3,11 +3,15 @@
 import os
 from pathlib import Path
 
+from torch import Tensor
+
 from robench.data.dataset import DataSet, check_labels
 from robench.data.folder import load_folder
-from robench.data.images import WrongImagesError
-from robench.data.notices import notify
+from robench.data.images import Images, WrongImagesError
+from robench.data.notices import notify, scale_notice
 from robench.data.npz import load_npz
+from robench.data.stream import ImageStream
+from robench.data.unread import UnreadImages
 from robench.errors import UserError
 from robench.expressions import Expression, parse_expression
 from robench.registry import datasets
@@ -45,6 +49,21 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
         >>> digits.name, digits.num_classes, digits.image_size
         ('digits', 10, (8, 8))
     """
+    dataset = _loaded(name, data_dir)
+    pixels = _in_memory(dataset.test)
+    if pixels is not None and (
+        notice := scale_notice(pixels, f"the test images of {dataset.name}")
+    ):
+        notify(notice)
+    return dataset
+
+
+def _in_memory(part: Images | ImageStream) -> Tensor | None:
+    """Return the images that are in memory, and not in files, which are decoded to 0-255."""
+    return None if isinstance(part, ImageStream | UnreadImages) else part.images
+
+
+def _loaded(name: str, data_dir: str | Path | None) -> DataSet:
     if is_of_hub(name):
         return datasets.build(_of_hub(name), given=(Path(),))
     if (path := _path_of(name)) is not None:

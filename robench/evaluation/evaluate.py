@@ -10,10 +10,11 @@ from torch import nn
 from robench.attack_tools.losses import right
 from robench.base import Attack
 from robench.board.attack_calls import build_attack, check_defaults, expand_calls, unbounded
+from robench.data.notices import scale_notice
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.forward import QUANTUM
-from robench.evaluation.notices import outcome_notice
+from robench.evaluation.notices import notices_are_off, outcome_notice
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.partial import open_partial
@@ -84,6 +85,7 @@ def evaluate(
     named = _named(attacks, defaults or {})
     samples, classes = as_tensors(images, labels)
     check_radii({name: attack.threat_model for name, attack in named.items()}, samples)
+    _warn(None if notices_are_off() else scale_notice(samples))
     model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
     home = device_for(model, options.device)
@@ -130,6 +132,7 @@ def evaluate(
         gradients=victim.gradients,
         refused=victim.refused,
         earlier=partial.earlier,
+        logits=logits.shape[1],
     )
 
 

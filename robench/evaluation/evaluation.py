@@ -31,6 +31,8 @@ class Evaluation:
         refused: for each shortcut of the engine that the model rules out, the reason: the end of
             a sentence whose subject is the model.
         earlier: what the sessions before it have spent, if it resumed.
+        logits: how many logits the model has, the classes that it tells apart; the images may be of
+            fewer.
     """
 
     clean: Bools
@@ -42,6 +44,7 @@ class Evaluation:
     gradients: str = "float32"
     refused: Mapping[str, str] = field(default_factory=dict)
     earlier: Earlier = field(default_factory=Earlier)
+    logits: int = 0
 
     def __repr__(self) -> str:
         count = len(self.clean)

@@ -7,8 +7,8 @@ from contextvars import ContextVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from robench.attack_tools.losses import unsaturated_cross_entropy
 from robench.base import Attack
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import Classes, Pixels, as_samples
@@ -116,7 +116,7 @@ def outcome_notice(
 
 @contextmanager
 def without_notices() -> Iterator[None]:
-    """Let evaluations not look for such notices, where something else has or will."""
+    """Let evaluations and checks not look for notices, where something else has or will."""
     token = _quiet.set(True)
     try:
         yield
@@ -124,10 +124,15 @@ def without_notices() -> Iterator[None]:
         _quiet.reset(token)
 
 
+def notices_are_off() -> bool:
+    """Return whether this is within :func:`without_notices`."""
+    return _quiet.get()
+
+
 def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor | None:
-    """Return the gradient of the loss, (B, C, H, W) on the CPU; None if the model has none."""
+    """Return the gradient of the attacks' loss, (B, C, H, W) on the CPU; None if there is none."""
     images.requires_grad_()
-    loss = F.cross_entropy(model(images.clone()).float(), labels, reduction="sum")
+    loss = unsaturated_cross_entropy(model(images.clone()).float(), labels).sum()
     if not loss.requires_grad:
         return None
     (gradient,) = torch.autograd.grad(loss, images, allow_unused=True)

@@ -141,7 +141,8 @@ Lengths = NDArray[np.float64]
 def _all_sizes(attacks: Evaluation | Mapping[str, Outcomes], norm: Norm) -> dict[str, Lengths]:
     """Return by how much each attack had to move each image to fool the network.
 
-    It is 0 for clean mistakes, and infinite for images that were not fooled.
+    It is 0 for clean mistakes, also where a corruption turned the prediction to the right one, and
+    infinite for other images that were not fooled.
 
     Raises:
         UserError: if there is no attack, the norm is unknown, or outcomes are of other images.
@@ -162,7 +163,7 @@ def _all_sizes(attacks: Evaluation | Mapping[str, Outcomes], norm: Norm) -> dict
                 f"predictions differ; compare attacks of one evaluation."
             )
     return {
-        name: np.where(o.robust, np.inf, np.where(o.correct, getattr(o, norm), 0)).astype(float)
+        name: np.where(o.correct, np.where(o.robust, np.inf, getattr(o, norm)), 0).astype(float)
         for name, o in attacks.items()
     }
 

@@ -17,9 +17,10 @@ def long_table(board: Leaderboard, labels: NDArray[np.int64] | None = None) -> p
     """Return one line per row, seed, column and test image; none for networks that diverged.
 
     ``defense`` and ``seed`` name the network, ``attack`` the column (``clean`` is one), with
-    ``norm`` and ``eps`` if it has a threat model. ``image`` is the place among the images that the
-    board evaluates, as in ``robench challenge``; ``label`` its true class, if labels are given. The
-    others are the attributes of :class:`robench.evaluation.Outcomes`.
+    ``norm`` and ``eps`` of its threat model or, of a certificate, of the ball within which it
+    proves, if it has one. ``image`` is the place among the images that the board evaluates, as in
+    ``robench challenge``; ``label`` its true class, if labels are given. The others are the
+    attributes of :class:`robench.evaluation.Outcomes`.
 
     Args:
         board: the leaderboard; its outcomes are read one after the other.
@@ -31,8 +32,8 @@ def long_table(board: Leaderboard, labels: NDArray[np.int64] | None = None) -> p
     parts = []
     for cell in board.cells:
         for attack, outcomes in cell.outcomes.items():
-            threat_model = board.columns[attack].threat_model
-            norm, eps = threat_model if threat_model is not None else ("", np.nan)
+            column = board.columns[attack]
+            norm, eps = column.threat_model or column.proves or ("", np.nan)
             images = np.arange(len(outcomes))
             names = {"defense": cell.row, "seed": cell.seed, "attack": attack}
             label = {} if labels is None else {"label": labels[images]}

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +26,13 @@ LEAST = 1e-6
 overflows for much more."""
 
 
-def samples_needed(difference: float, disagreement: float, power: float = 0.8) -> int:
+ROWS = 10
+"""Rows of the board that is thought of, if none is given."""
+
+
+def samples_needed(
+    difference: float, disagreement: float, power: float = 0.8, level: float = LEVEL
+) -> int:
     """Return the number of images on which two networks have to be evaluated.
 
     Samples are paired: only those on which the networks disagree are informative. The difference of
@@ -36,6 +43,7 @@ def samples_needed(difference: float, disagreement: float, power: float = 0.8) -
         difference: the difference of the two accuracies, as a fraction: 0.005 is half a point.
         disagreement: share of the samples on which exactly one of the two is correct.
         power: probability of detecting a true difference of that size.
+        level: the p-value below which a difference counts as detected.
 
     Raises:
         UserError: if the difference is not in (0, 1), is below :data:`LEAST`, or is larger than the
@@ -49,10 +57,12 @@ def samples_needed(difference: float, disagreement: float, power: float = 0.8) -
         )
     spread = math.sqrt(max(disagreement - difference**2, 1e-12))
     effect = difference / spread
-    return _smallest(lambda count: TTestPower().power(effect, count, LEVEL), power)
+    return _smallest(lambda count: TTestPower().power(effect, count, level), power)
 
 
-def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
+def seeds_needed(
+    difference: float, seed_std: float, power: float = 0.8, level: float = LEVEL
+) -> int:
     """Return how many training runs of each of two defenses show a difference of their means.
 
     By statsmodels' power of the t-test of two independent groups, two-sided; at least 2.
@@ -61,13 +71,14 @@ def seeds_needed(difference: float, seed_std: float, power: float = 0.8) -> int:
         difference: the difference of the mean accuracies, as a fraction.
         seed_std: standard deviation of the accuracy over seeds.
         power: probability of detecting a true difference of that size.
+        level: the p-value below which a difference counts as detected.
 
     Raises:
         UserError: if the difference is not in (0, 1) or is below :data:`LEAST`.
     """
     _check(difference)
     effect = difference / max(seed_std, 1e-9)
-    return _smallest(lambda count: TTestIndPower().power(effect, count, LEVEL), power)
+    return _smallest(lambda count: TTestIndPower().power(effect, count, level), power)
 
 
 def _check(difference: float) -> None:
@@ -103,6 +114,9 @@ def planned(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the samples needed for each disagreement, and the seeds for each spread over seeds.
 
+    Networks disagree on at least the share of the samples by which they differ: where fewer would
+    be assumed, or were measured on rows that agree, it is that share.
+
     Args:
         difference: the difference of two accuracies, as a fraction.
         power: probability of detecting a true difference of that size.
@@ -112,17 +126,63 @@ def planned(
         UserError: if there is no such board, its tables are damaged or compare no rows, or the
             difference is impossible.
     """
-    disagreements, spreads = (DISAGREEMENTS, SPREADS) if board is None else _measured(board)
-    possible = [d for d in disagreements if d >= difference] or [max(disagreements)]
+    noise = _Noise() if board is None else _measured(board)
+    possible = noise.disagreements_of(difference)
     samples = [samples_needed(difference, d, power) for d in possible]
-    seeds = [seeds_needed(difference, spread, power) for spread in spreads]
+    seeds = [seeds_needed(difference, spread, power) for spread in noise.spreads]
     return (
         pd.DataFrame({"disagreement": possible, "samples": samples}),
-        pd.DataFrame({"seed_std": spreads, "seeds": seeds}),
+        pd.DataFrame({"seed_std": noise.spreads, "seeds": seeds}),
     )
 
 
-def _measured(board: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def corrected(difference: float, power: float = 0.8, board: Path | None = None) -> str:
+    """Return a sentence on what Holm's correction over the pairs of a board needs beyond a plan.
+
+    The smallest of the p-values is held against the level divided by the number of pairs.
+
+    Args:
+        difference: as for :func:`planned`.
+        power: likewise.
+        board: likewise; a board of :data:`ROWS` rows if left out.
+
+    Returns:
+        "" for a board of a single pair, where there is nothing to correct.
+    """
+    noise = _Noise() if board is None else _measured(board)
+    if noise.pairs < 2:
+        return ""
+    level = LEVEL / noise.pairs
+    images = [
+        samples_needed(difference, d, power, level) / samples_needed(difference, d, power)
+        for d in noise.disagreements_of(difference)
+    ]
+    seeds = [
+        seeds_needed(difference, s, power, level) / seeds_needed(difference, s, power)
+        for s in noise.spreads
+    ]
+    whose = f"a board of {ROWS} rows" if board is None else "this board"
+    return (
+        f"This is for one comparison: Holm's correction over the {noise.pairs} pairs of {whose} "
+        f"needs up to {max(images):.1f} times as many images and {max(seeds):.1f} times as many "
+        f"seeds."
+    )
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """What a plan is made for: how much networks disagree and vary, and how many are compared."""
+
+    disagreements: tuple[float, ...] = DISAGREEMENTS
+    spreads: tuple[float, ...] = SPREADS
+    pairs: int = math.comb(ROWS, 2)
+
+    def disagreements_of(self, difference: float) -> list[float]:
+        """Return the disagreements of networks that differ by so much."""
+        return sorted({max(share, difference) for share in self.disagreements})
+
+
+def _measured(board: Path) -> _Noise:
     """Return the median disagreement of a board's pairs, and the median spread of its rows."""
     published = Leaderboard.read(board)
     check_tables(published)
@@ -134,4 +194,4 @@ def _measured(board: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
         )
     spreads = published.table[f"{column}_std"].dropna()
     spread = (float(spreads.median()),) if len(spreads) else SPREADS  # a single seed has no spread
-    return (float(pairs["disagreement"].median()),), spread
+    return _Noise((float(pairs["disagreement"].median()),), spread, len(pairs))

@@ -19,6 +19,7 @@ from robench.data import DataSet
 from robench.errors import RobenchWarning, UserError, shortened
 from robench.models.build import build_model
 from robench.models.late_state import accepted_state
+from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_safetensors
 from robench.registry import backbones
 from robench.system.files import write_bytes
@@ -143,12 +144,15 @@ def load_weights(path: Path, model: nn.Module) -> nn.Module:
     """Load a safetensors file into ``model``, every tensor of it.
 
     Raises:
-        UserError: if the file is damaged or of another architecture; the message names a tensor.
+        UserError: if the file is damaged, of another architecture, or holds integers or complex
+            numbers where the network has floating point; the message names a tensor.
     """
     state = read_safetensors(path)
     expected = {k: None if is_lazy(v) else tuple(v.shape) for k, v in model.state_dict().items()}
     if wrong := first_difference(expected | accepted_state(model, state), state):
         raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
+    if wrong := wrong_type(model.state_dict(), state):
+        raise UserError(f"{path} cannot be loaded: {wrong}; copy or create it again.")
     try:
         model.load_state_dict(state)
     except Exception as error:  # values of a type that the network cannot take

@@ -17,6 +17,9 @@ NESTED = ("state_dict", "model_state_dict", "model_state", "model", "net", "netw
 EXTRA_STATE = "_extra_state"
 """Last part of the names under which modules store what is not a tensor."""
 
+SHADOW_PARAMS = "shadow_params"
+"""The key under which torch-ema stores a list of averaged weights, beside their decay."""
+
 _AVERAGED = re.compile(r"(^|[^a-z])(ema|swa|avg|averaged|shadow)([^a-z]|$)")
 _DEPTH = 4
 
@@ -45,6 +48,18 @@ def find_state_dicts(content: Any) -> list[StateDict]:
     return sorted(_walk(content, (), set()), key=lambda found: found.known)
 
 
+def find_shadow_params(content: Any) -> list[tuple[str, list[Tensor]]]:
+    """Return the averaged weights that torch-ema stores as lists, which have no names.
+
+    Args:
+        content: what a file of weights holds.
+
+    Returns:
+        The keys that lead to each list, and its tensors, in the order of a model's parameters.
+    """
+    return list(_walk_lists(content, (), set()))
+
+
 def is_averaged(names: str) -> bool:
     """Return whether keys or a prefix say that the weights are averages over training."""
     return _AVERAGED.search(names.lower()) is not None
@@ -62,6 +77,20 @@ def _walk(content: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[State
         return
     for key, value in named.items():
         yield from _walk(value, (*path, key), seen)
+
+
+def _walk_lists(
+    content: Any, path: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[str, list[Tensor]]]:
+    if not isinstance(content, Mapping) or len(path) > _DEPTH or id(content) in seen:
+        return
+    seen.add(id(content))
+    for key, value in content.items():
+        if key == SHADOW_PARAMS and isinstance(value, (list, tuple)):
+            if value and all(isinstance(v, Tensor) for v in value):
+                yield ".".join((*path, key)), list(value)
+        elif isinstance(key, str):
+            yield from _walk_lists(value, (*path, key), seen)
 
 
 def _is_state(name: str, value: Any) -> bool:

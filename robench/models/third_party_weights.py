@@ -1,7 +1,6 @@
 """Load third-party weights: which of a file's state dicts fits which part of a network."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,69 +8,23 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from robench.errors import UserError, shortened
+from robench.models.fits import WRAPPERS, Fit, chosen_fit, refuse_without_names, sentences_on
 from robench.models.late_state import accepted_state
 from robench.models.state_dicts import (
     Kind,
     StateDict,
     canonical_names,
+    find_shadow_params,
     find_state_dicts,
-    is_averaged,
 )
+from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_weights
 
-WRAPPERS = ("module", "model", "net")
-"""Parts of names that wrappers of a model add before the names of weights."""
-AVERAGED_MODEL = "n_averaged"
-"""The counter that torch's ``AveragedModel`` stores beside the averaged weights."""
 _COUNTER = "num_batches_tracked"
 _STATISTICS = ("running_mean", "running_var")
 
 Slots = Mapping[str, tuple[int, ...] | None]
 """Names of a network's state, with the shapes of tensors; None if any value fits."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A way in which a state dict fits a network.
-
-    Attributes:
-        found: the state dict.
-        prefix: what precedes the names of its weights.
-        part: the name of the part of the network that it fits; "" for the network itself.
-        names: name in the network -> name in the state dict.
-    """
-
-    found: StateDict
-    prefix: str
-    part: str
-    names: Mapping[str, str]
-
-    @property
-    def kind(self) -> Kind:
-        """Whether its weights are averages over training."""
-        averaged = AVERAGED_MODEL in self.found.values and self.prefix.startswith("module.")
-        return "ema" if averaged or is_averaged(f"{self.found.path}.{self.prefix}") else "raw"
-
-    @property
-    def where(self) -> str:
-        """The place of its weights in the file, in words."""
-        prefix = self.prefix.rstrip(".")
-        if prefix in WRAPPERS and AVERAGED_MODEL in self.found.values:
-            return "those of torch's AveragedModel"
-        places = [f"'{self.found.path}'"] if self.found.path else []
-        places += [f"names below '{prefix}'"] if prefix and not self.of_wrapper else []
-        return ", ".join(places) or "the file's"
-
-    @property
-    def of_wrapper(self) -> bool:
-        """Whether the prefix is only that of wrappers, which all names have."""
-        known = all(part in WRAPPERS for part in self.prefix.rstrip(".").split("."))
-        return known and not self.left_out
-
-    @property
-    def left_out(self) -> list[str]:
-        """Names in the state dict that the network has no use for."""
-        return sorted(set(self.found.values) - set(self.names.values()) - {AVERAGED_MODEL})
 
 
 def load_third_party_weights(
@@ -96,18 +49,32 @@ def load_third_party_weights(
         UserError: if the file is missing, damaged, contains more than tensors, or does not fit.
     """
     found = find_state_dicts(content := read_weights(path))
+    unnamed = [place for place, of in find_shadow_params(content) if _are_parameters(of, model)]
+    fits = [fit for state in found for fit in _fits(state, model)]
+    if not fits:
+        refuse_without_names(path, unnamed)
     if not found:
         raise UserError(
             f"{path} holds a {type(content).__name__}, not a state dict of tensors; save one with "
             f"torch.save(model.state_dict(), file)."
         )
-    fits = [fit for state in found for fit in _fits(state, model)]
     if not fits:
         wrong = _first_difference(_slots(model), found)
         raise UserError(f"{path} holds the weights of another model: {wrong}.")
-    fit = _chosen(path, fits, which)
+    fit = chosen_fit(path, fits, which, unnamed)
     _load(path, model, fit)
-    return tuple(_sentences(path, fit, fits, which))
+    return tuple(sentences_on(path, fit, fits, which, unnamed))
+
+
+def _are_parameters(values: Sequence[Tensor], model: nn.Module) -> bool:
+    """Return whether values without names have the shapes of a model's parameters, in order."""
+    parameters = list(model.parameters())
+    trained = [p for p in parameters if p.requires_grad]
+    return any(
+        len(values) == len(own)
+        and all(is_lazy(p) or p.shape == v.shape for p, v in zip(own, values, strict=True))
+        for own in (parameters, trained)
+    )
 
 
 def _fits(found: StateDict, model: nn.Module) -> list[Fit]:
@@ -186,63 +153,24 @@ def _shape(value: Any, wanted: tuple[int, ...] | None) -> str | None:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _chosen(path: Path, fits: Sequence[Fit], which: Kind | None) -> Fit:
-    kinds = {fit.kind for fit in fits}
-    if which is not None and which not in kinds:
-        held = "averaged (EMA)" if which == "raw" else "raw"
-        raise UserError(
-            f"{path} holds only {held} weights that fit, {fits[0].where}; leave out --weights "
-            f"{which}."
-        )
-    kind = which or ("ema" if "ema" in kinds else "raw")
-    same = [fit for fit in fits if fit.kind == kind]
-    best = [fit for fit in same if fit.found.known == same[0].found.known]
-    if len(best) > 1:
-        places = " and ".join(fit.where for fit in best[:3])
-        raise UserError(
-            f"{path} holds several weights that fit: {places}; save the ones you mean with "
-            f"torch.save(state_dict, file)."
-        )
-    return best[0]
-
-
 def _load(path: Path, model: nn.Module, fit: Fit) -> None:
     before = f"{fit.part}." if fit.part else ""
     given = {f"{before}{name}": fit.found.values[theirs] for name, theirs in fit.names.items()}
-    kept = {k: v for k, v in model.state_dict().items() if k not in given}
+    slots = model.state_dict()
+    kept = {k: v for k, v in slots.items() if k not in given}
+    wanted = {t: slots[own] for n, t in fit.names.items() if (own := f"{before}{n}") in slots}
+    if wrong := wrong_type(wanted, {name: fit.found.values[name] for name in fit.names.values()}):
+        raise UserError(
+            f"{path} cannot be loaded: {wrong}; save the weights in floating point with "
+            f"torch.save(model.state_dict(), file)."
+        )
     try:
         model.load_state_dict({**kept, **given})
-    except Exception as error:  # quantized or complex values, or a module's own loading
+    except Exception as error:  # sparse values, or a module's own loading
         reason = str(error).strip().split("\n")[-1].strip()
         raise UserError(
             f"{path} cannot be loaded ({type(error).__name__}: {shortened(reason, 200)})."
         ) from error
-
-
-def _sentences(path: Path, fit: Fit, fits: Sequence[Fit], which: Kind | None) -> list[str]:
-    said = []
-    others = sorted({other.where for other in fits if other.kind != fit.kind})
-    words = {"ema": "averaged (EMA)", "raw": "raw"}
-    if others:
-        other: Kind = "raw" if fit.kind == "ema" else "ema"
-        more = f"; --weights {other} takes the {words[other]} ones, {others[0]}"
-        taken = f"{path.name} holds raw and averaged weights: took the {words[fit.kind]} ones"
-        said.append(f"{taken}, {fit.where}{'' if which else more}.")
-    elif fit.kind == "ema":
-        said.append(f"{path.name} holds averaged (EMA) weights, {fit.where}; took them.")
-    elif (fit.prefix and not fit.of_wrapper) or fit.found.path.count("."):
-        said.append(f"{path.name}: took the weights of {fit.where}.")
-    used = {name for other in fits for name in other.names.values()}
-    if left := [name for name in fit.left_out if name not in used]:
-        names = ", ".join(f"'{name}'" for name in left[:3])
-        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        said.append(f"{path.name}: left out {names}{more}, which the network does not have.")
-    if fit.part:
-        said.append(
-            f"{path.name} holds the weights of the part '{fit.part}' of the network; the rest "
-            f"keeps its own constants."
-        )
-    return said
 
 
 def _first_difference(slots: Slots, states: Sequence[StateDict]) -> str:

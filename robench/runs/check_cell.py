@@ -17,6 +17,7 @@ from robench.checks import Report, check_model
 from robench.checks.order import added_checks, checks_of_board
 from robench.checks.report import VERSION
 from robench.errors import UserError
+from robench.evaluation.notices import without_notices
 from robench.registry import attacks
 from robench.registry import checks as registry
 from robench.runs.attack_cell import evaluation_images
@@ -159,22 +160,23 @@ def _check(
     sample = evaluation_images(ctx.dataset, evaluation.samples)
     named = [name for name in cell.outcomes if name != "clean"]
     threat_model, step_size = _search(ctx)
-    return check_model(
-        model,
-        sample.images,
-        sample.labels,
-        threat_model,
-        columns={name: (ctx.attacks[name], cell.outcomes[name]) for name in named},
-        source=None if source is None else network_of(source.evidence.cell, ctx),
-        checks=checks_of_board(evaluation.binarization),
-        step_size=step_size,
-        samples=min(evaluation.check_samples, len(sample.labels)),
-        seed=cell.seed,
-        batch_size=evaluation.batch_size,
-        device=ctx.device,
-        without=evaluation.without,
-        progress=ctx.reporter.update,
-    )
+    with without_notices():  # what is to be said of the images, their loading says
+        return check_model(
+            model,
+            sample.images,
+            sample.labels,
+            threat_model,
+            columns={name: (ctx.attacks[name], cell.outcomes[name]) for name in named},
+            source=None if source is None else network_of(source.evidence.cell, ctx),
+            checks=checks_of_board(evaluation.binarization),
+            step_size=step_size,
+            samples=min(evaluation.check_samples, len(sample.labels)),
+            seed=cell.seed,
+            batch_size=evaluation.batch_size,
+            device=ctx.device,
+            without=evaluation.without,
+            progress=ctx.reporter.update,
+        )
 
 
 def _report(values: Any) -> CheckReport:

@@ -2,7 +2,9 @@
 
 import hashlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -63,10 +65,7 @@ def load_own(
     model = external.module
     check_fit(model, architecture, dataset)
     values = model.state_dict()
-    odd = [k for k, v in values.items() if not isinstance(v, torch.Tensor)]
-    odd += [k for k, v in values.items() if k not in odd and not v.isfinite().all()]
-    if odd:
-        raise UserError(f"{architecture}: '{odd[0]}' is not a tensor of finite numbers.")
+    _check_values(architecture, values)
     # Clones: safetensors refuses tensors that share memory, as tied weights do.
     state = {k: v.detach().cpu().contiguous().clone() for k, v in values.items()}
     content = safetensors.torch.save(state)
@@ -98,6 +97,33 @@ def load_own(
         origin=external.origin,
     )
     return cell, external, content
+
+
+def _check_values(architecture: str, values: Mapping[str, Any]) -> None:
+    """Check that a state dict can be written as safetensors.
+
+    Raises:
+        UserError: if a value is no tensor, is sparse, quantized or nested, or has a number that is
+            not finite.
+    """
+    for name, value in values.items():
+        if isinstance(value, torch.Tensor) and (kind := _special_kind(value)):
+            raise UserError(
+                f"{architecture}: '{name}' is a {kind} tensor, which a safetensors file cannot "
+                f"hold; let the network keep it as a dense one."
+            )
+        if not isinstance(value, torch.Tensor) or not value.isfinite().all():
+            raise UserError(f"{architecture}: '{name}' is not a tensor of finite numbers.")
+
+
+def _special_kind(value: torch.Tensor) -> str | None:
+    """Return what a tensor is, if not a dense array of numbers."""
+    if value.is_quantized:
+        return "quantized"
+    if value.is_nested:
+        return "nested"
+    layout = str(value.layout).removeprefix("torch.").lstrip("_")
+    return None if value.layout == torch.strided else layout.partition("_")[0]
 
 
 def _built_by(external: ExternalModel) -> str:

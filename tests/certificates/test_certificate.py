@@ -1,6 +1,7 @@
 """Certified radii: exact for linear networks, never broken by an attack, refused where unproved."""
 
 import math
+import re
 from fractions import Fraction
 
 import pytest
@@ -213,6 +214,24 @@ class Branches(Multiplied):
 def test_unproved_parts_are_refused_by_name(model: nn.Module, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         certify(model, SHAPE)
+
+
+@pytest.mark.parametrize("further", [(3, 1), (1, 3), (3, 1, 1)])
+def test_logits_with_a_further_axis_are_refused_as_by_attacks(further: tuple[int, ...]) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x.flatten(1)).view(-1, *further)
+
+    shape = re.escape(", ".join(map(str, (4, *further))))
+    sentence = rf"the model returns shape \({shape}\) for 4 images; logits must be \(4, classes\)"
+    with pytest.raises(UserError, match=sentence):
+        certify(Net(), SHAPE).radii(images(4), torch.zeros(4))
+    with pytest.raises(UserError, match=sentence):
+        robench.evaluate(Net(), images(4), torch.zeros(4).long(), ["fgsm"])
 
 
 def test_a_network_with_an_infinite_weight_is_refused() -> None:

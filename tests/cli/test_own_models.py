@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support import Command
@@ -145,6 +146,26 @@ def test_averaged_weights_are_the_default_and_raw_ones_can_be_chosen(
     assert clean(default.out) > 85
     assert clean(raw.out) < 15
     assert "clean accuracy is only 10.0% of 10 classes (chance is 10.0%); likely causes:" in raw.out
+
+
+def test_chance_is_that_of_the_logits_and_not_of_the_labels_that_occur(
+    robench: Command, folder: Path
+) -> None:
+    data = load_dataset("digits").test
+    two = data.labels < 2  # type: ignore[union-attr]
+    images, labels = data.images[two].numpy(), data.labels[two].numpy()  # type: ignore[union-attr]
+
+    def said(wrong: float) -> str:
+        swapped = np.arange(len(labels)) < wrong * len(labels)
+        np.savez("two.npz", images=images, labels=np.where(swapped, 1 - labels, labels))
+        attack = (*ATTACK[:2], "--data", "two.npz", "--attacks", "fgsm", "--model", "net.py:build")
+        done = robench(*attack, "--checkpoint", "net.pt", "--mean", "0.5", "--std", "0.25")
+        assert done.code == 0, done.err
+        return done.out
+
+    assert 35 < clean(half := said(0.5)) < 60
+    assert "clean accuracy is only" not in half
+    assert "% of 10 classes (chance is 10.0%)" in said(0.9)
 
 
 def test_gradients_that_lead_nowhere_are_said(robench: Command, folder: Path) -> None:

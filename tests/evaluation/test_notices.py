@@ -64,6 +64,20 @@ def test_a_usual_network_draws_no_notice_and_is_restored() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e4, 1e6])
+def test_large_logits_draw_no_notice_since_attacks_climb_a_loss_that_is_not_flat(
+    scale: float,
+) -> None:
+    model, images = Of(lambda x: scale * x), IMAGES.clone().requires_grad_()
+    labels = model(IMAGES).argmax(1)
+    nn.functional.cross_entropy(model(images), labels).backward()
+    assert images.grad is not None
+    assert images.grad.flatten(1).any(1).float().mean() < 0.5  # torch's own is flat
+    assert gradient_notice(model, IMAGES, labels) is None
+    [outcomes] = evaluate(model, IMAGES, labels, ["fgsm(eps=0.1)"]).attacks.values()
+    assert outcomes.linf.all()
+
+
 def test_accuracy_is_near_chance_below_a_fifth_of_the_way_to_perfect() -> None:
     assert is_near_chance(0.225, 10)
     assert is_near_chance(0.55, 2)

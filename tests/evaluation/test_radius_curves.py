@@ -95,6 +95,27 @@ def test_what_did_not_fool_is_never_lost_however_small_its_size() -> None:
     assert at(radius_curves({"a": outcomes([INF, 0.5])}, "l2", [0, 0.1, 9]), "a") == [1, 1, 0.5]
 
 
+def test_a_clean_mistake_is_lost_everywhere_even_if_a_corruption_puts_it_right() -> None:
+    lucky = outcomes([0.2, INF], mistakes=3)
+    lucky.robust[-2:] = True  # corruptions are given clean mistakes, too
+    lucky.l2[-2:] = 0.7
+    attacks = {"corruption": lucky, "attack": outcomes([0.1, INF], mistakes=3)}
+    curves = radius_curves(attacks, "l2")
+    assert (curves["accuracy"] <= attacks["attack"].correct.mean()).all()
+    assert at(radius_curves(attacks, "l2", [0, 0.15, 0.3, 9]), "corruption") == [0.4, 0.4, 0.2, 0.2]
+    assert figures(attacks).loc["corruption", "median_size"] == pytest.approx(0.2)
+
+
+def test_no_curve_of_an_evaluation_exceeds_clean_accuracy(digits_net: nn.Module) -> None:
+    images, labels = torch.rand(40, 1, 8, 8), torch.arange(40) % 10  # hardly any is right
+    names = ["corruption(kind='gaussian_noise', severity=5)", "fgsm(eps=0.1)"]
+    result = evaluate(digits_net, images, labels, names)
+    changed = [o.robust & ~o.correct for o in result.attacks.values()]
+    assert any(lucky.any() for lucky in changed)
+    for norm in ("linf", "l2"):
+        assert (radius_curves(result, norm)["accuracy"] <= result.accuracy()).all()
+
+
 def test_curves_fall_and_the_worst_case_is_below_each_of_them(
     digits_net: nn.Module, digits_test: Digits
 ) -> None:

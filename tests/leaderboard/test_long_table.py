@@ -49,6 +49,17 @@ def test_it_has_the_threat_model_of_each_attack_and_none_of_clean_images(
     assert clean["eps"].isna().all()
 
 
+def test_it_has_the_ball_within_which_a_certificate_proves() -> None:
+    board = Leaderboard.read(QUICK.parent / "certified-quick")
+    balls = {name: column.proves for name, column in board.columns.items() if column.proves}
+    assert balls
+    table = long_table(board)
+    for name, ball in balls.items():
+        lines = table[table["attack"] == name]
+        assert len(lines)
+        assert set(zip(lines["norm"], lines["eps"], strict=True)) == {tuple(ball)}
+
+
 def test_the_true_class_of_an_image_is_the_same_in_every_row(
     robench: Command, board: Leaderboard
 ) -> None:

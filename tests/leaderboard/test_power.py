@@ -12,7 +12,13 @@ from support import Command
 
 import robench as package
 from robench.errors import UserError
-from robench.leaderboard.power import SPREADS, planned, samples_needed, seeds_needed
+from robench.leaderboard.power import (
+    SPREADS,
+    corrected,
+    planned,
+    samples_needed,
+    seeds_needed,
+)
 
 BOARDS = Path(package.__file__).resolve().parents[1] / "leaderboards"
 
@@ -69,6 +75,50 @@ def test_a_board_says_how_much_its_networks_disagree() -> None:
     assert samples["disagreement"].tolist() == [pairs["disagreement"].median()]
     spread = table[f"{pairs['column'][0]}_std"].median()
     assert seeds["seed_std"].tolist() == ([spread] if spread == spread else list(SPREADS))
+
+
+def board_of(folder: Path, disagreement: float, pairs: int | None = None) -> Path:
+    """A board whose rows disagree on this share of the images, with its first pairs alone."""
+    board = shutil.copytree(BOARDS / "quick", folder / "quick")
+    table = pd.read_csv(board / "comparisons.csv")[:pairs]
+    table.assign(disagreement=disagreement).to_csv(board / "comparisons.csv", index=False)
+    return board
+
+
+def test_rows_that_agree_on_all_images_are_planned_for_as_those_that_just_differ(
+    robench: Command, tmp_path: Path
+) -> None:
+    board = board_of(tmp_path, 0.0)
+    samples, _ = planned(0.01, board=board)
+    assert samples["disagreement"].tolist() == [0.01]
+    assert samples["samples"].tolist() == [samples_needed(0.01, 0.01)]
+    done = robench("plan", "--difference", "1", "--board", board)
+    assert done.code == 0, done.err
+    assert "1.0% of them" in done.out
+
+
+@pytest.mark.parametrize("difference", [0.001, 0.03, 0.3, 0.9])
+def test_no_planned_disagreement_is_below_the_difference(difference: float) -> None:
+    samples, _ = planned(difference)
+    assert samples["disagreement"].min() >= difference
+    assert samples["disagreement"].is_monotonic_increasing
+    assert samples["disagreement"].is_unique
+
+
+def test_it_is_said_what_the_correction_over_all_pairs_needs(
+    robench: Command, tmp_path: Path
+) -> None:
+    board = board_of(tmp_path, 0.1)
+    more = samples_needed(0.01, 0.1, level=0.05 / 10) / samples_needed(0.01, 0.1)
+    said = corrected(0.01, board=board)
+    assert "over the 10 pairs of this board needs up to" in said
+    assert f"{more:.1f} times as many images" in said
+    assert more > 1.5
+    assert "the 45 pairs of a board of 10 rows" in robench("plan", "--difference", "1").out
+
+
+def test_a_single_pair_needs_no_correction(tmp_path: Path) -> None:
+    assert corrected(0.01, board=board_of(tmp_path, 0.1, pairs=1)) == ""
 
 
 @pytest.mark.parametrize("value", ["text", ""])

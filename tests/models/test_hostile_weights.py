@@ -75,14 +75,10 @@ def test_an_exploit_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "owned").exists()
 
 
-def test_keys_that_are_no_text_and_quantized_tensors(tmp_path: Path) -> None:
+def test_keys_that_are_no_text(tmp_path: Path) -> None:
     state = nn.Linear(2, 2).state_dict()
     torch.save({**state, ("a",): torch.ones(1)}, tmp_path / "a.pt")
     refused(tmp_path / "a.pt", "not a state dict")
-    torch.save({"weight": torch.ones(2, 2).to(torch.complex64), "bias": torch.ones(2)},
-               tmp_path / "b.pt")  # fmt: skip
-    with pytest.warns(UserWarning, match="[Cc]omplex"):
-        load_third_party_weights(tmp_path / "b.pt", nn.Linear(2, 2))
 
 
 def test_one_mapping_in_many_places_is_looked_at_once() -> None:

@@ -24,6 +24,7 @@ from robench.leaderboard.page.cells import (
     threat_model,
     times_note,
 )
+from robench.leaderboard.page.conditioning import conditioning_summary
 from robench.leaderboard.page.sharing import thinned
 from robench.leaderboard.page.wording import listed, percent, threat_model_text, times
 from robench.system.reading import DOCUMENT_BYTES, read_text
@@ -160,19 +161,18 @@ def spectra(board: "Leaderboard") -> Chart | None:
         }
         layers = [str(layer) for layer in table["layer"].unique()]
         lengths = {len(v) for columns in networks.values() for v in columns.values()}
-        worst = table.groupby("network")["condition"].max()
+        summary = conditioning_summary(table)
     except UserError:
         raise
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a table of spectra ({error}); write it again.") from error
-    if lengths != {len(layers)} or worst.isna().all():
+    if lengths != {len(layers)} or not summary:
         return None  # networks with different layers have no common axis
     return {
         "panels": [list(panel) for panel in PANELS],
         "layers": layers,
         "networks": networks,
-        "summary": f"The largest condition number of a network's layers ranges from "
-        f"{worst.min():,.0f} ({worst.idxmin()}) to {worst.max():,.0f} ({worst.idxmax()}).",
+        "summary": summary,
     }
 
 
