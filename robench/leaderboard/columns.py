@@ -112,12 +112,14 @@ def _digest(row: LeaderboardRow) -> str:
 COLUMNS: tuple[Entry, ...] = (
     RelativeColumn("rank", "whole number", "by the ranking column, best first; equal figures share "
                    "a rank", _rank),
-    RelativeColumn("rank_low", "whole number", "lower end of the rank's 95% interval",
+    RelativeColumn("rank_low", "whole number", "the best rank that the distinguishable pairs "
+                   "leave open: one more than the rows that are distinguishably better",
                    _rank_low),
-    RelativeColumn("rank_high", "whole number", "upper end of the rank's 95% interval",
+    RelativeColumn("rank_high", "whole number", "the worst rank that they leave open: the number "
+                   "of rows, less those that are distinguishably worse",
                    _rank_high),
-    RelativeColumn("group", "text", "letters; rows that share a letter are not distinguishable in "
-                   "the ranking column", _group),
+    RelativeColumn("group", "text", "letters; two rows share one exactly if they are not "
+                   "distinguishable in the ranking column", _group),
     Column("defense", "text", "the row's name", lambda row: row.row.title),
     Column("training", "text", "training method, such as `free` or `standard`; `external` for a "
            "third-party network", _training),

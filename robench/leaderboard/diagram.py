@@ -37,7 +37,8 @@ class Diagram:
     Attributes:
         axis: what the values are.
         rows: the rows, in any order.
-        bars: groups of rows that are joined, each as the indices of its members.
+        bars: groups of rows that are joined, each as the indices of its members. A group that is
+            not a run of neighbors gets a thin bar with dots at its members.
         summary: the same in words, for those who cannot see it.
         lower_is_better: whether the axis is reversed, as for ranks.
         critical: the difference above which two rows are distinguished, drawn as a scale; 0 for
@@ -105,10 +106,16 @@ def diagram_svg(diagram: Diagram, colors: Colors = THEMED) -> str:
             svg, diagram.rows[index], scale, names + _LINE * (depth + 0.5), colors, left=False
         )
     for bar, lane in zip(diagram.bars, lanes, strict=True):
-        ends = sorted(scale.at(diagram.rows[i].value) for i in bar)
-        y = scale.axis + 12 + _LANE * lane
-        _line(svg, (ends[0] - 6, y, ends[-1] + 6, y), colors.bar, width="3.5")
+        at = sorted(scale.at(diagram.rows[i].value) for i in bar)
+        _draw_bar(svg, at, scale.axis + 12 + _LANE * lane, colors, run=is_run(diagram, bar))
     return ElementTree.tostring(svg, encoding="unicode")
+
+
+def is_run(diagram: Diagram, bar: Sequence[int]) -> bool:
+    """Return whether a group holds all rows between the first and the last of its members."""
+    values = [diagram.rows[i].value for i in bar]
+    between = (i for i, row in enumerate(diagram.rows) if min(values) < row.value < max(values))
+    return set(between) <= set(bar)
 
 
 @dataclass(frozen=True)
@@ -174,6 +181,13 @@ def _draw_axis(svg: Element, diagram: Diagram, scale: _Scale, colors: Colors) ->
             _line(svg, (x, 26, x, 34), colors.ink, width="1.5")
         text = f"CD = {diagram.critical:.2f}{', longer than shown' if longer else ''}"
         _text(svg, text, (scale.left, 20), colors.ink, anchor="start")
+
+
+def _draw_bar(svg: Element, at: Sequence[float], y: float, colors: Colors, *, run: bool) -> None:
+    _line(svg, (at[0] - 6, y, at[-1] + 6, y), colors.bar, width="3.5" if run else "1.2")
+    for x in () if run else at:
+        dot = {"cx": f"{x:g}", "cy": f"{y:g}", "r": "3.2", "fill": colors.bar}
+        SubElement(svg, "circle", dot)
 
 
 def _draw_name(

@@ -10,8 +10,8 @@ import pandas as pd
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from robench.errors import UserError
-from robench.leaderboard.comparison import LEVEL
 from robench.leaderboard.published import Leaderboard
+from robench.leaderboard.significance import LEVEL
 from robench.leaderboard.usable import check_tables
 
 DISAGREEMENTS = (0.02, 0.05, 0.1, 0.2)

@@ -42,12 +42,17 @@ def test_an_honest_board_has_no_problem(published: Published) -> None:
     assert problems(published) == []
 
 
+def test_a_comparison_of_an_earlier_version_is_called_so(published: Published) -> None:
+    published.change("comparisons.csv", "McNemar", "bootstrap", sums=True)
+    assert "comparisons.csv is by the bootstrap of earlier versions" in problems(published)[0]
+
+
 @pytest.mark.parametrize("sums", [False, True])
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
         ("leaderboard.csv", ",free,", ",standard,", "column training: it says standard"),
-        ("comparisons.csv", "McNemar", "bootstrap", "column method"),
+        ("comparisons.csv", "McNemar", "t-test", "column method"),
         ("manifests/batch*", '"epochs": 1', '"epochs": 30', "has the hash"),
         ("manifests/batch*", '"seconds": ', '"seconds": 9', "train_seconds_per_epoch"),
         ("manifests/batch*", '"passed": true', '"passed": false', "column flags"),

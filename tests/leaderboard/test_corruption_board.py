@@ -73,7 +73,7 @@ def test_the_mean_is_that_of_the_columns_and_ranks(corrupted: Path) -> None:
         assert row["corruption_mean"] == pytest.approx(mean, abs=1e-6)
         assert row["corruption_low"] < row["corruption_mean"] < row["corruption_high"]
     assert table["corruption_mean"].is_monotonic_decreasing
-    assert Leaderboard.read(corrupted).comparisons["method"].unique().tolist() == ["bootstrap"]
+    assert Leaderboard.read(corrupted).comparisons["method"].unique().tolist() == ["t-test"]
 
 
 def test_the_difference_of_two_rows_is_that_of_their_means(corrupted: Path) -> None:

@@ -73,7 +73,7 @@ def test_it_says_which_test_at_which_level_and_what_one_seed_leaves_open() -> No
     for words in (
         "5% level",
         "same 400 images",
-        "a bootstrap over images and seeds",
+        "a t-test over images and seeds",
         "6 pairs (Holm)",
     ):
         assert words in several.note

@@ -10,11 +10,12 @@ from scipy.stats import kendalltau
 
 from robench.checks.wording import some
 from robench.leaderboard.across.meaning import compared_columns, shared_columns
-from robench.leaderboard.comparison import LEVEL, Hits, holm, matched
+from robench.leaderboard.comparison import Hits, holm, matched
 from robench.leaderboard.order import order_sentence
 from robench.leaderboard.page.wording import listed
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.row import LeaderboardRow, parts
+from robench.leaderboard.significance import LEVEL, MCNEMAR
 
 FIGURES = (
     "first_board", "second_board", "defense", "column", "first", "second", "difference", "low",
@@ -56,7 +57,7 @@ def differences(first: Leaderboard, second: Leaderboard, labels: tuple[str, str]
 
     Outcomes are paired if both boards have the same images: they evaluate the first ones of the
     same order, so that of different numbers the smaller is compared. Otherwise the images of the
-    two are drawn independently.
+    two are independent.
 
     Raises:
         UserError: if outcomes are missing or damaged.
@@ -159,14 +160,13 @@ def _notes(
     if figures.empty:
         return []
     methods = listed(
-        ["McNemar's exact test" if m == "McNemar" else "a bootstrap over images and seeds"
+        ["McNemar's exact test" if m == MCNEMAR else "a t-test over images and seeds"
          for m in sorted(figures["method"].unique())]
     )  # fmt: skip
     how = (
         f"Paired: both boards evaluate the same images; by {methods}."
         if figures["paired"].all()
-        else f"Not paired: the boards evaluate other images, which are drawn independently; by "
-        f"{methods}."
+        else f"Not paired: the boards evaluate different images; by {methods}."
     )
     notes = [how, f"Corrected for {some(len(figures), 'comparison')} (Holm, {100 * LEVEL:g}%)."]
     if cut:

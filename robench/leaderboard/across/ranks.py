@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-from robench.leaderboard.comparison import LEVEL
 from robench.leaderboard.diagram import Diagram, Placed
+from robench.leaderboard.significance import LEVEL
 
 ENOUGH = 10
 """Boards from which on the tests have some power and their approximations hold (Demšar, 3.2.2)."""

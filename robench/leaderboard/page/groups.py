@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from robench.checks.wording import some
-from robench.leaderboard.comparison import LEVEL
-from robench.leaderboard.diagram import LIGHT, Diagram, Placed, diagram_svg
+from robench.leaderboard.diagram import LIGHT, Diagram, Placed, diagram_svg, is_run
 from robench.leaderboard.page.downloads import Download, download
 from robench.leaderboard.page.wording import listed, percent
 from robench.leaderboard.row import LeaderboardRow
+from robench.leaderboard.significance import LEVEL, MCNEMAR, T_TEST
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard
 
 TESTS = {
-    "McNemar": "McNemar’s exact test",  # noqa: RUF001
-    "bootstrap": "a bootstrap over images and seeds",
+    MCNEMAR: "McNemar’s exact test",  # noqa: RUF001
+    T_TEST: "a t-test over images and seeds",
 }
 """The method of a comparison -> its name in a sentence."""
 
@@ -50,7 +50,7 @@ def row_groups(board: "Leaderboard") -> Groups | None:
     name, about = f"{board.name}-groups", "the diagram of rows that cannot be distinguished"
     file = download(name, "svg", about, diagram_svg(diagram, LIGHT))
     # Trusted: diagram_svg escapes the names.
-    return Groups(Markup(diagram_svg(diagram)), _note(board), diagram.summary, (file,))
+    return Groups(Markup(diagram_svg(diagram)), _note(board, diagram), diagram.summary, (file,))
 
 
 def group_diagram(board: "Leaderboard") -> Diagram | None:
@@ -80,7 +80,7 @@ def group_diagram(board: "Leaderboard") -> Diagram | None:
     return Diagram(f"accuracy under {column}, %", tuple(rows), bars, summary)
 
 
-def _note(board: "Leaderboard") -> str:
+def _note(board: "Leaderboard", diagram: Diagram) -> str:
     """Return which test joins the rows, and what it leaves open."""
     column, pairs = board.board.evaluation.ranking_column, board.comparisons
     methods = listed([TESTS.get(m, m) for m in sorted(pairs["method"].astype(str).unique())])
@@ -90,11 +90,13 @@ def _note(board: "Leaderboard") -> str:
         if len(board.board.seeds) == 1
         else ""
     )
+    runs = all(is_run(diagram, bar) for bar in diagram.bars)
+    dotted = "" if runs else " A thin bar joins only the rows at its dots."
     return (
         f"All rows by their accuracy under {column}, the best on the right. A bar joins rows of "
         f"which no two are distinguishable at the {100 * LEVEL:g}% level: paired comparisons of "
         f"the same {_images(board):,} images by {methods}, corrected for "
-        f"{some(len(pairs), 'pair')} (Holm). The bars are the letters of the table.{alone}"
+        f"{some(len(pairs), 'pair')} (Holm). The bars are the letters of the table.{dotted}{alone}"
     )
 
 
