@@ -83,7 +83,7 @@ def forecast_of_gans(
     changes: Sequence[str],
     data_dir: Path | None,
     inception: Path | None,
-    jobs: int | None,
+    placement: "Placement",
     as_json: bool,
 ) -> None:
     """Print what a run of a board of GANs would take."""
@@ -93,7 +93,7 @@ def forecast_of_gans(
 
     _, spec = open_gan_board(board, rows=rows, seeds=seeds, changes=changes)
     found = gan_forecast(
-        spec, out=out, data_dir=data_dir, device=device, jobs=jobs, inception=inception
+        spec, out=out, data_dir=data_dir, device=device, placement=placement, inception=inception
     )
     if as_json:
         print(json.dumps(asdict(found) | {"seconds": found.seconds}, indent=2))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from robench.board.board import Board
+    from robench.runs.placement import Placement
 
 
 @app.command()
@@ -95,7 +96,7 @@ def run(
         if dry_run:
             forecast_of_gans(
                 console, board, out, chosen, rows=defenses, seeds=seeds, changes=changes,
-                data_dir=data_dir, inception=inception, jobs=jobs, as_json=as_json,
+                data_dir=data_dir, inception=inception, placement=placement, as_json=as_json,
             )  # fmt: skip
             return
         run_gans(
@@ -107,7 +108,7 @@ def run(
         raise UserError("--inception goes with a board of GANs; leave it out.")
     name, spec = open_board(board, rows=defenses, seeds=seeds, changes=changes)
     if dry_run:
-        _print_forecast(console, spec, out, data_dir, chosen, jobs, as_json=as_json)
+        _print_forecast(console, spec, out, data_dir, chosen, placement, as_json=as_json)
         return
     cells = len(spec.row_specs) * len(spec.seeds)
     with progress(console, cells, quiet=quiet) as reporter:
@@ -137,14 +138,14 @@ def _print_forecast(
     out: Path,
     data_dir: Path | None,
     device: "torch.device",
-    jobs: int | None,
+    placement: "Placement",
     *,
     as_json: bool,
 ) -> None:
     from robench.cli.tables import forecast_table
     from robench.commands.forecast import forecast
 
-    found = forecast(board, out=out, data_dir=data_dir, device=device, jobs=jobs)
+    found = forecast(board, out=out, data_dir=data_dir, device=device, placement=placement)
     if as_json:
         print(json.dumps(asdict(found) | {"seconds": found.seconds}, indent=2))
         return

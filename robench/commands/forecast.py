@@ -12,11 +12,13 @@ from robench.board.cells import Cell
 from robench.models.checkpoint import Network
 from robench.registry import defenses
 from robench.runs.context import RunContext
-from robench.runs.jobs import chosen_jobs
+from robench.runs.executors import jobs_at_once
+from robench.runs.placement import Placement
 from robench.runs.run import cell_jobs, check_sizes, prepared
 from robench.runs.status import State
 from robench.runs.steps import CellJob
 from robench.runs.train_cell import training_data
+from robench.system.devices import is_here
 from robench.system.threads import computing_with
 from robench.training.data import TrainingData
 from robench.training.loop import TrainingDivergedError, fit
@@ -76,20 +78,22 @@ def forecast(
     out: Path,
     data_dir: Path | None = None,
     device: torch.device | None = None,
-    jobs: int | None = None,
+    placement: Placement = Placement(jobs=None),  # noqa: B008 - it is frozen
 ) -> Forecast:
     """Return what a run of a board would take; nothing is stored.
 
     Each row's network is trained on a few minibatches, with the row's recipe, to measure the time
     of one. Attacks are assumed to be as fast per forward, so that their time is a rough estimate:
-    it depends on how many images are fooled, and when.
+    it depends on how many images are fooled, and when. Other machines are assumed to be as fast as
+    this one; if this one lacks their device, the times are not known.
 
     Args:
         board: the specification.
         out: the folder of the run store; what it has is not counted.
         data_dir: the folder where the data set is.
         device: the device of the run.
-        jobs: as for :func:`robench.runs.run.run_board`.
+        placement: as for :func:`robench.runs.run.run_board`; by default as many pieces at the same
+            time as suit the machine.
 
     Raises:
         UserError: as a run would before its first training.
@@ -98,11 +102,12 @@ def forecast(
     check_sizes(plan, ctx.dataset)
     work = cell_jobs(plan, ctx)
     ctx.store.check(job.cell for job in work)
-    number = chosen_jobs(jobs, work, ctx)
+    number, here = jobs_at_once(placement, work, ctx), is_here(ctx.device)
     speeds: dict[str, tuple[float, int]] = {}
     for job in work:
         if job.row not in speeds:
-            speeds[job.row] = _seconds_per_effort(job, ctx), _bytes(job.cell, ctx)
+            seconds = _seconds_per_effort(job, ctx) if here else math.nan
+            speeds[job.row] = seconds, _bytes(job.cell, ctx)
     return Forecast(tuple(_cell(job, speeds) for job in work), number, board.goal is not None)
 
 
@@ -114,8 +119,8 @@ def _cell(job: CellJob, speeds: Mapping[str, tuple[float, int]]) -> CellForecast
         row=job.row,
         seed=job.cell.seed,
         state=state,
-        training=seconds * training,
-        attacking=seconds * attacking,
+        training=seconds * training if training else 0.0,
+        attacking=seconds * attacking if attacking else 0.0,
         weights=weights,
     )
 

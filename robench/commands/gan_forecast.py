@@ -16,11 +16,13 @@ from robench.gan.metrics.extractors import Extractor
 from robench.gan.sampling import draw
 from robench.gan.training import GanDivergedError, fit_gan
 from robench.registry import defenses
+from robench.runs.executors import jobs_at_once
 from robench.runs.gan_board import GanJob, gan_context, gan_jobs
 from robench.runs.gan_plan import GanPlan, GanWork, check_fits, plan_gans
 from robench.runs.gan_status import gan_status
-from robench.runs.jobs import chosen_jobs
+from robench.runs.placement import Placement
 from robench.runs.status import State
+from robench.system.devices import is_here
 from robench.system.threads import computing_with
 
 STEPS = 3
@@ -86,20 +88,22 @@ def gan_forecast(
     out: Path,
     data_dir: Path | None = None,
     device: torch.device | None = None,
-    jobs: int | None = None,
+    placement: Placement = Placement(jobs=None),  # noqa: B008 - it is frozen
     inception: Path | None = None,
 ) -> GanForecast:
     """Return what a run of a board would take; nothing is stored.
 
     Each row's GAN is trained for a few steps to measure the time of one, and a few samples are
-    measured.
+    measured. Other machines are assumed to be as fast as this one; if this one lacks their device,
+    the times are not known.
 
     Args:
         board: the specification.
         out: the folder of the run store; what it has is not counted.
         data_dir: the folder where the data set is.
         device: the device of the run.
-        jobs: as for :func:`robench.runs.gan_board.run_gan_board`.
+        placement: as for :func:`robench.runs.gan_board.run_gan_board`; by default as many pieces at
+            the same time as suit the machine.
         inception: the file of Inception's weights, if the board needs them.
 
     Raises:
@@ -109,13 +113,15 @@ def gan_forecast(
     check_fits(plan)
     ctx = gan_context(plan, out, device)
     found = gan_jobs(plan, ctx)
-    number = chosen_jobs(jobs, found, ctx)
+    number, here = jobs_at_once(placement, found, ctx), is_here(ctx.device)
     steps: dict[str, float] = {}
     for job in found:
         row = job.works[0].row.title
         if row not in steps and not job.folder.finished:
-            steps[row] = _seconds_of_a_step(job, plan)
-    speed = _Speed() if all(job.is_stored for job in found) else _speed(found[0], plan)
+            steps[row] = _seconds_of_a_step(job, plan) if here else math.nan
+    speed = _Speed()
+    if not all(job.is_stored for job in found):
+        speed = _speed(found[0], plan) if here else _Speed(math.nan, math.nan, math.nan)
     first = {job.works[0].name for job in found}
     cells = (_cell(each, plan, steps, speed, trains=each.name in first) for each in plan.work)
     return GanForecast(tuple(cells), number)

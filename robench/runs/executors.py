@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from robench.data.load import absolute_name
 from robench.runs.context import RunContext
@@ -12,6 +13,9 @@ from robench.runs.placement import Placement
 from robench.runs.resources import Resources, read_resources
 from robench.runs.setup import Setup
 from robench.system.devices import gpus_for
+
+if TYPE_CHECKING:
+    from robench.runs.remote import Engine
 
 
 def executor_for(
@@ -44,9 +48,7 @@ def executor_for(
 
         setup = Setup.of(ctx, data, data_dir)
         return LocalProcesses(setup, number, cores(), ctx.reporter, gpus_for(ctx.device))
-    refuse_other_processes(f"--executor {placement.kind}")
-    file = placement.resources
-    resources = Resources() if file is None else read_resources(file, placement.kind)
+    resources = _resources(placement)
     if all(cell.is_finished for cell in cells):
         return InThisProcess(ctx)
     ctx.store.root.mkdir(parents=True, exist_ok=True)
@@ -56,21 +58,56 @@ def executor_for(
     return on_other_machines(placement, setup, resources, ctx)
 
 
+def jobs_at_once(placement: Placement, cells: Sequence[Planned], ctx: RunContext) -> int:
+    """Return how many pieces :func:`executor_for` would let be done at the same time.
+
+    Nothing is stored, and an engine is left as it was found.
+
+    Args:
+        placement: where they are to be done.
+        cells: the networks of the board.
+        ctx: the context of the run.
+
+    Raises:
+        UserError: as :func:`executor_for`.
+    """
+    if placement.is_local:
+        return chosen_jobs(placement.jobs, cells, ctx)
+    resources = _resources(placement)
+    if all(cell.is_finished for cell in cells):
+        return 1
+    engine = _engine(placement, ctx.store.root.absolute(), resources, ctx)
+    try:
+        return placement.jobs or max(1, engine.slots)
+    finally:
+        engine.close()
+
+
 def on_other_machines(
     placement: Placement, setup: Setup, resources: Resources, ctx: RunContext
 ) -> Executor:
-    """Return the executor of an engine, which is imported only here."""
-    from robench.runs.remote import Engine, RemotePieces
+    """Return the executor of an engine."""
+    from robench.runs.remote import RemotePieces
 
+    engine = _engine(placement, setup.store, resources, ctx)
+    return RemotePieces(engine, setup, placement.jobs, ctx.reporter)
+
+
+def _resources(placement: Placement) -> Resources:
+    """Return what each piece asks an engine for, if other machines can do pieces at all."""
+    refuse_other_processes(f"--executor {placement.kind}")
+    file = placement.resources
+    return Resources() if file is None else read_resources(file, placement.kind)
+
+
+def _engine(placement: Placement, store: Path, resources: Resources, ctx: RunContext) -> "Engine":
+    """Return an engine, which is imported only here; ``store`` is the run store, absolute."""
     on_gpu = ctx.device.type != "cpu"
-    engine: Engine
     if placement.kind == "ray":
         from robench.runs.ray_engine import RayEngine
 
-        engine = RayEngine(placement.place, on_gpu=on_gpu)
-    else:
-        from robench.runs.slurm_engine import SlurmEngine
+        return RayEngine(placement.place, on_gpu=on_gpu)
+    from robench.runs.slurm_engine import SlurmEngine
 
-        folder = setup.store.parent / "slurm-jobs"
-        engine = SlurmEngine(placement.place or "slurm", folder, resources, on_gpu=on_gpu)
-    return RemotePieces(engine, setup, placement.jobs, ctx.reporter)
+    folder = store.parent / "slurm-jobs"
+    return SlurmEngine(placement.place or "slurm", folder, resources, on_gpu=on_gpu)

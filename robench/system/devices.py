@@ -32,6 +32,15 @@ def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
     return device
 
 
+def is_here(device: torch.device) -> bool:
+    """Return whether this machine has a device: other machines may have one that it lacks."""
+    try:
+        choose_device(str(device))
+    except UserError:
+        return False
+    return True
+
+
 def gpus_for(device: torch.device) -> tuple[str, ...]:
     """Return the GPUs that processes may share out, as ``CUDA_VISIBLE_DEVICES`` names them.
 

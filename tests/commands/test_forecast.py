@@ -5,16 +5,22 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from support import Command
 
 from robench.board.overrides import open_board
 from robench.commands import forecast as module
 from robench.commands.forecast import Forecast, forecast
+from robench.runs import executors
+from robench.runs.placement import Placement
 from robench.training.loop import TrainingDivergedError
 
 
-def of(board: Path, out: Path, **options: object) -> Forecast:
-    return forecast(open_board(str(board))[1], out=out, **options)  # type: ignore[arg-type]
+def of(board: Path, out: Path, *, jobs: int | None = None, device: str = "cpu",
+       executor: str = "local") -> Forecast:  # fmt: skip
+    placement = Placement(executor, jobs)
+    spec, on = open_board(str(board))[1], torch.device(device)
+    return forecast(spec, out=out, placement=placement, device=on)
 
 
 def total(found: Forecast) -> float:
@@ -77,3 +83,75 @@ def test_the_command_prints_a_table_or_json(
     assert not (tmp_path / "out").exists()
     wrong = robench("run", str(tiny_board), "--json")
     assert (wrong.code, wrong.err.startswith("robench: --json belongs to --dry-run")) == (2, True)
+
+
+class Cluster:
+    """An engine with places for five pieces."""
+
+    slots = 5
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """The engine of any executor that is not local."""
+    made = Cluster()
+    monkeypatch.setattr(executors, "_engine", lambda *_: made)
+    return made
+
+
+def test_an_engine_says_how_many_pieces_it_has_places_for_and_is_left(
+    cluster: Cluster, tiny_board: Path, tmp_path: Path
+) -> None:
+    found = of(tiny_board, tmp_path / "out", executor="ray")
+    assert (found.jobs, cluster.closed) == (5, 1)
+    assert found.seconds == total(found) / 5
+    assert of(tiny_board, tmp_path / "out", executor="ray", jobs=2).jobs == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.usefixtures("cluster")
+def test_a_device_that_only_other_machines_have_is_not_needed(
+    robench: Command, tiny_board: Path, tmp_path: Path
+) -> None:
+    found = of(tiny_board, tmp_path / "out", executor="slurm", device="cuda")
+    assert all(math.isnan(cell.training) for cell in found.cells)
+    assert all(cell.weights > 100_000 for cell in found.cells)
+    run = ("run", tiny_board, "--out", tmp_path / "out", "--executor", "slurm", "--device", "cuda")
+    done = robench(*run, "--dry-run")
+    assert done.code == 0, done.err
+    assert "unknown" in done.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--executor", "slurm:nowhere"),
+        ("--executor", "slurm:nowhere", "--jobs", "2"),
+        ("--executor", "slurm", "--resources", "missing.toml"),
+        ("--executor", "ray", "--resources", "none.toml"),
+        ("--executor", "nowhere"),
+        ("--executor", "local:here"),
+        ("--resources", "none.toml"),
+    ],
+)
+def test_what_a_run_refuses_is_refused_in_the_same_sentence(
+    words: tuple[str, ...],
+    robench: Command,
+    tiny_board: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.chdir(tmp_path)
+    Path("none.toml").write_text("processes = 0\n")
+    run = ("run", tiny_board, "--out", tmp_path / "out", *words)
+    real, dry = robench(*run), robench(*run, "--dry-run")
+    assert (dry.code, dry.err) == (2, real.err)
+    assert dry.err.count("\n") == 1
