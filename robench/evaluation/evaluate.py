@@ -111,14 +111,9 @@ def evaluate(
         groups = group_by_search(named)
         partial, keys = open_partial(victim, samples, classes, logits, groups, options)
         job = Job(
-            victim=victim,
-            images=samples,
-            labels=classes,
-            clean=clean,
-            device=home,
-            options=options,
-            partial=partial,
-        )
+            victim=victim, images=samples, labels=classes, clean=clean, device=home,
+            options=options, partial=partial,
+        )  # fmt: skip
         results, certificates = _attack_each(groups, keys, job)
         partial.close()
         _warn(outcome_notice(model, samples, classes, named, results))
