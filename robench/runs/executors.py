@@ -1,5 +1,6 @@
 """Which executor a run uses: this process, processes of this machine, or an engine's machines."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from robench.system.devices import gpus_for
 
 if TYPE_CHECKING:
     from robench.runs.remote import Engine
+
+JOBS = "slurm-jobs"
+"""The folder beside the run store where Slurm's jobs are kept."""
 
 
 def executor_for(
@@ -76,11 +80,12 @@ def jobs_at_once(placement: Placement, cells: Sequence[Planned], ctx: RunContext
     resources = _resources(placement)
     if all(cell.is_finished for cell in cells):
         return 1
-    engine = _engine(placement, ctx.store.root.absolute(), resources, ctx)
-    try:
-        return placement.jobs or max(1, engine.slots)
-    finally:
-        engine.close()
+    with tempfile.TemporaryDirectory() as scratch:  # submitit makes the folder of its jobs at once
+        engine = _engine(placement, Path(scratch) / JOBS, resources, ctx)
+        try:
+            return placement.jobs or max(1, engine.slots)
+        finally:
+            engine.close()
 
 
 def on_other_machines(
@@ -89,7 +94,7 @@ def on_other_machines(
     """Return the executor of an engine."""
     from robench.runs.remote import RemotePieces
 
-    engine = _engine(placement, setup.store, resources, ctx)
+    engine = _engine(placement, setup.store.parent / JOBS, resources, ctx)
     return RemotePieces(engine, setup, placement.jobs, ctx.reporter)
 
 
@@ -100,8 +105,8 @@ def _resources(placement: Placement) -> Resources:
     return Resources() if file is None else read_resources(file, placement.kind)
 
 
-def _engine(placement: Placement, store: Path, resources: Resources, ctx: RunContext) -> "Engine":
-    """Return an engine, which is imported only here; ``store`` is the run store, absolute."""
+def _engine(placement: Placement, folder: Path, resources: Resources, ctx: RunContext) -> "Engine":
+    """Return an engine, which is imported only here; Slurm keeps its jobs in ``folder``."""
     on_gpu = ctx.device.type != "cpu"
     if placement.kind == "ray":
         from robench.runs.ray_engine import RayEngine
@@ -109,5 +114,4 @@ def _engine(placement: Placement, store: Path, resources: Resources, ctx: RunCon
         return RayEngine(placement.place, on_gpu=on_gpu)
     from robench.runs.slurm_engine import SlurmEngine
 
-    folder = store.parent / "slurm-jobs"
     return SlurmEngine(placement.place or "slurm", folder, resources, on_gpu=on_gpu)

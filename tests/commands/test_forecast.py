@@ -115,6 +115,14 @@ def test_an_engine_says_how_many_pieces_it_has_places_for_and_is_left(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_rehearsal_of_slurm_has_its_places_and_leaves_no_folder(
+    tiny_board: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("submitit")
+    assert of(tiny_board, tmp_path / "out", executor="slurm:local").jobs == 8
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 @pytest.mark.usefixtures("cluster")
 def test_a_device_that_only_other_machines_have_is_not_needed(
