@@ -87,11 +87,14 @@ def run(
     from robench.cli.tables import flag_lines, leaderboard_table, speedrun_table
     from robench.commands.run import run_and_publish
     from robench.runs.placement import Placement
+    from robench.tracking.trackers import trackers_for
 
     placement = Placement(executor, jobs, resources)
     console, chosen = prepare(device, plugin, here=placement.is_local)
     if as_json and not dry_run:
         raise UserError("--json belongs to --dry-run; the results of a run are its CSV files.")
+    if dry_run:
+        trackers_for(log, out / "logs")  # refuses what the run would refuse, and makes no file
     if is_gan_board(find_board(board)[1]):
         if dry_run:
             forecast_of_gans(

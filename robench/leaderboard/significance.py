@@ -30,6 +30,12 @@ LEVEL = 0.05
 MCNEMAR, T_TEST = "McNemar", "t-test"
 """Names of the tests, as ``comparisons.csv`` has them."""
 
+TESTS = {
+    MCNEMAR: "McNemar’s exact test",  # noqa: RUF001
+    T_TEST: "a t-test over images and seeds",
+}
+"""The same in sentences."""
+
 Floats = NDArray[np.float64]
 
 

@@ -77,7 +77,7 @@ def test_a_killed_process_costs_time_and_changes_nothing(
     out = executor.replace(":", "-")
     to = ("--out", out, "--executor", executor, "--jobs", "2", "--defenses", rows)
     process = command(root, *to, *more)
-    shown, err = process.communicate(timeout=400)
+    shown, err = process.communicate(timeout=550)
     (root / "armed").unlink()
     assert process.returncode == 0, err[-3000:]
     assert (root / "killed").exists()

@@ -147,6 +147,7 @@ def test_a_device_that_only_other_machines_have_is_not_needed(
         ("--executor", "nowhere"),
         ("--executor", "local:here"),
         ("--resources", "none.toml"),
+        ("--log", "csvs"),
     ],
 )
 def test_what_a_run_refuses_is_refused_in_the_same_sentence(

@@ -15,7 +15,7 @@ from robench.leaderboard.order import order_sentence
 from robench.leaderboard.page.wording import listed
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.row import LeaderboardRow, parts
-from robench.leaderboard.significance import LEVEL, MCNEMAR
+from robench.leaderboard.significance import LEVEL, TESTS
 
 FIGURES = (
     "first_board", "second_board", "defense", "column", "first", "second", "difference", "low",
@@ -159,10 +159,7 @@ def _notes(
     """
     if figures.empty:
         return []
-    methods = listed(
-        ["McNemar's exact test" if m == MCNEMAR else "a t-test over images and seeds"
-         for m in sorted(figures["method"].unique())]
-    )  # fmt: skip
+    methods = listed([TESTS.get(m, m) for m in sorted(figures["method"].unique())])
     how = (
         f"Paired: both boards evaluate the same images; by {methods}."
         if figures["paired"].all()

@@ -10,16 +10,10 @@ from robench.leaderboard.diagram import LIGHT, Diagram, Placed, diagram_svg, is_
 from robench.leaderboard.page.downloads import Download, download
 from robench.leaderboard.page.wording import listed, percent
 from robench.leaderboard.row import LeaderboardRow
-from robench.leaderboard.significance import LEVEL, MCNEMAR, T_TEST
+from robench.leaderboard.significance import LEVEL, TESTS
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard
-
-TESTS = {
-    MCNEMAR: "McNemar’s exact test",  # noqa: RUF001
-    T_TEST: "a t-test over images and seeds",
-}
-"""The method of a comparison -> its name in a sentence."""
 
 _NAMED = 8
 """How many groups the summary names."""
