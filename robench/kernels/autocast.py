@@ -25,11 +25,12 @@ def products_of(x: Tensor) -> Tensor:
     results are as good. Without such hardware, torch's own way takes 6 to 80 times as long (torch
     2.14, AVX2). Results are to be rounded to bf16. Other dtypes and other devices stay.
     """
-    if x.dtype != torch.bfloat16 or x.device.type != "cpu" or _has_products_of_bf16():
+    if x.dtype != torch.bfloat16 or x.device.type != "cpu" or has_products_of_bf16():
         return x
     return x.float()
 
 
 @lru_cache(maxsize=1)
-def _has_products_of_bf16() -> bool:
+def has_products_of_bf16() -> bool:
+    """Return whether this machine's CPU has instructions for products of bf16 numbers."""
     return has_bf16(torch.device("cpu"))

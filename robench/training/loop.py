@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from robench.base import Defense, TrainingLoss
 from robench.board.specs import TrainingSpec
 from robench.kernels.fast_convs import fast_convolutions
+from robench.kernels.products import fast_products
 from robench.models.frozen import frozen_parameters
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.processes import this_shard
@@ -68,9 +69,8 @@ def fit(
 
     If ``torchrun`` started several processes, each calls this and takes its shard of every
     batch. Batch norms and gradients are those of the whole batch, so that the weights are, up to
-    rounding, those that one process would have trained; rank 0 writes the files. Dropout masks,
-    and the random starts of training methods, are the same in all processes, and differ from those
-    of a single process.
+    rounding, those that one process would have trained; rank 0 writes the files. Dropout masks and
+    random starts of training methods are the same in all processes, but not those of a single one.
 
     Args:
         model: images in [0, 1] -> logits.
@@ -95,6 +95,7 @@ def fit(
     with (
         synced_norms(model, fabric.device) if shard.count > 1 else nullcontext(),
         fast_convolutions(model),
+        fast_products(fabric.device),
     ):
         return Trainer(model, defense, recipe, data, fabric, files, progress).run()
 

@@ -45,7 +45,7 @@ def test_layers_compute_the_same_without_products_of_bf16(
     x = torch.randn(5, 6, side, side, requires_grad=True)
     found = {}
     for has in (True, False):
-        monkeypatch.setattr(autocast, "_has_products_of_bf16", lambda has=has: has)
+        monkeypatch.setattr(autocast, "has_products_of_bf16", lambda has=has: has)
         found[has] = step(built, x)
     for one, other in zip(found[True], found[False], strict=True):
         assert one.dtype == other.dtype
@@ -54,7 +54,7 @@ def test_layers_compute_the_same_without_products_of_bf16(
 
 @pytest.mark.parametrize("has", [True, False])
 def test_only_bf16_on_a_cpu_is_widened(has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autocast, "_has_products_of_bf16", lambda: has)
+    monkeypatch.setattr(autocast, "has_products_of_bf16", lambda: has)
     half = torch.ones(2, dtype=torch.bfloat16)
     assert products_of(half).dtype == (torch.bfloat16 if has else torch.float32)
     for dtype in (torch.float32, torch.float64):
