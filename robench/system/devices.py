@@ -74,6 +74,8 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False
-    ask = getattr(torch.cpu, "get_capabilities", None)  # absent in older torch
-    capabilities = ask() if ask else {}
+    if not hasattr(torch.cpu, "get_capabilities"):  # older torch
+        tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        return any(getattr(torch.cpu, name, bool)() for name in tests)
+    capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
