@@ -112,7 +112,7 @@ class Certificate:
             UserError: if the network returns no logits, or labels are not one class of it for each
                 image.
         """
-        check_logits(logits, len(logits))
+        check_logits(logits, logits.shape[0] if getattr(logits, "ndim", 0) else 0)
         labels = labels.cpu().long()
         if labels.shape != logits.shape[:1]:
             raise UserError(

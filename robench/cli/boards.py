@@ -50,7 +50,7 @@ def plan(
 ) -> None:
     """Print how many test images and seeds it takes to distinguish two defenses."""
     from robench.cli.tables import plan_tables
-    from robench.leaderboard.power import corrected, planned
+    from robench.leaderboard.power import ALONE, corrected, planned
 
     console, _ = prepare("cpu", [])
     samples, seeds = planned(difference / 100, power, board)
@@ -59,6 +59,7 @@ def plan(
         return
     for table in plan_tables(samples, seeds, difference, power):
         console.print(table)
+    say(console, ALONE)
     if note := corrected(difference / 100, power, board):
         say(console, note)
 

@@ -1,12 +1,11 @@
 """What commands on boards do if the board is one of GANs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.cli.options import print_lines, say
+from robench.cli.options import print_json, print_lines, say
 from robench.errors import UserError
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def forecast_of_gans(
         spec, out=out, data_dir=data_dir, device=device, placement=placement, inception=inception
     )
     if as_json:
-        print(json.dumps(asdict(found) | {"seconds": found.seconds}, indent=2))
+        print_json(asdict(found) | {"seconds": found.seconds})
         return
     console.print(gan_forecast_table(found, spec.title))
 

@@ -1,6 +1,5 @@
 """``robench run``, ``robench status`` and ``robench train``."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +21,7 @@ from robench.cli.options import (
     Seeds,
     app,
     prepare,
+    print_json,
     say,
 )
 from robench.errors import UserError
@@ -150,7 +150,7 @@ def _print_forecast(
 
     found = forecast(board, out=out, data_dir=data_dir, device=device, placement=placement)
     if as_json:
-        print(json.dumps(asdict(found) | {"seconds": found.seconds}, indent=2))
+        print_json(asdict(found) | {"seconds": found.seconds})
         return
     console.print(forecast_table(found, board.title))
 
@@ -175,7 +175,7 @@ def status(
         board, out=out, data_dir=data_dir, rows=defenses, seeds=seeds, changes=changes
     )
     if as_json:
-        print(json.dumps([asdict(cell) for cell in cells], indent=2))
+        print_json([asdict(cell) for cell in cells])
         return
     console.print(status_table(cells, title))
 

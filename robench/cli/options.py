@@ -202,10 +202,12 @@ def print_json(value: Any) -> None:
     """Print a value, in which a data frame is a list of objects, as JSON; NaN becomes null."""
     import json
 
+    from robench.leaderboard.page.embedding import finite
+
     def plain(part: Any) -> Any:
         return json.loads(part.to_json(orient="records"))
 
-    typer.echo(json.dumps(value, indent=2, default=plain))
+    typer.echo(json.dumps(finite(value), indent=2, default=plain, allow_nan=False))
 
 
 def say(console: "Console", text: str) -> None:

@@ -12,12 +12,15 @@ from robench.kernels.autocast import has_products_of_bf16
 
 _ATEN = torch.ops.aten
 _PRODUCTS = (
-    _ATEN.conv1d.default, _ATEN.conv2d.default, _ATEN.conv2d.padding, _ATEN.conv3d.default,
+    _ATEN.conv1d.default, _ATEN.conv1d.padding, _ATEN.conv2d.default, _ATEN.conv2d.padding,
+    _ATEN.conv3d.default, _ATEN.conv3d.padding, _ATEN.conv_tbc.default,
     _ATEN.conv_transpose1d.default, _ATEN.conv_transpose2d.input, _ATEN.conv_transpose3d.input,
-    _ATEN.linear.default, _ATEN.matmul.default, _ATEN.mm.default, _ATEN.bmm.default,
-    _ATEN.addmm.default, _ATEN.baddbmm.default, _ATEN.scaled_dot_product_attention.default,
+    _ATEN.linear.default, _ATEN.matmul.default, _ATEN.linalg_vecdot.default, _ATEN.mm.default,
+    _ATEN.bmm.default, _ATEN.addmm.default, _ATEN.addbmm.default, _ATEN.baddbmm.default,
+    _ATEN.scaled_dot_product_attention.default,
 )  # fmt: skip
-"""What autocast casts to bf16, but for recurrent layers."""
+"""What autocast casts to bf16, but for ``prelu``, which has no products, and two fused layers,
+which are recurrent or only for inference."""
 
 
 @contextmanager
@@ -27,7 +30,8 @@ def fast_products(device: torch.device) -> Iterator[None]:
     A product of two bf16 numbers is exact in float32, in which hardware with instructions for bf16
     sums them, too; so the results, rounded to bf16, are as good, and so are the gradients. Without
     such hardware, torch's own way takes 2 to 80 times as long (torch 2.14, AVX2). Where there is
-    such hardware, and on other devices, nothing changes. This is not to be nested.
+    such hardware, and on other devices, nothing changes. Operands are kept for the backward in
+    float32, which takes twice the memory of bf16. This is not to be nested.
 
     It replaces what torch registered for autocast, so all threads of the process see it; unlike a
     mode it costs nothing at other operations. Kernels with a backward of their own do the same by
@@ -47,16 +51,21 @@ def fast_products(device: torch.device) -> Iterator[None]:
 
 def _in_float32(operation: Any) -> Callable[..., Tensor]:
     def product(*operands: Any, **options: Any) -> Tensor:
+        dtype = torch.get_autocast_dtype("cpu")
         with torch.autocast("cpu", enabled=False):
-            values = [_rounded(value) for value in operands]
-            named = {name: _rounded(value) for name, value in options.items()}
+            values = [_rounded(value, dtype) for value in operands]
+            named = {name: _rounded(value, dtype) for name, value in options.items()}
             result: Tensor = operation(*values, **named)
-            return result.bfloat16() if result.dtype == torch.float32 else result
+            return result.to(dtype) if result.dtype == torch.float32 else result
 
     return product
 
 
-def _rounded(value: Any) -> Any:
-    if not isinstance(value, Tensor) or value.dtype not in (torch.float32, torch.bfloat16):
-        return value  # autocast leaves float64 alone
-    return value.bfloat16().float()
+def _rounded(value: Any, dtype: torch.dtype) -> Any:
+    """Return what autocast to ``dtype`` takes, in float32 if that is bf16."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return value
+    if value.device.type != "cpu" or value.dtype == torch.float64:
+        return value  # as autocast does
+    rounded = value.to(dtype)
+    return rounded.float() if dtype == torch.bfloat16 else rounded

@@ -101,6 +101,8 @@ def matched(
         parts: the number of parts of the column.
         paired: whether both are on the same samples, as many.
 
+    A single run that is compared with several is taken to vary as they do.
+
     Returns:
         One line per pair: ``first`` and ``second``, the mean accuracies; ``difference``, the second
         minus the first, with its 95% interval ``low`` to ``high``; ``p``, two-sided and not
@@ -109,8 +111,10 @@ def matched(
     ones, others = [one for one, _ in pairs], [other for _, other in pairs]
     first, second = np.arange(len(pairs)), len(pairs) + np.arange(len(pairs))
     compared = _compared if paired else _independent
+    # A single run against several is one of them, too, that went as it did by chance.
+    runs = np.array([max(len(one), len(other)) > 1 for one, other in pairs] * 2, dtype=bool)
     # The second minus the first.
-    found = compared([*ones, *others], second, first, parts)
+    found = compared([*ones, *others], second, first, parts, runs)
     means = {"first": [_mean(one, parts) for one in ones]}
     means["second"] = [_mean(other, parts) for other in others]
     columns = ["difference", "low", "high", "p", "method"]
@@ -140,7 +144,11 @@ def _pairs(names: list[str], hits: Mapping[str, Hits], parts: int) -> pd.DataFra
 
 
 def _compared(
-    rows: Sequence[Hits], first: NDArray[np.intp], second: NDArray[np.intp], parts: int
+    rows: Sequence[Hits],
+    first: NDArray[np.intp],
+    second: NDArray[np.intp],
+    parts: int,
+    runs: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Compare rows on the same samples, those at ``first`` with those at ``second``."""
     samples = rows[0].shape[1] if rows else 1
@@ -153,7 +161,7 @@ def _compared(
     of_rows = np.array([_mean(row, parts) for row in rows])
     squares = np.maximum(own[first] + own[second] - 2 * shared, 0)
     adjusted, images = over_images(means[first] - means[second], squares, samples, 0)
-    seeds = _seeds(rows, parts)
+    seeds = _seeds(rows, parts, runs)
     difference = of_rows[first] - of_rows[second]
     tested = t_test(difference, adjusted, images, of_pairs(seeds, first, second))
     single = np.array([len(row) == parts == 1 for row in rows], dtype=bool)
@@ -171,7 +179,11 @@ def _compared(
 
 
 def _independent(
-    rows: Sequence[Hits], first: NDArray[np.intp], second: NDArray[np.intp], parts: int
+    rows: Sequence[Hits],
+    first: NDArray[np.intp],
+    second: NDArray[np.intp],
+    parts: int,
+    runs: NDArray[np.bool_] | None = None,
 ) -> pd.DataFrame:
     """Compare rows on different samples, those at ``first`` with those at ``second``."""
     means = np.array([_mean(row, parts) for row in rows])
@@ -186,12 +198,12 @@ def _independent(
         means[first] - means[second],
         adjusted[first] - adjusted[second],
         images[first] + images[second],
-        of_pairs(_seeds(rows, parts), first, second),
+        of_pairs(_seeds(rows, parts, runs), first, second),
     )
     found = {"low": tested.low, "high": tested.high, "p": tested.p, "method": T_TEST}
     return pd.DataFrame({"difference": means[first] - means[second], **found})
 
 
-def _seeds(rows: Sequence[Hits], parts: int) -> Spread:
+def _seeds(rows: Sequence[Hits], parts: int, runs: NDArray[np.bool_] | None) -> Spread:
     samples = max((row.shape[1] for row in rows), default=1)
-    return over_seeds([row.mean(1) / parts for row in rows], 1 / (samples * parts))
+    return over_seeds([row.mean(1) / parts for row in rows], 1 / (samples * parts), runs)

@@ -30,6 +30,13 @@ ROWS = 10
 """Rows of the board that is thought of, if none is given."""
 
 
+ALONE = (
+    "Images are counted as if seeds did not vary, and seeds as if there were endless images; a "
+    "board with both finds such a difference less often, so take more of either."
+)
+"""What two plans, each for itself, do not say of both together."""
+
+
 def samples_needed(
     difference: float, disagreement: float, power: float = 0.8, level: float = LEVEL
 ) -> int:

@@ -70,26 +70,30 @@ class Tested:
 _LEAST = float(np.finfo(np.float64).tiny)
 
 
-def over_seeds(accuracies: Sequence[Floats], unit: float) -> Spread:
+def over_seeds(
+    accuracies: Sequence[Floats], unit: float, runs: NDArray[np.bool_] | None = None
+) -> Spread:
     """Return the variance of each row's mean accuracy over training runs.
 
     It is that of the row's own seeds or the mean over all rows, whichever is larger, and has the
-    degrees of freedom of the latter. A single seed has none, and neither it nor seeds with equal
-    accuracies count in the mean: a network that has collapsed does not show how runs vary.
+    degrees of freedom of the latter. Neither a single seed nor seeds with equal accuracies count in
+    the mean: a network that has collapsed does not show how runs vary.
 
     Args:
         accuracies: row -> (seeds,), the accuracy of each.
         unit: the smallest possible difference of two accuracies. Seeds are taken as at least so
             far apart, since it is only counts that are equal.
+        runs: which rows stand for training runs in general; the others are single networks, which
+            have no variance. By default those with several seeds.
     """
     seeds = np.array([len(a) for a in accuracies], dtype=float)
     # Compared by their range: the variance of equal figures may differ from 0 in its last bits.
     counted = np.array([np.ptp(a) > unit / 2 for a in accuracies], dtype=bool)
     own = np.array([a.var(ddof=1) if len(a) > 1 else 0.0 for a in accuracies], dtype=float)
-    several, least = seeds > 1, unit**2 / 2
+    several, least = seeds > 1 if runs is None else runs, unit**2 / 2
     freedom, known = (seeds - 1)[counted], own[counted]
     if not counted.any():
-        return Spread(np.where(several, least, 0) / seeds, seeds - 1)
+        return Spread(np.where(several, least, 0) / seeds, np.where(several, seeds - 1, 0))
     pooled = (freedom * known).sum() / freedom.sum()
     # The expected square of a variance is (f + 2) / f times the square of the true one.
     squares = (freedom**2 / (freedom + 2) * known**2).sum()

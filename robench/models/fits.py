@@ -88,8 +88,9 @@ def chosen_fit(
     kind = which or ("ema" if "ema" in kinds else "raw")
     same = [fit for fit in fits if fit.kind == kind]
     best = [fit for fit in same if fit.found.known == same[0].found.known]
-    if len(best) > 1:
-        places = " and ".join(fit.where for fit in best[:_SHOWN])
+    others = [fit for fit in best[1:] if not _same_values(fit, best[0])]
+    if others:
+        places = " and ".join(fit.where for fit in [best[0], *others][:_SHOWN])
         raise UserError(
             f"{path} holds several weights that fit: {places}; save the ones you mean with "
             f"torch.save(state_dict, file)."

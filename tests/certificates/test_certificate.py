@@ -286,3 +286,10 @@ def test_a_network_behind_data_parallelism_is_certified_as_it_is() -> None:
     assert torch.equal(one.radii(images(), labels), other.radii(images(), labels))
     with pytest.raises(UserError, match="give a torch"):
         certify(lambda x: x, SHAPE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("returned", [None, torch.zeros(()), torch.zeros(4)])
+def test_what_is_no_logits_has_no_radii(returned: object) -> None:
+    certificate = certify(linear(), SHAPE)
+    with pytest.raises(UserError, match="the model returns"):
+        certificate.radii_at(returned, torch.zeros(4))  # type: ignore[arg-type]

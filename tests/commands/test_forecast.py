@@ -67,7 +67,12 @@ def test_a_network_that_diverges_at_once_has_no_time(
 
     monkeypatch.setattr(module, "fit", fit)
     assert math.isnan(of(tiny_board, tmp_path).seconds)
-    assert "unknown" in robench("run", str(tiny_board), "--out", str(tmp_path), "--dry-run").out
+    run = ("run", str(tiny_board), "--out", str(tmp_path), "--dry-run")
+    shown = robench(*run).out
+    assert "unknown" in shown
+    assert "Extrapolated" not in shown
+    assert "NaN" not in (text := robench(*run, "--json").out)
+    assert json.loads(text)["seconds"] is None
 
 
 def test_the_command_prints_a_table_or_json(

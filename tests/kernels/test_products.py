@@ -18,10 +18,19 @@ CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "linear": lambda x, w: F.linear(x, w.T, w[0]),
     "conv1d": lambda x, w: F.conv1d(x[None], w[:, :, None]),
     "grouped": lambda x, w: F.conv2d(x[None, ..., None], w[:, :1, None, None], groups=16),
+    "conv1d same": lambda x, w: F.conv1d(x[None], w[:, :, None], padding="same"),
+    "summed": lambda x, w: torch.addbmm(x, x[None], w[None]),
+    "dot": torch.linalg.vecdot,
     "same": lambda x, w: F.conv2d(x[None, ..., None], w[..., None, None], padding="same"),
     "transposed": lambda x, w: F.conv_transpose2d(x[None, ..., None], w[..., None, None]),
     "attention": lambda x, w: F.scaled_dot_product_attention(x[None], w[None], w[None]),
 }
+EVERY = (
+    "conv1d", "conv1d.padding", "conv2d", "conv2d.padding", "conv3d", "conv3d.padding", "conv_tbc",
+    "conv_transpose1d", "conv_transpose2d.input", "conv_transpose3d.input", "linear", "matmul",
+    "mm", "mv", "bmm", "addmm", "addmv", "addbmm", "baddbmm", "linalg_vecdot", "linalg_matmul",
+    "einsum", "bilinear", "chain_matmul", "scaled_dot_product_attention",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -71,13 +80,31 @@ def test_float64_and_what_is_outside_autocast_stay() -> None:
             assert (x.double() @ w.double()).equal(x.double() @ w.double())
 
 
+@pytest.mark.usefixtures("without")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_operands_and_results_have_the_dtypes_of_autocast(dtype: torch.dtype) -> None:
+    layer, x = nn.Linear(8, 4), torch.randn(2, 8)
+    with fast_products(CPU), torch.autocast("cpu", dtype):
+        for own in (x, x.half(), x.bfloat16()):
+            assert layer(own).dtype == dtype
+        assert (x.half() @ x.half().T).dtype == dtype
+
+
+def test_all_products_are_those_of_autocast() -> None:
+    known = torch._C._dispatch_has_kernel_for_dispatch_key
+    every = {f"aten::{name}" for name in EVERY if known(f"aten::{name}", "AutocastCPU")}
+    ours = {operation.name().removesuffix(".default") for operation in products._PRODUCTS}
+    assert ours >= every
+    assert all(known(name, "AutocastCPU") for name in ours)
+
+
 @pytest.mark.parametrize("has", [True, False])
 def test_autocast_is_replaced_only_where_it_is_slow_and_only_within(
     has: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Tensor] = []
 
-    def rounded(value: Tensor) -> Tensor:
+    def rounded(value: Tensor, dtype: torch.dtype) -> Tensor:
         asked.append(value)
         return value
 
@@ -97,7 +124,7 @@ def test_autocast_is_replaced_only_where_it_is_slow_and_only_within(
 def test_a_training_that_fails_leaves_autocast_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match="same"), fast_products(CPU):
         raise RuntimeError("the same")
-    monkeypatch.setattr(products, "_rounded", lambda value: pytest.fail("still replaced"))
+    monkeypatch.setattr(products, "_rounded", lambda *_: pytest.fail("still replaced"))
     x, w = operands()
     with torch.autocast("cpu", torch.bfloat16):
         x @ w

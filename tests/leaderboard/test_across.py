@@ -88,6 +88,14 @@ def test_images_that_are_not_the_same_may_be_of_different_number() -> None:
     assert found["method"] == "t-test"
 
 
+def test_a_single_run_against_several_is_one_of_them_by_chance() -> None:
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(100):  # boards of four equal rows, whose runs vary by 2 points
+        runs = [rng.random((6, 2000)) < rng.normal(0.6, 0.02, (6, 1)) for _ in range(4)]
+        wrong += (matched([(row[:1], row[1:]) for row in runs])["p"] < 0.05).sum()
+    assert 1 <= wrong <= 28  # of 400, where 20 are expected; 120 if the single one were exact
+
+
 def test_rows_are_matched_by_title_and_differences_are_second_minus_first() -> None:
     found = compare_boards([board(WEAK, "weak"), board(STRONG, "strong", samples=100)])
     (pair,) = found.pairs
@@ -153,7 +161,7 @@ def test_other_images_are_not_paired_and_a_single_seed_is_said() -> None:
     assert set(pair.figures["method"]) == {"t-test"}
     notes = " ".join(pair.notes)
     assert "Not paired" in notes
-    assert "A row of strong is a single training run" in notes
+    assert "A row of strong is a single training run, which is taken to vary as" in notes
 
 
 def test_settings_that_differ_are_those_of_the_boards_and_of_their_rows() -> None:

@@ -112,6 +112,11 @@ def test_a_file_of_lightning_with_its_metrics_and_arguments(tmp_path: Path) -> N
     assert "left out 'criterion.weight', which the network does not have" in said
 
 
+def test_a_network_that_is_there_twice_is_no_choice(tmp_path: Path) -> None:
+    content = {"first": RAW, "second": {name: value.clone() for name, value in RAW.items()}}
+    assert loaded(tmp_path, content)[0] == 1.0
+
+
 def test_several_networks_that_fit_are_not_guessed(tmp_path: Path) -> None:
     content = {**under("student.", RAW), **under("teacher.", EMA)}
     with pytest.raises(UserError, match=r"several weights that fit: names below '"):

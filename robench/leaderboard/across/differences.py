@@ -170,10 +170,15 @@ def _notes(
         notes.append(_extent(figures))
     alone = [label for label, board in zip(labels, (first, second), strict=True)
              if len(board.board.seeds) == 1]  # fmt: skip
-    if alone:
+    if len(alone) == 2:
         notes.append(
             f"A row of {listed(alone)} is a single training run: a difference is one of networks, "
             f"and may be due to the seed."
+        )
+    elif alone:
+        notes.append(
+            f"A row of {alone[0]} is a single training run, which is taken to vary as those of the "
+            f"other board do."
         )
     ranking = dict(means)
     columns = dict.fromkeys(board.board.evaluation.ranking_column for board in (first, second))
