@@ -21,9 +21,8 @@ from robench.leaderboard.significance import (
     MCNEMAR,
     T_TEST,
     Floats,
-    Spread,
+    Runs,
     mcnemar,
-    of_pairs,
     over_images,
     over_seeds,
     t_test,
@@ -163,7 +162,7 @@ def _compared(
     adjusted, images = over_images(means[first] - means[second], squares, samples, 0)
     seeds = _seeds(rows, parts, runs)
     difference = of_rows[first] - of_rows[second]
-    tested = t_test(difference, adjusted, images, of_pairs(seeds, first, second))
+    tested = t_test(difference, adjusted, images, seeds.of_pairs(first, second))
     single = np.array([len(row) == parts == 1 for row in rows], dtype=bool)
     exact = single[first] & single[second]
     return pd.DataFrame(
@@ -198,12 +197,12 @@ def _independent(
         means[first] - means[second],
         adjusted[first] - adjusted[second],
         images[first] + images[second],
-        of_pairs(_seeds(rows, parts, runs), first, second),
+        _seeds(rows, parts, runs).of_pairs(first, second),
     )
     found = {"low": tested.low, "high": tested.high, "p": tested.p, "method": T_TEST}
     return pd.DataFrame({"difference": means[first] - means[second], **found})
 
 
-def _seeds(rows: Sequence[Hits], parts: int, runs: NDArray[np.bool_] | None) -> Spread:
+def _seeds(rows: Sequence[Hits], parts: int, runs: NDArray[np.bool_] | None) -> Runs:
     samples = max((row.shape[1] for row in rows), default=1)
     return over_seeds([row.mean(1) / parts for row in rows], 1 / (samples * parts), runs)

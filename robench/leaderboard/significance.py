@@ -6,8 +6,9 @@ several seeds, both variances are estimated, and the difference is held against 
 Two or three seeds say little of how far the runs of one row vary, and Welch's test on them alone
 cannot tell 80% from 10%. As in an analysis of variance, the runs of all rows are therefore pooled;
 but a row whose runs vary more than that keeps its own variance, so that an unstable one does not
-hide among the others. The degrees of freedom are those of the pool, by Satterthwaite (1946), fewer
-if a few rows make up most of it. As the images' many degrees of freedom could carry the sum where
+hide among the others. The degrees of freedom, by Satterthwaite (1946), are those of the pool, fewer
+if a few rows make up most of it, and of such a row fewer, the more it exceeds the pool: in the
+end those of its own seeds. As the images' many degrees of freedom could carry the sum where
 seeds are close to each other by chance, the difference must also be one over the seeds alone; the
 p-value is the larger of the two. ``benchmarks/significance.py`` measures how often that is wrong.
 
@@ -70,14 +71,42 @@ class Tested:
 _LEAST = float(np.finfo(np.float64).tiny)
 
 
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Variances of the rows' mean accuracies over training runs, in two parts.
+
+    Attributes:
+        pooled: that of the runs of all rows.
+        own: by how much that of the row's own runs is larger.
+    """
+
+    pooled: Spread
+    own: Spread
+
+    @property
+    def rows(self) -> Spread:
+        """Both together, of each row."""
+        return self.pooled + self.own
+
+    def of_pairs(self, first: NDArray[np.intp], second: NDArray[np.intp]) -> Spread:
+        """Return the variance of differences of rows: both parts of the pool are of one estimate.
+
+        The rest are estimates of their own, of as few degrees of freedom as the row has seeds.
+        """
+        one, other = self.pooled[first], self.pooled[second]
+        freedom = np.maximum(one.freedom, other.freedom)
+        own = self.own[first] + self.own[second]
+        return Spread(one.variance + other.variance, freedom) + own
+
+
 def over_seeds(
     accuracies: Sequence[Floats], unit: float, runs: NDArray[np.bool_] | None = None
-) -> Spread:
+) -> Runs:
     """Return the variance of each row's mean accuracy over training runs.
 
-    It is that of the row's own seeds or the mean over all rows, whichever is larger, and has the
-    degrees of freedom of the latter. Neither a single seed nor seeds with equal accuracies count in
-    the mean: a network that has collapsed does not show how runs vary.
+    It is that of the row's own seeds or the mean over all rows, whichever is larger. Neither a
+    single seed nor seeds with equal accuracies count in the mean: a network that has collapsed does
+    not show how runs vary.
 
     Args:
         accuracies: row -> (seeds,), the accuracy of each.
@@ -92,20 +121,18 @@ def over_seeds(
     own = np.array([a.var(ddof=1) if len(a) > 1 else 0.0 for a in accuracies], dtype=float)
     several, least = seeds > 1 if runs is None else runs, unit**2 / 2
     freedom, known = (seeds - 1)[counted], own[counted]
-    if not counted.any():
-        return Spread(np.where(several, least, 0) / seeds, np.where(several, seeds - 1, 0))
-    pooled = (freedom * known).sum() / freedom.sum()
-    # The expected square of a variance is (f + 2) / f times the square of the true one.
-    squares = (freedom**2 / (freedom + 2) * known**2).sum()
-    of_pool = min(freedom.sum(), (freedom * known).sum() ** 2 / squares)
-    variance = np.maximum(np.maximum(own, pooled), least)
-    return Spread(np.where(several, variance, 0) / seeds, np.where(several, of_pool, 0))
-
-
-def of_pairs(seeds: Spread, first: NDArray[np.intp], second: NDArray[np.intp]) -> Spread:
-    """Return the variance over seeds of differences of rows; both have that of one pool in them."""
-    variance = seeds.variance[first] + seeds.variance[second]
-    return Spread(variance, np.maximum(seeds.freedom[first], seeds.freedom[second]))
+    if counted.any():
+        pooled = max((freedom * known).sum() / freedom.sum(), least)
+        # The expected square of a variance is (f + 2) / f times the square of the true one.
+        squares = (freedom**2 / (freedom + 2) * known**2).sum()
+        of_pool = min(freedom.sum(), (freedom * known).sum() ** 2 / squares)
+    else:
+        pooled, of_pool = least, max(seeds.max(initial=1) - 1, 1)
+    beyond = np.where(several, np.maximum(own - pooled, 0), 0)
+    return Runs(
+        Spread(np.where(several, pooled, 0) / seeds, np.where(several, of_pool, 0)),
+        Spread(beyond / seeds, np.where(beyond > 0, seeds - 1, 0)),
+    )
 
 
 def over_images(

@@ -10,7 +10,6 @@ from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 from robench.leaderboard.significance import (
     Spread,
     mcnemar,
-    of_pairs,
     over_images,
     over_seeds,
     t_test,
@@ -62,7 +61,7 @@ FIRST, SECOND = np.array([0]), np.array([1])
 def over_seeds_alone(*rows: np.ndarray, unit: float = 1e-4) -> float:
     """Return the p-value of the first two rows, with the seeds of all of them."""
     difference = of(rows[0].mean() - rows[1].mean())
-    seeds = of_pairs(over_seeds(rows, unit), FIRST, SECOND)
+    seeds = over_seeds(rows, unit).of_pairs(FIRST, SECOND)
     return float(t_test(difference, difference, NONE, seeds).p[0])
 
 
@@ -89,22 +88,31 @@ def test_runs_of_other_rows_make_two_seeds_surer() -> None:
 def test_a_row_that_varies_more_than_the_others_keeps_its_variance() -> None:
     unstable = of(0.4, 0.6)
     others = [of(at, at + 0.01) for at in np.linspace(0.2, 0.8, 10)]
-    own = over_seeds([unstable, *others], 1e-4).variance[0]
+    own = over_seeds([unstable, *others], 1e-4).rows.variance[0]
     assert own == pytest.approx(unstable.var(ddof=1) / 2)
     assert over_seeds_alone(unstable, others[5], *others) > 0.1
+
+
+def test_the_more_it_varies_the_fewer_are_its_degrees_of_freedom() -> None:
+    others = [of(at, at + 0.01) for at in np.linspace(0.2, 0.8, 10)]
+    freedom = [over_seeds([of(0.4, 0.4 + by), *others], 1e-4).rows.freedom[0]
+               for by in (0.01, 0.02, 0.05, 0.5)]  # fmt: skip
+    assert freedom == sorted(freedom, reverse=True)
+    assert freedom[0] == pytest.approx(11)
+    assert freedom[-1] == pytest.approx(1, abs=0.3)
 
 
 def test_a_pool_that_few_rows_make_up_has_few_degrees_of_freedom() -> None:
     alike = [of(at, at + 0.01) for at in np.linspace(0.2, 0.8, 10)]
     unlike = [of(0.1, 0.5), *alike]
-    freedom = over_seeds(alike, 1e-4).freedom[0], over_seeds(unlike, 1e-4).freedom[0]
+    freedom = [over_seeds(rows, 1e-4).pooled.freedom[0] for rows in (alike, unlike)]
     assert freedom == pytest.approx((10, 3), rel=0.1)
 
 
 def test_networks_that_have_collapsed_do_not_show_how_runs_vary() -> None:
     rows = [of(0.5, 0.52), of(0.6, 0.62)]
     collapsed = [of(0.1, 0.1, 0.1)] * 5
-    seeds, with_them = over_seeds(rows, 1e-4), over_seeds([*rows, *collapsed], 1e-4)
+    seeds, with_them = (over_seeds(r, 1e-4).rows for r in (rows, [*rows, *collapsed]))
     assert with_them.variance[:2] == pytest.approx(seeds.variance)
     assert with_them.freedom[:2] == pytest.approx(seeds.freedom)
     assert 3 * with_them.variance[2:] == pytest.approx(2 * seeds.variance[0])
@@ -126,7 +134,7 @@ def test_the_p_value_is_the_larger_one_and_agrees_with_the_interval(
 
 
 def test_seeds_of_one_accuracy_are_taken_as_one_image_apart() -> None:
-    equal, apart = (over_seeds([of(0.5, end)] * 2, 0.01).variance[0] for end in (0.5, 0.51))
+    equal, apart = (over_seeds([of(0.5, end)] * 2, 0.01).rows.variance[0] for end in (0.5, 0.51))
     assert equal == pytest.approx(apart)
     assert equal > 0
 

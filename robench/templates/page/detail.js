@@ -5,7 +5,7 @@ const STATES = new Map([[true, ["passed", "âœ“ passed"]], [false, ["failed", "âœ
 const sheet = document.querySelector("#detail .sheet");
 
 function facts(row) {
-  const rank = row.rank_low === null ? `${row.rank}` : `${row.rank} (95% interval ${row.rank_low} to ${row.rank_high})`;
+  const rank = row.rank_low === null ? `${row.rank}` : `${row.rank} (${row.rank_low} to ${row.rank_high} are left open)`;
   const terms = [["Rank", rank], ["Group", row.group], ["Training", [row.training, row.recipe].filter(Boolean).join(", ")],
     ...row.facts];
   return el("dl", { class: "facts" }, terms.filter(([, value]) => value)
