@@ -19,6 +19,11 @@ from robench.checks import searches
 from robench.data import Images
 from robench.system.provenance import file_hash
 
+needs_bf16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="oneDNN has no bf16 convolutions on this processor",
+)
+
 TINY_BOARD = """
 title = "tiny"
 defenses = ["batchnorm", "convnorm"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import needs_bf16
 from torch import Tensor, fx, nn
 
 from robench.evaluation.folding import folded
@@ -74,7 +75,7 @@ def test_whole_networks(backbone: str, fused: int, layout: torch.memory_format) 
     {"stride": 2}, {"groups": 3}, {"dilation": 2}, {"bias": False}, {"padding": (0, 2)},
     {"padding": "same"}, {"padding": "valid"},
 ])  # fmt: skip
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_bf16)])
 def test_convolutions_of_every_kind(options: dict[str, Any], dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 6, 3, **options), nn.ReLU()).eval().requires_grad_(False)  # type: ignore[arg-type]

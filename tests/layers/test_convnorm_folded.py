@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import needs_bf16
 from torch import Tensor, nn
 
 from robench.evaluation.folding import folded, half_precision
@@ -79,6 +80,7 @@ def test_norms_shortcuts_and_activations_go_into_the_affine(layout: torch.memory
 
 
 @fuses
+@needs_bf16
 def test_in_half_precision_it_stays_close(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = trained(Block())
