@@ -123,9 +123,11 @@ def over_seeds(
     freedom, known = (seeds - 1)[counted], own[counted]
     if counted.any():
         pooled = max((freedom * known).sum() / freedom.sum(), least)
-        # The expected square of a variance is (f + 2) / f times the square of the true one.
+        # The expected square of a variance with f degrees of freedom is (f + 2) / f times that of
+        # the true one, which makes the quotient of the sums too large by two.
         squares = (freedom**2 / (freedom + 2) * known**2).sum()
-        of_pool = min(freedom.sum(), (freedom * known).sum() ** 2 / squares)
+        estimate = (freedom * known).sum() ** 2 / squares - 2
+        of_pool = min(max(estimate, freedom.min()), freedom.sum())
     else:
         pooled, of_pool = least, max(seeds.max(initial=1) - 1, 1)
     beyond = np.where(several, np.maximum(own - pooled, 0), 0)
