@@ -1,14 +1,16 @@
 """``torch.autocast`` to bf16 on CPUs without instructions for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.library import Library
+from torch.nn import functional as F
 
 from robench.kernels.autocast import has_products_of_bf16
+from robench.kernels.strided_pointwise import overruns
 
 _ATEN = torch.ops.aten
 _PRODUCTS = (
@@ -43,7 +45,8 @@ def fast_products(device: torch.device) -> Iterator[None]:
     library = Library("aten", "IMPL")
     try:
         for operation in _PRODUCTS:
-            library.impl(operation, _in_float32(operation), "AutocastCPU")
+            computed = _conv2d if operation is _ATEN.conv2d.default else operation
+            library.impl(operation, _in_float32(computed), "AutocastCPU")
         yield
     finally:
         library._destroy()
@@ -59,6 +62,27 @@ def _in_float32(operation: Any) -> Callable[..., Tensor]:
             return result.to(dtype) if result.dtype == torch.float32 else result
 
     return product
+
+
+def _conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] = (0, 0),
+    *more: Any,
+) -> Tensor:
+    """Return the convolution; its weight gradient is right, also where torch's is not.
+
+    Modules have that from :func:`robench.kernels.fast_convs.fast_convolutions`; layers may call the
+    function themselves.
+    """
+    rows, columns = stride
+    one_group = x.ndim == 4 and weight.shape[1] == x.shape[1]
+    if one_group and overruns(x, weight, (rows, columns), (padding[0], padding[1])):
+        return F.conv2d(x[..., ::rows, ::columns], weight, bias)
+    y: Tensor = _ATEN.conv2d.default(x, weight, bias, stride, padding, *more)
+    return y
 
 
 def _rounded(value: Any, dtype: torch.dtype) -> Any:

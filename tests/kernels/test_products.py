@@ -131,13 +131,18 @@ def test_a_training_that_fails_leaves_autocast_as_it_was(monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("without")
+@pytest.mark.parametrize(
+    "called", [nn.Module.__call__, lambda c, x: F.conv2d(x, c.weight, c.bias, 2)]
+)
 @pytest.mark.parametrize("channels", [2, 3, 6])
-def test_the_weight_gradient_that_torch_gets_wrong_is_not_used(channels: int) -> None:
+def test_the_weight_gradient_that_torch_gets_wrong_is_not_used(
+    channels: int, called: Callable[[nn.Conv2d, Tensor], Tensor]
+) -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(channels, 2 * channels, 1, 2).to(memory_format=torch.channels_last)
     x = torch.randn(8, channels, 9, 9).to(memory_format=torch.channels_last)
     with fast_convolutions(conv), fast_products(CPU), torch.autocast("cpu", torch.bfloat16):
-        y = conv(x)
+        y = called(conv, x)
     upstream = torch.randn(y.shape).bfloat16()
     found = torch.autograd.grad(y, conv.weight, upstream)[0]
     seen = x[..., ::2, ::2].bfloat16().double()
