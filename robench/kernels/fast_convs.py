@@ -25,7 +25,6 @@ from robench.kernels.small_maps import (
     reach,
     windows,
 )
-from robench.kernels.strided_pointwise import overruns
 
 Pair = tuple[int, int]
 
@@ -68,7 +67,7 @@ def _conv_forward(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | Non
     trains = x.ndim == 4 and weight.requires_grad and torch.is_grad_enabled()
     stride: Any = conv.stride
     padding: Any = conv.padding
-    if trains and (not half or bias is not None) and overruns(x, weight, stride, padding):
+    if trains and not half and strided_pointwise.overruns(x, weight, stride, padding):
         return F.conv2d(x[:, :, :: stride[0], :: stride[1]], weight, bias)
     if not trains or not half or bias is not None:
         return nn.Conv2d._conv_forward(conv, x, weight, bias)

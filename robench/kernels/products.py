@@ -74,8 +74,8 @@ def _conv2d(
 ) -> Tensor:
     """Return the convolution; its weight gradient is right, also where torch's is not.
 
-    Modules have that from :func:`robench.kernels.fast_convs.fast_convolutions`; layers may call the
-    function themselves.
+    In bf16, :func:`robench.kernels.fast_convs.fast_convolutions` sees to it for modules without a
+    bias alone.
     """
     rows, columns = stride
     one_group = x.ndim == 4 and weight.shape[1] == x.shape[1]

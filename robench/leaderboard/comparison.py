@@ -94,13 +94,13 @@ def matched(
 ) -> pd.DataFrame:
     """Compare the two networks of each pair, such as those of one row on two boards.
 
+    A single run that is compared with several is taken to vary as they do.
+
     Args:
         pairs: two arrays (seeds, samples) each, of as many samples in all the first ones and in all
             the second ones.
         parts: the number of parts of the column.
         paired: whether both are on the same samples, as many.
-
-    A single run that is compared with several is taken to vary as they do.
 
     Returns:
         One line per pair: ``first`` and ``second``, the mean accuracies; ``difference``, the second

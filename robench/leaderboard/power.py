@@ -32,7 +32,7 @@ ROWS = 10
 
 ALONE = (
     "Images are counted as if seeds did not vary, and seeds as if there were endless images; a "
-    "board with both finds such a difference less often, so take more of either."
+    "board with both finds such a difference less often, so take more of both."
 )
 """What two plans, each for itself, do not say of both together."""
 

@@ -83,11 +83,6 @@ class Runs:
     pooled: Spread
     own: Spread
 
-    @property
-    def rows(self) -> Spread:
-        """Both together, of each row."""
-        return self.pooled + self.own
-
     def of_pairs(self, first: NDArray[np.intp], second: NDArray[np.intp]) -> Spread:
         """Return the variance of differences of rows: both parts of the pool are of one estimate.
 

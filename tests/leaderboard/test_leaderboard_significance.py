@@ -1,5 +1,7 @@
 """The t-test over images and seeds, and its limits: known tests of scipy and statsmodels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,6 +60,12 @@ def test_independent_accuracies_get_a_correct_and_a_wrong_image_each() -> None:
 FIRST, SECOND = np.array([0]), np.array([1])
 
 
+def of_rows(rows: Sequence[np.ndarray], unit: float = 1e-4) -> Spread:
+    """Return the variance over seeds of each row, with its degrees of freedom."""
+    runs = over_seeds(rows, unit)
+    return runs.pooled + runs.own
+
+
 def over_seeds_alone(*rows: np.ndarray, unit: float = 1e-4) -> float:
     """Return the p-value of the first two rows, with the seeds of all of them."""
     difference = of(rows[0].mean() - rows[1].mean())
@@ -88,14 +96,14 @@ def test_runs_of_other_rows_make_two_seeds_surer() -> None:
 def test_a_row_that_varies_more_than_the_others_keeps_its_variance() -> None:
     unstable = of(0.4, 0.6)
     others = [of(at, at + 0.01) for at in np.linspace(0.2, 0.8, 10)]
-    own = over_seeds([unstable, *others], 1e-4).rows.variance[0]
+    own = of_rows([unstable, *others]).variance[0]
     assert own == pytest.approx(unstable.var(ddof=1) / 2)
     assert over_seeds_alone(unstable, others[5], *others) > 0.1
 
 
 def test_the_more_it_varies_the_fewer_are_its_degrees_of_freedom() -> None:
     others = [of(at, at + 0.01) for at in np.linspace(0.2, 0.8, 10)]
-    freedom = [over_seeds([of(0.4, 0.4 + by), *others], 1e-4).rows.freedom[0]
+    freedom = [of_rows([of(0.4, 0.4 + by), *others]).freedom[0]
                for by in (0.01, 0.02, 0.05, 0.5)]  # fmt: skip
     assert freedom == sorted(freedom, reverse=True)
     assert freedom[0] == pytest.approx(11)
@@ -112,7 +120,7 @@ def test_a_pool_that_few_rows_make_up_has_few_degrees_of_freedom() -> None:
 def test_networks_that_have_collapsed_do_not_show_how_runs_vary() -> None:
     rows = [of(0.5, 0.52), of(0.6, 0.62)]
     collapsed = [of(0.1, 0.1, 0.1)] * 5
-    seeds, with_them = (over_seeds(r, 1e-4).rows for r in (rows, [*rows, *collapsed]))
+    seeds, with_them = of_rows(rows), of_rows([*rows, *collapsed])
     assert with_them.variance[:2] == pytest.approx(seeds.variance)
     assert with_them.freedom[:2] == pytest.approx(seeds.freedom)
     assert 3 * with_them.variance[2:] == pytest.approx(2 * seeds.variance[0])
@@ -134,7 +142,7 @@ def test_the_p_value_is_the_larger_one_and_agrees_with_the_interval(
 
 
 def test_seeds_of_one_accuracy_are_taken_as_one_image_apart() -> None:
-    equal, apart = (over_seeds([of(0.5, end)] * 2, 0.01).rows.variance[0] for end in (0.5, 0.51))
+    equal, apart = (of_rows([of(0.5, end)] * 2, 0.01).variance[0] for end in (0.5, 0.51))
     assert equal == pytest.approx(apart)
     assert equal > 0
 

@@ -75,7 +75,7 @@ def _left_to_do(
     at_once = "one after the other" if found.jobs == 1 else f"{found.jobs} at the same time"
     caption = f"about {_about(found.seconds)} in all, {at_once}{made} Nothing was stored."
     if math.isnan(found.seconds):
-        why = "this machine does not have its device, or a row diverges"
+        why = "this machine lacks the device of the run, or a row diverges"
         caption = f"{at_once}; the time in all is not known: {why}. Nothing was stored."
     if found.seconds == 0:
         caption = "Nothing is left to compute."
