@@ -59,9 +59,9 @@ def plan(
         return
     for table in plan_tables(samples, seeds, difference, power):
         console.print(table)
-    say(console, ALONE)
     if note := corrected(difference / 100, power, board):
         say(console, note)
+    say(console, ALONE)
 
 
 @app.command()
