@@ -122,6 +122,11 @@ def target_of(
     from robench.commands.attack import external_target, trained_target
     from robench.commands.checkpoints import checkpoint_file
 
+    if checkpoint is not None and model is not None and weights is None:
+        raise UserError(
+            f"give either a checkpoint trained by robench or a --model of your own; "
+            f"if {checkpoint} holds the weights of --model, pass it as --checkpoint {checkpoint}."
+        )
     if (checkpoint is None) == (model is None):
         raise UserError("give either a checkpoint trained by robench or a --model of your own.")
     if weights is not None and model is None:

@@ -115,9 +115,13 @@ def _whole_parts(model: nn.Module) -> Iterator[str]:
 
 def _slots(model: nn.Module) -> Slots:
     return {
-        name: None if not isinstance(value, Tensor) or is_lazy(value) else tuple(value.shape)
+        name: tuple(value.shape) if _has_shape(value) else None
         for name, value in model.state_dict().items()
     }
+
+
+def _has_shape(value: Any) -> bool:
+    return isinstance(value, Tensor) and not is_lazy(value) and not value.is_nested
 
 
 def _prefixes(found: StateDict, slots: Slots) -> list[str]:

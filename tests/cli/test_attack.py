@@ -106,7 +106,8 @@ def test_a_radius_alone_sets_the_step_of_every_attack(robench: Command, folder: 
     ("arguments", "sentence"),
     [
         ([], "give either a checkpoint trained by robench or a --model"),
-        (["x", "--model", "net:build"], "give either a checkpoint"),
+        (["x", "--model", "net:build"],
+         "if x holds the weights of --model, pass it as --checkpoint x"),
         (["x", "--checkpoint", "net.pt"], "--checkpoint holds the weights of --model"),
         (["--model", "net:build"], "--model needs a data set; give --data image_folder:DIR"),
         (["--model", "net:one_class", "--data", "digits"],

@@ -253,6 +253,16 @@ def test_scripted_networks_and_quantized_weights_are_refused(tmp_path: Path) -> 
         load_third_party_weights(tmp_path / "quantized.pt", net())
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_tensors_of_several_lengths_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    model = net()
+    lengths = [torch.ones(1), torch.ones(2)]
+    model.register_buffer("lengths", torch.nested.nested_tensor(lengths))
+    torch.save(model.state_dict(), tmp_path / "nested.pt")
+    with pytest.raises(UserError, match=r"nested.pt cannot be loaded"):
+        load_third_party_weights(tmp_path / "nested.pt", model)
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "state_dict"])
 def test_running_averages_that_training_makes_are_loaded(prefix: str, tmp_path: Path) -> None:
     def layer() -> nn.Module:
