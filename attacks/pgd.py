@@ -66,6 +66,8 @@ class PGD(Attack):
             object.__setattr__(self, "step_size", default_step_size(self.eps))
         else:
             check_radius("step_size", self.step_size, self.norm)
+            if self.step_size == 0 < self.eps:
+                raise UserError("step_size is 0, so that no step moves; leave it out, or raise it.")
         check_choices(self, "loss", "judge")
         check_counts(self, "steps", "restarts")
         if self.restarts > 1 and not self.random_start:

@@ -7,7 +7,7 @@ from typing import Any
 from robench.attack_tools.threat_models import check_ball
 from robench.base import Attack, RadiusOptions, ThreatModel
 from robench.errors import UserError, did_you_mean
-from robench.expressions import Expression, parse_expression
+from robench.expressions import Expression, parse_expression, radius_text
 from robench.registry import attacks
 
 
@@ -46,8 +46,15 @@ def build_attack(call: str, defaults: Mapping[str, Any]) -> Attack:
             f"robench.ThreatModel(norm, eps), or None."
         )
     check_ball(f"attack '{call}'", ball)
+    inherited = attacks.inherited(call, defaults)
+    own = attacks.lookup(call)[1]
+    if ball.norm != "linf" and "norm" in {*own, *inherited} and "eps" not in {*own, *inherited}:
+        raise UserError(
+            f"attack '{call}' works in {ball.norm} and has no radius: its default, "
+            f"{radius_text(ball.eps)}, is meant for linf; add one, such as eps=0.5."
+        )
     norm = str(defaults.get("norm", ball.norm)).lower()
-    if norm != ball.norm and "eps" in attacks.inherited(call, defaults):
+    if norm != ball.norm and "eps" in inherited:
         raise UserError(
             f"attack '{call}' works in {ball.norm}, but eps = {defaults['eps']} is meant for "
             f"{norm}: leave the attack out, or give it a radius of its own, such as "

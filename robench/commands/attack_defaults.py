@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from robench.attack_tools.threat_models import Norm
-from robench.base import ThreatModel
+from robench.base import Attack, ThreatModel
 from robench.board.attack_calls import Fate, build_attack, check_defaults, fate
 from robench.errors import UserError
 from robench.expressions import typed_number
@@ -70,9 +70,27 @@ def attack_defaults(
             said = [f"{option} is not used: {', '.join(attacks)} take no value from it."]
         notices += said
     for call in attacks:
-        build_attack(call, values)
+        _check_radius(call, build_attack(call, values), values, given)
     values = {name: value for name, value in values.items() if _reaches(attacks, name, values)}
     return AttackDefaults(values, threat_model, given.get("step_size"), tuple(notices))
+
+
+def _check_radius(
+    call: str, attack: Attack, values: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    """Refuse an attack in another norm that would take the usual radius in Linf.
+
+    Raises:
+        UserError: if it would.
+    """
+    ball = attack.threat_model
+    if ball is None or ball.norm == "linf" or "eps" in given:
+        return
+    if fate(call, "eps", values) is Fate.TAKEN:
+        raise UserError(
+            f"{call} works in {ball.norm} and has no radius; add one, such as eps=0.5, or give "
+            f"--norm {ball.norm} and --eps."
+        )
 
 
 def _notice(call: str, name: str, values: Mapping[str, Any], typed: str) -> str:

@@ -14,7 +14,7 @@ from robench.data.notices import scale_notice
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.forward import QUANTUM
-from robench.evaluation.notices import notices_are_off, outcome_notice
+from robench.evaluation.notices import logits_notice, notices_are_off, outcome_notice
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.partial import open_partial
@@ -106,6 +106,9 @@ def evaluate(
         samples, classes = samples.cpu(), classes.long().cpu()
         logits = predict_all(victim, samples)
         clean = right(logits, classes)
+        defended = victim.defense is not None
+        if not notices_are_off():
+            _warn(logits_notice(logits, defended=defended, attacks=named.values()))
         if options.observer is not None:
             options.observer("clean", torch.arange(len(samples)), as_floats(samples), logits)
         groups = group_by_search(named)
@@ -164,7 +167,8 @@ def _refusals(refused: Mapping[str, str]) -> str | None:
     for name, reason in sorted(refused.items()):
         shortcuts.setdefault(reason, []).append(name)
     parts = [f"{_listed(names)}, since {reason}" for reason, names in shortcuts.items()]
-    return f"{LEFT_OUT}{'; without '.join(parts)}: this is slower, but changes no figure."
+    slower = "shortcuts save time and are left out so that no figure depends on them."
+    return f"{LEFT_OUT}{'; without '.join(parts)}: {slower}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -110,6 +110,7 @@ class Evaluation:
 
     def _row(self, name: str, o: Outcomes) -> dict[str, Any]:
         row = {"attack": name, "samples": len(o), "accuracy": o.accuracy}
+        ball = self.threat_models.get(name)
         if name in self.certificates:  # it has neither costs nor perturbations
             return row
         return row | {
@@ -123,4 +124,6 @@ class Evaluation:
             "largest_linf": float(o.linf.max()),
             "largest_l2": float(o.l2.max()),
             "median_l2": o.median_l2,
+            "norm": ball.norm if ball else None,
+            "eps": ball.eps if ball else None,
         }

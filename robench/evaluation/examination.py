@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from robench.layers.foldable import is_foldable
 from robench.layers.weight_cache import WeightCache
+from robench.models.outside_state import outside_values
 from robench.models.plain_state import plain_attributes
 
 STEPS = frozenset(
@@ -73,6 +74,18 @@ def behavior_of(model: nn.Module, images: Tensor) -> str | None:
     if changed := _changed(before, _state_of(model)):
         return f"it keeps a state between calls ({changed})"
     return watch.found
+
+
+def kept_state(model: nn.Module, images: Tensor) -> str | None:
+    """Return what a forward without gradient changes beside its result, by name, or None.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    before = _state_of(model)
+    with torch.no_grad():
+        model(images.clone())
+    return _changed(before, _state_of(model))
 
 
 def _hooks(layer: nn.Module) -> Iterator[Any]:
@@ -173,13 +186,14 @@ _STATE = (*_SIMPLE, list, dict, set, deque, Tensor, np.ndarray)
 
 
 def _state_of(model: nn.Module) -> dict[str, Any]:
-    """Return what a model keeps beside its parameters and layers, by name.
+    """Return what a model keeps beside its parameters and layers, also outside of it, by name.
 
-    Foldable layers are left out: they vouch for their folded form themselves.
+    Foldable layers are left out: they vouch for their folded form themselves. So are scripted ones,
+    whose state cannot be told from one look to the next.
     """
-    kept: dict[str, Any] = {}
+    kept = {name: _trace_of(value) for name, value in outside_values(model).items()}
     for path, layer in model.named_modules():
-        if is_foldable(layer):
+        if is_foldable(layer) or isinstance(layer, torch.jit.ScriptModule):
             continue
         own = plain_attributes(layer) | layer._buffers | layer._parameters
         for name, value in (_of_class(layer) | own).items():

@@ -21,6 +21,7 @@ from robench.base import Attack
 from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.validation import as_floats
 from robench.evaluation.victim import Victim
+from robench.models.plain_state import plain_attributes
 from robench.system.provenance import environment
 
 FORMAT = 1
@@ -86,6 +87,8 @@ def fingerprint(
         "version of robench": _engine(),
         "class of the model": type(victim.module).__qualname__,
         "weights of the model": _weights(victim.module),
+        "code of the model": _code_of(victim.module),
+        "attributes of the model": _attributes(victim.module),
         "logits of the model": hash_of([logits]),
         "images": hash_of([images]),
         "labels": hash_of([labels]),
@@ -104,7 +107,12 @@ def key_of(attacks: Sequence[Attack]) -> str:
     The name of attacks without a source file, as those defined interactively, is always a new one.
     """
     described = [
-        [type(attack).__qualname__, _value(vars(attack)), _code(type(attack))] for attack in attacks
+        [
+            type(attack).__qualname__,
+            _value(vars(attack)),
+            [_code(kind) for kind in type(attack).__mro__ if not _is_of_torch(kind)],
+        ]
+        for attack in attacks
     ]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
@@ -155,6 +163,8 @@ def _value(value: object) -> object:
     """Return a value as JSON can hold it; tensors by their contents."""
     if isinstance(value, Tensor):
         return hash_of([value])
+    if isinstance(value, nn.Module):
+        return [_weights(value), _code_of(value), _attributes(value)]
     if isinstance(value, np.ndarray):
         return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
     if isinstance(value, dict):
@@ -164,11 +174,40 @@ def _value(value: object) -> object:
     return repr(value)
 
 
+def _attributes(model: nn.Module) -> str:
+    """Return a hash of the numbers, flags and texts that a model's modules keep."""
+    kept = [
+        (path, name, repr(value))
+        for path, module in model.named_modules()
+        for name, value in sorted(plain_attributes(module).items())
+        if isinstance(value, (bool, int, float, str))
+    ]
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+
+
+def _code_of(model: nn.Module) -> str:
+    """Return a hash of the files that define a model's classes; of those without one, nothing."""
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
+    files = {_file_of(kind) for kind in kinds if not _is_of_torch(kind)}
+    return _hash_of_files(sorted(file for file in files if file is not None))
+
+
+def _is_of_torch(kind: type) -> bool:
+    """Return whether a class is of Python or torch, whose versions are facts of their own."""
+    return kind.__module__.partition(".")[0] in ("builtins", "abc", "typing", "torch")
+
+
+def _file_of(kind: type) -> Path | None:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return Path(file) if file and Path(file).is_file() else None
+
+
 def _code(kind: type) -> str:
     """Return a hash of the file that defines a class, and of those beside it that are loaded."""
-    own = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
-    if not Path(own).is_file():
+    file = _file_of(kind)
+    if file is None:
         return uuid4().hex
+    own = str(file)
     loaded = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
     folder = os.path.dirname(own)  # noqa: PTH120 - pathlib is slow for thousands of modules
     beside = {file for file in loaded if os.path.dirname(file) == folder}  # noqa: PTH120

@@ -44,7 +44,7 @@ class Forward:
         given = images.contiguous(memory_format=self.memory_format)
         # With one channel, both formats are one, and no copy was made.
         logits = model(given.clone() if given.data_ptr() == images.data_ptr() else given)
-        logits = check_logits(logits, count + missing).float()
+        logits = single(check_logits(logits, count + missing))
         return logits[:count] if missing else logits
 
     def _step(self, count: int) -> int:
@@ -53,6 +53,16 @@ class Forward:
             return self.multiple
         below = 1 << max(0, count.bit_length() - 1)
         return max(self.multiple, below // OCTAVE)
+
+
+def single(logits: Tensor) -> Tensor:
+    """Return logits (B, classes) in float32, with the differences that they have in float64.
+
+    Neither a prediction nor a loss changes if the largest one is subtracted.
+    """
+    if logits.dtype != torch.float64:
+        return logits.float()
+    return (logits - logits.detach().amax(1, keepdim=True)).float()
 
 
 PLAIN = Forward()

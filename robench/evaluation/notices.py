@@ -1,6 +1,6 @@
 """What a user should know about a model before its figures are believed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -22,6 +22,9 @@ FEW = 16
 
 VANISHING = 1e-30
 """Largest gradient below which float32 rounds its parts to zero."""
+
+FLAT = 1e-3
+"""Spread of logits below which losses of probabilities hardly tell one image from another."""
 
 MANY = 0.5
 """Share of the images on which a zero gradient is worth a notice."""
@@ -74,6 +77,36 @@ def gradient_notice(
         except Exception:  # the evaluation reports what a model raises
             return None
     return _sentence(gradient)
+
+
+def logits_notice(logits: Tensor, *, defended: bool, attacks: Iterable[Attack]) -> str | None:
+    """Return a sentence if figures that rest on these logits are easily misread, or None.
+
+    Args:
+        logits: (N, classes), of the clean images.
+        defended: whether the model's defense is known, which may ship an adaptive attack.
+        attacks: what is to be run.
+    """
+    finite = logits.isfinite().all(1)
+    if odd := int((~finite).sum()):
+        return (
+            f"the logits of {odd} of {len(logits)} clean images are not finite, and count as "
+            f"mistakes; return finite ones, such as log_softmax's instead of log(softmax)."
+        )
+    spread = float((logits.amax(1) - logits.amin(1)).median())
+    if 0 < spread < FLAT:
+        return (
+            f"the model's logits differ by {spread:.1g} (median over images), too little for "
+            f"attacks on the cross-entropy and on probabilities; multiply them by a constant, "
+            f"which changes no prediction."
+        )
+    adaptive = registry.get("adaptive").build
+    if not defended and any(type(attack) is adaptive for attack in attacks):
+        return (
+            "'adaptive' is the attack that a registered defense ships against itself; this model "
+            "has none that robench knows, so its images are the clean ones."
+        )
+    return None
 
 
 def outcome_notice(

@@ -13,6 +13,9 @@ from robench.errors import UserError
 _SMALLEST = 4
 """Bytes per value below which weights are too coarse for gradients and margins."""
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where a module keeps functions that change what passes through it."""
+
 
 def plain_module(model: Any) -> nn.Module:
     """Return the network itself, without the wrappers of ``torch.compile`` and of parallelism.
@@ -59,15 +62,32 @@ def check_weights(model: nn.Module) -> None:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the network within the wrappers of ``torch.compile`` and of data parallelism."""
-    while True:
-        # Exactly these: a subclass, or a wrapper that looks like one, may compute something else.
-        if type(model) in (nn.DataParallel, nn.parallel.DistributedDataParallel):
+    """Return the network within the wrappers of ``torch.compile`` and of data parallelism.
+
+    A wrapper with hooks, or with a forward of its own, computes something else and is kept.
+    """
+    while not _is_hooked(model):
+        if _is_parallel(model) and "forward" not in vars(model):
             model = model.module  # type: ignore[assignment]
-        elif (inner := dict(model.named_children()).get("_orig_mod")) is not None:  # torch.compile
-            model = inner
+        elif _is_compiled(model):
+            model = model._orig_mod  # type: ignore[assignment]
         else:
-            return model
+            break
+    return model
+
+
+def _is_parallel(model: nn.Module) -> bool:
+    # Exactly these: a subclass may compute something else.
+    return type(model) in (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def _is_compiled(model: nn.Module) -> bool:
+    kind = type(model)  # by its name, since the import of torch._dynamo takes a second
+    return (kind.__module__, kind.__name__) == ("torch._dynamo.eval_frame", "OptimizedModule")
+
+
+def _is_hooked(model: nn.Module) -> bool:
+    return any(vars(model).get(name) for name in _HOOKS)
 
 
 def refuse_lazy(model: nn.Module) -> None:

@@ -36,8 +36,7 @@ def remember(module: nn.Module) -> Restore:
     if isinstance(module, LazyModuleMixin):
         return lambda: None  # its first forward makes another module of it, for good
     attributes = plain_attributes(module)
-    found = [_contents(value) for value in _within(list(attributes.values()), set())]
-    contents = [put_back for put_back in found if put_back is not None]
+    contents = contents_of(list(attributes.values()))
 
     def restore() -> None:
         for name in plain_attributes(module).keys() - attributes.keys():
@@ -47,6 +46,12 @@ def remember(module: nn.Module) -> Restore:
             put_back()
 
     return restore
+
+
+def contents_of(value: Any) -> list[Restore]:
+    """Return what restores the contents of a value, and of the values in it."""
+    found = [_contents(each) for each in _within(value, set())]
+    return [put_back for put_back in found if put_back is not None]
 
 
 def independent_copy(model: nn.Module) -> nn.Module:

@@ -354,3 +354,9 @@ def test_the_step_is_a_quarter_of_the_radius_unless_it_is_given() -> None:
 def test_options_out_of_range_are_reported_in_a_sentence(call: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attacks.build(call)
+
+
+def test_steps_of_no_length_are_refused_but_in_a_ball_of_no_size() -> None:
+    with pytest.raises(UserError, match="step_size is 0, so that no step moves"):
+        PGD(eps=0.1, step_size=0)
+    assert PGD(eps=0, step_size=0).step_size == 0

@@ -198,3 +198,12 @@ def test_a_board_may_state_a_step_size_that_no_attack_needs_but_no_other_option(
     misspelt = only_fgsm.model_copy(update={"defaults": {"eps": 0.2, "queries": 9}})
     with pytest.raises(UserError, match="'queries', which is not an option of any of its attacks"):
         resolve(board.model_copy(update={"evaluation": misspelt}))
+
+
+@pytest.mark.parametrize("call", ["pgd-5(norm='l2')", "square(norm='l2')", "fab(norm='l2')"])
+def test_another_norm_without_a_radius_is_refused(call: str) -> None:
+    with pytest.raises(UserError, match="works in l2 and has no radius: its default, 8/255, is"):
+        build_attack(call, {})
+    with pytest.raises(UserError, match="has no radius"):
+        build_attack(call.partition("(")[0], {"norm": "l2"})
+    assert build_attack(call, {"eps": 0.5}).threat_model == ("l2", 0.5)

@@ -43,13 +43,57 @@ class Counts(Wrapped):
         return self.net(images + 0.1 * torch.sin(torch.tensor(9.0 * self.calls)))
 
 
+SEEN: list[tuple[Tensor, Tensor]] = []
+
+
+class RemembersOutside(Remembers):
+    """Its memory is a global, which its copies share."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__(net)
+        SEEN.clear()
+        del self.seen
+
+    def kept(self, image: Tensor, logits: Tensor) -> Tensor:
+        for other, first in SEEN:
+            if (image.detach() - other).abs().max() <= 0.2:
+                return first + 0 * logits
+        SEEN.append((image.detach().clone(), logits.detach().clone()))
+        return logits
+
+
+class CountsInVain(Wrapped):
+    """A count on which nothing depends."""
+
+    calls = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return self.net(images)
+
+
+class TurnsLate(Wrapped):
+    """Another network after 300 calls."""
+
+    calls = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return self.net(images if self.calls < 300 else 1 - images)
+
+
 class Noisy(Wrapped):
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images + 0.2 * torch.randn_like(images))
 
 
 @pytest.mark.parametrize(
-    ("model", "words"), [(Remembers, "remembers what it was asked"), (Counts, "keeps a state")]
+    ("model", "words"),
+    [
+        (Remembers, "remembers what it was asked"),
+        (RemembersOutside, "remembers what it was asked"),
+        (Counts, "keeps a state"),
+    ],
 )
 def test_a_network_with_a_memory_is_named_and_attacked_without_it(
     model: type[Wrapped], words: str, make_context: MakeContext, digits_net: nn.Module
@@ -62,6 +106,20 @@ def test_a_network_with_a_memory_is_named_and_attacked_without_it(
     assert finding.best_effort is not None
     if model is Remembers:
         assert finding.best_effort < 0.7
+
+
+def test_a_state_that_shows_late_is_waited_for(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    assert Stateful().run(make_context(TurnsLate(digits_net))).passed is False
+
+
+def test_a_state_that_changes_no_answer_is_no_pass(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    finding = Stateful().run(make_context(CountsInVain(digits_net)))
+    assert finding.passed is None
+    assert "each call changes 'calls'" in finding.sentence
 
 
 def test_a_memory_shows_also_if_pairs_of_images_are_of_one_class(

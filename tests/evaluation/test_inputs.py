@@ -17,6 +17,7 @@ from robench.checks import check_model
 from robench.data import load_dataset
 from robench.errors import UserError
 from robench.evaluation import evaluate
+from robench.models.accept import plain_module
 
 ATTACKS = ["fgsm", "pgd-2"]
 DIGITS = load_dataset("digits")
@@ -56,6 +57,43 @@ def test_a_wrapped_network_has_the_figures_of_the_network(
 
 
 @pytest.mark.filterwarnings("ignore")
+class Looks(nn.Module):
+    """Has a child with the name that torch.compile gives, and computes something else."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self._orig_mod, self.outer = inner, nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.outer(images)
+
+
+def test_what_only_looks_like_a_wrapper_is_evaluated_itself() -> None:
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    model = Looks(inner)
+    assert plain_module(model) is model
+    parallel = nn.DataParallel(inner)
+    assert plain_module(parallel) is inner
+    parallel.register_forward_hook(lambda module, given, logits: -logits)
+    assert plain_module(parallel) is parallel
+
+
+def test_logits_in_double_precision_keep_their_differences() -> None:
+    model = Then(lambda z: z.double() + 1e9)
+    images = torch.rand(8, 1, 2, 2)
+    labels = model.net(images).argmax(1)
+    assert evaluate(model, images, labels, []).accuracy() == 1
+
+
+class Then(nn.Module):
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.change = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), change
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.change(self.net(images))
+
+
 def test_a_scripted_network_is_restored() -> None:
     scripted = torch.jit.script(nn.Sequential(nn.BatchNorm2d(1), network())).train()
     before = copy.deepcopy(scripted.state_dict())

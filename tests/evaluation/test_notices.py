@@ -128,3 +128,34 @@ def test_a_step_that_moves_no_image_is_said() -> None:
     assert notice.startswith("fgsm changed none of the 20 images that it attacked")
     moved = replace(still, linf=still.linf + 0.1)
     assert outcome_notice(model, IMAGES, LABELS, {"fgsm": attack}, {"fgsm": moved}) is None
+
+
+class Then(nn.Module):
+    """A linear network whose logits pass through a function."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.change = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), change
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.change(self.net(images))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda z: z.where(z < z.amax(1, keepdim=True), torch.inf),
+            "of 20 clean images are",
+        ),
+        (lambda z: z * 1e-5, "too little for attacks on the cross-entropy"),
+    ],
+)
+def test_logits_that_mislead_are_said(change: Callable[[Tensor], Tensor], words: str) -> None:
+    with pytest.warns(RobenchWarning, match=words):
+        evaluate(Then(change), IMAGES, LABELS, ["noise(eps=0.1)"])
+
+
+def test_an_adaptive_attack_of_a_model_that_has_none_is_said() -> None:
+    with pytest.warns(RobenchWarning, match="'adaptive' is the attack that a registered defense"):
+        evaluate(Then(torch.neg), IMAGES, LABELS, ["adaptive(eps=0.1)"])

@@ -468,8 +468,41 @@ def test_an_attack_with_other_options_or_another_source_is_another_attack(
     assert first == key_of([kept_plugin.Mine()])
     (tmp_path / "kept_plugin_helper.py").write_text("STEP = 2\n")
     assert first != key_of([kept_plugin.Mine()])
+    (tmp_path / "base").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "base"))
+    (tmp_path / "base" / "kept_base.py").write_text(text.replace("Mine", "Base"))
+    (tmp_path / "kept_derived.py").write_text("from kept_base import Base\nclass It(Base): pass\n")
+    import kept_derived  # type: ignore[import-not-found]
+
+    derived = key_of([kept_derived.It()])
+    (tmp_path / "base" / "kept_base.py").write_text("# changed")
+    assert derived != key_of([kept_derived.It()])
     unknown = type("Unknown", (PGD,), {"__module__": "__nowhere__"})
     assert key_of([unknown()]) != key_of([unknown()])
+
+
+def test_an_attack_that_holds_another_network_is_another_attack() -> None:
+    from robench.evaluation.fingerprint import key_of
+
+    def transfer(net: nn.Module) -> PGD:
+        attack = PGD(steps=3)
+        object.__setattr__(attack, "surrogate", net)
+        return attack
+
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    assert key_of([transfer(one)]) == key_of([transfer(one)])
+    assert key_of([transfer(one)]) != key_of([transfer(other)])
+
+
+def test_a_model_with_another_attribute_reuses_nothing(
+    model: Counting, digits_test: Digits, file: Path
+) -> None:
+    attacks = ["pgd-3(eps=0.1)"]
+    model.guarded = True  # type: ignore[assignment]
+    attacked(model, digits_test, attacks, resume=file)
+    model.guarded = False  # type: ignore[assignment]
+    with pytest.warns(RobenchWarning, match="these differ: attributes of the model"):
+        attacked(model, digits_test, attacks, resume=file)
 
 
 # --- files that cannot be used -----------------------------------------------------------------

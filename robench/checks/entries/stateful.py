@@ -17,11 +17,16 @@ from robench.checks.contract import Count
 from robench.checks.determinism import ROUNDING, distance
 from robench.checks.searches import best_effort, climb, left, margin_gradient
 from robench.checks.wording import percent, some
+from robench.evaluation.examination import kept_state
 from robench.evaluation.outcomes import Bools
+from robench.models.outside_state import outside_restored
 from robench.models.plain_state import independent_copy
 
 OFTEN = 4
 """Number of images that are asked for again and again."""
+
+MORE = 20
+"""How many times more often they are asked for if the network visibly keeps a state."""
 
 
 @register_check("stateful")
@@ -57,7 +62,9 @@ class Stateful(Check):
         if distance(one, other) > ROUNDING:
             sentence = "Two copies of the network differ: it is random, beyond torch's seed."
             return Finding(name, None, sentence)
-        again = _asked(context, fresh, [few[:OFTEN]] * self.calls)
+        kept = _kept(context, fresh, few[:OFTEN])
+        calls = self.calls * (MORE if kept else 1)
+        again = _asked(context, fresh, [few[:OFTEN]] * calls)
         apart = [distance(again[0], answer) > self.tolerance for answer in again]
         if any(apart):
             moved = distance(again[0], again[apart.index(True)])
@@ -80,7 +87,8 @@ class Stateful(Check):
                 f"After {some(len(first), 'other query', 'other queries')} images get "
                 f"the logits that they get on a copy that was asked nothing before."
             )
-            return Finding(name, True, sentence)
+            later = f" But each call changes {kept}, and {calls} calls cannot show what it is for."
+            return Finding(name, None if kept else True, f"{sentence}{later if kept else ''}")
         sentence = (
             f"Asked after an image close to them, {changed} of {some(len(first), 'image')} get "
             f"another class than on a copy that was asked nothing before, and their logits differ "
@@ -118,7 +126,7 @@ class Stateful(Check):
         def gradient(x: Tensor, y: Tensor) -> Tensor:
             """Forget what was asked before: each step is taken on a new copy."""
             searched.model = independent_copy(fresh)
-            with searched.opened():
+            with searched.opened(), outside_restored(fresh):
                 return margin_gradient(searched, x, y)
 
         attacked = left(context)
@@ -134,10 +142,20 @@ class Stateful(Check):
         return robust
 
 
+def _kept(context: CheckContext, fresh: torch.nn.Module, images: Tensor) -> str | None:
+    """Return what a call changes beside its result, or None."""
+    asked = replace(context, model=independent_copy(fresh), memo={})
+    with asked.opened(), outside_restored(fresh):
+        model, given = asked.model, images.to(asked.device)
+        kept_state(model, given)  # the first call may build something for good
+        return kept_state(model, given)
+
+
 def _asked(context: CheckContext, fresh: torch.nn.Module, batches: list[Tensor]) -> list[Tensor]:
     """Return the logits of batches, asked one after another on a new copy of the network.
 
     Torch's seed is the same before each batch, so that random numbers of a network are, too.
     """
     asked = replace(context, model=independent_copy(fresh), memo={})
-    return asked.answers(batches, seed=context.options.seed)
+    with outside_restored(fresh):  # copies share it
+        return asked.answers(batches, seed=context.options.seed)
