@@ -82,13 +82,16 @@ def fingerprint(
         logits: (N, classes), the model's predictions: they tell whether its code is the same.
         options: the settings of the evaluation.
     """
+    before = _attributes(victim.module)
+    gradient = _gradient(victim, as_floats(images[:_FEW]))
+    kept = before & _attributes(victim.module)  # a count of calls tells nothing
     facts = {
         "format": str(FORMAT),
         "version of robench": _engine(),
         "class of the model": type(victim.module).__qualname__,
         "weights of the model": _weights(victim.module),
         "code of the model": _code_of(victim.module),
-        "attributes of the model": _attributes(victim.module),
+        "attributes of the model": hashlib.sha256(str(sorted(kept)).encode()).hexdigest(),
         "logits of the model": hash_of([logits]),
         "images": hash_of([images]),
         "labels": hash_of([labels]),
@@ -98,7 +101,7 @@ def fingerprint(
         "precision of gradients": victim.gradients,
         **environment(victim.device),
     }
-    return Fingerprint(facts, _gradient(victim, as_floats(images[:_FEW])), victim.device)
+    return Fingerprint(facts, gradient, victim.device)
 
 
 def key_of(attacks: Sequence[Attack]) -> str:
@@ -164,7 +167,7 @@ def _value(value: object) -> object:
     if isinstance(value, Tensor):
         return hash_of([value])
     if isinstance(value, nn.Module):
-        return [_weights(value), _code_of(value), _attributes(value)]
+        return [_weights(value), _code_of(value), sorted(_attributes(value))]
     if isinstance(value, np.ndarray):
         return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
     if isinstance(value, dict):
@@ -174,15 +177,14 @@ def _value(value: object) -> object:
     return repr(value)
 
 
-def _attributes(model: nn.Module) -> str:
-    """Return a hash of the numbers, flags and texts that a model's modules keep."""
-    kept = [
+def _attributes(model: nn.Module) -> set[tuple[str, str, str]]:
+    """Return the numbers, flags and texts that a model's modules keep."""
+    return {
         (path, name, repr(value))
         for path, module in model.named_modules()
-        for name, value in sorted(plain_attributes(module).items())
+        for name, value in plain_attributes(module).items()
         if isinstance(value, (bool, int, float, str))
-    ]
-    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+    }
 
 
 def _code_of(model: nn.Module) -> str:

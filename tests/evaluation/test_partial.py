@@ -54,6 +54,14 @@ class KilledError(BaseException):
     """The evaluation was interrupted."""
 
 
+def _in_counts(name: str) -> Any:
+    """Return the property of a module that stands for an attribute of its ``counts``."""
+    return property(
+        lambda module: getattr(module.counts, name),
+        lambda module, value: setattr(module.counts, name, value),
+    )
+
+
 class Counting(nn.Module):
     """A model that counts its forwards, can stop at one of them, and run out of memory.
 
@@ -65,29 +73,16 @@ class Counting(nn.Module):
         full: the first call for which ``largest`` holds.
     """
 
+    images, calls = _in_counts("images"), _in_counts("calls")
+    stop, full, largest = _in_counts("stop"), _in_counts("full"), _in_counts("largest")
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        # An evaluation puts attributes of a model back as they were, but not these.
-        self.counts = SimpleNamespace(images=0, calls=0)
-        self.stop = self.full = math.inf
-        self.largest = math.inf
-
-    @property
-    def images(self) -> int:
-        return int(self.counts.images)
-
-    @images.setter
-    def images(self, count: int) -> None:
-        self.counts.images = count
-
-    @property
-    def calls(self) -> int:
-        return int(self.counts.calls)
-
-    @calls.setter
-    def calls(self, count: int) -> None:
-        self.counts.calls = count
+        # An evaluation puts attributes of a model back as they were, and tells models by them; but
+        # not by these.
+        never = math.inf
+        self.counts = SimpleNamespace(images=0, calls=0, stop=never, full=never, largest=never)
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
