@@ -37,7 +37,8 @@ Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboa
 @app.command()
 def plan(
     difference: Annotated[
-        float, typer.Option("--difference", help="Of two accuracies, in percentage points.")
+        float,
+        typer.Option("--difference", help="Accuracy difference to detect, in percentage points."),
     ],
     board: Annotated[
         Path | None,

@@ -41,7 +41,7 @@ def certify_command(
         str, typer.Option("--radii", help="Radii in L2, separated by commas.")
     ] = "36/255,72/255,108/255,255/255",
     attack: Annotated[
-        str, typer.Option("--attack", help="What looks for images within them.")
+        str, typer.Option("--attack", help="Attack to run within each radius.")
     ] = "pgd-20",
     data: Data = None,
     samples: Samples = 1000,
@@ -56,7 +56,7 @@ def certify_command(
     as_json: AsJson = False,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Prove within which radius (L2) no image changes the prediction, and attack there."""
+    """Certify the L2 radius within which each prediction cannot change, and attack within it."""
     from robench.cli.progress_bar import progress
     from robench.cli.tables import certified_table
     from robench.commands.certify import certify_target, radii_of

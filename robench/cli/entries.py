@@ -74,7 +74,7 @@ def info(
     plugin: Plugin = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what an entry says about itself: its maths, its options and its source."""
+    """Print an entry's documentation: its math, options and source file."""
     from robench.cli.tables import info_parts
     from robench.commands.info import describe
 
@@ -90,10 +90,12 @@ def info(
 def _add_command(kind: NewKind) -> None:
     """Add ``robench new KIND NAME``."""
 
-    @new.command(
-        name=kind.name,
-        help=f"Write {kind.folder}/NAME.py and its test.",
-    )
+    file = f"{kind.folder}/NAME.py"
+    if kind.folder != kind.plural:
+        file = f"NAME.py (to {kind.folder}/ in a checkout, else to {kind.plural}/)"
+    text = f"Write {file} and its test."
+
+    @new.command(name=kind.name, help=text, short_help=text)
     def write(
         name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.")],
     ) -> None:

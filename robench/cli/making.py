@@ -62,7 +62,7 @@ def run(
         Path | None,
         typer.Option(
             "--resources",
-            help="With ray or slurm: a TOML file of what each piece asks for.",
+            help="With ray or slurm: a TOML file of the resources each piece requests.",
         ),
     ] = None,
     dry_run: Annotated[

@@ -100,7 +100,7 @@ def attack(
         Path | None,
         typer.Option(
             "--out",
-            help="CSV file for the table; other files go next to it, what is done so far, too.",
+            help="CSV file for the table; related files, including partial results, go next to it.",
             callback=table_for_output,
         ),
     ] = None,

@@ -134,7 +134,10 @@ Inception = Annotated[
 ]
 TrustCode = Annotated[
     bool,
-    typer.Option("--trust-code", help="Run the Python files that came with it; read them first."),
+    typer.Option(
+        "--trust-code",
+        help="Run the Python files that came with the board or submission; read them first.",
+    ),
 ]
 FreshSeed = Annotated[
     int | None,
@@ -152,13 +155,13 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print no progress, only the result and warnings.")
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON; what is said besides goes to stderr.")
+    bool, typer.Option("--json", help="Print JSON to stdout; all other messages go to stderr.")
 ]
 Log = Annotated[
     list[str],
     typer.Option(
         "--log",
-        help="Follow it with tensorboard, wandb, mlflow or csv, below logs/ in the folder of "
+        help="Log to tensorboard, wandb, mlflow or csv, below logs/ in the folder of "
         "--out; repeatable. Results do not depend on it.",
     ),
 ]

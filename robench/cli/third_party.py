@@ -21,7 +21,9 @@ MeanOption = Annotated[
     str | None,
     typer.Option("--mean", help="Mean of each channel put before --model, e.g. 0.49,0.48,0.45."),
 ]
-StdOption = Annotated[str | None, typer.Option("--std", help="Its standard deviation, likewise.")]
+StdOption = Annotated[
+    str | None, typer.Option("--std", help="Standard deviation per channel, in the same format.")
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(

@@ -159,7 +159,7 @@ def write_clean(
     """
     board = Leaderboard.read(folder)
     if path.suffix != ".npz":
-        raise UserError(f"{path} must be called .npz, as files of arrays are.")
+        raise UserError(f"{path} must end in .npz.")
     sample = evaluation_images(board_images(board, data, data_dir), board.board.evaluation.samples)
     buffer = io.BytesIO()
     np.savez_compressed(

@@ -114,7 +114,7 @@ def _labels(file: Path, columns: Columns, name: str) -> tuple[np.ndarray, list[i
     """Return the labels of a file, int64, and the numbers of rows of its groups."""
     column = _read(file, columns.label, name)
     if not pa.types.is_integer(column.type):
-        raise UserError(f"the column '{columns.label}' of {name} holds {column.type}, no labels.")
+        raise UserError(f"the column '{columns.label}' of {name} holds {column.type}, not labels.")
     if column.null_count:
         raise UserError(f"{name} has images without a label; name another split.")
     with pq.ParquetFile(file) as opened:

@@ -129,7 +129,7 @@ def _read_json(path: Path) -> list[object]:
 def _read_npy(path: Path) -> list[object]:
     values = read_npy(path)
     if values.ndim != 1:
-        raise ValueError("it is no array of one axis")
+        raise ValueError("it is not a one-dimensional array")
     return list(values.tolist())
 
 
@@ -144,7 +144,7 @@ def _checked(values: list[object], text: str) -> Tensor:
         digits = value if isinstance(value, str) else repr(value)
         if isinstance(value, bool) or not re.fullmatch(r"\d{1,10}", digits):
             raise UserError(
-                f"--indices {text}: '{shortened(digits)}' is no index; they are whole numbers "
+                f"--indices {text}: '{shortened(digits)}' is not an index; they are whole numbers "
                 f"from 0."
             )
     numbers = [int(str(value)) for value in values]

@@ -65,7 +65,7 @@ def adversarial_images(
         options=replace(EvaluationOptions.of(options, **keywords), observer=kept),
     )
     for name in evaluation.certificates:
-        raise UserError(f"'{name}' proves, and makes no adversarial images; leave it out.")
+        raise UserError(f"'{name}' is a certificate and makes no adversarial images; leave it out.")
     clean = kept.parts["clean"][0]
     evaluated = {"clean": Evaluated(*clean[1:])}
     for name, outcomes in evaluation.attacks.items():

@@ -118,7 +118,9 @@ def test_checks_do_not_take_a_missing_proof_for_an_attack(
 
 
 def test_it_makes_no_images(model: nn.Module, samples: tuple[torch.Tensor, torch.Tensor]) -> None:
-    with pytest.raises(UserError, match="proves, and makes no adversarial images; leave it out"):
+    with pytest.raises(
+        UserError, match="is a certificate and makes no adversarial images; leave it out"
+    ):
         adversarial_images(model, *samples, [RADII[0]])
 
 

@@ -67,10 +67,10 @@ def test_images_of_one_class_alone_are_said_since_folders_are_sorted_by_class() 
     ("content", "sentence"),
     [
         ("1\n2\n1\n", "has the index 1 2 times; give it once"),
-        ("1\n-2\n", "'-2' is no index"),
-        ("1\n2.5\n", r"'2\.5' is no index"),
-        ("one\n", "'one' is no index"),
-        ("99999999999\n", "is no index"),
+        ("1\n-2\n", "'-2' is not an index"),
+        ("1\n2.5\n", r"'2\.5' is not an index"),
+        ("one\n", "'one' is not an index"),
+        ("99999999999\n", "is not an index"),
         ("\n", "has no index"),
     ],
 )
@@ -85,7 +85,7 @@ def test_other_indices_are_refused(tmp_path: Path, content: str, sentence: str) 
     [
         ("i.json", "{}", "it is no list"),
         ("i.json", "[1", "cannot be read as a list of indices"),
-        ("i.json", "[true]", "'True' is no index"),
+        ("i.json", "[true]", "'True' is not an index"),
         ("i.json", "[" * 100_000, "cannot be read"),
         ("i.csv", "number\n1\n", "it has no column 'index'"),
         ("i.npy", "no array", "cannot be read"),
