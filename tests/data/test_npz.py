@@ -72,6 +72,13 @@ def test_names_of_the_arrays(tmp_path: Path, names: tuple[str, str]) -> None:
     assert len(data.test) == 6
 
 
+def test_two_pairs_of_images_and_labels_are_refused_with_their_names(tmp_path: Path) -> None:
+    two = r"'images' and 'labels' and also 'x_test' and 'y_test'; save a file that has only the"
+    with pytest.raises(UserError, match=two):
+        read(tmp_path, images=PIXELS, labels=LABELS, x_test=PIXELS[:2], y_test=LABELS[:2])
+    assert len(read(tmp_path, images=PIXELS, labels=LABELS, x_test=PIXELS[:2]).test) == 6
+
+
 @pytest.mark.parametrize("labels", [LABELS[:, None], LABELS.astype(np.uint8), LABELS.astype(">i4")])
 def test_labels_of_any_integers(tmp_path: Path, labels: np.ndarray) -> None:
     assert read(tmp_path, images=PIXELS, labels=labels).test.labels.tolist() == LABELS.tolist()
