@@ -38,6 +38,11 @@ def test_a_file_is_a_data_set_named_after_it_that_is_attacked_only(tmp_path: Pat
         assert data.std
 
 
+def test_a_data_set_without_training_images_can_be_printed(tmp_path: Path) -> None:
+    data = read(tmp_path, images=PIXELS, labels=LABELS)
+    assert repr(data) == "MeasuredDataSet(name='mine.npz', 0 training and 6 test images)"
+
+
 @pytest.mark.parametrize(
     "images",
     [
