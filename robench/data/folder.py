@@ -17,6 +17,7 @@ from robench.data.sampling import split_indices
 from robench.data.unread import FileImages
 from robench.errors import UserError
 from robench.registry import datasets
+from robench.system.files import is_file
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 
@@ -31,9 +32,11 @@ def load_folder(path: Path) -> DataSet:
     damaged image or differing sizes.
 
     Raises:
-        UserError: for a missing folder, fewer than two classes, differing classes, too few images
-            to hold some out, or parts of differing sizes.
+        UserError: for a file, a missing folder, fewer than two classes, differing classes, too few
+            images to hold some out, or parts of differing sizes.
     """
+    if is_file(path):
+        raise UserError(no_folder_but_file(path))
     if not path.is_dir():
         raise UserError(
             f"no image folder {path} found; name one with --data-dir or --data image_folder:DIR."
@@ -58,6 +61,14 @@ def load_folder(path: Path) -> DataSet:
         test=test,
         classes=tuple(map(readable, classes)),
         augmentation=Augmentation(crop_padding=min(test.image_shape[1:]) // 8, flip=True),
+    )
+
+
+def no_folder_but_file(path: str | Path) -> str:
+    """Return what to do with the images in a file that is neither a folder nor an ``.npz``."""
+    return (
+        f"the file {path} is no folder of images; of files, robench reads an .npz that has the "
+        f"arrays 'images' and 'labels': save yours as one with numpy.savez."
     )
 
 
