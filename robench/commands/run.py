@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from robench.board.board import Board
-from robench.board.overrides import open_board, with_rows
+from robench.board.overrides import Seeds, open_board, with_rows
 from robench.errors import UserError
 from robench.leaderboard.bundle import Bundle, bundle_of
 from robench.leaderboard.pictures import draw_pictures
@@ -28,7 +28,7 @@ def run(
     board: str | Path = "quick",
     *,
     defenses: str | None = None,
-    seeds: str | None = None,
+    seeds: Seeds | None = None,
     changes: Sequence[str] = (),
     out: str | Path = "runs",
     data_dir: str | Path | None = None,
@@ -45,7 +45,7 @@ def run(
     Args:
         board: the name of a shipped board, a folder with a ``board.toml``, or a TOML file.
         defenses: rows that replace the board's, separated by commas; ``"all"`` for every defense.
-        seeds: seeds that replace the board's, separated by commas.
+        seeds: seeds that replace the board's: a number, several, or text such as ``"0,1,2"``.
         changes: ``"table.key=value"`` with a TOML value, such as ``"training.epochs=2"``.
         out: folder of trained cells and leaderboards.
         data_dir: folder where the data set is, or is downloaded to.
