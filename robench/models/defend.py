@@ -36,8 +36,8 @@ def apply_defense(
     Args:
         model: any network with ``nn.Conv2d`` layers; it is not modified.
         defense: an entry expression such as ``"convnorm(bn=False)"``, or a defense object.
-        skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged, also by
-            penalties and projections.
+        skip: patterns of the names of layers (``"classifier.*"``), or one of them, to leave
+            unchanged, also by penalties and projections.
 
     Raises:
         UserError: if there is no convolution, a layer is lazy, or the defense cannot replace one or
@@ -53,6 +53,7 @@ def apply_defense(
     """
     title = defense if isinstance(defense, str) else type(defense).__name__
     defense = defenses.build(defense) if isinstance(defense, str) else defense
+    skip = [skip] if isinstance(skip, str) else skip
     model = _convertible(model)
     layers = _without(skip, model)
     convs = {name: m for name, m in layers.items() if isinstance(m, nn.Conv2d)}
