@@ -195,6 +195,11 @@ def _not_published(folder: Path, error: Refused) -> UserError:
         )
     if (folder / SUMS).exists():
         return error
+    if any((folder / name).is_file() for name in (BOARD, TABLE)):
+        return UserError(
+            f"{folder} has lost its {SUMS}, so that its files cannot be held against anything; "
+            f"fetch the leaderboard again, or run its board again."
+        )
     if (folder / "board.toml").is_file():
         return UserError(
             f"the board {folder} was not run; name the folder that a run wrote with --out."
