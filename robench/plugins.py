@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb, walk_tb
@@ -24,7 +24,7 @@ def load_plugin(path: str | Path) -> None:
 
     It may import the modules that are beside it; see :mod:`robench.plugin_modules`. A file that was
     loaded before is executed again if it, or what it imports from beside it, has changed since. One
-    that registers no entry is warned of.
+    that registers no entry is warned of. One that raises leaves no entry registered.
 
     Raises:
         UserError: if there is no such Python file, or it raises.
@@ -37,7 +37,7 @@ def load_plugin(path: str | Path) -> None:
     for registry in REGISTRIES:
         registry.discover()
     files = set(source_files(file).values())
-    known = str(file) in plugin_files
+    known, others = str(file) in plugin_files, set(plugin_files)
     plugin_files.update(map(str, files))
     _loaded[file] = None
     loaded = [name for name, module in list(sys.modules.items()) if _same_file(module, file)]
@@ -47,12 +47,14 @@ def load_plugin(path: str | Path) -> None:
         if not undone and not _have_changed(files):
             return
         unload_plugin(file)
-    before = _registered()
+    before, states = _registered(), [registry.state() for registry in REGISTRIES]
     try:
         import_plugin(file)
-    except UserError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        _undo(files, states)
+        plugin_files.difference_update(set(map(str, files)) - others, {str(file)})
+        if isinstance(error, UserError) or not isinstance(error, Exception):
+            raise
         line = _line_in(error, file)
         raise UserError(f"plugin '{path}' raises{line}: {type(error).__name__}: {error}") from error
     if _registered() == before and not _bring_entries(files):
@@ -100,6 +102,20 @@ def registrations_undone() -> Iterator[None]:
         for registry, state in zip(REGISTRIES, before, strict=True):
             registry.restore(state)
         plugin_files.intersection_update(files)
+
+
+def _undo(files: set[Path], states: Sequence[tuple[dict[str, Any], ...]]) -> None:
+    """Take out what a plugin's files registered since; what they imported elsewhere stays loaded.
+
+    Args:
+        files: the plugin and what it imports from beside it.
+        states: what was in each of the registries.
+    """
+    own = set(map(str, files))
+    for registry, (entries, *others) in zip(REGISTRIES, states, strict=True):
+        added = {n: e for n, e in registry.state()[0].items() if n not in entries}
+        kept = {name: entry for name, entry in added.items() if entry.file not in own}
+        registry.restore(({**entries, **kept}, *others))
 
 
 def _registered() -> set[tuple[str, str, int]]:

@@ -193,7 +193,7 @@ class Registry(Generic[T]):
                 f"pip install '{package}'."
             )
         what = f"{self.kind} '{shortened(expression, 120)}'"
-        return build_checked(entry.build, {**taken, **options}, what, given, self.given)
+        return build_checked(entry.build, {**taken, **options}, what, given, self.given, entry.name)
 
     def inherited(
         self, expression: str | Expression, defaults: Mapping[str, Any]

@@ -98,6 +98,7 @@ def build_checked(
     what: str,
     given: Sequence[Any] = (),
     names: Sequence[str] = (),
+    entry: str = "",
 ) -> T:
     """Call ``build`` with options validated against its annotations; "8/255" is a number.
 
@@ -110,10 +111,11 @@ def build_checked(
         what: what it is, for messages.
         given: the values that a function gets first.
         names: what these values are, for messages.
+        entry: its name in calls, for messages.
 
     Raises:
-        UserError: for a value of the wrong type or range, or a function that does not take what it
-            is given; the message begins with ``what``.
+        UserError: for an option left out, a value of the wrong type or range, or a function that
+            does not take what it is given; the message begins with ``what``.
     """
     options = {k: number(v) for k, v in options.items()}
     _check_kinds(build, options, what)
@@ -127,11 +129,26 @@ def build_checked(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         option = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise _left_out(build, options, what, entry) from None
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(
             f"{what}: {option + ' = ' + repr(first['input']) + ': ' if option else ''}{message}"
         ) from None
     return built
+
+
+def _left_out(
+    build: Callable[..., Any], options: Mapping[str, Any], what: str, entry: str
+) -> UserError:
+    """Return what to write if a call leaves out options that have no default."""
+    parameters = inspect.signature(build).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.name not in options]
+    call = ", ".join(f"{name}=..." for name in needed)
+    return UserError(
+        f"{what} needs the option{'s' if len(needed) > 1 else ''} {' and '.join(needed)}: write "
+        f"{entry}({call})."
+    )
 
 
 def _check_takes(

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import robench.registry as module
 from robench.errors import UserError
-from robench.plugins import load_plugin, registrations_undone
+from robench.plugins import load_plugin, loaded_plugins, registrations_undone
 from robench.registry import defenses
 
 PLUGIN = """
@@ -206,6 +206,20 @@ def test_a_plugin_that_raises_in_a_neighbor_leaves_nothing_behind(tmp_path: Path
                                   name="plugged"))  # fmt: skip
     load_plugin(path)
     assert strength() == 7.0
+
+
+def test_a_plugin_that_raises_after_it_has_registered_leaves_no_entry(tmp_path: Path) -> None:
+    write(tmp_path, helpers=PLUGIN.format(imports="", name="helping", value="1.0"))
+    load_plugin(tmp_path / "helpers.py")
+    path = plugin(tmp_path, "import helpers", "2.0\n\nraise ValueError('too late')")
+    with pytest.raises(UserError, match="ValueError: too late"):
+        load_plugin(path)
+    assert "plugged" not in defenses
+    assert path not in loaded_plugins()
+    assert strength("helping") == 1.0  # of a plugin that was loaded before
+    load_plugin(plugin(tmp_path, "import helpers", "3.0"))
+    assert strength() == 3.0
+    assert path in loaded_plugins()
 
 
 def test_a_plugin_is_executed_anew_if_a_neighbor_has_changed_or_its_entries_are_gone(

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, TypeVar
@@ -25,6 +25,9 @@ from robench.system.toml_files import parse_toml
 
 TAKEN = ("cells", "logs")
 """Folders in which a run keeps its networks and its logs, beside those of its boards."""
+
+Seeds = str | int | Sequence[int]
+"""Seeds of a board: text such as ``0,1,2``, or numbers."""
 
 
 def find_board(name: str) -> tuple[str, Path]:
@@ -73,7 +76,7 @@ def open_board(
     name: str,
     *,
     rows: str | None = None,
-    seeds: str | None = None,
+    seeds: Seeds | None = None,
     changes: Sequence[str] = (),
 ) -> tuple[str, Board]:
     """Read a board and apply the changes of the command line.
@@ -83,7 +86,7 @@ def open_board(
         rows: defenses or labels of ``arms``, separated by commas, that replace the board's rows,
             third-party networks included; ``all`` is every registered defense whose package is
             installed.
-        seeds: seeds, separated by commas, that replace the board's.
+        seeds: seeds that replace the board's: text, separated by commas, or numbers.
         changes: ``table.key=value`` with a TOML value, e.g. ``training.epochs=2``.
 
     Returns:
@@ -99,14 +102,15 @@ def open_board(
     values = board.model_dump()
     if rows is not None:
         values |= _rows(board, rows)
-    change_values(values, seeds, changes)
+    typed = None if seeds is None else _as_text(seeds)
+    change_values(values, typed, changes)
     changed = _validated(values)
     resolve_rows(changed)
     if changes:
         changed.check_paper(board.titles)
     if _is_whole(changed, board):
         return short, changed
-    return renamed(short, board, changed, words_of(rows, seeds, changes))
+    return renamed(short, board, changed, words_of(rows, typed, changes))
 
 
 def with_rows(short: str, board: Board, titles: Sequence[str]) -> tuple[str, Board]:
@@ -177,7 +181,7 @@ def _is_whole(changed: Board, board: Board) -> bool:
 
 
 def words_of(rows: str | None, seeds: str | None, changes: Sequence[str]) -> str:
-    """Return the changes of the command line, as they were typed."""
+    """Return the changes, as they are typed on the command line."""
     words = [f"--defenses {rows}"] if rows is not None else []
     words += [f"--seeds {seeds}"] if seeds is not None else []
     return " ".join([*words, *(f"--set {change}" for change in changes)])
@@ -201,9 +205,18 @@ def _installed() -> list[str]:
     return [name for name in defenses if not missing_package(defenses.get(name))]
 
 
+def _as_text(seeds: Seeds) -> str:
+    """Return seeds as they are typed on the command line."""
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        return str(seeds)
+    return ",".join(map(str, seeds))
+
+
 def _seed(text: str) -> int:
     if not text.strip().isdecimal():
-        raise UserError(f"--seeds: '{text}' is not a seed; write whole numbers such as 0,1,2.")
+        raise UserError(
+            f"seeds: '{shortened(text)}' is not a seed; write whole numbers such as 0,1,2."
+        )
     return int(text)
 
 

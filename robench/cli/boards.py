@@ -181,6 +181,7 @@ def page(
 ) -> None:
     """Write a leaderboard as one self-contained HTML file."""
     from robench.leaderboard.audit.lengths import check_lengths
+    from robench.leaderboard.evidence import changed_notice
     from robench.leaderboard.gans.page import write_gan_page
     from robench.leaderboard.gans.published import GanLeaderboard, holds_gans
     from robench.leaderboard.page.write import write_page
@@ -196,8 +197,8 @@ def page(
     with trusted_code(board, trust=trust_code) as note:
         check_lengths(board)
         path = write_page(board, file)
-    if note:
-        say(console, note)
+    for line in filter(None, (note, changed_notice(leaderboard))):
+        say(console, line)
     say(console, f"wrote {path}")
 
 

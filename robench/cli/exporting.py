@@ -94,6 +94,7 @@ def export(
 ) -> None:
     """Print a leaderboard as Markdown or LaTeX, the outcome of every image, or write VNN-LIB."""
     from robench.leaderboard.audit.lengths import check_lengths
+    from robench.leaderboard.evidence import changed_notice
     from robench.leaderboard.published import Leaderboard
     from robench.system.files import write_bytes
 
@@ -109,6 +110,8 @@ def export(
         raise UserError(f"--{name} goes with --format vnnlib; add it, or leave --{name} out.")
     board = Leaderboard.read(leaderboard)
     check_lengths(board)
+    if notice := changed_notice(leaderboard):
+        typer.echo(notice, err=True)
     if form in LONG:
         content = _outcomes(board, form, labels=labels, data=data, data_dir=data_dir)
     else:

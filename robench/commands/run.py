@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from robench.board.board import Board
-from robench.board.overrides import open_board, with_rows
+from robench.board.overrides import Seeds, open_board, with_rows
 from robench.errors import UserError
 from robench.leaderboard.bundle import Bundle, bundle_of
+from robench.leaderboard.evidence import BOARD
 from robench.leaderboard.pictures import draw_pictures
 from robench.leaderboard.publish import publish, published_alone, trained_networks
 from robench.leaderboard.published import Leaderboard
@@ -20,6 +21,7 @@ from robench.runs.records import BoardResult
 from robench.runs.run import run_board
 from robench.runs.store import RunStore
 from robench.system.devices import choose_device
+from robench.system.json_files import read_json
 from robench.tracking.follow import followed
 
 
@@ -28,7 +30,7 @@ def run(
     board: str | Path = "quick",
     *,
     defenses: str | None = None,
-    seeds: str | None = None,
+    seeds: Seeds | None = None,
     changes: Sequence[str] = (),
     out: str | Path = "runs",
     data_dir: str | Path | None = None,
@@ -45,7 +47,7 @@ def run(
     Args:
         board: the name of a shipped board, a folder with a ``board.toml``, or a TOML file.
         defenses: rows that replace the board's, separated by commas; ``"all"`` for every defense.
-        seeds: seeds that replace the board's, separated by commas.
+        seeds: seeds that replace the board's: a number, several, or text such as ``"0,1,2"``.
         changes: ``"table.key=value"`` with a TOML value, such as ``"training.epochs=2"``.
         out: folder of trained cells and leaderboards.
         data_dir: folder where the data set is, or is downloaded to.
@@ -109,6 +111,7 @@ def run_and_publish(
         placement: where the pieces of work are done.
         log: the trackers that follow it.
     """
+    _refuse_another(board.title, out / name)
     bundle = bundle_of(board)  # as it is now: it may be edited while the board runs
     run_it = partial(run_board, out=out, data_dir=data_dir, device=device, placement=placement)
     try:
@@ -126,6 +129,24 @@ def run_and_publish(
             f"{error.cells}; the table of the other rows is in {out / short}; {GOES_ON}."
         ) from error
     return _publish(board, result, bundle, out, name)
+
+
+def _refuse_another(title: str, folder: Path) -> None:
+    """Refuse to publish a board in place of another one whose file has the same name.
+
+    Raises:
+        UserError: if the folder holds a board of another title.
+    """
+    try:
+        there = str(read_json(folder / BOARD)["board"]["title"])
+    except (UserError, TypeError, KeyError):  # there is none, or a damaged one, which is replaced
+        return
+    if there != title:
+        raise UserError(
+            f"{folder} holds another board, '{there}', which '{title}' would replace; rename the "
+            f"board's file, give --out another folder, or remove {folder} if it is out of date "
+            f"(trained networks are not in it)."
+        )
 
 
 def _publish(

@@ -90,7 +90,7 @@ def recomputed(again: Rerun) -> tuple[str, ...]:
 def verify(
     folder: str | Path | Leaderboard,
     *,
-    rows: str | None = None,
+    rows: str | int | None = None,
     seed: int | None = None,
     **keywords: Unpack[RerunKeywords],
 ) -> Verification:
@@ -111,8 +111,9 @@ def verify(
             ``stores=[Path("runs")]``.
 
     Raises:
-        UserError: if the folder contains no leaderboard, an entry is not registered, or the images
-            are missing though rows, their training or a data set were asked for.
+        UserError: if the folder contains no leaderboard, an entry is not registered, ``rows`` is
+            neither a number nor ``"all"``, or the images are missing though rows, their training or
+            a data set were asked for.
     """
     board = folder if isinstance(folder, Leaderboard) else Leaderboard.read(folder)
     seed = draw_fresh_seed() if seed is None else seed

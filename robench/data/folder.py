@@ -17,6 +17,7 @@ from robench.data.sampling import split_indices
 from robench.data.unread import FileImages
 from robench.errors import UserError
 from robench.registry import datasets
+from robench.system.files import is_file
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 
@@ -25,15 +26,17 @@ def load_folder(path: Path) -> DataSet:
     """List ``path/train/<class>/**`` and ``path/test/<class>/**``; images are read when used.
 
     ``val`` may stand in for ``test``. Without ``train``, the data set can only be attacked. If the
-    class folders are directly in ``path``, a fixed fifth of each class is the test part. Images
-    have one channel if all files are grayscale, else three, and must have the same size; mean and
-    std are those of the training part. Reading a part raises a UserError for a damaged image or
-    differing sizes.
+    class folders are directly in ``path``, a fixed fifth of each class is the test part, which a
+    notice says. Images have one channel if all files are grayscale, else three, and must have the
+    same size; mean and std are those of the training part. Reading a part raises a UserError for a
+    damaged image or differing sizes.
 
     Raises:
-        UserError: for a missing folder, fewer than two classes, differing classes, too few images
-            to hold some out, or parts of differing sizes.
+        UserError: for a file, a missing folder, fewer than two classes, differing classes, too few
+            images to hold some out, or parts of differing sizes.
     """
+    if is_file(path):
+        raise UserError(no_folder_but_file(path))
     if not path.is_dir():
         raise UserError(
             f"no image folder {path} found; name one with --data-dir or --data image_folder:DIR."
@@ -58,6 +61,14 @@ def load_folder(path: Path) -> DataSet:
         test=test,
         classes=tuple(map(readable, classes)),
         augmentation=Augmentation(crop_padding=min(test.image_shape[1:]) // 8, flip=True),
+    )
+
+
+def no_folder_but_file(path: str | Path) -> str:
+    """Return what to do with the images in a file that is neither a folder nor an ``.npz``."""
+    return (
+        f"the file {path} is no folder of images; of files, robench reads an .npz that has the "
+        f"arrays 'images' and 'labels': save yours as one with numpy.savez."
     )
 
 
@@ -108,7 +119,11 @@ def _has_parts_only(path: Path, test_folder: Path) -> bool:
 
 
 def _split(path: Path) -> Parts:
-    """Split class folders into a training and a test part."""
+    """Split class folders into a training and a test part, and say so.
+
+    Raises:
+        UserError: if a class has too few images to hold some out.
+    """
     classes, files = list_images(path)
     labels = torch.tensor([label for _, label in files])
     kept, held = split_indices(labels, 0.2, seed=0)
@@ -118,4 +133,9 @@ def _split(path: Path) -> Parts:
                 f"the class folder {path / name} has too few images to hold out a fifth for "
                 f"testing; add some, or make folders {path / 'train'} and {path / 'test'}."
             )
+    notify(
+        f"{path} has no train and test folders: a fifth of its images ({len(held)} of "
+        f"{len(files)}), drawn with a fixed seed, is the test set, and the others are the training "
+        f"set; to attack all of them, move the class folders into {path / 'test'}."
+    )
     return classes, [files[i] for i in kept], [files[i] for i in held]

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from robench.data.dataset import DataSet, check_labels
-from robench.data.folder import load_folder
+from robench.data.folder import load_folder, no_folder_but_file
 from robench.data.images import Images, WrongImagesError
 from robench.data.notices import notify, scale_notice
 from robench.data.npz import load_npz
@@ -15,7 +15,7 @@ from robench.data.unread import UnreadImages
 from robench.errors import UserError
 from robench.expressions import Expression, parse_expression
 from robench.registry import datasets
-from robench.system.files import expanded
+from robench.system.files import expanded, is_file
 
 FOLDER = "image_folder"
 HUB = "hf"
@@ -68,6 +68,8 @@ def _loaded(name: str, data_dir: str | Path | None) -> DataSet:
         return datasets.build(_of_hub(name), given=(Path(),))
     if (path := _path_of(name)) is not None:
         return load_npz(path) if path.suffix.lower() == NPZ else load_folder(path)
+    if is_file(Path(name)) and name not in datasets:
+        raise UserError(no_folder_but_file(name))
     kind, colon, _ = name.partition(":")
     expression = Expression(kind) if kind == FOLDER else parse_expression(name)
     if expression.name == FOLDER and (colon or data_dir is None):

@@ -44,6 +44,13 @@ class MeasuredDataSet(DataSet):
             if value is not None:  # what is not set here is measured
                 object.__setattr__(self, field, value)
 
+    def __repr__(self) -> str:
+        """Return what the data set is, without reading an image: to print it measures nothing."""
+        return (
+            f"{type(self).__name__}(name={self.name!r}, {len(self.train)} training and "
+            f"{len(self.test)} test images)"
+        )
+
     @cached_property
     def mean(self) -> tuple[float, ...]:
         """Mean of each channel of the training images, in [0, 1].

@@ -15,7 +15,7 @@ from robench.system.array_files import read_npz
 from robench.system.reading import MIB, Refused
 
 KEYS = (("images", "labels"), ("x_test", "y_test"), ("test_images", "test_labels"), ("x", "y"))
-"""Names of the arrays of images and labels; the first pair that a file has is read."""
+"""Names of the arrays of images and labels, of which a file has one pair."""
 
 NOT_EIGHT_BITS = 0.1
 """How far from whole values of 0-255 floats may be; half precision is off by up to 0.06."""
@@ -37,15 +37,11 @@ def load_npz(path: Path) -> DataSet:
     refused.
 
     Raises:
-        UserError: if the file is missing or damaged, or an array is missing or of another kind.
+        UserError: if the file is missing or damaged, an array is missing or of another kind, or
+            there are two pairs.
     """
     arrays = _read(path)
-    pair = next((pair for pair in KEYS if set(pair) <= set(arrays)), None)
-    if pair is None:
-        raise UserError(
-            f"{path} has the arrays {', '.join(sorted(arrays)) or '(none)'}, but no images and "
-            f"labels: name them " + " or ".join(f"'{x}' and '{y}'" for x, y in KEYS) + "."
-        )
+    pair = _pair(arrays, path)
     pixels = _pixels(arrays[pair[0]], f"'{pair[0]}' of {path}")
     labels = _labels(arrays[pair[1]], f"'{pair[1]}' of {path}")
     if len(pixels) != len(labels) or len(labels) == 0:
@@ -63,6 +59,27 @@ def load_npz(path: Path) -> DataSet:
             f"{path} has the label {labels.max()}, but names of {len(classes)} classes only."
         )
     return MeasuredDataSet(path.name, test.take(torch.arange(0)), test, classes)
+
+
+def _pair(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[str, str]:
+    """Return the names of the images and the labels in a file.
+
+    Raises:
+        UserError: if there is no pair of :data:`KEYS`, or more than one.
+    """
+    pairs = [pair for pair in KEYS if set(pair) <= set(arrays)]
+    if not pairs:
+        raise UserError(
+            f"{path} has the arrays {', '.join(sorted(arrays)) or '(none)'}, but no images and "
+            f"labels: name them " + " or ".join(f"'{x}' and '{y}'" for x, y in KEYS) + "."
+        )
+    if len(pairs) > 1:
+        raise UserError(
+            f"{path} has the images and labels "
+            + " and also ".join(f"'{x}' and '{y}'" for x, y in pairs)
+            + "; save a file that has only the pair to attack."
+        )
+    return pairs[0]
 
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:

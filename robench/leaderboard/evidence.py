@@ -195,6 +195,11 @@ def _not_published(folder: Path, error: Refused) -> UserError:
         )
     if (folder / SUMS).exists():
         return error
+    if any((folder / name).is_file() for name in (BOARD, TABLE)):
+        return UserError(
+            f"{folder} has lost its {SUMS}, so that its files cannot be held against anything; "
+            f"fetch the leaderboard again, or run its board again."
+        )
     if (folder / "board.toml").is_file():
         return UserError(
             f"the board {folder} was not run; name the folder that a run wrote with --out."
@@ -216,6 +221,22 @@ def broken_sums(folder: Path, sums: Mapping[str, str]) -> list[str]:
     out of the folder, a file that is too large.
     """
     return [name for name, digest in sums.items() if _published_sum(folder, name) != digest]
+
+
+def changed_notice(folder: Path) -> str | None:
+    """Return a sentence if files are not as they were published, or None.
+
+    Raises:
+        UserError: if the checksums cannot be read.
+    """
+    broken = broken_sums(folder, read_sums(folder))
+    if not broken:
+        return None
+    others = f" and {len(broken) - 1} other files" if len(broken) > 1 else ""
+    return (
+        f"{folder / broken[0]}{others} is not as it was published (checksum differs): "
+        f"'robench verify {folder}' says what changed."
+    )
 
 
 def unlisted(folder: Path, sums: Collection[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Applying a defense to a convolutional network from any library."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 
 from robench.base import Defense
 from robench.base.defense import REPLACES_CONV
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError, did_you_mean, shortened
 from robench.models.accept import refuse_lazy, unwrapped
 from robench.models.norm_layers import NORMS, is_norm, warn_of_norms_left
+from robench.plugins import raised_in_plugin
 from robench.registry import defenses
+from robench.system.out_of_memory import is_out_of_memory
 
 APPLIED = "applied_defense"
 """Attribute in which a network has the defense that was applied to it."""
@@ -33,13 +36,13 @@ def apply_defense(
     Args:
         model: any network with ``nn.Conv2d`` layers; it is not modified.
         defense: an entry expression such as ``"convnorm(bn=False)"``, or a defense object.
-        skip: patterns of the names of layers (``"classifier.*"``) to leave unchanged, also by
-            penalties and projections.
+        skip: patterns of the names of layers (``"classifier.*"``), or one of them, to leave
+            unchanged, also by penalties and projections.
 
     Raises:
-        UserError: if there is no convolution, a layer is lazy, or the defense cannot replace one;
-            the message names the layer and the reason; or if a pattern of ``skip`` matches no
-            layer. Nothing has been changed by then.
+        UserError: if there is no convolution, a layer is lazy, or the defense cannot replace one or
+            raises; the message names the layer and the reason; or if a pattern of ``skip`` matches
+            no layer. Nothing has been changed by then.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
@@ -48,8 +51,9 @@ def apply_defense(
         >>> type(net[0]).__name__  # the network itself is left unchanged
         'Conv2d'
     """
-    if isinstance(defense, str):
-        defense = defenses.build(defense)
+    title = defense if isinstance(defense, str) else type(defense).__name__
+    defense = defenses.build(defense) if isinstance(defense, str) else defense
+    skip = [skip] if isinstance(skip, str) else skip
     model = _convertible(model)
     layers = _without(skip, model)
     convs = {name: m for name, m in layers.items() if isinstance(m, nn.Conv2d)}
@@ -60,24 +64,18 @@ def apply_defense(
         )
     for name, conv in convs.items():
         _check(defense, name, conv)
-    wanted = {id(module) for module in layers.values()}
     warn_of_norms_left(defense, layers)
     without_norms = not any(is_norm(module) for module in model.modules())
     # The copy's modules are found by the originals' ids, so that shared ones stay shared.
     memo: dict[int, object] = _computed_tensors(model)
     copied = copy.deepcopy(model, memo)
-    chosen = {id(memo[key]) for key in wanted if key in memo}
+    names = {id(memo[id(m)]): name for name, m in layers.items() if id(m) in memo}
 
     def replace(module: nn.Module) -> nn.Module:
-        if id(module) not in chosen:
+        if id(module) not in names:
             return module
-        if isinstance(module, nn.Conv2d):
-            new = _with_norm(defense, module) if without_norms else _replaced(defense, module)
-        elif isinstance(module, NORMS):
-            new = _keep_activation(module, _made(defense, "replace_norm", module))
-        else:
-            return module
-        return new.train(module.training)
+        with _named(title, names[id(module)]):
+            return _replacement(defense, module, without_norms)
 
     defended = _rebuild(copied, replace, {})
     setattr(defended, APPLIED, defense)
@@ -150,6 +148,38 @@ def _check(defense: Defense, name: str, conv: nn.Conv2d) -> None:
         )
     if reason := defense.unsupported(conv):
         raise UserError(f"{where}: {type(defense).__name__} cannot replace it: {reason}.")
+
+
+@contextmanager
+def _named(defense: str, layer: str) -> Iterator[None]:
+    """Name the layer if the own code of a defense raises inside the ``with`` statement.
+
+    Raises:
+        UserError: in the place of any other exception, unless memory was short.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise UserError(
+            f"defense '{shortened(defense)}' fails on the layer '{layer or '(the model itself)'}' "
+            f"({raised_in_plugin(error) or said})."
+        ) from error
+
+
+def _replacement(defense: Defense, module: nn.Module, without_norms: bool) -> nn.Module:
+    """Return what a defense puts in the place of a module, in the mode of that."""
+    if isinstance(module, nn.Conv2d):
+        new = _with_norm(defense, module) if without_norms else _replaced(defense, module)
+    elif isinstance(module, NORMS):
+        new = _keep_activation(module, _made(defense, "replace_norm", module))
+    else:
+        return module
+    return new.train(module.training)
 
 
 def _made(defense: Defense, method: str, layer: nn.Module) -> nn.Module:

@@ -31,7 +31,10 @@ def read_json(path: Path, *, inside: Path | None = None) -> Any:
     except Refused:
         raise
     except ValueError as error:
-        raise UserError(f"{path} is damaged: it is not JSON ({error}); remove it.") from error
+        raise UserError(
+            f"{path} is damaged: it is not JSON ({error}); restore it, or remove it if it is in a "
+            f"run store."
+        ) from error
 
 
 def parse_json(content: bytes) -> Any:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from robench.board.limits import LONGEST_TITLE
@@ -110,6 +111,20 @@ def test_a_row_whose_label_has_a_comma_is_chosen() -> None:
 )
 def test_seeds_are_whole_numbers_each_once(tiny_board: Path, seeds: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
+        open_board(str(tiny_board), seeds=seeds)
+
+
+@pytest.mark.parametrize("seeds", [7, [7], (7,), range(7, 8), np.array([7]), np.int64(7), " 7 "])
+def test_seeds_may_be_numbers(tiny_board: Path, seeds: Any) -> None:
+    name, board = open_board(str(tiny_board), seeds=seeds)
+    assert board.seeds == (7,)
+    assert board.title == "tiny, changed: --seeds 7"
+    assert name == open_board(str(tiny_board), seeds="7")[0]
+
+
+@pytest.mark.parametrize("seeds", [True, [True], 1.5, [1.5], [-1], [], ["a"], {0: [1]}.values()])
+def test_seeds_that_are_no_whole_numbers_are_refused(tiny_board: Path, seeds: Any) -> None:
+    with pytest.raises(UserError, match=r"^seeds: '.*' is not a seed; write whole numbers"):
         open_board(str(tiny_board), seeds=seeds)
 
 

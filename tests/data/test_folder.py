@@ -1,6 +1,7 @@
 """Image folders: your own images, and what may be wrong with them."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,26 @@ def test_val_may_stand_in_for_test(folder: Path) -> None:
     assert len(load_dataset("image_folder", folder).test) == 4
 
 
-def test_without_parts_a_fixed_fifth_of_each_class_is_the_test_part(tmp_path: Path) -> None:
+def test_without_parts_a_fixed_fifth_of_each_class_is_the_test_part_and_that_is_said(
+    tmp_path: Path,
+) -> None:
     for name in ("a", "b"):
         for index in range(10):
             write(tmp_path / name / f"{index}.jpg", value=index)
-    first, second = (load_dataset("image_folder", tmp_path) for _ in range(2))
+    with pytest.warns(RobenchWarning, match=r"a fifth of its images \(4 of 20\).* into .*test\.$"):
+        first, second = (load_dataset("image_folder", tmp_path) for _ in range(2))
     assert (len(first.train), len(first.test)) == (16, 4)
     assert first.test.labels.tolist() == [0, 0, 1, 1]  # type: ignore[union-attr]
     assert first.fingerprint == second.fingerprint
+
+
+def test_what_the_notice_advises_attacks_all_images(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for index in range(10):
+            write(tmp_path / "test" / name / f"{index}.jpg", value=index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RobenchWarning)
+        assert len(load_dataset("image_folder", tmp_path).test) == 20
 
 
 def test_the_fingerprint_changes_with_a_pixel(folder: Path) -> None:

@@ -200,6 +200,17 @@ def test_a_folder_with_an_unregistered_bare_name_says_how_to_read_it(
         load_dataset("pets")
 
 
+@pytest.mark.parametrize("name", ["arrays.npy", "./data.pt", "image_folder:data.pt", "my data.mat"])
+def test_a_file_of_another_kind_says_that_arrays_go_into_an_npz(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name.removeprefix("image_folder:")).touch()
+    said = r"the file .* is no folder of images; .* an \.npz that has the arrays 'images'"
+    with pytest.raises(UserError, match=said):
+        load_dataset(name)
+
+
 def test_a_slash_in_an_option_makes_no_path(shades: str) -> None:
     assert load_dataset("shades(bright=51/255)").name == "shades(bright=0.2)"
 

@@ -38,6 +38,11 @@ def test_a_file_is_a_data_set_named_after_it_that_is_attacked_only(tmp_path: Pat
         assert data.std
 
 
+def test_a_data_set_without_training_images_can_be_printed(tmp_path: Path) -> None:
+    data = read(tmp_path, images=PIXELS, labels=LABELS)
+    assert repr(data) == "MeasuredDataSet(name='mine.npz', 0 training and 6 test images)"
+
+
 @pytest.mark.parametrize(
     "images",
     [
@@ -70,6 +75,13 @@ def test_names_of_the_arrays(tmp_path: Path, names: tuple[str, str]) -> None:
     arrays = dict(zip(names, (PIXELS, LABELS), strict=True))
     data = read(tmp_path, x_train=PIXELS[:1], y_train=LABELS[:1], **arrays)
     assert len(data.test) == 6
+
+
+def test_two_pairs_of_images_and_labels_are_refused_with_their_names(tmp_path: Path) -> None:
+    two = r"'images' and 'labels' and also 'x_test' and 'y_test'; save a file that has only the"
+    with pytest.raises(UserError, match=two):
+        read(tmp_path, images=PIXELS, labels=LABELS, x_test=PIXELS[:2], y_test=LABELS[:2])
+    assert len(read(tmp_path, images=PIXELS, labels=LABELS, x_test=PIXELS[:2]).test) == 6
 
 
 @pytest.mark.parametrize("labels", [LABELS[:, None], LABELS.astype(np.uint8), LABELS.astype(">i4")])

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -123,6 +124,18 @@ def test_files_of_another_form_are_refused(
 def test_a_folder_that_was_not_published_is_refused(published: Published) -> None:
     with pytest.raises(UserError, match="not a folder that 'robench run' published"):
         Leaderboard.read(published.store)
+
+
+@pytest.mark.parametrize("name", ["board.json", "leaderboard.csv"])
+def test_a_board_without_checksums_was_run_but_cannot_be_held_against_anything(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "board.toml").touch()
+    with pytest.raises(UserError, match="was not run; name the folder that a run wrote"):
+        Leaderboard.read(tmp_path)
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match="has lost its SHA256SUMS, so that its files cannot be"):
+        Leaderboard.read(tmp_path)
 
 
 def test_a_table_of_another_schema_is_refused(published: Published) -> None:

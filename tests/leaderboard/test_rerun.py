@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from robench.errors import UserError
 from robench.leaderboard.evidence import read_sums, weights_name
 from robench.leaderboard.publish import trained_networks
 from robench.leaderboard.published import Leaderboard
-from robench.leaderboard.rerun import NOT, REPRODUCED, draw_rows, find_weights, rerun
+from robench.leaderboard.rerun import NOT, REPRODUCED, draw_rows, draw_titles, find_weights, rerun
 from robench.runs.store import RunStore
 
 FIRST = "1"
@@ -197,6 +198,17 @@ def test_rows_are_drawn_by_the_seed(published: Published) -> None:
     assert draw_rows(board, "all", 0) == ["batchnorm", "convnorm"]
     assert {draw_rows(board, "1", seed)[0] for seed in range(8)} == {"batchnorm", "convnorm"}
     assert draw_rows(board, "9", 0) == ["batchnorm", "convnorm"]
+
+
+def test_rows_may_be_a_number_from_python() -> None:
+    assert draw_titles(["a", "b", "c"], 2, 3) == draw_titles(["a", "b", "c"], "2", 3)
+    assert draw_titles(["a", "b"], 0, 0) == []
+
+
+@pytest.mark.parametrize("rows", ["two", "-1", "", -1, 1.5, True, None, ["batchnorm"], "9" * 10])
+def test_rows_that_are_no_number_are_refused(rows: Any) -> None:
+    with pytest.raises(UserError, match=r"^rows is .*; give a number of rows, or 'all'\.$"):
+        draw_titles(["a"], rows, 0)
 
 
 def test_plain_verify_compares_the_files_if_nobody_says_where_the_images_are(

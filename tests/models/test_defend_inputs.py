@@ -84,3 +84,38 @@ def test_a_defense_that_returns_no_layer_is_named(with_norm: bool) -> None:
         apply_defense(nn.Sequential(*layers), Forgetful())
     with pytest.raises(UserError, match=r"ForgetfulOfNorms.replace_norm returns <class .*Norm"):
         apply_defense(nn.Sequential(*layers), ForgetfulOfNorms())
+
+
+class Failing(Defense):
+    """A defense whose code raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def replace_conv(self, conv: nn.Conv2d) -> nn.Module:
+        """Raise."""
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("mode must be a or b"), r"ValueError: mode must be a or b"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_a_defense_that_raises_is_named_with_the_layer(error: Exception, said: str) -> None:
+    net = nn.Sequential(nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 4, 3)))
+    sentence = rf"^defense 'Failing' fails on the layer '0\.1' \({said}\)\.$"
+    with pytest.raises(UserError, match=sentence) as raised:
+        apply_defense(net, Failing(error))
+    assert raised.value.__cause__ is error
+    with pytest.raises(UserError, match=r"on the layer '\(the model itself\)'"):
+        apply_defense(nn.Conv2d(1, 4, 3), Failing(error))
+
+
+@pytest.mark.parametrize("error", [UserError("too wide."), MemoryError("of the machine")])
+def test_a_sentence_of_a_defense_and_short_memory_are_left_as_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        apply_defense(nn.Sequential(nn.Conv2d(1, 4, 3)), Failing(error))
+    assert raised.value is error

@@ -63,6 +63,15 @@ def test_a_weight_made_by_torch_s_older_hooks_is_refused(hook: object) -> None:
         apply_defense(model, "convnorm")
 
 
+def test_one_pattern_to_skip_may_be_text() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3))
+    defended = apply_defense(model, "convnorm", skip="0*")
+    assert type(defended[0]) is nn.Conv2d  # type: ignore[index]
+    assert type(defended[2]) is not nn.Conv2d  # type: ignore[index]
+    with pytest.raises(UserError, match="skip: 'conv1' matches no layer"):
+        apply_defense(model, "convnorm", skip="conv1")
+
+
 def test_skipping_every_convolution_is_refused_with_the_pattern() -> None:
     with pytest.raises(UserError, match=r"no nn\.Conv2d outside skip=\['\*'\]"):
         apply_defense(nn.Sequential(nn.Conv2d(3, 4, 3)), "convnorm", skip=["*"])

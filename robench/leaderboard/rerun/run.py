@@ -11,7 +11,7 @@ import pandas as pd
 
 from robench.data import DataSet, load_dataset
 from robench.data.load import is_of_hub
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun.cell import rerun_cell
 from robench.leaderboard.rerun.challenges import check_challenges
@@ -117,13 +117,13 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
 
 
 def draw_rows(
-    board: Leaderboard, rows: str, seed: int, among: Sequence[str] | None = None
+    board: Leaderboard, rows: str | int, seed: int, among: Sequence[str] | None = None
 ) -> list[str]:
     """Return the titles of ``rows`` rows, drawn at random, in the order of the board.
 
     Args:
         board: the board as read.
-        rows: how many, or ``all``.
+        rows: how many, as a number or as text, or ``all``.
         seed: the seed of the draw.
         among: draw only from these rows, in the order of the board; from all of them by default.
 
@@ -134,7 +134,7 @@ def draw_rows(
     return draw_titles(titles, rows, seed)
 
 
-def draw_titles(titles: Sequence[str], rows: str, seed: int) -> list[str]:
+def draw_titles(titles: Sequence[str], rows: str | int, seed: int) -> list[str]:
     """Return ``rows`` of these titles; see :func:`draw_rows`.
 
     Raises:
@@ -143,9 +143,10 @@ def draw_titles(titles: Sequence[str], rows: str, seed: int) -> list[str]:
     titles = list(titles)
     if rows == "all":
         return titles
-    if not rows.isdecimal() or len(rows) > 9:
-        raise UserError(f"--rows is '{rows}'; give a number of rows, or 'all'.")
-    count = min(int(rows), len(titles))
+    text = "" if isinstance(rows, bool) else str(rows)  # True is no number of rows
+    if not text.isdecimal() or len(text) > 9:
+        raise UserError(f"rows is {shortened(repr(rows))}; give a number of rows, or 'all'.")
+    count = min(int(text), len(titles))
     drawn = np.random.default_rng(seed).choice(len(titles), size=count, replace=False)
     return [titles[i] for i in sorted(drawn)]
 
