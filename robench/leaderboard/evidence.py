@@ -229,6 +229,8 @@ def changed_notice(folder: Path) -> str | None:
     Raises:
         UserError: if the checksums cannot be read.
     """
+    if not (folder / SUMS).is_file():
+        return f"{folder} has no {SUMS}: nobody can tell whether its files were changed."
     broken = broken_sums(folder, read_sums(folder))
     if not broken:
         return None
