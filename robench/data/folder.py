@@ -67,7 +67,7 @@ def load_folder(path: Path) -> DataSet:
 def no_folder_but_file(path: str | Path) -> str:
     """Return what to do with the images in a file that is neither a folder nor an ``.npz``."""
     return (
-        f"the file {path} is no folder of images; of files, robench reads an .npz that has the "
+        f"the file {path} is not a folder of images; of files, robench reads an .npz that has the "
         f"arrays 'images' and 'labels': save yours as one with numpy.savez."
     )
 

@@ -206,7 +206,7 @@ def test_a_file_of_another_kind_says_that_arrays_go_into_an_npz(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name.removeprefix("image_folder:")).touch()
-    said = r"the file .* is no folder of images; .* an \.npz that has the arrays 'images'"
+    said = r"the file .* is not a folder of images; .* an \.npz that has the arrays 'images'"
     with pytest.raises(UserError, match=said):
         load_dataset(name)
 
