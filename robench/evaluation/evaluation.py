@@ -124,6 +124,6 @@ class Evaluation:
             "largest_linf": float(o.linf.max()),
             "largest_l2": float(o.l2.max()),
             "median_l2": o.median_l2,
-            "norm": ball.norm if ball else None,
-            "eps": ball.eps if ball else None,
+            "ball_norm": ball.norm if ball else None,
+            "ball_eps": ball.eps if ball else None,
         }

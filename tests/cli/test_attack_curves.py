@@ -76,8 +76,8 @@ def test_the_accuracies_are_those_without_it(robench: Command, attack: list[obje
     [
         (["--attacks", "pgd-5", "--curve", "c.csv"],
          "--curve needs an attack that looks for the smallest perturbation in linf or l2"),
-        (["--attacks", "foolbox:DDNAttack", "--curve", "c.csv"],
-         "with minimal=true foolbox:DDNAttack would have one"),
+        (["--attacks", "foolbox:DDNAttack(eps=0.5)", "--curve", "c.csv"],
+         "with minimal=true foolbox:DDNAttack(eps=0.5) would have one"),
         (["--attacks", FAB, "--curve", "c.txt"], "--curve c.txt: name a file that ends in .csv"),
         (["--attacks", FAB, "--curve", "net.py/c.csv"], "net.py is a file, not a folder"),
         (["--attacks", FAB, "--curve", "c.csv", "--out", "c.csv"],
