@@ -220,6 +220,8 @@ def test_the_table_has_one_row_per_attack() -> None:
     assert table.loc[0, "accuracy"] == 33 / 40
     assert table.loc[1, "samples"] == 40
     assert table.loc[2, "mean_queries"] > 0
+    assert list(table["ball_norm"].fillna("")) == ["", "linf", ""]
+    assert table.loc[1, "ball_eps"] > 0
 
 
 def test_the_worst_case_is_over_the_attacks_of_one_threat_model_per_sample() -> None:
