@@ -46,12 +46,11 @@ def build_attack(call: str, defaults: Mapping[str, Any]) -> Attack:
             f"robench.ThreatModel(norm, eps), or None."
         )
     check_ball(f"attack '{call}'", ball)
-    inherited = attacks.inherited(call, defaults)
-    own = attacks.lookup(call)[1]
-    if ball.norm != "linf" and "norm" in {*own, *inherited} and "eps" not in {*own, *inherited}:
+    inherited, usual = attacks.inherited(call, defaults), getattr(type(built), "norm", ball.norm)
+    if ball.norm != usual and "eps" not in {*attacks.lookup(call)[1], *inherited}:
         raise UserError(
             f"attack '{call}' works in {ball.norm} and has no radius: its default, "
-            f"{radius_text(ball.eps)}, is meant for linf; add one, such as eps=0.5."
+            f"{radius_text(ball.eps)}, is meant for {usual}; add one, such as eps=0.5."
         )
     norm = str(defaults.get("norm", ball.norm)).lower()
     if norm != ball.norm and "eps" in inherited:
