@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from robench.layers.foldable import is_foldable
 from robench.layers.weight_cache import WeightCache
+from robench.models.accept import hooks_of
 from robench.models.outside_state import outside_values
 from robench.models.plain_state import plain_attributes
 
@@ -44,7 +45,7 @@ def structure_of(model: nn.Module) -> str | None:
             return f"{where} is compiled"
         if "forward" in vars(layer):
             return f"the forward of {where} was replaced"
-        if any(not _computes_weights(hook) for hook in _hooks(layer)):
+        if any(not _computes_weights(hook) for hook in hooks_of(layer)):
             return f"{where} has a hook"
     return None
 
@@ -86,11 +87,6 @@ def kept_state(model: nn.Module, images: Tensor) -> str | None:
     with torch.no_grad():
         model(images.clone())
     return _changed(before, _state_of(model))
-
-
-def _hooks(layer: nn.Module) -> Iterator[Any]:
-    for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
-        yield from getattr(layer, kind, {}).values()
 
 
 def _computes_weights(hook: Any) -> bool:

@@ -229,14 +229,12 @@ def changed_notice(folder: Path) -> str | None:
     Raises:
         UserError: if the checksums cannot be read.
     """
-    if not (folder / SUMS).is_file():
-        return f"{folder} has no {SUMS}: nobody can tell whether its files were changed."
     broken = broken_sums(folder, read_sums(folder))
     if not broken:
         return None
-    others = f" and {len(broken) - 1} other files" if len(broken) > 1 else ""
+    others = f", nor are {len(broken) - 1} others" if len(broken) > 1 else ""
     return (
-        f"{folder / broken[0]}{others} is not as it was published (checksum differs): "
+        f"{folder / broken[0]} is not as it was published (checksum differs){others}: "
         f"'robench verify {folder}' says what changed."
     )
 

@@ -87,7 +87,13 @@ def _is_compiled(model: nn.Module) -> bool:
 
 
 def _is_hooked(model: nn.Module) -> bool:
-    return any(vars(model).get(name) for name in _HOOKS)
+    return next(hooks_of(model), None) is not None
+
+
+def hooks_of(module: nn.Module) -> Iterator[Any]:
+    """Yield the functions that change what passes forward or backward through a module."""
+    for kind in _HOOKS:
+        yield from getattr(module, kind, {}).values()
 
 
 def refuse_lazy(model: nn.Module) -> None:

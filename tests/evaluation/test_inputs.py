@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from awkward_models import Then
 from torch import Tensor, nn
 
 import robench
@@ -79,19 +80,10 @@ def test_what_only_looks_like_a_wrapper_is_evaluated_itself() -> None:
 
 
 def test_logits_in_double_precision_keep_their_differences() -> None:
-    model = Then(lambda z: z.double() + 1e9)
+    model = Then(lambda z: z.double() + 1e9, pixels=4)
     images = torch.rand(8, 1, 2, 2)
     labels = model.net(images).argmax(1)
     assert evaluate(model, images, labels, []).accuracy() == 1
-
-
-class Then(nn.Module):
-    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.net, self.change = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), change
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.change(self.net(images))
 
 
 def test_a_scripted_network_is_restored() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from awkward_models import Then
 from torch import Tensor, nn
 
 from robench.board.attack_calls import build_attack
@@ -130,17 +131,6 @@ def test_a_step_that_moves_no_image_is_said() -> None:
     assert outcome_notice(model, IMAGES, LABELS, {"fgsm": attack}, {"fgsm": moved}) is None
 
 
-class Then(nn.Module):
-    """A linear network whose logits pass through a function."""
-
-    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.net, self.change = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), change
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.change(self.net(images))
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -153,9 +143,9 @@ class Then(nn.Module):
 )
 def test_logits_that_mislead_are_said(change: Callable[[Tensor], Tensor], words: str) -> None:
     with pytest.warns(RobenchWarning, match=words):
-        evaluate(Then(change), IMAGES, LABELS, ["noise(eps=0.1)"])
+        evaluate(Then(change, pixels=16), IMAGES, LABELS, ["noise(eps=0.1)"])
 
 
 def test_an_adaptive_attack_of_a_model_that_has_none_is_said() -> None:
     with pytest.warns(RobenchWarning, match="'adaptive' is the attack that a registered defense"):
-        evaluate(Then(torch.neg), IMAGES, LABELS, ["adaptive(eps=0.1)"])
+        evaluate(Then(torch.neg, pixels=16), IMAGES, LABELS, ["adaptive(eps=0.1)"])
