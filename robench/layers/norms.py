@@ -15,7 +15,27 @@ class GroupNorm2d(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize (B, C, H, W)."""
-        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+        parameters = (self.num_groups, self.weight, self.bias, self.eps)
+        if not _slow_in_torch(input, self.num_channels // self.num_groups):
+            return torch.group_norm(input, *parameters)
+        normalized = torch.group_norm(input.contiguous(), *parameters)
+        return normalized.contiguous(memory_format=torch.channels_last)
+
+
+def _slow_in_torch(input: Tensor, channels_per_group: int) -> bool:
+    """Say whether another layout of memory saves more than the copies to it and back cost.
+
+    torch 2.14 computes narrow groups of bf16 values with channels last one value at a time, in 1.8
+    to 10 times the time, forward and backward, that it needs with both copies
+    (``benchmarks/layers.py``).
+    """
+    return (
+        channels_per_group <= 4
+        and input.dtype == torch.bfloat16
+        and input.device.type == "cpu"
+        and input.is_contiguous(memory_format=torch.channels_last)
+        and not input.is_contiguous()
+    )
 
 
 def group_norm_like(norm: nn.Module, groups: int) -> GroupNorm2d:

@@ -31,6 +31,20 @@ def test_the_answer_for_an_image_does_not_depend_on_the_batch(groups: int, pixel
     torch.testing.assert_close(norm(x), torch.cat([norm(image[None]) for image in x]))
 
 
+@pytest.mark.parametrize("groups", [1, 4, 8, 16])
+def test_channels_last_in_bf16_give_the_same_values_gradients_and_layout(groups: int) -> None:
+    x = torch.randn(3, 16, 5, 4).bfloat16()
+    norm = GroupNorm2d(groups, 16)
+    results = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        leaf = x.clone(memory_format=layout).requires_grad_()
+        out = norm(leaf)
+        assert out.is_contiguous(memory_format=layout)
+        results.append((out, *torch.autograd.grad((out * x.cos()).sum(), [leaf, norm.weight])))
+    for first, second in zip(*results, strict=True):
+        torch.testing.assert_close(first, second, atol=0.02, rtol=0.02)
+
+
 def test_a_value_alone_in_its_group_becomes_the_shift() -> None:
     norm = GroupNorm2d(3, 3)
     nn.init.constant_(norm.bias, 0.5)
