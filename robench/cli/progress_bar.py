@@ -1,6 +1,5 @@
-"""Progress bars."""
+"""Progress bars, and lines where there is no terminal."""
 
-import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
@@ -8,9 +7,11 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from robench.cli.log_lines import LogLine
 from robench.cli.tables.words import plain
+from robench.cli.time_left import time_left
 from robench.progress import Progress
-from robench.runs.progress import NullReporter, ProgressReporter
+from robench.runs.progress import NullReporter, ProgressLine, ProgressReporter
 
 
 def progress(
@@ -38,7 +39,7 @@ class ProgressBar:
         self._console = console
         self._stages = stages
         self._seen: list[str] = []
-        self._line: Line | None = None
+        self._line: ProgressLine | None = None
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -67,7 +68,7 @@ class ProgressBar:
     def update(self, progress: Progress) -> None:
         """Update the bar of the stage."""
         if self._line is None:
-            self._line = Line(self._bars, "", progress.task)
+            self._line = self._new_line("", progress.task)
         self._line.update(progress)
 
     def announce(self, name: str, state: str) -> None:
@@ -76,19 +77,24 @@ class ProgressBar:
         if state in ("stored", "diverged") or not self._console.is_terminal:
             self._console.print(f"{number} {name}: {state}", markup=False)
 
-    def line(self, name: str, state: str) -> "Line":
+    def line(self, name: str, state: str) -> ProgressLine:
         """Return a bar for one piece of work, until it is closed."""
-        return Line(self._bars, name, f"{name}: {state}")
+        return self._new_line(name, f"{name}: {state}")
 
     def row(self, name: str, accuracies: Mapping[str, float], left: float) -> None:
         """Print the accuracies of a cell, and how long the rest takes."""
         figures = ", ".join(f"{column} {value:.1%}" for column, value in accuracies.items())
         self._console.print(
-            f"{self._number(name)} {name}: {figures}{_left(left)}",
+            f"{self._number(name)} {name}: {figures}{time_left(left)}",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
+
+    def _new_line(self, name: str, text: str) -> ProgressLine:
+        if self._console.is_terminal:
+            return Line(self._bars, name, text)
+        return LogLine(self._console, f"{self._number(name)} {name}" if name else "")
 
     def _number(self, name: str) -> str:
         if name not in self._seen:
@@ -127,17 +133,3 @@ class Line:
         if self._bar is not None:
             self._bars.remove_task(self._bar)
             self._bar = None
-
-
-def _left(seconds: float) -> str:
-    """Return the time left as the end of a line; empty if it is unknown or nothing is left."""
-    if not math.isfinite(seconds) or seconds < 1:
-        return ""
-    if seconds < 90:
-        return f" (about {seconds:.0f} s left)"
-    minutes = seconds / 60
-    return (
-        f" (about {minutes:.0f} min left)"
-        if minutes < 90
-        else f" (about {minutes / 60:.1f} h left)"
-    )

@@ -1,7 +1,6 @@
 """Progress: lines in a pipe, and on a terminal a bar for each piece that runs."""
 
 import io
-import math
 
 from rich.console import Console
 
@@ -30,15 +29,6 @@ def test_a_pipe_gets_one_line_per_stage_and_row() -> None:
         "[2/2] b, seed 0: stored",
         "[1/2] a, seed 0: clean 98.0%, pgd-20 45.1% (about 3 min left)",
     ]
-
-
-def test_the_time_left_is_said_if_it_is_known_and_there_is_some() -> None:
-    bar, file = piped()
-    for seconds in (math.nan, 0.0, 45.0, 4 * 3600.0):
-        bar.row("a", {"clean": 0.5}, seconds)
-    assert [line.partition("50.0%")[2] for line in file.getvalue().splitlines()] == [
-        "", "", " (about 45 s left)", " (about 4.0 h left)",
-    ]  # fmt: skip
 
 
 def test_a_terminal_has_a_bar_for_each_running_piece() -> None:
