@@ -5,7 +5,8 @@
 with W(f) the matrices of the circular operator on the torus that holds the padded input. This
 bounds the norm of the layer itself, with zero padding and any stride. sigma is either exact
 (``svd``, Sedghi, Gupta, Long 2019) or the upper bound of six Gram iterations (``gram``, Delattre et
-al. 2023), which is tight to a few per mille, stateless, differentiable and cheap.
+al. 2023), which is stateless, differentiable and cheap. It is tight to 1e-5 for random kernels. Of
+an orthogonal one with r channels it is r^(1/128) times the norm: 2% too large for 16, 4% for 256.
 """
 
 from dataclasses import dataclass

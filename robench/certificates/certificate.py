@@ -36,7 +36,9 @@ class Certificate:
     differently: their predictions are not certified.
 
     Attributes:
-        network: the network in float64 and eval mode, a copy with plain layers.
+        network: the layers and operations that were followed, in float64.
+        own: the network itself in float64 and eval mode, a copy with plain layers. Its code may do
+            what cannot be followed, so that each of its answers is compared.
         logits: what is proved of the logits.
         features: what is proved of the input of the last layer, if that is linear.
         head: weight of that layer, (classes, features).
@@ -45,6 +47,7 @@ class Certificate:
     """
 
     network: nn.Module
+    own: nn.Module
     logits: Value
     features: Value | None
     head: Tensor | None
@@ -62,7 +65,8 @@ class Certificate:
 
         Raises:
             UserError: for images of another shape or range than those of which bounds are proved,
-                or if the network answers one differently in a batch with others.
+                if the network answers one differently in a batch with others, or if its code
+                computes something else than what was followed.
         """
         if images.shape[1:] != self.image_shape:
             raise UserError(
@@ -75,13 +79,18 @@ class Certificate:
 
     def _predict(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images)
-        if len(images) > 1:
-            alone = self.network(images[:1])
-            if not (logits[:1] - alone).abs().max() <= BATCHED * logits.abs().max():
-                raise UserError(
-                    "the network answers an image differently in a batch with others, and what is "
-                    "proved is about one image alone."
-                )
+        near = BATCHED * logits.abs().max()
+        if not (logits - self.own(images)).abs().max() <= near:
+            raise UserError(
+                "the network computes something else than the layers and operations that were "
+                "followed: does it change a value in place that it uses again, keep a state, or "
+                "look at the values of an image?"
+            )
+        if len(images) > 1 and not (logits[:1] - self.network(images[:1])).abs().max() <= near:
+            raise UserError(
+                "the network answers an image differently in a batch with others, and what is "
+                "proved is about one image alone."
+            )
         return logits
 
     def radii(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -134,7 +143,7 @@ class Certificate:
         if self.head is None or self.features is None:
             return torch.tensor(2**0.5 * self.lipschitz, dtype=torch.float64)
         # Once for each pair of classes: for each image they would fill the memory.
-        apart = torch.stack([(self.head - row).norm(dim=1) for row in self.head])
+        apart = torch.stack([_length(self.head - row) for row in self.head])
         return (self.features.lipschitz * apart * (1 + SLACK)).clamp_min(1e-300)[labels]
 
 
@@ -156,9 +165,9 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
     # computed them, and with them the last digits of every radius.
     try:
         network = own_copy(model).cpu().double()
+        replace_layers(network)
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"the network cannot be copied ({first_line(error)}).") from error
-    replace_layers(network)
     network.double()  # a layer may export itself in float32
     propagation = Propagation(network, image_shape)
     logits, last = propagation.follow(), propagation.last
@@ -171,9 +180,16 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
         features = propagation.bounds[last.all_input_nodes[0]]
         head = layer.weight.detach()
     steps = tuple(propagation.steps)
-    found = Certificate(network, logits, features, head, image_shape, steps)
-    _check_same(found, model, propagation)
+    followed = propagation.module
+    found = Certificate(followed, network, logits, features, head, image_shape, steps)
+    _check_same(found, model)
     return found
+
+
+def _length(rows: Tensor) -> Tensor:
+    """Return the Euclidean norm of each row, whose squares may underflow."""
+    largest = rows.abs().amax(1).clamp_min(1e-300)
+    return (rows / largest.unsqueeze(1)).norm(dim=1) * largest
 
 
 def _replaced(model: nn.Module) -> str | None:
@@ -186,7 +202,7 @@ def _replaced(model: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def _check_same(found: Certificate, model: nn.Module, propagation: Propagation) -> None:
+def _check_same(found: Certificate, model: nn.Module) -> None:
     """Raise an error if the model answers differently from the network that was bounded."""
     images = torch.rand(4, *found.image_shape, generator=torch.Generator().manual_seed(0))
     like = next(model.parameters(), torch.zeros(()))
@@ -202,12 +218,6 @@ def _check_same(found: Certificate, model: nn.Module, propagation: Propagation) 
         raise UserError(
             f"the network does not take a batch of images ({first_line(error)})."
         ) from error
-    followed = propagation.module(images.double())
-    if not (got - followed).abs().max() <= BATCHED * got.abs().max():
-        raise UserError(
-            "the network computes something else than the layers and operations that were "
-            "followed: does it change a value in place that it uses again?"
-        )
     if not (got - wanted).abs().max() <= CLOSE * wanted.abs().max():
         raise UserError(
             "the network computed in float64 with plain layers answers differently from the model "

@@ -64,10 +64,11 @@ def _batch_norm(layer: nn.BatchNorm2d, shape: Shape) -> LayerBound:
 
 
 def _normalize(layer: Normalize, shape: Shape) -> LayerBound:
-    scale = layer.std.reciprocal().abs().flatten()
+    channels = max(layer.mean.numel(), layer.std.numel(), shape[0])
+    scale = layer.std.reciprocal().abs().flatten().expand(channels)
     # Several values turn one channel into as many, which all move with it.
-    norm = above(float(scale.norm() if len(scale) > shape[0] else scale.max()))
-    moved = (layer.mean / layer.std).flatten().expand(max(len(scale), shape[0]))
+    norm = above(float(scale.norm() if channels > shape[0] else scale.max()))
+    moved = (layer.mean / layer.std).flatten().expand(channels)
     return LayerBound(norm, norm, 4, shift_bound(moved, math.prod(shape[1:])))
 
 

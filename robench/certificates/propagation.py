@@ -167,6 +167,8 @@ class Propagation(fx.Interpreter):
     def _layer(self, n: fx.Node) -> LayerBound:
         module = self.module.get_submodule(str(n.target))
         shape = tuple(self.env[n.all_input_nodes[0]].shape[1:])
+        if module.training:  # some keep their dropout on
+            raise UserError(f"layer '{n.target}': it stays in training mode after eval().")
         try:
             layer = bound_of(module, shape)
         except UserError as error:

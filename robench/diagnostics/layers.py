@@ -51,7 +51,7 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     """
     names = {module: name for name, module in _outermost(model, "")}
     found: dict[nn.Module, Layer] = {}
-    made: list[tuple[Tensor, nn.Module]] = []  # kept alive so that no two share an id
+    made: list[tuple[Tensor, int, nn.Module]] = []  # kept alive so that no two share an id
 
     def before(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         shape = (*inputs, *keywords.values())[0].shape
@@ -59,11 +59,12 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
         found.setdefault(module, Layer(names[module], module, int(shape[-3]), size))
 
     def after(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        made.append((output, module))
+        made.append((output, output._version, module))
 
     def normalizes(norm: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        for output, module in made:
-            if output is (*inputs, *keywords.values())[0]:
+        for output, version, module in made:
+            unchanged = output._version == version  # no activation in place came between
+            if unchanged and output is (*inputs, *keywords.values())[0]:
                 found[module] = replace(found[module], norm=norm)
 
     hooks = [module.register_forward_pre_hook(before, with_kwargs=True) for module in names]

@@ -65,7 +65,8 @@ def spectra(
         - ``padded_norm``: norm of the actual module on its actual input, including its padding.
 
         A layer that is not linear has one row, with operator ``not linear`` and no figures. One
-        whose padding repeats pixels is no circular operator: it has a ``padded_norm`` alone.
+        that is no circular operator has a ``padded_norm`` alone: its padding repeats pixels, or it
+        is a ConvNorm whose stride does not divide the grid of its filter.
 
     Raises:
         UserError: if the network has no convolution or does not support such images.

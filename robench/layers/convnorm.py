@@ -126,7 +126,7 @@ class ConvNorm2d(nn.Conv2d):
         if self.padding_mode != "zeros":
             x = F.pad(x, (left, right, top, bottom), self.padding_mode)
             left = right = top = bottom = 0
-        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        reach = self._reach()
         height = x.shape[-2] + top + bottom - reach[0]
         width = x.shape[-1] + left + right - reach[1]
         if min(height, width) < 1:
@@ -165,20 +165,12 @@ class ConvNorm2d(nn.Conv2d):
         The filter multiplies what the convolution rounds by its largest gain.
 
         Raises:
-            UserError: if the filter's grid is not that of the circular operator, because of the
-                padding or of a stride that does not divide it; the end of a sentence.
+            UserError: if the filter's grid is not the torus of the convolution; the end of a
+                sentence.
         """
         if self.kernel_size == (1, 1):
             return convolution_bound(plain_conv(self, self.pointwise_weight(), self.bias), shape)
-        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        grid = (shape[1] + reach[0], shape[2] + reach[1])
-        left, right, top, bottom = self._reversed_padding_repeated_twice
-        wider = max(left, right) > reach[1] or max(top, bottom) > reach[0]
-        if wider or self.padding_mode != "zeros" or torus_of(self, (shape[1], shape[2]))[0] != grid:
-            raise UserError(
-                f"no bound is proved for its grid of {grid[0]}x{grid[1]} pixels with this padding "
-                f"and a stride of {self.stride[0]}"
-            )
+        grid = self._torus((shape[1], shape[2]))
         largest = float(self._gain(grid).gain.max())
         convolution = convolution_bound(plain_conv(self, self.weight, None), shape)
         return transformed_bound(self, shape, within=largest * convolution.absolute)
@@ -187,16 +179,32 @@ class ConvNorm2d(nn.Conv2d):
         """Return the normalized kernel, without affine, on a torus, and the stride.
 
         Raises:
-            UserError: if the padding is not by zeros, since the filter wraps around at the border
-                of the padded image, not of a torus that the image forms; the end of a sentence.
+            UserError: if the filter's grid is not the torus of the convolution; the end of a
+                sentence.
         """
-        if self.padding_mode != "zeros" and self.kernel_size != (1, 1):
-            raise UserError(f"with padding_mode='{self.padding_mode}' it is no circular operator")
         kernel, stride = kernel_on_torus(self, self.weight, size)
-        torus = (kernel.shape[-2], kernel.shape[-1])
-        grid = (1, 1) if self.kernel_size == (1, 1) else torus
+        grid = (1, 1) if self.kernel_size == (1, 1) else self._torus(size)
         gain = self._gain(grid).gain.to(kernel.dtype).unsqueeze(1)
+        torus = (kernel.shape[-2], kernel.shape[-1])
         return torch.fft.irfft2(torch.fft.rfft2(kernel) * gain, s=torus), stride
+
+    def _reach(self) -> list[int]:
+        return [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+
+    def _torus(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the grid of the filter, if it is the torus of the convolution as well.
+
+        Raises:
+            UserError: if it is not: the padding is not by zeros or wider than the kernel reaches,
+                or the stride does not divide the grid; the end of a sentence.
+        """
+        rows, columns = self._reach()
+        grid = (size[0] + rows, size[1] + columns)
+        left, right, top, bottom = self._reversed_padding_repeated_twice
+        wider = max(left, right) > columns or max(top, bottom) > rows
+        if wider or self.padding_mode != "zeros" or torus_of(self, size)[0] != grid:
+            raise UserError(f"the grid of its filter, {grid[0]}x{grid[1]}, is not its torus")
+        return grid
 
     def folded(self) -> nn.Module | None:
         """Return a convolution for a 1x1 kernel, otherwise the layer without affine and the affine.

@@ -12,8 +12,9 @@ matrix is exactly skew-symmetric on any image, borders included. The layer is it
 by that many convolutions. Being a polynomial p of a skew matrix, which is normal, the layer has the
 singular values |p(i t)| for real t up to the norm of A. For a degree that is a multiple of four,
 |p(i t)|^2 - 1 begins with a negative term, and |p(i t)| stays at 1 or below for t up to 2.82
-(degree 4), 3.39 (8) and 3.38 (12): **the truncated series is 1-Lipschitz, not merely nearly so**;
-the degrees 5 and 11 of the authors' code are not. ``REACH`` is where it is still 0.99.
+(degree 4), 3.39 (8) and 3.38 (12): **the truncated series is 1-Lipschitz, not merely nearly so**.
+Of the degrees of the authors' code, 5 is above 1 for every t, and 11 from t = 1.70 on. ``REACH`` is
+where it is still 0.99.
 
 The norm of A is bounded by sqrt(kh kw) times that of its flattened kernels, as in the paper, but by
 Gram iteration, from above. A stride is first unfolded into channels. Missing channels are zeros,

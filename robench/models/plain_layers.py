@@ -78,8 +78,7 @@ def _computed(module: nn.Module) -> nn.Module | None:
     if set(module.parametrizations) - {"weight"}:  # type: ignore[arg-type]
         return None
     base = type(module).__mro__[1]
-    with torch.no_grad():
-        weight = module.weight.detach().clone()  # type: ignore[operator]
+    weight = _computed_weight(module)
     if issubclass(base, nn.Conv2d) and _only_convolves(base):
         return plain_conv(module, weight, module.bias)  # type: ignore[arg-type]
     if base is not nn.Linear:
@@ -87,6 +86,15 @@ def _computed(module: nn.Module) -> nn.Module | None:
     layer: Any = nn.Linear(1, 1, bias=False)
     layer.weight, layer.bias = nn.Parameter(weight, requires_grad=False), module.bias
     return layer.eval()
+
+
+@torch.no_grad()
+def _computed_weight(module: nn.Module) -> torch.Tensor:
+    """Return the weight of a parametrized layer, in float32 if its code computes in no other."""
+    try:
+        return module.weight.detach().clone()  # type: ignore[union-attr, operator]
+    except RuntimeError:  # orthogonium's kernels are computed in float32 only
+        return copy.deepcopy(module).float().weight.detach().clone()
 
 
 def _only_convolves(kind: type[nn.Conv2d]) -> bool:

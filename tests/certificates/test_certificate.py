@@ -249,6 +249,15 @@ def test_plain_weights_are_computed_in_float64_whatever_the_number_of_threads() 
     assert not torch.equal(conv.weight, conv.weight.float().double())
 
 
+def test_a_defense_whose_library_computes_in_float32_alone_is_certified() -> None:
+    pytest.importorskip("orthogonium")
+    model = apply_defense(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1)), "aoc(bn=false)")
+    model = nn.Sequential(model, nn.Flatten(), nn.Linear(64, 3)).eval()
+    images, found = torch.rand(8, *SHAPE), certify(model, SHAPE)
+    assert found.steps[0].layer.norm == pytest.approx(1, abs=1e-4)
+    assert (found.radii(images, model(images).argmax(1)) > 0).all()
+
+
 class Moody(nn.Module):
     """A convolution that exports another one than it is."""
 

@@ -44,7 +44,7 @@ def test_unsound_a_last_layer_that_is_not_the_product_with_its_weight_has_its_ow
     images = torch.rand(64, *SHAPE)
     labels = certificate.predict(images).argmax(1)
     radii = certificate.radii(images, labels)
-    weight, logits = 5 * certificate.network[1].weight, certificate.predict(images)
+    weight, logits = 5 * certificate.own[1].weight, certificate.predict(images)
     rows, index = torch.arange(64), labels[:, None]
     apart = (weight[labels, None] - weight).norm(dim=2)  # the network is linear
     boundary = (logits.gather(1, index) - logits) / apart.scatter(1, index, 1)
@@ -53,12 +53,15 @@ def test_unsound_a_last_layer_that_is_not_the_product_with_its_weight_has_its_ow
     assert (radii <= boundary.amin(1)).all()
 
 
-@pytest.mark.parametrize("values", [(0.5, 0.4, 0.2), (0.25,)])
+@pytest.mark.parametrize(
+    ("means", "values"), [(3, (0.5, 0.4, 0.2)), (1, (0.25,)), (3, (0.25,)), (1, (0.5, 0.4, 0.2))]
+)
 def test_unsound_one_channel_that_is_normalized_to_several_moves_with_each(
-    values: tuple[float, ...],
+    means: int, values: tuple[float, ...]
 ) -> None:
+    channels = max(means, len(values))
     network = nn.Sequential(
-        Normalize(tuple(0.5 for _ in values), values), nn.Conv2d(len(values), 1, 1), nn.Flatten()
+        Normalize((0.5,) * means, values), nn.Conv2d(channels, 1, 1), nn.Flatten()
     )
     nn.init.ones_(network[1].weight)
     certificate = certify(network, SHAPE)

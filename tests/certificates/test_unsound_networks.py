@@ -288,3 +288,80 @@ def test_nothing_is_proved_of_an_argument_besides_the_images() -> None:
     with pytest.raises(UserError, match="no bound is proved for the operation 'add'"):
         certify(Shifted(), SHAPE)
     assert certify(Unused(), SHAPE).lipschitz > 0
+
+
+class LooksAtTheType(nn.Module):
+    """Inverts bright images, which tracing does not see: what it is given is no tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = head()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(x, Tensor):
+            x = torch.where(x.amin((1, 2, 3), keepdim=True) > 0.5, 1 - x, x)
+        return self.head(x)
+
+
+def test_unsound_code_that_tracing_does_not_see_is_found_out_at_the_image_that_shows_it() -> None:
+    certificate = certify(LooksAtTheType(), SHAPE)  # no random image is bright
+    images = torch.rand(20, *SHAPE)
+    assert certificate.predict(images).shape == (20, 3)
+    images[7] = images[7].clamp_min(0.51)
+    with pytest.raises(UserError, match=r"computes something else than .* that were followed"):
+        certificate.predict(images)
+
+
+class ChangesItsMind(nn.Module):
+    """Uses another head from its twelfth call on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.first, self.second = 0, head(), head()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.first(x) if self.calls < 12 else self.second(x)
+
+
+def test_unsound_a_network_that_changes_with_its_calls_is_found_out() -> None:
+    certificate = certify(ChangesItsMind(), SHAPE)
+    images = torch.rand(20, *SHAPE)
+    for _ in range(3):  # with the certificate's own calls, the twelfth is still to come
+        certificate.predict(images)
+    with pytest.raises(UserError, match=r"computes something else .*keep a state"):
+        [certificate.predict(images) for _ in range(9)]
+
+
+class KeepsItsDropout(nn.Module):
+    """Its dropout drops in evaluation, too, if seldom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop, self.head = nn.Dropout(1e-6), head()
+
+    def train(self, mode: bool = True) -> "KeepsItsDropout":
+        super().train(mode)
+        self.drop.train()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.drop(x))
+
+
+def test_unsound_a_layer_that_stays_in_training_mode_is_refused() -> None:
+    with pytest.raises(UserError, match=r"layer 'drop': it stays in training mode after eval\(\)"):
+        certify(KeepsItsDropout(), SHAPE)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-165, 1e-200])
+def test_unsound_a_scale_of_the_logits_leaves_the_radii_as_they_are(scale: float) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3, bias=False)).double()
+    images = torch.rand(10, *SHAPE)
+    labels = model(images.double()).argmax(1)
+    wanted = certify(model, SHAPE).radii(images, labels)
+    with torch.no_grad():
+        model[1].weight.mul_(scale)
+    torch.testing.assert_close(
+        certify(model, SHAPE).radii(images, labels), wanted, atol=0, rtol=1e-4
+    )

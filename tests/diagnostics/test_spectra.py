@@ -75,11 +75,11 @@ LINEAR = ["batchnorm", "convnorm(affine=False)", "convnorm(affine=False, eval_st
 @given(
     defense=st.sampled_from(LINEAR),
     mode=st.sampled_from(["zeros", "circular", "reflect", "replicate"]),
-    kernel=st.sampled_from([1, 3, 5]),
+    kernel=st.sampled_from([1, 2, 3, 5]),
     stride=st.sampled_from([1, 1, 2]),
     padding=st.integers(0, 3),
     channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    n=st.sampled_from([6, 8]),
+    n=st.sampled_from([6, 7, 8]),
 )
 def test_a_bound_is_above_the_norm_of_the_actual_layer_or_there_is_none(
     defense: str, mode: Any, kernel: int, stride: int, padding: int, channels: tuple[int, int],
@@ -113,6 +113,20 @@ def test_padding_that_repeats_pixels_leaves_the_norm_of_the_layer_alone(
     assert (table[["out_channels", "stride", "kernel"]] == [5, "2x2", "3x3"]).all(axis=None)
     truth = torch.linalg.svdvals(dense(model, 3, 6)).max()
     assert row(table, "norm")["padded_norm"] == pytest.approx(float(truth), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "padding", "n"), [(2, 0, 6), (2, 1, 4), (2, 1, 8), (3, 1, 5), (3, 4, 6)]
+)
+def test_convnorm_on_another_grid_than_its_torus_has_no_norm_but_its_own(
+    kernel: int, padding: int, n: int
+) -> None:
+    conv = nn.Conv2d(1, 4, kernel, stride=2, padding=padding, bias=False)
+    model = network(conv, "convnorm(affine=False)", n)
+    table = robench.spectra(model, (1, n, n))
+    assert table[["norm", "norm_bound"]].isna().all(axis=None)
+    truth = torch.linalg.svdvals(dense(model[0], 1, n)).max()
+    assert row(table, "convolution")["padded_norm"] == pytest.approx(float(truth), rel=1e-3)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -204,6 +218,12 @@ def test_a_layer_that_is_not_linear_is_reported() -> None:
     table = robench.spectra(model, (3, 6, 6))
     assert list(table["operator"]) == ["not linear"]
     assert math.isnan(table["norm"].iloc[0])
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_batch_norm_behind_an_activation_is_not_that_of_the_convolution(inplace: bool) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace), nn.BatchNorm2d(4)).eval()
+    assert list(robench.spectra(model, (3, 6, 6))["operator"]) == ["convolution"]
 
 
 def test_every_layer_of_a_network_has_its_rows_and_the_network_is_left_alone() -> None:
