@@ -33,6 +33,7 @@ class Job:
         ready: returns whether what it depends on is done; it may never be.
         tasks: those of the present step that have not begun.
         running: the number of its pieces that have begun and not ended.
+        finished: the effort of its pieces that have ended.
         again: when to look again whether another run has left it.
     """
 
@@ -41,6 +42,7 @@ class Job:
     ready: Callable[[], bool] = lambda: True
     tasks: list[Task] = field(default_factory=list)
     running: int = 0
+    finished: float = 0.0
     steps: Steps | None = None
     over: bool = False
     again: float = -math.inf
@@ -113,6 +115,8 @@ class Schedule:
         self._longest_first = longest_first
         self._timed_first = timed_first
         self._running: dict[int, tuple[Job, Task]] = {}
+        self._since: dict[int, float] = {}
+        self._busy = 0.0  # seconds of all pieces that have ended
         self._held = held
         self._began = False
         self._start = time.monotonic()
@@ -137,6 +141,7 @@ class Schedule:
                 job.tasks.remove(task)
                 job.running += 1
                 self._running[id(task.piece)] = job, task
+                self._since[id(task.piece)] = time.monotonic()
                 self._began = True
                 self._executor.submit(task.piece)
             for job in self._over:
@@ -155,10 +160,19 @@ class Schedule:
         """Return roughly how long work takes that is as fast as what was done; nan if unknown.
 
         Args:
-            remaining: the effort of the work.
+            remaining: the effort of the work, with all of the jobs that have begun and not ended.
         """
-        spent = time.monotonic() - self._start
-        return spent * remaining / self.done if self.done else float("nan")
+        if not self.done:
+            return math.nan
+        now = time.monotonic()
+        pace = self._busy / self.done  # seconds of one piece per effort
+        elapsed = {piece: now - since for piece, since in self._since.items()}
+        at_work = {id(job): job for job, _ in self._running.values()}
+        begun = sum(job.finished for job in at_work.values())
+        for piece, (_, task) in self._running.items():
+            begun += min(elapsed[piece] / pace, task.piece.effort)
+        side_by_side = (self._busy + sum(elapsed.values())) / (now - self._start)
+        return max(remaining - begun, 0.0) * pace / side_by_side
 
     def _next_tasks(self) -> Iterator[tuple[Job, Task]]:
         """Yield what is to begin now, until the executor takes no more."""
@@ -217,11 +231,13 @@ class Schedule:
     def _settle(self, ended: Ended) -> None:
         job, task = self._running.pop(id(ended.piece))
         job.running -= 1
+        self._busy += time.monotonic() - self._since.pop(id(ended.piece))
         error = ended.error
         if error is None:
             try:
                 task.done(ended.value)
                 self.done += ended.piece.effort
+                job.finished += ended.piece.effort
             except UserError as own:
                 error = own
         if error is not None:

@@ -195,6 +195,29 @@ def test_the_time_left_is_as_long_as_what_was_done_per_unit_of_work() -> None:
     assert 0 < schedule.seconds_left(10.0) < schedule.seconds_left(1000.0)
 
 
+def test_the_time_left_counts_what_others_have_done_of_their_pieces_and_how_many_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("robench.runs.schedule.time.monotonic", lambda: clock[0])
+
+    class Clocked(Two):
+        def wait(self, seconds: float | None = None) -> Sequence[Ended]:
+            clock[0] += 10
+            return super().wait(seconds)
+
+    log, said = Log(), []
+
+    def asks() -> Steps:
+        yield from log.steps("a", {"train": 5.0})
+        said.append(schedule.seconds_left(100.0))  # all of b, which has run for ten seconds
+
+    schedule = Schedule([Job("a", asks), log.job("b", {"train": 80.0}, {"pgd": 20.0})], Clocked())
+    schedule.run()
+    # Effort 5 took 10 seconds; b has done 5 of 100, and two run at a time.
+    assert said == [(100 - 5) * 2 / 2]
+
+
 def test_failures_are_said_in_one_sentence_and_what_they_share_once() -> None:
     check_failures([])
     full = UserError("cannot write x: the disk is full.")
