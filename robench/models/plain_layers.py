@@ -89,12 +89,13 @@ def _computed(module: nn.Module) -> nn.Module | None:
 
 
 @torch.no_grad()
-def _computed_weight(module: nn.Module) -> torch.Tensor:
+def _computed_weight(module: Any) -> torch.Tensor:
     """Return the weight of a parametrized layer, in float32 if its code computes in no other."""
     try:
-        return module.weight.detach().clone()  # type: ignore[union-attr, operator]
+        weight: torch.Tensor = module.weight
     except RuntimeError:  # orthogonium's kernels are computed in float32 only
-        return copy.deepcopy(module).float().weight.detach().clone()
+        weight = copy.deepcopy(module).float().weight
+    return weight.detach().clone()
 
 
 def _only_convolves(kind: type[nn.Conv2d]) -> bool:
