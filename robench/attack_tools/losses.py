@@ -11,7 +11,7 @@ from torch.nn import functional
 from robench.attack_tools.victims import as_victim
 from robench.base import LogitsModel
 from robench.errors import UserError, first_line
-from robench.system.out_of_memory import is_out_of_memory
+from robench.system.out_of_memory import is_of_machine
 
 Loss = Literal["ce", "margin"]
 """Cross-entropy, or the logit of the best other class minus that of the true one."""
@@ -236,7 +236,7 @@ def gradient_of(loss: Tensor, inputs: Tensor, *, keep: bool = False) -> Tensor:
     try:
         return torch.autograd.grad(loss, inputs, retain_graph=keep)[0]
     except RuntimeError as error:
-        if is_out_of_memory(error):
+        if is_of_machine(error):
             raise
         cause = (
             f"the gradient of the model with respect to its images cannot be computed "

@@ -14,6 +14,7 @@ from robench.layers.operator_bound import SLACK
 from robench.models.accept import check_logits, plain_module
 from robench.models.frozen import under_attack
 from robench.models.plain_layers import own_copy, replace_layers
+from robench.system.exact_float32 import exact_float32
 from robench.system.out_of_memory import is_out_of_memory
 
 BATCH = 256
@@ -147,6 +148,7 @@ class Certificate:
         return (self.features.lipschitz * apart * (1 + SLACK)).clamp_min(1e-300)[labels]
 
 
+@exact_float32()
 def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
     """Prove bounds of a network.
 

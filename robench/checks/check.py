@@ -22,6 +22,7 @@ from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
 from robench.models.accept import plain_module
 from robench.progress import Progress
 from robench.system.devices import device_for
+from robench.system.out_of_memory import is_of_machine
 
 
 def check_model(
@@ -100,6 +101,8 @@ def _findings(check: Check, context: CheckContext) -> list[Finding]:
     except UserError as error:
         reason = str(error)
     except Exception as error:  # whatever a network raises, its other checks still run
+        if is_of_machine(error):  # elsewhere, or with more memory, it could be judged
+            raise
         reason = f"{type(error).__name__}: {str(error).split(chr(10), 1)[0] or 'no reason given'}"
     else:
         return found

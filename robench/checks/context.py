@@ -27,6 +27,7 @@ from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.progress import ignore_progress
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
+from robench.system.exact_float32 import exact_float32
 
 Shared = TypeVar("Shared")
 
@@ -237,9 +238,7 @@ class CheckContext:
             frozen_stats(self.model),
             under_attack(self.model),
             torch.autocast(self.device.type, enabled=False),
-            torch.backends.cudnn.flags(
-                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-            ),
+            exact_float32(),
         ):
             yield
 

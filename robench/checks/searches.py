@@ -23,6 +23,7 @@ from robench.evaluation import evaluate
 from robench.evaluation.evaluate import LEFT_OUT
 from robench.evaluation.outcomes import Bools
 from robench.progress import ignore_progress
+from robench.system.out_of_memory import is_of_machine
 
 Gradient = Callable[[Tensor, Tensor], Tensor]
 """(images, labels) -> the direction in which a search goes, in the shape of the images."""
@@ -96,7 +97,9 @@ def best_effort(context: CheckContext, search: Callable[[CheckContext], Bools]) 
     """
     try:
         return context.best_effort(search(context))
-    except Exception:  # whatever a network raises where its gradient is asked for
+    except Exception as error:  # whatever a network raises where its gradient is asked for
+        if is_of_machine(error):
+            raise
         return None
 
 
@@ -156,13 +159,14 @@ def _harder(context: CheckContext) -> Bools:
         return _uphill(context, x, y, averaged(context, x, y, pixel_radius(context, 0.5)))
 
     for chosen in (width, None):
-        with (
-            suppress(Exception),
-            warnings.catch_warnings(),
-        ):  # whatever a network raises that was not made for substitutes
-            warnings.simplefilter("ignore")
-            robust &= climb(context, _through(context, chosen), robust & left(context))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                robust &= climb(context, _through(context, chosen), robust & left(context))
             break
+        except Exception as error:  # whatever a network raises that is not made for substitutes
+            if is_of_machine(error):
+                raise
     with suppress(UserError):
         robust &= climb(context, around, robust & left(context))
     return robust & ~square(context)[1]

@@ -32,10 +32,10 @@ from robench.evaluation.victim import Victim
 from robench.models.accept import first_logits, plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.system.devices import device_for
+from robench.system.exact_float32 import exact_float32
 
 
-# On CUDA: bitwise reproducible, and float32 convolutions that are not rounded to TF32.
-@torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+@exact_float32()
 def evaluate(
     model: nn.Module,
     images: Pixels,

@@ -99,7 +99,7 @@ def attack_group(group: Mapping[str, Attack], job: Job, key: str) -> dict[str, O
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                halve(job.victim, len(rows))  # an attack that batches itself never gets here
+                halve(job.victim, min(len(rows), job.victim.batch_size))
                 continue
             finally:
                 job.victim.on_finished = None

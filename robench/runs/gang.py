@@ -20,9 +20,10 @@ import psutil
 import torch
 
 from robench.runs.pieces import Piece
-from robench.runs.remote_work import Answer, do_remotely, is_of_machine
+from robench.runs.remote_work import Answer, do_remotely
 from robench.runs.setup import Setup
 from robench.runs.worker_process import Failed
+from robench.system.out_of_memory import is_of_machine
 
 CALL, FOUND, ANSWER = "call.pickle", "found.pickle", "answer.pickle"
 """Files in a folder that only this user may enter; a failure is found before it is the answer."""

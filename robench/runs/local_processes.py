@@ -182,17 +182,21 @@ class LocalProcesses:
                 self._said.add(message.text)
                 warnings.warn(message.text, RobenchWarning, stacklevel=2)
             return []
-        piece = worker.finish()
         if isinstance(message, Done):
-            return [Ended(piece, message.value)]
-        return [Ended(piece, error=message.error())]
+            return [Ended(worker.finish(), message.value)]
+        if message.ends_process:
+            self._part_with(worker)
+        return [Ended(worker.finish(), error=message.error())]
 
     def _lost(self, worker: _Worker) -> Ended:
         """Return how the piece of a process ended that was killed or crashed."""
+        self._part_with(worker)
+        return Ended(worker.finish(), error=UserError(_ending(worker.process.exitcode)))
+
+    def _part_with(self, worker: _Worker) -> None:
         worker.process.join(PATIENCE)
         self._workers.remove(worker)
         worker.connection.close()
-        return Ended(worker.finish(), error=UserError(_ending(worker.process.exitcode)))
 
 
 def _ending(code: int | None) -> str:

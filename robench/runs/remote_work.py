@@ -30,13 +30,10 @@ from robench.system.devices import choose_device
 from robench.system.files import remove, write_bytes, write_text
 from robench.system.locks import LOCKS
 from robench.system.memory import keep_freed_memory
-from robench.system.out_of_memory import is_out_of_memory
+from robench.system.out_of_memory import is_of_machine
 
 Files = Mapping[str, bytes]
 """Path below a folder -> content."""
-
-GPU_ERROR = "AcceleratorError"
-"""What newer torch raises if a GPU fails."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +114,6 @@ def _answered(setup: Setup, piece: Piece, sign: str, parcel: Parcel | None) -> A
         if is_of_machine(error):
             raise  # elsewhere, or in a new process, there may be more: the piece counts as lost
         return Answer(failure=Failed.of(error))
-
-
-def is_of_machine(error: BaseException) -> bool:
-    """Return whether an error is the machine's, and not the piece's own."""
-    return is_out_of_memory(error) or type(error).__name__ == GPU_ERROR
 
 
 def _in_a_gang(setup: Setup, piece: Piece, sign: str) -> Answer:

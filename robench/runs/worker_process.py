@@ -43,18 +43,23 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a piece has no result, as a part of a sentence, and where that was found out."""
+    """Why a piece has no result, as a part of a sentence, and where that was found out.
+
+    Its process ends if its GPU has failed: all later pieces would fail there, too.
+    """
 
     reason: str
     trace: str
+    ends_process: bool = False
 
     @classmethod
     def of(cls, error: Exception) -> "Failed":
         """Return the failure that an error is; a mistake of the user needs no trace."""
         from robench.runs.failures import reason_of
+        from robench.system.out_of_memory import is_gpu_failure
 
         trace = "" if isinstance(error, UserError) else traceback.format_exc()
-        return cls(reason_of(error), trace)
+        return cls(reason_of(error), trace, is_gpu_failure(error))
 
     def error(self) -> UserError:
         """Return what the driver makes of it."""
@@ -137,7 +142,10 @@ def _work(connection: Connection, setup: "Setup", inbox: "queue.SimpleQueue[Piec
         except Exception as error:
             if _terminated:  # a library may have made something else of the interrupt
                 raise KeyboardInterrupt from error
-            connection.send(Failed.of(error))
+            failed = Failed.of(error)
+            connection.send(failed)
+            if failed.ends_process:
+                os._exit(1)  # what is left of CUDA's context may hang an orderly end
         else:
             connection.send(Done(value))
 

@@ -10,14 +10,17 @@ _SAID = (
     "can't allocate memory",
     "annot allocate memory",
     "out of memory",
+    "ALLOC_FAILED",
+    "unable to find an engine to execute",
+    "Unable to find a valid cuDNN algorithm",
     "failed to map segment",
     "Storage size calculation overflowed",  # for more than a machine can address
     "can't start new thread",
     "NULL without setting an exception",
     "error return without exception set",
 )
-"""Parts of what torch, CUDA, the dynamic loader, Python's threads and Python itself, which found no
-memory for the exception, say when memory is short."""
+"""Parts of what torch, CUDA and its libraries, the dynamic loader, Python's threads and Python
+itself, which found no memory for the exception, say when memory is short."""
 
 _ONEDNN = "could not create a primitive"
 """All that oneDNN says; with more words after it, an operation is unsupported instead."""
@@ -31,3 +34,23 @@ def is_out_of_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def is_of_machine(error: BaseException | None) -> bool:
+    """Return whether an error is the machine's: of its memory, or of a GPU that has failed.
+
+    After the latter, everything that the process does on that GPU fails.
+    """
+    return is_out_of_memory(error) or is_gpu_failure(error)
+
+
+def is_gpu_failure(error: BaseException | None) -> bool:
+    """Return whether a GPU has failed, whatever was made of that on the way up."""
+    while error is not None:
+        if type(error).__name__ == _GPU_ERROR:  # by name: older torch has no such class
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+_GPU_ERROR = "AcceleratorError"

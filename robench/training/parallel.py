@@ -71,7 +71,7 @@ def disconnect() -> None:
 
 def total(fabric: Fabric, value: Tensor) -> Tensor:
     """Return the sum over all processes of a value that each has."""
-    summed = fabric.all_reduce(value, reduce_op="sum")
+    summed = fabric.all_reduce(value.clone(), reduce_op="sum")  # which works in place
     assert isinstance(summed, Tensor)
     return summed
 

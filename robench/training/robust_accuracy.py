@@ -60,7 +60,7 @@ def robust_accuracy(
     try:
         pgd = attacks.build(Expression("pgd", {"norm": ball.norm, "eps": ball.eps, "steps": STEPS}))
         with frozen_stats(model), under_attack(model):
-            for rows in mine.split(batch_size):
+            for rows in mine.split(batch_size) if len(mine) else ():
                 [(x, y)] = images.take(rows).batches(len(rows), device=fabric.device)
                 seen = pgd.perturb(model, x, y, generators(0, rows.tolist())).images
                 right += (~fooled(model, seen, y)).sum()

@@ -167,6 +167,18 @@ def test_a_network_that_raises_does_not_crash_the_checks(check: RunChecks) -> No
     assert "ValueError: no such thing" in report["same_logits"].sentence
 
 
+@pytest.mark.parametrize("checks", [["same_logits"], ["loss_rises"]])
+def test_a_lack_of_memory_is_no_finding(
+    check: RunChecks, checks: list[str], digits_net: nn.Module
+) -> None:
+    def fail(*given: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    digits_net.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        check(digits_net, checks=checks)
+
+
 def test_a_ball_in_the_euclidean_norm_is_checked_too(
     check: RunChecks, digits_net: nn.Module
 ) -> None:

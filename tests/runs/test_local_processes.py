@@ -53,6 +53,35 @@ def test_each_process_has_a_gpu_of_its_own_where_there_are_gpus(
     assert {end.value[2] for end in ended} == {2 if gpus else 1}
 
 
+class AcceleratorError(RuntimeError):
+    """Has the name of what torch raises when a GPU fails."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Work whose process loses its GPU."""
+
+    def perform(self, ctx: RunContext) -> None:
+        raise AcceleratorError(f"CUDA error: process {os.getpid()} fell off the bus")
+
+
+@pytest.mark.usefixtures("only_the_suite")
+def test_a_process_whose_gpu_has_failed_gets_no_other_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    own = importlib.import_module(Path(__file__).stem)  # as other processes find it
+    setup = Setup.of(ctx(tmp_path), "digits", None)
+    with LocalProcesses(setup, 1, 1, NullReporter()) as executor:
+        executor.submit(Piece("a", "failing", own.Failing(), 1))
+        [lost] = executor.wait()
+        executor.submit(Piece("a", "looking", own.Looking(), 1))
+        [found] = executor.wait()
+    assert "fell off the bus" in str(lost.error)
+    assert found.error is None
+    assert f"process {found.value[1]} fell" not in str(lost.error)
+
+
 def test_processes_share_out_the_gpus_that_this_one_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -3,7 +3,12 @@
 import pytest
 from support import Command
 
-from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
+from robench.system.out_of_memory import (
+    OUT_OF_MEMORY,
+    is_gpu_failure,
+    is_of_machine,
+    is_out_of_memory,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +19,8 @@ from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
             "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
         ),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
         RuntimeError("Storage size calculation overflowed with sizes=[1000000000, 1000000000]"),
         RuntimeError("can't start new thread"),
         RuntimeError("could not create a primitive"),
@@ -51,3 +58,20 @@ def test_what_follows_from_a_lack_of_memory_counts() -> None:
     assert not is_out_of_memory(error)
     error.__cause__ = MemoryError()
     assert is_out_of_memory(error)
+
+
+class AcceleratorError(RuntimeError):
+    """Has the name of what torch raises when a GPU fails."""
+
+
+def test_a_failed_gpu_is_the_machine_s_whatever_was_made_of_it() -> None:
+    lost = AcceleratorError("CUDA error: an illegal memory access was encountered")
+    wrapped = ValueError("the gradient cannot be computed")
+    wrapped.__cause__ = lost
+    assert is_gpu_failure(lost)
+    assert is_gpu_failure(wrapped)
+    assert is_of_machine(wrapped)
+    assert not is_out_of_memory(wrapped)
+    assert is_of_machine(MemoryError())
+    assert not is_gpu_failure(MemoryError())
+    assert not is_of_machine(ValueError("the gradient cannot be computed"))

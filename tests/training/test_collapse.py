@@ -117,6 +117,12 @@ def test_neither_batches_nor_processes_change_it() -> None:
     assert sum(parts) == pytest.approx(whole)
 
 
+def test_processes_without_an_image_of_their_own_wait_for_nobody() -> None:
+    images = stripes(40, seed=1).take(torch.arange(2))
+    parts = [measured(images, shard=Shard(rank, 4)) for rank in range(4)]
+    assert sum(parts) == pytest.approx(measured(images))
+
+
 def test_without_images_or_a_ball_or_gradients_there_is_none() -> None:
     assert math.isnan(measured(stripes(40).take(torch.arange(0))))
     assert math.isnan(measured(stripes(40), ball=None))
