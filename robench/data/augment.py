@@ -47,8 +47,15 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
         return images
     sample = torch.arange(count)[:, None, None]
     sample, rows, columns = (
-        index.to(images.device) for index in (sample, rows[:, :, None], columns[:, None, :])
+        _moved(index, images.device) for index in (sample, rows[:, :, None], columns[:, None, :])
     )
     # (B, H, W, C): with channels last, an index fetches all channels of a pixel together.
     pixels = images.permute(0, 2, 3, 1)[sample, rows, columns]
     return pixels.permute(0, 3, 1, 2).contiguous()
+
+
+def _moved(index: Tensor, device: torch.device) -> Tensor:
+    """Return an index on a device; a GPU is not waited for, as it is for a copy of plain memory."""
+    if device.type != "cuda":
+        return index.to(device)
+    return index.pin_memory().to(device, non_blocking=True)

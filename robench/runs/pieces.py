@@ -15,6 +15,8 @@ from robench.runs.context import RunContext
 from robench.runs.measure_cell import costs_of, measure_layers
 from robench.runs.records import CellResult
 from robench.runs.store import CellFolder
+from robench.system.memory import free_gpu_memory
+from robench.system.provenance import count_peak_memory_anew
 from robench.system.threads import computing_with
 
 
@@ -117,5 +119,9 @@ def perform(piece: Piece, ctx: RunContext) -> Any:
         piece: the piece.
         ctx: the context of the run; the lock of the piece's cell is held.
     """
-    with computing_with(piece.threads):
-        return piece.work.perform(ctx)
+    count_peak_memory_anew(ctx.device)
+    try:
+        with computing_with(piece.threads):
+            return piece.work.perform(ctx)
+    finally:
+        free_gpu_memory(ctx.device)

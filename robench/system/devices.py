@@ -24,12 +24,23 @@ def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
     try:
         device = torch.device(name)
         if here:
+            _take_own_gpu(device)
             torch.zeros(1, device=device).item()  # "meta" has tensors, but no values
     except Exception as error:
         reason = first_line(error)
         others = "cpu or cuda" if torch.cuda.is_available() else "cpu"
         raise UserError(f"device '{name}' cannot be used ({reason}); try {others}.") from None
     return device
+
+
+def _take_own_gpu(device: torch.device) -> None:
+    """Make "cuda" mean the GPU of this process, if ``torchrun`` has started one for each.
+
+    Otherwise all of them would have memory on the first one.
+    """
+    rank = os.environ.get("LOCAL_RANK", "")
+    if str(device) == "cuda" and rank.isdecimal() and int(rank) < torch.cuda.device_count():
+        torch.cuda.set_device(int(rank))
 
 
 def is_here(device: torch.device) -> bool:

@@ -1,7 +1,12 @@
-"""Tuning glibc malloc for tensors."""
+"""Memory of tensors: kept by the process, given back by the GPU."""
 
 import ctypes
+import gc
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _LARGEST = 2**31 - 1
@@ -22,3 +27,16 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _LARGEST)
     mallopt(_M_TRIM_THRESHOLD, -1)  # never
+
+
+def free_gpu_memory(device: "torch.device") -> None:
+    """Give back what a piece of work has left on a GPU, such as a training's recorded steps.
+
+    Objects that refer to one another in a circle would hold it until Python looks for them.
+    """
+    if device.type != "cuda":
+        return
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()

@@ -91,6 +91,12 @@ def timed_on(shard: Shard, *, alone: bool) -> dict[str, str]:
     return processes | ({"training": ALONE} if alone else {})
 
 
+def count_peak_memory_anew(device: torch.device) -> None:
+    """Forget the peak of a GPU's memory; that of a process cannot be forgotten."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_mib(device: torch.device) -> int:
     """Return the peak memory so far: of the GPU if one is used, else of the process."""
     if device.type == "cuda":

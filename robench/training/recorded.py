@@ -145,9 +145,24 @@ class Graph:
         for parameter in model.parameters():
             parameter.grad = None  # those of the graph are to be its own
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._computed = plain(self._images, self._labels, loss)
+        self._computed = self._recorded(plain)
         self._gradients = [(p, p.grad) for p in model.parameters()]
+
+    def _recorded(self, plain: Gradients) -> Computed:
+        device = self._images.device
+        before = torch.cuda.current_stream(device)
+        # Torch's own stream for it is of the first device that was ever recorded on. Other threads,
+        # such as one that pins memory for the next batch, go on meanwhile.
+        own = torch.cuda.Stream(device)
+        try:
+            with (
+                torch.cuda.device(device),
+                torch.cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"),
+            ):
+                return plain(self._images, self._labels, self._loss)
+        except RuntimeError:
+            torch.cuda.set_stream(before)  # where the end of a recording fails, torch does not
+            raise
 
     def fits(self, images: Tensor, labels: Tensor, loss: TrainingLoss) -> bool:
         """Return whether images are of the recorded shape and wanted as they were then."""

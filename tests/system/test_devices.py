@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from robench.system.devices import has_bf16
+from robench.system.devices import choose_device, has_bf16
 
 CPU = torch.device("cpu")
 
@@ -34,3 +34,25 @@ def test_an_older_torch_is_asked_another_way(has: bool, monkeypatch: pytest.Monk
 
 def test_other_devices_have_none() -> None:
     assert not has_bf16(torch.device("meta"))
+
+
+@pytest.mark.parametrize(
+    ("name", "rank", "taken"),
+    [
+        ("cuda", "1", [1]),
+        ("cuda", "", []),  # no torchrun
+        ("cuda:0", "1", []),  # one that is asked for
+        ("cuda", "4", []),  # of which this process sees fewer
+        ("cpu", "1", []),
+    ],
+)
+def test_each_process_of_torchrun_takes_its_own_gpu(
+    monkeypatch: pytest.MonkeyPatch, name: str, rank: str, taken: list[int]
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", found.append)
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: torch.tensor([0.0]))
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    assert choose_device(name) == torch.device(name)
+    assert found == taken
