@@ -23,6 +23,7 @@ from robench.models.accept import plain_module
 from robench.progress import Progress
 from robench.system.devices import device_for
 from robench.system.out_of_memory import is_of_machine
+from robench.system.random_state import own_random_state
 
 
 def check_model(
@@ -77,8 +78,7 @@ def check_model(
     searched = {name: pair for name, pair in (columns or {}).items() if not pair[0].proves}
     context = _context(model, images, labels, threat_model, searched, source, options)
     findings: list[Finding] = []
-    forked = [context.device] if context.device.type == "cuda" else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices=forked):
+    with torch.inference_mode(False), own_random_state(context.device):
         for done, check in enumerate(chosen):
             task = f"checks: {', '.join(check.findings)}"
             options.progress(Progress(task, done, len(chosen), "checks"))

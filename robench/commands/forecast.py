@@ -19,6 +19,7 @@ from robench.runs.status import State
 from robench.runs.steps import CellJob
 from robench.runs.train_cell import training_data
 from robench.system.devices import is_here
+from robench.system.random_state import own_random_state
 from robench.system.threads import computing_with
 from robench.training.data import TrainingData
 from robench.training.loop import TrainingDivergedError, fit
@@ -138,8 +139,7 @@ def _seconds_per_effort(job: CellJob, ctx: RunContext) -> float:
     # A small constant rate: nothing is learned, and nothing should diverge.
     rate = {"lr": cell.training.lr / 100, "schedule": "step", "milestones": ()}
     recipe = cell.training.model_copy(update={"epochs": 2, **rate})
-    with computing_with(job.effort.threads), torch.random.fork_rng():
-        torch.manual_seed(cell.seed)
+    with computing_with(job.effort.threads), own_random_state(ctx.device, cell.seed):
         model = Network.of(cell, ctx.dataset).build()
         try:
             log = fit(model, defenses.build(cell.defense), recipe, part, device=ctx.device)

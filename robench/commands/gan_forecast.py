@@ -23,6 +23,7 @@ from robench.runs.gan_status import gan_status
 from robench.runs.placement import Placement
 from robench.runs.status import State
 from robench.system.devices import is_here
+from robench.system.random_state import own_random_state
 from robench.system.threads import computing_with
 
 STEPS = 3
@@ -162,7 +163,7 @@ def _seconds_of_a_step(job: GanJob, plan: GanPlan) -> float:
     images = training_images(plan.dataset).images
     batches = Batches(images, gan.batch_size, job.cell.seed, job.ctx.device)
     defense = defenses.build(job.cell.defense)
-    with computing_with(job.threads), torch.random.fork_rng():
+    with computing_with(job.threads), own_random_state(job.ctx.device):
         try:
             rows, _ = fit_gan(*build_pair(job.cell), defense, gan, batches)
         except GanDivergedError:

@@ -15,6 +15,7 @@ from robench.models.build import apply_defense, build_model
 from robench.models.frozen import frozen_stats, under_attack
 from robench.registry import defenses
 from robench.system.devices import choose_device
+from robench.system.random_state import own_random_state
 from robench.training.data import TrainingData
 from robench.training.loop import fit
 
@@ -61,8 +62,7 @@ def train(
     spec = recipe_for(TrainingSpec(), built, recipe)
     chosen = choose_device(device)
     train_images, val = held_out(dataset, validation, seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with own_random_state(chosen, seed):
         network = (
             apply_defense(model, built)
             if model is not None

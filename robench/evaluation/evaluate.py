@@ -33,6 +33,7 @@ from robench.models.accept import first_logits, plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.system.devices import device_for
 from robench.system.exact_float32 import exact_float32
+from robench.system.random_state import own_random_state
 
 
 @exact_float32()
@@ -89,15 +90,13 @@ def evaluate(
     model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
     home = device_for(model, options.device)
-    forked = [home] if home.type == "cuda" else []
     with (
         torch.inference_mode(False),  # counters and starts must be writable tensors
-        torch.random.fork_rng(devices=forked),
+        own_random_state(home, options.seed),  # for networks that draw random numbers
         placed(model, home),
         frozen_stats(model),
         under_attack(model),
     ):
-        torch.manual_seed(options.seed)  # for networks that draw random numbers
         samples, classes = (t.clone() if t.is_inference() else t for t in (samples, classes))
         few = as_floats(samples[:QUANTUM].cpu()).to(home)
         check_classes(first_logits(model, few).shape[1], classes)

@@ -25,6 +25,7 @@ from robench.registry import defenses
 from robench.system.files import remove, write_bytes, write_json
 from robench.system.locks import sole_writer
 from robench.system.provenance import code_version, environment, file_hash, peak_memory_mib
+from robench.system.random_state import own_random_state
 from robench.system.threads import computing_with, threads_for
 
 PICTURED = 64
@@ -68,8 +69,7 @@ def build_pair(cell: GanCell) -> tuple[nn.Module, nn.Module]:
     """
     gan, defense = cell.gan, defenses.build(cell.defense)
     pair = architecture(gan.architecture)
-    with torch.random.fork_rng():
-        torch.manual_seed(cell.seed)
+    with own_random_state(torch.device("cpu"), cell.seed):
         generator = pair.generator(gan.width, gan.latent)
         plain = pair.discriminator(gan.width)
         head = gan.last_layer == "defended"

@@ -157,7 +157,7 @@ def network_of(cell: Cell | ExternalCell, ctx: RunContext) -> nn.Module:
     """Return the network of a cell that robench trained, ready to be attacked."""
     assert isinstance(cell, Cell)
     folder = CellFolder(ctx.store.root / cell.key)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = load_weights(folder.weights, Network.of(cell, ctx.dataset).build())
     return model.to(ctx.device).to(memory_format=torch.channels_last)
 

@@ -32,7 +32,7 @@ def costs_of(cell: Cell, ctx: RunContext) -> Complexity:
     Raises:
         UserError: if the network cannot be built.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = Network.of(cell, ctx.dataset).build()
     shape = (ctx.dataset.in_channels, *ctx.dataset.image_size)
     batch = minibatch_of(cell.data, cell.training.batch_size, ctx.dataset)

@@ -226,7 +226,7 @@ def check_networks(plan: Plan, dataset: DataSet) -> None:
     for row in plan.rows:
         cell = _cells(row, board, dataset)[0]
         augmentation_of(cell, dataset)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             network = Network.of(cell, dataset).build()
         with torch.no_grad():  # a penalty may be for layers that the network does not have
             row.defense.penalty(network)

@@ -17,5 +17,5 @@ def multiply_adds_of(cell: Cell, dataset: DataSet) -> int:
         UserError: if the network cannot be built.
     """
     image = torch.zeros(1, dataset.in_channels, *dataset.image_size)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         return count_multiply_adds(Network.of(cell, dataset).build(), image)

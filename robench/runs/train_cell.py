@@ -18,6 +18,7 @@ from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.progress import ProgressCallback, ignore_progress
 from robench.registry import defenses
+from robench.system.random_state import own_random_state
 from robench.training.data import TrainingData
 from robench.training.loop import fit
 from robench.training.resume import Epoch, TrainingFiles
@@ -41,8 +42,7 @@ def fit_cell(
         UserError: if the data do not fit the specification, or files cannot be used.
     """
     data = training_data(cell, dataset)
-    with torch.random.fork_rng():
-        torch.manual_seed(cell.seed)
+    with own_random_state(device, cell.seed):
         model = Network.of(cell, dataset).build()
         epochs = fit(
             model,
