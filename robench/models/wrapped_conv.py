@@ -84,11 +84,7 @@ def without_transforms(layer: nn.Module, x: Tensor) -> nn.Module | None:
     if not callable(getattr(layer, "circular_operator", None)):
         return None
     wanted = layer(x)
-    try:
-        candidates = list(_candidates(layer, x, (wanted.shape[-2], wanted.shape[-1])))
-    except UserError:  # it has no circular operator
-        return None
-    for found in candidates:
+    for found in _candidates(layer, x, (wanted.shape[-2], wanted.shape[-1])):
         result = found(x)
         scale = wanted.abs().max().clamp_min(1e-30)
         if result.shape == wanted.shape and (result - wanted).abs().max() <= 1e-4 * scale:
@@ -99,16 +95,24 @@ def without_transforms(layer: nn.Module, x: Tensor) -> nn.Module | None:
 def _candidates(layer: Any, x: Tensor, pixels: Size) -> Iterator[nn.Module]:
     size = (x.shape[-2], x.shape[-1])
     same = {"pixels": pixels, "groups": layer.groups}
-    kernel, stride = layer.circular_operator(size)
-    if kernel.shape[-2] >= size[0] and kernel.shape[-1] >= size[1]:
+    for kernel, stride in _operators(layer, size):
         yield WrappedConv2d(kernel, layer.bias, stride=stride, start=(0, 0), **same)
     dense = copy.copy(layer)  # of stride 1, so that its torus is the plane of the padded image
     dense.stride = (1, 1)
-    kernel, _ = dense.circular_operator(size)
     left, _, top, _ = layer._reversed_padding_repeated_twice
     middle = [
         d * ((k - 1) // 2) for d, k in zip(dilation_of(layer), layer.kernel_size, strict=True)
     ]
     start = (middle[0] - top, middle[1] - left)
-    if kernel.shape[-2] >= size[0] and kernel.shape[-1] >= size[1]:
+    for kernel, _ in _operators(dense, size):
         yield WrappedConv2d(kernel, layer.bias, stride=layer.stride, start=start, **same)
+
+
+def _operators(layer: Any, size: Size) -> Iterator[tuple[Tensor, Size]]:
+    """Yield a layer's kernel on its torus and the stride, if it has one that holds the image."""
+    try:
+        kernel, stride = layer.circular_operator(size)
+    except UserError:  # it has no circular operator
+        return
+    if kernel.shape[-2] >= size[0] and kernel.shape[-1] >= size[1]:
+        yield kernel, stride
