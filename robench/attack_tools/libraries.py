@@ -24,6 +24,7 @@ from robench.attack_tools.threat_models import norms, project
 from robench.base import Adversarial, Attack, LogitsModel, RadiusOptions, ThreatModel
 from robench.errors import UserError
 from robench.system.out_of_memory import is_out_of_memory
+from robench.system.random_state import own_random_state
 
 _ROUNDING = 1e-4
 """How far outside [0, 1] or its ball an image may be to count as rounded and be put back."""
@@ -94,7 +95,7 @@ def isolated(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
     states = random.getstate(), np.random.get_state()
     try:
         with (
-            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            own_random_state(device, seed),
             torch.inference_mode(False),
             torch.enable_grad(),
             contextlib.redirect_stdout(io.StringIO()),
@@ -102,7 +103,6 @@ def isolated(name: str, rng: Generator, device: torch.device) -> Iterator[int]:
             patch.object(nn, "CrossEntropyLoss", partial(nn.CrossEntropyLoss, reduction="sum")),
         ):
             warnings.simplefilter("ignore")
-            torch.manual_seed(seed)
             np.random.seed(seed)
             random.seed(seed)
             yield seed

@@ -17,6 +17,7 @@ from robench.evaluation.notices import without_notices
 from robench.evaluation.options import EvaluationOptions
 from robench.progress import Progress, ProgressCallback
 from robench.runs.check_cell import search_of
+from robench.system.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 RANKING = "pgd-20"
 """The attack whose threat model is checked, if it is among the attacks; else it is the first with a
@@ -154,5 +155,9 @@ def check_attacked(attacked: Attacked, options: EvaluationOptions) -> CheckedTar
             )
     except UserError as error:
         return CheckedTarget(images, refused=str(error))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return CheckedTarget(images, refused=OUT_OF_MEMORY)  # the attacks' figures stand
     seconds = time.perf_counter() - began
     return CheckedTarget(images, threat_model, report, seconds, attacked.pgd_seconds)

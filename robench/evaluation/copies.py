@@ -15,6 +15,7 @@ from robench.evaluation.forward import PLAIN, QUANTUM, Forward
 from robench.models.frozen import frozen_stats
 from robench.system.devices import has_bf16
 from robench.system.out_of_memory import is_out_of_memory
+from robench.system.random_state import own_random_state
 
 SAMPLES = QUANTUM // (len(STEPS) + 1)
 """Number of samples on which copies are compared with the model: one batch with their points."""
@@ -69,9 +70,8 @@ def choose_copies(
     samples = samples[:SAMPLES]
     if not has_bf16(samples.device):
         shortcuts = shortcuts - {"bf16"}
-    forked = [samples.device] if samples.device.type == "cuda" else []
     with (
-        torch.random.fork_rng(forked),
+        own_random_state(samples.device),
         frozen_stats(model),
         torch.autocast(samples.device.type, enabled=False),
     ):

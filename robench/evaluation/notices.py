@@ -16,6 +16,7 @@ from robench.models.accept import plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
+from robench.system.random_state import own_random_state
 
 FEW = 16
 """Number of images whose gradients are looked at."""
@@ -62,11 +63,10 @@ def gradient_notice(
     pixels, classes = as_samples(images[:FEW], labels[:FEW])
     model = plain_module(model)
     home = device_of(model) if device is None else torch.device(device)
-    forked = [home] if home.type == "cuda" else []
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        torch.random.fork_rng(devices=forked),
+        own_random_state(home),
         placed(model, home),
         frozen_stats(model),
         under_attack(model),

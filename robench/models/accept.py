@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from robench.errors import UserError
+from robench.system.random_state import own_random_state
 
 _SMALLEST = 4
 """Bytes per value below which weights are too coarse for gradients and margins."""
@@ -122,10 +123,9 @@ def first_logits(model: nn.Module, images: Tensor) -> Tensor:
             weights that are not finite.
     """
     device = images.device
-    forked = [device] if device.type == "cuda" else []
     try:
         with (
-            torch.random.fork_rng(devices=forked),
+            own_random_state(device),
             torch.no_grad(),
             torch.autocast(device.type, enabled=False),
         ):

@@ -84,6 +84,15 @@ class Job:
             self.steps.close()  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A piece that runs, its job, and since when."""
+
+    job: Job
+    task: Task
+    since: float
+
+
 class Schedule:
     """The jobs of a run; :meth:`run` does them.
 
@@ -114,8 +123,7 @@ class Schedule:
         self._executor = executor
         self._longest_first = longest_first
         self._timed_first = timed_first
-        self._running: dict[int, tuple[Job, Task]] = {}
-        self._since: dict[int, float] = {}
+        self._running: dict[int, _Begun] = {}
         self._busy = 0.0  # seconds of all pieces that have ended
         self._held = held
         self._began = False
@@ -140,8 +148,7 @@ class Schedule:
             for job, task in self._next_tasks():
                 job.tasks.remove(task)
                 job.running += 1
-                self._running[id(task.piece)] = job, task
-                self._since[id(task.piece)] = time.monotonic()
+                self._running[id(task.piece)] = _Begun(job, task, time.monotonic())
                 self._began = True
                 self._executor.submit(task.piece)
             for job in self._over:
@@ -166,12 +173,12 @@ class Schedule:
             return math.nan
         now = time.monotonic()
         pace = self._busy / self.done  # seconds of one piece per effort
-        elapsed = {piece: now - since for piece, since in self._since.items()}
-        at_work = {id(job): job for job, _ in self._running.values()}
+        running = self._running.values()
+        at_work = {id(each.job): each.job for each in running}
         begun = sum(job.finished for job in at_work.values())
-        for piece, (_, task) in self._running.items():
-            begun += min(elapsed[piece] / pace, task.piece.effort)
-        side_by_side = (self._busy + sum(elapsed.values())) / (now - self._start)
+        begun += sum(min((now - each.since) / pace, each.task.piece.effort) for each in running)
+        busy = self._busy + sum(now - each.since for each in running)
+        side_by_side = busy / (now - self._start)
         return max(remaining - begun, 0.0) * pace / side_by_side
 
     def _next_tasks(self) -> Iterator[tuple[Job, Task]]:
@@ -201,7 +208,7 @@ class Schedule:
 
     @property
     def _one_runs_alone(self) -> bool:
-        return any(task.piece.alone for _, task in self._running.values())
+        return any(each.task.piece.alone for each in self._running.values())
 
     def _in_order(self, tasks: Sequence[Task]) -> list[Task]:
         if not self._longest_first:
@@ -229,13 +236,14 @@ class Schedule:
                 self._over.append(job)
 
     def _settle(self, ended: Ended) -> None:
-        job, task = self._running.pop(id(ended.piece))
+        begun = self._running.pop(id(ended.piece))
+        job = begun.job
         job.running -= 1
-        self._busy += time.monotonic() - self._since.pop(id(ended.piece))
+        self._busy += time.monotonic() - begun.since
         error = ended.error
         if error is None:
             try:
-                task.done(ended.value)
+                begun.task.done(ended.value)
                 self.done += ended.piece.effort
                 job.finished += ended.piece.effort
             except UserError as own:

@@ -1,5 +1,7 @@
 """Whether memory was short, and what is said then; no import here might fail for that."""
 
+from collections.abc import Iterator
+
 OUT_OF_MEMORY = (
     "out of memory; free some, or lower the batch sizes of the board or the attack, or "
     "the width of the network."
@@ -28,11 +30,10 @@ _ONEDNN = "could not create a primitive"
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether memory was short, whatever was made of that on the way up."""
-    while error is not None:
-        said = str(error)
-        if isinstance(error, MemoryError) or said == _ONEDNN or any(w in said for w in _SAID):
+    for each in _chain(error):
+        said = str(each)
+        if isinstance(each, MemoryError) or said == _ONEDNN or any(w in said for w in _SAID):
             return True
-        error = error.__cause__ or error.__context__
     return False
 
 
@@ -46,11 +47,12 @@ def is_of_machine(error: BaseException | None) -> bool:
 
 def is_gpu_failure(error: BaseException | None) -> bool:
     """Return whether a GPU has failed, whatever was made of that on the way up."""
+    # By name: older torch has no such class, and torch is not imported here.
+    return any(type(each).__name__ == "AcceleratorError" for each in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and what it was raised from or during."""
     while error is not None:
-        if type(error).__name__ == _GPU_ERROR:  # by name: older torch has no such class
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
-
-
-_GPU_ERROR = "AcceleratorError"

@@ -14,6 +14,7 @@ from robench.checks import Finding, Report
 from robench.cli.tables import check_lines
 from robench.commands.attack_checks import CheckedTarget, Stopwatch
 from robench.progress import Progress, ignore_progress
+from robench.system.out_of_memory import OUT_OF_MEMORY
 
 Attack = Callable[..., Finished]
 """Attacks a network of ``net.py`` with further arguments."""
@@ -53,6 +54,18 @@ def attack(
         return done
 
     return run
+
+
+def test_the_figures_of_attacks_stand_where_memory_is_too_small_for_the_checks(
+    attack: Attack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object, **options: object) -> Report:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("robench.commands.attack_checks.check_model", fail)
+    done = attack("build", "--eps", 0.1, "--attacks", "pgd-20", "--checks")
+    assert OUT_OF_MEMORY in done.out
+    assert 0 < pd.read_csv("t.csv")["accuracy"].iloc[-1] < 1
 
 
 def test_a_model_of_your_own_is_checked_and_its_flags_are_said(attack: Attack) -> None:
