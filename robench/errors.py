@@ -1,6 +1,9 @@
 """Errors that the user can fix, each with a hint, and warnings."""
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 
 
@@ -14,6 +17,34 @@ class UserError(ValueError):
 
 class RobenchWarning(UserWarning):
     """Something that the user should know and that does not stop the work."""
+
+
+_subject: ContextVar[str] = ContextVar("subject", default="")
+
+
+def warn(text: str, stacklevel: int = 1) -> None:
+    """Warn of something about what is worked on, and name it within :func:`warnings_about`.
+
+    Args:
+        text: what is to be said.
+        stacklevel: how many calls above this one it is attributed to.
+    """
+    subject = _subject.get()
+    said = f"{subject}: {text}" if subject else text
+    warnings.warn(said, RobenchWarning, stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def warnings_about(subject: str) -> Iterator[None]:
+    """Name one of several networks in what :func:`warn` says.
+
+    Without its name, the same warning about a second network would also be taken for a repetition.
+    """
+    token = _subject.set(subject)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
 
 
 LONGEST = 80

@@ -258,7 +258,7 @@ class CheckContext:
         options = replace(self.options, progress=ignore_progress)
         # What an evaluation warns of was said with the network's columns, or the checks find it.
         with without_notices(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", LEFT_OUT, RobenchWarning)
+            warnings.filterwarnings("ignore", f"(.*: )?{LEFT_OUT}", RobenchWarning)
             found = evaluate(self.model, self.images, self.labels, attacks, options=options)
         return list(found.attacks.values())
 

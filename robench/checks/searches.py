@@ -201,7 +201,7 @@ def _square(context: CheckContext) -> tuple[Bools, Bools]:
         attack = context.attack("square", queries=QUERIES)
         options = replace(context.options, progress=ignore_progress)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", LEFT_OUT, RobenchWarning)
+            warnings.filterwarnings("ignore", f"(.*: )?{LEFT_OUT}", RobenchWarning)
             found = evaluate(
                 context.model, context.images[rows], context.labels[rows], [attack], options=options
             )

@@ -1,6 +1,5 @@
 """``robench attack``: evaluate attacks on a network and a data set."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from robench.data import DataSet, Images, load_dataset
 from robench.data.load import HUB, can_load, is_of_hub
 from robench.data.notices import notify
 from robench.data.selection import Selection
-from robench.errors import RobenchWarning, UserError
+from robench.errors import UserError, warn
 from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
 from robench.evaluation.notices import gradient_notice, is_near_chance, without_notices
@@ -153,7 +152,7 @@ def attack_target(
     device = options.device if options else None
     try:
         if notice := gradient_notice(target.model, images, labels, device):
-            warnings.warn(notice, RobenchWarning, stacklevel=2)
+            warn(notice, stacklevel=2)
         with without_notices():
             return evaluate(
                 target.model, images, labels, attacks, defaults=defaults, options=options

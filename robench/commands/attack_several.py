@@ -10,7 +10,7 @@ import pandas as pd
 from robench.commands.attack import Target, trained_target
 from robench.commands.attack_checks import CheckedTarget, attack_timed, check_attacked
 from robench.commands.checkpoints import checkpoint_file
-from robench.errors import UserError
+from robench.errors import UserError, warnings_about
 from robench.evaluation.options import EvaluationOptions
 from robench.models.checkpoint import read_network
 from robench.runs.store import CellFolder
@@ -57,13 +57,14 @@ def attack_several(
     checked: dict[str, CheckedTarget] = {}
     for target, path, name in zip(_targets(files, how), checkpoints, names, strict=True):
         resume = kept / f"{len(tables)}.npz" if kept else None
-        attacked = attack_timed(
-            target, attacks, defaults=defaults, options=replace(options, resume=resume)
-        )
-        result, table = attacked.result, attacked.result.table()
-        if checks:
-            checked[name] = check_attacked(attacked, options)
-            table = checked[name].beside(table)
+        with warnings_about(name):
+            attacked = attack_timed(
+                target, attacks, defaults=defaults, options=replace(options, resume=resume)
+            )
+            result, table = attacked.result, attacked.result.table()
+            if checks:
+                checked[name] = check_attacked(attacked, options)
+                table = checked[name].beside(table)
         images = target.title.partition("; ")[2]
         first = {"network": name, "checkpoint": str(path), "images": images}
         first["gradients"] = result.gradients

@@ -1,6 +1,5 @@
 """The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
@@ -11,7 +10,7 @@ from robench.attack_tools.losses import right
 from robench.base import Attack
 from robench.board.attack_calls import build_attack, check_defaults, expand_calls, unbounded
 from robench.data.notices import scale_notice
-from robench.errors import RobenchWarning, UserError
+from robench.errors import UserError, warn
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.notices import logits_notice, notices_are_off, outcome_notice
@@ -149,13 +148,14 @@ def _attack_each(
 
 
 LEFT_OUT = "the model is attacked without "
-"""How the warning begins that names the shortcuts that a model rules out."""
+"""How the sentence begins that names the shortcuts that a model rules out; in a warning, the name
+of the model may come before it."""
 
 
 def _warn(notice: str | None) -> None:
     """Warn the caller of :func:`evaluate`, if there is something to say."""
     if notice is not None:
-        warnings.warn(notice, RobenchWarning, stacklevel=4)
+        warn(notice, stacklevel=4)
 
 
 def _refusals(refused: Mapping[str, str]) -> str | None:
@@ -202,7 +202,7 @@ def _named(
         )
     if stated := unbounded(calls, defaults):
         message = f"defaults without effect: {', '.join(stated)}; no radius in {', '.join(calls)}."
-        warnings.warn(message, RobenchWarning, stacklevel=4)
+        warn(message, stacklevel=4)
     check_defaults(calls, {name: v for name, v in defaults.items() if name not in stated})
     return named
 

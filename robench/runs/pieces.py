@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from robench.board.cells import Cell
+from robench.errors import warnings_about
 from robench.runs.attack_cell import attack_columns
 from robench.runs.cell import network_of, train_cell
 from robench.runs.check_cell import make_checks
@@ -121,7 +122,7 @@ def perform(piece: Piece, ctx: RunContext) -> Any:
     """
     count_peak_memory_anew(ctx.device)
     try:
-        with computing_with(piece.threads):
+        with computing_with(piece.threads), warnings_about(piece.name):
             return piece.work.perform(ctx)
     finally:
         free_gpu_memory(ctx.device)

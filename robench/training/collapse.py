@@ -6,10 +6,9 @@ fools it almost everywhere. Neither the loss nor the clean accuracy shows it, so
 few validation images after each epoch (:mod:`robench.training.robust_accuracy`).
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 
-from robench.errors import RobenchWarning
+from robench.errors import warn
 
 LEAST = 0.2
 """Accuracy under PGD from which on there is something to lose."""
@@ -43,4 +42,4 @@ def collapse_of(log: Sequence[Mapping[str, float | None]]) -> str | None:
 def warn_of_collapse(log: Sequence[Mapping[str, float | None]]) -> None:
     """Warn in the epoch in which training collapses, the last of the log, and not again."""
     if (said := collapse_of(log)) and not collapse_of(log[:-1]):
-        warnings.warn(said, RobenchWarning, stacklevel=2)
+        warn(said, stacklevel=2)
