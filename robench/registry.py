@@ -247,7 +247,14 @@ class Registry(Generic[T]):
         """Import the entries of the suite and of installed packages, once."""
         if self._discovered:
             return
-        self._discovered = True
+        self._discovered = True  # at once, since entries may ask for others while they load
+        try:
+            self._import_entries()
+        except BaseException:
+            self._discovered = False  # so that the next call says the same
+            raise
+
+    def _import_entries(self) -> None:
         source = importlib.import_module(self._source)
         for module in pkgutil.iter_modules(getattr(source, "__path__", [])):
             importlib.import_module(f"{self._source}.{module.name}")

@@ -199,6 +199,23 @@ def check_ball(what: str, ball: ThreatModel) -> None:
         raise UserError(f"{what}: eps is {ball.eps:g}, but a radius must be above 0.")
 
 
+def power_of(norm: str) -> float:
+    """Return the p of an Lp norm: 2 of "l2", 0 of "l0".
+
+    Raises:
+        UserError: for the name of no norm.
+    """
+    try:
+        p = float(norm.removeprefix("l"))
+    except ValueError:
+        p = math.nan
+    if not p >= 0:
+        raise UserError(
+            f"a threat model has the norm {norm!r}; use 'linf', 'l2' or another Lp norm."
+        )
+    return p
+
+
 def diameter(norm: str, pixels: int) -> float:
     """Return how far apart two images can be: a ball of this radius contains every image.
 
@@ -208,7 +225,7 @@ def diameter(norm: str, pixels: int) -> float:
     """
     if norm == "linf":
         return 1.0
-    p = float(norm.removeprefix("l"))
+    p = power_of(norm)
     return float(pixels) if p == 0 else pixels ** (1 / p)
 
 

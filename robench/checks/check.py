@@ -23,7 +23,7 @@ from robench.models.accept import plain_module
 from robench.progress import Progress
 from robench.system.devices import device_for
 from robench.system.out_of_memory import is_of_machine
-from robench.system.random_state import own_random_state
+from robench.system.random_state import own_random_state, seed_torch
 
 
 def check_model(
@@ -82,7 +82,7 @@ def check_model(
         for done, check in enumerate(chosen):
             task = f"checks: {', '.join(check.findings)}"
             options.progress(Progress(task, done, len(chosen), "checks"))
-            torch.manual_seed(options.seed)  # for networks that draw random numbers
+            seed_torch(context.device, options.seed)  # for networks that draw random numbers
             findings += _findings(check, context)
     options.progress(Progress("checks", len(chosen), len(chosen), "checks"))
     return Report(len(context), tuple(findings), context.curve)

@@ -28,6 +28,7 @@ from robench.progress import ignore_progress
 from robench.registry import attacks as registry
 from robench.system.devices import device_of
 from robench.system.exact_float32 import exact_float32
+from robench.system.random_state import seed_torch
 
 Shared = TypeVar("Shared")
 
@@ -220,7 +221,7 @@ class CheckContext:
         with self.opened(), torch.no_grad():
             for images in asked:
                 if seed is not None:
-                    torch.manual_seed(seed)
+                    seed_torch(self.device, seed)
                 parts = [
                     # Some networks write every answer into the same memory.
                     check_logits(self.model(p.to(self.device, copy=True)), len(p)).clone()

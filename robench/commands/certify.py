@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from robench.board.attack_calls import build_attack, expand_calls
 from robench.certificates import Certificate, certify
 from robench.commands.attack import Target
 from robench.errors import UserError
@@ -90,6 +91,7 @@ def certify_target(
     Raises:
         UserError: if a part of the network has no proved bound, or the attack is not one in L2.
     """
+    _check_attack(attack)
     images, labels = target.sample.images.float() / 255, target.sample.labels
     certificate = certify(target.model, target.sample.image_shape)
     logits = certificate.predict(images)
@@ -97,13 +99,10 @@ def certify_target(
     clean = logits.argmax(1) == labels
     rows: list[dict[str, Any]] = []
     for radius in radii:
-        defaults = {"norm": "l2", "eps": radius, "step_size": radius / 4}
+        defaults = _in_l2(radius)
         evaluation, evaluated = adversarial_images(
             target.model, images, labels, [attack], defaults=defaults, options=options
         )
-        ball = evaluation.threat_models[attack]
-        if ball is None or ball.norm != "l2":
-            raise UserError(f"'{attack}' does not keep to a ball in L2, which is what is proved.")
         unsound = _within(certificate, images, evaluated[attack].images, labels, proved)
         rows.append(
             {
@@ -121,6 +120,18 @@ def certify_target(
         pd.DataFrame(rows),
         pd.DataFrame(layers, columns=["layer", "kind", "norm"]),
     )
+
+
+def _in_l2(radius: float) -> dict[str, Any]:
+    return {"norm": "l2", "eps": radius, "step_size": radius / 4}
+
+
+def _check_attack(call: str) -> None:
+    """Check that an attack is one in L2, before it takes any time."""
+    calls = expand_calls([call])
+    balls = [build_attack(each, _in_l2(1.0)).threat_model for each in calls]
+    if len(calls) > 1 or balls[0] is None or balls[0].norm != "l2":
+        raise UserError(f"'{call}' does not keep to a ball in L2, which is what is proved.")
 
 
 def _within(

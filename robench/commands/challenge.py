@@ -109,7 +109,7 @@ def challenge(
         UserError: if the board has no such row, its data or weights are not here, a file is damaged
             or an image leaves its ball; nothing is written then.
     """
-    board, options = Leaderboard.read(folder), RerunOptions(**keywords)
+    board, options = Leaderboard.read(folder), RerunOptions.of(**keywords)
     check_source(source)
     cells, ball = _cells(board, row, seed), _ball(board)
     check_files(board)

@@ -61,6 +61,8 @@ def checkpoint_spectra(
         UserError: if a checkpoint is damaged or listed twice.
     """
     reporter = reporter or NullReporter()
+    if twice := [path for path in checkpoints if list(checkpoints).count(path) > 1]:
+        raise UserError(f"the checkpoint {twice[0]} is listed twice; list it once.")
     paths = [*([against] if against else []), *checkpoints]
     tables: dict[str, pd.DataFrame] = {}
     captions: list[str] = []

@@ -15,7 +15,7 @@ from robench.data.unread import UnreadImages
 from robench.errors import UserError
 from robench.expressions import Expression, parse_expression
 from robench.registry import datasets
-from robench.system.files import expanded, is_file
+from robench.system.files import expanded, is_file, is_folder
 
 FOLDER = "image_folder"
 HUB = "hf"
@@ -102,6 +102,11 @@ def _path_of(name: str) -> Path | None:
     return expanded(name) if is_path or name.lower().endswith(NPZ) else None
 
 
+def is_path(name: str) -> bool:
+    """Return whether ``name`` says a folder or a file, and not a registered data set."""
+    return _path_of(name) is not None
+
+
 def absolute_name(name: str) -> str:
     """Return a name that says the same in any working folder: paths in it are absolute."""
     if is_of_hub(name) or (path := _path_of(name)) is None:
@@ -129,7 +134,7 @@ def entry_of(name: str) -> str | None:
 def _say_which(name: str, data_dir: Path) -> None:
     """Say that a registered data set is read where a folder of its name is here, too."""
     here = Path(name)
-    if not here.is_dir() or here.resolve() == data_dir.resolve():
+    if not is_folder(here) or here.resolve() == data_dir.resolve():
         return
     if name not in datasets:
         raise UserError(

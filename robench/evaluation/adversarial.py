@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robench.base import Attack
 from robench.errors import UserError
-from robench.evaluation.evaluate import evaluate
+from robench.evaluation.evaluate import evaluate, named_attacks
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.validation import Classes, Pixels
@@ -55,17 +55,19 @@ def adversarial_images(
         UserError: as for :func:`robench.evaluate`; or if one of them is a certificate, which makes
             no images.
     """
+    named = named_attacks(attacks, defaults or {})
+    if proofs := [name for name, attack in named.items() if attack.proves]:
+        raise UserError(
+            f"'{proofs[0]}' is a certificate and makes no adversarial images; leave it out."
+        )
     kept = _Recorder()
     evaluation = evaluate(
         model,
         images,
         labels,
-        attacks,
-        defaults=defaults,
+        named,
         options=replace(EvaluationOptions.of(options, **keywords), observer=kept),
     )
-    for name in evaluation.certificates:
-        raise UserError(f"'{name}' is a certificate and makes no adversarial images; leave it out.")
     clean = kept.parts["clean"][0]
     evaluated = {"clean": Evaluated(*clean[1:])}
     for name, outcomes in evaluation.attacks.items():

@@ -82,7 +82,7 @@ def evaluate(
         >>> result.accuracy(), result.accuracy("fgsm(eps=8/255)")
         (1.0, 0.0)
     """
-    named = _named(attacks, defaults or {})
+    named = named_attacks(attacks, defaults or {})
     samples, classes = as_tensors(images, labels)
     check_radii({name: attack.threat_model for name, attack in named.items()}, samples)
     _warn(None if notices_are_off() else scale_notice(samples))
@@ -174,9 +174,14 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _named(
+def named_attacks(
     attacks: Sequence[str | Attack] | Mapping[str, Attack], defaults: Mapping[str, Any]
 ) -> dict[str, Attack]:
+    """Build the attacks of :func:`evaluate`, by the names of their columns.
+
+    Raises:
+        UserError: as for :func:`evaluate`.
+    """
     if isinstance(attacks, (str, Attack)):
         raise UserError(f"attacks is {attacks!r} alone; give a list: [{attacks!r}].")
     named: dict[str, Attack] = {}

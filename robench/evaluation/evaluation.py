@@ -13,7 +13,7 @@ from robench.evaluation.outcomes import Bools, Outcomes
 from robench.evaluation.partial import Earlier
 from robench.evaluation.prove import Proven
 from robench.evaluation.queries import median_queries
-from robench.expressions import radius_text
+from robench.expressions import number, radius_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +66,7 @@ class Evaluation:
             )
         return float(self.clean.mean()) if name == "clean" else self.attacks[name].accuracy
 
-    def worst_case(self, norm: str, eps: float) -> Outcomes:
+    def worst_case(self, norm: str, eps: float | str) -> Outcomes:
         """Return the per-sample worst case over all attacks of one threat model.
 
         It has only the samples that all of them were given. Attacks without a threat model are
@@ -75,17 +75,18 @@ class Evaluation:
         Raises:
             UserError: if no attack has that ball.
         """
+        radius: float = number(eps)
         own = [
             outcomes
             for name, outcomes in self.attacks.items()
-            if self.threat_models[name] == (norm, eps)
+            if self.threat_models[name] == (norm, radius)
         ]
         if not own:
             balls = dict.fromkeys(ball for ball in self.threat_models.values() if ball)
             known = ", ".join(f"{ball.norm} {radius_text(ball.eps)}" for ball in balls) or "none"
             raise UserError(
-                f"no attack has the ball {norm} {radius_text(eps)}; those of this evaluation are: "
-                f"{known}."
+                f"no attack has the ball {norm} {radius_text(radius)}; those of this evaluation "
+                f"are: {known}."
             )
         return Outcomes.worst_of(own)
 

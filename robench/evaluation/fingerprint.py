@@ -22,6 +22,7 @@ from robench.evaluation.options import EvaluationOptions
 from robench.evaluation.validation import as_floats
 from robench.evaluation.victim import Victim
 from robench.models.plain_state import plain_attributes
+from robench.system.out_of_memory import is_of_machine
 from robench.system.provenance import environment
 
 FORMAT = 1
@@ -145,7 +146,9 @@ def _gradient(victim: Victim, images: Tensor) -> NDArray[np.float32]:
             logits = victim(x.clone())
             weights = torch.linspace(1, 2, logits.shape[1], device=logits.device)
             (gradient,) = torch.autograd.grad((logits * weights).sum(), x)
-    except Exception:  # whatever it is, an attack will say it
+    except Exception as error:  # whatever it is, an attack will say it
+        if is_of_machine(error):
+            raise  # what was kept is not another evaluation's
         return np.zeros(0, np.float32)
     return np.asarray(gradient.float().cpu().numpy())
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from robench.attack_tools.threat_models import Norm, check_ball, diameter, norms
+from robench.attack_tools.threat_models import Norm, check_ball, diameter, norms, power_of
 from robench.base import Adversarial, Attack, ThreatModel
 from robench.errors import UserError
 from robench.expressions import radius_text
@@ -246,12 +246,7 @@ def size_in(norm: str, delta: Tensor) -> Tensor:
     """
     if norm in ("linf", "l2"):
         return norms(delta, cast(Norm, norm))
-    try:
-        p = float(norm.removeprefix("l"))
-    except ValueError:
-        raise UserError(
-            f"a threat model has the norm {norm!r}; use 'linf', 'l2' or another Lp norm."
-        ) from None
+    p = power_of(norm)
     flat = delta.flatten(1)
     if p == 0:
         return flat.count_nonzero(1).to(delta.dtype)

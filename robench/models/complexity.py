@@ -14,7 +14,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from robench.base import Defense
 from robench.kernels.safe_gradients import SafeGradients
-from robench.models.frozen import frozen_stats, under_attack
+from robench.models.frozen import frozen_stats, in_training, under_attack
 from robench.system.devices import device_of
 
 
@@ -45,7 +45,9 @@ def count_parameters(model: nn.Module) -> int:
 def measure_complexity(
     model: nn.Module, defense: Defense, images: Tensor, *, precision: str = "float32"
 ) -> Complexity:
-    """Measure the complexity of a network on its device, leaving it unchanged without gradients.
+    """Measure the complexity of a network on its device.
+
+    The network is left unchanged, without gradients, also after an exception.
 
     Args:
         model: images in [0, 1] -> logits.
@@ -88,15 +90,11 @@ class _PeakTracker(MemTracker):
 
 
 def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precision: str) -> float:
-    mode = model.training
     device = device_of(model)
-    frozen = [p for p in model.parameters() if not p.requires_grad]
-    with frozen_stats(model):
-        for parameter in frozen:
-            parameter.requires_grad_()  # the tracker registers hooks on all parameters
+    # All parameters are trained, since the tracker registers hooks on each.
+    with frozen_stats(model), in_training(model):
         tracker = _PeakTracker()
         tracker.track_external(model, images)
-        model.train()
         with SafeGradients(), tracker:
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 logits = model(images.detach().requires_grad_())
@@ -104,9 +102,5 @@ def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precisi
             loss = F.cross_entropy(logits.float(), labels)
             penalty = defense.penalty(model)
             (loss if penalty is None else loss + penalty).backward()
-        model.train(mode)
-    model.zero_grad(set_to_none=True)
-    for parameter in frozen:
-        parameter.requires_grad_(False)
     peak = tracker.get_tracker_snapshot("peak")
     return float(sum(parts["Total"] for parts in peak.values()))

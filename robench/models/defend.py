@@ -7,13 +7,14 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robench.base import Defense
 from robench.base.defense import REPLACES_CONV
 from robench.errors import UserError, did_you_mean, shortened
 from robench.models.accept import refuse_lazy, unwrapped
 from robench.models.norm_layers import NORMS, is_norm, warn_of_norms_left
+from robench.models.plain_state import copies_of_computed
 from robench.plugins import raised_in_plugin
 from robench.registry import defenses
 from robench.system.out_of_memory import is_out_of_memory
@@ -67,7 +68,7 @@ def apply_defense(
     warn_of_norms_left(defense, layers)
     without_norms = not any(is_norm(module) for module in model.modules())
     # The copy's modules are found by the originals' ids, so that shared ones stay shared.
-    memo: dict[int, object] = _computed_tensors(model)
+    memo = copies_of_computed(model)
     copied = copy.deepcopy(model, memo)
     names = {id(memo[id(m)]): name for name, m in layers.items() if id(m) in memo}
 
@@ -98,17 +99,6 @@ def _convertible(model: nn.Module) -> nn.Module:
         )
     refuse_lazy(model)
     return model
-
-
-def _computed_tensors(model: nn.Module) -> dict[int, object]:
-    """Return copies, by id, of tensors that modules have computed and that torch cannot copy.
-
-    torch's older ``weight_norm`` and ``spectral_norm`` set the weight, with its gradient's graph,
-    as a plain attribute before each forward.
-    """
-    values = [value for module in model.modules() for value in vars(module).values()]
-    tensors = [value for value in values if isinstance(value, Tensor) and not value.is_leaf]
-    return {id(tensor): tensor.detach().clone() for tensor in tensors}
 
 
 def _without(skip: Sequence[str], model: nn.Module) -> dict[str, nn.Module]:

@@ -221,7 +221,8 @@ def _own(where: str, function: str) -> nn.Module:
 
 def _imported(where: str) -> Any:
     if not where.endswith(".py"):
-        sys.path.insert(0, str(Path.cwd()))
+        here = str(Path.cwd())
+        sys.path.insert(0, here)
         try:
             return importlib.import_module(where)
         except ModuleNotFoundError as error:
@@ -232,7 +233,7 @@ def _imported(where: str) -> Any:
         except Exception as error:
             raise UserError(f"{where} raises {type(error).__name__}: {error}.") from error
         finally:
-            sys.path.pop(0)
+            sys.path.remove(here)  # which need no longer be the first: modules add folders, too
     file = Path(where)
     if not file.is_file():
         raise UserError(f"no model file found at {file}.")

@@ -78,6 +78,28 @@ def under_attack(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def in_training(model: nn.Module) -> Iterator[None]:
+    """Put ``model`` in training mode with all parameters trained; restore it on exit.
+
+    As in :func:`under_attack`, modes and flags are restored individually, and gradients of
+    parameters are removed, also after an exception.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        model.train()
+        for parameter, _ in flags:
+            parameter.requires_grad_()
+        yield
+    finally:
+        model.zero_grad(set_to_none=True)
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
 def frozen_parameters(model: nn.Module) -> Iterator[None]:
     """Leave the parameters of ``model`` out of the graphs of forwards inside the context."""
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]

@@ -8,7 +8,7 @@ from torch import nn
 
 from robench.board.mean_and_std import MeanAndStd
 from robench.data import load_dataset
-from robench.data.load import can_load
+from robench.data.load import can_load, is_path
 from robench.data.statistics import MEAN_STD
 from robench.errors import UserError, did_you_mean
 from robench.expressions import typed_number
@@ -47,8 +47,8 @@ class Normalization:
             raise UserError("the mean and std must be finite numbers.")
         if max(map(abs, values)) > 2:
             raise UserError(
-                f"{max(values):g} cannot be a mean or std of images in [0, 1]; divide those of "
-                f"images in [0, 255] by 255."
+                f"{max(values, key=abs):g} cannot be a mean or std of images in [0, 1]; divide "
+                f"those of images in [0, 255] by 255."
             )
         if min(self.std) <= 0:
             raise UserError(f"the std is {min(self.std):g}; it must be above 0.")
@@ -124,7 +124,7 @@ def _named(name: str) -> Normalization:
     if name in MEAN_STD:
         mean, std = MEAN_STD[name]
         return Normalization(mean, std, name)
-    if can_load(name) or name.startswith("image_folder:"):
+    if can_load(name) or is_path(name):
         dataset = load_dataset(name)
         return Normalization(tuple(dataset.mean), tuple(dataset.std), dataset.name)
     raise UserError(

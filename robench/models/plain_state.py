@@ -63,11 +63,18 @@ def independent_copy(model: nn.Module) -> nn.Module:
     Raises:
         Exception: whatever an attribute raises that cannot be copied.
     """
+    with torch.no_grad():  # a scripted module copies its parameters by operations
+        return copy.deepcopy(model, copies_of_computed(model))
+
+
+def copies_of_computed(model: nn.Module) -> dict[int, object]:
+    """Return copies, by id, of tensors that modules have computed: torch cannot copy them itself.
+
+    They are the ``memo`` of :func:`copy.deepcopy`.
+    """
     plain = [list(plain_attributes(module).values()) for module in model.modules()]
     computed = [v for v in _within(plain, set()) if isinstance(v, Tensor) and not v.is_leaf]
-    memo = {id(value): value.detach().clone() for value in computed}
-    with torch.no_grad():  # a scripted module copies its parameters by operations
-        return copy.deepcopy(model, memo)
+    return {id(value): value.detach().clone() for value in computed}
 
 
 def _within(value: Any, seen: set[int]) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from robench.board.cells import ExternalCell
 from robench.data import DataSet
 from robench.errors import UserError
 from robench.models.checkpoint import load_weights
-from robench.models.complexity import Complexity, measure_complexity
+from robench.models.complexity import Complexity, count_parameters, measure_complexity
 from robench.models.external import (
     LIBRARIES,
     ROBUSTBENCH,
@@ -198,4 +198,4 @@ def _complexity(model: nn.Module, board: Board, ctx: RunContext) -> Complexity:
             warnings.simplefilter("ignore")
             return measure_complexity(model.to(ctx.device), Defense(), batch)
     except Exception:  # torch's counters may not support its layers
-        return Complexity(sum(p.numel() for p in model.parameters()), None, None)
+        return Complexity(count_parameters(model), None, None)

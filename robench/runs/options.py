@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, Self, TypedDict
 
 import torch
 
 from robench.runs.progress import NullReporter, ProgressReporter
+from robench.system.devices import choose_device
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,18 @@ class RunOptions:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     reporter: ProgressReporter = field(default_factory=NullReporter)
 
+    @classmethod
+    def of(cls, **keywords: Any) -> Self:
+        """Return the options that are given as keywords; the device may be given by its name."""
+        if isinstance(device := keywords.get("device"), str):
+            keywords["device"] = choose_device(device)
+        return cls(**keywords)
+
 
 class RunKeywords(TypedDict, total=False):
     """The fields of :class:`RunOptions` as keyword arguments."""
 
     data: str | None
     data_dir: str | Path | None
-    device: torch.device
+    device: torch.device | str
     reporter: ProgressReporter

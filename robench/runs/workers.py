@@ -73,14 +73,19 @@ def worker_loop(device: torch.device, dataset: DataSet | None = None) -> None:
         device: the type of device to train on.
         dataset: what to train on, if rank 0 does not say.
     """
+    unread: UserError | None = None
     while (command := _next_command()) is not None:
+        if isinstance(command, Load):
+            try:
+                dataset, unread = load_dataset(command.data, command.data_dir), None
+            except UserError as error:
+                dataset, unread = None, error
+            continue
+        if dataset is None:  # rank 0 has read its own: on another node, they may not be there
+            raise unread or UserError("no data set was named before the training.")
         try:
-            if isinstance(command, Load):
-                dataset = load_dataset(command.data, command.data_dir)
-            else:
-                assert dataset is not None
-                with computing_with(command.threads):
-                    fit_cell(command.cell, dataset, device, files=command.files)
+            with computing_with(command.threads):
+                fit_cell(command.cell, dataset, device, files=command.files)
         except (TrainingDivergedError, UserError):
             continue  # rank 0 gets the same error and reports it
     disconnect()

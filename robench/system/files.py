@@ -181,6 +181,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether the folder exists; a name longer than the system allows counts as absent."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def check_file(path: Path, remedy: str = "remove it") -> None:
     """Refuse what is in the place of a file that robench reads or writes.
 

@@ -17,11 +17,15 @@ def own_random_state(device: torch.device, seed: int | None = None) -> Iterator[
         device: the device that is computed on.
         seed: the seed; None to go on with the state that there is.
     """
-    on_gpu = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if seed is not None:
-            torch.default_generator.manual_seed(seed)
-            if on_gpu:
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+            seed_torch(device, seed)
         yield
+
+
+def seed_torch(device: torch.device, seed: int) -> None:
+    """Seed torch on the CPU and on a device; ``torch.manual_seed`` also seeds all other GPUs."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from robench.data import Augmentation, Images, ImageStream
 from robench.system.processes import Shard
+from robench.system.random_state import seed_torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class TrainingData:
         """
         return self.train.batches(
             batch_size,
-            generator=seed_epoch(self.seed, epoch),
+            generator=seed_epoch(self.seed, epoch, device),
             augmentation=self.augmentation,
             device=device,
             shard=shard,
@@ -58,8 +59,8 @@ class TrainingData:
         return next(iter(some))[0]
 
 
-def seed_epoch(seed: int, epoch: int) -> torch.Generator:
-    """Seed torch for an epoch (dropout) and return the generator of its batches."""
+def seed_epoch(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+    """Seed torch for an epoch (dropout) on a device, and return the generator of its batches."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    seed_torch(device, int(torch.randint(2**62, (), generator=generator)))
     return generator

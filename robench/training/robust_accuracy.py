@@ -57,6 +57,7 @@ def robust_accuracy(
     chosen = torch.linspace(0, len(images) - 1, count).long()
     mine = chosen[shard.of(torch.arange(count))]
     right = torch.zeros((), dtype=torch.int64, device=fabric.device)
+    failed = torch.zeros_like(right)
     try:
         pgd = attacks.build(Expression("pgd", {"norm": ball.norm, "eps": ball.eps, "steps": STEPS}))
         with frozen_stats(model), under_attack(model):
@@ -65,5 +66,7 @@ def robust_accuracy(
                 seen = pgd.perturb(model, x, y, generators(0, rows.tolist())).images
                 right += (~fooled(model, seen, y)).sum()
     except UserError:  # no gradient in eval mode, or no such ball, which an evaluation will say
-        return math.nan
-    return int(total(fabric, right)) / count
+        failed += 1
+    # In all processes: one without images has not failed, and would wait for the others' counts.
+    counts = total(fabric, torch.stack([right, failed])).tolist()
+    return math.nan if counts[1] else counts[0] / count

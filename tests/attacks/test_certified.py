@@ -117,11 +117,17 @@ def test_checks_do_not_take_a_missing_proof_for_an_attack(
     assert report["survivors"].sentence == "24"
 
 
-def test_it_makes_no_images(model: nn.Module, samples: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_it_makes_no_images_which_is_said_before_other_attacks_take_their_time(
+    model: nn.Module, samples: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    def ask(*question: object) -> None:
+        raise AssertionError("the model was asked")
+
+    model.register_forward_pre_hook(ask)
     with pytest.raises(
         UserError, match="is a certificate and makes no adversarial images; leave it out"
     ):
-        adversarial_images(model, *samples, [RADII[0]])
+        adversarial_images(model, *samples, ["fgsm(eps=0.1)", RADII[0]])
 
 
 @pytest.mark.parametrize("radius", [-1, 0, float("inf")])

@@ -74,6 +74,8 @@ def test_the_figures_as_json_and_the_radius_of_each_image(robench: Command, fold
         (("--model", "net.py:build", "--radii", "0.1,zero"), "'zero' is not a radius"),
         (("--model", "net.py:build", "--radii", "-1"), "'-1' is not a radius"),
         (("--model", "net.py:build", "--attack", "noise(norm='linf')"), "works in linf"),
+        (("--model", "net.py:build", "--attack", "simba"), "not keep to a ball in L2"),
+        (("--model", "net.py:build", "--attack", "corruption"), "not keep to a ball in L2"),
         ((), "give either a checkpoint trained by robench or a --model of your own"),
     ],
 )

@@ -154,6 +154,8 @@ def test_a_function_that_does_not_take_the_folder_says_that_it_must(
 def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'cifar10' or 'cifar100'"):
         load_dataset("cifar-10")
+    with pytest.raises(UserError, match=r"no data set is named 'aaa"):
+        load_dataset("a" * 300)  # longer than the name of a folder may be
 
 
 @pytest.fixture

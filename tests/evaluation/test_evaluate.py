@@ -227,6 +227,7 @@ def test_the_table_has_one_row_per_attack() -> None:
 def test_the_worst_case_is_over_the_attacks_of_one_threat_model_per_sample() -> None:
     result = run(["fgsm(eps=0.1)", "noise(eps=0.1)", "pgd-3(eps=0.1)", "fgsm(eps=0.2)", "simba"])
     worst = result.worst_case("linf", 0.1)
+    assert result.worst_case("linf", "1/10").accuracy == worst.accuracy
     own = [o for name, o in result.attacks.items() if "eps=0.1" in name]
     assert np.array_equal(worst.robust, np.all([o.robust for o in own], axis=0))
     assert worst.accuracy <= min(o.accuracy for o in own)

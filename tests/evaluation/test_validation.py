@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from robench import Adversarial, Attack, UserError
+from robench.attack_tools.threat_models import diameter
 from robench.base import ThreatModel
-from robench.evaluation.validation import attack_results, check_radii
+from robench.evaluation.validation import attack_results, check_radii, size_in
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,13 @@ def test_a_ball_in_any_norm_is_kept_to(norm: str, eps: float, size: str) -> None
 def test_the_name_of_no_norm_is_refused() -> None:
     with pytest.raises(UserError, match="a threat model has the norm 'lpips'; use 'linf', 'l2' or"):
         attack_results([Elsewhere("lpips")], IMAGES, [Adversarial(IMAGES)])
+
+
+def test_the_name_of_no_norm_is_refused_wherever_a_size_is_needed() -> None:
+    with pytest.raises(UserError, match=r"has the norm 'pips'; use 'linf', 'l2' or another Lp"):
+        size_in("pips", IMAGES)
+    with pytest.raises(UserError, match=r"has the norm 'pips'; use 'linf', 'l2' or another Lp"):
+        diameter("pips", 12)
+    with pytest.raises(UserError, match="has the norm 'l-1'"):
+        diameter("l-1", 12)
+    assert diameter("l1", 12) == diameter("l0", 12) == 12

@@ -73,3 +73,20 @@ def test_counting_twice_gives_the_same_and_changes_nothing() -> None:
     assert model.training
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
+
+
+class RaisesInTraining(nn.Linear):
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training:
+            raise RuntimeError("only for inference")
+        return super().forward(input)
+
+
+def test_a_network_that_raises_in_training_is_left_as_it_was() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Dropout().train(), RaisesInTraining(192, 2).eval())
+    model.training = False
+    model.requires_grad_(False)
+    with pytest.raises(RuntimeError, match="only for inference"):
+        measure_complexity(model, Defense(), torch.rand(2, 3, 8, 8))
+    assert [module.training for module in model.modules()] == [False, True, True, False]
+    assert not any(p.requires_grad for p in model.parameters())

@@ -80,6 +80,20 @@ def test_the_user_s_model_is_left_as_it_is() -> None:
     assert not any(parametrize.is_parametrized(module) for module in model.modules())
 
 
+def test_a_network_that_keeps_features_in_a_list_is_copied_without_their_graph() -> None:
+    class Keeps(nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            self.seen = [super().forward(input)]
+            return self.seen[0]
+
+    model = nn.Sequential(Keeps(3, 4, 3), nn.Conv2d(4, 4, 3))
+    model(torch.rand(2, 3, 8, 8))
+    defended = apply_defense(model, "batchnorm", skip=["0"])
+    copied = defended[0].seen[0]  # type: ignore[index]
+    assert torch.equal(copied, model[0].seen[0])
+    assert not copied.requires_grad
+
+
 def test_convolutions_keep_their_weights() -> None:
     model = own()
     defended = apply_defense(model, "convnorm")

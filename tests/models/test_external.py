@@ -64,6 +64,17 @@ def test_a_function_or_object_of_a_module_or_file(name: str, folder: Path) -> No
     assert model(torch.rand(2, 3, 4, 4)).shape == (2, 2)
 
 
+def test_a_module_that_adds_folders_of_its_own_leaves_the_current_one_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", sys.path.copy())
+    before = sys.path.copy()
+    lines = ("import sys", "sys.path.insert(0, '/their/folder')", "from their_model import build")
+    (folder / "adds_folders.py").write_text("\n".join(lines))
+    load_external("adds_folders:build")
+    assert sys.path == ["/their/folder", *before]
+
+
 @pytest.mark.parametrize("ending", ["safetensors", "pt", "pth", "th"])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
 @pytest.mark.parametrize("key", [None, "state_dict", "model"])

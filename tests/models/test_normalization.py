@@ -25,6 +25,12 @@ def test_any_other_data_set_is_loaded_for_its_mean_and_std() -> None:
     assert (mnist.mean, mnist.std) == MEAN_STD["mnist"]
 
 
+def test_a_folder_is_read_whichever_way_it_is_named() -> None:
+    for name in ("./none_here", "image_folder:none_here"):
+        with pytest.raises(UserError, match="no image folder none_here found"):
+            choose_normalization(name)
+
+
 def test_numbers_and_fractions_are_read() -> None:
     chosen = choose_normalization(None, "0.5, 127.5/255,0.4", "(0.1,0.2,0.3)")
     assert chosen is not None
@@ -56,6 +62,7 @@ def test_none_leaves_images_unchanged() -> None:
         (None, "a,b", "1,1", "--mean 'a,b': give numbers separated by commas"),
         (None, "0.5", "0.5,0.5", "the mean has 1 values and the std 2"),
         (None, "125.3", "63.0", "125.3 cannot be a mean or std of images in .0, 1.; divide"),
+        (None, "-3", "1", "-3 cannot be a mean or std"),
         (None, "0.5", "0", "the std is 0; it must be above 0"),
         (None, "0.5", "nan", "must be finite numbers"),
         (None, "0.5", "-0.2", "the std is -0.2"),

@@ -1,11 +1,15 @@
 """Random numbers of a block of code that change nobody else's."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from robench.system.random_state import own_random_state
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_block_has_the_numbers_of_its_seed_and_leaves_the_state_as_it_was() -> None:
@@ -36,3 +40,10 @@ def test_no_gpu_is_seeded_or_asked_for_a_block_on_the_cpu(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     with own_random_state(CPU, 5):
         torch.rand(3)
+
+
+def test_nothing_of_the_suite_seeds_all_gpus() -> None:
+    folders = (ROOT / "robench", ROOT / "attacks", ROOT / "defenses")
+    files = [file for folder in folders for file in folder.rglob("*.py")]
+    code = {file: re.sub(r"``[^`]*``|#.*", "", file.read_text(encoding="utf-8")) for file in files}
+    assert not [file for file, text in code.items() if "torch.manual_seed" in text]

@@ -16,7 +16,7 @@ from robench.attacks import PGD
 from robench.base import Defense
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation, Images
-from robench.errors import RobenchWarning
+from robench.errors import RobenchWarning, UserError
 from robench.registry import training_methods
 from robench.system.processes import Shard
 from robench.training.collapse import collapse_of, warn_of_collapse
@@ -121,6 +121,24 @@ def test_processes_without_an_image_of_their_own_wait_for_nobody() -> None:
     images = stripes(40, seed=1).take(torch.arange(2))
     parts = [measured(images, shard=Shard(rank, 4)) for rank in range(4)]
     assert sum(parts) == pytest.approx(measured(images))
+
+
+def test_a_process_that_fails_waits_with_the_others_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts: list[list[int]] = []
+
+    def total(fabric: Fabric, value: Tensor) -> Tensor:
+        counts.append(value.tolist())
+        return value
+
+    def refuse(*attacked: object, **options: object) -> None:
+        raise UserError("no gradient")
+
+    monkeypatch.setattr("robench.training.robust_accuracy.total", total)
+    monkeypatch.setattr(PGD, "perturb", refuse)
+    assert math.isnan(measured(stripes(40)))
+    assert counts == [[0, 1]]
 
 
 def test_without_images_or_a_ball_or_gradients_there_is_none() -> None:

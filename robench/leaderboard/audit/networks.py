@@ -17,6 +17,7 @@ from robench.models.complexity import count_multiply_adds, count_parameters
 from robench.models.frozen import frozen_stats, under_attack
 from robench.models.late_state import accepted_state
 from robench.registry import backbones, defenses
+from robench.system.out_of_memory import is_of_machine
 
 LARGEST_NETWORK = 64_000_000
 """Parameters of the largest network that an audit builds: strangers say how wide it is, and its
@@ -139,7 +140,9 @@ def _measured(network: Network, sources: Sources) -> _Built | None:
         state = model.state_dict()
         infinite = frozenset(name for name, value in state.items() if not value.isfinite().all())
         return _Built(costs, forms_of(state), infinite)
-    except Exception:  # whatever the code of an entry raises, the other figures are audited
+    except Exception as error:  # whatever an entry raises, the other figures are audited
+        if is_of_machine(error):
+            raise  # with more memory there is an answer, and this one would be kept
         return None
 
 
@@ -152,7 +155,9 @@ def _operators(network: Network, sources: Sources) -> Operators | None:
         with frozen_stats(model), under_attack(model):
             found = layers_of(model, (network.in_channels, *network.image_size))
             return tuple((layer.name, operators(layer)) for layer in found)
-    except Exception:  # as above
+    except Exception as error:  # as above
+        if is_of_machine(error):
+            raise
         return None
 
 

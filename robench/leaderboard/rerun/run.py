@@ -81,7 +81,7 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
     Raises:
         UserError: if the images are not those of the board, or an entry is not registered.
     """
-    options = RerunOptions(**keywords)
+    options = RerunOptions.of(**keywords)
     images = cache(partial(board_images, board, options.data, options.data_dir))
     challenged = check_challenges(board, images, options)
     if rows and (unknown := unknown_to_all(board)):

@@ -54,7 +54,7 @@ def external_submission(
     Raises:
         UserError: if title, folder, network, weights or data are invalid; before any attack.
     """
-    options = RunOptions(**keywords)
+    options = RunOptions.of(**keywords)
     check_name(title, f"the row's title {shown(title)}")
     check_empty(folder)
     if architecture.startswith(("timm:", "torchvision:")):
