@@ -49,6 +49,15 @@ class Decoy(Wrapped):
         return logits + (other - other.detach())
 
 
+class InPart(Wrapped):
+    """The backward pass leaves every third column of the image out."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        left_out = images.detach().clone()
+        kept = torch.arange(images.shape[-1], device=images.device) % 3 > 0
+        return self.net(torch.where(kept, images, left_out))
+
+
 class Rippled(Wrapped):
     """A ripple of high frequency on the pixels: the gradients are right, and useless."""
 
@@ -83,6 +92,7 @@ class FlatFor(Wrapped):
         (Discontinuous(), Detects),
         (WrongGradient(), Decoy),
         (WrongGradient(), lambda net: Misled(net, -1.0)),
+        (WrongGradient(), InPart),
         (ZeroGradientsByClass(), FlatFor),
     ],
 )

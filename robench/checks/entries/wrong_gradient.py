@@ -36,6 +36,9 @@ class WrongGradient(Check):
         parts: sizes of the differences in units of the radius.
         least: the cosine below which a gradient is wrong.
         tolerated: fraction of images that may have a wrong gradient.
+        whole: the cosine below which a part of a gradient is missing: about 0.8 without a third of
+            the pixels.
+        partial: fraction of images on which a part of the gradient may be missing.
     """
 
     findings = ("wrong_gradient",)
@@ -45,6 +48,8 @@ class WrongGradient(Check):
     parts: tuple[float, ...] = (1 / 64, 1 / 8)
     least: Share = 0.5
     tolerated: Share = 0.2
+    whole: Share = 0.9
+    partial: Share = 0.5
 
     def run(self, context: CheckContext) -> Finding:
         """Compare directional derivatives."""
@@ -78,6 +83,17 @@ class WrongGradient(Check):
             )
             found = best_effort(context, harder)
             return Finding(name, False, f"{figures}, {end}.", best_effort=found)
+        lacking = int((cosines < self.whole).sum())
+        p = at_least(lacking, count, self.partial)
+        if p < LEVEL:
+            sentence = (
+                f"On {lacking} of {some(count, 'image')} ({percent(lacking / count)}) the gradient "
+                f"agrees with finite differences of the logits only in part (median cosine "
+                f"{cosines.median():.2f}), {chance(p)}: the backward pass leaves something out, "
+                f"such as pixels or channels, and attacks do not move it."
+            )
+            found = best_effort(context, harder)
+            return Finding(name, False, sentence, best_effort=found)
         return Finding(name, True, f"{figures}: it is the derivative of the logits.")
 
     def cosines(self, probe: Probe, gradients: Tensor) -> Tensor:

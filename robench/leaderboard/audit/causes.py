@@ -111,6 +111,13 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
             r"forward pass, and attacks are led astray\.",
             figures.more_than_tolerated("wrong_gradient", False),
         ),
+        Form(
+            False,
+            rf"On {N} of {N} images? \({P}\) the gradient agrees with finite differences of the "
+            rf"logits only in part \(median cosine -?\d\.\d\d\), {CHANCE}: the backward pass "
+            r"leaves something out, such as pixels or channels, and attacks do not move it\.",
+            figures.more_than_tolerated("wrong_gradient", False, "partial"),
+        ),
         Form(None, _RANDOM),
         Form(None, _CUT),
         Form(None, r"The gradient is zero, or the logits are flat or rough, around most images\."),

@@ -222,14 +222,14 @@ def _is_share(some: str, count: str, share: str) -> bool:
     return int(some) <= int(count) > 0 and percent(int(some) / int(count))[:-1] == share
 
 
-def more_than_tolerated(check: str, passed: bool) -> Fits:
+def more_than_tolerated(check: str, passed: bool, option: str = "tolerated") -> Fits:
     """Return the comparison of (bad, images, share) with the share that a check tolerates."""
 
     def fits(figures: Figures, seen: Seen) -> bool:
         bad, count = int(figures[0]), int(figures[1])
         if count > seen.correct + TIES or not _is_share(*figures[:3]):
             return False
-        return (at_least(bad, count, option_of(check, "tolerated")) >= LEVEL) is passed
+        return (at_least(bad, count, option_of(check, option)) >= LEVEL) is passed
 
     return fits
 
