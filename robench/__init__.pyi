@@ -30,12 +30,14 @@ from .data import Images as Images
 from .data import load_dataset as load_dataset
 from .diagnostics import condition_ratios as condition_ratios
 from .diagnostics import spectra as spectra
+from .errors import RobenchWarning as RobenchWarning
 from .errors import UserError as UserError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import Outcomes as Outcomes
 from .evaluation import compare_sizes as compare_sizes
 from .evaluation import evaluate as evaluate
 from .evaluation import radius_curves as radius_curves
+from .evaluation.options import EvaluationOptions as EvaluationOptions
 from .leaderboard.published import Leaderboard as Leaderboard
 from .models.build import build_model as build_model
 from .models.defend import apply_defense as apply_defense
@@ -47,3 +49,4 @@ from .registry import register_check as register_check
 from .registry import register_dataset as register_dataset
 from .registry import register_defense as register_defense
 from .registry import register_training_method as register_training_method
+from .training.loop import TrainingDivergedError as TrainingDivergedError

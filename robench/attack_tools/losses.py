@@ -240,7 +240,7 @@ def gradient_of(loss: Tensor, inputs: Tensor, *, keep: bool = False) -> Tensor:
             raise
         cause = (
             f"the gradient of the model with respect to its images cannot be computed "
-            f"({first_line(error)}); mend its backward"
+            f"({first_line(error)}); fix its backward"
         )
         raise GradientError(f"{cause}, or {_OTHER_ATTACK}.", cause) from error
 

@@ -122,7 +122,7 @@ def _read_csv(path: Path) -> list[object]:
 def _read_json(path: Path) -> list[object]:
     values = parse_json(_text(path).encode())
     if not isinstance(values, list):
-        raise ValueError("it is no list")
+        raise ValueError("it is not a list")
     return values
 
 

@@ -1,1 +1,1 @@
-"""Execution: runs the cells of a board."""
+"""Runs: the cells of a board are trained, attacked and checked, here or by other machines."""

@@ -59,6 +59,6 @@ def gan_status(work: GanWork, plan: GanPlan) -> CellStatus:
 def steps_logged(log: Path) -> int:
     """Return the step of the last line of a log."""
     try:
-        return int(log.read_text().splitlines()[-1].partition(",")[0])
+        return int(log.read_text(encoding="utf-8").splitlines()[-1].partition(",")[0])
     except (OSError, ValueError, IndexError):  # there is none, or it is being written
         return 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from robench.errors import UserError, first_line
+from robench.errors import UserError, did_you_mean, first_line
 from robench.runs.jobs import MEMORY
 from robench.runs.pieces import Piece
 from robench.runs.remote import Handle, LostError
@@ -63,7 +63,7 @@ class SlurmEngine:
 
     def __init__(self, cluster: str, folder: Path, resources: Resources, *, on_gpu: bool) -> None:
         if cluster not in CLUSTERS:
-            raise UserError(f"there is no cluster '{cluster}'; choose {', '.join(CLUSTERS)}.")
+            raise UserError(f"there is no cluster '{cluster}'; {did_you_mean(cluster, CLUSTERS)}")
         try:
             self._executor = submitit.AutoExecutor(folder.absolute(), cluster=cluster)
         except RuntimeError as error:

@@ -124,7 +124,7 @@ def progress_of(
 def epochs_of(folder: CellFolder) -> int:
     """Return how many epochs are logged: the lines after the first."""
     try:
-        lines = folder.log.read_text().splitlines()
+        lines = folder.log.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):  # there is none, or it is being written
         return 0
     return max(0, len(lines) - 1)

@@ -108,7 +108,7 @@ def peak_memory_mib(device: torch.device) -> int:
 def _built_from(file: Path) -> str:
     """Return the commit that a wheel was built from, or nothing."""
     try:
-        written = file.read_text().strip()
+        written = file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return ""
     return written if re.fullmatch(r"[0-9a-f]{7,40}(\+dirty)?", written) else ""
@@ -116,7 +116,7 @@ def _built_from(file: Path) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

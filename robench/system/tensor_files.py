@@ -56,7 +56,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _check_offsets(header: Any, size: int) -> None:
     """Check that the tensors lie one after another and fill the rest of the file."""
     if not isinstance(header, dict):
-        raise ValueError("it is no table of tensors")
+        raise ValueError("it is not a table of tensors")
     tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
     try:
         spans = sorted(tuple(entry["data_offsets"]) for entry in tensors.values())

@@ -1,1 +1,1 @@
-"""Training: one loop, with standard and free adversarial training methods."""
+"""Training: one loop for all training methods, which are entries."""

@@ -83,7 +83,7 @@ def test_other_indices_are_refused(tmp_path: Path, content: str, sentence: str) 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("i.json", "{}", "it is no list"),
+        ("i.json", "{}", "it is not a list"),
         ("i.json", "[1", "cannot be read as a list of indices"),
         ("i.json", "[true]", "'True' is not an index"),
         ("i.json", "[" * 100_000, "cannot be read"),
