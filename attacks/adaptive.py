@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -28,6 +29,8 @@ class Adaptive(Attack):
     Raises:
         UserError: if eps is out of range, or the defense returns an attack in another ball.
     """
+
+    needs_defense: ClassVar[bool] = True
 
     norm: Norm = "linf"
     eps: float = 8 / 255

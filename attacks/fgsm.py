@@ -27,6 +27,7 @@ class FGSM(Attack):
     """
 
     batches_itself: ClassVar[bool] = True
+    moves_every_image: ClassVar[bool] = True
 
     norm: Norm = "linf"
     eps: float = 8 / 255

@@ -50,6 +50,7 @@ class PGD(Attack):
     """
 
     batches_itself: ClassVar[bool] = True
+    moves_every_image: ClassVar[bool] = True
 
     norm: Norm = "linf"
     eps: float = 8 / 255

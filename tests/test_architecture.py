@@ -50,6 +50,15 @@ def test_the_engine_names_no_defense_and_no_attack() -> None:
             assert f'== "{name}"' not in code, f"{file} treats {name} as a special case"
 
 
+def test_the_evaluator_knows_attacks_by_what_they_declare_alone() -> None:
+    names = {*defenses, *attacks} - {"noise"}
+    files = {*(ROOT / "robench" / "evaluation").glob("*.py")}
+    for file in files - {ROOT / "robench" / "evaluation" / "cross_check.py"}:  # ours and theirs
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        found = {node.value for node in nodes if isinstance(node, ast.Constant)} & names
+        assert not found, f"{file} names {found}"
+
+
 def concrete_layers() -> set[str]:
     """Return the modules of robench.layers that define a module of torch's; others are maths."""
     found = set()

@@ -90,6 +90,13 @@ class Attack:
     """Whether it is a corruption rather than an attack: it does not search for a mistake and is
     applied to clean mistakes, too, which it may put right. Its accuracy is that on its images."""
 
+    moves_every_image: ClassVar[bool] = False
+    """Whether it moves every image on which there is a gradient, also those that it does not fool:
+    one that moves none has found nothing to follow."""
+
+    needs_defense: ClassVar[bool] = False
+    """Whether it is an attack that defenses ship against themselves, and finds nothing without."""
+
     radius_options: ClassVar[RadiusOptions] = RadiusOptions()
     """Its names for norm, radius and step size: which defaults it inherits together."""
 

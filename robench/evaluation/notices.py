@@ -14,7 +14,6 @@ from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import Classes, Pixels, as_samples
 from robench.models.accept import plain_module
 from robench.models.frozen import frozen_stats, placed, under_attack
-from robench.registry import attacks as registry
 from robench.system.devices import device_of
 from robench.system.random_state import own_random_state
 
@@ -29,9 +28,6 @@ FLAT = 1e-3
 
 MANY = 0.5
 """Share of the images on which a zero gradient is worth a notice."""
-
-STEPS = ("fgsm", "pgd")
-"""Attacks that move every image wherever there is a gradient, whether they succeed or not."""
 
 NOTICE = "the model's gradient is "
 """How the notices on gradients begin."""
@@ -100,11 +96,10 @@ def logits_notice(logits: Tensor, *, defended: bool, attacks: Iterable[Attack]) 
             f"attacks on the cross-entropy and on probabilities; multiply them by a constant, "
             f"which changes no prediction."
         )
-    adaptive = registry.get("adaptive").build
-    if not defended and any(type(attack) is adaptive for attack in attacks):
+    if not defended and (shipped := [attack for attack in attacks if attack.needs_defense]):
         return (
-            "'adaptive' is the attack that a registered defense ships against itself; this model "
-            "has none that robench knows, so its images are the clean ones."
+            f"{type(shipped[0]).__name__} is the attack that a registered defense ships against "
+            f"itself; this model has none that robench knows, so its images are the clean ones."
         )
     return None
 
@@ -134,10 +129,9 @@ def outcome_notice(
     attacked = torch.from_numpy(np.flatnonzero(next(iter(failed.values())).correct)[:FEW])
     if notice := gradient_notice(model, images[attacked], labels[attacked]):
         return notice
-    steps = [registry.get(name).build for name in STEPS]
     for name, found in failed.items():
         ball = attacks[name].threat_model
-        if type(attacks[name]) not in steps or ball is None or not ball.eps > 0:
+        if not attacks[name].moves_every_image or ball is None or not ball.eps > 0:
             continue
         if not found.linf.any():
             return (

@@ -147,5 +147,5 @@ def test_logits_that_mislead_are_said(change: Callable[[Tensor], Tensor], words:
 
 
 def test_an_adaptive_attack_of_a_model_that_has_none_is_said() -> None:
-    with pytest.warns(RobenchWarning, match="'adaptive' is the attack that a registered defense"):
+    with pytest.warns(RobenchWarning, match="Adaptive is the attack that a registered defense"):
         evaluate(Then(torch.neg, pixels=16), IMAGES, LABELS, ["adaptive(eps=0.1)"])
