@@ -12,7 +12,7 @@ from robench.board.board import Board, RowSpec
 from robench.board.cells import SOURCES_VERSION, SPEC_VERSION, Cell
 from robench.board.explain import explain
 from robench.board.ranking import CORRUPTION, check_threat_models
-from robench.board.recipes import recipe_for
+from robench.board.recipes import check_changes, recipe_for
 from robench.board.sources import Entries, entries_of, sources_of
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
 from robench.board.titles import mistaken_for
@@ -200,6 +200,7 @@ def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
     defense = defenses.build(spec.defense)
     try:
         recipe = recipe_for(board.training, defense, spec.training)
+        check_changes(recipe, spec.training)
     except UserError as error:
         raise UserError(f"the recipe of '{spec.title}': {error}") from None
     return PlannedRow(spec, defense, recipe, data, canonical_model(spec.model or board.model))

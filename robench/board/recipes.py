@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from robench.base import Defense
 from robench.board.explain import explain
-from robench.board.specs import Spec, TrainingSpec
-from robench.errors import UserError
+from robench.board.specs import METHOD_OPTIONS, Spec, TrainingSpec
+from robench.errors import UserError, did_you_mean
+from robench.registry import training_methods
 
 
 def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any]) -> TrainingSpec:
@@ -39,6 +40,35 @@ def recipe_for(base: TrainingSpec, defense: Defense, changes: Mapping[str, Any])
             f"its last training forward, which no average of its weights reaches; use 0."
         )
     return recipe
+
+
+def check_changes(recipe: TrainingSpec, changes: Mapping[str, Any]) -> None:
+    """Check that each setting of a row has an effect: its table would show it all the same.
+
+    Args:
+        recipe: the recipe of the row.
+        changes: what the row sets itself.
+
+    Raises:
+        UserError: for a setting that the training method or the schedule of the row does not have.
+    """
+    entry, given = training_methods.lookup(recipe.method)
+    known = training_methods.options(entry.name)
+    for key in changes.keys() & {*METHOD_OPTIONS}:
+        if key not in known:
+            raise UserError(
+                f"{key} has no effect, since the training method '{entry.name}' has no such option;"
+                f" {did_you_mean(key, known)}"
+            )
+        if key in given:
+            raise UserError(
+                f"{key} has no effect, since method = '{recipe.method}' sets it, too; give it once."
+            )
+    if "milestones" in changes and recipe.schedule != "step":
+        raise UserError(
+            f"milestones have no effect with schedule = '{recipe.schedule}'; leave them out, or "
+            f"use 'step'."
+        )
 
 
 def differences(changed: Spec, base: Spec) -> str:

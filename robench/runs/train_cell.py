@@ -13,11 +13,13 @@ from robench.data import (
     held_out,
     subset,
 )
+from robench.data.load import entry_of
+from robench.data.notices import notify
 from robench.data.sampling import split_indices, subset_indices
 from robench.errors import UserError
 from robench.models.checkpoint import Network
 from robench.progress import ProgressCallback, ignore_progress
-from robench.registry import defenses
+from robench.registry import datasets, defenses
 from robench.system.random_state import own_random_state
 from robench.training.data import TrainingData
 from robench.training.loop import fit
@@ -101,6 +103,8 @@ def minibatch_of(data: DataSpec, batch_size: int, dataset: DataSet) -> int:
 def augmentation_of(cell: Cell, dataset: DataSet) -> Augmentation:
     """Return how the training images of a cell are augmented.
 
+    A notice says so if the board leaves open whether gray images of a folder are mirrored.
+
     Raises:
         UserError: if the padding is so large that crops may hold nothing of the image.
     """
@@ -113,4 +117,11 @@ def augmentation_of(cell: Cell, dataset: DataSet) -> Augmentation:
             f"{height}x{width} pixels, so that crops would miss them; give at most "
             f"{min(height, width) - 1}."
         )
-    return Augmentation(padding, usual.flip if spec.flip is None else spec.flip)
+    if spec.flip is not None:
+        return Augmentation(padding, spec.flip)
+    if usual.flip and dataset.in_channels == 1 and entry_of(dataset.name) not in datasets:
+        notify(
+            f"the gray images of {dataset.name} are mirrored at random in training, as photographs "
+            f"may be: set data.flip to false if they show digits or letters, or to true."
+        )
+    return Augmentation(padding, usual.flip)

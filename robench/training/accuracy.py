@@ -6,6 +6,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from robench.attack_tools.losses import right
 from robench.data import Images
 from robench.system.processes import Shard
 from robench.training.parallel import total
@@ -29,6 +30,6 @@ def _correct(model: nn.Module, images: Images, device: torch.device) -> int:
     model.eval()
     with torch.no_grad():
         return sum(
-            int((model(batch).argmax(1) == labels).sum())
+            int(right(model(batch), labels).sum())
             for batch, labels in images.batches(500, device=device)
         )

@@ -1,8 +1,21 @@
-"""The sentence that says when a training diverged, as it is stored and published."""
+"""When a training has diverged, and the sentence that says so, as it is stored and published."""
 
 import re
 
+import torch
+from torch import nn
+
 _SENTENCE = "the loss is not finite after epoch {}"
+
+
+def has_finite_weights(model: nn.Module) -> bool:
+    """Return whether every parameter is finite: the last step of an epoch may have broken one.
+
+    The losses of an epoch are those before its steps, so that they do not tell. Buffers are left
+    out, since masks of -inf are in order.
+    """
+    finite = [parameter.detach().isfinite().all() for parameter in model.parameters()]
+    return not finite or bool(torch.stack(finite).all())
 
 
 def divergence_after(epoch: int) -> str:

@@ -23,9 +23,8 @@ from robench.training.averaging import Average
 from robench.training.collapse import warn_of_collapse
 from robench.training.contract import check_declared_work, checked_penalty, refuse_untrained
 from robench.training.data import TrainingData
-from robench.training.divergence import divergence_after
+from robench.training.divergence import divergence_after, has_finite_weights
 from robench.training.meter import Meter
-from robench.training.one_pixel import refuse_one_pixel_strides
 from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
 from robench.training.partway import Pace, Partway
 from robench.training.recorded import Gradients, RecordedGradients, can_be_recorded
@@ -40,6 +39,7 @@ from robench.training.resume import (
 from robench.training.robust_accuracy import robust_accuracy
 from robench.training.schedules import schedule
 from robench.training.synced import synced_norms
+from robench.training.wide_strides import refuse_wide_strides
 
 # Fabric announces the precision at every setup; the log and the manifest record it anyway.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -152,7 +152,7 @@ class Trainer:
         recipe, method, device = self.recipe, self.method, self.fabric.device
         self.model.to(device).to(memory_format=torch.channels_last)
         if recipe.precision == "bf16" and device.type == "cpu":
-            refuse_one_pixel_strides(self.model, self.data.two_images(device))
+            refuse_wide_strides(self.model, self.data.two_images(device))
         minibatches = recipe.epochs * self.batches
         self.defense.before_training(self.model, minibatches * method.forwards_per_minibatch)
         self.optimizer = torch.optim.SGD(
@@ -265,12 +265,12 @@ class Trainer:
         """Add up the sums of all processes, validate, and add a row to the log.
 
         Raises:
-            TrainingDivergedError: if the loss is not finite.
+            TrainingDivergedError: if the loss or the weights are not finite.
             UserError: if there are parameters that are not trained.
         """
         refuse_untrained(self.model, self.optimizer, self.defense)
         self.meter.add_others(self.fabric)
-        if not math.isfinite(self.meter.loss()):
+        if not math.isfinite(self.meter.loss()) or not has_finite_weights(self.model):
             raise TrainingDivergedError(divergence_after(epoch + 1))
         images = min(len(self.data.train), self.batches * self.recipe.batch_size)
         with self.average.in_place() if self.average else nullcontext():

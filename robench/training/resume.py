@@ -24,9 +24,10 @@ from robench.training.partway import Partway
 class Epoch:
     """A row of ``training.csv``. Accuracies are fractions; train_* are on the inputs trained on.
 
-    The ``train_accuracy`` of free training is the one on the perturbed replays; ``val_accuracy``
-    is clean, and nan if there is no validation part. ``val_robust`` is that under PGD on a few
-    images of it (:mod:`robench.training.robust_accuracy`), and nan also if training attacks none.
+    The ``train_accuracy`` of free training is that of all replays, the first of which sees the
+    clean images unless the perturbation is carried from minibatch to minibatch. ``val_accuracy`` is
+    clean, and nan if there is no validation part. ``val_robust`` is that under PGD on a few images
+    of it (:mod:`robench.training.robust_accuracy`), and nan also if training attacks none.
     """
 
     epoch: int

@@ -1,6 +1,8 @@
 """A cell: its training data, the names of its outcomes, what is computed again."""
 
 import shutil
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ import torch
 
 from robench.board.cells import Cell
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
-from robench.data import DataSet, Images, ImageStream, load_dataset
-from robench.errors import UserError
+from robench.data import Augmentation, DataSet, Images, ImageStream, load_dataset
+from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Outcomes
 from robench.progress import Progress
 from robench.runs.attack_cell import evaluation_images
@@ -19,7 +21,7 @@ from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
 from robench.runs.run import run_cell
 from robench.runs.store import CellFolder, RunStore
-from robench.runs.train_cell import minibatch_of, training_data
+from robench.runs.train_cell import augmentation_of, minibatch_of, training_data
 from robench.system.locks import LOCKS
 
 DATASET = load_dataset("digits")
@@ -108,6 +110,18 @@ def test_the_augmentation_is_the_data_set_s_unless_the_board_says_otherwise() ->
     other = cell(data=DataSpec(crop_padding=3, flip=True))
     changed = training_data(other, DATASET).augmentation
     assert (changed.crop_padding, changed.flip) == (3, True)
+
+
+def test_that_gray_images_of_a_folder_are_mirrored_is_said_unless_the_board_decides() -> None:
+    usual = Augmentation(crop_padding=1, flip=True)
+    folder = replace(DATASET, name="my_letters", augmentation=usual)
+    with pytest.warns(RobenchWarning, match="gray images of my_letters are mirrored at random"):
+        assert augmentation_of(cell(), folder).flip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RobenchWarning)
+        assert not augmentation_of(cell(data=DataSpec(flip=False)), folder).flip
+        assert augmentation_of(cell(data=DataSpec(flip=True)), folder).flip
+        assert augmentation_of(cell(), replace(DATASET, augmentation=usual)).flip
 
 
 def test_padding_that_crops_would_fit_into_is_refused() -> None:

@@ -267,3 +267,25 @@ def test_a_set_smaller_than_a_batch_carries_its_perturbation_from_epoch_to_epoch
         for carry in (True, False)
     )
     assert not equal(carried, cold)
+
+
+def test_weights_that_the_last_step_breaks_are_a_divergence() -> None:
+    steps = iter(range(3 * 5 * 2))
+
+    @dataclass(frozen=True)
+    class BreaksLast(Defense):
+        def after_step(self, model: nn.Module) -> None:
+            if next(steps) == 3 * 5 * 2 - 1:
+                with torch.no_grad():
+                    next(model.parameters())[0] = torch.nan
+
+    with pytest.raises(TrainingDivergedError, match="not finite after epoch 3"):
+        run(spec(), defense=BreaksLast())
+
+
+def test_logits_that_are_not_finite_are_no_prediction() -> None:
+    class Nan(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.new_full((len(images), 2), torch.nan)
+
+    assert accuracy(Nan(), stripes(20), CPU) == 0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.base import Defense, LogitsModel, TrainingMethod, Update
-from robench.board.recipes import recipe_for
+from robench.board.recipes import check_changes, recipe_for
 from robench.board.specs import PUBLISHED, TrainingSpec
 from robench.data import Augmentation
 from robench.errors import UserError
@@ -236,3 +236,25 @@ def test_a_method_is_held_to_what_it_declares(registered: None, steps: int, sent
     training_methods.register("undeclared")(Undeclared)
     with pytest.raises(UserError, match=sentence):
         train(f"undeclared(steps={steps})")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"method": "pgd", "step_size": 0.1}, "method 'pgd' has no such option; did you mean 'ste"),
+        ({"method": "standard", "eps": 0.1}, "eps has no effect, since the training method 'stan"),
+        ({"method": "free(replays=2)", "replays": 3}, r"since method = 'free\(replays=2\)' sets"),
+        ({"schedule": "one-cycle", "milestones": (3,)}, "no effect with schedule = 'one-cycle'"),
+    ],
+)
+def test_what_a_row_sets_without_effect_is_refused(
+    changes: dict[str, object], sentence: str
+) -> None:
+    recipe = recipe_for(TrainingSpec(), Defense(), changes)
+    with pytest.raises(UserError, match=sentence):
+        check_changes(recipe, changes)
+
+
+def test_what_a_row_leaves_to_the_board_need_have_no_effect_with_its_method() -> None:
+    changes = {"method": "standard", "lr": 0.2}
+    check_changes(recipe_for(TrainingSpec(replays=8), Defense(), changes), changes)

@@ -18,6 +18,9 @@ from robench.errors import UserError
 class FreeAdversarialTraining(TrainingMethod):
     """Replay each minibatch; one backward pass serves the weights and the perturbation.
 
+    The first replay sees the clean images unless ``carry_delta``: with one replay alone, this is
+    then standard training.
+
     Attributes:
         replays: number of replays of each minibatch, the paper's "m".
         eps: radius of the Linf ball, for images in [0, 1].

@@ -52,7 +52,8 @@ class NFGSMTraining(TrainingMethod):
     ) -> Tensor | None:
         """Take one optimizer step on the noisy images after their step (the paper's Algorithm 1).
 
-        What the network sees is clamped to [0, 1].
+        What the network sees is clamped to [0, 1]. The authors' code for CIFAR-10 clamps the noise
+        before the step, too, so that more of a step is left near black and white.
         """
         noisy = images + uniform_noise(images, self.relative_noise * self.eps)
         gradient = loss_gradient(logits, noisy.clamp(0, 1), labels)
