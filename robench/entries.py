@@ -1,15 +1,10 @@
 """Registered entries: how they are built, where they come from, which package they need."""
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, Generic, Protocol, TypeVar
-
-from robench.base import Defense
-from robench.errors import UserError
 
 T = TypeVar("T")
 
@@ -63,12 +58,6 @@ def missing_package(entry: Entry[Any]) -> str | None:
     return None
 
 
-def as_name(text: str) -> str:
-    """Turn ``text`` into a valid name of an entry."""
-    name = re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")
-    return name if name[:1].isalpha() else f"my_{name}".rstrip("_")
-
-
 def summary_of(build: Callable[..., Any]) -> str:
     """Return the first line of a docstring; "" if its author wrote none."""
     text = inspect.getdoc(build) or ""
@@ -76,26 +65,3 @@ def summary_of(build: Callable[..., Any]) -> str:
     if is_dataclass(build) and text.startswith(f"{build.__name__}("):
         return ""
     return text.partition("\n")[0]
-
-
-def check_hooks(build: Callable[..., Any]) -> None:
-    """Check that no hook of a defense is misspelled: it would never be called.
-
-    Raises:
-        UserError: if a public method of a defense is not a hook, but nearly named as one.
-    """
-    if not (inspect.isclass(build) and issubclass(build, Defense)):
-        return
-    known = dir(Defense)
-    own = set(dir(build)).difference(known)
-    for name in sorted(n for n in own if n[0] != "_" and inspect.isfunction(getattr(build, n))):
-        hooks = [hook for hook in known if inspect.isfunction(getattr(Defense, hook))]
-        if near := get_close_matches(name, hooks, n=1, cutoff=_NEAR):
-            raise UserError(
-                f"{build.__name__} has no hook '{name}'; did you mean '{near[0]}'? A method of "
-                f"your own that is not called by robench begins with _."
-            )
-
-
-_NEAR = 0.85
-"""How similar a name is to a hook if it is likely to be a misspelled one."""

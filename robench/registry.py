@@ -6,19 +6,18 @@ points ``robench.defenses``, ``robench.attacks``, ``robench.datasets``, ``robenc
 (:mod:`robench.plugins`). The first look-up imports the first two.
 """
 
-import importlib
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from torch import nn
 
 from robench.base import Attack, Defense, TrainingMethod
-from robench.entries import Entry, Library, as_name, check_hooks, missing_package, summary_of
+from robench.discovery import import_entries
+from robench.entries import Entry, Library, missing_package, summary_of
+from robench.entry_rules import check_class, check_free, check_hooks, check_name
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
 from robench.origins import origin_of
@@ -38,11 +37,20 @@ class Registry(Generic[T]):
         group: the group of entry points through which other packages add entries.
         given: the parameters of every entry that are passed first, by position; its other
             parameters are its options.
+        base: the class that classes of this kind inherit from; None for functions.
     """
 
-    def __init__(self, kind: str, source: str, group: str, given: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        source: str,
+        group: str,
+        given: Sequence[str] = (),
+        base: type[Any] | None = None,
+    ) -> None:
         self.kind = kind
         self.given = tuple(given)
+        self._base = base
         self._source = source
         self._group = group
         self._entries: dict[str, Entry[T]] = {}
@@ -58,24 +66,17 @@ class Registry(Generic[T]):
             reference: where it was published ("arXiv:2103.00673"), shown in lists.
 
         Raises:
-            UserError: if the name is malformed or another file has taken it, or a hook of a
-                defense is misspelled.
+            UserError: if the name is malformed or taken, a class is not of this kind or builds
+                itself, or a hook of a defense is misspelled.
         """
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise UserError(
-                f"'{name}' cannot name a {self.kind}: use lower-case letters, digits and _, "
-                f"starting with a letter, e.g. '{as_name(name)}'."
-            )
+        check_name(self.kind, name)
 
         def decorate(target: Target) -> Target:
             # Now, while its module is executed: what is in memory stays, whatever its file becomes.
             own = origin_of(sys._getframe(1), target)
-            taken = self._entries.get(name)
-            if taken and taken.file != own.file:
-                raise UserError(
-                    f"two {self.kind}s are named '{name}': one in {taken.file}, one in {own.file}; "
-                    f"rename one of them."
-                )
+            if taken := self._entries.get(name):
+                check_free(self.kind, taken, target, own.file)
+            check_class(target, self._base)
             check_hooks(target)
             about = (summary_of(target), reference)
             self._entries[name] = Entry(name, target, *about, own.file, own.source, own.tree)
@@ -249,27 +250,16 @@ class Registry(Generic[T]):
             return
         self._discovered = True  # at once, since entries may ask for others while they load
         try:
-            self._import_entries()
+            import_entries(self.kind, self._source, self._group)
         except BaseException:
             self._discovered = False  # so that the next call says the same
             raise
 
-    def _import_entries(self) -> None:
-        source = importlib.import_module(self._source)
-        for module in pkgutil.iter_modules(getattr(source, "__path__", [])):
-            importlib.import_module(f"{self._source}.{module.name}")
-        for point in entry_points(group=self._group):
-            try:
-                point.load()
-            except Exception as error:
-                raise UserError(
-                    f"the installed {self.kind} '{point.name}' ({point.value}) does not load: "
-                    f"{type(error).__name__}: {error}; fix or uninstall its package."
-                ) from error
 
-
-defenses: Registry[Defense] = Registry("defense", "robench.defenses", "robench.defenses")
-attacks: Registry[Attack] = Registry("attack", "robench.attacks", "robench.attacks")
+defenses: Registry[Defense] = Registry(
+    "defense", "robench.defenses", "robench.defenses", base=Defense
+)
+attacks: Registry[Attack] = Registry("attack", "robench.attacks", "robench.attacks", base=Attack)
 datasets: Registry[Any] = Registry(
     "data set", "robench.datasets", "robench.datasets", given=("data_dir",)
 )
@@ -282,7 +272,7 @@ backbones: Registry[nn.Module] = Registry(
 # Entries are of type robench.checks.Check, which is in a higher layer.
 checks: Registry[Any] = Registry("check", "robench.checks.entries", "robench.checks")
 training_methods: Registry[TrainingMethod] = Registry(
-    "training method", "robench.training.methods", "robench.training_methods"
+    "training method", "robench.training.methods", "robench.training_methods", base=TrainingMethod
 )
 
 REGISTRIES: tuple[Registry[Any], ...] = (

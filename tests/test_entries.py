@@ -7,10 +7,11 @@ import pytest
 from torch import nn
 
 from robench.base import ConvDefense, Defense
-from robench.entries import check_hooks, summary_of
+from robench.entries import summary_of
+from robench.entry_rules import check_hooks
 from robench.errors import RobenchWarning, UserError
 from robench.plugins import load_plugin, registrations_undone
-from robench.registry import defenses
+from robench.registry import attacks, defenses
 
 ENTRY = '''
 from robench import Defense, register_defense
@@ -48,6 +49,58 @@ def test_a_misspelled_hook_of_a_defense_is_refused_as_it_would_never_be_called()
     with registrations_undone(), pytest.raises(UserError, match=said):
         defenses.register("misspelled")(Misspelled)
     assert "misspelled" not in defenses
+
+
+class Undecorated(Defense):
+    def __init__(self, groups: int = 4) -> None:
+        self.groups = groups
+
+
+@dataclass(frozen=True)
+class BuildsItself(Defense):
+    groups: int = 4
+
+    def __init__(self, groups: int = 4) -> None:
+        object.__setattr__(self, "groups", 2 * groups)
+
+
+@pytest.mark.parametrize("entry", [Undecorated, BuildsItself])
+def test_an_init_that_would_never_be_called_is_refused(entry: type[Defense]) -> None:
+    with registrations_undone(), pytest.raises(UserError, match="has an __init__ of its own"):
+        defenses.register("own_init")(entry)
+    assert "own_init" not in defenses
+
+
+def test_a_class_of_another_kind_is_refused() -> None:
+    class Layer(nn.Module):
+        pass
+
+    with registrations_undone():
+        with pytest.raises(UserError, match=r"Layer is not a Defense: .*Layer\(robench.Defense\)"):
+            defenses.register("layer")(Layer)
+        with pytest.raises(UserError, match="Misspelled is not a Attack"):
+            attacks.register("defense")(Misspelled)
+
+
+def test_a_decorator_without_a_name_says_how_it_is_written() -> None:
+    with pytest.raises(UserError, match=r'write @register_defense\("withhelpers"\)'):
+        defenses.register(WithHelpers)  # type: ignore[arg-type]
+
+
+def test_a_kind_that_no_defense_has_is_refused() -> None:
+    class Odd(Defense):
+        kind = "norm layers"  # type: ignore[assignment]
+
+    with pytest.raises(UserError, match="has the kind 'norm layers'; did you mean 'norm layer'"):
+        check_hooks(Odd)
+
+
+def test_two_entries_of_one_name_in_one_file_are_refused(tmp_path: Path) -> None:
+    plugin = tmp_path / "twice.py"
+    second = ENTRY.format(name="twice").replace("Mine", "Other")
+    plugin.write_text(ENTRY.format(name="twice") + second)
+    with registrations_undone(), pytest.raises(UserError, match="'twice': Mine and Other; rename"):
+        load_plugin(plugin)
 
 
 def test_hooks_helpers_and_other_entries_are_registered() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import robench.registry as module
-from robench import entries
+from robench import discovery, entries
 from robench.base import Defense
 from robench.errors import UserError
 from robench.plugins import load_plugin
@@ -242,7 +242,7 @@ def test_entry_points_of_installed_packages_are_found(
     write_plugin(tmp_path / "another_package.py", "from_a_package")
     monkeypatch.syspath_prepend(str(tmp_path))
     point = EntryPoint("from_a_package", "another_package", "robench.defenses")
-    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
     fresh: Registry[Defense] = Registry("defense", "robench.errors", "robench.defenses")
     fresh.discover()  # the package registers with the suite's own registry
     assert "from_a_package" in defenses
@@ -252,7 +252,7 @@ def test_an_installed_package_that_does_not_load_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     point = EntryPoint("broken", "a_package_that_is_not_there:X", "robench.defenses")
-    monkeypatch.setattr(module, "entry_points", lambda group: [point])
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
     fresh: Registry[Defense] = Registry("defense", "robench.errors", "robench.defenses")
     for _ in range(2):  # the second time, too, it is why the entry is not there
         with pytest.raises(UserError, match=r"'broken' \(a_package_that_is_not_there:X\) does not"):

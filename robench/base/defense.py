@@ -69,11 +69,13 @@ class Defense:
     """A modification of a network, independent of its architecture. Fields are its options."""
 
     kind: ClassVar[Kind] = "weight parametrization"
+    """How it works, as lists show it: a defense that replaces norm layers is a "norm layer"."""
     strict_lipschitz: ClassVar[bool] = False
     """Whether each replaced convolution is 1-Lipschitz in L2 by construction."""
     stateful_in_training: ClassVar[bool] = False
     """Whether a forward in training mode changes state (running statistics, power iterations)."""
     supports: ClassVar[Supports] = Supports()
+    """Which convolutions it can replace, and which recipes it can be trained with."""
     requires: ClassVar[str] = ""
     """The optional package that it needs, as in ``pip install``; "" if it needs none."""
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})

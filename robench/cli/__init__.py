@@ -49,9 +49,13 @@ def main() -> None:
     was finished before is stored, and nothing is half written.
     """
     shown = warnings.showwarning
+    warned: set[str] = set()
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
         if isinstance(message, RobenchWarning):
+            if str(message) in warned:  # such as what each attack of a row would repeat
+                return
+            warned.add(str(message))
             print(f"robench: {_visible(str(message))}", file=sys.stderr)
         else:
             shown(message, *where, **more)

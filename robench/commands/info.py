@@ -41,7 +41,7 @@ class Info:
         kind: what it is, as its registry calls it.
         name: its name.
         summary: one line.
-        description: the paragraphs of its docstring.
+        description: the paragraphs of its docstring, and what its file begins with: its math.
         options: its options.
         reference: where it was published.
         file: the file that defines it; empty if none does.
@@ -112,7 +112,7 @@ def _info(registry: Registry[Any], entry: Entry[Any]) -> Info:
         kind=registry.kind,
         name=entry.name,
         summary=_plain(entry.summary),
-        description=_paragraphs(entry.build),
+        description="\n\n".join(filter(None, (_paragraphs(entry.build), _beginning(entry.build)))),
         options=tuple(_options(entry.build, len(registry.given))),
         reference=entry.reference,
         file=entry.file,
@@ -136,6 +136,11 @@ def _paragraphs(build: Any) -> str:
     """Return a docstring without its first line and its sections."""
     text = inspect.getdoc(build) or ""
     return _plain(_SECTION.split(text)[0].partition("\n")[2]).strip("\n")
+
+
+def _beginning(build: Any) -> str:
+    """Return the docstring of the module of an entry."""
+    return _plain(inspect.cleandoc(getattr(inspect.getmodule(build), "__doc__", None) or ""))
 
 
 def meanings(build: Any) -> dict[str, str]:

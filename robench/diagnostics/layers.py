@@ -72,7 +72,7 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     hooks += [
         module.register_forward_pre_hook(normalizes, with_kwargs=True)
         for module in model.modules()
-        if isinstance(module, _BatchNorm)
+        if isinstance(module, _BatchNorm) and _is_linear(module)
     ]
     like = next(model.parameters(), torch.empty(0))
     try:
@@ -90,6 +90,13 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     if not found:
         raise UserError(f"{type(model).__name__} has no convolutional layer.")
     return list(found.values())
+
+
+def _is_linear(norm: nn.Module) -> bool:
+    """Return whether a batch norm applies its gain: one of a user's own may do more."""
+    libraries = ("torch", "timm")  # timm's applies an activation after it
+    own = type(norm).forward is not _BatchNorm.forward
+    return not own or type(norm).__module__.partition(".")[0] in libraries
 
 
 def _outermost(module: nn.Module, name: str) -> list[tuple[str, nn.Module]]:

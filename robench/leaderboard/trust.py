@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from robench.board.cells import Cell
 from robench.board.sources import quoted
@@ -33,11 +34,11 @@ def trusted_code(board: AnyBoard, *, trust: bool) -> Iterator[str]:
         trust: whether the code may be executed. Nothing is executed without it.
 
     Yields:
-        A sentence about code that was not executed; empty if there is none.
+        A sentence about code that was not executed or raises; empty if there is none.
 
     Raises:
-        UserError: if the code is not what was published, raises, or does not register what it
-            should; or if an entry is registered here with other code.
+        UserError: if the code is not what was published, or does not register what it should; or
+            if an entry is registered here with other code.
     """
     missing = unknown_sources(board)
     if not missing:
@@ -51,17 +52,34 @@ def trusted_code(board: AnyBoard, *, trust: bool) -> Iterator[str]:
     files = [board.folder / SOURCES / file for file in dict.fromkeys(e.file for e in missing)]
     with registrations_undone():
         try:
-            for file in files:
-                load_plugin(file)
-            if absent := [entry for entry in missing if not _is_known(entry)]:
-                raise UserError(
-                    f"{board.folder / SOURCES / absent[0].file} does not register the "
-                    f"{absent[0].words}; publish the board again."
-                )
-            yield ""
+            broken = {str(file): reason for file in files if (reason := _load(file))}
+            absent = [entry for entry in missing if not _is_known(entry)]
+            for entry in absent:
+                if str(file := board.folder / SOURCES / entry.file) not in broken:
+                    raise UserError(
+                        f"{file} does not register the {entry.words}; publish the board again."
+                    )
+            yield _unloaded(board, absent, [*broken.values()]) if absent else ""
         finally:
             for file in files:
                 forget_plugin(file.resolve())
+
+
+def _load(file: Path) -> str:
+    """Load code; return why it cannot be loaded, such as a file of its author's that it reads."""
+    try:
+        load_plugin(file)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _unloaded(board: AnyBoard, entries: list[SourceEntry], reasons: list[str]) -> str:
+    named = ", ".join(entry.words for entry in entries)
+    return (
+        f"{board.name}: the code of the {named} does not load, so what depends on it was not "
+        f"checked: {reasons[0]}"
+    )
 
 
 def unknown_sources(board: AnyBoard) -> list[SourceEntry]:

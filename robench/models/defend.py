@@ -176,9 +176,15 @@ def _made(defense: Defense, method: str, layer: nn.Module) -> nn.Module:
     """Return what a defense replaces a layer by, which must be a module."""
     made = getattr(defense, method)(layer)
     if not isinstance(made, nn.Module):
+        if made is None:
+            what = "nothing (a 'return' may be missing)"
+        elif isinstance(made, type):
+            what = f"the class {made.__name__}, not an instance of it,"
+        else:
+            what = f"a {type(made).__name__}"
         raise UserError(
-            f"{type(defense).__name__}.{method} returns {made!r:.40} for {type(layer).__name__}; "
-            f"it must return the module that replaces the layer (a 'return' may be missing)."
+            f"{type(defense).__name__}.{method} returns {what} for {type(layer).__name__}; it must "
+            f"return the module that replaces the layer."
         )
     return made
 

@@ -48,7 +48,8 @@ def test_options_have_types_defaults_and_what_the_bases_say() -> None:
 def test_the_description_is_the_text_between_summary_and_sections() -> None:
     simba = one("simba", "attack")
     assert simba.description.startswith("Algorithm 1 of the paper")
-    assert "basis" not in simba.description
+    assert "basis:" not in simba.description
+    assert one("groupnorm", "defense").description.startswith("Group normalization (Wu and He")
     assert simba.file.endswith("simba.py")
 
 

@@ -302,3 +302,16 @@ def test_networks_that_name_their_arguments_or_raise_other_errors_are_understood
     assert list(parallel["layer"]) == list(table["layer"])
     with pytest.raises(UserError, match="give a torch"):
         robench.spectra(lambda x: x, (1, 6, 6))  # type: ignore[arg-type]
+
+
+class Louder(nn.BatchNorm2d):
+    """A batch norm of a user's own, whose gain is not that of its weights."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return 3 * super().forward(input)
+
+
+def test_a_batch_norm_with_a_forward_of_its_own_has_no_gain_that_is_known() -> None:
+    for norm, known in ((nn.BatchNorm2d(4), True), (Louder(4), False)):
+        table = robench.spectra(nn.Sequential(nn.Conv2d(3, 4, 3), norm).eval(), (3, 8, 8))
+        assert ("norm" in set(table["operator"])) is known

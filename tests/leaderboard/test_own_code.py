@@ -12,6 +12,7 @@ from support import TINY_BOARD, Command
 from robench import registry
 from robench.commands.run import run
 from robench.errors import UserError
+from robench.leaderboard import trust
 from robench.leaderboard.bundle import joined, published_bundle
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.submission import check_submission, write_submission
@@ -263,6 +264,28 @@ def test_one_s_own_copy_of_the_code_needs_no_trust(
     assert done.code == 0, done.out
     assert done.out.count("reproduced") == 3
     assert not executed(folder)
+
+
+def test_code_that_does_not_load_leaves_what_depends_on_it_unchecked(
+    work: Path, tmp_path: Path
+) -> None:
+    board = copied(work / "out" / "tiny", tmp_path / "tiny")
+    file = next((board / "sources").rglob("*scaled.py"))
+    refused = UserError(f"{file} raises in line 7: FileNotFoundError")
+
+    def load(path: Path) -> None:
+        if path == file:
+            raise refused
+        load_plugin(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trust, "load_plugin", load)
+        with trusted_code(Leaderboard.read(board), trust=True) as said:
+            assert registry.attacks.knows("brighten")
+            assert not registry.defenses.knows("scaled")
+    assert "the code of the defense 'scaled' does not load, so what depends on it was not" in said
+    assert str(refused) in said
+    assert not registry.attacks.knows("brighten")
 
 
 def test_code_that_is_missing_is_named_when_a_row_is_submitted(work: Path, tmp_path: Path) -> None:
