@@ -69,7 +69,7 @@ def check_class(target: Callable[..., Any], base: type[Any] | None) -> None:
         return
     if not issubclass(target, base):
         raise UserError(
-            f"{target.__name__} is not a {base.__name__}: write class "
+            f"{target.__name__} does not inherit from robench.{base.__name__}: write class "
             f"{target.__name__}(robench.{base.__name__})."
         )
     code = getattr(target.__init__, "__code__", None)

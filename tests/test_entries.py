@@ -76,9 +76,9 @@ def test_a_class_of_another_kind_is_refused() -> None:
         pass
 
     with registrations_undone():
-        with pytest.raises(UserError, match=r"Layer is not a Defense: .*Layer\(robench.Defense\)"):
+        with pytest.raises(UserError, match=r"not inherit .* write class Layer\(robench\.Def"):
             defenses.register("layer")(Layer)
-        with pytest.raises(UserError, match="Misspelled is not a Attack"):
+        with pytest.raises(UserError, match="Misspelled does not inherit from robench.Attack"):
             attacks.register("defense")(Misspelled)
 
 
