@@ -78,7 +78,7 @@ def test_a_class_of_another_kind_is_refused() -> None:
     with registrations_undone():
         with pytest.raises(UserError, match=r"not inherit .* write class Layer\(robench\.Def"):
             defenses.register("layer")(Layer)
-        with pytest.raises(UserError, match="Misspelled does not inherit from robench.Attack"):
+        with pytest.raises(UserError, match=r"Misspelled does not inherit from robench\.Attack"):
             attacks.register("defense")(Misspelled)
 
 
