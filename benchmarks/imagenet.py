@@ -156,6 +156,7 @@ def main() -> None:
     images, few, names = arguments.images, 5_000, ["resnet50", "resnet152"]
     if arguments.quick:
         images, few, names = 2_000, 1_000, ["resnet50"]
+    few = min(few, images)
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch) / "images"
         print(f"making {images} images in {folder}", flush=True)
@@ -165,7 +166,7 @@ def main() -> None:
         listing(folder)
         cases = stream_cases(folder, few, arguments.workers, arguments.rounds)
         resuming(folder)
-        evaluation(folder, images if arguments.quick else 10_000)
+        evaluation(folder, images if arguments.quick else min(10_000, images))
         memory(names, 8)
         report(cases, arguments.json)
 

@@ -99,11 +99,15 @@ def parse_expression(text: str) -> Expression:
         raise UserError(
             f"cannot read the options of '{shown}': write name(option=value)."
         ) from None
-    if not isinstance(tree, ast.Call) or tree.args or any(k.arg is None for k in tree.keywords):
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
+        raise UserError(f"'{shown}' is not of the form name or name(option=value, ...).")
+    if tree.args or any(k.arg is None for k in tree.keywords):
         raise UserError(f"the options of '{shown}' must be given by name: name(option=value).")
     options: dict[str, Any] = {}
     for keyword in tree.keywords:
         assert keyword.arg is not None
+        if keyword.arg in options:
+            raise UserError(f"'{shown}' sets {keyword.arg} twice; set it once.")
         options[keyword.arg] = _value(keyword.value, shown)
     return Expression(match["name"], options)
 

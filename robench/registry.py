@@ -242,6 +242,8 @@ class Registry(Generic[T]):
         short = re.fullmatch(r"(.+)-([0-9]{1,18})", parsed.name)
         if parsed.name in self._entries or not short or short[1] not in self._entries:
             return parsed
+        if "steps" in parsed.options:
+            raise UserError(f"'{shortened(parsed.name)}' says how many steps; leave steps out.")
         return Expression(short[1], {"steps": int(short[2]), **parsed.options})
 
     def discover(self) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from robench.base import RadiusOptions
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.expressions import number
 
 T = TypeVar("T")
@@ -169,19 +169,19 @@ def _check_takes(
 
 
 def _check_kinds(build: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
-    """Refuse booleans for options that are numbers or text."""
-    given = {name: value for name, value in options.items() if isinstance(value, bool)}
-    if not given:
+    """Refuse booleans for options that are numbers or text, and those for switches."""
+    if not options:
         return
     try:
         parameters = inspect.signature(build, eval_str=True).parameters
     except NameError:  # a type that is imported only for type checkers
         return
-    for name, value in given.items():
+    for name, value in options.items():
         try:
             check_booleans(value, kinds_of(parameters[name].annotation))
         except UserError as error:
-            raise UserError(f"{what}: {name} = {str(value).lower()}: {error}.") from None
+            shown = str(value).lower() if isinstance(value, bool) else repr(value)
+            raise UserError(f"{what}: {name} = {shortened(shown)}: {error}.") from None
 
 
 def _converted(function: Callable[..., Any], options: dict[str, Any], what: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from robench.expressions import (
     split_titles,
     typed_number,
 )
+from robench.registry import attacks
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}(-\d{1,2})?", fullmatch=True)
 values = st.one_of(
@@ -60,11 +61,20 @@ def test_the_order_of_options_does_not_matter() -> None:
         "pgd(eps=__import__('os').getcwd())",
         "pgd(eps=open)",
         "a b",
+        "convnorm(affine=false)(bn=false)",
+        "convnorm(affine=false).x(bn=false)",
     ],
 )
 def test_what_is_not_an_expression_is_refused_in_one_sentence_and_never_executed(text: str) -> None:
     with pytest.raises(UserError, match=r"form|options|not a number"):
         parse_expression(text)
+
+
+def test_an_option_that_is_set_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="sets eps twice; set it once"):
+        parse_expression("pgd-20(eps=1/255, eps=8/255)")
+    with pytest.raises(UserError, match="'pgd-20' says how many steps; leave steps out"):
+        attacks.build("pgd-20(steps=10)")
 
 
 def test_lists_are_split_outside_parentheses_only() -> None:

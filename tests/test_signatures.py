@@ -7,7 +7,7 @@ import pytest
 
 from robench.base import Defense
 from robench.errors import UserError
-from robench.registry import Registry
+from robench.registry import Registry, defenses
 
 
 @pytest.fixture
@@ -44,3 +44,10 @@ def test_an_option_that_is_left_out_is_named_with_what_to_write(
 def test_a_wrong_value_of_such_an_option_is_named(registry: Registry[Defense]) -> None:
     with pytest.raises(UserError, match=r"times = 'two': .* integer"):
         registry.build("own(power=1, times='two')")
+
+
+@pytest.mark.parametrize("value", ["'no'", "0", "'yes'", "1"])
+def test_a_switch_takes_true_and_false_alone(value: str) -> None:
+    with pytest.raises(UserError, match=r"affine = .*: write true or false\."):
+        defenses.build(f"convnorm(affine={value})")
+    assert defenses.build("convnorm(affine=false)") != defenses.build("convnorm(affine=true)")

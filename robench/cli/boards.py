@@ -128,7 +128,10 @@ def verify(
         if folder != Path("runs") and not folder.is_dir():
             raise UserError(f"--store {folder}: no such folder; give a folder of trained cells.")
     code = 0
-    for folder, published in leaderboards_among(leaderboards).items():
+    among = leaderboards_among(leaderboards)
+    if inception is not None and not any(holds_gans(f) for f, there in among.items() if there):
+        raise UserError("--inception goes with a board of GANs; leave it out.")
+    for folder, published in among.items():
         if not published:
             say(console, f"{folder} holds no leaderboard.")
             continue

@@ -9,6 +9,7 @@ import typer
 from robench.cli.options import DataDir, Plugin, app, prepare
 from robench.cli.outputs import check_ending, file_for_output, folder_for_output
 from robench.errors import UserError
+from robench.system.files import behind_link
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard
@@ -102,6 +103,7 @@ def export(
     wanted = {"row": row, "seed": seed, "eps": eps, "samples": samples, "timeout": timeout}
     given = {name: value for name, value in wanted.items() if value is not None}
     _check(form, beside, labels, data is not None or data_dir is not None, out)
+    out = behind_link(out) if out is not None and form is not Format.vnnlib else out
     if form is Format.vnnlib:
         _write_vnnlib(leaderboard, out, given, store, data, data_dir)
         return

@@ -105,7 +105,7 @@ def sample_command(
     from robench.commands.gan import sample_gan
 
     console, chosen = prepare(device, [])
-    (file_for_output if out.suffix == ".png" else folder_for_output)(out)
+    out = (file_for_output(out) or out) if out.suffix == ".png" else folder_for_output(out)
     sample_gan(cell, count, out, seed=seed, which=weights.value, device=chosen)
     say(console, f"wrote {out}")
 

@@ -57,7 +57,8 @@ def file_for_curve(path: Path | None) -> Path | None:
         check_ending(path, "--curve", (".csv", ".svg"))
         for ending in (".csv", ".svg"):
             check_file(path.with_suffix(ending), "--curve")
-    return path
+        return behind_link(path)
+    return None
 
 
 def check_file(path: Path, option: str) -> None:

@@ -1,5 +1,6 @@
 """Data sets from your own image files, with one folder per class."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,12 +119,22 @@ def _has_parts_only(path: Path, test_folder: Path) -> bool:
     return set(folders) <= set(TEST_NAMES) and any(p.is_dir() for p in test_folder.iterdir())
 
 
+_PART = re.compile(r"(train|test|val)(ing|id|idation)?([ _-]?(set|data|images?|part))?", re.I)
+"""Names of parts, in which other data sets have their classes."""
+
+
 def _split(path: Path) -> Parts:
     """Split class folders into a training and a test part, and say so.
 
     Raises:
-        UserError: if a class has too few images to hold some out.
+        UserError: if a class has too few images to hold some out, or the folders are parts.
     """
+    names = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name[0] != ".")
+    if len(names) > 1 and all(map(_PART.fullmatch, names)):
+        raise UserError(
+            f"the folders in {path} are named as parts of a data set, and not as classes: "
+            f"{', '.join(names)}; rename them 'train' and 'test'."
+        )
     classes, files = list_images(path)
     labels = torch.tensor([label for _, label in files])
     kept, held = split_indices(labels, 0.2, seed=0)

@@ -6,6 +6,7 @@ from robench.data.augment import Augmentation
 from robench.data.dataset import DataSet, require_training
 from robench.data.images import Images
 from robench.data.statistics import channel_statistics
+from robench.data.unread import is_counted
 
 
 class MeasuredDataSet(DataSet):
@@ -46,10 +47,9 @@ class MeasuredDataSet(DataSet):
 
     def __repr__(self) -> str:
         """Return what the data set is, without reading an image: to print it measures nothing."""
-        return (
-            f"{type(self).__name__}(name={self.name!r}, {len(self.train)} training and "
-            f"{len(self.test)} test images)"
-        )
+        parts = (("training", self.train), ("test", self.test))
+        counts = [f"{len(part)} {name}" for name, part in parts if is_counted(part)]
+        return f"{type(self).__name__}(name={self.name!r}, {' and '.join(counts)} images)"
 
     @cached_property
     def mean(self) -> tuple[float, ...]:

@@ -53,6 +53,8 @@ def load_npz(path: Path) -> DataSet:
     named = arrays.get("classes", np.array([]))
     if named.size > _MOST_CLASSES:
         raise UserError(f"{path} has names of {named.size} classes; at most {_MOST_CLASSES} fit.")
+    if named.dtype.kind == "S":
+        named = np.char.decode(named, "utf-8", "replace")
     classes = tuple(str(name) for name in named.ravel())
     if classes and len(classes) <= labels.max():
         raise UserError(

@@ -39,6 +39,12 @@ class UnreadImages(Images):
         return self._all.labels
 
 
+def is_counted(part: Images | ImageStream) -> bool:
+    """Return whether the number of images is known without reading them."""
+    unread = isinstance(part, UnreadImages) and not isinstance(part, FileImages)
+    return not unread or "_all" in vars(part)
+
+
 class FileImages(UnreadImages):
     """Image files of one size, decoded when they are first used.
 

@@ -9,7 +9,8 @@ def condition_ratios(reference: pd.DataFrame, network: pd.DataFrame) -> pd.DataF
 
     The reference's plain convolutions are compared with each operator of the network. The paper
     uses the arithmetic mean, which a few nearly singular layers of the reference dominate, so the
-    geometric mean is reported as well. Layers without a condition number in either are left out.
+    geometric mean is reported as well. A singular layer of the network counts as 0; layers that are
+    singular in the reference, or have no condition number, are left out.
 
     Args:
         reference: table of :func:`robench.spectra`; in the paper, of a network without

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from robench.base.defense import REPLACES_CONV
 from robench.errors import UserError, first_line
+from robench.system.out_of_memory import is_of_machine
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     try:
         with torch.no_grad():
             model(torch.zeros(1, *input_size, device=like.device, dtype=like.dtype))
-    except (UserError, torch.OutOfMemoryError):
+    except UserError:
         raise
     except Exception as error:
+        if is_of_machine(error):
+            raise
         reason = first_line(error).rstrip(".")
         size = "x".join(map(str, input_size))
         raise UserError(f"the network cannot take an image of {size}: {reason}.") from error

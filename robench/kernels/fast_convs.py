@@ -35,20 +35,23 @@ def fast_convolutions(model: nn.Module) -> Iterator[None]:
 
     This affects only those with zero padding and one group, with a bias only those whose weight
     gradient torch gets wrong; the others are unchanged. So are all outside ``torch.autocast`` but
-    for the latter.
+    for the latter. Copies that are made meanwhile keep the other implementations.
     """
     changed = [
         module
         for module in model.modules()
         if isinstance(module, nn.Conv2d) and _is_plain(module) and not _is_overridden(module)
     ]
+    before = [conv.__dict__.get("_conv_forward") for conv in changed]  # within another such block
     for conv in changed:
         conv.__dict__["_conv_forward"] = partial(_conv_forward, conv)
     try:
         yield
     finally:
-        for conv in changed:
+        for conv, earlier in zip(changed, before, strict=True):
             del conv.__dict__["_conv_forward"]
+            if earlier is not None:
+                conv.__dict__["_conv_forward"] = earlier
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:

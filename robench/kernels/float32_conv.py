@@ -40,7 +40,8 @@ class Float32Conv(nn.Conv2d):
     """A convolution with zero padding whose weight is frozen; see the module for what it is for."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if not suits(input, weight) or input.ndim != 4:
+        trained = bias is not None and bias.requires_grad and torch.is_grad_enabled()
+        if trained or not suits(input, weight) or input.ndim != 4:
             return super()._conv_forward(input, weight, bias)
         stride: Any = self.stride
         padding: Any = self.padding

@@ -44,6 +44,6 @@ class _MaxMin(torch.autograd.Function):
         larger, smaller = gradients[0].chunk(2, 1)
         first = (one - other).sign_().mul_(0.5).add_(0.5)
         second = 1 - first
-        of_one = (first * larger).addcmul_(second, smaller)
-        of_other = (second * larger).addcmul_(first, smaller)
+        of_one = torch.addcmul(first * larger, second, smaller)
+        of_other = torch.addcmul(second * larger, first, smaller)
         return torch.cat([of_one, of_other], 1)

@@ -10,6 +10,8 @@ the flipped kernel. The weight gradients take four to six times as long, and on 
 third longer (torch 2.14, 512 channels, batches of 128). Larger maps and float32 have no such gap.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,9 +54,9 @@ def windows(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pa
 
 def multiply(seen: Tensor, matrix: Tensor) -> Tensor:
     """Multiply windows by a kernel, (B, h, w, kh, kw, in) x (kh kw in, out) -> (B, out, h, w)."""
-    images = max(1, MAX_GATHERED // seen[0].numel())
+    images = max(1, MAX_GATHERED // max(1, seen[:1].numel()))
     found = [part.flatten(3).flatten(0, 2) @ matrix for part in seen.split(images)]
-    return torch.cat(found).view(*seen.shape[:3], -1).permute(0, 3, 1, 2)
+    return torch.cat(found).view(*seen.shape[:3], matrix.shape[1]).permute(0, 3, 1, 2)
 
 
 def kernel_matrix(weight: Tensor) -> Tensor:
@@ -80,5 +82,5 @@ def correlate(gradient: Tensor, seen: Tensor) -> Tensor:
     taps = seen.unbind(3)
     if taps[0].numel() > MAX_GATHERED:
         taps = tuple(tap for row in taps for tap in row.split(1, 3))
-    found = [by_channel @ tap.reshape(len(pixels), -1) for tap in taps]
+    found = [by_channel @ tap.reshape(len(pixels), math.prod(tap.shape[3:])) for tap in taps]
     return torch.cat(found, 1).view(-1, *seen.shape[3:]).permute(0, 3, 1, 2)

@@ -279,11 +279,11 @@ class ConvNorm2d(nn.Conv2d):
         return shape == (self.out_channels, int(grid[1]), int(grid[2]) // 2 + 1)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        for name in [name for name in self._buffers if name.startswith(RUNNING_V)]:
+        own = [name for name in self._buffers if name.startswith(RUNNING_V)]
+        for name in own if f"{prefix}num_forwards" in state_dict else ():
             delattr(self, name)  # their sizes may not be in the state
-        for key, value in state_dict.items():
-            if key.startswith(prefix + RUNNING_V):
-                self.register_buffer(key[len(prefix) :], torch.zeros_like(value))
+        for key in [key for key in state_dict if key.startswith(prefix + RUNNING_V)]:
+            self.register_buffer(key[len(prefix) :], self.weight.new_zeros(state_dict[key].shape))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:

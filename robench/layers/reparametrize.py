@@ -4,8 +4,11 @@ The map runs in float32 or higher precision regardless of ``torch.autocast``, si
 does not survive the eight bits of bf16; its result has the dtype of the stored weight.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils import parametrize
 
 from robench.layers.weight_cache import WeightCache
@@ -49,10 +52,23 @@ class _Change(nn.Module):
         inverse = getattr(self.change, "right_inverse", None)
         return weight if inverse is None else self._around(inverse, weight)
 
-    def _around(self, function: object, weight: Tensor) -> Tensor:
-        assert callable(function)
+    def _around(self, function: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
             full = weight.to(torch.promote_types(weight.dtype, torch.float32))
             value = matrices(full, self.groups) if self.groups else full
-            changed: Tensor = function(value)
+            changed = _applied(function, value)
             return changed.reshape(weight.shape).to(weight.dtype)
+
+
+def _applied(function: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
+    """Return ``function(value)``; what a map keeps has the precision of the value, too."""
+    if not isinstance(function, nn.Module):
+        return function(value)
+    kept = [*function.named_parameters(), *function.named_buffers()]
+    low = {
+        name: tensor.to(value.dtype)
+        for name, tensor in kept
+        if tensor.is_floating_point() and tensor.dtype != value.dtype
+    }
+    result: Tensor = functional_call(function, low, value) if low else function(value)
+    return result

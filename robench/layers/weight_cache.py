@@ -13,7 +13,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class _Held(Generic[T]):
     value: T
-    sources: tuple[Tensor, ...]  # kept alive so that no other tensor reuses their memory
+    sources: tuple[Tensor, ...]
+    memory: tuple[Tensor, ...]  # kept alive so that no new values of the sources reuse it
     marks: tuple[object, ...]
 
 
@@ -22,8 +23,9 @@ class WeightCache(Generic[T]):
 
     Nothing is cached while a source requires a gradient: the value would hold on to the graph, and
     writes to ``weight.data``, as older optimizers make them, do not change the version counter.
-    Such a write to a frozen source is not noticed: the layer keeps the value until its
-    source is written to in place, or :func:`robench.models.frozen.under_attack` is entered.
+    Such a write to a frozen source is not noticed, nor is the step of a fused optimizer: the layer
+    keeps the value until its source is written to in place, or
+    :func:`robench.models.frozen.under_attack` is entered.
     Nothing is cached in inference mode either, since gradients cannot pass through its tensors.
 
     Attributes:
@@ -47,7 +49,8 @@ class WeightCache(Generic[T]):
         marks = (facts, *((t.data_ptr(), t._version, t.dtype, t.device) for t in sources))
         held = self._held
         if held is None or held.marks != marks or not _same(held.sources, sources):
-            held = self._held = _Held(make(), tuple(sources), marks)
+            memory = tuple(source.detach() for source in sources)
+            held = self._held = _Held(make(), tuple(sources), memory, marks)
         return held.value
 
     def clear(self) -> None:

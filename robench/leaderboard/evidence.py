@@ -29,7 +29,7 @@ from robench.errors import UserError, shortened
 from robench.models.complexity import Complexity
 from robench.runs.records import EvaluatedColumn, Evidence
 from robench.system.files import write_text
-from robench.system.reading import DOCUMENT_BYTES, MIB, Refused, read_text, sha256_of
+from robench.system.reading import DOCUMENT_BYTES, MIB, Refused, is_passing, read_text, sha256_of
 
 BOARD, TABLE, COMPARISONS, SUMS = "board.json", "leaderboard.csv", "comparisons.csv", "SHA256SUMS"
 TOML, SOURCES, PAGE = "board.toml", "sources", "page.html"
@@ -256,12 +256,16 @@ def _published_sum(folder: Path, name: str) -> str:
     longest = WEIGHTS_BYTES if name.startswith("weights/") else FILE_BYTES
     try:
         return sha256_of(folder / name, longest=longest, inside=folder)
-    except Refused:
+    except Refused as error:
+        if is_passing(error):
+            raise  # which says nothing of its content
         return ""
 
 
 def _sum(path: Path) -> str:
     try:
         return sha256_of(path)
-    except Refused:
+    except Refused as error:
+        if is_passing(error):
+            raise
         return ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from robench.errors import shortened
+from robench.system.out_of_memory import is_out_of_memory
 from robench.system.reading import MIB, Refused, open_plain
 
 _TAIL = 4 * MIB
@@ -50,6 +51,8 @@ def open_archive(
         except Refused:
             raise
         except Exception as error:  # zipfile, zlib and NumPy raise many types on damaged files
+            if is_out_of_memory(error):
+                raise  # which says nothing of the file
             raise Refused(path, _reason(error)) from error
 
 

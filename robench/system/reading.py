@@ -8,6 +8,7 @@ mean is checked by the reader of each format: :mod:`robench.system.json_files`,
 :mod:`robench.system.tensor_files`.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -15,6 +16,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from robench.errors import UserError, shortened
+from robench.system.out_of_memory import is_out_of_memory
 
 MIB = 2**20
 
@@ -41,6 +43,20 @@ class Refused(UserError):  # noqa: N818 - a file is refused; nothing went wrong
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"cannot read {shortened(path, _PATH)}: {reason}.")
         self.reason = reason
+
+
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE})
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Return whether a file could not be read for a reason that may pass and is not in the file.
+
+    There were too many open files or too little memory, or the disk or the server failed.
+    """
+    if error is None:
+        return False
+    own = isinstance(error, OSError) and error.errno in _PASSING
+    return own or is_out_of_memory(error) or is_passing(error.__cause__)
 
 
 def open_plain(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from robench.base import ADDED_LATER
 from robench.errors import UserError
 from robench.system.files import write_bytes, write_text
+from robench.system.out_of_memory import is_of_machine
 from robench.training.averaging import Average
 from robench.training.partway import Partway
 
@@ -168,6 +169,8 @@ def reading_state(path: Path, what: str) -> Iterator[None]:
         reason = error.strerror or error
         raise UserError(f"cannot read the training state {path}: {reason}.") from error
     except Exception as error:  # whatever the file holds: torch's errors are of many kinds
+        if is_of_machine(error):
+            raise
         reason = str(error) if type(error) is ValueError else type(error).__name__
         raise UserError(
             f"the training state {path} is damaged ({reason}); "

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support import Command
 
-from robench.cli.outputs import file_for_output
+from robench.cli.outputs import file_for_curve, file_for_output
 from robench.errors import UserError
 
 
@@ -56,6 +56,14 @@ def test_a_link_to_a_file_of_a_published_leaderboard_is_not_followed(
     link.symlink_to(board / "leaderboard.csv")
     with pytest.raises(UserError, match="it belongs to the leaderboard"):
         file_for_output(link)
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    assert file_for_output(link) == target
+    assert file_for_curve(link) == target
 
 
 def test_what_no_leaderboard_lists_may_be_written(board: Path, tmp_path: Path) -> None:

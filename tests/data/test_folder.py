@@ -76,6 +76,34 @@ def test_the_data_dir_may_name_it_too(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "names", [("Train", "Test"), ("training_set", "test_set"), ("training", "validation")]
+)
+def test_parts_under_other_names_are_not_taken_for_classes(
+    names: tuple[str, str], folder: Path
+) -> None:
+    for old, new in zip(("train", "test"), names, strict=True):
+        (folder / old).rename(folder / new)
+    with pytest.raises(UserError, match=r"named as parts .* rename them 'train' and 'test'"):
+        load_dataset(f"image_folder:{folder}")
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
+def test_a_machine_in_want_of_something_is_not_blamed_on_an_image(
+    error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_dataset(f"image_folder:{folder}")
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises((UserError, MemoryError)) as caught:
+        _ = data.test.images  # type: ignore[union-attr]
+    assert "not a complete image" not in str(caught.value)
+    assert isinstance(caught.value, MemoryError) or "Too many open files" in str(caught.value)
+
+
 def test_val_may_stand_in_for_test(folder: Path) -> None:
     (folder / "test").rename(folder / "val")
     assert len(load_dataset("image_folder", folder).test) == 4

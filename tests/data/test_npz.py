@@ -101,6 +101,14 @@ def test_classes_may_be_named(tmp_path: Path) -> None:
     assert [n for n in range(6) if data.accepts(n)] == [4]
 
 
+def test_names_of_classes_may_be_bytes(tmp_path: Path) -> None:
+    names = np.array([b"a", b"b", b"c", "d\u00e9".encode()])
+    assert read(tmp_path, images=PIXELS, labels=LABELS, classes=names).classes[2:] == (
+        "c",
+        "d\u00e9",
+    )
+
+
 def test_without_names_a_network_may_have_more_classes_than_occur(tmp_path: Path) -> None:
     data = read(tmp_path, images=PIXELS, labels=LABELS)
     assert [n for n in range(6) if data.accepts(n)] == [3, 4, 5]

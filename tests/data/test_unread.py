@@ -154,6 +154,17 @@ def test_images_are_read_by_their_function_once() -> None:
     assert len(calls) == 1
 
 
+def test_to_print_a_data_set_reads_none_of_it() -> None:
+    def read() -> Images:
+        raise AssertionError("it was read")
+
+    few = Images(torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.arange(3))
+    data = MeasuredDataSet("mine", UnreadImages(read), few, ("a", "b", "c"))
+    assert repr(data) == "MeasuredDataSet(name='mine', 3 test images)"
+    counted = MeasuredDataSet("mine", few, few, ("a", "b", "c"))
+    assert repr(counted) == "MeasuredDataSet(name='mine', 3 training and 3 test images)"
+
+
 def test_labels_and_number_of_files_are_known_without_reading_them() -> None:
     images = FileImages([(Path("nowhere.png"), 1), (Path("nowhere-else.png"), 0)], channels=3)
     assert images.labels.tolist() == [1, 0]

@@ -522,6 +522,27 @@ def test_a_damaged_file_is_not_used(
     assert same(attacked(model, digits_test, attacks, resume=file), whole)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), OSError(24, "Too many open files")])
+def test_a_machine_in_want_of_something_costs_nothing_that_was_kept(
+    error: Exception,
+    model: Counting,
+    digits_test: Digits,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attacks = ["pgd-3(eps=0.1)"]
+    attacked(model, digits_test, attacks, resume=file)
+    kept = file.read_bytes()
+
+    def fail(*given: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(np.lib.format, "read_array", fail)
+    with pytest.raises((MemoryError, UserError, OSError)):
+        attacked(model, digits_test, attacks, resume=file)
+    assert file.read_bytes() == kept
+
+
 def test_a_full_disk_does_not_end_the_attack(
     model: Counting, digits_test: Digits, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,3 +145,26 @@ def test_outside_autocast_and_without_gradients_nothing_changes() -> None:
         assert torch.equal(conv(x), expected)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             assert conv(x).grad_fn is None
+
+
+def test_it_may_be_entered_within_itself() -> None:
+    conv = nn.Conv2d(4, 4, 3, bias=False)
+    plain = conv._conv_forward
+    with fast_convolutions(conv):
+        outer = conv._conv_forward
+        with fast_convolutions(conv):
+            assert conv._conv_forward != plain
+        assert conv._conv_forward is outer
+    assert conv._conv_forward == plain
+
+
+@pytest.mark.parametrize("side", [4, 8])
+def test_no_images_have_no_results_and_weights_no_gradient(side: int) -> None:
+    conv = nn.Conv2d(4, 6, 3, padding=1, bias=False)
+    images = torch.rand(0, 4, side, side, requires_grad=True)
+    with fast_convolutions(conv), torch.autocast("cpu", torch.bfloat16):
+        result = conv(images)
+    assert result.shape == (0, 6, side, side)
+    result.sum().backward()
+    assert conv.weight.grad is not None
+    assert not conv.weight.grad.any()

@@ -61,6 +61,19 @@ def test_second_derivatives_and_the_transforms_of_torch_func() -> None:
     assert torch.allclose(each(x), 2 * x)
 
 
+def test_the_jacobian_of_each_sample_is_torch_s() -> None:
+    def plain(x: Tensor) -> Tensor:
+        one, other = x.chunk(2, 1)
+        return torch.cat([torch.maximum(one, other), torch.minimum(one, other)], 1)
+
+    x = torch.randn(3, 4, 2, dtype=torch.float64)
+    ours, theirs = (
+        torch.func.vmap(torch.func.jacrev(lambda z, f=f: f(z[None])[0]))(x)
+        for f in (max_min, plain)
+    )
+    assert torch.equal(ours, theirs)
+
+
 def test_a_network_is_exported_with_torch_s_own_functions() -> None:
     class Net(torch.nn.Module):
         def __init__(self) -> None:

@@ -466,6 +466,18 @@ def test_a_state_of_other_sizes_replaces_those_seen() -> None:
     assert set(other.state_dict()) == set(seen.state_dict())
 
 
+def test_a_state_is_loaded_in_the_dtype_of_the_layer_and_a_part_of_one_leaves_the_averages() -> (
+    None
+):
+    seen = ConvNorm2d(2, 3, 3, eval_stats="running_v")
+    seen(torch.randn(1, 2, 6, 6))
+    double = ConvNorm2d(2, 3, 3, eval_stats="running_v", dtype=torch.float64)
+    double.load_state_dict(seen.state_dict())
+    assert double.running_v_8x8.dtype == torch.float64  # type: ignore[union-attr]
+    seen.load_state_dict({"weight": seen.weight}, strict=False)
+    assert "running_v_8x8" in seen.state_dict()
+
+
 def test_no_training_ahead_leaves_averages_finite() -> None:
     module = ConvNorm2d(2, 3, 3, total_forwards=0)
     module(torch.randn(1, 2, 6, 6))

@@ -166,3 +166,18 @@ def test_a_weight_in_channels_last_comes_to_the_map_as_the_same_matrix() -> None
     conv = reparametrize(plain.to(memory_format=torch.channels_last), change, as_matrix=True)
     torch.testing.assert_close(conv.weight, 2 * before)
     assert torch.equal(change.seen[-1], before.view(2, 3, -1))
+
+
+def test_what_a_map_keeps_has_its_precision_also_after_a_cast_of_the_network() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("factor", torch.tensor([2.0]))
+
+        def forward(self, weight: Tensor) -> Tensor:
+            assert isinstance(self.factor, Tensor)
+            assert self.factor.dtype == weight.dtype
+            return self.factor * weight
+
+    conv = reparametrize(nn.Conv2d(4, 6, 3), Scaled()).bfloat16()
+    assert conv.weight.dtype == torch.bfloat16

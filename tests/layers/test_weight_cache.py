@@ -110,3 +110,13 @@ def test_frozen_layers_do_what_free_ones_do_as_weights_come_and_go(defense: str)
         torch.testing.assert_close(found, output(free))
         torch.testing.assert_close(output(drawn), found)
         del drawn, free
+
+
+def test_new_values_at_another_address_are_never_taken_for_the_old_ones() -> None:
+    weight = nn.Parameter(torch.rand(64, 64), requires_grad=False)
+    cache: WeightCache[Tensor] = WeightCache()
+    for _ in range(20):
+        value = cache.get(weight.clone, [weight])
+        assert torch.equal(value, weight)
+        weight.data = weight.data.bfloat16()  # what module.bfloat16() does: no version is counted
+        weight.data = weight.data.float() + 1

@@ -1,12 +1,13 @@
 """The door: kind and size of a file come before its content."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from robench.errors import UserError, did_you_mean, shortened
-from robench.system.reading import Refused, read_bytes, read_text, sha256_of
+from robench.system.reading import Refused, is_passing, read_bytes, read_text, sha256_of
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -34,6 +35,28 @@ def test_whatever_fails_is_a_refusal_and_leaves_nothing_open(
         with pytest.raises(Refused, match="Input/output error"):
             read_text(tmp_path / "a", longest=10)
     assert (len([*opened.iterdir()]) if opened.is_dir() else 0) == before
+
+
+def test_a_machine_in_want_of_something_is_told_from_a_file_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("text")
+
+    def found(number: int) -> bool:
+        def fail(*arguments: object, **options: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patched, pytest.raises(Refused) as caught:
+            patched.setattr(os, "open", fail)
+            read_text(tmp_path / "a", longest=10)
+        return is_passing(caught.value)
+
+    assert found(errno.EMFILE)
+    assert found(errno.EIO)
+    assert not found(errno.EACCES)
+    assert not found(errno.ENOENT)
+    assert is_passing(MemoryError())
+    assert not is_passing(None)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
