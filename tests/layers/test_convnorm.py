@@ -466,9 +466,7 @@ def test_a_state_of_other_sizes_replaces_those_seen() -> None:
     assert set(other.state_dict()) == set(seen.state_dict())
 
 
-def test_a_state_is_loaded_in_the_dtype_of_the_layer_and_a_part_of_one_leaves_the_averages() -> (
-    None
-):
+def test_a_state_is_loaded_in_the_layer_s_dtype_and_a_part_of_one_leaves_averages() -> None:
     seen = ConvNorm2d(2, 3, 3, eval_stats="running_v")
     seen(torch.randn(1, 2, 6, 6))
     double = ConvNorm2d(2, 3, 3, eval_stats="running_v", dtype=torch.float64)

@@ -46,9 +46,10 @@ def test_a_machine_in_want_of_something_is_told_from_a_file_that_is_wrong(
         def fail(*arguments: object, **options: object) -> None:
             raise OSError(number, os.strerror(number))
 
-        with monkeypatch.context() as patched, pytest.raises(Refused) as caught:
+        with monkeypatch.context() as patched:
             patched.setattr(os, "open", fail)
-            read_text(tmp_path / "a", longest=10)
+            with pytest.raises(Refused) as caught:
+                read_text(tmp_path / "a", longest=10)
         return is_passing(caught.value)
 
     assert found(errno.EMFILE)
