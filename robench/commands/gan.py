@@ -13,11 +13,12 @@ from robench.board.explain import explain
 from robench.data import DataSet, load_dataset
 from robench.errors import RobenchWarning, UserError
 from robench.gan.batches import training_images
+from robench.gan.board import SPLITS
 from robench.gan.cell import cell_of, train_gan_cell
 from robench.gan.defended import written_out
 from robench.gan.folder import GanFolder, load_generator, read_cell, read_manifest
 from robench.gan.measured import compared_images
-from robench.gan.metrics.extractors import extractor
+from robench.gan.metrics.extractors import INCEPTION, extractor
 from robench.gan.metrics.measure import metrics
 from robench.gan.sampling import draw, grid_png, png
 from robench.gan.spec import GanCell, GanSpec
@@ -188,8 +189,13 @@ def measure_gans(
             or a package is missing.
     """
     cells = [read_cell(path) for path in paths]
+    if features == INCEPTION and protocol.samples < SPLITS:
+        raise UserError(
+            f"--samples is {protocol.samples}, and the inception score needs {SPLITS} or more."
+        )
     for folder, cell in cells:  # says what is damaged before anything is computed
-        load_generator(folder, cell, protocol.weights)
+        for which in _measured(cell, protocol):
+            load_generator(folder, cell, which)
     dataset = source.load(cells[0][1].data)
     for folder, cell in cells:
         if cell.data_hash != dataset.fingerprint:

@@ -17,13 +17,14 @@ from robench.leaderboard.rerun import (
     draw_fresh_seed,
     draw_rows,
     rerun,
+    rows_trained,
     rows_with_weights,
     weights_elsewhere,
 )
 from robench.leaderboard.trust import trusted_code
 
 TRUSTED = (
-    "times, device, commit and names",
+    "times, memory, device, commit and names",
     "the choice of rows, seeds, ranking column and goal, and what a paper printed",
     "that no challenge was taken out",
     "training losses, and that the weights are those of the specified training",
@@ -148,7 +149,7 @@ def _absent_images(board: Leaderboard, keywords: RerunKeywords) -> str | None:
 
 def _without_weights(board: Leaderboard, here: Sequence[str]) -> list[str]:
     """Return a sentence on the rows without weights, if other rows have theirs."""
-    absent = [title for title in board.board.titles if title not in here]
+    absent = [title for title in rows_trained(board) if title not in here]
     if not here or not absent:
         return []
     names = ", ".join(map(repr, absent[:5]))

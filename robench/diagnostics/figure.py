@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from robench.system.figures import new_figure, save_figure
+from robench.system.figures import new_figure, plain_text, save_figure
 
 PANELS = (
     ("channel_condition_median", "channel-wise condition number (median)"),
@@ -28,11 +28,12 @@ def draw_spectra(networks: Mapping[str, pd.DataFrame], caption: str, path: Path)
             curve = table[table["operator"] == "convolution"].set_index("layer")[column]
             # Aligned with the layers of the first network, so that a missing one leaves a gap.
             curve = curve.reindex(next(iter(networks.values()))["layer"].unique())
-            axes.plot(range(1, len(curve) + 1), curve.to_numpy(), marker=".", label=name)
+            label = plain_text(name)
+            axes.plot(range(1, len(curve) + 1), curve.to_numpy(), marker=".", label=label)
         axes.set_yscale("log")
         axes.set_xlabel("layer")
         axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
-    figure.supxlabel(caption, fontsize="x-small", x=0.0, ha="left")
+    figure.supxlabel(plain_text(caption), fontsize="x-small", x=0.0, ha="left")
     save_figure(figure, path)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robench.evaluation.outcomes import Outcomes
-from robench.system.figures import new_figure, save_figure
+from robench.system.figures import new_figure, plain_text, save_figure
 
 
 def success_curve(outcomes: Outcomes) -> pd.DataFrame:
@@ -72,9 +72,9 @@ def draw_success(curves: Mapping[str, pd.DataFrame], caption: str, path: Path) -
     for name, curve in curves.items():
         queries = np.concatenate([[0], curve["queries"]])
         success = np.concatenate([[0.0], curve["success"]])
-        axes.step(queries, 100 * success, where="post", label=name)
+        axes.step(queries, 100 * success, where="post", label=plain_text(name))
     axes.set(xlabel="queries", ylabel="attacked images fooled, %", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.supxlabel(caption, fontsize="small")
+    figure.supxlabel(plain_text(caption), fontsize="small")
     save_figure(figure, path)

@@ -19,7 +19,7 @@ from robench.errors import UserError
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.validation import TOLERANCE
-from robench.system.figures import new_figure, save_figure
+from robench.system.figures import new_figure, plain_text, save_figure
 
 WORST_CASE = "worst case"
 """The name of all attacks together."""
@@ -127,11 +127,12 @@ def draw_curves(curves: pd.DataFrame, caption: str, path: Path) -> None:
         panel = curves[curves["norm"] == norm]
         for name, curve in panel.groupby("attack", sort=False):
             style = {"color": "black", "linestyle": "--"} if name == WORST_CASE else {}
-            axes.step(curve["eps"], 100 * curve["accuracy"], where="post", label=str(name), **style)
+            label = plain_text(str(name))
+            axes.step(curve["eps"], 100 * curve["accuracy"], where="post", label=label, **style)
         axes.set(xlabel=f"radius ({norm})", ylabel="accuracy, %", ylim=(0, 100), xlim=(0, None))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
-    figure.supxlabel(caption, fontsize="small")
+    figure.supxlabel(plain_text(caption), fontsize="small")
     save_figure(figure, path)
 
 

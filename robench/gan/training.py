@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from robench.base import Defense
 from robench.gan.batches import Batches, Draw, generator_of, latents
+from robench.gan.divergence import divergence_by
 from robench.gan.losses import LOSSES
 from robench.gan.sampling import samples_of
 from robench.gan.spec import GanSpec
@@ -195,7 +196,7 @@ class GanTrainer:
         before = self.rows[-1].step if self.rows else 0
         generator, discriminator, real, fake = (self.sums / (self.done - before)).tolist()
         if not (math.isfinite(generator) and math.isfinite(discriminator)):
-            raise GanDivergedError(f"a loss is not finite by step {self.done}")
+            raise GanDivergedError(divergence_by(self.done))
         samples = samples_of(self.generator, self._latents)
         self.rows.append(
             LogRow(

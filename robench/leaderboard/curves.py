@@ -10,7 +10,7 @@ from robench.board.cells import Cell
 from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.runs.records import BoardResult
-from robench.system.figures import new_figure, save_figure
+from robench.system.figures import new_figure, plain_text, save_figure
 
 MEASURES = (("val_accuracy", "validation accuracy, %", 100), ("train_loss", "training loss", 1))
 AXES = (("iteration", "iterations"), ("seconds", "seconds of training"))
@@ -79,7 +79,7 @@ def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path)
             for row in shown:
                 epochs = curves[curves["defense"] == row].groupby("epoch")
                 x, y = epochs[axis].mean(), unit * epochs[measure].mean()
-                (line,) = axes.plot(x, y, marker="." if len(x) < 30 else "", label=row)
+                (line,) = axes.plot(x, y, marker="." if len(x) < 30 else "", label=plain_text(row))
                 low, high = unit * epochs[measure].min(), unit * epochs[measure].max()
                 axes.fill_between(x, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
             axes.set_xlabel(name)
@@ -89,5 +89,5 @@ def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path)
     figure.legend(
         *panels[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small"
     )
-    figure.supxlabel(caption + left, fontsize="x-small", x=0.0, ha="left")
+    figure.supxlabel(plain_text(caption + left), fontsize="x-small", x=0.0, ha="left")
     save_figure(figure, path)

@@ -181,9 +181,12 @@ def _check_keys(rows: dict[str, _Row]) -> None:
                     f"same specification, seed {cell.seed}, with other weights or outcomes, and a "
                     f"folder holds only one of the two: leave one of these rows out."
                 )
-            if known is not cell:  # a folder has the challenges of a key once, for both
-                row.cells[key] = _with_challenges(cell, known)
-                rows[known.row].cells[key] = _with_challenges(known, cell)
+            if known is not cell:
+                first[key] = _with_challenges(known, cell)
+    for row in rows.values():  # a folder has the challenges of a key once, for all rows
+        row.cells.update(
+            {key: _with_challenges(cell, first[key]) for key, cell in row.cells.items()}
+        )
 
 
 def _with_challenges(cell: PublishedCell, other: PublishedCell) -> PublishedCell:

@@ -24,17 +24,14 @@ def draw_pictures(result: BoardResult, table: pd.DataFrame, folder: Path) -> lis
     spec, titles = result.board, [str(title) for title in table["defense"]]
     versions = " ".join(sorted({v for text in table["version"] for v in str(text).split()}))
     part = f", {100 * spec.data.subset:g}% of the training images" if spec.data.subset < 1 else ""
-    caption = (
-        f"{result.dataset}{part}, {spec.model.name} of width {spec.model.width}, "
-        f"{{seeds}}; robench {versions}"
-    )
+    images = f"{result.dataset}{part}, {spec.model.name} of width {spec.model.width}"
     written = []
     curves = training_curves(result)
     if curves["epoch"].nunique() > 1:
         seeds = f"seeds {', '.join(map(str, spec.seeds))}"
         path = folder / "curves.svg"
         drawn = [title for title in titles if (curves["defense"] == title).any()]
-        draw_curves(curves, drawn, caption.format(seeds=seeds), path)
+        draw_curves(curves, drawn, f"{images}, {seeds}; robench {versions}", path)
         written.append(path)
     found = spectra_table(result)
     if len(found):
@@ -42,6 +39,7 @@ def draw_pictures(result: BoardResult, table: pd.DataFrame, folder: Path) -> lis
         networks = {title: first[first["defense"] == title] for title in titles}
         path = folder / "spectra.svg"
         nonempty = {k: v for k, v in networks.items() if len(v)}
-        draw_spectra(nonempty, caption.format(seeds=f"seed {spec.seeds[0]}"), path)
+        caption = f"{images}, seed {spec.seeds[0]}; robench {versions}"
+        draw_spectra(nonempty, caption, path)
         written.append(path)
     return written

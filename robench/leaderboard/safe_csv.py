@@ -128,6 +128,8 @@ def _field(value: Any, float_format: str | None) -> str:
     if value is None or value is pd.NA or value != value:
         return ""
     if isinstance(value, float):
+        if value.is_integer() and 1e6 <= abs(value) < 2**53:  # a count beside rows without one
+            return str(int(value))
         return repr(float(value)) if float_format is None else float_format % value
     return str(value)
 

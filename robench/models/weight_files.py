@@ -14,6 +14,7 @@ from torch import Tensor
 
 from robench.errors import UserError, shortened
 from robench.models.weight_archives import check_torch_file
+from robench.system.out_of_memory import is_out_of_memory
 from robench.system.reading import Refused, open_plain
 from robench.system.tensor_files import check_safetensors
 
@@ -63,6 +64,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         check_safetensors(path)
         return safetensors.torch.load_file(path)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
         raise UserError(f"{path} is not a complete safetensors file ({reason}).") from error
 

@@ -20,6 +20,15 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def plain_text(text: str) -> str:
+    """Return a title of a user's own as matplotlib shows it, and not as math or as hidden.
+
+    It takes what is between two $ for math, and leaves labels that begin with _ out of legends.
+    """
+    escaped = text.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
+
+
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure to a file; its suffix (``.svg``, ``.png`` or ``.pdf``) sets the format.
 

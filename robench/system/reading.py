@@ -59,6 +59,10 @@ def is_passing(error: BaseException | None) -> bool:
     return own or is_out_of_memory(error) or is_passing(error.__cause__)
 
 
+_OPENED = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""How a file is opened, on systems that have these flags."""
+
+
 def open_plain(
     path: Path, *, longest: int | None = None, inside: Path | None = None
 ) -> BufferedReader:
@@ -77,7 +81,7 @@ def open_plain(
             raise Refused(path, f"it is a link that leads out of {shortened(inside, _PATH)}")
         _check_plain(path, path.stat())
         # It may have been exchanged meanwhile: a pipe that is opened so is not waited for.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | _OPENED)
     except OSError as error:
         raise Refused(path, error.strerror or str(error)) from error
     except Refused:

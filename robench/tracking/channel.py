@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from robench.errors import RobenchWarning, shortened
+from robench.system.out_of_memory import is_of_machine
 from robench.tracking.figures import Points
 from robench.tracking.logged import AnyCell, AnyResult, LoggedCell, LoggedResult
 from robench.tracking.record import Record
@@ -106,10 +107,10 @@ class Channel:
         params = cell.hyperparameters()
         tracked = TrackedRun(self._board, cell.row, cell.seed, slug, params)
         logger, identity = self._tracker.open(tracked, place, before.identity)
-        record = replace(before, identity=identity, finished="")
+        record = replace(before, identity=identity, finished=UNFINISHED)
         run = self._open[slug] = _Open(logger, record, logger.logged_epochs)
+        record.write(place)  # first: if the rest fails, the same command goes on with this run
         logger.log_hyperparams(params)
-        record.write(place)
         return run
 
     def _log_result(self, cell: LoggedCell, slug: str, result: LoggedResult) -> None:
@@ -125,12 +126,15 @@ class Channel:
         run.logger.log_result(result.figures, run.epoch)
         for name, text in result.texts.items():
             run.logger.log_text(name, text)
+        digest = result.digest
         if self._tracker.takes_pictures:
             with tempfile.TemporaryDirectory(prefix="robench-") as name:
                 path = Path(name) / f"{result.picture}.png"
-                if _drawn(cell, result, path):
+                drawn = _drawn(cell, result, path)
+                if drawn:
                     run.logger.log_picture(result.picture, path, run.epoch)
-        self._end(cell, slug, result.digest, "success")
+                digest = UNFINISHED if drawn is None else digest
+        self._end(cell, slug, digest, "success")
 
     def _end(self, cell: LoggedCell, slug: str, digest: str, status: str) -> None:
         run = self._catch_up(cell, slug, cell.points())
@@ -139,13 +143,18 @@ class Channel:
         replace(run.record, finished=digest).write(self._place(slug))
 
 
-def _drawn(cell: LoggedCell, result: LoggedResult, path: Path) -> bool:
+UNFINISHED = ""
+"""In a record: the same command logs what is missing."""
+
+
+def _drawn(cell: LoggedCell, result: LoggedResult, path: Path) -> bool | None:
+    """Return whether there is a picture; None if the machine is why there is not."""
     try:
         return result.draw(path)
     except Exception as error:  # whatever an attack or a network raises on the CPU
         text = f"no picture of {cell.name} is logged ({_reason(error)})."
         warnings.warn(text, RobenchWarning, stacklevel=2)
-        return False
+        return None if is_of_machine(error) else False
 
 
 def _reason(error: Exception) -> str:

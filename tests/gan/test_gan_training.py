@@ -15,6 +15,7 @@ from robench.gan.architectures import ARCHITECTURES
 from robench.gan.batches import Batches
 from robench.gan.cell import build_pair
 from robench.gan.defended import defended, defends_head, written_out
+from robench.gan.divergence import diverged_by, divergence_by
 from robench.gan.spec import GanCell
 from robench.gan.state import GanFiles
 from robench.gan.symptoms import LogRow
@@ -208,3 +209,9 @@ def test_a_last_layer_that_cannot_be_replaced_is_refused(cell: GanCell) -> None:
     )
     with pytest.raises(UserError, match="it is last; set last_layer=plain"):
         defended(network, defense, head=True)
+
+
+def test_the_sentence_of_a_divergence_names_its_step() -> None:
+    assert diverged_by(divergence_by(120)) == 120
+    assert diverged_by("a loss is not finite by step 0") is None
+    assert diverged_by("the cat has eaten it") is None

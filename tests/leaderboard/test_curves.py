@@ -66,6 +66,15 @@ def test_a_picture_of_many_rows_shows_the_first_and_says_so(tmp_path: Path) -> N
     assert f"the first {DRAWN} of {DRAWN + 1} rows" in (tmp_path / "curves.svg").read_text()
 
 
+@pytest.mark.parametrize("title", ["p^$_$ net", r"cost $\frac$", "a $x$ b", "_hidden", "{v1}"])
+def test_titles_and_data_sets_are_shown_as_they_are(title: str, tmp_path: Path) -> None:
+    board = invent([Invented(title), Invented("other")], seeds=[0], samples=20)
+    result = replace(board.result, dataset=f"pets {title}")
+    [path] = draw_pictures(result, board.table, tmp_path)
+    said = [line.strip(" ") for line in path.read_text().splitlines()]
+    assert any(line.strip("<!-> ") == title for line in said)
+
+
 def test_one_epoch_does_not_make_a_curve(tmp_path: Path) -> None:
     log = ({"epoch": 1, "seconds": 2.0, "val_accuracy": 0.5},)
     assert draw_pictures(changed(TWO.result, training=log), TWO.table, tmp_path) == []

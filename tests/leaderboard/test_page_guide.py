@@ -74,6 +74,14 @@ def test_a_board_that_is_not_shipped_is_run_from_its_file() -> None:
     ]
 
 
+def test_no_name_of_a_stranger_leaves_its_comment() -> None:
+    name = "x\ntouch /tmp/pwned #"
+    text = guide.commands(invent(ROWS, name=name))
+    words = shlex.split(text, comments=True)
+    assert name in words, "quoted, it is one word"
+    assert "touch" not in words
+
+
 def with_third_party(
     folder: Path, trained: tuple[str, ...], strangers: tuple[str, ...]
 ) -> Leaderboard:

@@ -49,7 +49,7 @@ def test_a_clone_of_a_board_with_its_weights_is_attacked_and_reproduced(
     assert "attacked with --fresh-seed 7" in found.out
     assert found.out.count(" agrees ") == 4
     assert "1 of 2 rows attacked again (drawn with --seed " in found.out
-    assert "taken on trust: times, device, commit and names" in found.out
+    assert "taken on trust: times, memory, device, commit and names" in found.out
 
     # Weights that are gone are noticed before an incomplete folder is published.
     next(iter((out / "cells").glob("*/weights.safetensors"))).write_bytes(b"x")

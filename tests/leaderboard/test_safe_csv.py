@@ -108,6 +108,14 @@ def test_numbers_are_unchanged_and_read_back_bit_for_bit(values: list[float]) ->
     assert [struct.pack("<d", v) for v in found] == bits
 
 
+def test_counts_keep_their_digits_beside_rows_without_one() -> None:
+    table = pd.DataFrame(
+        {"multiply_adds": [99_678_912, None, 35_046_656], "seconds": [455.143] * 3}
+    )
+    text = to_safe_csv(table, float_format="%.6g")
+    assert text.splitlines()[1:] == ["99678912,455.143", ",455.143", "35046656,455.143"]
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.booleans())
 def test_integers_and_booleans_keep_their_type(values: list[int], truth: bool) -> None:

@@ -142,6 +142,21 @@ def test_a_result_is_logged_with_its_checks_and_only_once(job, write_log, tmp_pa
     assert run.said[-1] == ("success",)
 
 
+def test_a_run_is_known_before_anything_is_sent_to_it(job, write_log, tmp_path: Path) -> None:
+    tracker = FakeTracker()
+    write_log(1)
+
+    def fail(self: FakeRun, params: Mapping[str, Any]) -> None:
+        raise OSError("the server is gone")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeRun, "log_hyperparams", fail)
+        with pytest.warns(RobenchWarning, match="server"):
+            channel(tracker, tmp_path).finished(job, "cell", result_of(job))
+    channel(tracker, tmp_path).finished(job, "cell", result_of(job))
+    assert [identity for _, identity in tracker.opened] == ["", "id of it"]
+
+
 def test_a_result_that_was_logged_elsewhere_is_logged_here(job, write_log, tmp_path) -> None:
     write_log(1)
     for target in ("here", "there"):

@@ -13,6 +13,7 @@ from torch import nn
 
 from robench.errors import UserError
 from robench.gan.metrics.library import fidelity
+from robench.system.out_of_memory import is_out_of_memory
 from robench.system.provenance import file_hash
 
 HASH = "6726825d"
@@ -43,6 +44,8 @@ def inception(path: Path | None, device: torch.device) -> nn.Module:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's errors are of many kinds
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"{path} holds more than tensors ({type(error).__name__}), so it was not loaded."
         ) from error

@@ -229,5 +229,7 @@ def _is_modest(network: Network) -> bool:
         with torch.device("meta"):  # shapes only
             plain = backbones.build(network.backbone, given=given)
         return sum(p.numel() for p in plain.parameters()) <= LARGEST_NETWORK
+    except MemoryError:
+        raise  # with more memory there is an answer, and this one would be kept
     except Exception:  # as above; torch raises several for sizes that no memory holds
         return False

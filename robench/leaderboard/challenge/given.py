@@ -12,6 +12,7 @@ from torch import Tensor
 from robench.errors import UserError, shortened
 from robench.leaderboard.challenge.files import Indices
 from robench.system.array_files import read_npz
+from robench.system.out_of_memory import is_out_of_memory
 from robench.system.reading import MIB, Refused, open_plain
 from robench.system.tensor_files import check_safetensors
 
@@ -83,6 +84,8 @@ def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
             found = {name: opened.get_tensor(name) for name in NAMES if name in opened.keys()}  # noqa: SIM118 - it is no mapping
         return {name: _array(tensor) for name, tensor in found.items()}
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
         raise UserError(f"{path} is not a complete safetensors file ({reason}).") from error
 

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from robench.errors import UserError
 from robench.leaderboard.bundle import published_bundle
 from robench.leaderboard.challenge.files import Challenge, challenge_name
 from robench.leaderboard.challenge.kept import with_files
@@ -36,6 +37,12 @@ def add_challenges(folder: Path, found: Mapping[str, Challenge]) -> Leaderboard:
     with published_alone(folder), tempfile.TemporaryDirectory() as scratch:
         board = Leaderboard.read(folder)
         check_files(board)
+        for cell in board.cells:
+            challenge, manifest = found.get(cell.file.cell.key), cell.file.manifest
+            if challenge and manifest and challenge.facts.weights_hash != manifest.weights_hash:
+                raise UserError(
+                    f"{folder} was published with other weights meanwhile; challenge them again."
+                )
         for name, content in new.items():
             write_bytes(Path(scratch) / name, content)
         files = {Path(name).parent.name: [Path(scratch) / name] for name in new}

@@ -11,7 +11,9 @@ from robench.board.writing import board_text
 from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
 from robench.gan.defended import written_out
+from robench.gan.divergence import diverged_by
 from robench.gan.metrics.measure import every_metric
+from robench.gan.spec import GanCell
 from robench.gan.symptoms import symptoms
 from robench.leaderboard.evidence import BOARD, PAGE, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.copies import GanCopies, gan_copies
@@ -142,6 +144,8 @@ def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
     if manifest is None:
         if one.file.measured:
             yield "it diverged, and has metrics all the same"
+        if one.file.diverged is not None and not _can_diverge(one.file.diverged.reason, cell):
+            yield f"it cannot have diverged as it says: {shortened(one.file.diverged.reason)}"
         return
     if manifest.specification != cell.key:
         yield "its manifest is of another specification"
@@ -155,6 +159,13 @@ def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
         yield problem
     yield from _log(one)
     yield from _measured(board, one)
+
+
+def _can_diverge(reason: str, cell: GanCell) -> bool:
+    """Return whether a training says so of a step after which it logs its losses."""
+    step = diverged_by(reason)
+    ends = step == cell.gan.steps
+    return step is not None and step <= cell.gan.steps and (ends or step % cell.gan.log_every == 0)
 
 
 def _specification(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:

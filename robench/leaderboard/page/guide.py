@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from robench.board.loading import read_board
 from robench.board.shipped import shipped_boards
 from robench.board.specs import TrainingSpec
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.expressions import radius_text
 from robench.leaderboard.certified import certificates
 from robench.leaderboard.evidence import SOURCES, TOML, read_sums
@@ -113,14 +113,20 @@ def commands(board: "Leaderboard") -> str:
     trained = bool(board.board.row_specs)
     if not shipped:
         if trained and not _has_file(board):
-            lines.append(f"# {target(board)} is the author's board file; board.json has the same")
-        lines.append(f"# in the folder that holds {shlex.quote(board.name)}:")
+            own = f"{target(board)} is the author's board file; board.json has the same"
+            lines.append(_comment(own))
+        lines.append(_comment(f"in the folder that holds {shlex.quote(board.name)}:"))
     if trained:
         words = f"{target(board)}{_trained_rows(board)} --seeds {seeds}"
         lines.append(f"robench run {words}{_data(board)}{_plugin(board)}")
     if shipped and versions:
         lines.append("git checkout -  # to where the leaderboard is")
     return "\n".join([*lines, verification(board)])
+
+
+def _comment(text: str) -> str:
+    """Return a comment of the shell, which ends with its line, whatever a stranger's name holds."""
+    return f"# {shortened(text, 300)}"
 
 
 def verification(board: "Leaderboard") -> str:

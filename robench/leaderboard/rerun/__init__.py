@@ -15,6 +15,7 @@ from robench.leaderboard.rerun.run import (
     draw_rows,
     draw_titles,
     rerun,
+    rows_trained,
     rows_with_weights,
 )
 from robench.leaderboard.rerun.weights import find_weights, weights_elsewhere
@@ -32,6 +33,7 @@ __all__ = [
     "draw_titles",
     "find_weights",
     "rerun",
+    "rows_trained",
     "rows_with_weights",
     "weights_elsewhere",
 ]

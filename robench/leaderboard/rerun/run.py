@@ -158,7 +158,12 @@ def rows_with_weights(board: Leaderboard, stores: Sequence[str | Path]) -> list[
         for cell in board.cells
         if cell.file.manifest is not None and not weights_files(board.folder, cell, stores)
     }
-    return [title for title in dict.fromkeys(c.row for c in board.cells) if title not in lacking]
+    return [title for title in rows_trained(board) if title not in lacking]
+
+
+def rows_trained(board: Leaderboard) -> list[str]:
+    """Return the titles of the rows that have weights somewhere: not every seed diverged."""
+    return list(dict.fromkeys(c.row for c in board.cells if c.file.manifest is not None))
 
 
 def board_images(board: Leaderboard, data: str | None, data_dir: str | Path | None) -> DataSet:

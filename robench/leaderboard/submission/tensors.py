@@ -15,6 +15,7 @@ from robench.models.external import build_external
 from robench.models.library_options import check_library_options
 from robench.registry import backbones
 from robench.system.json_files import depth_of
+from robench.system.out_of_memory import is_out_of_memory
 from robench.system.reading import Refused
 from robench.system.tensor_files import check_safetensors
 from robench.system.values import DEPTH
@@ -78,6 +79,8 @@ def _shapes(path: Path, where: str) -> Shapes:
     except UserError:
         raise
     except Exception as error:  # the library's own, and those of dtypes without isfinite
+        if is_out_of_memory(error):
+            raise
         reason = str(error).split("\n", 1)[0][:120]
         raise UserError(f"{where} is not an intact safetensors file ({reason}).") from None
     return shapes
