@@ -20,9 +20,8 @@ def check_name(kind: str, name: object) -> None:
     """
     if not isinstance(name, str):
         own = as_name(getattr(name, "__name__", "my name"))
-        raise UserError(
-            f'a {kind} is registered by its name: write @register_{as_name(kind)}("{own}").'
-        )
+        decorator = f"register_{as_name(kind)}".replace("data_set", "dataset")
+        raise UserError(f'a {kind} is registered by its name: write @{decorator}("{own}").')
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(
             f"'{name}' cannot name a {kind}: use lower-case letters, digits and _, starting with a "

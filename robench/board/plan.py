@@ -1,7 +1,8 @@
 """A resolved board: built defenses and attacks, and the recipe and data of each row."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -135,9 +136,13 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
                 f"defense, {other}; give it another label."
             )
     data = [data_of(board, spec) for spec in board.row_specs]
-    return tuple(
+    rows = tuple(
         _resolve(board, spec, images) for spec, images in zip(board.row_specs, data, strict=True)
     )
+    for row in rows:  # of boards that were published before there was this check, it says nothing
+        with _naming(row.spec):
+            check_changes(row.recipe, row.spec.training)
+    return rows
 
 
 def resolve_row(board: Board, spec: RowSpec) -> PlannedRow:
@@ -198,12 +203,18 @@ def build_attacks(evaluation: EvaluationSpec) -> dict[str, Attack]:
 
 def _resolve(board: Board, spec: RowSpec, data: DataSpec) -> PlannedRow:
     defense = defenses.build(spec.defense)
-    try:
+    with _naming(spec):
         recipe = recipe_for(board.training, defense, spec.training)
-        check_changes(recipe, spec.training)
+    return PlannedRow(spec, defense, recipe, data, canonical_model(spec.model or board.model))
+
+
+@contextmanager
+def _naming(spec: RowSpec) -> Iterator[None]:
+    """Name the row in what is said of its recipe."""
+    try:
+        yield
     except UserError as error:
         raise UserError(f"the recipe of '{spec.title}': {error}") from None
-    return PlannedRow(spec, defense, recipe, data, canonical_model(spec.model or board.model))
 
 
 def _check_defaults(evaluation: EvaluationSpec) -> None:

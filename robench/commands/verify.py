@@ -123,7 +123,8 @@ def verify(
     drawn = draw_rows(board, "1" if rows is None else rows, seed, among)
     further = keywords.get("retrain", False) or keywords.get("fresh_seed") is not None
     requested = (rows is not None and len(drawn) > 0) or further
-    with trusted_code(board, trust=keywords.get("trust_code", False)):
+    trust = keywords.get("trust_code", False)
+    with trusted_code(board, trust=trust) as unloaded:
         audit = full_audit(board)
         if audit.problems:
             return Verification(board, audit.problems, tuple(drawn), None, requested, (), seed)
@@ -133,6 +134,7 @@ def verify(
             again = replace(again, notes=(f"its images are not here: {absent}", *again.notes))
         left = unchecked(board, again.titles, audit.copies)
         left += [*_without_weights(board, here), *again.unchecked]
+        left += [unloaded] if trust and unloaded else []
         return Verification(board, (), tuple(drawn), again, requested, tuple(left), seed)
 
 

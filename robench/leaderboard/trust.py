@@ -100,9 +100,17 @@ def unknown_to_all(board: Leaderboard) -> list[SourceEntry]:
             and not _is_known(e)]  # fmt: skip
 
 
-def untrusted(board: AnyBoard, entries: list[SourceEntry]) -> str:
-    """Return the sentence that says that code was not executed, and how it can be."""
+def untrusted(board: AnyBoard, entries: list[SourceEntry], *, trust: bool = False) -> str:
+    """Return the sentence that says that code was not executed, and how it can be.
+
+    Args:
+        board: the board.
+        entries: what is not registered here.
+        trust: whether the code was to be executed, which then does not load.
+    """
     named = ", ".join(entry.words for entry in entries)
+    if trust:
+        return f"{board.name}: the code of the {named} does not load, so it was not checked."
     folders = dict.fromkeys(entry.file.partition("/")[0] for entry in entries)
     files = ", ".join(f"{SOURCES}/{folder}" for folder in folders)
     return (

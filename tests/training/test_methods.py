@@ -1,5 +1,6 @@
 """Training methods: entries that a recipe names, including a user's own."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
-from support import Command, stripes
+from support import TINY_BOARD, Command, stripes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.base import Defense, LogitsModel, TrainingMethod, Update
+from robench.board.loading import read_board
 from robench.board.recipes import check_changes, recipe_for
 from robench.board.specs import PUBLISHED, TrainingSpec
 from robench.data import Augmentation
@@ -258,3 +260,11 @@ def test_what_a_row_sets_without_effect_is_refused(
 def test_what_a_row_leaves_to_the_board_need_have_no_effect_with_its_method() -> None:
     changes = {"method": "standard", "lr": 0.2}
     check_changes(recipe_for(TrainingSpec(replays=8), Defense(), changes), changes)
+
+
+def test_such_a_row_is_refused_by_name_when_a_board_is_read(tmp_path: Path) -> None:
+    row = '[[arms]]\nlabel = "pgd"\ndefense = "vanilla"\ntraining = {method = "pgd", replays = 2}\n'
+    text = re.sub(r"^defenses = .*$", "", TINY_BOARD, flags=re.MULTILINE)
+    (tmp_path / "board.toml").write_text(f"{text}\n{row}")
+    with pytest.raises(UserError, match="the recipe of 'pgd': replays has no effect, since"):
+        read_board(tmp_path / "board.toml")

@@ -88,7 +88,7 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
         return Rerun(
             pd.DataFrame(columns=[*COLUMNS]),
             problems=challenged.problems,
-            notes=(untrusted(board, unknown),),
+            notes=(untrusted(board, unknown, trust=options.trust_code),),
             unchecked=challenged.unchecked,
             challenges=challenged.predicted,
         )

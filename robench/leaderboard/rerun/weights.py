@@ -121,7 +121,7 @@ def out_of_reach(board: Leaderboard, cell: PublishedCell, options: RerunOptions)
     if cell.file.manifest is None and not options.retrain:
         return "its training diverged; only --retrain can reproduce it."
     if unknown := unknown_to(cell, board):
-        return untrusted(board, unknown).removeprefix(f"{board.name}: ")
+        return untrusted(board, unknown, trust=options.trust_code).removeprefix(f"{board.name}: ")
     spec = cell.file.cell
     if isinstance(spec, Cell):
         return None

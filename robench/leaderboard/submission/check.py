@@ -8,6 +8,7 @@ import pandas as pd
 
 from robench.board.board import Board
 from robench.checks.report import VERSION
+from robench.errors import UserError
 from robench.leaderboard.audit import full_audit, unchecked
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import (
@@ -98,7 +99,10 @@ def check_submission(
         return Checked(board, (f"it was evaluated otherwise than the board it is for: {wrong}",))
     if keywords.get("fresh_seed") is None:
         keywords["fresh_seed"] = draw_fresh_seed()
-    with trusted_code(board, trust=keywords.get("trust_code", False)):
+    trust = keywords.get("trust_code", False)
+    with trusted_code(board, trust=trust) as unloaded:
+        if trust and unloaded:  # a submission must be checked whole
+            raise UserError(unloaded)
         audit = full_audit(board)
         if audit.problems:
             return Checked(board, audit.problems)
