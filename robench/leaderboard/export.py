@@ -60,7 +60,7 @@ def to_markdown(table: pd.DataFrame, board: Board, recorded: Columns | None = No
             not registered and its column is not recorded.
     """
     caption = _caption(table, board, _MARKDOWN, recorded)
-    return markdown_table(_cells(table, board, _MARKDOWN), caption)
+    return markdown_table(_cells(table, board, _MARKDOWN, recorded), caption)
 
 
 def to_latex(table: pd.DataFrame, board: Board, recorded: Columns | None = None) -> str:
@@ -69,7 +69,8 @@ def to_latex(table: pd.DataFrame, board: Board, recorded: Columns | None = None)
     See :func:`to_markdown` for rows, columns, arguments and errors. Non-Latin letters are left
     unchanged and need LuaLaTeX or XeLaTeX.
     """
-    return latex_table(_cells(table, board, _LATEX), _caption(table, board, _LATEX, recorded))
+    caption = _caption(table, board, _LATEX, recorded)
+    return latex_table(_cells(table, board, _LATEX, recorded), caption)
 
 
 def markdown_table(cells: pd.DataFrame, caption: str) -> str:
@@ -93,14 +94,16 @@ def latex_table(cells: pd.DataFrame, caption: str) -> str:
     )
 
 
-def _cells(table: pd.DataFrame, board: Board, markup: _Markup) -> pd.DataFrame:
+def _cells(
+    table: pd.DataFrame, board: Board, markup: _Markup, recorded: Columns | None
+) -> pd.DataFrame:
     names = [
         markup.escape(name) + (markup.flagged if flags else "")
         for name, flags in zip(table["defense"], _flags(table), strict=True)
     ]
     heads, columns = ["defense"], [names]
     tied = _tied(table)
-    for column in _columns(table, board):
+    for column in _columns(table, board, recorded):
         means = [None if pd.isna(v) else f"{100 * v:.1f}" for v in table[f"{column}_mean"]]
         best = max((m for m in means if m is not None), key=float, default=None)
         cells = []
@@ -117,8 +120,8 @@ def _cells(table: pd.DataFrame, board: Board, markup: _Markup) -> pd.DataFrame:
     return pd.DataFrame(list(zip(*columns, strict=True)), columns=heads)
 
 
-def _columns(table: pd.DataFrame, board: Board) -> list[str]:
-    columns = shown_columns(board, table)
+def _columns(table: pd.DataFrame, board: Board, recorded: Columns | None) -> list[str]:
+    columns = shown_columns(board, table, recorded)
     for column in columns:
         if f"{column}_mean" not in table:
             raise UserError(f"the table has no column '{column}_mean': it is from another board.")

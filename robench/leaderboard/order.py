@@ -1,5 +1,6 @@
 """How far the order of the rows depends on what ranks them, and what the worst case leaves out."""
 
+from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
@@ -19,17 +20,25 @@ from robench.checks.wording import some
 from robench.errors import UserError
 from robench.leaderboard.row import worst_case_attacks
 from robench.registry import attacks
-from robench.runs.records import BoardResult
+from robench.runs.records import BoardResult, EvaluatedColumn
 
 _NAMED = 3
 """How many pairs of rows a sentence names."""
 
 
-def shown_columns(board: Board, table: pd.DataFrame) -> list[str]:
+def shown_columns(
+    board: Board, table: pd.DataFrame, recorded: Mapping[str, EvaluatedColumn] | None = None
+) -> list[str]:
     """Return the columns of short tables.
 
     What is evaluated, certificates included, but of corruptions only the mean; what ranks if it is
     combined of these, and what is lowered by challenges.
+
+    Args:
+        board: the specification.
+        table: the figures.
+        recorded: what is recorded of columns, if it is known; else the attacks that are registered
+            here say which are corruptions.
     """
     combined = [name for name in COMBINED if name == board.evaluation.ranking_column]
     if BEST_KNOWN not in combined and f"{BEST_KNOWN}_mean" in table:
@@ -37,7 +46,12 @@ def shown_columns(board: Board, table: pd.DataFrame) -> list[str]:
     columns = list(board.evaluation.columns)
     if f"{CORRUPTION}_mean" in table:
         combined.append(CORRUPTION)
-        columns = [name for name in columns if name == "clean" or not _corrupts(name, table)]
+        known = {name: column.corrupts for name, column in (recorded or {}).items()}
+        columns = [
+            name
+            for name in columns
+            if name == "clean" or not (known[name] if name in known else _corrupts(name, table))
+        ]
     return [*columns, *combined]
 
 

@@ -19,7 +19,7 @@ def submission_readme(result: BoardResult, table: pd.DataFrame, bundle: Bundle) 
         table: their leaderboard.
         bundle: the code that goes with them.
     """
-    columns = shown_columns(result.board, table)
+    columns = shown_columns(result.board, table, result.columns)
     ranked = result.board.evaluation.ranking_column in COMBINED
     notes = ranking_notes(result, table) if ranked else []
     lines = [

@@ -12,6 +12,7 @@ from page_boards import Invented, invent
 from published_board import BOARD, Published
 from support import Command, few_queries, shared_folder
 
+from robench.base import ThreatModel
 from robench.board.loading import read_board
 from robench.board.plan import build_attacks
 from robench.errors import UserError
@@ -108,6 +109,10 @@ def test_corruptions_of_a_plugin_that_is_not_loaded_are_left_out(corrupted: Path
     evaluation = board.board.evaluation.model_copy(update={"attacks": tuple(unknown)})
     elsewhere = board.board.model_copy(update={"evaluation": evaluation})
     assert shown_columns(elsewhere, board.table) == ["clean", "fgsm", "corruption"]
+    proof = next(name for name in unknown if name.startswith("fog_of_mine"))
+    recorded = {proof: EvaluatedColumn(proves=ThreatModel("l2", 0.1))}
+    shown = shown_columns(elsewhere, board.table, recorded)
+    assert set(shown) == {"clean", "fgsm", proof, "corruption"}, "a certificate, as is recorded"
 
 
 def test_verify_runs_them_again(corrupted: Path, robench: Command) -> None:

@@ -30,7 +30,7 @@ def leaderboard_table(
         title: a line above.
         result: the outcomes, which say in what precision gradients were taken.
     """
-    columns = shown_columns(board, table)
+    columns = shown_columns(board, table, result.columns if result else None)
     querying = [c for c in columns if f"{c}_queries" in table]
     ranking = board.evaluation.ranking_column
     headers = [
