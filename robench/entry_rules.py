@@ -97,7 +97,9 @@ def check_hooks(build: Callable[..., Any]) -> None:
     """
     if not (inspect.isclass(build) and issubclass(build, Defense)):
         return
-    if build.kind not in get_args(Kind):
+    if isinstance(build.kind, str) and build.kind not in get_args(
+        Kind
+    ):  # not an option of the name
         raise UserError(
             f"{build.__name__} has the kind {shortened(repr(build.kind))}; "
             f"{did_you_mean(str(build.kind), get_args(Kind))}"
