@@ -97,9 +97,8 @@ def check_hooks(build: Callable[..., Any]) -> None:
     """
     if not (inspect.isclass(build) and issubclass(build, Defense)):
         return
-    if isinstance(build.kind, str) and build.kind not in get_args(
-        Kind
-    ):  # not an option of the name
+    is_text = isinstance(build.kind, str)  # it may be an option of that name
+    if is_text and build.kind not in get_args(Kind):
         raise UserError(
             f"{build.__name__} has the kind {shortened(repr(build.kind))}; "
             f"{did_you_mean(str(build.kind), get_args(Kind))}"
