@@ -130,7 +130,8 @@ def _split(path: Path) -> Parts:
         UserError: if a class has too few images to hold some out, or the folders are parts.
     """
     names = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name[0] != ".")
-    if len(names) > 1 and all(map(_PART.fullmatch, names)):
+    trains = any(name.lower().startswith("train") for name in names)
+    if trains and len(names) > 1 and all(map(_PART.fullmatch, names)):
         raise UserError(
             f"the folders in {path} are named as parts of a data set, and not as classes: "
             f"{', '.join(names)}; rename them 'train' and 'test'."

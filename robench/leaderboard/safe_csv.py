@@ -121,15 +121,21 @@ def _fields(column: pd.Series, float_format: str | None) -> list[str]:
     values = column.astype(object).tolist()
     texts = {value for value in values if isinstance(value, str)}
     safe = {value: escape(value) for value in texts}
+    if float_format is not None and _are_counts(values):
+        float_format = "%.0f"
     return [safe[v] if isinstance(v, str) else _field(v, float_format) for v in values]
+
+
+def _are_counts(values: list[Any]) -> bool:
+    """Return whether floats are all whole: pandas makes floats of counts beside missing ones."""
+    numbers = [v for v in values if isinstance(v, float) and not math.isnan(v)]
+    return bool(numbers) and all(v.is_integer() and 0 <= v < 2**53 for v in numbers)
 
 
 def _field(value: Any, float_format: str | None) -> str:
     if value is None or value is pd.NA or value != value:
         return ""
     if isinstance(value, float):
-        if value.is_integer() and 1e6 <= abs(value) < 2**53:  # a count beside rows without one
-            return str(int(value))
         return repr(float(value)) if float_format is None else float_format % value
     return str(value)
 

@@ -32,12 +32,15 @@ def _careless() -> Iterator[None]:
 
 @pytest.fixture
 def _no_attacks() -> Iterator[None]:
-    """What users register by mistake: a class that is no attack, and a ball that is a tuple."""
+    """What users register by mistake: what makes no attack, and a ball that is a tuple."""
 
-    @register_attack("stranger")
     @dataclass(frozen=True)
     class Stranger:
         eps: float = 0.1
+
+    @register_attack("stranger")
+    def stranger(eps: float = 0.1) -> Stranger:
+        return Stranger(eps)
 
     @register_attack("plain_ball")
     @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def test_both_are_listed(robench: Command, plugin: Path) -> None:
         ),
         (
             "data.name=halves(flat=3)",
-            "data set 'halves(flat=3)': flat = 3: Input should be a",
+            "data set 'halves(flat=3)': flat = 3: write true or false.",
         ),
         ("model.name=plain(block=2)", "backbone 'plain' has no option 'block'; did you mean 'bl"),
         ("model.name=plain(blocks='a')", "blocks = 'a': Input should be a valid integer"),

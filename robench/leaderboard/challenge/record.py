@@ -37,12 +37,7 @@ def add_challenges(folder: Path, found: Mapping[str, Challenge]) -> Leaderboard:
     with published_alone(folder), tempfile.TemporaryDirectory() as scratch:
         board = Leaderboard.read(folder)
         check_files(board)
-        for cell in board.cells:
-            challenge, manifest = found.get(cell.file.cell.key), cell.file.manifest
-            if challenge and manifest and challenge.facts.weights_hash != manifest.weights_hash:
-                raise UserError(
-                    f"{folder} was published with other weights meanwhile; challenge them again."
-                )
+        _check_weights(board, found)
         for name, content in new.items():
             write_bytes(Path(scratch) / name, content)
         files = {Path(name).parent.name: [Path(scratch) / name] for name in new}
@@ -57,3 +52,13 @@ def add_challenges(folder: Path, found: Mapping[str, Challenge]) -> Leaderboard:
         made = {name: text.encode() for name, text in texts.items()}
         replace_edition(folder, {**{name: folder / name for name in sums}, **new, **made})
         return Leaderboard.read(folder)
+
+
+def _check_weights(board: Leaderboard, found: Mapping[str, Challenge]) -> None:
+    """Check that the networks are those that were challenged, before the board was locked."""
+    for cell in board.cells:
+        challenge, manifest = found.get(cell.file.cell.key), cell.file.manifest
+        if challenge and manifest and challenge.facts.weights_hash != manifest.weights_hash:
+            raise UserError(
+                f"{board.folder} was published with other weights meanwhile; challenge them again."
+            )
