@@ -35,7 +35,7 @@ def as_name(text: str) -> str:
     return name if name[:1].isalpha() else f"my_{name}".rstrip("_")
 
 
-def check_free(kind: str, taken: Entry[Any], target: Callable[..., Any], file: str) -> None:
+def check_not_taken(kind: str, taken: Entry[Any], target: Callable[..., Any], file: str) -> None:
     """Check that an entry of the same name is this one, which is executed again.
 
     Raises:

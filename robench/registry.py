@@ -17,7 +17,7 @@ from torch import nn
 from robench.base import Attack, Defense, TrainingMethod
 from robench.discovery import import_entries
 from robench.entries import Entry, Library, missing_package, summary_of
-from robench.entry_rules import check_class, check_free, check_hooks, check_name
+from robench.entry_rules import check_class, check_hooks, check_name, check_not_taken
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
 from robench.origins import origin_of
@@ -75,7 +75,7 @@ class Registry(Generic[T]):
             # Now, while its module is executed: what is in memory stays, whatever its file becomes.
             own = origin_of(sys._getframe(1), target)
             if taken := self._entries.get(name):
-                check_free(self.kind, taken, target, own.file)
+                check_not_taken(self.kind, taken, target, own.file)
             check_class(target, self._base)
             check_hooks(target)
             about = (summary_of(target), reference)

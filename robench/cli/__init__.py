@@ -26,6 +26,7 @@ from robench.cli import (  # noqa: F401 - commands
 from robench.cli.failures import sentence_of
 from robench.cli.options import app
 from robench.errors import RobenchWarning
+from robench.system.out_of_memory import chain_of
 
 INTERRUPTED = 130
 """Exit code of Typer after Ctrl-C."""
@@ -95,9 +96,8 @@ def _handle_termination() -> dict[int, Any]:
 
 
 def _exit_code(error: BaseException | None) -> int:
-    while error is not None and not isinstance(error, _Terminated):
-        error = error.__cause__ or error.__context__
-    return INTERRUPTED if error is None else 128 + int(error.args[0])
+    ended = next((each for each in chain_of(error) if isinstance(each, _Terminated)), None)
+    return INTERRUPTED if ended is None else 128 + int(ended.args[0])
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

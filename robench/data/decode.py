@@ -14,7 +14,7 @@ from torch import Tensor
 
 from robench.errors import UserError, first_line, shortened
 from robench.system.out_of_memory import is_out_of_memory
-from robench.system.reading import Refused, is_passing, open_plain
+from robench.system.reading import Refused, is_transient, open_plain
 
 # What is odd in a file is not the user's concern. Not ``catch_warnings``: files are decoded in
 # threads, and two that leave it in another order leave all warnings of the process ignored.
@@ -87,7 +87,7 @@ def decode_and_inspect(source: ImageSource) -> tuple[Tensor, bool]:
             pixels = np.array(image.convert("L" if mode in GRAY_MODES else "RGB"))
             turned = _is_turned(image)
     except Exception as error:  # the readers of the formats raise many types on damaged files
-        _check_passing(source, error)
+        _raise_if_transient(source, error)
         reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
         raise UserError(
             f"{source} is not a complete image ({reason}); fix or remove it."
@@ -121,13 +121,13 @@ def is_color(source: ImageSource) -> bool:
         with open_image(source) as image:
             return image.mode not in GRAY_MODES
     except Exception as error:  # reading it says what is wrong
-        _check_passing(source, error)
+        _raise_if_transient(source, error)
         return False
 
 
-def _check_passing(source: ImageSource, error: Exception) -> None:
-    """Check that an image, and not the machine, is why it cannot be read."""
+def _raise_if_transient(source: ImageSource, error: Exception) -> None:
+    """Raise what the machine, and not the image, is to blame for."""
     if is_out_of_memory(error):
         raise error
-    if is_passing(error):
+    if is_transient(error):
         raise UserError(f"{source} cannot be read: {first_line(error)}.") from error

@@ -73,7 +73,7 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     hooks += [
         module.register_forward_pre_hook(normalizes, with_kwargs=True)
         for module in model.modules()
-        if isinstance(module, _BatchNorm) and _is_linear(module)
+        if isinstance(module, _BatchNorm) and _has_known_gain(module)
     ]
     like = next(model.parameters(), torch.empty(0))
     try:
@@ -95,8 +95,8 @@ def layers_of(model: nn.Module, input_size: tuple[int, int, int]) -> list[Layer]
     return list(found.values())
 
 
-def _is_linear(norm: nn.Module) -> bool:
-    """Return whether a batch norm applies its gain: one of a user's own may do more."""
+def _has_known_gain(norm: nn.Module) -> bool:
+    """Return whether a batch norm scales by its weights alone: one of a user's own may do more."""
     libraries = ("torch", "timm")  # timm's applies an activation after it
     own = type(norm).forward is not _BatchNorm.forward
     return not own or type(norm).__module__.partition(".")[0] in libraries

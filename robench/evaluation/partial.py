@@ -28,7 +28,7 @@ from robench.evaluation.victim import Victim
 from robench.system.array_files import read_npz
 from robench.system.files import cannot_write, write_bytes
 from robench.system.provenance import peak_memory_mib
-from robench.system.reading import Refused, is_passing
+from robench.system.reading import Refused, is_transient
 
 SAVE_SECONDS = 30.0
 """Least time between two writes."""
@@ -194,7 +194,7 @@ def _read(path: Path) -> Arrays | None:
     try:
         return read_npz(path, unpacked=path.stat().st_size, members=_MEMBERS)
     except (OSError, Refused) as error:
-        if is_passing(error):
+        if is_transient(error):
             raise  # what was kept may be there for the next try
         reason = error.reason if isinstance(error, Refused) else error.strerror
         _say(f"{path} is damaged ({reason}); it is not used")

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from robench.base import Defense
 from robench.gan.batches import Batches, Draw, generator_of, latents
-from robench.gan.divergence import divergence_by
 from robench.gan.losses import LOSSES
 from robench.gan.sampling import samples_of
 from robench.gan.spec import GanSpec
@@ -23,12 +22,17 @@ from robench.gan.symptoms import LogRow, diversity
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.training.averaging import Average
 from robench.training.contract import checked_penalty, refuse_untrained
+from robench.training.divergence import CountedSentence
 
 SECONDS = 120.0
 """Time between two states that are written."""
 
 LOOKED_AT = 64
 """Samples, and images, whose distances are measured for the log."""
+
+
+DIVERGED_BY = CountedSentence("a loss is not finite by step {}")
+"""What a training says that diverged; the count is of steps."""
 
 
 class GanDivergedError(Exception):
@@ -196,7 +200,7 @@ class GanTrainer:
         before = self.rows[-1].step if self.rows else 0
         generator, discriminator, real, fake = (self.sums / (self.done - before)).tolist()
         if not (math.isfinite(generator) and math.isfinite(discriminator)):
-            raise GanDivergedError(divergence_by(self.done))
+            raise GanDivergedError(DIVERGED_BY.with_count(self.done))
         samples = samples_of(self.generator, self._latents)
         self.rows.append(
             LogRow(

@@ -29,7 +29,7 @@ from robench.errors import UserError, shortened
 from robench.models.complexity import Complexity
 from robench.runs.records import EvaluatedColumn, Evidence
 from robench.system.files import write_text
-from robench.system.reading import DOCUMENT_BYTES, MIB, Refused, is_passing, read_text, sha256_of
+from robench.system.reading import DOCUMENT_BYTES, MIB, Refused, is_transient, read_text, sha256_of
 
 BOARD, TABLE, COMPARISONS, SUMS = "board.json", "leaderboard.csv", "comparisons.csv", "SHA256SUMS"
 TOML, SOURCES, PAGE = "board.toml", "sources", "page.html"
@@ -257,7 +257,7 @@ def _published_sum(folder: Path, name: str) -> str:
     try:
         return sha256_of(folder / name, longest=longest, inside=folder)
     except Refused as error:
-        if is_passing(error):
+        if is_transient(error):
             raise  # which says nothing of its content
         return ""
 
@@ -266,6 +266,6 @@ def _sum(path: Path) -> str:
     try:
         return sha256_of(path)
     except Refused as error:
-        if is_passing(error):
+        if is_transient(error):
             raise
         return ""

@@ -30,7 +30,7 @@ _ONEDNN = "could not create a primitive"
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether memory was short, whatever was made of that on the way up."""
-    for each in _chain(error):
+    for each in chain_of(error):
         said = str(each)
         if isinstance(each, MemoryError) or said == _ONEDNN or any(w in said for w in _SAID):
             return True
@@ -48,11 +48,11 @@ def is_of_machine(error: BaseException | None) -> bool:
 def is_gpu_failure(error: BaseException | None) -> bool:
     """Return whether a GPU has failed, whatever was made of that on the way up."""
     # By name: older torch has no such class, and torch is not imported here.
-    return any(type(each).__name__ == "AcceleratorError" for each in _chain(error))
+    return any(type(each).__name__ == "AcceleratorError" for each in chain_of(error))
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, and what it was raised from or during."""
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and what it was raised from or during: the walk along causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -16,7 +16,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from robench.errors import UserError, shortened
-from robench.system.out_of_memory import is_out_of_memory
+from robench.system.out_of_memory import chain_of, is_out_of_memory
 
 MIB = 2**20
 
@@ -45,18 +45,16 @@ class Refused(UserError):  # noqa: N818 - a file is refused; nothing went wrong
         self.reason = reason
 
 
-_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE})
+_TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE})
 
 
-def is_passing(error: BaseException | None) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """Return whether a file could not be read for a reason that may pass and is not in the file.
 
     There were too many open files or too little memory, or the disk or the server failed.
     """
-    if error is None:
-        return False
-    own = isinstance(error, OSError) and error.errno in _PASSING
-    return own or is_out_of_memory(error) or is_passing(error.__cause__)
+    failed = (each.errno for each in chain_of(error) if isinstance(each, OSError))
+    return is_out_of_memory(error) or not _TRANSIENT.isdisjoint(failed)
 
 
 _OPENED = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))

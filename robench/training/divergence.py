@@ -1,11 +1,34 @@
 """When a training has diverged, and the sentence that says so, as it is stored and published."""
 
 import re
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-_SENTENCE = "the loss is not finite after epoch {}"
+
+@dataclass(frozen=True)
+class CountedSentence:
+    """A sentence with one count from 1, which is read again from where it was published.
+
+    Attributes:
+        form: the sentence, with {} in the place of the count.
+    """
+
+    form: str
+
+    def with_count(self, count: int) -> str:
+        """Return the sentence with a count."""
+        return self.form.format(count)
+
+    def count_in(self, text: str) -> int | None:
+        """Return the count of such a sentence; None for any other text."""
+        found = re.fullmatch(self.form.format("([1-9][0-9]{0,8})"), text)
+        return int(found[1]) if found else None
+
+
+DIVERGED_AFTER = CountedSentence("the loss is not finite after epoch {}")
+"""What a training says that diverged; the count is of epochs."""
 
 
 def has_finite_weights(model: nn.Module) -> bool:
@@ -16,14 +39,3 @@ def has_finite_weights(model: nn.Module) -> bool:
     """
     finite = [parameter.detach().isfinite().all() for parameter in model.parameters()]
     return not finite or bool(torch.stack(finite).all())
-
-
-def divergence_after(epoch: int) -> str:
-    """Return the sentence for a loss that is not finite after an epoch, counted from 1."""
-    return _SENTENCE.format(epoch)
-
-
-def epoch_of(sentence: str) -> int | None:
-    """Return the epoch of such a sentence; None for any other text."""
-    found = re.fullmatch(_SENTENCE.format("([1-9][0-9]{0,8})"), sentence)
-    return int(found[1]) if found else None

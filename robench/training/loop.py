@@ -23,7 +23,7 @@ from robench.training.averaging import Average
 from robench.training.collapse import warn_of_collapse
 from robench.training.contract import check_declared_work, checked_penalty, refuse_untrained
 from robench.training.data import TrainingData
-from robench.training.divergence import divergence_after, has_finite_weights
+from robench.training.divergence import DIVERGED_AFTER, has_finite_weights
 from robench.training.meter import Meter
 from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
 from robench.training.partway import Pace, Partway
@@ -271,7 +271,7 @@ class Trainer:
         refuse_untrained(self.model, self.optimizer, self.defense)
         self.meter.add_others(self.fabric)
         if not math.isfinite(self.meter.loss()) or not has_finite_weights(self.model):
-            raise TrainingDivergedError(divergence_after(epoch + 1))
+            raise TrainingDivergedError(DIVERGED_AFTER.with_count(epoch + 1))
         images = min(len(self.data.train), self.batches * self.recipe.batch_size)
         with self.average.in_place() if self.average else nullcontext():
             val_accuracy = shared_accuracy(self.fabric, self.shard, self.model, self.data.val)

@@ -15,11 +15,10 @@ from robench.gan.architectures import ARCHITECTURES
 from robench.gan.batches import Batches
 from robench.gan.cell import build_pair
 from robench.gan.defended import defended, defends_head, written_out
-from robench.gan.divergence import diverged_by, divergence_by
 from robench.gan.spec import GanCell
 from robench.gan.state import GanFiles
 from robench.gan.symptoms import LogRow
-from robench.gan.training import GanDivergedError, GanTrainer, fit_gan
+from robench.gan.training import DIVERGED_BY, GanDivergedError, GanTrainer, fit_gan
 from robench.layers.convnorm import ConvNorm2d
 from robench.registry import defenses, missing_package
 from robench.training.averaging import Average
@@ -212,6 +211,6 @@ def test_a_last_layer_that_cannot_be_replaced_is_refused(cell: GanCell) -> None:
 
 
 def test_the_sentence_of_a_divergence_names_its_step() -> None:
-    assert diverged_by(divergence_by(120)) == 120
-    assert diverged_by("a loss is not finite by step 0") is None
-    assert diverged_by("the cat has eaten it") is None
+    assert DIVERGED_BY.count_in(DIVERGED_BY.with_count(120)) == 120
+    assert DIVERGED_BY.count_in("a loss is not finite by step 0") is None
+    assert DIVERGED_BY.count_in("the cat has eaten it") is None

@@ -11,7 +11,7 @@ from published_board import Published
 from robench.errors import UserError
 from robench.leaderboard.audit import audit, unchecked
 from robench.leaderboard.published import Leaderboard
-from robench.training.divergence import divergence_after, epoch_of
+from robench.training.divergence import DIVERGED_AFTER
 
 
 def diverged(folder: Path, reason: str) -> Leaderboard:
@@ -31,12 +31,12 @@ def test_a_claim_that_no_training_makes_is_wrong(published: Published) -> None:
 
 
 def test_an_epoch_beyond_the_recipe_is_wrong(published: Published) -> None:
-    [found] = audit(diverged(published.folder, divergence_after(2)))
+    [found] = audit(diverged(published.folder, DIVERGED_AFTER.with_count(2)))
     assert found == "'convnorm', seed 0: it diverged after epoch 2, but its training has 1."
 
 
 def test_a_possible_claim_is_said_to_be_on_trust(published: Published) -> None:
-    board = diverged(published.folder, divergence_after(1))
+    board = diverged(published.folder, DIVERGED_AFTER.with_count(1))
     assert audit(board) == []
     assert "that 'convnorm', seed 0, diverged is on trust" in " ".join(unchecked(board))
 
@@ -51,5 +51,5 @@ def test_a_cell_without_figures_and_without_a_reason_is_refused(published: Publi
 
 @pytest.mark.parametrize("text", ["", "nan", "the loss is not finite after epoch 0", "epoch 3"])
 def test_other_text_names_no_epoch(text: str) -> None:
-    assert epoch_of(text) is None
-    assert epoch_of(divergence_after(3)) == 3
+    assert DIVERGED_AFTER.count_in(text) is None
+    assert DIVERGED_AFTER.count_in(DIVERGED_AFTER.with_count(3)) == 3

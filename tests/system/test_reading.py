@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robench.errors import UserError, did_you_mean, shortened
-from robench.system.reading import Refused, is_passing, read_bytes, read_text, sha256_of
+from robench.system.reading import Refused, is_transient, read_bytes, read_text, sha256_of
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -50,14 +50,14 @@ def test_a_machine_in_want_of_something_is_told_from_a_file_that_is_wrong(
             patched.setattr(os, "open", fail)
             with pytest.raises(Refused) as caught:
                 read_text(tmp_path / "a", longest=10)
-        return is_passing(caught.value)
+        return is_transient(caught.value)
 
     assert found(errno.EMFILE)
     assert found(errno.EIO)
     assert not found(errno.EACCES)
     assert not found(errno.ENOENT)
-    assert is_passing(MemoryError())
-    assert not is_passing(None)
+    assert is_transient(MemoryError())
+    assert not is_transient(None)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from robench.board.cells import Cell
 from robench.leaderboard.published import Leaderboard, PublishedCell
-from robench.training.divergence import epoch_of
+from robench.training.divergence import DIVERGED_AFTER
 
 
 def divergence_problems(board: Leaderboard) -> Iterator[str]:
@@ -30,7 +30,7 @@ def _problem(cell: PublishedCell, reason: str) -> str | None:
     spec = cell.file.cell
     if not isinstance(spec, Cell):
         return "it was not trained here, so its training cannot have diverged."
-    epoch = epoch_of(reason)
+    epoch = DIVERGED_AFTER.count_in(reason)
     if epoch is None:
         return f"no training ends with the reason '{reason[:80]}'."
     if epoch > spec.training.epochs:

@@ -11,10 +11,10 @@ from robench.board.writing import board_text
 from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
 from robench.gan.defended import written_out
-from robench.gan.divergence import diverged_by
 from robench.gan.metrics.measure import every_metric
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import symptoms
+from robench.gan.training import DIVERGED_BY
 from robench.leaderboard.evidence import BOARD, PAGE, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.copies import GanCopies, gan_copies
 from robench.leaderboard.gans.files import GanEvidence, weights_name
@@ -163,7 +163,7 @@ def _gan(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
 
 def _can_diverge(reason: str, cell: GanCell) -> bool:
     """Return whether a training says so of a step after which it logs its losses."""
-    step = diverged_by(reason)
+    step = DIVERGED_BY.count_in(reason)
     ends = step == cell.gan.steps
     return step is not None and step <= cell.gan.steps and (ends or step % cell.gan.log_every == 0)
 
