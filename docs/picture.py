@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from robench.cli.tables import leaderboard_table
+from robench.cli.tables.boards import leaderboard_table
 from robench.leaderboard.published import Leaderboard
 
 ROOT = Path(__file__).resolve().parents[1]

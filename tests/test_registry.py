@@ -263,7 +263,7 @@ def test_an_entry_whose_package_is_missing_is_listed_and_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from robench.board.overrides import open_board
-    from robench.cli.tables import facts
+    from robench.cli.tables.entries import facts
 
     def none_installed(name: str) -> None:
         raise PackageNotFoundError(name)

@@ -50,7 +50,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Print how many test images and seeds it takes to distinguish two defenses."""
-    from robench.cli.tables import plan_tables
+    from robench.cli.tables.boards import plan_tables
     from robench.leaderboard.power import ALONE, corrected, planned
 
     console, _ = prepare("cpu", [])
@@ -114,7 +114,7 @@ def verify(
     """
     from robench.cli.gan_boards import refuse_of_classifiers, verify_of_gans
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import verification_lines
+    from robench.cli.tables.verification import verification_lines
     from robench.commands.verify import leaderboards_among
     from robench.commands.verify import verify as verify_board
     from robench.leaderboard.gans.published import holds_gans
@@ -218,7 +218,7 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """List the papers' tables and figures that boards reproduce, and the state of each."""
-    from robench.cli.tables import states_table
+    from robench.cli.tables.boards import states_table
     from robench.commands.reproduce import states
 
     console, _ = prepare("cpu", [])

@@ -58,7 +58,7 @@ def certify_command(
 ) -> None:
     """Certify the L2 radius within which each prediction cannot change, and attack within it."""
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import certified_table
+    from robench.cli.tables.networks import certified_table
     from robench.commands.certify import certify_target, radii_of
     from robench.evaluation.options import EvaluationOptions
     from robench.system.files import write_text

@@ -61,7 +61,7 @@ def challenge(
 
     The exit code is 1 if no image lowers it; nothing is recorded then.
     """
-    from robench.cli.tables import challenge_lines
+    from robench.cli.tables.challenges import challenge_lines
     from robench.commands.challenge import challenge as challenge_row
     from robench.commands.challenge import write_clean
 

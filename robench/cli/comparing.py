@@ -31,7 +31,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare leaderboards: their settings, the rows that they share, and the order of these."""
-    from robench.cli.tables import comparison_parts
+    from robench.cli.tables.compared import comparison_parts
     from robench.commands.compare import compare as compare_folders
     from robench.leaderboard.across import write_comparison
     from robench.leaderboard.table import to_csv

@@ -35,7 +35,7 @@ def list_entries(
     from robench import registry
     from robench.board.loading import read_board
     from robench.board.shipped import shipped_boards, shipped_gan_boards
-    from robench.cli.tables import defenses_table, entries_table, entry_json
+    from robench.cli.tables.entries import defenses_table, entries_table, entry_json
     from robench.entries import Entry
     from robench.gan.board import read_gan_board
 
@@ -75,7 +75,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print an entry's documentation: its math, options and source file."""
-    from robench.cli.tables import info_parts
+    from robench.cli.tables.entries import info_parts
     from robench.commands.info import describe
 
     console, _ = prepare("cpu", plugin)

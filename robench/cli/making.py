@@ -84,7 +84,8 @@ def run(
     from robench.board.overrides import find_board, open_board
     from robench.cli.gan_boards import forecast_of_gans, run_gans
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import flag_lines, leaderboard_table, speedrun_table
+    from robench.cli.tables.boards import flag_lines, leaderboard_table
+    from robench.cli.tables.speedruns import speedrun_table
     from robench.commands.run import run_and_publish
     from robench.runs.placement import Placement
     from robench.tracking.trackers import trackers_for
@@ -145,7 +146,7 @@ def _print_forecast(
     *,
     as_json: bool,
 ) -> None:
-    from robench.cli.tables import forecast_table
+    from robench.cli.tables.progress import forecast_table
     from robench.commands.forecast import forecast
 
     found = forecast(board, out=out, data_dir=data_dir, device=device, placement=placement)
@@ -167,7 +168,7 @@ def status(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Print how far each cell of a board is; works beside a run."""
-    from robench.cli.tables import status_table
+    from robench.cli.tables.progress import status_table
     from robench.commands.status import named_board_status
 
     console, _ = prepare("cpu", plugin)

@@ -111,7 +111,8 @@ def attack(
 ) -> None:
     """Attack networks, trained by robench or your own, and print their robust accuracies."""
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import check_lines, cross_check_table, evaluation_table, sizes_table
+    from robench.cli.tables.checks import check_lines
+    from robench.cli.tables.networks import cross_check_table, evaluation_table, sizes_table
     from robench.commands.attack import (
         accuracy_hint,
         adaptive_hint,
@@ -230,7 +231,8 @@ def _attack_several(
 ) -> None:
     """Attack several networks and print one table with a row for each."""
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import check_lines, networks_table
+    from robench.cli.tables.checks import check_lines
+    from robench.cli.tables.networks import networks_table
     from robench.commands.attack_several import attack_several, trained_among
     from robench.system.files import write_text
 

@@ -114,7 +114,7 @@ def spectra(
 ) -> None:
     """Print the norm and condition number of each layer of trained networks."""
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import ratios_table, spectra_table
+    from robench.cli.tables.networks import ratios_table, spectra_table
     from robench.commands.checkpoints import checkpoint_file
     from robench.commands.spectra import checkpoint_spectra
 

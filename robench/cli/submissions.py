@@ -69,7 +69,7 @@ def submit(
     """Write a submission: rows with their weights and artifacts, for others to check and merge."""
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import flag_lines, leaderboard_table
+    from robench.cli.tables.boards import flag_lines, leaderboard_table
     from robench.expressions import split_titles
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.submission import external_submission, write_submission
@@ -152,7 +152,7 @@ def check_submission(
     """
     from robench.board.overrides import open_board
     from robench.cli.progress_bar import progress
-    from robench.cli.tables import checked_lines
+    from robench.cli.tables.verification import checked_lines
     from robench.leaderboard import submission
 
     console, chosen = prepare(device, plugin)
@@ -182,7 +182,8 @@ def merge(
     """Merge leaderboards that were evaluated in the same way."""
     from contextlib import ExitStack
 
-    from robench.cli.tables import leaderboard_table, speedrun_table
+    from robench.cli.tables.boards import leaderboard_table
+    from robench.cli.tables.speedruns import speedrun_table
     from robench.leaderboard.merged_folder import write_merged
     from robench.leaderboard.published import Leaderboard
     from robench.leaderboard.trust import trusted_code

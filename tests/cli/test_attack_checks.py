@@ -11,7 +11,7 @@ from torch import nn
 
 from robench.base import ThreatModel
 from robench.checks import Finding, Report
-from robench.cli.tables import check_lines
+from robench.cli.tables.checks import check_lines
 from robench.commands.attack_checks import CheckedTarget, Stopwatch
 from robench.progress import Progress, ignore_progress
 from robench.system.out_of_memory import OUT_OF_MEMORY

@@ -15,17 +15,15 @@ from robench import registry
 from robench.board.loading import read_board
 from robench.board.shipped import shipped_boards
 from robench.cli.options import UNBOUNDED
-from robench.cli.tables import (
+from robench.cli.tables.boards import leaderboard_table, states_table
+from robench.cli.tables.entries import defenses_table, entries_table
+from robench.cli.tables.networks import (
     cross_check_table,
-    defenses_table,
-    entries_table,
     evaluation_table,
-    leaderboard_table,
     ratios_table,
-    rerun_table,
     spectra_table,
-    states_table,
 )
+from robench.cli.tables.verification import rerun_table
 from robench.commands.reproduce import State
 from robench.evaluation import evaluate
 from robench.leaderboard.published import Leaderboard

@@ -12,7 +12,7 @@ import torch
 from support import Command
 from weak_board import OTHER, ROW, Weak, cell_of, only_challenge
 
-from robench.cli.tables import challenge_lines
+from robench.cli.tables.challenges import challenge_lines
 from robench.commands.challenge import ChallengeResult, Lowered, challenge
 from robench.commands.verify import verify
 from robench.errors import RobenchWarning, UserError

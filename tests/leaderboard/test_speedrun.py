@@ -10,7 +10,7 @@ from page_boards import Invented, invent
 from rich.console import Console
 
 from robench.board.goal import Goal
-from robench.cli.tables import speedrun_table
+from robench.cli.tables.speedruns import speedrun_table
 from robench.leaderboard.columns import columns_of_table, kind_of
 from robench.leaderboard.csv_files import read_csv
 from robench.leaderboard.evidence import TABLE

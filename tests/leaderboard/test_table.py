@@ -13,7 +13,7 @@ from robench.board.board import Board
 from robench.board.cells import Cell
 from robench.board.plan import build_attacks
 from robench.board.specs import DataSpec, EvaluationSpec, ModelSpec, TrainingSpec
-from robench.cli.tables import leaderboard_table
+from robench.cli.tables.boards import leaderboard_table
 from robench.evaluation import Outcomes
 from robench.leaderboard.columns import kind_of
 from robench.leaderboard.table import compare_rows, leaderboard, to_csv
