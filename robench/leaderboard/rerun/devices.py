@@ -12,6 +12,12 @@ PROVEN = 20
 """Number of images that were moved along a gradient, to the bit as published, from which on two
 devices compute the same: where they round differently in bf16, most images are moved otherwise."""
 
+PROVEN_IN_BF16, PROVEN_BY_ONE_STEP = 50, 400
+"""The same in bf16, for attacks of several steps and of one, which changes a length only where a
+sign changes at a bound of the range of values. With another instruction set of a CPU 53 of 391
+images of ``quick``'s BatchNorm were moved otherwise by PGD-10, and 5 by FGSM; 102 and 7 of 102 of
+the BatchNorm of ``normalizations-strong-loop``."""
+
 SPREAD = 0.1
 """Share of the images that are moved otherwise where rounding in float32 is the reason, at most: 2%
 were seen, while another column was the same to the bit."""
@@ -23,9 +29,9 @@ def as_seen(
     """Return the conditions of a network's columns, with what the outcomes say about the devices.
 
     If sizes differ in their last bits on more than a handful of images, the devices round
-    differently, whatever their names. Columns that differ by more than that, in one direction, or
-    on many images while another column of gradients is the same to the bit, say nothing: what was
-    forged must not excuse itself or the rest.
+    differently, whatever their names. Columns that differ by more than that, in one direction, or,
+    while another column of gradients is the same to the bit, on many images or in bf16, say
+    nothing: what was forged must not excuse itself or the rest.
 
     If no size differs in its last bit on any image with the same prediction, the devices compute
     the same, whatever versions are named: a false one must not excuse predictions that differ.
@@ -34,10 +40,13 @@ def as_seen(
         claimed: column -> conditions as the manifests have them.
         changes: column -> what differs.
     """
-    alike = any(
-        claimed[name].strict and found.moved >= PROVEN and found.predictions + found.other == 0
+    equal = [
+        found
         for name, found in changes.items()
-    )
+        if claimed[name].strict and found.predictions + found.other == 0
+    ]
+    alike = any(found.moved >= PROVEN for found in equal)
+    proven = any(f.walked >= PROVEN_IN_BF16 or f.moved >= PROVEN_BY_ONE_STEP for f in equal)
     telling = {
         name: found
         for name, found in changes.items()
@@ -46,6 +55,7 @@ def as_seen(
         and found.shift <= LAST_BITS[claimed[name].gradients]
         and not found.lopsided
         and not (alike and found.sized > SPREAD * found.images)
+        and not (proven and claimed[name].gradients == "bf16")
     }
     bitwise = all(found.sized == 0 for found in telling.values())
     same = all(
@@ -64,8 +74,11 @@ def as_seen(
 
 def _compute_the_same(claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]) -> bool:
     """Return whether outcomes prove that two devices compute the same, to the bit."""
-    if any(column.library or column.reason != "rounding" for column in claimed.values()):
-        return False  # these differ for reasons of their own
+    comparable = [
+        changes[name]
+        for name, column in claimed.items()
+        if not column.library and column.reason == "rounding"  # others differ for their own reasons
+    ]
     # One step of signs has the same size wherever it is computed.
-    walked = max((found.walked for found in changes.values()), default=0)
-    return walked >= PROVEN and all(f.complete and f.sized == 0 for f in changes.values())
+    walked = max((found.walked for found in comparable), default=0)
+    return walked >= PROVEN and all(f.complete and f.sized == 0 for f in comparable)

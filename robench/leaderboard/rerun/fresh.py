@@ -58,7 +58,7 @@ def attack_afresh(
                 "published": before.accuracy,
                 "found": now.accuracy,
                 "other_images": changes.predictions,
-                "p": changes.fooled_p() if changes.complete else 0.0,
+                "p": changes.sign_p() if changes.complete else 0.0,
             }
         )
     return lines, Tally.of(cell.row, compared)
@@ -68,8 +68,8 @@ def with_verdicts(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return the lines of all networks as a table, with a verdict on each.
 
     Other random starts fool some images that the published ones did not, and the reverse. Refuted
-    is a column on which they fool significantly more than the reverse: McNemar's exact one-sided
-    test, 1% for all columns together (Holm).
+    is a column on which they fool significantly more, or significantly fewer: McNemar's exact test,
+    1% for all columns together (Holm).
     """
     table = pd.DataFrame(lines, columns=[*COLUMNS])
     if len(table):

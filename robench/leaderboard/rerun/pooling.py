@@ -1,4 +1,4 @@
-"""Test all images of a row, and of the board, for changes that only ever favor the publisher.
+"""Test all images of a row, and of the board, for changes that go in one direction.
 
 A few images in each column pass every test of a column, but not one of them all together.
 """
@@ -44,7 +44,7 @@ class Tally:
 
 
 def pool_problems(tallies: Sequence[Tally], *, seeds: str = "the published seeds") -> list[str]:
-    """Return a sentence for each row, and for the board, that a one-sided sign test rejects.
+    """Return a sentence for each row, and for the board, that a sign test rejects.
 
     An image is as likely to be fooled in one evaluation as in the other; it is flipped with all
     columns of its network, since what decides one of them often decides the next. The level is 1%
@@ -65,16 +65,16 @@ def pool_problems(tallies: Sequence[Tally], *, seeds: str = "the published seeds
     return [
         f"{name} is {NOT} with {seeds}: over all seeds and columns that were attacked again, "
         f"{sum(t.fooled for t in pool)} images are fooled here that are published as robust, and "
-        f"{sum(t.resisted for t in pool)} the other way round (one-sided sign test, p = {p:.2g})."
+        f"{sum(t.resisted for t in pool)} the other way round (sign test, p = {p:.2g})."
         for (name, pool), p, wrong in zip(pools.items(), chances, rejected, strict=True)
         if wrong
     ]
 
 
 def sign_flip_p(scores: NDArray[np.int64]) -> float:
-    """Return how likely a sum of the scores at least as large is, if each has a random sign.
+    """Return how likely a sum of the scores as far from 0 is, if each has a random sign.
 
-    With scores of 1, 0 and -1 it is McNemar's exact test.
+    With scores of 1, 0 and -1 it is McNemar's exact test, two-sided.
 
     Args:
         scores: integers (n,).
@@ -85,5 +85,6 @@ def sign_flip_p(scores: NDArray[np.int64]) -> float:
         steps = np.zeros(size * count + 1)
         steps[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
         chances = fftconvolve(chances, steps)
-    positive = int(scores[scores > 0].sum())
-    return float(np.clip(chances[positive:].sum(), 0.0, 1.0))
+    # The sum is symmetric around 0, so that either direction is as likely.
+    larger = max(int(scores[scores > 0].sum()), -int(scores[scores < 0].sum()))
+    return float(np.clip(2 * chances[larger:].sum(), 0.0, 1.0))

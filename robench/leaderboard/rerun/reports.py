@@ -167,9 +167,7 @@ def _curve_problems(
     count = max(published.samples, 1)
     for there, now in zip(published.curve, found.curve, strict=True):
         images = round((there.accuracy - now.accuracy) * count)
-        # Gained and lost images cancel out here, so that none is left in favor of the publisher.
-        favored = conditions.strict and images > conditions.unopposed
-        if favored or images > conditions.gain(count) or abs(images) > conditions.allowed(count):
+        if _differ(images, count, conditions):
             yield (
                 f"at radius {there.eps:g} its curve says {there.accuracy:.4f}, but is "
                 f"{now.accuracy:.4f} here."
@@ -193,14 +191,18 @@ def _effort_problems(
             wrong = conditions.strict
         else:
             images = round((there.best_effort - now.best_effort) * count)
-            wrong = conditions.strict and images > conditions.unopposed
-            wrong = wrong or images > conditions.gain(count)
-            wrong = wrong or (abs(images) if alike else images) > conditions.allowed(count)
+            wrong = (alike or images > 0) and _differ(images, count, conditions)
         if wrong:
             yield (
                 f"the best-effort accuracy of the check '{there.check}' is published as "
                 f"{_share(there.best_effort)}, but is {_share(now.best_effort)} here."
             )
+
+
+def _differ(images: int, count: int, conditions: Conditions) -> bool:
+    """Return whether a figure, in which lost and won images cancel out, differs by too many."""
+    unopposed = conditions.strict and abs(images) > conditions.unopposed
+    return unopposed or abs(images) > min(conditions.net(count), conditions.allowed(count))
 
 
 def _share(accuracy: float | None) -> str:
