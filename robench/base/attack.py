@@ -70,7 +70,7 @@ class Attack:
     """A threat model and a way to search it. Fields are its options.
 
     An attack is stateless and gets every random number from ``rngs``, one CPU generator
-    per sample, so that its result depends neither on the batch size nor on the order of samples.
+    per sample, so that its result depends neither on the batch size nor on the order of batches.
 
     Attributes:
         samples: attack only this many of the evaluation's images, the first ones (None: all).
@@ -170,8 +170,9 @@ class Attack:
     ) -> list[Adversarial]:
         """Run attacks with one :meth:`shared_work` key; return their results in order.
 
-        Every result must equal what :meth:`perturb` of that attack alone returns.
+        Every result must equal what :meth:`perturb` of that attack alone returns. By default the
+        key is the attack itself, so that the attacks are equal, and so are their results.
         """
-        if len(attacks) > 1:
+        if any(attack != attacks[0] for attack in attacks):
             raise NotImplementedError(f"{cls.__name__} has shared_work but no perturb_together")
-        return [attacks[0].perturb(model, images, labels, rngs)]
+        return [attacks[0].perturb(model, images, labels, rngs)] * len(attacks)

@@ -134,6 +134,15 @@ def test_fgsm_of_every_radius_takes_one_gradient(monkeypatch: pytest.MonkeyPatch
     assert asked == [33]
 
 
+def test_two_columns_of_the_same_attack_are_equal() -> None:
+    images, labels = samples(10)
+    twice = ["square(queries=9)", "square(queries=9, eps=8/255)"]
+    found = evaluate(network(), images, labels, twice, defaults={"eps": 8 / 255})
+    (_, one), (_, other) = found.attacks.items()
+    assert one.l2.any()
+    assert np.array_equal(one.l2, other.l2)
+
+
 def test_what_an_attack_does_not_count_is_counted_by_the_evaluator() -> None:
     @dataclass(frozen=True)
     class Asking(Attack):

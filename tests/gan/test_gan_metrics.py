@@ -1,5 +1,6 @@
 """Distances of features against closed forms, and the extractors under their names."""
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from robench.gan.metrics import classifier, inception
 from robench.gan.metrics.distances import frechet_distance, kernel_distance
 from robench.gan.metrics.extractors import Extractor, extractor
 from robench.gan.metrics.library import fidelity, imported
-from robench.gan.metrics.measure import metrics
+from robench.gan.metrics.measure import impossible_metric, metrics
 
 CPU = torch.device("cpu")
 
@@ -74,6 +75,22 @@ def test_the_kernel_distance_of_few_features_by_hand() -> None:
 def test_features_without_a_distance_are_refused(samples: Tensor, match: str) -> None:
     with pytest.raises(UserError, match=match):
         frechet_distance(samples, torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("found", "odd"),
+    [
+        ({"is": 1.0, "is_std": 0.0, "fid": 0.0, "kid": -0.01, "kid_std": 0.01}, None),
+        ({"is": 0.9, "is_std": 0.0, "fid": 0.0}, "is"),
+        ({"fd_mine": -500.0, "kd_mine": 0.0, "kd_mine_std": 0.1}, "fd_mine"),
+        ({"fd_mine": 5.0, "kd_mine": -3.0, "kd_mine_std": 0.1}, "kd_mine"),
+        ({"fd_mine": 5.0, "kd_mine": 0.0, "kd_mine_std": -1.0}, "kd_mine_std"),
+        ({"fid": math.nan}, "fid"),
+        ({"fid": math.inf}, "fid"),
+    ],
+)
+def test_metrics_that_no_samples_have(found: dict[str, float], odd: str | None) -> None:
+    assert impossible_metric(found) == odd
 
 
 def test_other_features_give_no_fid() -> None:

@@ -1,6 +1,7 @@
 """Rows are what they are called, and files belong to the board; what is odd but honest is noted."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from published_board import Published
 
 from robench.leaderboard.audit import audit
 from robench.leaderboard.audit.rows import earlier_checks, twin_notes
-from robench.leaderboard.audit.shipped import shipped_notes
+from robench.leaderboard.audit.shipped import shipped_gan_notes, shipped_notes
 from robench.leaderboard.audit.tables import P_VALUES, _same, table_problems
 from robench.leaderboard.audit.unchecked import unchecked
+from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.published import Leaderboard
 from robench.system.provenance import file_hash
 
@@ -118,3 +120,16 @@ def test_other_goals_and_figures_of_a_paper_than_those_that_ship_are_noted() -> 
     changed = paper.model_copy(update={"figures": ours})
     table.__dict__["board"] = table.board.model_copy(update={"paper": changed})
     assert any(f"the paper's figure for '{row}'" in note for note in shipped_notes(table))
+
+
+def test_figures_of_a_paper_that_no_board_has_are_noted() -> None:
+    gans = GanLeaderboard.read(Path("leaderboards/paper-table3-cpu"))
+    paper = gans.board.paper
+    assert paper is not None
+    assert list(shipped_gan_notes(gans)) == []
+    ours = paper.model_copy(update={"figures": {"vanilla": {"fd_efficientnet_lite0": (25.0,)}}})
+    gans.__dict__["board"] = gans.board.model_copy(update={"paper": ours})
+    assert list(shipped_gan_notes(gans)) == [
+        "the paper's figure for 'vanilla' and fd_efficientnet_lite0, 25: no board that ships with "
+        "robench has one."
+    ]

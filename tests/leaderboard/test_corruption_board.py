@@ -3,6 +3,8 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from robench.board.loading import read_board
 from robench.board.plan import build_attacks
 from robench.errors import UserError
 from robench.leaderboard.audit import audit
+from robench.leaderboard.audit.corrupted import corruption_problems
 from robench.leaderboard.order import shown_columns
 from robench.leaderboard.page.corruptions import corruption_tables
 from robench.leaderboard.page.write import render
@@ -159,6 +162,20 @@ def test_a_board_without_corruptions_has_no_such_section(finished_board: Path) -
     board = Leaderboard.read(finished_board / "tiny")
     assert corruption_tables(board) is None
     assert "corruption_mean" not in board.table
+
+
+def test_all_rows_have_the_same_corrupted_images(corrupted: Path) -> None:
+    board = Leaderboard.read(corrupted)
+    assert list(corruption_problems(board)) == []
+    first, last = board.cells[0], board.cells[-1]
+    assert first.row != last.row
+    shifted = {**last.outcomes, COLUMNS[0]: last.outcomes[COLUMNS[1]]}
+    mixed_up = SimpleNamespace(row=last.row, seed=last.seed, outcomes=shifted)
+    forged = cast(Leaderboard, SimpleNamespace(columns=board.columns, cells=[first, mixed_up]))
+    assert list(corruption_problems(forged)) == [
+        f"'{last.row}', seed {last.seed}: the images of {COLUMNS[0]} are not those of "
+        f"'{first.row}', though no network has a part in them."
+    ]
 
 
 def test_an_attack_that_is_declared_a_corruption_is_found(folder: Path) -> None:

@@ -83,6 +83,7 @@ def gan_board_lines(board: GanLeaderboard) -> Iterator[str | FittedTable]:
 
 TRUSTED = (
     "times, device, commit and names",
+    "what a paper printed",
     "the choice of rows, seeds and protocols",
     "the logs, that the weights are those of the specified training, and that others diverged",
     "metrics of rows that were not drawn, and of generators kept on the way",

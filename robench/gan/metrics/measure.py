@@ -12,6 +12,12 @@ from robench.gan.metrics.distances import frechet_distance, kernel_distance
 from robench.gan.metrics.extractors import INCEPTION, Extractor
 from robench.gan.metrics.library import fidelity
 
+_ROUNDING = 1e-3
+"""By how much rounding may lower a metric."""
+
+_DEVIATIONS = 5
+"""Standard deviations below 0 that a kernel distance does not have by chance."""
+
 
 def metrics(
     extractor: Extractor, samples: tuple[Tensor, ...], images: tuple[Tensor, ...]
@@ -47,6 +53,27 @@ def every_metric(extractor: str) -> tuple[str, ...]:
     if extractor == INCEPTION:
         return ("is", "is_std", "fid", "kid", "kid_std")
     return (f"fd_{extractor}", f"kd_{extractor}", f"kd_{extractor}_std")
+
+
+def impossible_metric(found: Mapping[str, float]) -> str | None:
+    """Return the name of a metric that no samples can have; None if there is none.
+
+    An inception score is at least 1, a Fréchet distance and a standard deviation at least 0, up to
+    rounding. The estimate of a kernel distance is unbiased, so that it may be below 0, but only by
+    a few of its standard deviations over subsets.
+
+    Args:
+        found: metrics by name, as :func:`metrics` returns them.
+    """
+    for name, value in found.items():
+        least = -_ROUNDING
+        if name == "is":
+            least = 1 - _ROUNDING
+        elif f"{name}_std" in found:
+            least = -_DEVIATIONS * max(found[f"{name}_std"], 0.0) - _ROUNDING
+        if not least <= value < math.inf:
+            return name
+    return None
 
 
 def _metrics(

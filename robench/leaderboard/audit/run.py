@@ -8,6 +8,7 @@ from robench.leaderboard.audit.attacks import code_problems, threat_model_proble
 from robench.leaderboard.audit.cells import cell_problems
 from robench.leaderboard.audit.challenges import challenge_problems
 from robench.leaderboard.audit.checks import check_problems
+from robench.leaderboard.audit.corrupted import corruption_problems
 from robench.leaderboard.audit.costs import cost_problems
 from robench.leaderboard.audit.divergence import divergence_problems
 from robench.leaderboard.audit.duplicates import Copies, duplicates
@@ -88,7 +89,7 @@ def full_audit(board: Leaderboard) -> Audit:
         return Audit((*found, *odd))  # what follows from them would be reported as well
     copies = duplicates(board)
     lengths = [*length_problems(board)]  # other lengths give no table, and so no README
-    wrong = [*lengths, *outcome_problems(board), *copies.problems]
+    wrong = [*lengths, *outcome_problems(board), *copies.problems, *corruption_problems(board)]
     found += [*wrong, *check_problems(board), *spectra_problems(board)]
     found += [] if lengths else readme_problems(board)
     found += [] if wrong else table_problems(board)

@@ -1,10 +1,12 @@
 """Compare what a board says of its paper and its race with the boards that ship with robench."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from robench.board.loading import read_board
 from robench.board.paper import Paper
-from robench.board.shipped import shipped_boards
+from robench.board.shipped import shipped_boards, shipped_gan_boards
+from robench.gan.board import read_gan_board
+from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.published import Leaderboard
 
 
@@ -17,25 +19,43 @@ def shipped_notes(board: Leaderboard) -> Iterator[str]:
     spec, shipped, name = board.board, shipped_boards(), board.name
     if name in shipped and read_board(shipped[name]).goal != spec.goal:
         yield f"its goal, which is not that of the board '{name}' that ships with robench."
-    if spec.paper is None:
-        return
-    for other, path in shipped.items():
-        paper = read_board(path).paper
-        if paper is not None:
-            yield from _other_figures(spec.paper, paper, other)
+    if spec.paper is not None:
+        papers = {other: read_board(path).paper for other, path in shipped.items()}
+        yield from _other_figures(spec.paper, papers)
 
 
-def _other_figures(there: Paper, here: Paper, name: str) -> Iterator[str]:
-    if (there.source, there.item) != (here.source, here.item):
+def shipped_gan_notes(board: GanLeaderboard) -> Iterator[str]:
+    """Yield where a board of GANs prints other figures of a paper, a sentence each."""
+    if board.board.paper is not None:
+        shipped = shipped_gan_boards().items()
+        papers = {other: read_gan_board(path).paper for other, path in shipped}
+        yield from _other_figures(board.board.paper, papers)
+
+
+def _other_figures(there: Paper, papers: Mapping[str, Paper | None]) -> Iterator[str]:
+    """Yield the figures that shipped boards of the same table have otherwise, or not at all."""
+    alike = {
+        name: here
+        for name, here in papers.items()
+        if here is not None and (here.source, here.item) == (there.source, there.item)
+    }
+    if not alike:
         return
     for row, figures in there.figures.items():
         for column, printed in figures.items():
-            known = here.figures.get(row, {}).get(column, printed)
-            if known != printed:
-                yield (
-                    f"the paper's figure for '{row}' and {column}, {_words(printed)}: the board "
-                    f"'{name}' that ships with robench has {_words(known)}."
-                )
+            known = {
+                name: here.figures[row][column]
+                for name, here in alike.items()
+                if column in here.figures.get(row, {})
+            }
+            figure = f"the paper's figure for '{row}' and {column}, {_words(printed)}"
+            if not known:
+                yield f"{figure}: no board that ships with robench has one."
+            for name, other in known.items():
+                if other != printed:
+                    yield (
+                        f"{figure}: the board '{name}' that ships with robench has {_words(other)}."
+                    )
 
 
 def _words(printed: tuple[float, ...]) -> str:

@@ -11,10 +11,11 @@ from robench.board.writing import board_text
 from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
 from robench.gan.defended import written_out
-from robench.gan.metrics.measure import every_metric
+from robench.gan.metrics.measure import every_metric, impossible_metric
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import symptoms
 from robench.gan.training import DIVERGED_BY
+from robench.leaderboard.audit.shipped import shipped_gan_notes
 from robench.leaderboard.evidence import BOARD, PAGE, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.copies import GanCopies, gan_copies
 from robench.leaderboard.gans.files import GanEvidence, weights_name
@@ -105,7 +106,8 @@ def gan_unchecked(board: GanLeaderboard, copies: GanCopies | None = None) -> lis
                 f"the size of the discriminator of '{row.title}': it is too large, or its defense "
                 f"is unknown here; load it with --plugin."
             )
-    return [*found, *(f"{note}." for note in (copies or _copies(board)).notes)]
+    copied = (f"{note}." for note in (copies or _copies(board)).notes)
+    return [*found, *shipped_gan_notes(board), *copied]
 
 
 def _copies(board: GanLeaderboard) -> GanCopies:
@@ -240,6 +242,9 @@ def _measured(board: GanLeaderboard, one: GanEvidence) -> Iterator[str]:
             yield f"its measurement {number} is not the one that the board asks for"
         elif one.file.measured[number - 1].metrics.keys() != {*every_metric(board.extractor)}:
             yield f"its measurement {number} does not have the metrics of '{board.extractor}'"
+        elif name := impossible_metric(one.file.measured[number - 1].metrics):
+            value = one.file.measured[number - 1].metrics[name]
+            yield f"its measurement {number} has a {name} of {value:g}, which no samples have"
         elif number <= len(first) and here.images != first[number - 1].measurement.images:
             yield f"its measurement {number} is against {here.images} images, and others are not"
 
