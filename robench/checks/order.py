@@ -35,6 +35,7 @@ ORDER = (
     "incomplete_optimization",
     "silent_success",
     "batch_dependence",
+    "restricted",
 )
 """Reports are published and hashed, and a check reuses the attacks of the checks before it, so the
 order is part of a report. A network that remembers is copied before any attack of the checks.

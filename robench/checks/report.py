@@ -6,15 +6,18 @@ from typing import Any
 
 from robench.errors import UserError
 
-VERSION = 3
+VERSION = 4
 """Version of the JSON format, of the list of checks and of the sentences:
 :mod:`robench.leaderboard.audit.findings` knows them, so a changed sentence needs a form there, and
 the earlier form stays. Version 2 has more checks, and best-effort accuracies; in version 3
-``incomplete_optimization`` compares APGD, too."""
+``incomplete_optimization`` compares APGD, too; version 4 has ``restricted``."""
 
-MADE_OTHERWISE = {2: ("incomplete_optimization",), VERSION: ()}
+LATER = {"restricted": 4}
+"""The findings that reports have only from this version on."""
+
+MADE_OTHERWISE = {2: ("incomplete_optimization", "restricted"), 3: ("restricted",), VERSION: ()}
 """The versions whose checks are those of today, and of each the findings that are made otherwise
-today: all others can be made again and compared."""
+today, or were not made: all others can be made again and compared."""
 
 READABLE = (1, *MADE_OTHERWISE)
 """The versions of reports that can be read."""

@@ -75,7 +75,7 @@ def climb(
             fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
             for _ in range(STEPS):
                 now = step(now, gradient(now, y).nan_to_num(), slice(None))
-                fooled |= _wrong(context, now, y)
+                fooled |= wrong(context, now, y)
             found.append(fooled.cpu())
             if ends is not None:
                 ends.append(now.cpu())
@@ -209,7 +209,8 @@ def _square(context: CheckContext) -> tuple[Bools, Bools]:
     return attacked, fooled
 
 
-def _wrong(context: CheckContext, x: Tensor, y: Tensor) -> Tensor:
+def wrong(context: CheckContext, x: Tensor, y: Tensor) -> Tensor:
+    """Return which points are in another class, (B,) bool; call it inside ``opened``."""
     with torch.no_grad():
         logits = context.ask(x).float()
     return logits.isfinite().all(1) & (logits.argmax(1) != y)

@@ -6,9 +6,11 @@ run would win. What counts is whether more samples are lost than won.
 
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.stats import binomtest
 
 from robench.evaluation import Outcomes
+from robench.evaluation.outcomes import Bools
 
 LEVEL = 0.01
 """A check fails if the p-value of its test is below this level."""
@@ -38,11 +40,24 @@ class Paired:
 def paired(strong: Outcomes, weak: Outcomes) -> Paired:
     """Compare two attacks on the samples that both were run on."""
     count = min(len(strong), len(weak))
-    one, other = strong.robust[:count], weak.robust[:count]
     both = strong.correct[:count] & weak.correct[:count]
-    only_strong, only_weak = int((both & ~one & other).sum()), int((both & one & ~other).sum())
+    return compared(strong.robust[:count], weak.robust[:count], both)
+
+
+def compared(strong: Bools, weak: Bools, among: Bools | None = None) -> Paired:
+    """Compare two attacks by the images that they leave right, (n,) bool each.
+
+    Args:
+        strong: those that the attack leaves that should not be weaker.
+        weak: those that the other leaves.
+        among: the images that count as fooled by either alone; all of them by default.
+    """
+    both = np.ones(len(strong), dtype=np.bool_) if among is None else among
+    only_strong = int((both & ~strong & weak).sum())
+    only_weak = int((both & strong & ~weak).sum())
     p = at_least(only_weak, only_strong + only_weak, 0.5)
-    return Paired(count, float(one.mean()), float(other.mean()), only_strong, only_weak, p)
+    means = float(strong.mean()), float(weak.mean())
+    return Paired(len(strong), *means, only_strong, only_weak, p)
 
 
 def at_least(hits: int, trials: int, share: float) -> float:

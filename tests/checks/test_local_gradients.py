@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from robench.checks import Check
 from robench.checks.entries.discontinuous import Discontinuous
+from robench.checks.entries.restricted import Restricted
 from robench.checks.entries.rough_logits import RoughLogits
 from robench.checks.entries.unstable_gradient import UnstableGradient
 from robench.checks.entries.wrong_gradient import WrongGradient
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("few_queries")
 
 CHECKS = (
     WrongGradient(), RoughLogits(), UnstableGradient(), ZeroGradientsByClass(), Discontinuous(),
+    Restricted(),
 )  # fmt: skip
 
 
@@ -74,6 +76,23 @@ class Detects(Wrapped):
         return torch.where(perturbed, self.net(images.round()), self.net(images))
 
 
+class SmallLeftOut(Wrapped):
+    """The small parts of the gradient, a sixth of its squared length, are zero."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = images * 1.0
+        if images.requires_grad:
+            images.register_hook(self.large)
+        return self.net(images)
+
+    def large(self, gradient: Tensor) -> Tensor:
+        squares, order = gradient.flatten(1).square().sort(1, descending=True)
+        kept = squares.cumsum(1) - squares < 0.84 * squares.sum(1, keepdim=True)
+        return gradient * torch.zeros_like(squares).scatter(1, order, kept.float()).view_as(
+            gradient
+        )
+
+
 class FlatFor(Wrapped):
     """No gradient for images in the classes 3 and 4."""
 
@@ -93,6 +112,7 @@ class FlatFor(Wrapped):
         (WrongGradient(), Decoy),
         (WrongGradient(), lambda net: Misled(net, -1.0)),
         (WrongGradient(), InPart),
+        (WrongGradient(), SmallLeftOut),
         (ZeroGradientsByClass(), FlatFor),
     ],
 )
@@ -105,6 +125,30 @@ def test_the_cause_is_named_and_the_network_is_fooled_otherwise(
     assert has_form(finding), finding.sentence
     assert finding.best_effort is not None
     assert finding.best_effort < context.run(context.standard())[0].accuracy
+
+
+def test_a_network_that_sees_noise_at_its_border_is_found(
+    make_context: MakeContext, digits_net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    class Notices(Wrapped):
+        """The answer of the nearest known image fades in, as values at the border lie off its grid.
+
+        Clean ones are sixteenths.
+        """
+
+        def forward(self, images: Tensor) -> Tensor:
+            edges = torch.cat([images[..., :1], images[..., -1:]], -1).flatten(1) * 16
+            share = ((edges - edges.round()).abs().mean(1, keepdim=True) * 8 - 0.2).clamp(0, 1)
+            nearest = torch.cdist(images.flatten(1), digits[0].flatten(1)).argmin(1)
+            known = 10 * torch.nn.functional.one_hot(digits[1][nearest], 10).float()
+            return share.detach() * known + (1 - share.detach()) * self.net(images)
+
+    context = make_context(Notices(digits_net))
+    finding = Restricted().run(context)
+    assert finding.passed is False, finding.sentence
+    assert has_form(finding), finding.sentence
+    assert finding.best_effort is not None
+    assert finding.best_effort < context.run(context.standard())[0].accuracy - 0.2
 
 
 def test_a_few_images_do_not_show_that_gradients_are_shattered(

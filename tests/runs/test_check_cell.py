@@ -134,7 +134,7 @@ def test_stored_reports_keep_their_names_unless_a_check_changes(tmp_path: Path) 
             "samples": 10,
             "source": "w",
             "sources": {f"check {name}": checks.source_identity(name) for name in CHANGED},
-            "version": 3,
+            "version": 4,
             "without": ["folding", "pools"],
         }
     )

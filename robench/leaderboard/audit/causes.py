@@ -41,6 +41,10 @@ _PASSED = rf"Of {N} images? left by PGD {N} were in another class at one of its 
 _ALONE = r"(?:than|that they get) on a copy that was asked nothing before"
 
 
+INCOMPARABLE = (Form(None, _RANDOM), Form(None, _CUT))
+"""Of networks that are random, or whose gradients are cut off."""
+
+
 def _none_right(found: Figures, seen: Seen) -> bool:
     return seen.correct <= TIES
 
@@ -114,7 +118,8 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
         Form(
             False,
             rf"On {N} of {N} images? \({P}\) the gradient agrees with finite differences of the "
-            rf"logits only in part \(median cosine -?\d\.\d\d\), {CHANCE}: the backward pass "
+            r"logits only in part \(median cosine -?\d\.\d\d(?:, (?:-?\d\.\d\d|nan) on the half "
+            rf"of the values where it is smallest)?\), {CHANCE}: the backward pass "
             r"leaves something out, such as pixels or channels, and attacks do not move it\.",
             figures.more_than_tolerated("wrong_gradient", False, "partial"),
         ),

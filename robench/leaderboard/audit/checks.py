@@ -13,7 +13,7 @@ from robench.board.cells import Cell
 from robench.checks.context import CheckContext
 from robench.checks.options import CheckOptions
 from robench.checks.order import ORDER, build_checks, checks_of_board
-from robench.checks.report import FINDINGS_OF_VERSION_1, MADE_OTHERWISE, VERSION
+from robench.checks.report import FINDINGS_OF_VERSION_1, LATER, MADE_OTHERWISE, VERSION
 from robench.checks.trajectory import MOST
 from robench.data.facts import facts_of
 from robench.evaluation import Outcomes
@@ -102,7 +102,10 @@ def _asked(board: Leaderboard) -> _Asked:
     now = [name for name in checks_of_board(evaluation.binarization) if name in ORDER]
     own = _findings(sorted(loaded))
     before = (*FINDINGS_OF_VERSION_1, *(["binarization"] if evaluation.binarization else []))
-    names = {1: (*before, *own)} | dict.fromkeys(MADE_OTHERWISE, (*_findings(now), *own))
+    names = {1: (*before, *own)} | {
+        version: (*(f for f in _findings(now) if LATER.get(f, 0) <= version), *own)
+        for version in MADE_OTHERWISE
+    }
     attacks = {name: attack for name, attack in known.built.items() if not attack.proves}
     return _Asked(search, names, attacks, len(loaded) < len(added), unloaded)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from robench.leaderboard.audit import all_fooled, figures
-from robench.leaderboard.audit.causes import CAUSES
+from robench.leaderboard.audit.causes import CAUSES, INCOMPARABLE
 from robench.leaderboard.audit.figures import TIES, Figures, Seen
 from robench.leaderboard.audit.form import CHANCE, Form, N, P, R
 from robench.runs.records import FindingEntry
@@ -144,6 +144,14 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
         "PGD with 20 steps",
         "random noise of the same size",
         "its gradients say less than chance does",
+    ),
+    "restricted": (
+        *_pair(
+            "PGD with 20 steps",
+            r"PGD on (?:\d{1,3}% of each image|all but the border|\d+x\d+ pixels at once)",
+            "the network answers otherwise where all of the image is perturbed",
+        ),
+        *INCOMPARABLE,
     ),
     "more_steps": _pair(".+", r"\d+ steps?", "more steps harm it"),
     "more_restarts": _pair(".+", r"(?:one start|\d+ starts?)", "more starts harm it"),

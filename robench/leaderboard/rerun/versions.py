@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from robench.checks.report import MADE_OTHERWISE
+from robench.checks.report import LATER, MADE_OTHERWISE
 from robench.leaderboard.audit.findings import verdict
 from robench.runs.records import CheckReport, FindingEntry
 
@@ -27,10 +27,15 @@ def unsaid(published: CheckReport, found: CheckReport) -> Iterator[str]:
 def made_otherwise(published: CheckReport, found: CheckReport) -> list[str]:
     """Return what today's version finds where that of the published checks looked elsewhere."""
     return [
-        f"the check '{now.check}', which an earlier version of robench made otherwise; that of "
-        f"today is {verdict(now)}: {now.sentence}"
+        f"the check '{now.check}', which an earlier version of robench {_made(published, now)}; "
+        f"that of today is {verdict(now)}: {now.sentence}"
         for now in _otherwise(published, found)
     ]
+
+
+def _made(published: CheckReport, now: FindingEntry) -> str:
+    later = LATER.get(now.check, 0) > published.version
+    return "did not make" if later else "made otherwise"
 
 
 def _otherwise(published: CheckReport, found: CheckReport) -> Iterator[FindingEntry]:
