@@ -186,6 +186,21 @@ def test_every_chart_is_drawn_with_words_and_figures(browser: Any, page_file: Pa
         assert mean in page.inner_text("#chart-cost table tbody tr:first-child")
 
 
+def test_the_table_and_the_details_round_a_figure_alike(browser: Any, tmp_path: Path) -> None:
+    tie = Invented("tie", {"clean": 0.4825, "pgd-20": 0.2})  # 48.25% is a number in binary
+    path = write_page(invent([tie, ROWS[0]], samples=400), tmp_path / "page.html")
+    with opened(browser, path, "#row=tie") as seen:
+        seen.page.wait_for_selector("dialog[open]")
+        clean = seen.page.locator("dialog table").first.locator("tr", has_text="clean")
+        assert clean.locator("td").first.inner_text() == "48.2"
+        assert "48.2 ± 0.0" in seen.page.text_content("#board tbody tr:last-child")
+        eighths = [number / 8 for number in range(-20, 400)]
+        for digits in (1, 2):
+            script = f"(all) => all.map((value) => fixed(value, {digits}))"
+            texts = [f"{value:.{digits}f}" for value in eighths]
+            assert seen.page.evaluate(script, eighths) == texts
+
+
 def test_missing_evidence_is_reported(browser: Any, tmp_path: Path) -> None:
     rows = (Invented("bare", checked=False), Invented("lost", diverged=True, checked=False))
     with opened(browser, write_page(invent(rows), tmp_path / "page.html"), "#row=bare") as seen:
