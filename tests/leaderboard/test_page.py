@@ -1,6 +1,7 @@
 """The page in a real browser: sorting, filters, details, and no requests."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from browser import chromium, opened
 from page_boards import Invented, invent
+from test_gan_tables import invented_gans
 
+from robench.leaderboard.gans.page import write_gan_page
 from robench.leaderboard.page.write import write_page
 
 SENTENCE = "PGD with 100 steps leaves 12.5% where the board's leaves 40.0%."
@@ -67,6 +70,41 @@ def test_a_click_on_a_head_sorts_and_says_so(browser: Any, page_file: Path) -> N
         head.click()
         assert seen.shows("masked", "slow", "quick", "normal")
         assert head.get_attribute("aria-sort") == "ascending"
+
+
+def test_missing_figures_come_last_in_both_directions(browser: Any, tmp_path: Path) -> None:
+    lost = Invented("lost", diverged=True, checked=False, seconds=20.0)
+    board = invent([*ROWS[:3], lost])
+    board.table["group"] = ["aa", "z", "a", ""]  # of slow, quick, masked and lost
+    board.table.loc[1, "train_cost"] = math.nan
+    expected = {
+        "clean": (["quick", "slow", "masked", "lost"], ["masked", "slow", "quick", "lost"]),
+        "Group": (["masked", "quick", "slow", "lost"], ["slow", "quick", "masked", "lost"]),
+        "Training time": (["masked", "lost", "slow", "quick"], ["slow", "lost", "masked", "quick"]),
+    }
+    with opened(browser, write_page(board, tmp_path / "page.html")) as seen:
+        for head, orders in expected.items():
+            for order in orders:
+                seen.page.locator("#board thead th", has_text=head).click()
+                assert seen.shows(*order), head
+
+
+def test_every_column_of_gans_sorts(browser: Any, tmp_path: Path) -> None:
+    board = invented_gans(tmp_path, {"a": ([3.0], 700), "b": ([20.0], 1200), "c": ([None], 1000)})
+    page = browser.new_page()
+    page.goto(write_gan_page(board, tmp_path / "page.html").as_uri())
+    expected = {
+        "Parameters": (["a", "c", "b"], ["b", "c", "a"]),
+        "fid": (["a", "b", "c"], ["b", "a", "c"]),
+        "Seconds per step": (["b", "a", "c"], ["a", "b", "c"]),
+    }
+    for head, orders in expected.items():
+        for order in orders:
+            page.locator("#board thead th", has_text=head).click()
+            page.wait_for_timeout(50)
+            names = page.locator("#board tbody th").all_inner_texts()
+            assert [name.split()[0] for name in names] == order, head
+    page.close()
 
 
 def test_the_keyboard_sorts_opens_and_closes(browser: Any, page_file: Path) -> None:

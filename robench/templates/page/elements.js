@@ -27,6 +27,14 @@ const counted = (value) => (isNumber(value) ? Math.round(value).toLocaleString("
 const brief = (value) => (isNumber(value) ? Number(value.toPrecision(4)).toString() : MISSING);
 const span = (low, high) => (isNumber(low) && isNumber(high) ? `${percent(low)}–${percent(high)}` : MISSING);
 
+/** A type of columns of numbers by which a missing one, whose data-order is empty, is last in both directions. */
+const lastIfMissing = (compare) => (a, b) => (isNaN(a) || isNaN(b) ? isNaN(a) - isNaN(b) : compare(a, b));
+DataTable.type("figure", { order: {
+  pre: (text) => (text === "" ? NaN : Number(text)),
+  asc: lastIfMissing((a, b) => a - b),
+  desc: lastIfMissing((a, b) => b - a),
+} });
+
 /** A cell whose text is rounded or a range: the figures themselves are for a CSV file. */
 const exact = (text, ...values) => ({ text, values });
 const share = (value) => exact(percent(value), value);
