@@ -5,9 +5,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextToPath
 from page_boards import COLUMNS, THREAT_MODEL, Invented, invent
+from test_lettering import in_dejavu_sans
 
 from robench.leaderboard.diagram import LIGHT, THEMED, Diagram, Placed, diagram_svg
 from robench.leaderboard.page.groups import group_diagram, row_groups
@@ -130,14 +129,6 @@ def test_names_fit_beside_the_axis_and_figures_stand_next_to_it(letter: str, let
         wide = 12 * shown.count("中") + in_dejavu_sans(shown.replace("中", ""))
         assert wide < min(left, width - right)
     assert one == name or len(one) > 15
-
-
-def in_dejavu_sans(text: str) -> float:
-    """Return the width of a text in a wide font that many systems have, at 12 pixels."""
-    width, _, _ = TextToPath().get_text_width_height_descent(
-        text, FontProperties(family="DejaVu Sans", size=12), ismath=False
-    )
-    return float(width)
 
 
 def test_ranks_run_from_the_last_to_the_first_and_have_their_critical_difference() -> None:
