@@ -250,6 +250,8 @@ def test_missing_evidence_is_reported(browser: Any, tmp_path: Path) -> None:
         assert "checks of this row were left out" in seen.page.inner_text("dialog")
         seen.page.keyboard.press("Escape")
         assert "checks of this board were left out" in seen.page.inner_text("#charts")
+        rows = "getComputedStyle(document.querySelector('.absent')).gridRowStart"
+        assert seen.page.evaluate(rows) == "span 5"  # as charts, so that it is no row of its own
         assert seen.titles() == ["bare", "lost"]
         assert "diverged" in seen.page.inner_text("#board tbody tr:last-child")
         seen.page.get_by_role("button", name="lost").click()

@@ -122,6 +122,17 @@ def test_what_is_shared_keeps_its_order_whatever_the_process() -> None:
     assert list(sharing.shared(trees)) == names
 
 
+def test_heads_and_figures_are_words_of_their_own_without_the_style() -> None:
+    page = render(invent(ROWS))
+    table = page[page.index('<table id="board"') : page.index("</table>")]
+    cells = re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", table, re.DOTALL)
+    said = [" ".join(re.sub("<[^>]*>", "", cell).split()) for cell in cells]
+    assert said[:5] == ["Rank", "Group", "Defense and flags", "clean %", "fgsm %"]
+    assert said[8] == "Training time first = 1"
+    assert re.fullmatch(r"1 1(.2)?", said[9])
+    assert re.fullmatch(r"80\.0 ± 0\.0 \d\d\.\d.\d\d\.\d", said[12])
+
+
 def test_whiskers_lie_on_one_scale_from_the_lowest_to_the_highest_end() -> None:
     rows = table_rows(invent(ROWS))
     whiskers = [f.whisker for row in rows for f in row.figures if f.whisker]
