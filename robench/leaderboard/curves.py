@@ -10,12 +10,10 @@ from robench.board.cells import Cell
 from robench.board.specs import TrainingSpec
 from robench.errors import UserError
 from robench.runs.records import BoardResult
-from robench.system.figures import new_figure, plain_text, save_figure
+from robench.system.figures import CURVES, legend_name, new_figure, plain_text, save_figure
 
 MEASURES = (("val_accuracy", "validation accuracy, %", 100), ("train_loss", "training loss", 1))
 AXES = (("iteration", "iterations"), ("seconds", "seconds of training"))
-DRAWN = 10
-"""Rows in one picture; more curves could not be distinguished."""
 COLUMNS = (
     "defense", "seed", "epoch", "iteration", "seconds", "lr", "train_loss", "train_accuracy",
     "val_accuracy",
@@ -66,11 +64,12 @@ def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path)
 
     Args:
         curves: the table of :func:`training_curves`.
-        rows: titles in the order of the legend; the first :data:`DRAWN` are drawn.
+        rows: titles in the order of the legend; the first
+            :data:`CURVES <robench.system.figures.CURVES>` are drawn.
         caption: what was trained and with which code, printed below.
         path: ``.svg``, ``.png`` or ``.pdf``.
     """
-    shown = rows[:DRAWN]
+    shown = rows[:CURVES]
     figure = new_figure(9.5, 6.2)
     panels = figure.subplots(2, 2)
     for across, (measure, label, unit) in enumerate(MEASURES):
@@ -79,13 +78,13 @@ def draw_curves(curves: pd.DataFrame, rows: list[str], caption: str, path: Path)
             for row in shown:
                 epochs = curves[curves["defense"] == row].groupby("epoch")
                 x, y = epochs[axis].mean(), unit * epochs[measure].mean()
-                (line,) = axes.plot(x, y, marker="." if len(x) < 30 else "", label=plain_text(row))
+                (line,) = axes.plot(x, y, marker="." if len(x) < 30 else "", label=legend_name(row))
                 low, high = unit * epochs[measure].min(), unit * epochs[measure].max()
                 axes.fill_between(x, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
             axes.set_xlabel(name)
             axes.set_ylabel(label)
             axes.grid(alpha=0.3)
-    left = f"; the first {DRAWN} of {len(rows)} rows" if len(rows) > DRAWN else ""
+    left = f"; the first {CURVES} of {len(rows)} rows" if len(rows) > CURVES else ""
     figure.legend(
         *panels[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small"
     )

@@ -4,6 +4,7 @@ J. Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JM
 the best row is on the right, names stand beside the axis, the better half on the right.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from xml.etree.ElementTree import Element, SubElement
 
 from matplotlib.ticker import MaxNLocator
 
-_WIDTH = 760
-_LETTER = 6.4
-"""Width of a letter, roughly, in a font of 12 pixels."""
-_LONGEST = 34
-"""Letters of a name that are shown; the whole name is its tooltip."""
+from robench.leaderboard.lettering import fitting, text_width
+
+_WIDTH, _AXIS = 760, 240
+"""Smallest width of a diagram and of its axis, in pixels."""
+_FONT = 12
+_ROOM = 300.0
+"""Most pixels for a name and its figure; a longer name is cut, and whole in its tooltip."""
 _LINE, _LANE = 19, 9
 """Height of a name and of a bar, in pixels."""
 
@@ -80,13 +83,14 @@ def diagram_svg(diagram: Diagram, colors: Colors = THEMED) -> str:
     order = sorted(range(len(diagram.rows)), key=lambda i: diagram.rows[i].value)
     if diagram.lower_is_better:
         order.reverse()
-    scale = _Scale.of(diagram, max(len(_short(row.name)) + len(row.text) for row in diagram.rows))
+    scale = _Scale.of(diagram)
     lanes = _lanes(diagram, scale)
     names = scale.axis + 16 + _LANE * (max(lanes, default=-1) + 1)
     height = names + _LINE * ((len(order) + 1) // 2) + 8
+    width = f"{scale.width:g}"
     svg = Element("svg", {
-        "xmlns": "http://www.w3.org/2000/svg", "width": str(_WIDTH), "height": str(height),
-        "viewBox": f"0 0 {_WIDTH} {height}", "role": "img", "font-size": "12",
+        "xmlns": "http://www.w3.org/2000/svg", "width": width, "height": str(height),
+        "viewBox": f"0 0 {width} {height}", "role": "img", "font-size": str(_FONT),
     })  # fmt: skip
     if colors is THEMED:
         svg.set("aria-label", _clean(diagram.summary))
@@ -94,7 +98,7 @@ def diagram_svg(diagram: Diagram, colors: Colors = THEMED) -> str:
         svg.set("font-family", "Helvetica, Arial, sans-serif")
         SubElement(svg, "title").text = _clean(diagram.axis)
         SubElement(svg, "desc").text = _clean(diagram.summary)
-        SubElement(svg, "rect", {"width": str(_WIDTH), "height": str(height), "fill": "#fff"})
+        SubElement(svg, "rect", {"width": width, "height": str(height), "fill": "#fff"})
     _draw_axis(svg, diagram, scale, colors)
     worse = (len(order) + 1) // 2 if diagram.lower_is_better else len(order) // 2
     for depth, index in enumerate(order[:worse]):
@@ -129,16 +133,22 @@ class _Scale:
     axis: float
 
     @classmethod
-    def of(cls, diagram: Diagram, letters: int) -> "_Scale":
+    def of(cls, diagram: Diagram) -> "_Scale":
         values = [row.value for row in diagram.rows]
         low, high = min(values), max(values)
         if diagram.lower_is_better:
             low, high = 1.0, float(len(values))  # ranks are shown from the first to the last
         elif high - low < 1e-9:
             low, high = low - 0.5, high + 0.5
-        margin = min(260.0, 40 + _LETTER * letters)
+        room = max(text_width(f"{row.name} {row.text}", _FONT) for row in diagram.rows)
+        margin = 24.0 + math.ceil(min(_ROOM, room))
+        end = max(_WIDTH - margin, margin + _AXIS)
         ends = (high, low) if diagram.lower_is_better else (low, high)
-        return cls(margin, _WIDTH - margin, *ends, 62.0 if diagram.critical else 40.0)
+        return cls(margin, end, *ends, 62.0 if diagram.critical else 40.0)
+
+    @property
+    def width(self) -> float:
+        return self.left + self.right
 
     def at(self, value: float) -> float:
         share = (value - self.first) / ((self.last - self.first) or 1)
@@ -174,8 +184,8 @@ def _draw_axis(svg: Element, diagram: Diagram, scale: _Scale, colors: Colors) ->
     _text(svg, diagram.axis, (scale.right, 14), colors.soft, anchor="end")
     if diagram.critical:
         wide = abs(scale.at(low + diagram.critical) - scale.at(low))
-        longer = scale.left + wide > _WIDTH - 8
-        end = _WIDTH - 8.0 if longer else scale.left + wide
+        longer = scale.left + wide > scale.width - 8
+        end = scale.width - 8 if longer else scale.left + wide
         _line(svg, (scale.left, 30, end, 30), colors.ink, width="1.5")
         for x in (scale.left,) if longer else (scale.left, end):
             _line(svg, (x, 26, x, 34), colors.ink, width="1.5")
@@ -193,19 +203,23 @@ def _draw_bar(svg: Element, at: Sequence[float], y: float, colors: Colors, *, ru
 def _draw_name(
     svg: Element, row: Placed, scale: _Scale, y: float, colors: Colors, *, left: bool
 ) -> None:
-    """Draw the line from the axis down and outward, and the name at its end."""
+    """Draw the line from the axis down and outward, and figure and name at its end.
+
+    The figure is next to the line, so that only a name can run out of the picture.
+    """
     x, end = scale.at(row.value), scale.left - 14 if left else scale.right + 14
     path = f"M{x},{scale.axis:g}V{y:g}H{end:g}"
     SubElement(svg, "path", {"d": path, "fill": "none", "stroke": colors.soft})
     at, anchor = (end - 5, "end") if left else (end + 5, "start")
-    text = _text(svg, _short(row.name), (at, y + 4), colors.ink, anchor=anchor)
-    if _short(row.name) != row.name:
+    text = _text(svg, "", (at, y + 4), colors.ink, anchor=anchor)
+    name = fitting(row.name, _ROOM - text_width(f" {row.text}", _FONT), _FONT)
+    if name != row.name:
         SubElement(text, "title").text = _clean(row.name)
-    SubElement(text, "tspan", {"fill": colors.soft}).text = f"  {row.text}"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    parts = [(f"{_clean(name)} ", colors.ink), (row.text, colors.soft)]
+    if not left:
+        parts = [(f"{row.text} ", colors.soft), (_clean(name), colors.ink)]
+    for part, color in parts:
+        SubElement(text, "tspan", {"fill": color}).text = part
 
 
 def _line(svg: Element, ends: Sequence[float], color: str, *, width: str = "1") -> None:

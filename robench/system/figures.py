@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING
 
 from robench.system.files import write_bytes
 
+LEGEND_LETTERS = 34
+"""Letters of a title in a legend; with more of them, legends would leave no room for the plots."""
+
+CURVES = 10
+"""Curves that one picture can have; more could not be distinguished by their colors."""
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -18,6 +24,16 @@ def new_figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def legend_name(title: str) -> str:
+    """Return a title of a user's own for a legend: plain, and cut in the middle if it is long.
+
+    Its beginning and its end are kept, as titles often differ in what they end with.
+    """
+    half = LEGEND_LETTERS // 2
+    short = title if len(title) <= LEGEND_LETTERS else f"{title[:half]}…{title[1 - half :]}"
+    return plain_text(short)
 
 
 def plain_text(text: str) -> str:

@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from page_boards import Invented, invent
 
 from robench.board.specs import TrainingSpec
-from robench.leaderboard.curves import DRAWN, draw_curves, training_curves
+from robench.leaderboard import curves as module
+from robench.leaderboard.curves import draw_curves, training_curves
 from robench.leaderboard.pictures import draw_pictures
 from robench.runs.records import BoardResult, CellResult, RowResult
+from robench.system.figures import CURVES
 
 TWO = invent([Invented("one", seconds=10.0), Invented("other", seconds=4.0, method="standard")])
 
@@ -61,9 +64,23 @@ def test_the_picture_is_the_same_for_the_same_curves(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_many_rows_shows_the_first_and_says_so(tmp_path: Path) -> None:
-    board = invent([Invented(f"row {n}") for n in range(DRAWN + 1)], seeds=[0], samples=20)
+    board = invent([Invented(f"row {n}") for n in range(CURVES + 1)], seeds=[0], samples=20)
     assert draw_pictures(board.result, board.table, tmp_path) == [tmp_path / "curves.svg"]
-    assert f"the first {DRAWN} of {DRAWN + 1} rows" in (tmp_path / "curves.svg").read_text()
+    assert f"the first {CURVES} of {CURVES + 1} rows" in (tmp_path / "curves.svg").read_text()
+
+
+def test_long_titles_leave_the_plots_their_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(module, "save_figure", lambda figure, _: drawn.append(figure))
+    curves = training_curves(TWO.result).replace("other", "W" * 130 + " (seed 7)")
+    draw_curves(curves, ["one", "W" * 130 + " (seed 7)"], "a caption", tmp_path / "a.svg")
+    drawn[0].draw_without_rendering()
+    assert all(axes.get_position().width > 0.18 for axes in drawn[0].axes)
+    (_, long) = (text.get_text() for text in drawn[0].legends[0].get_texts())
+    assert long.startswith("WWWW")
+    assert long.endswith("W (seed 7)")
 
 
 @pytest.mark.parametrize("title", ["p^$_$ net", r"cost $\frac$", "a $x$ b", "_hidden", "{v1}"])

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from page_boards import COLUMNS, THREAT_MODEL, Invented, invent
+from test_lettering import in_dejavu_sans
 
 from robench.leaderboard.diagram import LIGHT, THEMED, Diagram, Placed, diagram_svg
 from robench.leaderboard.page.groups import group_diagram, row_groups
@@ -27,8 +28,18 @@ def places(svg: str) -> dict[str, float]:
     """Return where the line of each name leaves the axis, in pixels."""
     root = ElementTree.fromstring(svg)
     starts = [float(re.match(r"M([\d.]+),", path.get("d"))[1]) for path in root.iter(f"{SVG}path")]
-    names = [text.text for text in root.iter(f"{SVG}text") if len(text)]
+    names = [name for _, _, name in labels(svg)]
     return dict(zip(names, starts, strict=True))
+
+
+def labels(svg: str) -> list[tuple[float, str, str]]:
+    """Return of each row where its text begins at the axis, what stands there, and its name."""
+    found = []
+    for text in ElementTree.fromstring(svg).iter(f"{SVG}text"):
+        parts = [str(part.text).strip(" ") for part in text.iter(f"{SVG}tspan")]
+        inwards = parts if text.get("text-anchor") == "start" else parts[::-1]
+        found += [(float(text.get("x")), inwards[0], inwards[1])] if parts else []
+    return found
 
 
 def bars(svg: str) -> list[tuple[float, float]]:
@@ -101,6 +112,23 @@ def test_names_do_not_cross_and_bars_do_not_touch() -> None:
     lanes = [float(b.get("y1")) for b in root.iter(f"{SVG}line") if b.get("stroke-width") == "3.5"]
     assert lanes[0] != lanes[1]
     assert lanes[2] == lanes[0]
+
+
+@pytest.mark.parametrize("letter", ["i", "n", "W", "é", "中"])
+@pytest.mark.parametrize("letters", [12, 33, 34, 60])
+def test_names_fit_beside_the_axis_and_figures_stand_next_to_it(letter: str, letters: int) -> None:
+    name = letter * letters
+    rows = (Placed(name, 1, "100.0"), Placed(name, 2, "99.75"))
+    svg = diagram_svg(Diagram("axis", rows, (), "in words"))
+    width = float(ElementTree.fromstring(svg).get("width"))
+    (left, worse, one), (right, better, other) = labels(svg)
+    assert (worse, better) == ("100.0", "99.75")  # if a font is wider still, the name is cut
+    assert one.rstrip("…") == other.rstrip("…") == name[: len(one.rstrip("…"))]
+    assert ("…" in one) == (one != name) == ("…" in other)
+    for shown in (f"{one} {worse}", f"{better} {other}"):
+        wide = 12 * shown.count("中") + in_dejavu_sans(shown.replace("中", ""))
+        assert wide < min(left, width - right)
+    assert one == name or len(one) > 15
 
 
 def test_ranks_run_from_the_last_to_the_first_and_have_their_critical_difference() -> None:

@@ -1,6 +1,7 @@
 """The page in a real browser: sorting, filters, details, and no requests."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from browser import chromium, opened
 from page_boards import Invented, invent
+from test_gan_tables import invented_gans
 
+from robench.leaderboard.gans.page import write_gan_page
 from robench.leaderboard.page.write import write_page
 
 SENTENCE = "PGD with 100 steps leaves 12.5% where the board's leaves 40.0%."
@@ -69,6 +72,41 @@ def test_a_click_on_a_head_sorts_and_says_so(browser: Any, page_file: Path) -> N
         assert head.get_attribute("aria-sort") == "ascending"
 
 
+def test_missing_figures_come_last_in_both_directions(browser: Any, tmp_path: Path) -> None:
+    lost = Invented("lost", diverged=True, checked=False, seconds=20.0)
+    board = invent([*ROWS[:3], lost])
+    board.table["group"] = ["aa", "z", "a", ""]  # of slow, quick, masked and lost
+    board.table.loc[1, "train_cost"] = math.nan
+    expected = {
+        "clean": (["quick", "slow", "masked", "lost"], ["masked", "slow", "quick", "lost"]),
+        "Group": (["masked", "quick", "slow", "lost"], ["slow", "quick", "masked", "lost"]),
+        "Training time": (["masked", "lost", "slow", "quick"], ["slow", "lost", "masked", "quick"]),
+    }
+    with opened(browser, write_page(board, tmp_path / "page.html")) as seen:
+        for head, orders in expected.items():
+            for order in orders:
+                seen.page.locator("#board thead th", has_text=head).click()
+                assert seen.shows(*order), head
+
+
+def test_every_column_of_gans_sorts(browser: Any, tmp_path: Path) -> None:
+    board = invented_gans(tmp_path, {"a": ([3.0], 700), "b": ([20.0], 1200), "c": ([None], 1000)})
+    page = browser.new_page()
+    page.goto(write_gan_page(board, tmp_path / "page.html").as_uri())
+    expected = {
+        "Parameters": (["a", "c", "b"], ["b", "c", "a"]),
+        "fid": (["a", "b", "c"], ["b", "a", "c"]),
+        "Seconds per step": (["b", "a", "c"], ["a", "b", "c"]),
+    }
+    for head, orders in expected.items():
+        for order in orders:
+            page.locator("#board thead th", has_text=head).click()
+            page.wait_for_timeout(50)
+            names = page.locator("#board tbody th").all_inner_texts()
+            assert [name.split()[0] for name in names] == order, head
+    page.close()
+
+
 def test_the_keyboard_sorts_opens_and_closes(browser: Any, page_file: Path) -> None:
     with opened(browser, page_file) as seen:
         page = seen.page
@@ -104,8 +142,12 @@ def test_filters_leave_the_matching_rows_in_table_and_charts(browser: Any, page_
         page.select_option("#method", "")
         page.check("#unflagged")
         assert seen.shows("slow", "quick", "normal")
-        page.fill("#filter", "no such row")
-        assert seen.shows()
+        page.uncheck("#unflagged")
+        page.fill("#filter", "FREE more_")  # of the training and of the flag
+        assert seen.shows("masked")
+        for nothing in ("no such row", "button", "class", "span"):
+            page.fill("#filter", nothing)
+            assert seen.shows(), nothing
         assert "No row matches" in page.inner_text("#board tbody")
         page.wait_for_timeout(200)
         assert seen.complaints == []
@@ -186,6 +228,21 @@ def test_every_chart_is_drawn_with_words_and_figures(browser: Any, page_file: Pa
         assert mean in page.inner_text("#chart-cost table tbody tr:first-child")
 
 
+def test_the_table_and_the_details_round_a_figure_alike(browser: Any, tmp_path: Path) -> None:
+    tie = Invented("tie", {"clean": 0.4825, "pgd-20": 0.2})  # 48.25% is a number in binary
+    path = write_page(invent([tie, ROWS[0]], samples=400), tmp_path / "page.html")
+    with opened(browser, path, "#row=tie") as seen:
+        seen.page.wait_for_selector("dialog[open]")
+        clean = seen.page.locator("dialog table").first.locator("tr", has_text="clean")
+        assert clean.locator("td").first.inner_text() == "48.2"
+        assert "48.2 ± 0.0" in seen.page.text_content("#board tbody tr:last-child")
+        eighths = [number / 8 for number in range(-20, 400)]
+        for digits in (1, 2):
+            script = f"(all) => all.map((value) => fixed(value, {digits}))"
+            texts = [f"{value:.{digits}f}" for value in eighths]
+            assert seen.page.evaluate(script, eighths) == texts
+
+
 def test_missing_evidence_is_reported(browser: Any, tmp_path: Path) -> None:
     rows = (Invented("bare", checked=False), Invented("lost", diverged=True, checked=False))
     with opened(browser, write_page(invent(rows), tmp_path / "page.html"), "#row=bare") as seen:
@@ -193,6 +250,8 @@ def test_missing_evidence_is_reported(browser: Any, tmp_path: Path) -> None:
         assert "checks of this row were left out" in seen.page.inner_text("dialog")
         seen.page.keyboard.press("Escape")
         assert "checks of this board were left out" in seen.page.inner_text("#charts")
+        rows = "getComputedStyle(document.querySelector('.absent')).gridRowStart"
+        assert seen.page.evaluate(rows) == "span 5"  # as charts, so that it is no row of its own
         assert seen.titles() == ["bare", "lost"]
         assert "diverged" in seen.page.inner_text("#board tbody tr:last-child")
         seen.page.get_by_role("button", name="lost").click()

@@ -25,7 +25,7 @@ from robench.leaderboard.page import charts, sharing
 from robench.leaderboard.page.cells import accuracy_columns, said
 from robench.leaderboard.page.details import details, evidence
 from robench.leaderboard.page.embedding import json_for_html, packed, policy
-from robench.leaderboard.page.rows import table_rows
+from robench.leaderboard.page.rows import group_places, table_rows
 from robench.leaderboard.page.sharing import own, shared, thinned
 from robench.leaderboard.page.wording import interval, percent, threat_model_text
 from robench.leaderboard.page.write import render
@@ -122,12 +122,32 @@ def test_what_is_shared_keeps_its_order_whatever_the_process() -> None:
     assert list(sharing.shared(trees)) == names
 
 
+def test_heads_and_figures_are_words_of_their_own_without_the_style() -> None:
+    page = render(invent(ROWS))
+    table = page[page.index('<table id="board"') : page.index("</table>")]
+    cells = re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", table, re.DOTALL)
+    said = [" ".join(re.sub("<[^>]*>", "", cell).split()) for cell in cells]
+    assert said[:5] == ["Rank", "Group", "Defense and flags", "clean %", "fgsm %"]
+    assert said[8] == "Training time first = 1"
+    assert re.fullmatch(r"1 1(.2)?", said[9])
+    assert re.fullmatch(r"80\.0 ± 0\.0 \d\d\.\d.\d\d\.\d", said[12])
+
+
 def test_whiskers_lie_on_one_scale_from_the_lowest_to_the_highest_end() -> None:
     rows = table_rows(invent(ROWS))
     whiskers = [f.whisker for row in rows for f in row.figures if f.whisker]
     assert len(whiskers) == len(rows)
     assert (min(w[0] for w in whiskers), max(w[2] for w in whiskers)) == (0, 100)
     assert all(low < mean < high for low, mean, high in whiskers)
+
+
+def test_groups_are_sorted_by_their_letters_with_aa_behind_z() -> None:
+    letters = ["b", "a b", "z aa", "aa", "z", "a", "a"]
+    places = group_places(["", *letters])
+    assert sorted(set(letters), key=lambda group: int(places[group])) == [
+        "a", "a b", "b", "z", "z aa", "aa",
+    ]  # fmt: skip
+    assert places[""] == ""  # of a row without figures, which comes last
 
 
 def test_columns_keep_the_order_of_the_board_not_that_of_the_files() -> None:

@@ -1,7 +1,6 @@
 """The page of a board of GANs: table, grids of samples and curves in one self-contained file."""
 
 import base64
-import math
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,7 +12,6 @@ import pandas as pd
 from markupsafe import Markup
 
 from robench.errors import UserError, shortened
-from robench.gan.board import metric_names
 from robench.gan.metrics.extractors import INCEPTION
 from robench.leaderboard.evidence import SOURCES, TABLE
 from robench.leaderboard.export import LATEX_SPECIAL
@@ -23,7 +21,7 @@ from robench.leaderboard.gans.notes import gan_notes
 from robench.leaderboard.gans.published import GanLeaderboard
 from robench.leaderboard.page.downloads import Download, download, file_stem
 from robench.leaderboard.page.embedding import json_for_html, policy
-from robench.leaderboard.page.wording import MISSING, RANGE
+from robench.leaderboard.page.wording import MISSING, RANGE, sort_key
 from robench.leaderboard.page.write import page_environment, page_text, vendored
 from robench.leaderboard.safe_csv import to_safe_csv
 from robench.system.files import write_text
@@ -46,9 +44,10 @@ class Row:
     ranks: str
     title: str
     about: str
-    figures: tuple[tuple[str, str, float], ...]
-    parameters: str
+    figures: tuple[tuple[str, str, str], ...]
+    parameters: int
     seconds: str
+    seconds_order: str
     flags: tuple[tuple[str, str], ...]
 
 
@@ -130,25 +129,17 @@ def _rows(board: GanLeaderboard) -> list[Row]:
                     _span(row[f"{name}_low"], row[f"{name}_high"], "{:.4g}")
                     if len(board.board.seeds) > 1
                     else "",
-                    _order(float(row[f"{name}_mean"]), name, board.extractor),
+                    sort_key(row[f"{name}_mean"]),
                 )
                 for name in columns
             ),
-            parameters=f"{int(row['discriminator_parameters']):,}",
+            parameters=int(row["discriminator_parameters"]),
             seconds=_number(row["seconds_per_step"]),
+            seconds_order=sort_key(row["seconds_per_step"]),
             flags=_flags(board, str(row["defense"])),
         )
         for index, row in enumerate(table.to_dict("records"))
     ]
-
-
-def _order(figure: float, column: str, extractor: str) -> float:
-    """Return what a figure is sorted by; a missing one is worse than all others."""
-    if not math.isnan(figure):
-        return figure
-    score = metric_names(extractor).get("score")
-    more_is_better = score is not None and column.split("_")[0] == score
-    return -1e30 if more_is_better else 1e30
 
 
 def _flags(board: GanLeaderboard, title: str) -> tuple[tuple[str, str], ...]:

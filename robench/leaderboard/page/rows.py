@@ -1,5 +1,6 @@
 """The rows of the page's table: their text, and the values that they are sorted by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from robench.leaderboard.page.cells import (
     own_network,
     sentences,
 )
-from robench.leaderboard.page.wording import MISSING, RANGE, interval, percent, times
+from robench.leaderboard.page.wording import MISSING, RANGE, interval, percent, sort_key, times
 
 if TYPE_CHECKING:
     from robench.leaderboard.published import Leaderboard
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Figure:
     """An accuracy in the table; ``whisker`` is low, mean and high in percent of the scale."""
 
-    order: float
+    order: str
     mean: str
     std: str
     interval: str
@@ -37,13 +38,14 @@ class Row:
     rank: int
     ranks: str
     group: str
+    group_order: str
     title: str
     training: str
     network: str
     recipe: str
     figures: tuple[Figure, ...]
     cost: str
-    cost_order: float
+    cost_order: str
     flags: tuple[tuple[str, str], ...]
 
 
@@ -51,6 +53,7 @@ def table_rows(board: "Leaderboard") -> list[Row]:
     """Return the rows, best first, with one :class:`Figure` per accuracy column."""
     ranking = board.board.evaluation.ranking_column
     columns, scale = accuracy_columns(board), _scale(board.table, ranking)
+    places = group_places([str(group) for group in board.table["group"]])
     rows = zip(board.table.iterrows(), cells_of_rows(board).values(), strict=True)
     return [
         Row(
@@ -58,17 +61,25 @@ def table_rows(board: "Leaderboard") -> list[Row]:
             rank=int(row["rank"]),
             ranks=_ranks(row),
             group=str(row["group"]),
+            group_order=places[str(row["group"])],
             title=str(row["defense"]),
             training=str(row["training"]),
             network=own_network(board, cells),
             recipe=str(row["recipe"]),
             figures=tuple(_figure(row, c, scale if c == ranking else None) for c in columns),
             cost=times(float(row["train_cost"])),
-            cost_order=_or_last(row["train_cost"]),
+            cost_order=sort_key(row["train_cost"]),
             flags=tuple((flag, sentences(flag, cells)) for flag in flags_of(row)),
         )
         for index, ((_, row), cells) in enumerate(rows)
     ]
+
+
+def group_places(groups: Sequence[str]) -> dict[str, str]:
+    """Return what each group is sorted by: its place, with z before aa; "" for none, the last."""
+    inner = {group: [(len(letters), letters) for letters in group.split()] for group in groups}
+    order = sorted(filter(None, inner), key=inner.__getitem__)
+    return {"": "", **{group: str(place) for place, group in enumerate(order)}}
 
 
 def _figure(row: "pd.Series[Any]", column: str, scale: tuple[float, float] | None) -> Figure:
@@ -79,7 +90,7 @@ def _figure(row: "pd.Series[Any]", column: str, scale: tuple[float, float] | Non
         ends = [round(100 * (value - start) / width, 1) for value in (low, mean, high)]
         whisker = (ends[0], ends[1], ends[2])
     return Figure(
-        order=_or_last(mean),
+        order=sort_key(mean),
         mean=percent(mean),
         std="" if pd.isna(std) else percent(std),
         interval="" if pd.isna(low) else interval(low, high),
@@ -96,8 +107,3 @@ def _ranks(row: "pd.Series[Any]") -> str:
 
 def _scale(table: pd.DataFrame, column: str) -> tuple[float, float]:
     return float(table[f"{column}_low"].min()), float(table[f"{column}_high"].max())
-
-
-def _or_last(value: float) -> float:
-    """Return a value to sort by; a missing figure sorts below all others."""
-    return -1.0 if pd.isna(value) else round(float(value), 6)

@@ -27,6 +27,11 @@ def threat_model_text(threat_model: ThreatModel | None) -> str:
     return f"{norm.capitalize()} {radius_text(eps)}"
 
 
+def sort_key(value: float) -> str:
+    """Return what the page's script sorts a figure by: "" for a missing one, which comes last."""
+    return "" if _missing(value) else repr(float(value))
+
+
 def times(factor: float) -> str:
     """Return a ratio to two decimals, with a multiplication sign."""
     return MISSING if _missing(factor) else f"{factor:.2f}{TIMES}"

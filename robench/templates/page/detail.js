@@ -42,7 +42,7 @@ function comparisons(index, all) {
   all.first.forEach((first, i) => {
     if (first !== index && all.second[i] !== index) return;
     const sign = first === index ? 1 : -1;
-    const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(100 * value).toFixed(1)}`;
+    const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${fixed(Math.abs(100 * value), 1)}`;
     const difference = sign * all.difference[i], ends = [sign * all.low[i], sign * all.high[i]].sort((a, b) => a - b);
     const result = !all.distinguishable[i] ? "not distinguishable" : difference > 0 ? "better" : "worse";
     rows.push([DATA.rows[sign > 0 ? all.second[i] : first].defense, exact(signed(difference), difference),

@@ -14,11 +14,26 @@ function el(name, attributes, ...children) {
   return element;
 }
 
+/** A number as Python writes it by f"{value:.1f}", as it stands elsewhere on the page: ties go to the even digit, and not away from zero. */
+function fixed(value, digits) {
+  const text = value.toFixed(digits);
+  const tie = Math.abs(value) * 2 ** (digits + 1) % 2 === 1;
+  return tie && Number(text.at(-1)) % 2 ? (value - Math.sign(value) * 0.5 * 10 ** -digits).toFixed(digits) : text;
+}
+
 const isNumber = (value) => typeof value === "number";
-const percent = (share, digits = 1) => (isNumber(share) ? (100 * share).toFixed(digits) : MISSING);
+const percent = (share) => (isNumber(share) ? fixed(100 * share, 1) : MISSING);
 const counted = (value) => (isNumber(value) ? Math.round(value).toLocaleString("en") : MISSING);
 const brief = (value) => (isNumber(value) ? Number(value.toPrecision(4)).toString() : MISSING);
 const span = (low, high) => (isNumber(low) && isNumber(high) ? `${percent(low)}–${percent(high)}` : MISSING);
+
+/** A type of columns of numbers by which a missing one, whose data-order is empty, is last in both directions. */
+const lastIfMissing = (compare) => (a, b) => (isNaN(a) || isNaN(b) ? isNaN(a) - isNaN(b) : compare(a, b));
+DataTable.type("figure", { order: {
+  pre: (text) => (text === "" ? NaN : Number(text)),
+  asc: lastIfMissing((a, b) => a - b),
+  desc: lastIfMissing((a, b) => b - a),
+} });
 
 /** A cell whose text is rounded or a range: the figures themselves are for a CSV file. */
 const exact = (text, ...values) => ({ text, values });

@@ -7,7 +7,7 @@ const numbers = heads.flatMap((head, i) => (head.classList.contains("name") ? []
 new DataTable(board, {
   paging: false, info: false, searching: false, autoWidth: false, order: [[0, "asc"]],
   layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
-  columnDefs: [{ targets: numbers, type: "num" }, { targets: "_all", orderSequence: ["asc", "desc"] }],
+  columnDefs: [{ targets: numbers, type: "figure" }, { targets: "_all", orderSequence: ["asc", "desc"] }],
 });
 const shownRows = () => DATA.rows.map((_, index) => index);
 

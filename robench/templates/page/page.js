@@ -12,10 +12,9 @@ const sorted = new DataTable(board, {
   paging: false, info: false, autoWidth: false, layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
   order: [[0, "asc"]],
   columnDefs: [
-    { targets: [...columnsOf("rank"), ...columnsOf("figure"), ...columnsOf("cost")], searchable: false, type: "num" },
+    { targets: [...columnsOf("rank"), ...columnsOf("group"), ...columnsOf("figure"), ...columnsOf("cost")], searchable: false, type: "figure" },
     { targets: columnsOf("figure"), orderSequence: ["desc", "asc"] },
     { targets: [...columnsOf("rank"), ...columnsOf("group"), ...columnsOf("name"), ...columnsOf("cost")], orderSequence: ["asc", "desc"] },
-    { targets: columnsOf("group"), searchable: false },
   ],
   language: { emptyTable: "The board has no rows.", zeroRecords: "No row matches the filter." },
 });

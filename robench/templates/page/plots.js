@@ -90,13 +90,13 @@ function drawCost(container, chart, shown) {
       x, y1: (p) => 100 * p[2], y2: (p) => 100 * p[3], stroke: slotColor(one.slot), strokeWidth: 1.5 })),
     ...all.map((one) => dots(one, one.points, x, y)),
     tip(flat(all), (d) => x(d.point), (d) => y(d.point),
-      (d) => `${d.one.name}\n${d.point[0].toFixed(2)}×, ${percent(d.point[1])}% (${span(d.point[2], d.point[3])})`),
+      (d) => `${d.one.name}\n${fixed(d.point[0], 2)}×, ${percent(d.point[1])}% (${span(d.point[2], d.point[3])})`),
   ]);
   return table(`Accuracy under ${chart.column} against training time`,
     [NAMED, ["training time", "number", ["train_cost"]], ["accuracy, %", "number", [`${chart.column}_mean`]],
       ["95% interval", "number", [`${chart.column}_low`, `${chart.column}_high`]]],
     all.reverse().map(({ name, points: [[cost, mean, low, high]] }) =>
-      [name, exact(`${cost.toFixed(2)}×`, cost), share(mean), exact(span(low, high), low, high)]));
+      [name, exact(`${fixed(cost, 2)}×`, cost), share(mean), exact(span(low, high), low, high)]));
 }
 
 function drawCertified(container, chart, shown) {
