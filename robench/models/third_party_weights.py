@@ -1,6 +1,6 @@
 """Load third-party weights: which of a file's state dicts fits which part of a network."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from robench.models.state_dicts import (
     find_shadow_params,
     find_state_dicts,
 )
+from robench.models.state_versions import Versions, versions_of, with_versions
 from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_weights
 
@@ -169,12 +170,36 @@ def _load(path: Path, model: nn.Module, fit: Fit) -> None:
             f"torch.save(model.state_dict(), file)."
         )
     try:
-        model.load_state_dict({**kept, **given})
+        model.load_state_dict(with_versions({**kept, **given}, _versions(versions_of(slots), fit)))
     except Exception as error:  # sparse values, or a module's own loading
         reason = str(error).strip().split("\n")[-1].strip()
         raise UserError(
             f"{path} cannot be loaded ({type(error).__name__}: {shortened(reason, 200)})."
         ) from error
+
+
+def _versions(own: Versions, fit: Fit) -> Versions:
+    """Return the versions of a model's modules: those of the file for what it gives, or none."""
+    theirs = {
+        place.removeprefix(fit.prefix): fit.found.versions[name]
+        for name, place in _places(fit.found.versions).items()
+        if place.startswith(fit.prefix)
+    }
+    part = _places([fit.part])[fit.part]
+    versions = {}
+    for name, place in _places(own).items():
+        if not place.startswith(part):
+            versions[name] = own[name]
+        elif place.removeprefix(part) in theirs:
+            versions[name] = theirs[place.removeprefix(part)]
+    return versions
+
+
+def _places(modules: Iterable[str]) -> dict[str, str]:
+    """Return what precedes the names of the weights of modules, as :func:`canonical_names` does."""
+    before = {name: f"{name}." if name else "" for name in modules}
+    canonical = canonical_names(before.values())
+    return {name: canonical[place] for name, place in before.items()}
 
 
 def _first_difference(slots: Slots, states: Sequence[StateDict]) -> str:
