@@ -1,6 +1,6 @@
 """Load third-party weights: which of a file's state dicts fits which part of a network."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from robench.models.state_dicts import (
 from robench.models.state_versions import Versions, versions_of, with_versions
 from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_weights
+from robench.models.whole_parts import has_shape, whole_parts
 
 _COUNTER = "num_batches_tracked"
-_STATISTICS = ("running_mean", "running_var")
 
 Slots = Mapping[str, tuple[int, ...] | None]
 """Names of a network's state, with the shapes of tensors; None if any value fits."""
@@ -80,7 +80,7 @@ def _are_parameters(values: Sequence[Tensor], model: nn.Module) -> bool:
 
 def _fits(found: StateDict, model: nn.Module) -> list[Fit]:
     """Return the ways in which a state dict fits a network or, if there is none, a part of it."""
-    for part in _whole_parts(model):
+    for part in whole_parts(model):
         module = dict(model.named_modules())[part]
         slots = _slots(module)
         tried = (
@@ -97,32 +97,11 @@ def _late(module: nn.Module, prefix: str, found: StateDict) -> Slots:
     return dict(accepted_state(module, own))
 
 
-def _whole_parts(model: nn.Module) -> Iterator[str]:
-    """Yield the names of the parts that hold all trained weights, the network itself first.
-
-    What lies outside such a part keeps its values: constants such as a mean and std, but no weights
-    and no running statistics.
-    """
-    yield ""
-    parameters = dict(model.named_parameters())
-    trained = {name for name, p in parameters.items() if p.requires_grad} or set(parameters)
-    state = set(model.state_dict())
-    for part, _ in model.named_modules():
-        outside = {name for name in state if not name.startswith(f"{part}.")}
-        statistics = any(name.rpartition(".")[2] in _STATISTICS for name in outside)
-        if part and outside < state and not statistics and not outside & trained:
-            yield part
-
-
 def _slots(model: nn.Module) -> Slots:
     return {
-        name: tuple(value.shape) if _has_shape(value) else None
+        name: tuple(value.shape) if has_shape(value) else None
         for name, value in model.state_dict().items()
     }
-
-
-def _has_shape(value: Any) -> bool:
-    return isinstance(value, Tensor) and not is_lazy(value) and not value.is_nested
 
 
 def _prefixes(found: StateDict, slots: Slots) -> list[str]:

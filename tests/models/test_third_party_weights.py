@@ -135,37 +135,10 @@ class Norm(nn.Module):
         return images - self.mean
 
 
-def test_weights_of_the_bare_network_find_it_behind_a_normalization(tmp_path: Path) -> None:
-    torch.save({"state_dict": under("module.", RAW)}, tmp_path / "w.pt")
-    model = nn.Sequential(Norm(), net())
-    said = load_third_party_weights(tmp_path / "w.pt", model)
-    assert value(model[1]) == 1.0
-    assert model[0].mean.item() == pytest.approx(0.3)
-    assert said == ("w.pt holds the weights of the part '1' of the network; the rest keeps its own "
-                    "constants.",)  # fmt: skip
-
-
 def test_weights_of_a_normalized_network_fit_the_bare_one(tmp_path: Path) -> None:
     taken, said = loaded(tmp_path, nn.Sequential(Norm(), net(1.0)).state_dict())
     assert taken == 1.0
     assert "left out '0.mean'" in said
-
-
-@pytest.mark.parametrize(
-    "rest", [lambda: nn.Conv2d(1, 1, 1), lambda: nn.BatchNorm2d(1, affine=False), net]
-)
-def test_a_part_is_not_loaded_if_the_rest_would_stay_untrained(
-    rest: Callable[[], nn.Module], tmp_path: Path
-) -> None:
-    torch.save(RAW, tmp_path / "w.pt")
-    with pytest.raises(UserError, match="weights of another model"):
-        load_third_party_weights(tmp_path / "w.pt", nn.Sequential(rest(), net()))
-
-
-def test_a_part_of_a_frozen_network_is_not_all_of_it(tmp_path: Path) -> None:
-    torch.save(net()[0].state_dict(), tmp_path / "w.pt")  # type: ignore[index]
-    with pytest.raises(UserError, match="weights of another model"):
-        load_third_party_weights(tmp_path / "w.pt", net().requires_grad_(False))
 
 
 old, new = nn.utils.weight_norm, nn.utils.parametrizations.weight_norm
