@@ -1,6 +1,6 @@
 """Load third-party weights: which of a file's state dicts fits which part of a network."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from robench.models.state_dicts import (
 from robench.models.state_versions import Versions, versions_of, with_versions
 from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_weights
-from robench.models.whole_parts import has_shape, whole_parts
+from robench.models.whole_parts import Tied, has_shape, tied_names, whole_parts
 
 _COUNTER = "num_batches_tracked"
 
@@ -60,7 +60,7 @@ def load_third_party_weights(
             f"torch.save(model.state_dict(), file)."
         )
     if not fits:
-        wrong = _first_difference(_slots(model), found)
+        wrong = _first_difference(_slots(model), found, tied_names(model))
         raise UserError(f"{path} holds the weights of another model: {wrong}.")
     fit = chosen_fit(path, fits, which, unnamed)
     _load(path, model, fit)
@@ -82,10 +82,10 @@ def _fits(found: StateDict, model: nn.Module) -> list[Fit]:
     """Return the ways in which a state dict fits a network or, if there is none, a part of it."""
     for part in whole_parts(model):
         module = dict(model.named_modules())[part]
-        slots = _slots(module)
+        slots, tied = _slots(module), tied_names(module)
         tried = (
-            _fit(found, part, {**slots, **_late(module, prefix, found)}, prefix)
-            for prefix in _prefixes(found, slots)
+            _fit(found, part, {**slots, **_late(module, prefix, found)}, prefix, tied)
+            for prefix in _prefixes(found, slots, tied)
         )
         if fits := [fit for fit in tried if fit]:
             return fits
@@ -104,18 +104,22 @@ def _slots(model: nn.Module) -> Slots:
     }
 
 
-def _prefixes(found: StateDict, slots: Slots) -> list[str]:
+def _prefixes(found: StateDict, slots: Slots, tied: Tied) -> list[str]:
     """Return what may precede the names of the weights, the empty prefix first."""
-    names, wanted = canonical_names(found.values).values(), canonical_names(slots).values()
-    anchor = next((name for name in wanted if not name.endswith(_COUNTER)), "")
-    found_before = {name.removesuffix(anchor) for name in names if name.endswith(anchor)}
+    names, wanted = canonical_names(found.values).values(), canonical_names(slots)
+    first = next((name for name in slots if not name.endswith(_COUNTER)), "")
+    anchors = [wanted.get(name, name) for name in tied.get(first, [first])]
+    found_before = {
+        n.removesuffix(anchor) for anchor in anchors for n in names if n.endswith(anchor)
+    }
     return sorted((p for p in found_before if not p or p.endswith(".")), key=len)
 
 
-def _fit(found: StateDict, part: str, slots: Slots, prefix: str) -> Fit | None:
+def _fit(found: StateDict, part: str, slots: Slots, prefix: str, tied: Tied) -> Fit | None:
     """Return the fit if each slot gets a value of its shape and nothing below the prefix is left.
 
-    Old checkpoints lack the counters of batch norms, which evaluation does not use.
+    Old checkpoints lack the counters of batch norms, which evaluation does not use. Those of
+    ``safetensors.torch.save_model`` have each of the model's tensors under one of its names only.
     """
     theirs = {
         new[len(prefix) :]: old
@@ -123,11 +127,17 @@ def _fit(found: StateDict, part: str, slots: Slots, prefix: str) -> Fit | None:
         if new.startswith(prefix)
     }
     ours = canonical_names(slots)
-    names = {old: theirs[new] for old, new in ours.items() if new in theirs}
+    given = {old: theirs[new] for old, new in ours.items() if new in theirs}
+    names = {n: given[g] for n in ours if (g := _given_as(n, given, tied)) is not None}
     missing = {name for name in set(slots) - set(names) if not name.endswith(_COUNTER)}
     extra = set(theirs) - set(ours.values())
     wrong = any(_shape(found.values[names[n]], slots[n]) is not None for n in names)
     return None if missing or extra or wrong else Fit(found, prefix, part, names)
+
+
+def _given_as(name: str, given: Container[str], tied: Tied) -> str | None:
+    """Return the name under which a file has a value of a network: its own before others of it."""
+    return next((n for n in (name, *tied.get(name, ())) if n in given), None)
 
 
 def _shape(value: Any, wanted: tuple[int, ...] | None) -> str | None:
@@ -181,7 +191,7 @@ def _places(modules: Iterable[str]) -> dict[str, str]:
     return {name: canonical[place] for name, place in before.items()}
 
 
-def _first_difference(slots: Slots, states: Sequence[StateDict]) -> str:
+def _first_difference(slots: Slots, states: Sequence[StateDict], tied: Tied) -> str:
     """Return the first mismatch with the state dict that has most of the wanted names."""
     wanted = canonical_names(slots)
 
@@ -195,10 +205,13 @@ def _first_difference(slots: Slots, states: Sequence[StateDict]) -> str:
 
     candidates = [without_wrappers(state) for state in states]
     best = max(candidates, key=lambda c: len(set(c) & set(wanted.values())))
+    given = {name for name, new in wanted.items() if new in best}
     for name, new in wanted.items():
         if name.endswith(_COUNTER):
             continue
         if new not in best:
+            if _given_as(name, given, tied) is not None:
+                continue
             return f"'{name}' is missing"
         if (shape := _shape(best[new], slots[name])) is not None:
             return f"'{name}' has shape {shape} where {slots[name]} is needed"

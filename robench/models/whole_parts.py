@@ -9,6 +9,9 @@ from torch.nn.parameter import is_lazy
 
 from robench.models.normalization import MOST_CHANNELS
 
+Tied = Mapping[str, Sequence[str]]
+"""The name of a tensor -> all names of the same tensor, of which most have one."""
+
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -32,8 +35,8 @@ def whole_parts(model: nn.Module) -> Iterator[str]:
             yield part
 
 
-def tied_names(model: nn.Module) -> Mapping[str, Sequence[str]]:
-    """Return, by name, all names of a value of a network's state, itself the only one of most."""
+def tied_names(model: nn.Module) -> Tied:
+    """Return the names in a network's state that are names of the same tensor."""
     groups: dict[object, list[str]] = {}
     for name, value in model.state_dict().items():
         if has_shape(value) and value.layout == torch.strided and value.numel():

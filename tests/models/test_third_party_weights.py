@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -170,6 +171,35 @@ def test_lazy_layers_get_the_shapes_of_the_file(tmp_path: Path) -> None:
     load_third_party_weights(tmp_path / "w.pt", lazy)
     images = torch.rand(2, 1, 4, 4)
     assert torch.equal(lazy(images), source.eval()(images))
+
+
+class Tied(nn.Module):
+    """Two layers with one weight; ``safetensors.torch.save_model`` keeps its first name."""
+
+    def __init__(self, names: str) -> None:
+        super().__init__()
+        layers = {name: nn.Linear(2, 2) for name in names}
+        layers["b"].weight = layers["a"].weight
+        self.layers = nn.ModuleDict(layers)
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_a_weight_that_two_layers_share_is_given_under_one_of_its_names(
+    names: str, tmp_path: Path
+) -> None:
+    saved, model = Tied(names), Tied(names)
+    safetensors.torch.save_model(saved, str(tmp_path / "w.safetensors"))
+    load_third_party_weights(tmp_path / "w.safetensors", model)
+    pairs = zip(model.state_dict().values(), saved.state_dict().values(), strict=True)
+    assert all(torch.equal(loaded, own) for loaded, own in pairs)
+    apart = Tied(names)
+    apart.layers["b"] = nn.Linear(2, 2)
+    with pytest.raises(UserError, match=r"another model: 'layers.b.weight' is missing"):
+        load_third_party_weights(tmp_path / "w.safetensors", apart)
+    bare = {n: v for n, v in saved.state_dict().items() if not n.startswith("layers.b")}
+    torch.save(bare, tmp_path / "bare.pt")
+    with pytest.raises(UserError, match=r"another model: 'layers.b.bias' is missing"):
+        load_third_party_weights(tmp_path / "bare.pt", model)
 
 
 class WithNote(nn.Module):
