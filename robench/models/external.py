@@ -94,8 +94,17 @@ def load_external(
         return _from_hub(name, weights, options)
     if options.weights is not None and weights is None:
         raise UserError("--weights chooses among the weights of a file; name it with --checkpoint.")
+    return _loaded(name, weights, options)
+
+
+def _loaded(
+    name: str, weights: Path | None, options: ExternalOptions, *, published: bool = False
+) -> ExternalModel:
+    """Return a model that is not named by the hub, perhaps with the weights of a published row."""
     network, own = _network(name, options.normalization, pretrained=weights is None)
-    taken = () if weights is None else load_third_party_weights(weights, network, options.weights)
+    taken: tuple[str, ...] = ()
+    if weights is not None:
+        taken = load_third_party_weights(weights, network, options.weights, published=published)
     normalization = options.normalization or own or IDENTITY
     model = _assembled(name, network, normalization)
     change = "" if options.normalization else "; --normalize NAME or --mean and --std change that"
@@ -156,7 +165,7 @@ def _from_hub(name: str, weights: Path | None, options: ExternalOptions) -> Exte
     note = f"{found.origin}: {found.words}."
     if found.architecture is not None:
         options = replace(options, normalization=options.normalization or found.normalization)
-        loaded = load_external(found.architecture, found.weights, options)
+        loaded = _loaded(found.architecture, found.weights, options, published=found.published)
         return replace(
             loaded, notes=(note, *loaded.notes), origin=found.origin,
             architecture=found.architecture, dataset=found.dataset,

@@ -29,7 +29,7 @@ Slots = Mapping[str, tuple[int, ...] | None]
 
 
 def load_third_party_weights(
-    path: Path, model: nn.Module, which: Kind | None = None
+    path: Path, model: nn.Module, which: Kind | None = None, *, published: bool = False
 ) -> tuple[str, ...]:
     """Load a file's weights into ``model``, every tensor of it; nothing in the file is executed.
 
@@ -42,6 +42,8 @@ def load_third_party_weights(
         path: ``.safetensors``, or a file of ``torch.save``.
         model: the network; lazy layers get the shapes of the file.
         which: ``ema`` or ``raw`` weights; None prefers averaged ones.
+        published: whether robench wrote the file, from a model of the same code: its modules are
+            of that code's versions, which safetensors cannot say.
 
     Returns:
         Sentences that say which of the file's weights were taken, if that is not obvious.
@@ -63,7 +65,7 @@ def load_third_party_weights(
         wrong = _first_difference(_slots(model), found, tied_names(model))
         raise UserError(f"{path} holds the weights of another model: {wrong}.")
     fit = chosen_fit(path, fits, which, unnamed)
-    _load(path, model, fit)
+    _load(path, model, fit, published)
     return tuple(sentences_on(path, fit, fits, which, unnamed))
 
 
@@ -147,7 +149,7 @@ def _shape(value: Any, wanted: tuple[int, ...] | None) -> str | None:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _load(path: Path, model: nn.Module, fit: Fit) -> None:
+def _load(path: Path, model: nn.Module, fit: Fit, published: bool) -> None:
     before = f"{fit.part}." if fit.part else ""
     given = {f"{before}{name}": fit.found.values[theirs] for name, theirs in fit.names.items()}
     slots = model.state_dict()
@@ -159,7 +161,10 @@ def _load(path: Path, model: nn.Module, fit: Fit) -> None:
             f"torch.save(model.state_dict(), file)."
         )
     try:
-        model.load_state_dict(with_versions({**kept, **given}, _versions(versions_of(slots), fit)))
+        versions = versions_of(slots)
+        if not published:
+            versions = _versions(versions, fit)
+        model.load_state_dict(with_versions({**kept, **given}, versions))
     except Exception as error:  # sparse values, or a module's own loading
         reason = str(error).strip().split("\n")[-1].strip()
         raise UserError(
