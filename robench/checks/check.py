@@ -15,7 +15,7 @@ from robench.checks.contract import Check
 from robench.checks.options import CheckKeywords, CheckOptions
 from robench.checks.order import build_checks, default_checks
 from robench.checks.report import Finding, Report
-from robench.data.notices import scale_notice
+from robench.data.notices import image_notices
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.notices import notices_are_off
 from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
@@ -127,7 +127,7 @@ def _context(
                 f"given; pass the images that it was evaluated on."
             )
     pixels, classes = as_tensors(images, labels)
-    if not notices_are_off() and (notice := scale_notice(pixels)):
+    for notice in [] if notices_are_off() else image_notices(pixels):
         warnings.warn(notice, RobenchWarning, stacklevel=3)
     few, few_labels = as_floats(pixels[: options.samples]), classes[: options.samples]
     model = plain_module(model)

@@ -9,7 +9,7 @@ from torch import nn
 from robench.attack_tools.losses import right
 from robench.base import Attack
 from robench.board.attack_calls import build_attack, check_defaults, expand_calls, unbounded
-from robench.data.notices import scale_notice
+from robench.data.notices import image_notices
 from robench.errors import UserError, warn
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.forward import QUANTUM
@@ -85,7 +85,6 @@ def evaluate(
     named = named_attacks(attacks, defaults or {})
     samples, classes = as_tensors(images, labels)
     check_radii({name: attack.threat_model for name, attack in named.items()}, samples)
-    _warn(None if notices_are_off() else scale_notice(samples))
     model = plain_module(model)
     options = EvaluationOptions.of(options, **keywords)
     home = device_for(model, options.device)
@@ -99,6 +98,8 @@ def evaluate(
         samples, classes = (t.clone() if t.is_inference() else t for t in (samples, classes))
         few = as_floats(samples[:QUANTUM].cpu()).to(home)
         check_classes(first_logits(model, few).shape[1], classes)
+        for notice in [] if notices_are_off() else image_notices(samples):
+            _warn(notice)
         victim = Victim(model, few, batch_size=options.batch_size, without=options.without)
         _warn(_refusals(victim.refused))
         samples, classes = samples.cpu(), classes.long().cpu()

@@ -19,6 +19,8 @@ from robench.models.accept import check_logits as check_logits
 
 TOLERANCE = 1e-6
 
+_WIDER_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+
 Pixels = Tensor | NDArray[Any]
 """Images (N, C, H, W), float in [0, 1] or uint8."""
 Classes = Tensor | NDArray[Any] | Sequence[int]
@@ -60,12 +62,13 @@ def as_tensors(images: Pixels, labels: Classes) -> tuple[Tensor, Tensor]:
 
 
 def _tensor(values: Any, what: str) -> Tensor:
+    """Return values as a tensor; unsigned integers that torch has few operations for as int64."""
     if isinstance(values, Tensor):
-        return values
+        return values.long() if values.dtype in _WIDER_UNSIGNED else values
     try:
         array = np.asarray(values)
         if array.dtype.kind == "u" and array.dtype != np.uint8:
-            array = array.astype(np.int64)  # torch has few operations for other unsigned integers
+            array = array.astype(np.int64)
         usable = array.flags.writeable and array.flags.c_contiguous and array.dtype.isnative
         return torch.from_numpy(array if usable else array.astype(array.dtype.newbyteorder("=")))
     except (TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from robench.data.notices import seem_channels_last
 from robench.errors import UserError
 from robench.system.random_state import own_random_state
 
@@ -227,7 +228,7 @@ def input_hint(model: nn.Module, images: Tensor) -> str:
     """Return the likely reason why a model refuses images, as the end of a sentence, or ""."""
     if any(tensor.dtype == torch.float64 for tensor in model.parameters()):
         return "; its weights are float64, but images are float32: convert it with model.float()"
-    if images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+    if seem_channels_last(images):
         return "; (N, C, H, W) is needed: give images.transpose(0, 3, 1, 2) of numpy arrays"
     return ""
 

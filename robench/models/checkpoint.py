@@ -19,6 +19,7 @@ from robench.data import DataSet
 from robench.errors import RobenchWarning, UserError, shortened
 from robench.models.build import build_model
 from robench.models.late_state import accepted_state
+from robench.models.state_versions import versions_of, with_versions
 from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_safetensors
 from robench.registry import backbones
@@ -143,18 +144,21 @@ def _network_of(values: Any) -> tuple[Network, dict[str, Any]]:
 def load_weights(path: Path, model: nn.Module) -> nn.Module:
     """Load a safetensors file into ``model``, every tensor of it.
 
+    Its modules take the values as their own: robench wrote the file from a model of the same code.
+
     Raises:
         UserError: if the file is damaged, of another architecture, or holds integers or complex
             numbers where the network has floating point; the message names a tensor.
     """
     state = read_safetensors(path)
-    expected = {k: None if is_lazy(v) else tuple(v.shape) for k, v in model.state_dict().items()}
+    own = model.state_dict()
+    expected = {k: None if is_lazy(v) else tuple(v.shape) for k, v in own.items()}
     if wrong := first_difference(expected | accepted_state(model, state), state):
         raise UserError(f"{path} holds the weights of another architecture: {wrong}.")
-    if wrong := wrong_type(model.state_dict(), state):
+    if wrong := wrong_type(own, state):
         raise UserError(f"{path} cannot be loaded: {wrong}; copy or create it again.")
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(with_versions(state, versions_of(own)))
     except Exception as error:  # values of a type that the network cannot take
         reason = shortened(str(error).strip().split("\n")[-1].strip(), 200)
         raise UserError(f"{path} cannot be loaded ({type(error).__name__}: {reason}).") from error

@@ -3,7 +3,6 @@
 import importlib
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,23 @@ from torch import nn
 from robench.data import DataSet
 from robench.data.load import HUB
 from robench.errors import UserError, did_you_mean
-from robench.expressions import Expression, parse_expression
+from robench.expressions import parse_expression
 from robench.models.accept import check_logits, input_hint, plain_module, reason, unwrapped
 from robench.models.build import Normalize
 from robench.models.checkpoint import load_checkpoint
 from robench.models.frozen import in_eval_mode
+from robench.models.library_networks import (
+    LIBRARIES,
+    as_built,
+    built,
+    timm_network,
+    torchvision_network,
+)
 from robench.models.normalization import IDENTITY, Normalization
 from robench.models.robustbench_networks import robustbench_network
 from robench.models.state_dicts import Kind
 from robench.models.third_party_weights import load_third_party_weights
 from robench.plugin_modules import forget_plugin, import_plugin
-
-LIBRARIES = ("timm", "torchvision")
-"""Libraries whose models are named without a file or module."""
 
 ROBUSTBENCH = "robustbench"
 """What precedes the name of a network of RobustBench."""
@@ -91,8 +94,17 @@ def load_external(
         return _from_hub(name, weights, options)
     if options.weights is not None and weights is None:
         raise UserError("--weights chooses among the weights of a file; name it with --checkpoint.")
-    network, own = _network(name, pretrained=weights is None)
-    taken = () if weights is None else load_third_party_weights(weights, network, options.weights)
+    return _loaded(name, weights, options)
+
+
+def _loaded(
+    name: str, weights: Path | None, options: ExternalOptions, *, published: bool = False
+) -> ExternalModel:
+    """Return a model that is not named by the hub, perhaps with the weights of a published row."""
+    network, own = _network(name, options.normalization, pretrained=weights is None)
+    taken: tuple[str, ...] = ()
+    if weights is not None:
+        taken = load_third_party_weights(weights, network, options.weights, published=published)
     normalization = options.normalization or own or IDENTITY
     model = _assembled(name, network, normalization)
     change = "" if options.normalization else "; --normalize NAME or --mean and --std change that"
@@ -104,8 +116,25 @@ def build_external(name: str, normalization: Normalization | None = None) -> nn.
 
     The arguments and errors are those of :func:`load_external`.
     """
-    network, own = _network(name, pretrained=False)
+    network, own = _network(name, normalization, pretrained=False)
     return _assembled(name, network, normalization or own or IDENTITY)
+
+
+def name_as_built(name: str, model: nn.Module) -> str:
+    """Return the name by which :func:`build_external` builds a model that was loaded.
+
+    It says what torchvision sets by itself where it loads its own weights.
+
+    Args:
+        name: the name by which it was loaded.
+        model: the module of its :class:`ExternalModel`.
+    """
+    where, what = split_name(name)
+    if where != "torchvision":
+        return name
+    call = parse_expression(what)
+    complete = as_built(call, model.get_submodule("net"))
+    return name if complete == call else f"{where}:{complete}"
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -136,7 +165,7 @@ def _from_hub(name: str, weights: Path | None, options: ExternalOptions) -> Exte
     note = f"{found.origin}: {found.words}."
     if found.architecture is not None:
         options = replace(options, normalization=options.normalization or found.normalization)
-        loaded = load_external(found.architecture, found.weights, options)
+        loaded = _loaded(found.architecture, found.weights, options, published=found.published)
         return replace(
             loaded, notes=(note, *loaded.notes), origin=found.origin,
             architecture=found.architecture, dataset=found.dataset,
@@ -151,13 +180,16 @@ def _from_hub(name: str, weights: Path | None, options: ExternalOptions) -> Exte
     return ExternalModel(module, own, (note, f"{own}."), found.origin, dataset=found.dataset)
 
 
-def _network(name: str, *, pretrained: bool) -> tuple[nn.Module, Normalization | None]:
+def _network(
+    name: str, given: Normalization | None, *, pretrained: bool
+) -> tuple[nn.Module, Normalization | None]:
     where, what = split_name(name)
     with torch.random.fork_rng(devices=[]):  # third-party code may draw or seed
         if where == "timm":
-            return _timm(parse_expression(what), pretrained)
+            return timm_network(parse_expression(what), pretrained=pretrained)
         if where == "torchvision":
-            return _torchvision(parse_expression(what), pretrained)
+            call = parse_expression(what)
+            return torchvision_network(call, pretrained=pretrained, normalized=given is None)
         if where == ROBUSTBENCH:
             return robustbench_network(what, pretrained=pretrained), None
         return unwrapped(_own(where, what)), None
@@ -174,35 +206,6 @@ def _assembled(name: str, network: nn.Module, normalization: Normalization) -> n
     return in_eval_mode(nn.Sequential(layers))
 
 
-def _timm(call: Expression, pretrained: bool) -> tuple[nn.Module, Normalization]:
-    try:
-        import timm
-        from timm.data import resolve_model_data_config
-    except ImportError:
-        raise UserError("timm is not installed: pip install timm.") from None
-    if call.name.split(".")[0] not in timm.list_models():
-        raise UserError(
-            f"timm has no model '{call.name}'; {did_you_mean(call.name, timm.list_models())}"
-        )
-    options = {"pretrained": pretrained, **call.options}
-    model = _built(f"timm:{call}", lambda: timm.create_model(call.name, **options))
-    config = resolve_model_data_config(model)
-    found = Normalization(tuple(config["mean"]), tuple(config["std"]), "timm's configuration")
-    return model, found.of_channels(int(call.options.get("in_chans", len(found.mean))))
-
-
-def _torchvision(call: Expression, pretrained: bool) -> tuple[nn.Module, Normalization]:
-    from torchvision import models
-
-    names = models.list_models(module=models)
-    if call.name not in names:
-        raise UserError(f"torchvision has no model '{call.name}'; {did_you_mean(call.name, names)}")
-    options = {"weights": "DEFAULT" if pretrained else None, **call.options}
-    model = _built(f"torchvision:{call}", lambda: models.get_model(call.name, **options))
-    default = models.get_model_weights(call.name).DEFAULT.transforms()
-    return model, Normalization(tuple(default.mean), tuple(default.std), "torchvision's weights")
-
-
 def _own(where: str, function: str) -> nn.Module:
     module = _imported(where)
     if not hasattr(module, function):
@@ -211,7 +214,7 @@ def _own(where: str, function: str) -> nn.Module:
     value = getattr(module, function)
     if isinstance(value, nn.Module):
         return value
-    model = _built(f"{where}:{function}", value)
+    model = built(f"{where}:{function}", value)
     if not isinstance(model, nn.Module):
         raise UserError(
             f"{where}:{function} returns a {type(model).__name__}; a torch.nn.Module is needed."
@@ -245,19 +248,6 @@ def _imported(where: str) -> Any:
         raise
     except Exception as error:
         raise UserError(f"{file} raises {type(error).__name__}: {error}.") from error
-
-
-def _built(name: str, build: Callable[[], Any]) -> Any:
-    try:
-        return build()
-    except Exception as error:
-        why = reason(error)
-        raise UserError(
-            f"{name} cannot be built ({why}); without a network to "
-            f"download pretrained weights from, name your own with --checkpoint."
-            if "weights" in why.lower() or isinstance(error, OSError)
-            else f"{name} cannot be built ({why})."
-        ) from error
 
 
 def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:

@@ -63,18 +63,13 @@ def under_attack(model: nn.Module) -> Iterator[None]:
     kept in eval mode within a model in training stays so), even after an exception. Gradients of
     parameters are neither computed nor modified.
     """
-    modes = [(module, module.training) for module in model.modules()]
     for module in model.modules():
         for value in vars(module).values():
             if isinstance(value, WeightCache):
                 value.clear()
-    with frozen_parameters(model):
-        try:
-            in_eval_mode(model)
-            yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
+    with frozen_parameters(model), _own_modes(model):
+        in_eval_mode(model)
+        yield
 
 
 @contextmanager
@@ -84,19 +79,31 @@ def in_training(model: nn.Module) -> Iterator[None]:
     As in :func:`under_attack`, modes and flags are restored individually, and gradients of
     parameters are removed, also after an exception.
     """
-    modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    with _own_modes(model):
+        try:
+            model.train()
+            for parameter, _ in flags:
+                parameter.requires_grad_()
+            yield
+        finally:
+            model.zero_grad(set_to_none=True)
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
+
+
+@contextmanager
+def _own_modes(model: nn.Module) -> Iterator[None]:
+    """Restore the mode of each module on exit; a module of ``torch.jit.freeze`` has none."""
+    modes = [(module, getattr(module, "training", None)) for module in model.modules()]
     try:
-        model.train()
-        for parameter, _ in flags:
-            parameter.requires_grad_()
         yield
     finally:
-        model.zero_grad(set_to_none=True)
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
         for module, mode in modes:
-            module.training = mode
+            if mode is None:
+                vars(module).pop("training", None)
+            else:
+                module.training = mode
 
 
 @contextmanager

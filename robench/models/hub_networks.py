@@ -69,6 +69,7 @@ class HubNetwork:
             trained it, and the file of its weights says what rebuilds it.
         normalization: what is put before an architecture; None: the default of its library.
         dataset: the data set that it was trained or evaluated on; "" if that is not known.
+        published: whether it is the network of a published row, whose weights robench wrote.
     """
 
     origin: str
@@ -77,6 +78,7 @@ class HubNetwork:
     architecture: str | None = None
     normalization: Normalization | None = None
     dataset: str = ""
+    published: bool = False
 
 
 def fetch_network(name: str) -> HubNetwork:
@@ -134,9 +136,11 @@ def _pushed(file: HubFile, values: Any) -> HubNetwork:
     words = f"the row '{shortened(said.row)}', seed {cell.seed}, of {shortened(said.board)}"
     if isinstance(cell, Cell):
         _check_header(file.name, weights, said)
-        return HubNetwork(str(file.name), weights, words, dataset=said.dataset)
+        return HubNetwork(str(file.name), weights, words, dataset=said.dataset, published=True)
     given = recorded(cell, f"{DESCRIPTION} of the repository")
-    return HubNetwork(str(file.name), weights, words, cell.architecture, given, said.dataset)
+    return HubNetwork(
+        str(file.name), weights, words, cell.architecture, given, said.dataset, published=True
+    )
 
 
 def _check_header(name: HubName, weights: Path, said: HubDescription) -> None:

@@ -16,7 +16,8 @@ from robench.models.build import Normalize
 
 NONE = "none"
 """The name that puts nothing before a network."""
-_MOST_CHANNELS = 64
+MOST_CHANNELS = 64
+"""The most values that a mean or a std has."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Normalization:
 
     def __post_init__(self) -> None:
         values = (*self.mean, *self.std)
-        if len(self.mean) != len(self.std) or not 0 < len(self.mean) <= _MOST_CHANNELS:
+        if len(self.mean) != len(self.std) or not 0 < len(self.mean) <= MOST_CHANNELS:
             raise UserError(
                 f"the mean has {len(self.mean)} values and the std {len(self.std)}; give one per "
                 f"channel of both."

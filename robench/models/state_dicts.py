@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor
+
+from robench.models.state_versions import Versions, versions_of
 
 Kind = Literal["ema", "raw"]
 """Averaged over training (EMA, SWA), or as the last step left them."""
@@ -31,10 +33,12 @@ class StateDict:
     Attributes:
         path: the keys that lead to it, ``state_dict_ema``; "" if it is the file's whole content.
         values: the tensors, and the extra states, by name.
+        versions: what the file says of the versions of the modules that they are of.
     """
 
     path: str
     values: Mapping[str, Any]
+    versions: Versions = field(default_factory=dict)
 
     @property
     def known(self) -> int:
@@ -73,7 +77,7 @@ def _walk(content: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[State
     named = {k: v for k, v in content.items() if isinstance(k, str)}
     tensors = {k: v for k, v in named.items() if _is_state(k, v)}
     if len(tensors) == len(content) and any(isinstance(v, Tensor) for v in tensors.values()):
-        yield StateDict(".".join(path), tensors)
+        yield StateDict(".".join(path), tensors, versions_of(content))
         return
     for key, value in named.items():
         yield from _walk(value, (*path, key), seen)

@@ -1,6 +1,6 @@
 """Load third-party weights: which of a file's state dicts fits which part of a network."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,19 @@ from robench.models.state_dicts import (
     find_shadow_params,
     find_state_dicts,
 )
+from robench.models.state_versions import Versions, versions_of, with_versions
 from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_weights
+from robench.models.whole_parts import Tied, has_shape, tied_names, whole_parts
 
 _COUNTER = "num_batches_tracked"
-_STATISTICS = ("running_mean", "running_var")
 
 Slots = Mapping[str, tuple[int, ...] | None]
 """Names of a network's state, with the shapes of tensors; None if any value fits."""
 
 
 def load_third_party_weights(
-    path: Path, model: nn.Module, which: Kind | None = None
+    path: Path, model: nn.Module, which: Kind | None = None, *, published: bool = False
 ) -> tuple[str, ...]:
     """Load a file's weights into ``model``, every tensor of it; nothing in the file is executed.
 
@@ -41,6 +42,8 @@ def load_third_party_weights(
         path: ``.safetensors``, or a file of ``torch.save``.
         model: the network; lazy layers get the shapes of the file.
         which: ``ema`` or ``raw`` weights; None prefers averaged ones.
+        published: whether robench wrote the file, from a model of the same code: its modules are
+            of that code's versions, which safetensors cannot say.
 
     Returns:
         Sentences that say which of the file's weights were taken, if that is not obvious.
@@ -59,10 +62,10 @@ def load_third_party_weights(
             f"torch.save(model.state_dict(), file)."
         )
     if not fits:
-        wrong = _first_difference(_slots(model), found)
+        wrong = _first_difference(_slots(model), found, tied_names(model))
         raise UserError(f"{path} holds the weights of another model: {wrong}.")
     fit = chosen_fit(path, fits, which, unnamed)
-    _load(path, model, fit)
+    _load(path, model, fit, published)
     return tuple(sentences_on(path, fit, fits, which, unnamed))
 
 
@@ -79,12 +82,12 @@ def _are_parameters(values: Sequence[Tensor], model: nn.Module) -> bool:
 
 def _fits(found: StateDict, model: nn.Module) -> list[Fit]:
     """Return the ways in which a state dict fits a network or, if there is none, a part of it."""
-    for part in _whole_parts(model):
+    for part in whole_parts(model):
         module = dict(model.named_modules())[part]
-        slots = _slots(module)
+        slots, tied = _slots(module), tied_names(module)
         tried = (
-            _fit(found, part, {**slots, **_late(module, prefix, found)}, prefix)
-            for prefix in _prefixes(found, slots)
+            _fit(found, part, {**slots, **_late(module, prefix, found)}, prefix, tied)
+            for prefix in _prefixes(found, slots, tied)
         )
         if fits := [fit for fit in tried if fit]:
             return fits
@@ -96,46 +99,29 @@ def _late(module: nn.Module, prefix: str, found: StateDict) -> Slots:
     return dict(accepted_state(module, own))
 
 
-def _whole_parts(model: nn.Module) -> Iterator[str]:
-    """Yield the names of the parts that hold all trained weights, the network itself first.
-
-    What lies outside such a part keeps its values: constants such as a mean and std, but no weights
-    and no running statistics.
-    """
-    yield ""
-    parameters = dict(model.named_parameters())
-    trained = {name for name, p in parameters.items() if p.requires_grad} or set(parameters)
-    state = set(model.state_dict())
-    for part, _ in model.named_modules():
-        outside = {name for name in state if not name.startswith(f"{part}.")}
-        statistics = any(name.rpartition(".")[2] in _STATISTICS for name in outside)
-        if part and outside < state and not statistics and not outside & trained:
-            yield part
-
-
 def _slots(model: nn.Module) -> Slots:
     return {
-        name: tuple(value.shape) if _has_shape(value) else None
+        name: tuple(value.shape) if has_shape(value) else None
         for name, value in model.state_dict().items()
     }
 
 
-def _has_shape(value: Any) -> bool:
-    return isinstance(value, Tensor) and not is_lazy(value) and not value.is_nested
-
-
-def _prefixes(found: StateDict, slots: Slots) -> list[str]:
+def _prefixes(found: StateDict, slots: Slots, tied: Tied) -> list[str]:
     """Return what may precede the names of the weights, the empty prefix first."""
-    names, wanted = canonical_names(found.values).values(), canonical_names(slots).values()
-    anchor = next((name for name in wanted if not name.endswith(_COUNTER)), "")
-    found_before = {name.removesuffix(anchor) for name in names if name.endswith(anchor)}
+    names, wanted = canonical_names(found.values).values(), canonical_names(slots)
+    first = next((name for name in slots if not name.endswith(_COUNTER)), "")
+    anchors = [wanted.get(name, name) for name in tied.get(first, [first])]
+    found_before = {
+        n.removesuffix(anchor) for anchor in anchors for n in names if n.endswith(anchor)
+    }
     return sorted((p for p in found_before if not p or p.endswith(".")), key=len)
 
 
-def _fit(found: StateDict, part: str, slots: Slots, prefix: str) -> Fit | None:
+def _fit(found: StateDict, part: str, slots: Slots, prefix: str, tied: Tied) -> Fit | None:
     """Return the fit if each slot gets a value of its shape and nothing below the prefix is left.
 
-    Old checkpoints lack the counters of batch norms, which evaluation does not use.
+    Old checkpoints lack the counters of batch norms, which evaluation does not use. Those of
+    ``safetensors.torch.save_model`` have each of the model's tensors under one of its names only.
     """
     theirs = {
         new[len(prefix) :]: old
@@ -143,11 +129,17 @@ def _fit(found: StateDict, part: str, slots: Slots, prefix: str) -> Fit | None:
         if new.startswith(prefix)
     }
     ours = canonical_names(slots)
-    names = {old: theirs[new] for old, new in ours.items() if new in theirs}
+    given = {old: theirs[new] for old, new in ours.items() if new in theirs}
+    names = {n: given[g] for n in ours if (g := _given_as(n, given, tied)) is not None}
     missing = {name for name in set(slots) - set(names) if not name.endswith(_COUNTER)}
     extra = set(theirs) - set(ours.values())
     wrong = any(_shape(found.values[names[n]], slots[n]) is not None for n in names)
     return None if missing or extra or wrong else Fit(found, prefix, part, names)
+
+
+def _given_as(name: str, given: Container[str], tied: Tied) -> str | None:
+    """Return the name under which a file has a value of a network: its own before others of it."""
+    return next((n for n in (name, *tied.get(name, ())) if n in given), None)
 
 
 def _shape(value: Any, wanted: tuple[int, ...] | None) -> str | None:
@@ -157,7 +149,7 @@ def _shape(value: Any, wanted: tuple[int, ...] | None) -> str | None:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _load(path: Path, model: nn.Module, fit: Fit) -> None:
+def _load(path: Path, model: nn.Module, fit: Fit, published: bool) -> None:
     before = f"{fit.part}." if fit.part else ""
     given = {f"{before}{name}": fit.found.values[theirs] for name, theirs in fit.names.items()}
     slots = model.state_dict()
@@ -169,7 +161,10 @@ def _load(path: Path, model: nn.Module, fit: Fit) -> None:
             f"torch.save(model.state_dict(), file)."
         )
     try:
-        model.load_state_dict({**kept, **given})
+        versions = versions_of(slots)
+        if not published:
+            versions = _versions(versions, fit)
+        model.load_state_dict(with_versions({**kept, **given}, versions))
     except Exception as error:  # sparse values, or a module's own loading
         reason = str(error).strip().split("\n")[-1].strip()
         raise UserError(
@@ -177,7 +172,31 @@ def _load(path: Path, model: nn.Module, fit: Fit) -> None:
         ) from error
 
 
-def _first_difference(slots: Slots, states: Sequence[StateDict]) -> str:
+def _versions(own: Versions, fit: Fit) -> Versions:
+    """Return the versions of a model's modules: those of the file for what it gives, or none."""
+    theirs = {
+        place.removeprefix(fit.prefix): fit.found.versions[name]
+        for name, place in _places(fit.found.versions).items()
+        if place.startswith(fit.prefix)
+    }
+    part = _places([fit.part])[fit.part]
+    versions = {}
+    for name, place in _places(own).items():
+        if not place.startswith(part):
+            versions[name] = own[name]
+        elif place.removeprefix(part) in theirs:
+            versions[name] = theirs[place.removeprefix(part)]
+    return versions
+
+
+def _places(modules: Iterable[str]) -> dict[str, str]:
+    """Return what precedes the names of the weights of modules, as :func:`canonical_names` does."""
+    before = {name: f"{name}." if name else "" for name in modules}
+    canonical = canonical_names(before.values())
+    return {name: canonical[place] for name, place in before.items()}
+
+
+def _first_difference(slots: Slots, states: Sequence[StateDict], tied: Tied) -> str:
     """Return the first mismatch with the state dict that has most of the wanted names."""
     wanted = canonical_names(slots)
 
@@ -191,10 +210,13 @@ def _first_difference(slots: Slots, states: Sequence[StateDict]) -> str:
 
     candidates = [without_wrappers(state) for state in states]
     best = max(candidates, key=lambda c: len(set(c) & set(wanted.values())))
+    given = {name for name, new in wanted.items() if new in best}
     for name, new in wanted.items():
         if name.endswith(_COUNTER):
             continue
         if new not in best:
+            if _given_as(name, given, tied) is not None:
+                continue
             return f"'{name}' is missing"
         if (shape := _shape(best[new], slots[name])) is not None:
             return f"'{name}' has shape {shape} where {slots[name]} is needed"

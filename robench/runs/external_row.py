@@ -18,15 +18,16 @@ from robench.errors import UserError
 from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, count_parameters, measure_complexity
 from robench.models.external import (
-    LIBRARIES,
     ROBUSTBENCH,
     ExternalModel,
     ExternalOptions,
     build_external,
     check_fit,
     load_external,
+    name_as_built,
     split_name,
 )
+from robench.models.library_networks import LIBRARIES
 from robench.models.library_options import check_library_options
 from robench.models.normalization import recorded
 from robench.runs.cell import evaluate_external
@@ -63,6 +64,7 @@ def load_own(
     if external.origin is not None:
         architecture = _built_by(external)
     model = external.module
+    architecture = name_as_built(architecture, model)
     check_fit(model, architecture, dataset)
     values = model.state_dict()
     _check_values(architecture, values)

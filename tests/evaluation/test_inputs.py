@@ -44,12 +44,13 @@ EXPECTED = accuracies(network())
     "wrap",
     [
         torch.jit.script,
+        lambda net: torch.jit.freeze(torch.jit.script(net)),
         lambda net: torch.jit.trace(net, torch.zeros(16, 1, 8, 8)),
         lambda net: torch.compile(net, backend="eager"),
         nn.DataParallel,
         lambda net: nn.DataParallel(torch.compile(net, backend="eager")),
     ],
-    ids=["scripted", "traced", "compiled", "parallel", "both"],
+    ids=["scripted", "frozen", "traced", "compiled", "parallel", "both"],
 )
 def test_a_wrapped_network_has_the_figures_of_the_network(
     wrap: Callable[[nn.Module], Any],

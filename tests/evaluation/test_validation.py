@@ -9,7 +9,7 @@ import torch
 from robench import Adversarial, Attack, UserError
 from robench.attack_tools.threat_models import diameter
 from robench.base import ThreatModel
-from robench.evaluation.validation import attack_results, check_radii, size_in
+from robench.evaluation.validation import as_tensors, attack_results, check_radii, size_in
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ IMAGES = torch.full((3, 1, 2, 2), 0.5)
 def test_an_attack_that_misbehaves_is_named_in_one_sentence(found: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         attack_results([Mine()], IMAGES, found)
+
+
+@pytest.mark.parametrize("kind", [torch.uint16, torch.uint32, torch.uint64])
+def test_labels_of_wider_unsigned_integers_are_taken(kind: torch.dtype) -> None:
+    _, labels = as_tensors(IMAGES, torch.tensor([2, 0, 1]).to(kind))
+    assert torch.equal(labels, torch.tensor([2, 0, 1]))
 
 
 def test_gradients_and_other_types_of_numbers_are_no_fault() -> None:

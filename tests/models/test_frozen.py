@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from robench import apply_defense
-from robench.models.frozen import frozen_stats, under_attack
+from robench.models.frozen import frozen_stats, in_training, under_attack
 
 
 @pytest.mark.parametrize("defense", ["batchnorm", "spectral_norm", "convnorm", "vanilla"])
@@ -46,6 +46,17 @@ def test_under_attack_the_model_is_in_eval_mode_and_frozen() -> None:
         assert not any(parameter.requires_grad for parameter in model.parameters())
     assert [module.training for module in model] == [True, False]
     assert [p.requires_grad for p in model[0].parameters()] == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_frozen_scripted_network_has_no_mode_before_and_after() -> None:
+    model = torch.jit.freeze(torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.Dropout()).eval()))
+    images = torch.rand(3, 2)
+    before = model(images)
+    for context in (under_attack, in_training):
+        with context(model):
+            assert torch.equal(model(images), before)
+        assert not hasattr(model, "training")
 
 
 def test_a_write_to_weight_data_shows_in_the_next_attack() -> None:

@@ -16,7 +16,7 @@ import robench as package
 from robench.board.board import Board
 from robench.data import load_dataset
 from robench.errors import UserError
-from robench.models.external import ExternalOptions, load_external
+from robench.models.external import ExternalOptions, build_external, load_external
 from robench.models.normalization import Normalization
 from robench.runs.external_row import load_own, rebuild
 
@@ -116,6 +116,25 @@ def test_a_published_specification_names_commit_and_architecture_and_needs_no_hu
     again = rebuild(cell, tmp_path / "w.safetensors", tmp_path, digits)
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(again(images), external.module(images))
+
+
+def test_a_published_network_whose_modules_have_versions_is_loaded(
+    hub: Hub, tmp_path: Path
+) -> None:
+    """``mnasnet`` refuses weights of no version, and safetensors has none."""
+    from robench.models.hub_networks import HubDescription
+
+    name = "torchvision:mnasnet0_5(num_classes=10)"
+    torch.save(build_external(name).get_submodule("net").state_dict(), tmp_path / "w.pt")
+    board, digits = Board(title="t", defenses=("vanilla",)), load_dataset("digits")
+    cell, external, content = load_own(name, tmp_path / "w.pt", board, digits)
+    said = HubDescription(
+        board="t", row="net", dataset="digits", cell=cell, weights_hash=cell.weights_hash
+    )
+    described = said.model_dump_json().encode()
+    hub.add("me/net", {"robench.json": described, "weights.safetensors": content})
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(load_external(NAME).module(images), external.module(images))
 
 
 def test_what_was_fetched_is_found_without_the_hub(

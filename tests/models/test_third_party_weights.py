@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -135,37 +136,10 @@ class Norm(nn.Module):
         return images - self.mean
 
 
-def test_weights_of_the_bare_network_find_it_behind_a_normalization(tmp_path: Path) -> None:
-    torch.save({"state_dict": under("module.", RAW)}, tmp_path / "w.pt")
-    model = nn.Sequential(Norm(), net())
-    said = load_third_party_weights(tmp_path / "w.pt", model)
-    assert value(model[1]) == 1.0
-    assert model[0].mean.item() == pytest.approx(0.3)
-    assert said == ("w.pt holds the weights of the part '1' of the network; the rest keeps its own "
-                    "constants.",)  # fmt: skip
-
-
 def test_weights_of_a_normalized_network_fit_the_bare_one(tmp_path: Path) -> None:
     taken, said = loaded(tmp_path, nn.Sequential(Norm(), net(1.0)).state_dict())
     assert taken == 1.0
     assert "left out '0.mean'" in said
-
-
-@pytest.mark.parametrize(
-    "rest", [lambda: nn.Conv2d(1, 1, 1), lambda: nn.BatchNorm2d(1, affine=False), net]
-)
-def test_a_part_is_not_loaded_if_the_rest_would_stay_untrained(
-    rest: Callable[[], nn.Module], tmp_path: Path
-) -> None:
-    torch.save(RAW, tmp_path / "w.pt")
-    with pytest.raises(UserError, match="weights of another model"):
-        load_third_party_weights(tmp_path / "w.pt", nn.Sequential(rest(), net()))
-
-
-def test_a_part_of_a_frozen_network_is_not_all_of_it(tmp_path: Path) -> None:
-    torch.save(net()[0].state_dict(), tmp_path / "w.pt")  # type: ignore[index]
-    with pytest.raises(UserError, match="weights of another model"):
-        load_third_party_weights(tmp_path / "w.pt", net().requires_grad_(False))
 
 
 old, new = nn.utils.weight_norm, nn.utils.parametrizations.weight_norm
@@ -197,6 +171,35 @@ def test_lazy_layers_get_the_shapes_of_the_file(tmp_path: Path) -> None:
     load_third_party_weights(tmp_path / "w.pt", lazy)
     images = torch.rand(2, 1, 4, 4)
     assert torch.equal(lazy(images), source.eval()(images))
+
+
+class Tied(nn.Module):
+    """Two layers with one weight; ``safetensors.torch.save_model`` keeps its first name."""
+
+    def __init__(self, names: str) -> None:
+        super().__init__()
+        layers = {name: nn.Linear(2, 2) for name in names}
+        layers["b"].weight = layers["a"].weight
+        self.layers = nn.ModuleDict(layers)
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_a_weight_that_two_layers_share_is_given_under_one_of_its_names(
+    names: str, tmp_path: Path
+) -> None:
+    saved, model = Tied(names), Tied(names)
+    safetensors.torch.save_model(saved, str(tmp_path / "w.safetensors"))
+    load_third_party_weights(tmp_path / "w.safetensors", model)
+    pairs = zip(model.state_dict().values(), saved.state_dict().values(), strict=True)
+    assert all(torch.equal(loaded, own) for loaded, own in pairs)
+    apart = Tied(names)
+    apart.layers["b"] = nn.Linear(2, 2)
+    with pytest.raises(UserError, match=r"another model: 'layers.b.weight' is missing"):
+        load_third_party_weights(tmp_path / "w.safetensors", apart)
+    bare = {n: v for n, v in saved.state_dict().items() if not n.startswith("layers.b")}
+    torch.save(bare, tmp_path / "bare.pt")
+    with pytest.raises(UserError, match=r"another model: 'layers.b.bias' is missing"):
+        load_third_party_weights(tmp_path / "bare.pt", model)
 
 
 class WithNote(nn.Module):
