@@ -287,6 +287,8 @@ def test_an_interrupted_attack_goes_on_in_the_cell_it_is_of(tmp_path: Path) -> N
     shutil.rmtree(tmp_path / "whole" / cell().key / "partial")
     (kept,) = folder.unfinished.iterdir()
     assert kept.name == f"{outcome_key(attacks[1], ctx(tmp_path, attacks=attacks))}.npz"
+    run_cell(cell(), "one", ctx(tmp_path / "stopped", attacks=("fgsm",)))
+    assert kept.exists()  # that of another board is left to it
     seen: list[Progress] = []
     reporter = NullReporter()
     reporter.update = seen.append  # type: ignore[method-assign]
