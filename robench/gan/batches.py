@@ -1,7 +1,8 @@
 """What each step of a training sees: a function of the seed and the step alone.
 
 So a training that was interrupted goes on with the same numbers, whatever was drawn before. All are
-drawn on the CPU, so that a GPU sees them, too.
+drawn on the CPU, so that a GPU sees them, too; those that a defense draws from torch's global
+generators follow from a seed of each step.
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Draw(IntEnum):
     LATENTS_OF_DISCRIMINATOR = 2
     LATENTS_OF_GENERATOR = 3
     SAMPLES_OF_LOG = 4
+    SEED_OF_STEP = 5
 
 
 def generator_of(seed: int, draw: Draw, number: int) -> Generator:

@@ -20,6 +20,7 @@ from robench.gan.spec import GanSpec
 from robench.gan.state import GanFiles, Pair, Standing, load_state, save_state, write_log
 from robench.gan.symptoms import LogRow, diversity
 from robench.progress import Progress, ProgressCallback, ignore_progress
+from robench.system.random_state import own_random_state, seed_torch
 from robench.training.averaging import Average
 from robench.training.contract import checked_penalty, refuse_untrained
 from robench.training.divergence import CountedSentence
@@ -54,7 +55,8 @@ def fit_gan(
     """Train both networks in place, from the checkpoint if there is one.
 
     The last written state and the seed of ``batches`` determine everything that follows, so an
-    interrupted training ends with the same weights to the bit.
+    interrupted training ends with the same weights to the bit. Torch's random state, which defenses
+    may draw from, is that of each step, and left as it was at the end.
 
     Args:
         generator: latent vectors -> images in [-1, 1].
@@ -76,9 +78,10 @@ def fit_gan(
     """
     for network in (generator, discriminator):
         network.to(batches.device).to(memory_format=torch.channels_last).train()
-    defense.before_training(discriminator, spec.forwards)
-    trainer = GanTrainer(generator, discriminator, defense, spec, batches)
-    trainer.run(files, progress)
+    with own_random_state(batches.device, batches.seed):
+        defense.before_training(discriminator, spec.forwards)
+        trainer = GanTrainer(generator, discriminator, defense, spec, batches)
+        trainer.run(files, progress)
     generator.eval()
     discriminator.eval()
     return trainer.rows, trainer.pair.average
@@ -138,6 +141,8 @@ class GanTrainer:
 
     def step(self, number: int) -> None:
         """Update the generator once, then the discriminator as often as the recipe says."""
+        drawn = generator_of(self.batches.seed, Draw.SEED_OF_STEP, number)
+        seed_torch(self.device, drawn.initial_seed())  # for defenses that draw random numbers
         rate = self.spec.rate_at(number)
         for optimizer in (self.pair.generator_optimizer, self.pair.discriminator_optimizer):
             for group in optimizer.param_groups:

@@ -1,8 +1,8 @@
 """Attack a cell's network on the test images and store the outcomes in its folder."""
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,8 +123,16 @@ def add_outcomes(folder: CellFolder, attacked: Attacked) -> None:
 
 
 def remove_unfinished(folder: CellFolder) -> None:
-    """Remove what attacks of other boards have kept in a cell; hold its lock."""
-    shutil.rmtree(folder.unfinished, ignore_errors=True)
+    """Remove what attacks have kept whose outcomes are stored meanwhile; hold the cell's lock.
+
+    What those of other boards have kept stays for them.
+    """
+    stored = read_manifest(folder).outcomes
+    for path in folder.unfinished.glob("*.npz"):
+        if path.stem in stored:
+            remove(path)
+    with suppress(OSError):  # there is something left in it, or it is gone
+        folder.unfinished.rmdir()
 
 
 def groups_of(names: Sequence[str], attacks: Mapping[str, Attack]) -> list[list[str]]:

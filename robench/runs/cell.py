@@ -32,12 +32,13 @@ from robench.system.provenance import (
     code_version,
     environment,
     file_hash,
+    in_sessions,
     peak_memory_mib,
     timed_on,
 )
 from robench.system.threads import computing_with, threads_for
 from robench.training.loop import TrainingDivergedError
-from robench.training.resume import TrainingFiles
+from robench.training.resume import TrainingFiles, sessions_in
 
 FEW = 16
 """Number of images on which the stored network is compared with the trained one."""
@@ -111,7 +112,9 @@ def train_cell(
 
 
 def _train(cell: Cell, folder: CellFolder, ctx: RunContext, *, alone: bool) -> None:
-    files = TrainingFiles(log=folder.log, checkpoint=folder.checkpoint, owner=cell.key)
+    here = environment(ctx.device) | timed_on(this_shard(), alone=alone)
+    sessions = (*sessions_in(folder.checkpoint), here)
+    files = TrainingFiles(folder.log, folder.checkpoint, cell.key, sessions)
     broadcast(Train(cell, files, torch.get_num_threads()))
     try:
         model, epochs = fit_cell(
@@ -134,7 +137,7 @@ def _train(cell: Cell, folder: CellFolder, ctx: RunContext, *, alone: bool) -> N
     check_restored(model, network_of(cell, ctx), few, cell.defense)
     seconds = sum(epoch.seconds for epoch in epochs)
     manifest = _provenance(cell, folder, ctx, training_seconds=seconds)
-    manifest["environment"] |= timed_on(this_shard(), alone=alone)
+    manifest["environment"] |= in_sessions(sessions_in(folder.checkpoint))
     write_json(folder.manifest, manifest | {"log_hash": file_hash(folder.log)})
     remove(folder.checkpoint)
 

@@ -196,9 +196,17 @@ def _packed_plugin(plugin: Path) -> tuple[str, Files]:
 
 
 def store_made(answer: Answer, folder: CellFolder) -> None:
-    """Write what a machine without the store made; the manifest last, since it names the others."""
+    """Write what a machine without the store made; the manifest last, since it names the others.
+
+    Meanwhile a mark says of a training that weights without a manifest are no damage.
+    """
+    trained = folder.manifest.name in answer.made
+    if trained:
+        write_text(folder.arriving, "What another machine trained is being written here.\n")
     for path in sorted(answer.made, key=lambda path: (path == folder.manifest.name, path)):
         write_bytes(folder.path / path, answer.made[path])
+    if trained:
+        remove(folder.arriving)
 
 
 def pack(folder: CellFolder) -> Files:

@@ -39,6 +39,11 @@ class CellFolder(TrainingFolder):
         return self.path / "failed.json"
 
     @property
+    def arriving(self) -> Path:
+        """The mark that what another machine trained is being written; it is removed last."""
+        return self.path / "arriving.txt"
+
+    @property
     def finished_training(self) -> bool:
         """Whether training has ended, with weights or without."""
         return (self.weights.exists() and self.manifest.exists()) or self.diverged.exists()
@@ -75,7 +80,8 @@ class CellFolder(TrainingFolder):
         again = f"put the file back, or remove {self.path} and the cell is trained again"
         for path in (self.log, self.weights, self.manifest):
             check_file(path, again)
-        for path in (self.spec, self.checkpoint, self.result, self.diverged, self.failed):
+        others = (self.checkpoint, self.result, self.diverged, self.failed, self.arriving)
+        for path in (self.spec, *others):
             check_file(path)
         for path in self.path.glob("spectra-*.json"):
             check_file(path)
@@ -87,7 +93,7 @@ class CellFolder(TrainingFolder):
     def remove_temporaries(self) -> None:
         """Remove what processes that were killed while writing have left; hold the lock."""
         own = (self.spec, self.log, self.checkpoint, self.weights, self.result, self.manifest,
-               self.diverged, self.failed)  # fmt: skip
+               self.diverged, self.failed, self.arriving)  # fmt: skip
         remove_temporaries(self.path, [*(path.name for path in own), "spectra-*.json"])
         for name, pattern in _PARTS:
             remove_temporaries(self.path / name, [pattern])

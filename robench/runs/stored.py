@@ -20,7 +20,7 @@ from robench.board.specs import Spec
 from robench.errors import RobenchWarning, UserError
 from robench.runs.records import Divergence, Manifest, OutcomeEntry
 from robench.runs.store import CellFolder
-from robench.system.files import write_json
+from robench.system.files import remove, write_json
 from robench.system.json_files import parse_json, read_json
 from robench.system.provenance import file_hash
 from robench.system.reading import DOCUMENT_BYTES, Refused, read_bytes
@@ -53,10 +53,14 @@ class StoredManifest(Manifest):
 def check_stored(folder: CellFolder, cell: Cell) -> None:
     """Check that what is stored of a cell is what was stored, before any of it is used.
 
+    What arrived in part of a training on another machine is removed: it is trained again. Hold the
+    lock.
+
     Raises:
         UserError: if weights, log or manifest are damaged, missing or of another cell.
     """
     _restore_specification(folder, cell)
+    _remove_what_arrived_in_part(folder)
     if folder.diverged.exists():
         if folder.weights.exists():
             raise _refusal(folder, folder.diverged, "says that there are no weights, but there are")
@@ -68,6 +72,14 @@ def check_stored(folder: CellFolder, cell: Cell) -> None:
             raise _refusal(folder, file, f"is missing, but {other.name} is there")
     if folder.finished_training:
         _check_trained(folder, cell, read_manifest(folder))
+
+
+def _remove_what_arrived_in_part(folder: CellFolder) -> None:
+    if folder.arriving.exists():
+        if not folder.manifest.exists():
+            remove(folder.weights)
+            remove(folder.log)
+        remove(folder.arriving)
 
 
 def _check_trained(folder: CellFolder, cell: Cell, manifest: StoredManifest) -> None:

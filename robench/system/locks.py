@@ -9,6 +9,7 @@ which others may take over once it has not been touched for :data:`LEASE_SECONDS
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -55,16 +56,26 @@ def check_lock(folder: Path) -> None:
 def holder_of(folder: Path) -> str:
     """Return which machine and process has a folder to itself; "" if none, or it has ended.
 
-    One of another machine that ended without giving it back is named until somebody takes over.
+    One of another machine that ended without giving it back is named until somebody takes over. Of
+    this machine, a lease that was not renewed in time is nobody's, even if there is a process of
+    that number: after a restart it may be any program.
     """
     owner = SoftFileLease(folder / LEASE, lease_duration=LEASE_SECONDS).owner
     if owner is None:
         return ""
     # In a container, what follows is the name of its processes' namespace.
     here = owner.hostname.partition("?")[0] == socket.gethostname()
-    if here and not psutil.pid_exists(owner.pid):
+    if here and (not psutil.pid_exists(owner.pid) or _is_expired(folder / LEASE)):
         return ""
     return f"{owner.hostname}, process {owner.pid}"
+
+
+def _is_expired(path: Path) -> bool:
+    """Return whether the file of a lease was not touched in time, or is gone."""
+    try:
+        return time.time() - path.lstat().st_mtime >= LEASE_SECONDS
+    except OSError:
+        return True
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -89,6 +90,36 @@ def timed_on(shard: Shard, *, alone: bool) -> dict[str, str]:
     """
     processes = {"processes": str(shard.count)} if shard.count > 1 else {}
     return processes | ({"training": ALONE} if alone else {})
+
+
+MOST_NAMED = 3
+"""Machines, or counts of threads, that an environment names of one training."""
+
+
+def in_sessions(sessions: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return what a manifest says of a training that was done in several sessions.
+
+    Where they differ it names each, as in ``cpu: one machine and cpu: another``. It was alone if
+    it was so in all of them.
+
+    Args:
+        sessions: the environments of the sessions; one of which an earlier version recorded nothing
+            is empty.
+    """
+    known = [session for session in sessions if session]
+    found = {key: _all_of([s[key] for s in known if key in s]) for key in ("device", "threads")}
+    if any("processes" in session for session in known):
+        found["processes"] = _all_of([session.get("processes", "1") for session in known])
+    if sessions and all(session.get("training") == ALONE for session in sessions):
+        found["training"] = ALONE
+    return {key: value for key, value in found.items() if value}
+
+
+def _all_of(values: Sequence[str]) -> str:
+    different = list(dict.fromkeys(values))
+    if len(different) > MOST_NAMED:
+        different[1:] = [f"{len(different) - 1} others"]
+    return " and ".join(different)
 
 
 def count_peak_memory_anew(device: torch.device) -> None:

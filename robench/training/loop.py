@@ -28,16 +28,10 @@ from robench.training.meter import Meter
 from robench.training.parallel import check_shards, gather, launch, part_of, whole_batch
 from robench.training.partway import Pace, Partway
 from robench.training.recorded import Gradients, RecordedGradients, can_be_recorded
-from robench.training.resume import (
-    Epoch,
-    Trained,
-    TrainingFiles,
-    load_state,
-    save_state,
-    write_log,
-)
+from robench.training.resume import Epoch, Trained, TrainingFiles, load_state, save_state, write_log
 from robench.training.robust_accuracy import robust_accuracy
 from robench.training.schedules import schedule
+from robench.training.shared_errors import shared_errors
 from robench.training.synced import synced_norms
 from robench.training.wide_strides import refuse_wide_strides
 
@@ -170,10 +164,11 @@ class Trainer:
         """Restore the last saved state, if there is one."""
         if not self.files or not self.fabric.broadcast(self.files.checkpoint.exists()):
             return
-        state = load_state(self.files, self.trained, self.fabric.device)
+        with shared_errors(self.fabric, self.shard):
+            state = load_state(self.files, self.trained, self.fabric.device)
+            if self.fabric.is_global_zero:  # the log may have missed the last epoch
+                write_log(self.files, state.rows)
         self.rows, self.carried, self.partway = state.rows, state.carried, state.partway
-        if self.fabric.is_global_zero:  # the log may have missed the last epoch
-            write_log(self.files, self.rows)
 
     def train_epoch(self, epoch: int) -> None:
         """Train on the minibatches of an epoch that are left; ``epoch`` counts from 0."""
@@ -296,5 +291,8 @@ class Trainer:
 
     def save(self, partway: Partway | None = None) -> None:
         """Write the log and the state from which training can resume."""
-        if self.files and self.fabric.is_global_zero:
-            save_state(self.files, self.trained, self.rows, self.carried, partway)
+        if not self.files:
+            return
+        with shared_errors(self.fabric, self.shard):
+            if self.fabric.is_global_zero:
+                save_state(self.files, self.trained, self.rows, self.carried, partway)

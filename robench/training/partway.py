@@ -107,12 +107,23 @@ class Pace:
 
     def begin(self, done: int) -> None:
         """Begin an epoch of which so many minibatches are done."""
-        self._done, self._start, self._every = done, time.perf_counter(), 0
+        self._done, self._every = done, 0
+        self._start = self._written = time.perf_counter()
 
     def is_due(self, count: int) -> bool:
         """Return whether to write the state after the minibatch with this number, from 1."""
         made = count - self._done
+        if made < PROBE:
+            return self._is_late()
         if made == PROBE:
             seconds = max(time.perf_counter() - self._start, 1e-6) / PROBE
             self._every = self._fabric.broadcast(max(1, math.ceil(SECONDS / seconds)))
-        return self._every > 0 and made % self._every == 0
+        return made % self._every == 0
+
+    def _is_late(self) -> bool:
+        """Return whether the last state is too old by the clock of rank 0, and begin anew if so."""
+        now = time.perf_counter()
+        late: bool = self._fabric.broadcast(now - self._written >= SECONDS)
+        if late:
+            self._written = now
+        return late

@@ -3,8 +3,8 @@
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,13 @@ class TrainingFiles:
         log: the log, for people to read.
         checkpoint: the state, from which training resumes.
         owner: what is trained. The state of another owner is refused.
+        sessions: what is recorded of the machines of the sessions so far, the present one included.
     """
 
     log: Path
     checkpoint: Path
     owner: str = ""
+    sessions: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def save_state(
         "rows": [asdict(row) for row in rows],
         "delta": carried,  # stored under the name that the first method to carry something gave it
         "owner": files.owner,
+        "sessions": [dict(session) for session in files.sessions],
     }
     if trained.average:
         state["average"] = trained.average.values
@@ -113,6 +116,20 @@ def write_log(files: TrainingFiles, rows: list[Epoch]) -> None:
     """
     columns = [column.name for column in fields(Epoch)]  # before the first epoch has ended, too
     write_text(files.log, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+
+
+def sessions_in(checkpoint: Path) -> tuple[Mapping[str, str], ...]:
+    """Return the sessions in which a training came to its last state; tensors are not read.
+
+    One that is empty stands for those of which nothing is known: an earlier version recorded
+    nothing. What is damaged is for :func:`load_state` to refuse.
+    """
+    if not checkpoint.exists():
+        return ()
+    with suppress(Exception):  # torch's errors are of many kinds
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return tuple({str(k): str(v) for k, v in each.items()} for each in state["sessions"])
+    return ({},)
 
 
 ANOTHER = "it is the state of another training"

@@ -12,7 +12,7 @@ from robench.base import Defense
 from robench.errors import UserError
 from robench.gan import training
 from robench.gan.architectures import ARCHITECTURES
-from robench.gan.batches import Batches
+from robench.gan.batches import Batches, Draw, generator_of
 from robench.gan.cell import build_pair
 from robench.gan.defended import defended, defends_head, written_out
 from robench.gan.spec import GanCell
@@ -178,10 +178,61 @@ def test_the_spectral_norm_of_each_layer_is_one(cell: GanCell, images: Tensor) -
         assert norm.item() == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("name", [n for n in defenses if not missing_package(defenses.get(n))])
-def test_every_defense_trains_a_discriminator_that_it_supports(
-    name: str, cell: GanCell, images: Tensor
+class Drawing(Defense):
+    """A defense that draws from torch's global generator, and may be interrupted."""
+
+    def __init__(self, updates: int = 0) -> None:
+        object.__setattr__(self, "left", updates)
+
+    def before_training(self, model: nn.Module, total_forwards: int) -> None:
+        with torch.no_grad():
+            next(model.parameters()).add_(torch.randn(()))
+
+    def penalty(self, model: nn.Module) -> Tensor:
+        weight = next(model.parameters())
+        return (weight * torch.randn_like(weight)).sum().square()
+
+    def after_step(self, model: nn.Module) -> None:
+        object.__setattr__(self, "left", self.left - 1)  # type: ignore[attr-defined]
+        if not self.left:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+
+def test_what_a_defense_draws_follows_from_seed_and_step_and_is_nobody_elses(
+    cell: GanCell, images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(training, "SECONDS", 0.0)
+    files = GanFiles(tmp_path / "log.csv", tmp_path / "state.pt", "mine")
+    batches = Batches(images, cell.gan.batch_size, cell.seed, CPU)
+
+    def drawn(defense: Defense, files: GanFiles | None) -> nn.Module:
+        torch.rand(1)  # something else has drawn before
+        before = torch.get_rng_state()
+        generator, discriminator = build_pair(changed(cell, "vanilla"))
+        try:
+            fit_gan(generator, discriminator, defense, cell.gan, batches, files=files)
+        finally:
+            assert torch.equal(torch.get_rng_state(), before)
+        return discriminator
+
+    whole = drawn(Drawing(), None)
+    with pytest.raises(KeyboardInterrupt):
+        drawn(Drawing(updates=7), files)  # in the fourth step
+    assert same(whole, drawn(Drawing(), files))
+
+
+@pytest.mark.parametrize("name", [n for n in defenses if not missing_package(defenses.get(n))])
+def test_every_defense_trains_a_discriminator_that_it_supports_and_draws_nothing(
+    name: str, cell: GanCell, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = GanTrainer.step
+
+    def drawing_nothing(self: GanTrainer, number: int) -> None:
+        step(self, number)
+        seeded = generator_of(cell.seed, Draw.SEED_OF_STEP, number).get_state()
+        assert torch.equal(torch.get_rng_state(), seeded)
+
+    monkeypatch.setattr(GanTrainer, "step", drawing_nothing)
     expression = written_out(name)
     defense = defenses.build(expression)
     for architecture in ARCHITECTURES:

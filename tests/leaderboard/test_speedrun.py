@@ -21,7 +21,7 @@ from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.speedrun import hardware, standings_of
 from robench.leaderboard.table import to_csv
 from robench.system.processes import Shard
-from robench.system.provenance import timed_on
+from robench.system.provenance import in_sessions, timed_on
 
 EPOCHS = 30
 GOAL = Goal(accuracy={"clean": 0.7, "pgd-20": 0.4}, seeds=2)
@@ -162,6 +162,30 @@ def test_the_hardware_says_what_seconds_depend_on() -> None:
     shared = {"device": "cuda: a card"} | timed_on(Shard(), alone=False)
     assert hardware([shared]) == "cuda: a card, perhaps beside other work"
     assert hardware([]) == ""
+
+
+def test_the_hardware_of_a_training_is_that_of_all_its_sessions() -> None:
+    alone = timed_on(Shard(), alone=True)
+    one, other = {"device": "cpu: one", "threads": "1"}, {"device": "cpu: other", "threads": "1"}
+    assert hardware([in_sessions([one | alone, one | alone])]) == "cpu: one, 1 thread"
+    assert hardware([in_sessions([one | alone, other | alone])]) == (
+        "cpu: one and cpu: other, 1 thread"
+    )
+    assert hardware([in_sessions([one, one | alone])]) == (
+        "cpu: one, 1 thread, perhaps beside other work"
+    )
+    two = one | {"threads": "2", "processes": "2"}
+    assert hardware([in_sessions([one | alone, two | alone])]) == (
+        "cpu: one, 1 and 2 threads, 1 and 2 processes"
+    )
+    many = [{"device": f"cpu: {number}"} for number in range(5)]
+    assert in_sessions(many) == {"device": "cpu: 0 and 4 others"}
+
+
+def test_a_training_of_which_a_session_was_not_recorded_is_not_called_alone() -> None:
+    here = {"device": "cpu: one"} | timed_on(Shard(), alone=True)
+    assert in_sessions([{}, here]) == {"device": "cpu: one"}
+    assert in_sessions([{}]) == in_sessions([]) == {}
 
 
 def test_the_page_shows_places_seconds_hardware_and_what_is_missed() -> None:

@@ -16,11 +16,13 @@ from robench.errors import RobenchWarning, UserError
 from robench.evaluation import Outcomes
 from robench.progress import Progress
 from robench.runs.attack_cell import evaluation_images
+from robench.runs.cell import train_cell
 from robench.runs.context import RunContext
 from robench.runs.identity import outcome_key
 from robench.runs.progress import NullReporter
 from robench.runs.run import run_cell
 from robench.runs.store import CellFolder, RunStore
+from robench.runs.stored import read_manifest
 from robench.runs.train_cell import augmentation_of, minibatch_of, training_data
 from robench.system.locks import LOCKS
 
@@ -219,6 +221,32 @@ def test_the_manifest_says_what_the_figures_are_computed_from(tmp_path: Path) ->
     assert [row["epoch"] for row in evidence.training] == [1]
 
 
+def test_the_manifest_names_the_machines_of_all_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Leaving(NullReporter):
+        def update(self, progress: Progress) -> None:
+            if progress.done == progress.total:  # in the second epoch
+                raise KeyboardInterrupt
+
+    def train_on(machine: str, reporter: NullReporter, *, alone: bool) -> None:
+        monkeypatch.setattr(
+            "robench.runs.cell.environment", lambda device: {"device": machine, "threads": "1"}
+        )
+        train_cell(long, folder, ctx(tmp_path, reporter), alone=alone)
+
+    short = DataSpec(name="digits", subset=0.1)
+    long = cell(data=short, training=TrainingSpec(epochs=2, method="standard"))
+    folder = ctx(tmp_path).store.open(long)
+    with pytest.raises(KeyboardInterrupt):
+        train_on("cpu: one", Leaving(), alone=False)
+    train_on("cpu: other", NullReporter(), alone=True)
+    assert read_manifest(folder).environment == {
+        "device": "cpu: one and cpu: other",
+        "threads": "1",
+    }
+
+
 def test_the_manifest_of_a_board_leaves_out_the_outcomes_of_others(tmp_path: Path) -> None:
     run_cell(cell(), "a", ctx(tmp_path))
     other = ctx(tmp_path, attacks=("noise",))
@@ -259,6 +287,8 @@ def test_an_interrupted_attack_goes_on_in_the_cell_it_is_of(tmp_path: Path) -> N
     shutil.rmtree(tmp_path / "whole" / cell().key / "partial")
     (kept,) = folder.unfinished.iterdir()
     assert kept.name == f"{outcome_key(attacks[1], ctx(tmp_path, attacks=attacks))}.npz"
+    run_cell(cell(), "one", ctx(tmp_path / "stopped", attacks=("fgsm",)))
+    assert kept.exists()  # that of another board is left to it
     seen: list[Progress] = []
     reporter = NullReporter()
     reporter.update = seen.append  # type: ignore[method-assign]

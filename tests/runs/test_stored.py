@@ -15,8 +15,11 @@ from robench.board.cells import Cell
 from robench.errors import RobenchWarning, UserError
 from robench.runs.check_cell import _report
 from robench.runs.measure_cell import _layers
+from robench.runs.remote_work import Answer, store_made
 from robench.runs.reports import read_report
 from robench.runs.store import CellFolder, RunStore
+from robench.runs.stored import check_stored
+from robench.system.files import write_bytes
 
 BOARD = (
     TINY_BOARD.replace("epochs = 2", "epochs = 2\nbatch_size = 256")
@@ -344,6 +347,35 @@ def test_what_a_run_that_was_stopped_at_its_end_has_left_is_removed(
     assert (done.code, done.err) == (0, "")
     assert not any(path.exists() for path in left)
     assert cell.partial("of-another-board").exists()
+
+
+def test_a_training_that_arrived_in_part_from_another_machine_counts_as_none(
+    cell: CellFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver is stopped before it writes the manifest."""
+    trained = (cell.log, cell.weights, cell.manifest)
+    made = {path.name: path.read_bytes() for path in trained}
+    spec = Cell.model_validate_json(cell.spec.read_bytes())
+
+    def stopped(path: Path, content: bytes) -> None:
+        if path == cell.manifest:
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    for path in trained:
+        path.unlink()
+    monkeypatch.setattr("robench.runs.remote_work.write_bytes", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        store_made(Answer(made=made), cell)
+    assert cell.weights.exists()
+    check_stored(cell, spec)
+    assert not any(path.exists() for path in (*trained, cell.arriving))
+
+    monkeypatch.undo()
+    store_made(Answer(made=made), cell)
+    assert not cell.arriving.exists()
+    check_stored(cell, spec)
+    assert all(path.exists() for path in trained)
 
 
 def test_train_refuses_them_as_well(cell: CellFolder, robench: Command, tmp_path: Path) -> None:

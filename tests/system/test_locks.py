@@ -116,6 +116,16 @@ def test_the_holder_is_named_until_it_has_ended(tmp_path: Path) -> None:
         assert holder_of(tmp_path) == said
 
 
+def test_a_process_of_the_same_number_after_a_restart_is_not_named(tmp_path: Path) -> None:
+    left = ELSEWHERE.format(token="0" * 32, duration=300.0)
+    left = left.replace("pid=1", f"pid={os.getpid()}").replace("elsewhere", gethostname())
+    (tmp_path / LEASE).write_text(left)
+    age(tmp_path / LEASE, locks.LEASE_SECONDS - 60)  # its holder renews it every 100 seconds
+    assert holder_of(tmp_path) == f"{gethostname()}, process {os.getpid()}"
+    age(tmp_path / LEASE, locks.LEASE_SECONDS + 60)
+    assert holder_of(tmp_path) == ""
+
+
 def test_a_lease_of_a_robench_with_another_duration_is_respected(tmp_path: Path) -> None:
     (tmp_path / LEASE).write_text(ELSEWHERE.format(token="0" * 32, duration=30.0))
     with pytest.raises(HeldError):

@@ -11,6 +11,7 @@ from torch import distributed, nn
 from robench.base import Defense
 from robench.board.specs import TrainingSpec
 from robench.data import Augmentation
+from robench.errors import UserError
 from robench.models.build import apply_defense
 from robench.registry import defenses
 from robench.system.processes import this_shard
@@ -85,12 +86,13 @@ def train(
 
 
 def main(out: Path) -> None:
-    results = {case: train(case) for case in CASES}
+    results: dict[str, object] = {case: train(case) for case in CASES}
     files = TrainingFiles(log=out / "training.csv", checkpoint=out / "checkpoint.pt")
     train("carried", epochs=1, files=files)
     results["resumed"] = train("carried", files=files)
     results["uneven"] = train("uneven")
     results["uneven resumed"] = killed_and_resumed(out)
+    results["refusals"] = refusals(out)
     if this_shard().rank == 0:
         torch.save(results, out / "results.pt")
     distributed.barrier()
@@ -106,6 +108,22 @@ def killed_and_resumed(out: Path) -> dict[str, object]:
     with suppress(Killed):
         train("uneven", files=files, defense=Mortal(8))
     return train("uneven", files=files)
+
+
+def refusals(out: Path) -> list[list[str]]:
+    """Return what each process says of a state that only rank 0 writes and only rank 1 misses."""
+    unwritable = TrainingFiles(log=out / "folder", checkpoint=out / "state.pt")
+    unwritable.log.mkdir(exist_ok=True)
+    unseen = out / ("absent.pt" if this_shard().rank else "checkpoint.pt")
+    said = []
+    for files in (unwritable, TrainingFiles(log=out / "training.csv", checkpoint=unseen)):
+        try:
+            train("carried", epochs=1, files=files)
+        except UserError as error:
+            said.append(str(error))
+    of_all: list[list[str]] = [[] for _ in range(this_shard().count)]
+    distributed.all_gather_object(of_all, said)
+    return of_all
 
 
 def serving_threads() -> list[str]:

@@ -18,7 +18,7 @@ from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.training.accuracy import accuracy
 from robench.training.data import TrainingData
 from robench.training.loop import TrainingDivergedError, fit
-from robench.training.resume import TrainingFiles
+from robench.training.resume import TrainingFiles, sessions_in
 
 CPU = torch.device("cpu")
 
@@ -223,6 +223,19 @@ def test_a_penalty_is_part_of_the_loss() -> None:
 def test_divergence_is_reported_not_hidden() -> None:
     with pytest.raises(TrainingDivergedError, match="not finite after epoch"):
         run(spec(lr=1e30))
+
+
+def test_the_state_names_the_sessions_that_it_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    assert sessions_in(path) == ()
+    files = TrainingFiles(tmp_path / "training.csv", path, sessions=({"device": "cpu"}, {}))
+    run(spec(epochs=1), files=files)
+    assert sessions_in(path) == files.sessions
+    state = torch.load(path, weights_only=True)
+    del state["sessions"]
+    torch.save(state, path)  # as earlier versions wrote it
+    assert sessions_in(path) == ({},)
+    assert len(run(spec(epochs=2), files=files)[1]) == 2
 
 
 def test_a_damaged_checkpoint_is_reported_in_one_sentence(tmp_path: Path) -> None:

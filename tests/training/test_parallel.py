@@ -1,6 +1,7 @@
 """Two processes train the same network as one process, up to rounding."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,16 @@ def test_two_that_draw_unequal_numbers_resume_within_an_epoch_to_the_same_weight
 ) -> None:
     for name, tensor in of_two["uneven"]["state"].items():
         assert torch.equal(tensor, of_two["uneven resumed"]["state"][name]), name
+
+
+def test_what_one_process_cannot_write_or_read_both_refuse_in_the_same_sentence(
+    of_two: dict[str, Any],
+) -> None:
+    first, second = of_two["refusals"]
+    assert first == second
+    unwritable, unseen = first
+    assert re.match("cannot write .*folder: it is a folder", unwritable)
+    assert re.match("process 1: cannot read the training state .*absent.pt", unseen)
 
 
 def test_parts_follow_one_another_and_make_up_the_batch() -> None:

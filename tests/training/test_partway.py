@@ -10,7 +10,7 @@ import torch
 
 from robench.tracking.figures import points_of
 from robench.training.meter import Meter
-from robench.training.partway import Partway
+from robench.training.partway import Pace, Partway
 from robench.training.resume import TrainingFiles, write_log
 
 CPU = torch.device("cpu")
@@ -23,6 +23,7 @@ def fabric(rank: int = 0, processes: int = 1) -> Any:
         device=CPU,
         is_global_zero=rank == 0,
         all_reduce=lambda value, reduce_op: value,
+        broadcast=lambda value: value,
     )
 
 
@@ -65,6 +66,34 @@ def test_what_was_written_is_what_one_process_goes_on_with() -> None:
     replace(left, seen=4).restore(meter := Meter(CPU), fabric())
     assert torch.equal(torch.rand(3), expected)
     assert meter.seen == 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes"),
+    [(30, [5, 10, 15]), (120, [6, 12, 18, 24]), (300, [5, 10, 15]), (900, [15, 30, 45])],
+)
+def test_a_state_is_written_about_every_five_minutes_however_long_a_minibatch_takes(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, minutes: list[int]
+) -> None:
+    now = 0.0
+    clock = SimpleNamespace(perf_counter=lambda: now)
+    monkeypatch.setattr("robench.training.partway.time", clock)
+    pace = Pace(fabric())
+    pace.begin(7)
+    due = []
+    for count in range(8, 48):
+        now += seconds
+        if pace.is_due(count):
+            due.append(round(now / 60))
+    assert due[: len(minutes)] == minutes
+
+
+def test_the_clock_of_the_first_process_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fabric()
+    first.broadcast = lambda own: True
+    pace = Pace(first)
+    pace.begin(0)
+    assert pace.is_due(1)
 
 
 def test_a_log_that_is_written_within_the_first_epoch_can_be_read(tmp_path: Path) -> None:
