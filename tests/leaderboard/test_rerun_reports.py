@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from robench.leaderboard.audit.findings import verdict
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.leaderboard.rerun.comparing import Conditions
 from robench.leaderboard.rerun.remake import Remade
@@ -132,13 +133,14 @@ def test_a_report_of_version_2_is_compared_in_what_is_made_as_it_was_then(
     checks = worded(cell, "incomplete_optimization", "The loss rises; 100 steps leave 9.9%.")
     checks = checks.model_copy(update={"version": 2})
     earlier = dataclasses.replace(cell, file=cell.file.model_copy(update={"checks": checks}))
-    [said] = [f for f in report(cell).findings if f.check == "incomplete_optimization"]
-    result = {True: "passed", False: "failed"}[bool(said.passed)]
-    note = (
-        "the check 'incomplete_optimization', which an earlier version of robench made otherwise; "
-        f"that of today is {result}: {said.sentence}"
+    findings = {finding.check: finding for finding in report(cell).findings}
+    said, added = findings["incomplete_optimization"], findings["restricted"]
+    notes = tuple(
+        f"the check '{now.check}', which an earlier version of robench {made}; that of today is "
+        f"{verdict(now)}: {now.sentence}"
+        for now, made in ((said, "made otherwise"), (added, "did not make"))
     )
-    assert compared(earlier, report=cell.file.checks) == Deviations((), (note,))
+    assert compared(earlier, report=cell.file.checks) == Deviations((), notes)
 
     found = compared(earlier, report=report(cell, more_steps=False))
     assert "the check 'more_steps' is published as passed" in found.problems[0]

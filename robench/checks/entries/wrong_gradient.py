@@ -28,9 +28,9 @@ class WrongGradient(Check):
     """The gradient agrees with central differences along random directions.
 
     They are compared by the cosine over the directions, which does not depend on the gradient's
-    length, since attacks do not either. An image counts if no size of the differences agrees. The
-    half of the values where the gradient is the smallest is compared once more by itself: sign
-    steps move them as far as the others, while they hardly count in the whole.
+    length, since attacks do not either. An image counts if no size of the differences agrees.
+    Values whose gradient is exactly zero hardly count in the whole, and no attack moves them: they
+    are moved by themselves, and must not change the logits.
 
     Attributes:
         images: number of images.
@@ -40,8 +40,8 @@ class WrongGradient(Check):
         tolerated: fraction of images that may have a wrong gradient.
         whole: the cosine below which a part of a gradient is missing: about 0.8 without a third of
             the pixels.
-        partial: fraction of images on which a part of the gradient may be missing: those with a
-            cosine below ``whole``, or below ``least`` where the gradient is small.
+        partial: fraction of images on which a part of the gradient may be missing.
+        unseen: how much of the change of the logits by all values those without gradient may make.
     """
 
     findings = ("wrong_gradient",)
@@ -53,6 +53,7 @@ class WrongGradient(Check):
     tolerated: Share = 0.2
     whole: Share = 0.9
     partial: Share = 0.5
+    unseen: Share = 0.2
 
     def run(self, context: CheckContext) -> Finding:
         """Compare directional derivatives."""
@@ -68,9 +69,9 @@ class WrongGradient(Check):
         except UserError:
             sentence = "The logits are cut off from the image: there is no gradient to compare."
             return Finding(name, None, sentence)
-        cosines, small = (self.cosines(probe, gradients, half) for half in (False, True))
+        cosines, missed = self.cosines(probe, gradients), self.missed(probe, gradients)
         compared = ~is_rough(probe) & cosines.isfinite()
-        cosines, small = cosines[compared], small[compared]
+        cosines, missed = cosines[compared], missed[compared]
         count, bad = len(cosines), int((cosines < self.least).sum())
         if count < len(probe) / 4:
             sentence = "The gradient is zero, or the logits are flat or rough, around most images."
@@ -87,32 +88,23 @@ class WrongGradient(Check):
             )
             found = best_effort(context, harder)
             return Finding(name, False, f"{figures}, {end}.", best_effort=found)
-        lacking = int(((cosines < self.whole) | (small < self.least)).sum())
+        lacking = int(((cosines < self.whole) | missed).sum())
         p = at_least(lacking, count, self.partial)
         if p < LEVEL:
             sentence = (
                 f"On {lacking} of {some(count, 'image')} ({percent(lacking / count)}) the gradient "
                 f"agrees with finite differences of the logits only in part (median cosine "
-                f"{cosines.median():.2f}, {small.nanmedian():.2f} on the half of the values where "
-                f"it is smallest), {chance(p)}: the backward pass leaves something out, such as "
-                f"pixels or channels, and attacks do not move it."
+                f"{cosines.median():.2f}; on {int(missed.sum())} the logits change with values "
+                f"whose gradient is zero), {chance(p)}: the backward pass leaves something out, "
+                f"such as pixels or channels, and attacks do not move it."
             )
             found = best_effort(context, harder)
             return Finding(name, False, sentence, best_effort=found)
         return Finding(name, True, f"{figures}: it is the derivative of the logits.")
 
-    def cosines(self, probe: Probe, gradients: Tensor, half: bool = False) -> Tensor:
-        """Return the best cosine of each image, (m,); nan where nothing can be compared.
-
-        Args:
-            probe: the images.
-            gradients: (m, C, H, W) what the backward pass says.
-            half: move only the half of the values with the smallest gradients.
-        """
+    def cosines(self, probe: Probe, gradients: Tensor) -> Tensor:
+        """Return the best cosine of each image, (m,); nan where nothing can be compared."""
         directions = probe.directions(self.directions)
-        if half:
-            sizes = gradients.flatten(1).abs()
-            directions = directions * (sizes <= sizes.median(1, True).values).view_as(gradients)
         found = []
         for part in self.parts:
             moves = directions * (part * probe.context.eps)
@@ -125,3 +117,22 @@ class WrongGradient(Check):
             found.append(cosine.where(known, -torch.inf))
         best = torch.stack(found).amax(0)
         return best.where(best.isfinite(), torch.nan)
+
+    def missed(self, probe: Probe, gradients: Tensor) -> Tensor:
+        """Return on which images values without gradient change the logits, (m,) bool."""
+        directions = probe.directions(self.directions)
+        zero = gradients == 0
+        if not zero.any():
+            return torch.zeros(len(probe), dtype=torch.bool)
+        found = []
+        for part in self.parts:
+            moves = directions * (part * probe.context.eps)
+            whole, alone = (_change(probe, now) for now in (moves, moves * zero))
+            found.append((alone > self.unseen * whole) & (alone > MEASURABLE * probe.scale))
+        return torch.stack(found).all(0) & ~zero.flatten(1).all(1)
+
+
+def _change(probe: Probe, moves: Tensor) -> Tensor:
+    """Return the root mean square of the differences of the leads along moves, (m,)."""
+    up, down = (probe.leads((probe.images + sign * moves).clamp(0, 1)) for sign in (1, -1))
+    return (up - down).square().mean(0).sqrt()

@@ -118,8 +118,8 @@ CAUSES: Mapping[str, tuple[Form, ...]] = {
         Form(
             False,
             rf"On {N} of {N} images? \({P}\) the gradient agrees with finite differences of the "
-            r"logits only in part \(median cosine -?\d\.\d\d(?:, (?:-?\d\.\d\d|nan) on the half "
-            rf"of the values where it is smallest)?\), {CHANCE}: the backward pass "
+            r"logits only in part \(median cosine -?\d\.\d\d(?:; on \d{1,9} the logits change "
+            rf"with values whose gradient is zero)?\), {CHANCE}: the backward pass "
             r"leaves something out, such as pixels or channels, and attacks do not move it\.",
             figures.more_than_tolerated("wrong_gradient", False, "partial"),
         ),
