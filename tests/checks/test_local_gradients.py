@@ -13,6 +13,7 @@ from robench.checks.entries.rough_logits import RoughLogits
 from robench.checks.entries.unstable_gradient import UnstableGradient
 from robench.checks.entries.wrong_gradient import WrongGradient
 from robench.checks.entries.zero_gradients_by_class import ZeroGradientsByClass
+from robench.checks.probes import Probe
 
 pytestmark = pytest.mark.usefixtures("few_queries")
 
@@ -193,6 +194,27 @@ def test_a_jump_of_the_logits_is_told_from_a_steep_slope(
         model.width = width
         finding = Discontinuous().run(make_context(model))
         assert finding.passed is not jumps, finding.sentence
+
+
+def test_equal_pixels_under_a_max_pooling_are_no_missing_part(
+    make_context: MakeContext, digits_net: nn.Module
+) -> None:
+    class Dilated(Wrapped):
+        """Of equal pixels one alone has a gradient, and digits have a black background."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.net(images) + self.net(torch.nn.functional.max_pool2d(images, 5, 1, 2))
+
+    check, context = WrongGradient(), make_context(Dilated(digits_net))
+    probe = Probe.of(context, 40)
+    seem_wrong, are_wrong = (
+        int((check.cosines(at, at.gradients(at.images)) < check.whole).sum())
+        for at in (probe, check.moved(probe))
+    )
+    assert seem_wrong > len(probe) / 4
+    assert are_wrong <= 2
+    finding = check.run(context)
+    assert finding.passed, finding.sentence
 
 
 def test_a_gradient_of_another_length_is_not_wrong(

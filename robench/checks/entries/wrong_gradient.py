@@ -5,12 +5,13 @@ gradients that look sound and lead elsewhere. Derivatives along random direction
 differences, do not depend on what a backward pass claims.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from robench import Check, CheckContext, Finding, UserError, register_check
+from robench.attack_tools.randomness import generators, in_ball
 from robench.checks.contract import Count, Share
 from robench.checks.determinism import is_random
 from robench.checks.probes import Probe, is_rough
@@ -29,8 +30,11 @@ class WrongGradient(Check):
 
     They are compared by the cosine over the directions, which does not depend on the gradient's
     length, since attacks do not either. An image counts if no size of the differences agrees.
-    Values whose gradient is exactly zero hardly count in the whole, and no attack moves them: they
-    are moved by themselves, and must not change the logits.
+
+    Whether a part of the gradient is missing is looked at near the image, too, since max-pooling
+    has no derivative where pixels are equal, as on a black background. Values whose gradient is
+    exactly zero hardly count in the whole, and no attack moves them: there they are moved by
+    themselves, and must not change the logits.
 
     Attributes:
         images: number of images.
@@ -42,6 +46,7 @@ class WrongGradient(Check):
             the pixels.
         partial: fraction of images on which a part of the gradient may be missing.
         unseen: how much of the change of the logits by all values those without gradient may make.
+        near: how far away, in units of the radius.
     """
 
     findings = ("wrong_gradient",)
@@ -54,6 +59,7 @@ class WrongGradient(Check):
     whole: Share = 0.9
     partial: Share = 0.5
     unseen: Share = 0.2
+    near: Share = 0.25
 
     def run(self, context: CheckContext) -> Finding:
         """Compare directional derivatives."""
@@ -69,9 +75,9 @@ class WrongGradient(Check):
         except UserError:
             sentence = "The logits are cut off from the image: there is no gradient to compare."
             return Finding(name, None, sentence)
-        cosines, missed = self.cosines(probe, gradients), self.missed(probe, gradients)
+        cosines = self.cosines(probe, gradients)
         compared = ~is_rough(probe) & cosines.isfinite()
-        cosines, missed = cosines[compared], missed[compared]
+        cosines = cosines[compared]
         count, bad = len(cosines), int((cosines < self.least).sum())
         if count < len(probe) / 4:
             sentence = "The gradient is zero, or the logits are flat or rough, around most images."
@@ -88,7 +94,11 @@ class WrongGradient(Check):
             )
             found = best_effort(context, harder)
             return Finding(name, False, f"{figures}, {end}.", best_effort=found)
-        lacking = int(((cosines < self.whole) | missed).sum())
+        away = self.moved(probe)
+        around = away.gradients(away.images)
+        missed = self.missed(away, around)[compared]
+        parts = (cosines < self.whole) & ~(self.cosines(away, around)[compared] >= self.whole)
+        lacking = int((parts | missed).sum())
         p = at_least(lacking, count, self.partial)
         if p < LEVEL:
             sentence = (
@@ -117,6 +127,13 @@ class WrongGradient(Check):
             found.append(cosine.where(known, -torch.inf))
         best = torch.stack(found).amax(0)
         return best.where(best.isfinite(), torch.nan)
+
+    def moved(self, probe: Probe) -> Probe:
+        """Return the images with random values added, so that no two of them are equal."""
+        rngs = generators(probe.context.options.seed + 4, probe.rows.tolist())
+        shape, radius = probe.images.shape[1:], self.near * probe.context.eps
+        points = probe.images + in_ball(rngs, shape, probe.context.norm, radius)
+        return replace(probe, images=1 - (1 - points.abs()).abs())  # reflected into [0, 1]
 
     def missed(self, probe: Probe, gradients: Tensor) -> Tensor:
         """Return on which images values without gradient change the logits, (m,) bool."""
