@@ -21,7 +21,7 @@ def test_it_reads_back_from_json() -> None:
 
 def test_its_json_is_that_of_the_contract() -> None:
     assert REPORT.to_json() == {
-        "version": 3,
+        "version": 4,
         "samples": 128,
         "findings": [
             {"check": "more_steps", "passed": False, "sentence": "It is weaker."},

@@ -75,10 +75,10 @@ def as_seen(
 def _compute_the_same(claimed: Mapping[str, Conditions], changes: Mapping[str, Changes]) -> bool:
     """Return whether outcomes prove that two devices compute the same, to the bit."""
     comparable = [
-        changes[name]
-        for name, column in claimed.items()
-        if not column.library and column.reason == "rounding"  # others differ for their own reasons
-    ]
+        found
+        for name, found in changes.items()
+        if not claimed[name].library and claimed[name].reason == "rounding"
+    ]  # others differ for reasons of their own
     # One step of signs has the same size wherever it is computed.
     walked = max((found.walked for found in comparable), default=0)
     return walked >= PROVEN and all(f.complete and f.sized == 0 for f in comparable)
