@@ -15,7 +15,12 @@ the earlier form stays. Version 2 has more checks, and best-effort accuracies; i
 LATER = {"restricted": 4}
 """The findings that reports have only from this version on."""
 
-MADE_OTHERWISE = {2: ("incomplete_optimization", "restricted"), 3: ("restricted",), VERSION: ()}
+_CHANGED = {2: ("incomplete_optimization",), 3: (), VERSION: ()}
+
+MADE_OTHERWISE: Mapping[int, tuple[str, ...]] = {
+    version: (*changed, *(name for name, first in LATER.items() if first > version))
+    for version, changed in _CHANGED.items()
+}
 """The versions whose checks are those of today, and of each the findings that are made otherwise
 today, or were not made: all others can be made again and compared."""
 

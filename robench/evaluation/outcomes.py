@@ -188,3 +188,9 @@ DTYPES = {
 
 def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if len(values) else math.nan
+
+
+def relative_difference(one: Sizes, other: Sizes) -> Sizes:
+    """Return the difference of each two sizes, relative to the larger one, (n,)."""
+    largest = np.maximum(np.maximum(one, other), np.finfo(np.float32).tiny)
+    return np.abs(one - other) / largest

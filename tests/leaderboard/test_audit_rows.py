@@ -10,10 +10,11 @@ from published_board import Published
 
 from robench.leaderboard.audit import audit
 from robench.leaderboard.audit.rows import earlier_checks, twin_notes
-from robench.leaderboard.audit.shipped import shipped_gan_notes, shipped_notes
+from robench.leaderboard.audit.shipped import shipped_notes
 from robench.leaderboard.audit.tables import P_VALUES, _same, table_problems
 from robench.leaderboard.audit.unchecked import unchecked
 from robench.leaderboard.gans.published import GanLeaderboard
+from robench.leaderboard.gans.shipped import shipped_gan_notes
 from robench.leaderboard.published import Leaderboard
 from robench.system.provenance import file_hash
 

@@ -97,8 +97,8 @@ class WrongGradient(Check):
         away = self.moved(probe)
         around = away.gradients(away.images)
         missed = self.missed(away, around)[compared]
-        parts = (cosines < self.whole) & ~(self.cosines(away, around)[compared] >= self.whole)
-        lacking = int((parts | missed).sum())
+        agrees = self.cosines(away, around)[compared] >= self.whole  # not where it is nan
+        lacking = int((((cosines < self.whole) & ~agrees) | missed).sum())
         p = at_least(lacking, count, self.partial)
         if p < LEVEL:
             sentence = (
@@ -118,7 +118,7 @@ class WrongGradient(Check):
         found = []
         for part in self.parts:
             moves = directions * (part * probe.context.eps)
-            up, down = ((probe.images + sign * moves).clamp(0, 1) for sign in (1, -1))
+            up, down = _ends(probe, moves)
             risen = probe.leads(up) - probe.leads(down)
             promised = ((up - down).double() * gradients.double()).flatten(2).sum(2)
             cosine = torch.nn.functional.cosine_similarity(risen, promised, dim=0, eps=1e-300)
@@ -149,7 +149,12 @@ class WrongGradient(Check):
         return torch.stack(found).all(0) & ~zero.flatten(1).all(1)
 
 
+def _ends(probe: Probe, moves: Tensor) -> list[Tensor]:
+    """Return the points along moves and against them, in [0, 1], (k, m, C, H, W) each."""
+    return [(probe.images + sign * moves).clamp(0, 1) for sign in (1, -1)]
+
+
 def _change(probe: Probe, moves: Tensor) -> Tensor:
     """Return the root mean square of the differences of the leads along moves, (m,)."""
-    up, down = (probe.leads((probe.images + sign * moves).clamp(0, 1)) for sign in (1, -1))
+    up, down = map(probe.leads, _ends(probe, moves))
     return (up - down).square().mean(0).sqrt()

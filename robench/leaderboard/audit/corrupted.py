@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
+from robench.evaluation.outcomes import relative_difference
 from robench.leaderboard.published import Leaderboard, PublishedCell
 
 OTHERWISE = 0.05
@@ -32,8 +31,7 @@ def corruption_problems(board: Leaderboard) -> Iterator[str]:
             mine, theirs = cell.outcomes[column].l2, other.outcomes[column].l2
             if len(mine) != len(theirs):
                 continue  # said of its lengths
-            largest = np.maximum(np.maximum(mine, theirs), np.finfo(np.float32).tiny)
-            if (np.abs(mine - theirs) / largest > OTHERWISE).mean() > MOST:
+            if (relative_difference(mine, theirs) > OTHERWISE).mean() > MOST:
                 yield (
                     f"'{cell.row}', seed {cell.seed}: the images of {column} are not those of "
                     f"'{other.row}', though no network has a part in them."

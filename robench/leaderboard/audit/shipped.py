@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from robench.board.loading import read_board
 from robench.board.paper import Paper
-from robench.board.shipped import shipped_boards, shipped_gan_boards
-from robench.gan.board import read_gan_board
-from robench.leaderboard.gans.published import GanLeaderboard
+from robench.board.shipped import shipped_boards
 from robench.leaderboard.published import Leaderboard
 
 
@@ -21,18 +19,10 @@ def shipped_notes(board: Leaderboard) -> Iterator[str]:
         yield f"its goal, which is not that of the board '{name}' that ships with robench."
     if spec.paper is not None:
         papers = {other: read_board(path).paper for other, path in shipped.items()}
-        yield from _other_figures(spec.paper, papers)
+        yield from other_figures(spec.paper, papers)
 
 
-def shipped_gan_notes(board: GanLeaderboard) -> Iterator[str]:
-    """Yield where a board of GANs prints other figures of a paper, a sentence each."""
-    if board.board.paper is not None:
-        shipped = shipped_gan_boards().items()
-        papers = {other: read_gan_board(path).paper for other, path in shipped}
-        yield from _other_figures(board.board.paper, papers)
-
-
-def _other_figures(there: Paper, papers: Mapping[str, Paper | None]) -> Iterator[str]:
+def other_figures(there: Paper, papers: Mapping[str, Paper | None]) -> Iterator[str]:
     """Yield the figures that shipped boards of the same table have otherwise, or not at all."""
     alike = {
         name: here

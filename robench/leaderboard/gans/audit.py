@@ -15,7 +15,6 @@ from robench.gan.metrics.measure import every_metric, impossible_metric
 from robench.gan.spec import GanCell
 from robench.gan.symptoms import symptoms
 from robench.gan.training import DIVERGED_BY
-from robench.leaderboard.audit.shipped import shipped_gan_notes
 from robench.leaderboard.evidence import BOARD, PAGE, SOURCES, SUMS, TOML, broken_sums
 from robench.leaderboard.gans.copies import GanCopies, gan_copies
 from robench.leaderboard.gans.files import GanEvidence, weights_name
@@ -23,6 +22,7 @@ from robench.leaderboard.gans.headers import header_problem
 from robench.leaderboard.gans.provenance import gan_provenance
 from robench.leaderboard.gans.publish import discriminator_parameters
 from robench.leaderboard.gans.published import GanLeaderboard
+from robench.leaderboard.gans.shipped import shipped_gan_notes
 from robench.leaderboard.gans.table import TEXT, tables_text
 from robench.leaderboard.safe_csv import read_safe_csv
 from robench.leaderboard.trust import source_problems

@@ -23,7 +23,8 @@ from scipy.stats import binomtest
 
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import Precision
-from robench.leaderboard.rerun.sizes import SIZES, is_lopsided, is_skewed, relative, shift
+from robench.evaluation.outcomes import relative_difference
+from robench.leaderboard.rerun.sizes import SIZES, is_lopsided, is_skewed, shift
 
 REPRODUCED, NOT = "reproduced", "not reproduced"
 """The verdict on a column whose outcomes are equal on every image, and on one that is refuted."""
@@ -104,10 +105,10 @@ class Conditions:
         least = 1 if self.strict and self.bitwise else FEWEST
         return max(least, int(self.share * images))
 
-    def net(self, images: int) -> int:
+    def allowed_net(self, images: int) -> int:
         """Return by how many images a figure may be higher or lower.
 
-        On another device it is the largest of 3 images, :data:`GAIN`, and what is exceeded by
+        On another device it is the largest of 3 images, :data:`NET`, and what is exceeded by
         chance in 1% of the cases if as many predictions differ as were seen to differ.
         """
         if self.reason not in ("rounding", "earlier attack"):
@@ -173,7 +174,7 @@ class Changes:
         others = np.logical_or.reduce([unequal[name] for name in names if name not in SIZES])
         # An image that was not moved, as all clean ones, may lie on the boundary of two classes.
         still = ~unequal["l2"] & (published.l2 > 0) & (others | unequal["linf"])
-        far = ~others & (relative(published.l2, found.l2) > MOVED)
+        far = ~others & (relative_difference(published.l2, found.l2) > MOVED)
         return cls(
             len(published),
             fooled=int((signs > 0).sum()),
@@ -221,7 +222,7 @@ class Changes:
         if (
             (one_way and self.predictions > conditions.unopposed)
             or differing > conditions.allowed(self.images)
-            or abs(self.net) > conditions.net(self.images)
+            or abs(self.net) > conditions.allowed_net(self.images)
             or self.sign_p() < LEVEL
         ):
             return NOT

@@ -10,7 +10,7 @@ LAST_BITS = {"float32": 1e-4, "bf16": 0.01}
 
 PROVEN = 20
 """Number of images that were moved along a gradient, to the bit as published, from which on two
-devices compute the same: where they round differently in bf16, most images are moved otherwise."""
+devices compute the same: where they round differently, some are moved otherwise."""
 
 PROVEN_IN_BF16, PROVEN_BY_ONE_STEP = 50, 400
 """The same in bf16, for attacks of several steps and of one, which changes a length only where a

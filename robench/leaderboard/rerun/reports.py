@@ -202,7 +202,7 @@ def _effort_problems(
 def _differ(images: int, count: int, conditions: Conditions) -> bool:
     """Return whether a figure, in which lost and won images cancel out, differs by too many."""
     unopposed = conditions.strict and abs(images) > conditions.unopposed
-    return unopposed or abs(images) > min(conditions.net(count), conditions.allowed(count))
+    return unopposed or abs(images) > min(conditions.allowed_net(count), conditions.allowed(count))
 
 
 def _share(accuracy: float | None) -> str:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from robench.evaluation import Outcomes
+from robench.evaluation.outcomes import relative_difference
 
 LOPSIDED = 1e-6
 """P-value of a two-sided sign test below which lengths of perturbations were not changed by
@@ -20,7 +21,9 @@ def shift(published: Outcomes, found: Outcomes, sized: NDArray[np.bool_]) -> flo
     """Return the median relative difference of the sizes that differ; 0 if there are none."""
     if not sized.any():
         return 0.0
-    both = [relative(getattr(published, n)[sized], getattr(found, n)[sized]) for n in SIZES]
+    both = [
+        relative_difference(getattr(published, n)[sized], getattr(found, n)[sized]) for n in SIZES
+    ]
     return float(np.median(np.maximum(*both)))
 
 
@@ -47,9 +50,3 @@ def is_skewed(published: Outcomes, found: Outcomes, same: NDArray[np.bool_]) -> 
     return is_lopsided(published.queries[asked], found.queries[asked]) or is_lopsided(
         published.rounded[same].astype(np.int8), found.rounded[same].astype(np.int8)
     )
-
-
-def relative(published: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the difference of each two sizes, relative to the larger one."""
-    largest = np.maximum(np.maximum(published, found), np.finfo(np.float32).tiny)
-    return np.abs(published - found) / largest
