@@ -82,7 +82,7 @@ def test_checks_of_an_earlier_version_are_noted(published: Published) -> None:
     def earlier(cell: dict[str, Any]) -> None:
         cell["checks"]["version"] = 1
 
-    assert list(earlier_checks(read(published))) == []
+    assert earlier_checks(read(published)) == []
     forge(published, earlier)
     assert any("an earlier version of robench" in note for note in earlier_checks(read(published)))
 

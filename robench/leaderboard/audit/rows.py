@@ -17,15 +17,20 @@ def title_problems(board: Leaderboard) -> Iterator[str]:
             yield f"the row '{spec.title}' is {spec.defense}, but is named like {other}."
 
 
-def earlier_checks(board: Leaderboard) -> Iterator[str]:
-    """Yield which rows have checks of an earlier version, a sentence each."""
-    for row in board.board.titles:
-        reports = [cell.file.checks for cell in board.cells if cell.row == row]
-        if any(report is not None and report.version != VERSION for report in reports):
-            yield (
-                f"the checks of '{row}', which an earlier version of robench made: those of today "
-                f"may flag it."
-            )
+def earlier_checks(board: Leaderboard) -> list[str]:
+    """Return a sentence on the rows whose checks are of an earlier version, if there are any."""
+    earlier = {
+        cell.row
+        for cell in board.cells
+        if cell.file.checks is not None and cell.file.checks.version != VERSION
+    }
+    rows = [f"'{title}'" for title in board.board.titles if title in earlier]
+    if not rows:
+        return []
+    return [
+        f"the checks of {', '.join(rows)}, which an earlier version of robench made: those of "
+        f"today may flag them."
+    ]
 
 
 def twin_notes(board: Leaderboard) -> Iterator[str]:
