@@ -9,7 +9,6 @@ better than the others, its pairs should be found.
     python benchmarks/significance.py --quick
 """
 
-import gc
 import itertools
 from dataclasses import asdict, dataclass
 
@@ -95,8 +94,6 @@ def main() -> None:
         cases = itertools.product(SPREADS, (4,), (2, 3))
     print(f"{arguments.boards} boards a case, {arguments.images} images\n{machine()}")
     print(f"{'runs vary':16}  {'rows':>4}  {'seeds':>5}  {'a false pair':>12}  {'found':>6}")
-    gc.collect()
-    gc.freeze()  # statsmodels goes through all objects each time that rows are compared
     lines = []
     for kind, rows, seeds in cases:
         line = measure(kind, rows, seeds, boards=arguments.boards, images=arguments.images)

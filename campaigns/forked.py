@@ -1,6 +1,5 @@
 """``robench`` in forked copies of a process that has imported everything: a trial takes 1 s."""
 
-import gc
 import os
 import shutil
 import signal
@@ -231,8 +230,6 @@ def warmed_up(scratch: Path) -> Ground:
     assert code == 0, "the undisturbed run failed"
     (out / "tiny" / "page.html").unlink()
     _draw_no_more((out / "tiny" / "curves.svg").read_bytes())
-    gc.collect()
-    gc.freeze()  # statsmodels collects garbage each time that it compares rows
     again = run(of_board(board, scratch / "timed"), scratch)
     assert again.code == 0, again.err
     return Ground(scratch, board, out, again.seconds)

@@ -1,6 +1,5 @@
 """Trials in several processes."""
 
-import gc
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -27,7 +26,7 @@ def in_processes(
         prepare: called once in each process, with ``root``.
         root: the folder that ``prepare`` gets.
     """
-    ready = partial(_ready, prepare, root)
+    ready = partial(prepare, root)
     if jobs == 1:
         ready()
         yield from map(trial, work)
@@ -35,9 +34,3 @@ def in_processes(
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, ready) as pool:
         yield from pool.imap_unordered(trial, work, chunksize=4)
-
-
-def _ready(prepare: Callable[[Path], Any], root: Path) -> None:
-    prepare(root)
-    gc.collect()
-    gc.freeze()  # statsmodels collects garbage each time that it compares rows

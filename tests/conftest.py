@@ -1,7 +1,6 @@
 """Fixtures of all tests."""
 
 import copy
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,15 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take longest."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
-
-
-def pytest_collection_finish() -> None:
-    """Take what was imported out of the collection of garbage.
-
-    It is there to stay, and statsmodels goes through everything each time that rows are compared.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

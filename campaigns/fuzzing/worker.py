@@ -1,6 +1,5 @@
 """A process that reads changed files, watched for time, memory, writes and programs."""
 
-import gc
 import multiprocessing
 import os
 import random
@@ -116,8 +115,6 @@ def _work(form: Form, root: Path, pipe: Connection) -> None:
     sys.addaudithook(watch)
     form.warm_up()
     _limit_memory()
-    gc.collect()
-    gc.freeze()  # statsmodels collects garbage each time that it compares rows
     signal.signal(signal.SIGPROF, _too_long)
     signal.signal(signal.SIGALRM, _too_long)
     while True:

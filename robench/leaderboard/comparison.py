@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
+from robench.leaderboard.holm import holm
 from robench.leaderboard.letters import shared_letters
 from robench.leaderboard.significance import (
     LEVEL,
     MCNEMAR,
     T_TEST,
-    Floats,
     Runs,
     mcnemar,
     over_images,
@@ -118,11 +117,6 @@ def matched(
     means["second"] = [_mean(other, parts) for other in others]
     columns = ["difference", "low", "high", "p", "method"]
     return pd.concat([pd.DataFrame(means, dtype=float), found[columns]], axis=1)
-
-
-def holm(p: "pd.Series[float]") -> Floats:
-    """Return p-values corrected by Holm's method."""
-    return np.asarray(multipletests(p, LEVEL, method="holm")[1]) if len(p) else np.zeros(0)
 
 
 def _mean(hits: Hits, parts: int) -> float:

@@ -10,7 +10,8 @@ from scipy.stats import kendalltau
 
 from robench.checks.wording import some
 from robench.leaderboard.across.meaning import compared_columns, shared_columns
-from robench.leaderboard.comparison import Hits, holm, matched
+from robench.leaderboard.comparison import Hits, matched
+from robench.leaderboard.holm import holm
 from robench.leaderboard.order import order_sentence
 from robench.leaderboard.page.wording import listed
 from robench.leaderboard.published import Leaderboard

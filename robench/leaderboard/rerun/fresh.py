@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 from torch import nn
 
 from robench.errors import RobenchWarning
 from robench.evaluation import evaluate
 from robench.expressions import LARGEST_SEED
+from robench.leaderboard.holm import holm
 from robench.leaderboard.published import PublishedCell
 from robench.leaderboard.rerun.comparing import LEVEL, Changes
 from robench.leaderboard.rerun.pooling import Tally
@@ -73,6 +73,6 @@ def with_verdicts(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """
     table = pd.DataFrame(lines, columns=[*COLUMNS])
     if len(table):
-        rejected = multipletests(table["p"], LEVEL, method="holm")[0]
+        rejected = holm(table["p"]) < LEVEL
         table["verdict"] = [REFUTED if wrong else AGREES for wrong in rejected]
     return table

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import binom
-from statsmodels.stats.multitest import multipletests
 
+from robench.leaderboard.holm import holm
 from robench.leaderboard.rerun.comparing import LEVEL, NOT, Changes
 
 
@@ -61,7 +61,7 @@ def pool_problems(tallies: Sequence[Tally], *, seeds: str = "the published seeds
     if not pools:
         return []
     chances = [sign_flip_p(np.concatenate([t.scores for t in pool])) for pool in pools.values()]
-    rejected = multipletests(chances, LEVEL, method="holm")[0]
+    rejected = holm(chances) < LEVEL
     return [
         f"{name} is {NOT} with {seeds}: over all seeds and columns that were attacked again, "
         f"{sum(t.fooled for t in pool)} images are fooled here that are published as robust, and "
