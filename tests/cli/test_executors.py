@@ -56,7 +56,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("executors")
     (root / "tiny.toml").write_text(TWO_ATTACKS)
     (root / "plugin.py").write_text(PLUGIN)
-    plugin = ("--plugin", root / "plugin.py", "--defenses", "batchnorm,mortal")
+    plugin = ("--plugin", root / "plugin.py", "--defenses", "mortal")
     with registrations_undone():
         done = finished("run", root / "tiny.toml", *plugin, "--out", root / "serial", "--jobs", "1")
     assert done.code == 0, done.err

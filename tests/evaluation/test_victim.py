@@ -95,7 +95,7 @@ def test_in_float32_the_batch_size_changes_no_bit_of_a_resnet_either(defense: st
         torch.manual_seed(0)
         model = build_model("resnet18", num_classes=10, in_channels=3, image_size=(32, 32),
             mean=(0.5,) * 3, std=(0.25,) * 3, width=16, defense=defense).eval()  # fmt: skip
-    images = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(24, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = model(images).argmax(1)
     names = ["pgd-3", "simba(max_steps=4)"]
