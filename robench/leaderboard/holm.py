@@ -1,7 +1,7 @@
 """Holm's correction for several tests.
 
-It is written here because statsmodels' ``multipletests`` collects garbage at each call, which took
-nine tenths of the time of comparing four rows. The figures are the same to the bit.
+It is written here because statsmodels' ``multipletests`` runs Python's garbage collector at each
+call, which took nine tenths of the time of comparing four rows. The figures are the same.
 """
 
 import numpy as np

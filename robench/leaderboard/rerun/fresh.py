@@ -73,6 +73,6 @@ def with_verdicts(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """
     table = pd.DataFrame(lines, columns=[*COLUMNS])
     if len(table):
-        rejected = holm(table["p"]) < LEVEL
+        rejected = holm(table["p"]) <= LEVEL
         table["verdict"] = [REFUTED if wrong else AGREES for wrong in rejected]
     return table

@@ -61,7 +61,7 @@ def pool_problems(tallies: Sequence[Tally], *, seeds: str = "the published seeds
     if not pools:
         return []
     chances = [sign_flip_p(np.concatenate([t.scores for t in pool])) for pool in pools.values()]
-    rejected = holm(chances) < LEVEL
+    rejected = holm(chances) <= LEVEL
     return [
         f"{name} is {NOT} with {seeds}: over all seeds and columns that were attacked again, "
         f"{sum(t.fooled for t in pool)} images are fooled here that are published as robust, and "
