@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import copy
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from torch import Tensor, nn
 from robench.data import load_dataset
 from robench.plugins import registrations_undone
 from robench.registry import REGISTRIES, plugin_files
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Use a worker more than there are cores, since some tests wait for processes they start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 1 + (cores or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

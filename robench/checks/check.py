@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Unpack
 
@@ -18,6 +19,7 @@ from robench.checks.report import Finding, Report
 from robench.data.notices import image_notices
 from robench.errors import RobenchWarning, UserError
 from robench.evaluation.notices import notices_are_off
+from robench.evaluation.shared_copies import copies_apart, copies_shared
 from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
 from robench.models.accept import plain_module
 from robench.progress import Progress
@@ -78,7 +80,7 @@ def check_model(
     searched = {name: pair for name, pair in (columns or {}).items() if not pair[0].proves}
     context = _context(model, images, labels, threat_model, searched, source, options)
     findings: list[Finding] = []
-    with torch.inference_mode(False), own_random_state(context.device):
+    with torch.inference_mode(False), own_random_state(context.device), copies_shared():
         for done, check in enumerate(chosen):
             task = f"checks: {', '.join(check.findings)}"
             options.progress(Progress(task, done, len(chosen), "checks"))
@@ -90,9 +92,11 @@ def check_model(
 
 def _findings(check: Check, context: CheckContext) -> list[Finding]:
     """Return the findings of a check; if it raises, findings that could not be made."""
+    own = type(check).__module__.startswith("robench.")  # which leaves the network as it is
     try:
-        found = check.run(context)
-        found = [found] if isinstance(found, Finding) else list(found)
+        with nullcontext() if own else copies_apart():
+            found = check.run(context)
+            found = [found] if isinstance(found, Finding) else list(found)
         if (names := tuple(finding.check for finding in found)) != check.findings:
             raise UserError(
                 f"{type(check).__name__} returned the findings {names} and declares "

@@ -114,7 +114,7 @@ def verify(
     """
     from robench.cli.gan_boards import refuse_of_classifiers, verify_of_gans
     from robench.cli.progress_bar import progress
-    from robench.cli.tables.verification import verification_lines
+    from robench.cli.tables.verification import trusted_lines, verification_lines
     from robench.commands.verify import leaderboards_among
     from robench.commands.verify import verify as verify_board
     from robench.leaderboard.gans.published import holds_gans
@@ -131,6 +131,8 @@ def verify(
     among = leaderboards_among(leaderboards)
     if inception is not None and not any(holds_gans(f) for f, there in among.items() if there):
         raise UserError("--inception goes with a board of GANs; leave it out.")
+    alone = sum(among.values()) < 2
+    kinds: set[bool] = set()
     for folder, published in among.items():
         if not published:
             say(console, f"{folder} holds no leaderboard.")
@@ -142,7 +144,7 @@ def verify(
                 found, lines = verify_of_gans(
                     console, folder, rows=rows, seed=seed, stores=tuple(store), data=data,
                     data_dir=data_dir, device=chosen, inception=inception, trust_code=trust_code,
-                    quiet=quiet,
+                    quiet=quiet, alone=alone,
                 )  # fmt: skip
             else:
                 board = Leaderboard.read(folder)
@@ -152,18 +154,21 @@ def verify(
                         data_dir=data_dir, device=chosen, reporter=reporter,
                         trust_code=trust_code, fresh_seed=fresh_seed,
                     )  # fmt: skip
-                lines = verification_lines(found, retrain=retrain)
+                lines = verification_lines(found, retrain=retrain, alone=alone)
         except UserError as error:
             if len(leaderboards) == 1:
                 raise
             say(console, f"{folder.name}: {error}")
             code = code if code == WRONG else BAD_INPUT
             continue
+        kinds.add(holds_gans(folder))
         print_lines(console, lines)
         if not found.sound:
             code = WRONG
         elif found.unconfirmed and not code:
             code = UNCONFIRMED
+    if not alone:
+        print_lines(console, trusted_lines(classifiers=False in kinds, gans=True in kinds))
     if code:
         raise typer.Exit(code)
 

@@ -114,6 +114,7 @@ def verify_of_gans(
     inception: Path | None,
     trust_code: bool,
     quiet: bool,
+    alone: bool,
 ) -> "tuple[GanVerification, Iterator[str | FittedTable]]":
     """Verify a board of GANs, and return the result with what is printed of it."""
     from robench.cli.progress_bar import progress
@@ -125,4 +126,4 @@ def verify_of_gans(
             folder, rows=rows, seed=seed, stores=stores, data=data, data_dir=data_dir,
             device=device, inception=inception, reporter=reporter, trust_code=trust_code,
         )  # fmt: skip
-    return found, gan_verification_lines(found)
+    return found, gan_verification_lines(found, alone=alone)

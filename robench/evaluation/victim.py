@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from robench.base import VictimModel
 from robench.board.specs import Shortcut
 from robench.evaluation.agreement import Precision
-from robench.evaluation.copies import autocast, choose_copies
+from robench.evaluation.copies import autocast
 from robench.evaluation.forward import QUANTUM
 from robench.evaluation.options import check_shortcuts
+from robench.evaluation.shared_copies import copies_for
 from robench.models.defend import defense_of
 
 _TIE = 1e-3
@@ -61,7 +62,7 @@ class Victim(VictimModel):
         self.defense = defense_of(model)
         self.device = sample.device
         left = set(get_args(Shortcut)) - check_shortcuts(without)
-        self._copies = choose_copies(model, sample, left, batch_size=batch_size)
+        self._copies = copies_for(model, sample, left, batch_size=batch_size)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the exact logits, differentiable if a gradient is wanted."""

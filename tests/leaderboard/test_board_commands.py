@@ -1,5 +1,6 @@
 """``robench verify`` on the boards of this repository; ``robench page`` and ``robench export``."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from support import Command
 
 import robench as package
 from robench.leaderboard.evidence import SUMS
+from robench.leaderboard.gans.published import holds_gans
 
 BOARDS = sorted(
     path.parent
@@ -36,13 +38,27 @@ def test_several_boards_are_verified_and_a_wrong_one_is_reported(
     assert "README.md holds no leaderboard" in both.out
     assert "wrong: " in both.out
     assert "every figure agree" in both.out  # of the other, although one is wrong
-    assert robench("verify", empty, published.folder, "--rows", "0").code == 0
+    one = robench("verify", empty, published.folder, "--rows", "0")
+    assert one.code == 0
+    assert "\ntaken on trust: " in one.out
     nothing = robench("verify", empty, empty, "--rows", "0")
     assert nothing.code == 2
     assert "none of these folders holds a leaderboard" in nothing.err
     mistyped = robench("verify", published.folder, tmp_path / "quikc", "--rows", "0")
     assert mistyped.code == 2
     assert "there is no folder" in mistyped.err
+
+
+def test_what_is_taken_on_trust_in_each_of_several_boards_is_said_once(robench: Command) -> None:
+    first, second = BOARDS[:2]
+    gans = next(each for each in BOARDS if holds_gans(each))
+    done = robench("verify", first, second, "--rows", "0")
+    assert re.findall("taken on trust.*: ", done.out) == ["taken on trust in each board: "]
+    done = robench("verify", first, second, gans, "--rows", "0")
+    assert re.findall("taken on trust.*: ", done.out) == [
+        "taken on trust in each board of classifiers: ",
+        "taken on trust in each board of GANs: ",
+    ]
 
 
 def test_the_page_of_a_published_board_is_written(robench: Command, published: Published) -> None:

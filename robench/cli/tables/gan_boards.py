@@ -91,8 +91,15 @@ TRUSTED = (
 """What neither the files nor the weights can tell."""
 
 
-def gan_verification_lines(found: GanVerification) -> Iterator[str | FittedTable]:
-    """Yield what ``robench verify`` prints of a board of GANs."""
+def gan_verification_lines(
+    found: GanVerification, *, alone: bool = True
+) -> Iterator[str | FittedTable]:
+    """Yield what ``robench verify`` prints of a board of GANs.
+
+    Args:
+        found: the result of the verification.
+        alone: whether no other board is verified.
+    """
     board, again = found.board, found.again
     yield from (f"wrong: {problem}" for problem in found.problems)
     if again is None:
@@ -109,7 +116,8 @@ def gan_verification_lines(found: GanVerification) -> Iterator[str | FittedTable
     if again.drawn:
         measured = ", and their metrics" if len(again.figures) else ""
         yield f"recomputed: every table; samples of {again.drawn} generators{measured}."
-    yield f"taken on trust: {'; '.join(TRUSTED)}."
+    if alone:
+        yield f"taken on trust: {'; '.join(TRUSTED)}."
     yield from (f"not checked: {sentence}" for sentence in found.unchecked)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from robench.cli.tables.fitted import FittedColumn, FittedTable
+from robench.cli.tables.gan_boards import TRUSTED as GANS_TRUSTED
 from robench.cli.tables.words import plain
 from robench.commands.verify import TRUSTED, Verification, recomputed
 from robench.leaderboard.rerun import Rerun
@@ -36,12 +37,14 @@ def rerun_table(figures: pd.DataFrame, how: str) -> FittedTable:
     return FittedTable(how, headers, rows, keys=3)
 
 
-def verification_lines(found: Verification, *, retrain: bool) -> Lines:
+def verification_lines(found: Verification, *, retrain: bool, alone: bool = True) -> Lines:
     """Return what ``robench verify`` prints for one leaderboard.
 
     Args:
         found: the result of the verification.
         retrain: whether the networks were retrained.
+        alone: whether no other leaderboard is verified; if one is, :func:`trusted_lines` go at the
+            end of all.
     """
     board = found.leaderboard
     if found.rerun is None:
@@ -56,8 +59,26 @@ def verification_lines(found: Verification, *, retrain: bool) -> Lines:
     yield from _rerun_tables(found.rerun, "retrained" if retrain else "attacked again")
     yield _how_many(found.rerun, len(board.table), found.drawn, found.seed, retrain=retrain)
     yield f"recomputed: {'; '.join(found.recomputed)}."
-    yield f"taken on trust: {'; '.join(TRUSTED)}."
+    if alone:
+        yield _on_trust("", TRUSTED)
     yield from (f"not checked: {sentence}" for sentence in found.unchecked)
+
+
+def trusted_lines(*, classifiers: bool, gans: bool) -> Lines:
+    """Return what ``robench verify`` prints at the end of several leaderboards.
+
+    Args:
+        classifiers: whether a board of classifiers was verified.
+        gans: whether a board of GANs was.
+    """
+    if classifiers:
+        yield _on_trust(" in each board of classifiers" if gans else " in each board", TRUSTED)
+    if gans:
+        yield _on_trust(" in each board of GANs" if classifiers else " in each board", GANS_TRUSTED)
+
+
+def _on_trust(where: str, what: Sequence[str]) -> str:
+    return f"taken on trust{where}: {'; '.join(what)}."
 
 
 def checked_lines(checked: Checked) -> Lines:
@@ -75,7 +96,7 @@ def checked_lines(checked: Checked) -> Lines:
         checked.rerun, len(checked.board.table), checked.drawn, checked.seed, retrain=False
     )
     yield f"recomputed: {'; '.join(recomputed(checked.rerun))}."
-    yield f"taken on trust: {'; '.join(TRUSTED)}."
+    yield _on_trust("", TRUSTED)
     yield from (f"not checked: {sentence}" for sentence in checked.unchecked)
     if checked.sound:
         unread = " in what was checked" if checked.notes else ""
