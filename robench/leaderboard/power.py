@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy.stats import binom
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from robench.errors import UserError
@@ -26,6 +28,10 @@ LEAST = 1e-6
 overflows for much more."""
 
 
+EXACT = 20_000
+"""Images up to which the power of McNemar's exact test is summed up. From there on the plan is at
+most 1% higher, for differences from 0.2 to 1 point."""
+
 ROWS = 10
 """Rows of the board that is thought of, if none is given."""
 
@@ -42,9 +48,11 @@ def samples_needed(
 ) -> int:
     """Return the number of images on which two networks have to be evaluated.
 
-    Samples are paired: only those on which the networks disagree are informative. The difference of
-    a sample is +1, 0 or -1, with mean ``difference`` and variance ``disagreement - difference**2``;
-    by statsmodels' power of the paired t-test, two-sided.
+    Samples are paired: only those on which the networks disagree are informative. It is the power
+    of McNemar's exact test, two-sided, by which boards of one seed compare; beyond :data:`EXACT`
+    samples, statsmodels' power of the paired t-test (the difference of a sample is +1, 0 or -1,
+    with mean ``difference`` and variance ``disagreement - difference**2``) and, for what the exact
+    test takes more, a continuity correction of ``2 / difference`` samples.
 
     Args:
         difference: the difference of the two accuracies, as a fraction: 0.005 is half a point.
@@ -64,7 +72,28 @@ def samples_needed(
         )
     spread = math.sqrt(max(disagreement - difference**2, 1e-12))
     effect = difference / spread
-    return _smallest(lambda count: TTestPower().power(effect, count, level), power)
+    count = _smallest(lambda count: TTestPower().power(effect, count, level), power)
+    if count > EXACT:
+        return count + math.ceil(2 / difference)
+    return _smallest(lambda count: mcnemar_power(count, difference, disagreement, level), power)
+
+
+def mcnemar_power(count: int, difference: float, disagreement: float, level: float) -> float:
+    """Return how often McNemar's exact test, two-sided, finds a difference of two networks.
+
+    Args:
+        count: number of samples.
+        difference: the difference of the two accuracies.
+        disagreement: share of the samples on which exactly one of the two is correct.
+        level: the p-value below which a difference counts as detected.
+    """
+    # Samples on which they disagree: all numbers of them that are likely to occur.
+    few, many = binom.ppf([1e-9, 1 - 1e-9], count, disagreement)
+    unlike = np.arange(few, many + 1)
+    wins = 0.5 * (1 + difference / disagreement)
+    most = binom.isf(level / 2, unlike, 0.5)  # of either kind without being detected
+    found = binom.sf(most, unlike, wins) + binom.cdf(unlike - most - 1, unlike, wins)
+    return float(np.clip(binom.pmf(unlike, count, disagreement) @ found, 0.0, 1.0))
 
 
 def seeds_needed(
@@ -122,7 +151,8 @@ def planned(
     """Return the samples needed for each disagreement, and the seeds for each spread over seeds.
 
     Networks disagree on at least the share of the samples by which they differ: where fewer would
-    be assumed, or were measured on rows that agree, it is that share.
+    be assumed, it is that share; of the rows of a board it is that share and what they disagree on
+    beyond their own differences, in the median.
 
     Args:
         difference: the difference of two accuracies, as a fraction.
@@ -178,19 +208,36 @@ def corrected(difference: float, power: float = 0.8, board: Path | None = None) 
 
 @dataclass(frozen=True)
 class _Noise:
-    """What a plan is made for: how much networks disagree and vary, and how many are compared."""
+    """What a plan is made for: how much networks disagree and vary, and how many are compared.
+
+    Attributes:
+        disagreements: shares of the samples on which two networks disagree.
+        beyond: whether the shares are beyond what the difference of their accuracies makes them
+            disagree on.
+        spreads: standard deviations over seeds.
+        pairs: number of pairs that are compared.
+    """
 
     disagreements: tuple[float, ...] = DISAGREEMENTS
+    beyond: bool = False
     spreads: tuple[float, ...] = SPREADS
     pairs: int = math.comb(ROWS, 2)
 
     def disagreements_of(self, difference: float) -> list[float]:
         """Return the disagreements of networks that differ by so much."""
+        if self.beyond:
+            return sorted({min(1.0, share + difference) for share in self.disagreements})
         return sorted({max(share, difference) for share in self.disagreements})
 
 
 def _measured(board: Path) -> _Noise:
-    """Return the median disagreement of a board's pairs, and the median spread of its rows."""
+    """Return the median disagreement of a board's pairs, and the spread of its rows.
+
+    Rows that differ much disagree on many samples for that reason alone, which says nothing about
+    rows that differ little: counted is what goes beyond the difference. Standard deviations of a
+    few seeds are too small more often than too large, but not their mean square, which the t-test
+    pools as well.
+    """
     published = Leaderboard.read(board)
     check_tables(published)
     pairs, column = published.comparisons, published.board.evaluation.ranking_column
@@ -200,5 +247,7 @@ def _measured(board: Path) -> _Noise:
             f"another board, or leave --board out."
         )
     spreads = published.table[f"{column}_std"].dropna()
-    spread = (float(spreads.median()),) if len(spreads) else SPREADS  # a single seed has no spread
-    return _Noise((float(pairs["disagreement"].median()),), spread, len(pairs))
+    # A single seed has no spread.
+    spread = (float(spreads.pow(2).mean() ** 0.5),) if len(spreads) else SPREADS
+    beyond = (pairs["disagreement"] - pairs["difference"].abs()).clip(lower=0)
+    return _Noise((float(beyond.median()),), True, spread, len(pairs))

@@ -99,8 +99,16 @@ def test_only_rows_of_all_boards_are_ranked_and_equal_ones_share_a_rank() -> Non
                       same_images=False) is None  # fmt: skip
 
 
-def test_two_rows_are_too_few_for_friedman() -> None:
-    found = ranked([[0.9, 0.8], [0.8, 0.9]])
+@pytest.mark.parametrize(("boards", "p"), [(4, 0.125), (5, 0.0625), (6, 0.03125)])
+def test_two_rows_are_compared_by_the_exact_sign_test(boards: int, p: float) -> None:
+    found = ranked([[0.9, 0.8]] * boards)
     assert found is not None
-    assert math.isnan(found.p)
-    assert not any("Friedman" in note for note in found.notes)
+    assert found.p == pytest.approx(p)
+    assert found.groups == (() if p < 0.05 else ((0, 1),))
+    said = " ".join(found.notes)
+    assert "Friedman" not in said
+    assert f"sign test over the boards finds no difference at the 5% level (p = {p:.2g})" in said
+    assert ("no pair could be distinguished" in said) == (p >= 0.05)
+    ties = ranked([[0.9, 0.9]] * boards)
+    assert ties is not None
+    assert ties.p == 1

@@ -9,6 +9,7 @@ from page_boards import COLUMNS, THREAT_MODEL, Invented, invent
 from test_lettering import in_dejavu_sans
 
 from robench.leaderboard.diagram import LIGHT, THEMED, Diagram, Placed, diagram_svg
+from robench.leaderboard.page import groups
 from robench.leaderboard.page.groups import group_diagram, row_groups
 from robench.leaderboard.page.write import render
 from robench.leaderboard.published import Leaderboard
@@ -92,6 +93,16 @@ def test_it_says_which_test_at_which_level_and_what_one_seed_leaves_open() -> No
     assert "single training run" in single.note
     assert "single training run" not in several.note
     assert "Not distinguishable: first and second; third and last." in several.summary
+
+
+def test_networks_from_elsewhere_among_rows_of_several_seeds_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = board()
+    assert "from elsewhere" not in row_groups(made).note
+    monkeypatch.setattr(groups, "ExternalCell", type(made.result.rows[0].cells[0].evidence.cell))
+    said = "are single networks from elsewhere, compared as such and not as a recipe."
+    assert row_groups(made).note.endswith(said)
 
 
 def test_rows_without_figures_are_left_out_and_one_row_needs_no_diagram() -> None:

@@ -104,7 +104,7 @@ def test_less_is_better_and_ranges_that_meet_share_ranks() -> None:
     assert table.loc[3, ["fid_mean", "rank_low", "seconds_per_step"]].isna().all()
     assert table["seconds_per_step"][0] == 0.5
     assert overlap_sentences(spec, "inception", table) == [
-        "Not distinguishable by fid, as their ranges overlap: 'b' and 'c'."
+        "By fid, the ranges overlap of 'b' and 'c'."
     ]
     assert "no test of significance" in gan_notes(spec, "inception", table)[0]
 

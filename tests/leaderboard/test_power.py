@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestIndPower
 from support import Command
@@ -13,8 +14,10 @@ from support import Command
 import robench as package
 from robench.errors import UserError
 from robench.leaderboard.power import (
+    EXACT,
     SPREADS,
     corrected,
+    mcnemar_power,
     planned,
     samples_needed,
     seeds_needed,
@@ -33,6 +36,33 @@ def test_the_planned_samples_find_the_difference_as_often_as_promised() -> None:
         worse = int((draws > 1 - (disagreement - difference) / 2).sum())
         found += mcnemar([[0, better], [worse, 0]], exact=False, correction=False).pvalue < 0.05
     assert found / 400 == pytest.approx(0.8, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("difference", "disagreement"), [(0.01, 0.02), (0.05, 0.1), (0.2, 0.2), (0.5, 0.5)]
+)
+def test_the_exact_test_has_the_power_with_the_planned_samples_and_not_with_fewer(
+    difference: float, disagreement: float
+) -> None:
+    samples = samples_needed(difference, disagreement, power=0.8)
+    rng, wins = np.random.default_rng(0), (1 + difference / disagreement) / 2
+    for count, enough in ((samples, True), (round(0.85 * samples), False)):
+        unlike = rng.binomial(count, disagreement, 20_000)
+        better = rng.binomial(unlike, wins)
+        pairs, times = np.unique(np.stack([better, unlike], 1), axis=0, return_counts=True)
+        p = [binomtest(int(b), int(n)).pvalue if n else 1.0 for b, n in pairs]
+        found = times[np.array(p) < 0.05].sum() / times.sum()
+        assert (found > 0.79) == enough
+
+
+@pytest.mark.parametrize(("difference", "disagreement"), [(0.01, 0.26), (0.002, 0.0105)])
+def test_beyond_the_exact_sum_the_plan_goes_on_without_a_jump(
+    difference: float, disagreement: float
+) -> None:
+    count = samples_needed(difference, disagreement)
+    assert count > EXACT
+    assert mcnemar_power(count, difference, disagreement, 0.05) >= 0.799
+    assert mcnemar_power(round(0.985 * count), difference, disagreement, 0.05) < 0.8
 
 
 def test_smaller_differences_need_more_and_so_does_more_noise() -> None:
@@ -72,16 +102,34 @@ def test_a_board_says_how_much_its_networks_disagree() -> None:
     samples, seeds = planned(0.01, board=BOARDS / "certified-quick")
     pairs = pd.read_csv(BOARDS / "certified-quick" / "comparisons.csv")
     table = pd.read_csv(BOARDS / "certified-quick" / "leaderboard.csv")
-    assert samples["disagreement"].tolist() == [pairs["disagreement"].median()]
-    spread = table[f"{pairs['column'][0]}_std"].median()
-    assert seeds["seed_std"].tolist() == ([spread] if spread == spread else list(SPREADS))
+    beyond = (pairs["disagreement"] - pairs["difference"].abs()).median()
+    assert samples["disagreement"].tolist() == pytest.approx([beyond + 0.01])
+    assert table[f"{pairs['column'][0]}_std"].isna().all()
+    assert seeds["seed_std"].tolist() == list(SPREADS)
+
+
+def test_rows_that_differ_much_do_not_make_small_differences_noisy() -> None:
+    """On quick, rows that are 50 points apart disagree on half of the images."""
+    samples, _ = planned(0.02, board=BOARDS / "quick")
+    assert samples["disagreement"].item() < 0.1
+
+
+def test_the_spread_of_a_board_is_the_one_that_its_t_test_pools() -> None:
+    """The median of standard deviations of two seeds is two thirds of the true one."""
+    _, seeds = planned(0.01, board=BOARDS / "normalizations-strong-loop")
+    table = pd.read_csv(BOARDS / "normalizations-strong-loop" / "leaderboard.csv")
+    spreads = table["autoattack(samples=200)_std"]
+    assert seeds["seed_std"].item() == pytest.approx(np.sqrt((spreads**2).mean()))
+    assert seeds["seed_std"].item() > 1.5 * spreads.median()
 
 
 def board_of(folder: Path, disagreement: float, pairs: int | None = None) -> Path:
     """A board whose rows disagree on this share of the images, with its first pairs alone."""
     board = shutil.copytree(BOARDS / "quick", folder / "quick")
     table = pd.read_csv(board / "comparisons.csv")[:pairs]
-    table.assign(disagreement=disagreement).to_csv(board / "comparisons.csv", index=False)
+    table.assign(disagreement=disagreement, difference=0.0).to_csv(
+        board / "comparisons.csv", index=False
+    )
     return board
 
 
@@ -109,7 +157,7 @@ def test_it_is_said_what_the_correction_over_all_pairs_needs(
     robench: Command, tmp_path: Path
 ) -> None:
     board = board_of(tmp_path, 0.1)
-    more = samples_needed(0.01, 0.1, level=0.05 / 10) / samples_needed(0.01, 0.1)
+    more = samples_needed(0.01, 0.11, level=0.05 / 10) / samples_needed(0.01, 0.11)
     said = corrected(0.01, board=board)
     assert "over the 10 pairs of this board needs up to" in said
     assert f"{more:.1f} times as many images" in said

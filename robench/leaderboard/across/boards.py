@@ -63,7 +63,7 @@ class BoardComparison:
             and {
                 "table": ranks.table,
                 "columns": ranks.columns,
-                "friedman_p": None if np.isnan(ranks.p) else ranks.p,
+                "p": ranks.p,
                 "critical_difference": ranks.critical,
                 "groups": [[ranks.table["defense"][i] for i in group] for group in ranks.groups],
                 "notes": list(ranks.notes),

@@ -166,7 +166,8 @@ def _notes(
         if figures["paired"].all()
         else f"Not paired: the boards evaluate different images; by {methods}."
     )
-    notes = [how, f"Corrected for {some(len(figures), 'comparison')} (Holm, {100 * LEVEL:g}%)."]
+    tested = f"{some(len(figures), 'comparison')} (Holm, {100 * LEVEL:g}%)"
+    notes = [how, f"Stars are corrected for {tested}, intervals are not."]
     if cut:
         notes.append(_extent(figures))
     alone = [label for label, board in zip(labels, (first, second), strict=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
+from numpy.typing import NDArray
+from scipy.stats import binomtest, friedmanchisquare, rankdata, studentized_range
 
 from robench.leaderboard.diagram import Diagram, Placed
 from robench.leaderboard.significance import LEVEL
@@ -27,10 +28,10 @@ class MeanRanks:
     Attributes:
         table: ``defense``, ``mean_rank``, and the rank on each board, best first.
         columns: board -> the column that its rows are ranked by.
-        p: of Friedman's test that all rows are alike; nan for fewer than three rows.
+        p: of Friedman's test that all rows are alike; of two rows, of the exact sign test.
         critical: Nemenyi's critical difference of two mean ranks.
-        groups: rows that are not distinguishable, as indices into the table; all of them if
-            Friedman's test finds no difference.
+        groups: rows that are not distinguishable, as indices into the table; all of them if that
+            test finds no difference.
         notes: what they show and what they cannot, one sentence each.
     """
 
@@ -84,11 +85,22 @@ def mean_ranks(
     table = table.sort_values(["mean_rank", "defense"], ignore_index=True)
     boards, count = ranks.shape
     critical = critical_difference(count, boards)
-    p = float(friedmanchisquare(*figures.T).pvalue) if count > 2 else math.nan
-    alike = not p < LEVEL and count > 2
+    p = float(friedmanchisquare(*figures.T).pvalue) if count > 2 else _sign_test(*figures.T)
+    alike = not p < LEVEL
     groups = (tuple(range(count)),) if alike else _groups(table["mean_rank"].to_list(), critical)
+    groups = () if count == 2 and not alike else groups  # Nemenyi's is rougher than the exact test
     notes = _notes(columns, count, p, critical, same_images=same_images)
     return MeanRanks(table, dict(columns), p, critical, groups, tuple(notes))
+
+
+def _sign_test(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the p-value of the exact sign test, two-sided; boards on which rows tie are left out.
+
+    For two rows it takes the place of Friedman's test, whose chi-squared approximation holds for
+    no small number of boards.
+    """
+    wins, losses = int((one > other).sum()), int((one < other).sum())
+    return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
 def critical_difference(rows: int, boards: int) -> float:
@@ -126,8 +138,12 @@ def _notes(
         f"{rows} rows that all boards have, ranked on each {own}; a bar joins rows whose mean "
         f"ranks differ by less than {critical:.2f}, Nemenyi's critical difference at the "
         f"{100 * LEVEL:g}% level."
+        if rows > 2
+        else f"2 rows that all boards have, ranked on each {own}; a bar joins them if the exact "
+        f"sign test over the boards finds no difference at the {100 * LEVEL:g}% level "
+        f"(p = {p:.2g})."
     ]
-    if not math.isnan(p):
+    if rows > 2:
         verdict = (
             "the rows differ"
             if p < LEVEL
@@ -136,7 +152,7 @@ def _notes(
         notes.append(f"Friedman's test: p = {p:.2g}; {verdict}.")
     if boards < ENOUGH:
         notes.append(f"N = {boards} boards: low power, and the tests' p-values are rough.")
-    if critical > rows - 1:
+    if critical > rows - 1 or (rows == 2 and 2 * 0.5**boards >= LEVEL):
         notes.append(
             f"Mean ranks of {rows} rows differ by {rows - 1} at most, so that with {boards} boards "
             f"no pair could be distinguished."

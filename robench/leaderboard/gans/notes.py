@@ -1,5 +1,6 @@
 """What a reader of a ranking of GANs must know, in sentences."""
 
+import math
 from itertools import combinations
 
 import pandas as pd
@@ -37,17 +38,17 @@ def noise_sentence(board: GanBoard) -> str:
             "There is one seed, so nothing here shows how far another seed would move a figure: "
             "the order of the rows may be chance."
         )
+    # All orders of the seeds of two equal rows are as likely; in two of them the rows are apart.
+    chance = 2 / math.comb(2 * seeds, seeds)
     return (
         f"Each row has {seeds} seeds, and its range is that of these seeds; no test of "
-        f"significance is made of so few, and a third seed may lie outside."
-        if seeds == 2
-        else f"Each row has {seeds} seeds, and its range is that of these seeds; no test of "
-        f"significance is made."
+        f"significance is made. Of two rows that are equal, the ranges do not meet in "
+        f"{100 * chance:.2g}% of the cases."
     )
 
 
 def overlap_sentences(board: GanBoard, extractor: str, table: pd.DataFrame) -> list[str]:
-    """Return which rows cannot be distinguished: those whose ranges over the seeds meet."""
+    """Return of which rows the ranges over the seeds meet, so that nothing orders them."""
     if len(board.seeds) == 1:
         return []
     column = board.ranking_column(extractor)
@@ -60,7 +61,4 @@ def overlap_sentences(board: GanBoard, extractor: str, table: pd.DataFrame) -> l
     if not names:
         return []
     more = f", and {len(names) - _NAMED} further pairs" if len(names) > _NAMED else ""
-    return [
-        f"Not distinguishable by {column}, as their ranges overlap: "
-        f"{', '.join(names[:_NAMED])}{more}."
-    ]
+    return [f"By {column}, the ranges overlap of {', '.join(names[:_NAMED])}{more}."]

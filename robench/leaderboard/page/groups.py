@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from robench.board.cells import ExternalCell
 from robench.checks.wording import some
 from robench.leaderboard.diagram import LIGHT, Diagram, Placed, diagram_svg, is_run
 from robench.leaderboard.page.downloads import Download, download
@@ -78,20 +79,30 @@ def _note(board: "Leaderboard", diagram: Diagram) -> str:
     """Return which test joins the rows, and what it leaves open."""
     column, pairs = board.board.evaluation.ranking_column, board.comparisons
     methods = listed([TESTS.get(m, m) for m in sorted(pairs["method"].astype(str).unique())])
-    alone = (
-        " Each row is a single training run: the test is of these networks, and says nothing of "
-        "other runs."
-        if len(board.board.seeds) == 1
-        else ""
-    )
     runs = all(is_run(diagram, bar) for bar in diagram.bars)
     dotted = "" if runs else " A thin bar joins only the rows at its dots."
     return (
         f"All rows by their accuracy under {column}, the best on the right. A bar joins rows of "
         f"which no two are distinguishable at the {100 * LEVEL:g}% level: paired comparisons of "
         f"the same {_images(board):,} images by {methods}, corrected for "
-        f"{some(len(pairs), 'pair')} (Holm). The bars are the letters of the table.{dotted}{alone}"
+        f"{some(len(pairs), 'pair')} (Holm). The bars are the letters of the table.{dotted}"
+        f"{_alone(board)}"
     )
+
+
+def _alone(board: "Leaderboard") -> str:
+    """Return which rows are one network each, so that nothing is said of other training runs."""
+    if len(board.board.seeds) == 1:
+        return (
+            " Each row is a single training run: the test is of these networks, and says nothing "
+            "of other runs."
+        )
+    rows = {row.title: LeaderboardRow(board.result, row) for row in board.result.rows}
+    names = [f"'{title}'" for title, row in rows.items() if isinstance(row.cell, ExternalCell)]
+    if not names:
+        return ""
+    are = "are single networks" if len(names) > 1 else "is a single network"
+    return f" {listed(names)} {are} from elsewhere, compared as such and not as a recipe."
 
 
 def _images(board: "Leaderboard") -> int:

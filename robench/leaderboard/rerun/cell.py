@@ -73,6 +73,7 @@ def rerun_cell(
     cell: PublishedCell,
     images: Callable[[], DataSet],
     options: RerunOptions,
+    columns: int,
 ) -> CellRerun:
     """Reproduce a cell from its weights, or train it again, and compare.
 
@@ -81,6 +82,7 @@ def rerun_cell(
         cell: one of its cells.
         images: returns the images of the board; called if they are needed.
         options: how the cell is rerun.
+        columns: how many columns of all cells are compared.
 
     Raises:
         UserError: if the images are not those of the board, or the network cannot be built.
@@ -105,7 +107,7 @@ def rerun_cell(
             return CellRerun(name, notes=("training diverged this time, too.",))
         if weights and (wrong := types_problem(model, weights)):
             return CellRerun(name, problems=(wrong,))
-        return _compared(board, cell, model, ctx, options)
+        return _compared(board, cell, model, ctx, options, columns)
 
 
 def _compared(
@@ -114,6 +116,7 @@ def _compared(
     model: nn.Module,
     ctx: RunContext,
     options: RerunOptions,
+    columns: int,
 ) -> CellRerun:
     trained_otherwise = has_other_weights(cell, ctx)
     source, spec = _source(board, cell, ctx, options.stores), board.board
@@ -132,7 +135,7 @@ def _compared(
     for column, changes in compared.items():
         if has_none(column, cell.outcomes[column]) and has_none(column, found.outcomes[column]):
             continue
-        verdict = _verdict(board, cell, column, changes, found, conditions[column])
+        verdict = _verdict(board, cell, column, changes, found, conditions[column], columns)
         lines.append(_line(cell, column, changes, found, verdict))
         other = changes.other if column in searched else 0
         if other and verdict != NOT and reason == "rounding":
@@ -186,10 +189,11 @@ def _verdict(
     changes: Changes,
     found: Remade,
     conditions: Conditions,
+    columns: int,
 ) -> str:
     ball = board.columns[column].proves
     if ball is None or conditions.reason == "other weights" or not has_constant(column, found):
-        return changes.verdict(conditions)
+        return changes.verdict(conditions, columns)
     return proof_verdict(
         cell.outcomes[column],
         found.outcomes[column],

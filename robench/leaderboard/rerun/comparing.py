@@ -19,15 +19,16 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from robench.evaluation import Outcomes
 from robench.evaluation.agreement import Precision
 from robench.evaluation.outcomes import relative_difference
 from robench.leaderboard.rerun.sizes import SIZES, is_lopsided, is_skewed, shift
 
-REPRODUCED, NOT = "reproduced", "not reproduced"
-"""The verdict on a column whose outcomes are equal on every image, and on one that is refuted."""
+REPRODUCED, NOT, OTHER = "reproduced", "not reproduced", "other weights"
+"""The verdict on a column whose outcomes are equal on every image, on one that is refuted, and how
+the one begins on a column of another network, which neither shows nor refutes anything."""
 
 HANDFUL = 0.003
 """Share of the images whose outcome may differ on the same kind of device. Kinds are told by name,
@@ -57,7 +58,7 @@ MOVED = 0.05
 rounding, do not explain."""
 
 LEVEL = 0.01
-"""Significance level of the sign test on the images that differ."""
+"""Significance level of the sign test on the images that differ, for all columns together."""
 
 Reason = Literal["rounding", "random numbers", "other weights", "earlier attack"]
 """Why outcomes may differ on some images: how many depends on it."""
@@ -101,21 +102,31 @@ class Conditions:
         return MOST_DRAWN if self.library else MOST[self.gradients]
 
     def allowed(self, images: int) -> int:
-        """Return on how many of so many images outcomes may differ in both directions together."""
+        """Return on how many of so many images outcomes may differ in both directions together.
+
+        On another device it is at least what is exceeded by chance in 1% of the cases if as large a
+        share of them differs as was seen to differ.
+        """
         least = 1 if self.strict and self.bitwise else FEWEST
+        if self.reason == "rounding" and not self.same_device:
+            least = max(least, int(binom.isf(LEVEL, images, self._differed)))
         return max(least, int(self.share * images))
+
+    @property
+    def _differed(self) -> float:
+        """The share of the predictions that was seen to differ on another device."""
+        drawn = self.library or self.reason == "earlier attack"
+        return DIFFERED_DRAWN if drawn else DIFFERED[self.gradients]
 
     def allowed_net(self, images: int) -> int:
         """Return by how many images a figure may be higher or lower.
 
         On another device it is the largest of 3 images, :data:`NET`, and what is exceeded by
-        chance in 1% of the cases if as many predictions differ as were seen to differ.
+        chance in 2% of the cases if as many predictions differ as were seen to differ.
         """
         if self.reason not in ("rounding", "earlier attack"):
             return images
-        drawn = self.library or self.reason == "earlier attack"
-        differed = DIFFERED_DRAWN if drawn else DIFFERED[self.gradients]
-        return max(3, int(NET * images), int(2.33 * math.sqrt(differed * images)))
+        return max(3, int(NET * images), int(2.33 * math.sqrt(self._differed * images)))
 
     @property
     def unopposed(self) -> int:
@@ -200,22 +211,33 @@ class Changes:
         """How many images the published figure has more than the one that was found."""
         return self.fooled - self.resisted
 
-    def verdict(self, conditions: Conditions) -> str:
+    def verdict(self, conditions: Conditions, columns: int = 1) -> str:
         """Return the verdict on the published outcomes.
 
         On the same kind of device everything must be equal, sizes and counts included, but for a
         handful of images; it is no rounding if three or more differ in one direction and none in
         the other, or if one does while everything else is equal to the bit, or if one differs then
-        as rounding makes none differ. Elsewhere, and where random numbers or weights differ, images
-        must be lost and won alike: a sign test (1%) rejects figures for which too many of the
-        differing images are, or too few, and rounding may change only a small share of the images
-        at all, and gain or lose only a few net; queries, too, must be more and fewer alike.
+        as rounding makes none differ. Elsewhere, and where random numbers differ, images must be
+        lost and won alike: a sign test (1% for all columns together, Bonferroni) rejects figures
+        for which too many of the differing images are, or too few, and rounding may change only a
+        small share of the images at all, and gain or lose only a few net; queries, too, must be
+        more and fewer alike. A network that got other weights is another one, which may be better
+        or worse on all images together, so that nothing is rejected.
+
+        Args:
+            conditions: what both evaluations have in common.
+            columns: how many columns are compared in all.
         """
         if not self.complete or (self.skewed and conditions.reason == "rounding"):
             return NOT
         differing = self.predictions + (self.other if conditions.strict else 0)
         if differing == 0:
             return REPRODUCED
+        noun = "image" if differing == 1 else "images"
+        side = "in favor of" if self.net > 0 else "against"
+        net = f", net {abs(self.net)} {side} the published figure" if self.net else ""
+        if conditions.reason == "other weights":
+            return f"{OTHER}: {differing} {noun} differ{'s' if differing == 1 else ''}{net}"
         one_way = conditions.strict and 0 in (self.fooled, self.resisted)
         if conditions.strict and conditions.bitwise and self.unexplained > 0:
             return NOT
@@ -223,12 +245,9 @@ class Changes:
             (one_way and self.predictions > conditions.unopposed)
             or differing > conditions.allowed(self.images)
             or abs(self.net) > conditions.allowed_net(self.images)
-            or self.sign_p() < LEVEL
+            or self.sign_p() < LEVEL / columns
         ):
             return NOT
-        noun = "image" if differing == 1 else "images"
-        side = "in favor of" if self.net > 0 else "against"
-        net = f", net {abs(self.net)} {side} the published figure" if self.net else ""
         return f"{REPRODUCED} but for {differing} {noun}{net} ({conditions.reason})"
 
     def sign_p(self) -> float:

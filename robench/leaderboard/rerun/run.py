@@ -92,7 +92,9 @@ def rerun(board: Leaderboard, rows: Sequence[str], **keywords: Unpack[RerunKeywo
             unchecked=challenged.unchecked,
             challenges=challenged.predicted,
         )
-    done = [rerun_cell(board, cell, images, options) for cell in board.cells if cell.row in rows]
+    drawn = [cell for cell in board.cells if cell.row in rows]
+    columns = max(1, sum(len(cell.outcomes) for cell in drawn))
+    done = [rerun_cell(board, cell, images, options, columns) for cell in drawn]
     pooled = pool_problems([d.tally for d in done if d.tally])
     pooled += pool_problems(
         [d.fresh_tally for d in done if d.fresh_tally], seeds=f"the seed {options.fresh_seed}"
