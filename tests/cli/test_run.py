@@ -154,22 +154,26 @@ def interruptible() -> None:
 def test_killed_and_run_again_gives_the_same_weights_to_the_bit(
     finished: Path, robench: Command, tiny_board: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
-    out = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "robench", "run", str(tiny_board), "--out", str(out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        preexec_fn=interruptible,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    deadline = time.time() + 120
-    while not list(out.glob("cells/*/checkpoint.pt")) and time.time() < deadline:
-        assert process.poll() is None, "it ended before it could be killed"
-        time.sleep(0.01)
-    process.send_signal(sign)
-    _, printed = process.communicate(timeout=60)
+    for attempt in range(3):
+        out = tmp_path / f"killed{attempt}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "robench", "run", str(tiny_board), "--out", str(out)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=interruptible,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        deadline = time.time() + 120
+        while not list(out.glob("cells/*/checkpoint.pt")) and time.time() < deadline:
+            if process.poll() is not None:
+                break
+            time.sleep(0.01)
+        process.send_signal(sign)
+        _, printed = process.communicate(timeout=60)
+        if process.returncode:
+            break  # else it was done before this process, on a busy machine, came to kill it
+    assert process.returncode == (130 if sign == signal.SIGINT else -sign)
     if sign == signal.SIGINT:
-        assert process.returncode == 130
         assert b"Traceback" not in printed
         assert b"interrupted; the same command goes on where it stood" in printed
     done = robench("run", tiny_board, "--out", out)

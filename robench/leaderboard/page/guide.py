@@ -97,11 +97,11 @@ def is_shipped(board: "Leaderboard") -> bool:
     """Return whether the board comes with robench, rather than from somebody else.
 
     A changed copy may have its name and its title: the specification decides, but for the seeds,
-    of which a run may take others.
+    of which a run may take others, and for the description, which may be corrected later.
     """
     path = shipped_boards().get(board.name)
-    seeds = {"seeds": board.board.seeds}
-    return path is not None and read_board(path).model_copy(update=seeds) == board.board
+    own = {"seeds": board.board.seeds, "description": board.board.description}
+    return path is not None and read_board(path).model_copy(update=own) == board.board
 
 
 def commands(board: "Leaderboard") -> str:
