@@ -6,6 +6,7 @@ from pydantic import BaseModel, ValidationError
 
 from robench.board.cells import KINDS
 from robench.errors import LONGEST, did_you_mean, shortened
+from robench.expressions import split_expressions
 
 _MESSAGE = 400
 """Characters of what a validator says, which may repeat its input."""
@@ -20,13 +21,33 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key '{key}'; {did_you_mean(last, _keys(model, first))}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing."
-    message = shortened(first["msg"].removeprefix("Value error, "), _MESSAGE)
+    value = first["input"]
+    message = _wanted(first["type"], value) or first["msg"].removeprefix("Value error, ")
+    message = shortened(message, _MESSAGE)
     if not key:
         return message
-    value = first["input"]
     return (
         f"{key}: {message}" if isinstance(value, dict) else f"{key} = {_quoted(value)}: {message}"
     )
+
+
+def _wanted(kind: str, value: Any) -> str | None:
+    """Return what to write in place of a value of another type; None if pydantic says it as well.
+
+    Args:
+        kind: pydantic's type of the error.
+        value: what was given.
+    """
+    if kind in ("tuple_type", "list_type"):
+        parts = split_expressions(value) if isinstance(value, str) else [value]
+        return f"write a list: {_quoted(parts)}" if _is_single(value) else "write a list"
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return "write a table of keys and values"
+    return "write text, in quotes" if kind == "string_type" else None
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 
 def _quoted(value: Any) -> str:

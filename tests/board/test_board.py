@@ -109,7 +109,13 @@ def test_the_ranking_column_is_pgd_20_or_else_the_last_attack(tmp_path: Path) ->
         ),
         ('label = "normal"', 'labl = "normal"', r"unknown key 'arms.0.labl'; .*'label'"),
         ('["fgsm", "pgd-20"]', '["fgsm", "fgsm"]', r"two columns have the same name"),
-        ('["vanilla", "convnorm(bn=False)"]', '"vanilla"', r"line 3: defenses = 'vanilla'"),
+        (
+            '["vanilla", "convnorm(bn=False)"]',
+            '"vanilla, convnorm(bn=False)"',
+            r"line 3: defenses = .*: write a list: \['vanilla', 'convnorm\(bn=False\)'\]",
+        ),
+        ("[1, 2]", "3", r"line 4: seeds = 3: write a list: \[3\]"),
+        ('title = "a board"', "title = 3", r"title = 3: write text, in quotes"),
     ],
 )
 def test_a_mistake_is_named_with_line_and_key(
