@@ -112,3 +112,12 @@ def test_two_rows_are_compared_by_the_exact_sign_test(boards: int, p: float) -> 
     ties = ranked([[0.9, 0.9]] * boards)
     assert ties is not None
     assert ties.p == 1
+    assert found.diagram.critical == 0  # Nemenyi's would contradict the bar
+
+
+def test_rows_that_tie_on_all_boards_have_no_p_value_to_print() -> None:
+    found = ranked([[0.9, 0.9, 0.9]] * 4)
+    assert found is not None
+    assert math.isnan(found.p)
+    assert found.groups == ((0, 1, 2),)
+    assert "nan" not in " ".join(found.notes)

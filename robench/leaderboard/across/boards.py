@@ -63,8 +63,9 @@ class BoardComparison:
             and {
                 "table": ranks.table,
                 "columns": ranks.columns,
-                "p": ranks.p,
-                "critical_difference": ranks.critical,
+                "friedman_p": None if len(ranks.table) == 2 or np.isnan(ranks.p) else ranks.p,
+                "sign_test_p": ranks.p if len(ranks.table) == 2 else None,
+                "critical_difference": ranks.critical or None,
                 "groups": [[ranks.table["defense"][i] for i in group] for group in ranks.groups],
                 "notes": list(ranks.notes),
             },

@@ -29,7 +29,7 @@ class MeanRanks:
         table: ``defense``, ``mean_rank``, and the rank on each board, best first.
         columns: board -> the column that its rows are ranked by.
         p: of Friedman's test that all rows are alike; of two rows, of the exact sign test.
-        critical: Nemenyi's critical difference of two mean ranks.
+        critical: Nemenyi's critical difference of two mean ranks; 0 for two rows, which have none.
         groups: rows that are not distinguishable, as indices into the table; all of them if that
             test finds no difference.
         notes: what they show and what they cannot, one sentence each.
@@ -84,11 +84,10 @@ def mean_ranks(
     table.insert(0, "defense", rows)
     table = table.sort_values(["mean_rank", "defense"], ignore_index=True)
     boards, count = ranks.shape
-    critical = critical_difference(count, boards)
+    critical = critical_difference(count, boards) if count > 2 else 0.0
     p = float(friedmanchisquare(*figures.T).pvalue) if count > 2 else _sign_test(*figures.T)
     alike = not p < LEVEL
     groups = (tuple(range(count)),) if alike else _groups(table["mean_rank"].to_list(), critical)
-    groups = () if count == 2 and not alike else groups  # Nemenyi's is rougher than the exact test
     notes = _notes(columns, count, p, critical, same_images=same_images)
     return MeanRanks(table, dict(columns), p, critical, groups, tuple(notes))
 
@@ -143,7 +142,7 @@ def _notes(
         f"sign test over the boards finds no difference at the {100 * LEVEL:g}% level "
         f"(p = {p:.2g})."
     ]
-    if rows > 2:
+    if rows > 2 and not math.isnan(p):
         verdict = (
             "the rows differ"
             if p < LEVEL
