@@ -1,10 +1,10 @@
 """Fixtures of all tests."""
 
 import copy
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import joblib
 import pytest
 import torch
 from hub_server import TOKEN, Hub, running_hub
@@ -20,8 +20,7 @@ from robench.registry import REGISTRIES, plugin_files
 
 def pytest_xdist_auto_num_workers() -> int:
     """Use a worker more than there are cores, since some tests wait for processes they start."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return 1 + (cores or 1)
+    return 1 + joblib.cpu_count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

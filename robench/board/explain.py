@@ -39,15 +39,13 @@ def _wanted(kind: str, value: Any) -> str | None:
         value: what was given.
     """
     if kind in ("tuple_type", "list_type"):
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            return "write a list"
         parts = split_expressions(value) if isinstance(value, str) else [value]
-        return f"write a list: {_quoted(parts)}" if _is_single(value) else "write a list"
-    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return f"write a list: {_quoted(parts)}"
+    if kind in ("dict_type", "model_type"):
         return "write a table of keys and values"
     return "write text, in quotes" if kind == "string_type" else None
-
-
-def _is_single(value: Any) -> bool:
-    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 
 def _quoted(value: Any) -> str:

@@ -7,7 +7,7 @@ else's code that cannot be known.
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -38,24 +38,23 @@ _MOST = 2
 """Choices that are kept at a time: of a network and of the one that it is compared with."""
 
 
-@contextmanager
-def copies_shared() -> Iterator[None]:
+def copies_shared() -> AbstractContextManager[None]:
     """Let evaluations inside the context use the copies that an earlier one of them has chosen.
 
-    They do so for the same network, first samples and options. Nothing inside may change what the
-    network computes but by training steps.
+    They do so for the same network, first samples and options, while its parameters and buffers
+    have the same values. Code inside must not change a network in any other way.
     """
-    token = _choices.set([])
-    try:
-        yield
-    finally:
-        _choices.reset(token)
+    return _holding([])
+
+
+def copies_apart() -> AbstractContextManager[None]:
+    """Let each evaluation inside the context choose copies: for code that may change a network."""
+    return _holding(None)
 
 
 @contextmanager
-def copies_apart() -> Iterator[None]:
-    """Let each evaluation inside the context choose copies: for code that may change a network."""
-    token = _choices.set(None)
+def _holding(choices: list[_Choice] | None) -> Iterator[None]:
+    token = _choices.set(choices)
     try:
         yield
     finally:

@@ -250,4 +250,4 @@ def _measured(board: Path) -> _Noise:
     # A single seed has no spread.
     spread = (float(spreads.pow(2).mean() ** 0.5),) if len(spreads) else SPREADS
     beyond = (pairs["disagreement"] - pairs["difference"].abs()).clip(lower=0)
-    return _Noise((float(beyond.median()),), True, spread, len(pairs))
+    return _Noise((float(beyond.median()),), beyond=True, spreads=spread, pairs=len(pairs))
