@@ -103,9 +103,7 @@ def test_less_is_better_and_ranges_that_meet_share_ranks() -> None:
     assert table["flags"].tolist() == ["", "", "", "diverged"]
     assert table.loc[3, ["fid_mean", "rank_low", "seconds_per_step"]].isna().all()
     assert table["seconds_per_step"][0] == 0.5
-    assert overlap_sentences(spec, "inception", table) == [
-        "By fid, the ranges overlap of 'b' and 'c'."
-    ]
+    assert overlap_sentences(spec, "inception", table) == ["Ranges by fid overlap for 'b' and 'c'."]
     assert "no test of significance" in gan_notes(spec, "inception", table)[0]
 
 

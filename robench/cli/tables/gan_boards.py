@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from robench.cli.tables.fitted import FittedColumn, FittedTable
-from robench.cli.tables.words import plain
+from robench.cli.tables.words import on_trust, plain
 from robench.commands.gan_board import GanVerification
 from robench.leaderboard.evidence import TABLE
 from robench.leaderboard.gans.notes import gan_notes
@@ -117,7 +117,7 @@ def gan_verification_lines(
         measured = ", and their metrics" if len(again.figures) else ""
         yield f"recomputed: every table; samples of {again.drawn} generators{measured}."
     if alone:
-        yield f"taken on trust: {'; '.join(TRUSTED)}."
+        yield on_trust(TRUSTED)
     yield from (f"not checked: {sentence}" for sentence in found.unchecked)
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from robench.cli.tables.fitted import FittedColumn, FittedTable
 from robench.cli.tables.gan_boards import TRUSTED as GANS_TRUSTED
-from robench.cli.tables.words import plain
+from robench.cli.tables.words import on_trust, plain
 from robench.commands.verify import TRUSTED, Verification, recomputed
 from robench.leaderboard.rerun import Rerun
 from robench.leaderboard.submission import Checked
@@ -60,7 +60,7 @@ def verification_lines(found: Verification, *, retrain: bool, alone: bool = True
     yield _how_many(found.rerun, len(board.table), found.drawn, found.seed, retrain=retrain)
     yield f"recomputed: {'; '.join(found.recomputed)}."
     if alone:
-        yield _on_trust("", TRUSTED)
+        yield on_trust(TRUSTED)
     yield from (f"not checked: {sentence}" for sentence in found.unchecked)
 
 
@@ -72,13 +72,9 @@ def trusted_lines(*, classifiers: bool, gans: bool) -> Lines:
         gans: whether a board of GANs was.
     """
     if classifiers:
-        yield _on_trust(" in each board of classifiers" if gans else " in each board", TRUSTED)
+        yield on_trust(TRUSTED, " in each board of classifiers" if gans else " in each board")
     if gans:
-        yield _on_trust(" in each board of GANs" if classifiers else " in each board", GANS_TRUSTED)
-
-
-def _on_trust(where: str, what: Sequence[str]) -> str:
-    return f"taken on trust{where}: {'; '.join(what)}."
+        yield on_trust(GANS_TRUSTED, " in each board of GANs" if classifiers else " in each board")
 
 
 def checked_lines(checked: Checked) -> Lines:
@@ -96,7 +92,7 @@ def checked_lines(checked: Checked) -> Lines:
         checked.rerun, len(checked.board.table), checked.drawn, checked.seed, retrain=False
     )
     yield f"recomputed: {'; '.join(recomputed(checked.rerun))}."
-    yield _on_trust("", TRUSTED)
+    yield on_trust(TRUSTED)
     yield from (f"not checked: {sentence}" for sentence in checked.unchecked)
     if checked.sound:
         unread = " in what was checked" if checked.notes else ""

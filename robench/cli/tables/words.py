@@ -1,6 +1,7 @@
 """Format figures and text for Rich."""
 
 import math
+from collections.abc import Sequence
 
 
 def figure(value: float, form: str) -> str:
@@ -11,3 +12,8 @@ def figure(value: float, form: str) -> str:
 def plain(text: str) -> str:
     """Escape text so that Rich does not read it as markup."""
     return text.replace("[", "\\[")
+
+
+def on_trust(what: Sequence[str], where: str = "") -> str:
+    """Return what a verification takes on trust, as a sentence."""
+    return f"taken on trust{where}: {'; '.join(what)}."

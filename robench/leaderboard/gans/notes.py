@@ -61,4 +61,4 @@ def overlap_sentences(board: GanBoard, extractor: str, table: pd.DataFrame) -> l
     if not names:
         return []
     more = f", and {len(names) - _NAMED} further pairs" if len(names) > _NAMED else ""
-    return [f"By {column}, the ranges overlap of {', '.join(names[:_NAMED])}{more}."]
+    return [f"Ranges by {column} overlap for {', '.join(names[:_NAMED])}{more}."]
