@@ -1,10 +1,13 @@
 """Registered entries: how they are built, where they come from, which package they need."""
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, Generic, Protocol, TypeVar
+
+from robench.errors import LONGEST, bare, did_you_mean
 
 T = TypeVar("T")
 
@@ -65,3 +68,18 @@ def summary_of(build: Callable[..., Any]) -> str:
     if is_dataclass(build) and text.startswith(f"{build.__name__}("):
         return ""
     return text.partition("\n")[0]
+
+
+def did_you_mean_entry(name: str, options: Mapping[str, Collection[str]]) -> str:
+    """Return the sentence that names the nearest entries: of ``PGD20``, the 20 steps of ``pgd-20``.
+
+    Args:
+        name: a name that no entry has.
+        options: each entry's name -> the names of its options.
+    """
+    letters = name[:LONGEST].rstrip("0123456789")
+    known, steps = letters.rstrip("-_").lower(), name[len(letters) :]
+    if steps and "steps" in options.get(known, ()):
+        return f"did you mean '{known}-{steps}'?"
+    spelled_otherwise = bare(name) in map(bare, options)
+    return did_you_mean(name if spelled_otherwise else re.sub(r"-\d+$", "", name), options)

@@ -1,5 +1,6 @@
 """Errors that the user can fix, each with a hint, and warnings."""
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -66,12 +67,19 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def bare(name: str) -> str:
+    """Return a name without what people write in several ways: capitals, spaces and dashes."""
+    return re.sub(r"[\s_-]", "", name[:LONGEST]).casefold()
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return the sentence that names the valid spellings nearest to ``name``.
 
     Falls back to the list, or its beginning, if nothing is near.
     """
     valid = sorted(valid)
+    if same := [v for v in valid if bare(v) == bare(name)]:
+        return "did you mean " + " or ".join(f"'{shortened(n)}'" for n in same[:3]) + "?"
     # The time grows with the product of the lengths, and both may come from a stranger's file.
     near = get_close_matches(name[:LONGEST], [v for v in valid if len(v) <= 3 * LONGEST][:2000],
                              n=3, cutoff=0.5)  # fmt: skip

@@ -12,6 +12,9 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from robench.base import RadiusOptions
 from robench.errors import UserError, shortened
 from robench.expressions import number
+from robench.wrong_values import quoted, what_to_write
+
+_NUMBERS = "0.1 or '8/255'"
 
 T = TypeVar("T")
 
@@ -131,10 +134,8 @@ def build_checked(
         option = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise _left_out(build, options, what, entry) from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(
-            f"{what}: {option + ' = ' + repr(first['input']) + ': ' if option else ''}{message}"
-        ) from None
+        shown = f"{option} = {quoted(first['input'])}: " if option else ""
+        raise UserError(f"{what}: {shown}{what_to_write(first, _NUMBERS)}") from None
     return built
 
 
@@ -202,8 +203,8 @@ def _value(annotation: Any, name: str, value: Any, what: str) -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise UserError(f"{what}: {name} = {value!r}: {message}") from None
+        message = what_to_write(error.errors(include_url=False)[0], _NUMBERS)
+        raise UserError(f"{what}: {name} = {quoted(value)}: {message}") from None
 
 
 @cache  # to make one takes ten times as long as to use it

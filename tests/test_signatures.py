@@ -42,7 +42,7 @@ def test_an_option_that_is_left_out_is_named_with_what_to_write(
 
 
 def test_a_wrong_value_of_such_an_option_is_named(registry: Registry[Defense]) -> None:
-    with pytest.raises(UserError, match=r"times = 'two': .* integer"):
+    with pytest.raises(UserError, match=r"times = 'two': write a whole number"):
         registry.build("own(power=1, times='two')")
 
 

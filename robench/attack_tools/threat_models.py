@@ -138,8 +138,8 @@ def check_radius(name: str, value: float, norm: Norm) -> None:
     if norm not in get_args(Norm):
         raise UserError(f"norm is {norm!r}: use 'linf' or 'l2'.")
     if norm == "linf" and not 0 <= value <= 1:
-        hint = f"'{value:g}/255'" if 1 < value <= 255 else "'8/255'"
-        raise UserError(f"{name} is {value:g} but pixels lie in [0, 1]: write {hint}?")
+        hint = f"'{value:g}/255'?" if 1 < value <= 255 else "a length such as '8/255'."
+        raise UserError(f"{name} is {value:g} but pixels lie in [0, 1]: write {hint}")
     if norm == "l2" and not 0 < value < math.inf:
         raise UserError(f"{name} is {value:g} but an L2 length must be above 0: write 0.5?")
 

@@ -131,6 +131,7 @@ def resolve_rows(board: Board) -> tuple[PlannedRow, ...]:
         )
     for spec in board.row_specs:
         if other := mistaken_for(spec.title, spec.defense):
+            defenses.lookup(spec.defense)  # of an unknown one, the nearest name is said
             raise UserError(
                 f"the row '{shortened(spec.title)}' is {spec.defense}, but is named like another "
                 f"defense, {other}; give it another label."

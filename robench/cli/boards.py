@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli.inputs import Published, leaderboard_folders
 from robench.cli.options import (
     BAD_INPUT,
     UNCONFIRMED,
@@ -30,8 +31,6 @@ from robench.errors import UserError
 if TYPE_CHECKING:
     from robench.commands.gan_board import GanVerification
     from robench.commands.verify import Verification
-
-Published = Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")]
 
 
 @app.command()
@@ -72,6 +71,7 @@ def verify(
         typer.Argument(
             metavar="LEADERBOARD...",
             help="Folders of published leaderboards; of several, those without one are skipped.",
+            callback=leaderboard_folders,
         ),
     ],
     rows: Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from robench.cli.inputs import Published
 from robench.cli.options import (
     WRONG,
     DataDir,
@@ -21,7 +22,7 @@ from robench.errors import UserError
 
 @app.command()
 def challenge(
-    leaderboard: Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")],
+    leaderboard: Published,
     row: Annotated[str | None, typer.Option("--row", help="The row to lower.")] = None,
     images: Annotated[
         Path | None,

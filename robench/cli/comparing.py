@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from robench.cli.inputs import leaderboard_folders
 from robench.cli.options import AsJson, app, prepare, print_json, say
 from robench.cli.outputs import file_for_csv, page_for_output
 
@@ -16,6 +17,7 @@ def compare(
         typer.Argument(
             metavar="LEADERBOARD LEADERBOARD...",
             help="Folders of published leaderboards; each is compared with the first.",
+            callback=leaderboard_folders,
         ),
     ],
     out: Annotated[

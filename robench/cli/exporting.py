@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robench.cli.inputs import Published
 from robench.cli.options import DataDir, Plugin, app, prepare
 from robench.cli.outputs import check_ending, file_for_output, folder_for_output
 from robench.errors import UserError
@@ -39,7 +40,7 @@ ENDINGS = {
 
 @app.command()
 def export(
-    leaderboard: Annotated[Path, typer.Argument(help="Folder of a published leaderboard.")],
+    leaderboard: Published,
     form: Annotated[
         Format,
         typer.Option(

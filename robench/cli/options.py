@@ -78,9 +78,22 @@ def _in_a_sentence() -> "Iterator[None]":
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
-        said = error.format_message().replace("Value error, ", "").strip().rstrip(".")
+        _reword(error)
+        said = " ".join(error.format_message().split()).rstrip(".")
         path = error.ctx.command_path if error.ctx else "robench"
         raise UserError(f"{said[:1].lower()}{said[1:]}; see '{path} --help'.") from error
+
+
+def _reword(error: Any) -> None:
+    """Put plain words in place of those of pydantic, which converts what was typed."""
+    from pydantic import ValidationError
+
+    from robench.wrong_values import quoted, what_to_write
+
+    if isinstance(error.__cause__, ValidationError):
+        first = error.__cause__.errors(include_url=False)[0]
+        value, said = quoted(first["input"]), what_to_write(first)
+        error.message = said if said.startswith(value) else f"{value}: {said}"
 
 
 app = typer.Typer(

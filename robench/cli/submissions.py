@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from robench.cli.inputs import leaderboard_folders
 from robench.cli.options import (
     UNCONFIRMED,
     WRONG,
@@ -173,7 +174,11 @@ def check_submission(
 @app.command()
 def merge(
     leaderboards: Annotated[
-        list[Path], typer.Argument(help="Folders of published leaderboards and submissions.")
+        list[Path],
+        typer.Argument(
+            help="Folders of published leaderboards and submissions.",
+            callback=leaderboard_folders,
+        ),
     ],
     out: NewFolder = Path("merged"),
     trust_code: TrustCode = False,

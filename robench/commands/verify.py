@@ -8,7 +8,7 @@ from typing import Unpack
 from robench.checks.wording import some
 from robench.errors import UserError
 from robench.leaderboard.audit import full_audit, unchecked
-from robench.leaderboard.evidence import no_folder, was_run
+from robench.leaderboard.evidence import name_a_leaderboard, no_folder, was_run
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import (
     Rerun,
@@ -167,7 +167,7 @@ def leaderboards_among(folders: Sequence[Path]) -> dict[Path, bool]:
     """
     for folder in folders:
         if not folder.exists():
-            raise UserError(f"{no_folder(folder)}.")
+            raise UserError(f"{no_folder(folder)}; {name_a_leaderboard(folder)}")
     if len(folders) == 1:
         return {folders[0]: True}
     found = {folder: was_run(folder) for folder in folders}

@@ -18,6 +18,7 @@ from robench.system.files import remove_temporaries
 from robench.system.json_files import read_json
 from robench.system.provenance import file_hash
 from robench.training.folder import TrainingFolder
+from robench.wrong_values import what_to_write
 
 METRICS = "metrics"
 """The folder of a GAN's metrics, in its own."""
@@ -170,4 +171,5 @@ def read_manifest(folder: GanFolder) -> GanManifest:
 def _first(error: ValidationError) -> str:
     """Return the first of what is wrong with a file."""
     first = error.errors(include_url=False)[0]
-    return f"{shortened('.'.join(map(str, first['loc'])))}: {shortened(first['msg'], 200)}"
+    said = what_to_write(first).rstrip(".")
+    return f"{shortened('.'.join(map(str, first['loc'])))}: {said}"

@@ -185,9 +185,7 @@ _LINE = re.compile(r"[0-9a-f]{64}  [^\x00-\x1f\x7f]{1,400}")
 def _not_published(folder: Path, error: Refused) -> UserError:
     """Return why a folder has no list of checksums that can be read."""
     if not folder.is_dir():
-        return UserError(
-            f"{no_folder(folder)}; name a leaderboard's folder, such as leaderboards/quick."
-        )
+        return UserError(f"{no_folder(folder)}; {name_a_leaderboard(folder)}")
     if (folder / UNFINISHED).is_file():
         return UserError(
             f"{folder} is not complete: robench is publishing it, or was stopped while it did; "
@@ -204,7 +202,23 @@ def _not_published(folder: Path, error: Refused) -> UserError:
         return UserError(
             f"the board {folder} was not run; name the folder that a run wrote with --out."
         )
+    if inside := sorted(str(path.parent) for path in folder.glob(f"*/{SUMS}")):
+        names = shortened(", ".join(inside), 300)
+        return UserError(f"{folder} is not a leaderboard, but has some in it: {names}; name one.")
     return UserError(f"{folder} has no {SUMS}: it is not a folder that 'robench run' published.")
+
+
+def name_a_leaderboard(folder: Path) -> str:
+    """Return what to name instead of a folder that does not exist: one of its name, if it is here.
+
+    Results are in ``runs`` unless a run was given another folder; those of robench in
+    ``leaderboards``.
+    """
+    here = [home / folder.name for home in (Path("runs"), Path("leaderboards"))]
+    near = [str(path) for path in here if path != folder and (path / SUMS).is_file()]
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return "name a leaderboard's folder, such as leaderboards/quick."
 
 
 def no_folder(folder: Path) -> str:

@@ -27,6 +27,7 @@ from robench.system.files import write_bytes
 from robench.system.json_files import parse_json
 from robench.system.reading import MIB, Refused
 from robench.system.tensor_files import read_metadata
+from robench.wrong_values import what_to_write
 
 METADATA_KEY = "robench"
 
@@ -124,8 +125,8 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        reason = f"'{shortened(key)}': {shortened(first['msg'], 200)}"
-        raise UserError(f"the description in {path} is damaged: {reason}.") from error
+        reason = f"'{shortened(key)}': {what_to_write(first)}"
+        raise UserError(f"the description in {path} is damaged: {reason}") from error
     except ValueError as error:
         raise UserError(f"the description in {path} is damaged: {error}.") from error
 

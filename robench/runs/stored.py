@@ -25,6 +25,7 @@ from robench.system.json_files import parse_json, read_json
 from robench.system.provenance import file_hash
 from robench.system.reading import DOCUMENT_BYTES, Refused, read_bytes
 from robench.training.resume import odd_columns
+from robench.wrong_values import what_to_write
 
 Made = TypeVar("Made")
 Form = TypeVar("Form", bound=Spec)
@@ -259,7 +260,8 @@ def _read(folder: CellFolder, path: Path, form: type[Form]) -> Form:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "its content"
-        raise _refusal(folder, path, f"is damaged ({where[:80]}: {first['msg']})") from None
+        said = what_to_write(first).rstrip(".")
+        raise _refusal(folder, path, f"is damaged ({where[:80]}: {said})") from None
     except Refused as error:
         raise _refusal(folder, path, f"cannot be read ({error.reason})") from None
     except UserError:

@@ -107,7 +107,7 @@ def test_a_row_whose_label_has_a_comma_is_chosen() -> None:
 
 @pytest.mark.parametrize(
     ("seeds", "sentence"),
-    [("0,0", "duplicate seed"), ("²", "not a seed"), ("4294967296", "less than")],
+    [("0,0", "duplicate seed"), ("²", "not a seed"), ("4294967296", "write 4294967295 or less")],
 )
 def test_seeds_are_whole_numbers_each_once(tiny_board: Path, seeds: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):

@@ -224,7 +224,7 @@ def test_bad_input_is_reported_in_a_sentence(
     [
         (["any_bacth"], "any_batch"),
         (["more_steps(step=5)"], "steps"),
-        (["more_restarts(restarts=0)"], "greater than or equal to 1"),
+        (["more_restarts(restarts=0)"], "restarts = 0: write 1 or more"),
         (["eps_sweep(multiples=(1, 0.5))"], "multiples must be positive and in rising order"),
         (["any_batch", "any_batch(images=5)"], "two checks would report 'any_batch'"),
     ],

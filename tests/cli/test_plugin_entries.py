@@ -152,7 +152,7 @@ def test_both_are_listed(robench: Command, plugin: Path) -> None:
             "data set 'halves(flat=3)': flat = 3: write true or false.",
         ),
         ("model.name=plain(block=2)", "backbone 'plain' has no option 'block'; did you mean 'bl"),
-        ("model.name=plain(blocks='a')", "blocks = 'a': Input should be a valid integer"),
+        ("model.name=plain(blocks='a')", "blocks = 'a': write a whole number"),
     ],
 )
 def test_a_wrong_option_costs_no_work(

@@ -9,7 +9,7 @@ from published_board import Published
 from support import Command
 
 import robench as package
-from robench.leaderboard.evidence import SUMS
+from robench.leaderboard.evidence import BOARD, SUMS, TABLE
 from robench.leaderboard.gans.published import holds_gans
 
 BOARDS = sorted(
@@ -47,6 +47,38 @@ def test_several_boards_are_verified_and_a_wrong_one_is_reported(
     mistyped = robench("verify", published.folder, tmp_path / "quikc", "--rows", "0")
     assert mistyped.code == 2
     assert "there is no folder" in mistyped.err
+
+
+def test_a_file_of_a_leaderboard_stands_for_its_folder(
+    robench: Command, published: Published, tmp_path: Path
+) -> None:
+    for name in (TABLE, BOARD, "board.toml", SUMS):
+        done = robench("verify", published.folder / name, "--rows", "0")
+        assert done.code == 0, done.err
+    assert robench("page", published.folder / TABLE, "--out", tmp_path / "page.html").code == 0
+    assert robench("export", published.folder / TABLE).code == 0
+    other = robench("verify", published.folder / "comparisons.csv", "--rows", "0")
+    assert other.code == 2
+    assert "is a file, not a folder" in other.err
+
+
+@pytest.mark.parametrize("command", ["verify", "page", "export"])
+def test_what_is_no_leaderboard_is_answered_with_those_that_may_be_meant(
+    robench: Command,
+    published: Published,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    shutil.copy(published.folder / SUMS, tmp_path / "runs" / "mine")
+    store, name = robench(command, "runs"), robench(command, "mine")
+    assert store.err == (
+        "robench: runs is not a leaderboard, but has some in it: runs/mine; name one.\n"
+    )
+    assert name.err == "robench: there is no folder mine; did you mean runs/mine?\n"
+    assert (store.code, name.code) == (2, 2)
 
 
 def test_what_is_taken_on_trust_in_each_of_several_boards_is_said_once(robench: Command) -> None:
