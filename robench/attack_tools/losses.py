@@ -25,7 +25,7 @@ NO_GRADIENT = (
 )
 """What is wrong with a model whose logits are cut off from its images."""
 
-_OTHER_ATTACK = "use an attack that needs none, such as 'simba'"
+_OTHER_ATTACK = "use an attack that needs none, such as 'square'"
 
 _NO_SPREAD = 1e-12
 """Added to the spread of logits to divide by, as in the paper: all of them may be equal."""

@@ -1,9 +1,11 @@
 """The application, shared options, and the setup of every command."""
 
 import os
+import sys
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -62,7 +64,7 @@ class InOrder(TyperGroup):
         Raises:
             UserError: if the command, an argument or an option is unknown, missing or wrong.
         """
-        with _in_a_sentence():
+        with _in_a_sentence(), _stdout_restored():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -82,6 +84,21 @@ def _in_a_sentence() -> "Iterator[None]":
         said = " ".join(error.format_message().split()).rstrip(".")
         path = error.ctx.command_path if error.ctx else "robench"
         raise UserError(f"{said[:1].lower()}{said[1:]}; see '{path} --help'.") from error
+
+
+_stdout: "ContextVar[TextIO]" = ContextVar("stdout")
+"""Standard output as it was when the command began."""
+
+
+@contextmanager
+def _stdout_restored() -> "Iterator[None]":
+    """Remember standard output, which :func:`prepare` may keep for JSON, and restore it."""
+    token = _stdout.set(sys.stdout)
+    try:
+        yield
+    finally:
+        sys.stdout = _stdout.get()
+        _stdout.reset(token)
 
 
 def _reword(error: Any) -> None:
@@ -189,7 +206,8 @@ def prepare(
         device: what ``--device`` says.
         plugins: files that register entries.
         here: whether the device has to be one of this machine.
-        as_json: whether standard output is for JSON alone: the console is standard error then.
+        as_json: whether standard output is for JSON alone: the console is standard error then, and
+            so is what a user's own code prints.
     """
     from rich.console import Console
 
@@ -199,6 +217,8 @@ def prepare(
     from robench.system.processes import this_shard
 
     keep_freed_memory()
+    if as_json:
+        sys.stdout = sys.stderr
     for plugin in plugins:
         load_plugin(plugin)
     console = Console(stderr=as_json)
@@ -223,7 +243,8 @@ def print_json(value: Any) -> None:
     def plain(part: Any) -> Any:
         return json.loads(part.to_json(orient="records"))
 
-    typer.echo(json.dumps(finite(value), indent=2, default=plain, allow_nan=False))
+    text = json.dumps(finite(value), indent=2, default=plain, allow_nan=False)
+    typer.echo(text, file=_stdout.get())
 
 
 def say(console: "Console", text: str) -> None:

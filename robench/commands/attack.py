@@ -19,17 +19,29 @@ from robench.evaluation import Evaluation, evaluate
 from robench.evaluation.cross_check import cross_check
 from robench.evaluation.notices import gradient_notice, is_near_chance, without_notices
 from robench.evaluation.options import EvaluationOptions, check_shortcuts
+from robench.evaluation.validation import as_floats
 from robench.expressions import split_expressions
 from robench.leaderboard.row import has_none
+from robench.models.accept import first_logits
 from robench.models.checkpoint import Network, load_checkpoint
-from robench.models.external import ExternalOptions, check_fit, load_external, split_name
+from robench.models.data_fit import check_fit
+from robench.models.external import (
+    ExternalOptions,
+    is_own_code,
+    load_external,
+    split_name,
+)
 from robench.plugins import raised_in_plugin
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
 from robench.runs.stored import check_weights_of_cell
+from robench.system.devices import device_of
 
 SAMPLES = 1000
 """How many test images are attacked by default."""
+
+_LOOKED_AT = 64
+"""Images of a network near chance whose logits are looked at."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Target:
         selection: which test images these are, if they were chosen.
         notes: sentences for the user: what is put before a third-party network, and which of its
             file's weights were taken.
+        unweighted: whether a network of the user's own code was given no file of weights.
     """
 
     model: nn.Module
@@ -52,6 +65,7 @@ class Target:
     classes: tuple[str, ...] = ()
     selection: Selection | None = None
     notes: tuple[str, ...] = ()
+    unweighted: bool = False
 
 
 def trained_target(
@@ -130,7 +144,8 @@ def external_target(
     dataset = load_dataset(data or external.dataset, data_dir)
     check_fit(external.module, name, dataset)
     target = _target(external.module, dataset, samples, external.origin or name)
-    return replace(target, notes=external.notes)
+    unweighted = weights is None and is_own_code(name)
+    return replace(target, notes=external.notes, unweighted=unweighted)
 
 
 def attack_target(
@@ -170,14 +185,29 @@ def accuracy_hint(target: Target, result: Evaluation) -> str | None:
     classes = result.logits  # the images may be of a few of them
     if not is_near_chance(result.accuracy(), classes):
         return None
-    causes = (
-        "; likely causes: another mean and std than in training (--normalize, or --mean and "
-        "--std), labels in another order, or other weights."
-        if target.notes
-        else "; are these the images and classes that the network was trained on?"
-    )
     chance = f"chance is {1 / classes:.1%}"
-    return f"clean accuracy is only {result.accuracy():.1%} of {classes} classes ({chance}){causes}"
+    said = f"clean accuracy is only {result.accuracy():.1%} of {classes} classes ({chance})"
+    return f"{said}; {_causes(target)}"
+
+
+def _causes(target: Target) -> str:
+    """Return why a network may be right on hardly any image."""
+    images = as_floats(target.sample.images[:_LOOKED_AT]).to(device_of(target.model))
+    wrong = int((~first_logits(target.model, images).isfinite()).any(1).sum())
+    if wrong:
+        return (
+            f"on {wrong} of {len(images)} images the network returns logits that are NaN or "
+            f"infinite, which count as mistakes: look for a division by zero or a logarithm of 0."
+        )
+    if not target.notes:
+        return "are these the images and classes that the network was trained on?"
+    weights = (
+        "untrained weights (no --checkpoint was given)" if target.unweighted else "other weights"
+    )
+    return (
+        f"likely causes: another mean and std than in training (--normalize, or --mean and --std), "
+        f"labels in another order, or {weights}."
+    )
 
 
 def adaptive_hint(result: Evaluation) -> str | None:
@@ -217,6 +247,8 @@ def requested(attacks: str, without: Sequence[str] = ()) -> list[str]:
     """
     check_shortcuts(without)
     names = split_expressions(attacks)
+    if not names:
+        raise UserError("no attack is named; name one, such as pgd-20, or separate several by ','.")
     for attack in names:
         registry.lookup(attack)
     return expand_calls(names)

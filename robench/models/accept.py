@@ -1,7 +1,10 @@
 """What a user hands over as a model: unwrapped, or refused in a sentence before any work."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import torch
@@ -9,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from robench.data.notices import seem_channels_last
-from robench.errors import UserError
+from robench.errors import UserError, shortened
 from robench.system.random_state import own_random_state
 
 _SMALLEST = 4
 """Bytes per value below which weights are too coarse for gradients and margins."""
+
+_ROBENCH = Path(__file__).resolve().parents[1]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Where a module keeps functions that change what passes through it."""
@@ -140,7 +145,7 @@ def first_logits(model: nn.Module, images: Tensor) -> Tensor:
         ) from error
     logits = check_logits(returned, len(images))
     if not logits.isfinite().all():
-        _refuse_weights_that_are_not_finite(model)
+        refuse_weights_that_are_not_finite(model)
         _refuse_masked_classes(logits)
     return logits
 
@@ -188,6 +193,8 @@ def describe_output(returned: Any, count: int) -> tuple[str, str]:
         count: the number of images.
     """
     kind = type(returned).__name__
+    if returned is None:
+        return "nothing (a 'return' may be missing)", ""
     if isinstance(returned, Mapping):
         access = {f"[{key!r}]": value for key, value in returned.items()}
         first = sorted(access, key=lambda name: name != "['logits']")
@@ -206,8 +213,22 @@ def describe_output(returned: Any, count: int) -> tuple[str, str]:
 
 def reason(error: Exception) -> str:
     """Return an exception of foreign code in one line."""
-    text = str(error).strip().split("\n", 1)[0].rstrip(".:")
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+    text = " ".join(str(error)[:1000].split()).rstrip(".:")
+    said = f"{type(error).__name__}: {shortened(text, 300)}" if text else type(error).__name__
+    return said + _own_line(error)
+
+
+def _own_line(error: Exception) -> str:
+    """Return the last line of the user's own code in which an error was raised; "" if none was."""
+    frames = ((f.f_code.co_filename, line) for f, line in walk_tb(error.__traceback__))
+    own = [f", in {file}, line {line}" for file, line in frames if not _is_of_a_library(file)]
+    return own[-1] if own else ""
+
+
+def _is_of_a_library(file: str) -> bool:
+    """Return whether code is Python's, an installed package's, robench's or of no file."""
+    homes = (sys.prefix, sys.base_prefix, str(_ROBENCH))
+    return "site-packages" in file or file.startswith(("<", *homes))
 
 
 def _access(parts: Mapping[str, Any], count: int) -> str:
@@ -233,7 +254,12 @@ def input_hint(model: nn.Module, images: Tensor) -> str:
     return ""
 
 
-def _refuse_weights_that_are_not_finite(model: nn.Module) -> None:
+def refuse_weights_that_are_not_finite(model: nn.Module) -> None:
+    """Refuse a model whose logits are not finite because of its weights.
+
+    Raises:
+        UserError: if a parameter or buffer has a value that is NaN or infinite.
+    """
     for name, tensor in _tensors(model):
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UserError(

@@ -97,7 +97,7 @@ def save_weights(path: Path, model: nn.Module, network: Network, **facts: Any) -
     write_bytes(path, safetensors.torch.save(state, metadata))
 
 
-_OWN = ", or name your own network and its weights with --model and --checkpoint"
+_OWN = "; name your own network with --model, and this file with --checkpoint"
 
 
 def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
@@ -107,18 +107,20 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
         UserError: if the file is missing, truncated or not written by robench.
     """
     if not path.is_file():
-        raise UserError(f"no checkpoint found at {path}.")
+        own = f"; a network of your own is named by --model {path}" if ":" in path.name else ""
+        raise UserError(f"no checkpoint found at {path}{own}.")
     try:
         metadata = read_metadata(path)
     except Refused as error:
-        own = "" if path.suffix == ".safetensors" else _OWN
+        if path.suffix != ".safetensors":
+            raise UserError(f"{path} is not a file of robench's{_OWN}.") from error
         raise UserError(
-            f"{path} is not a complete safetensors file ({error.reason}); copy or create it again"
-            f"{own}."
+            f"{path} is not a complete safetensors file ({error.reason}); copy or create it again."
         ) from error
     if METADATA_KEY not in metadata:
         raise UserError(
-            f"{path} does not say which network its weights belong to: robench did not write it."
+            f"{path} does not say which network its weights belong to: robench did not write it"
+            f"{_OWN}."
         )
     try:
         return _network_of(parse_json(metadata[METADATA_KEY].encode()))

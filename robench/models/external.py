@@ -5,17 +5,18 @@ import sys
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from robench.data import DataSet
 from robench.data.load import HUB
 from robench.errors import UserError, did_you_mean
 from robench.expressions import parse_expression
-from robench.models.accept import check_logits, input_hint, plain_module, reason, unwrapped
-from robench.models.build import Normalize
+from robench.models.accept import (
+    unwrapped,
+)
 from robench.models.checkpoint import load_checkpoint
 from robench.models.frozen import in_eval_mode
 from robench.models.library_networks import (
@@ -137,6 +138,11 @@ def name_as_built(name: str, model: nn.Module) -> str:
     return name if complete == call else f"{where}:{complete}"
 
 
+def is_own_code(name: str) -> bool:
+    """Return whether a model is built by code of the user's own, and not by a library's."""
+    return split_name(name)[0] not in (*LIBRARIES, HUB, ROBUSTBENCH)
+
+
 def split_name(name: str) -> tuple[str, str]:
     """Split the name of a model into where it is and what it is called there.
 
@@ -209,7 +215,8 @@ def _assembled(name: str, network: nn.Module, normalization: Normalization) -> n
 def _own(where: str, function: str) -> nn.Module:
     module = _imported(where)
     if not hasattr(module, function):
-        names = [n for n in vars(module) if not n.startswith("_")]
+        found = vars(module).items()
+        names = [n for n, v in found if not n.startswith("_") and not isinstance(v, ModuleType)]
         raise UserError(f"{where} has no '{function}'; {did_you_mean(function, names)}")
     value = getattr(module, function)
     if isinstance(value, nn.Module):
@@ -248,43 +255,3 @@ def _imported(where: str) -> Any:
         raise
     except Exception as error:
         raise UserError(f"{file} raises {type(error).__name__}: {error}.") from error
-
-
-def check_fit(model: nn.Module, name: str, dataset: DataSet) -> None:
-    """Check a model's weights, and its input and output with one black image of a dataset.
-
-    Raises:
-        UserError: if the model is of a kind that cannot be evaluated, does not accept the image or
-            does not return one logit per class.
-    """
-    plain_module(model)
-    shape = (dataset.in_channels, *dataset.image_size)
-    try:
-        with torch.no_grad():
-            returned = model(torch.zeros(1, *shape))
-    except Exception as error:
-        raise UserError(
-            f"{name} cannot take images of {'x'.join(map(str, shape))} from {dataset.name} "
-            f"({reason(error)}){_normalization_hint(model, dataset)}"
-            f"{input_hint(model, torch.zeros(1, *shape))}."
-        ) from error
-    fits = isinstance(returned, torch.Tensor) and returned.ndim == 2 and len(returned) == 1
-    if isinstance(returned, torch.Tensor) and not (fits and dataset.accepts(returned.shape[1])):
-        raise UserError(
-            f"{name} returns {tuple(returned.shape)} for one image, but {dataset.name} has "
-            f"{dataset.num_classes} classes: (1, {dataset.num_classes}) is needed; for a library "
-            f"model write NAME(num_classes={dataset.num_classes}) and give its weights with "
-            f"--checkpoint."
-        )
-    check_logits(returned, 1)
-
-
-def _normalization_hint(model: nn.Module, dataset: DataSet) -> str:
-    """Say that the mean and std are of other images; gray images become colored ones by them."""
-    means = [layer.mean.numel() for layer in model.children() if isinstance(layer, Normalize)]
-    if not means or means[0] in (1, dataset.in_channels):
-        return ""
-    return (
-        f"; the mean and std before it have {means[0]} channels, but the images have "
-        f"{dataset.in_channels}: give --mean and --std, or --normalize none"
-    )

@@ -1,15 +1,15 @@
 """Load third-party weights: which of a file's state dicts fits which part of a network."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from robench.errors import UserError, shortened
-from robench.models.fits import WRAPPERS, Fit, chosen_fit, refuse_without_names, sentences_on
+from robench.models.fits import Fit, chosen_fit, refuse_without_names, sentences_on
 from robench.models.late_state import accepted_state
+from robench.models.misfit import COUNTER, Slots, given_as, misfit, other_shape
 from robench.models.state_dicts import (
     Kind,
     StateDict,
@@ -21,11 +21,6 @@ from robench.models.state_versions import Versions, versions_of, with_versions
 from robench.models.value_types import wrong_type
 from robench.models.weight_files import read_weights
 from robench.models.whole_parts import Tied, has_shape, tied_names, whole_parts
-
-_COUNTER = "num_batches_tracked"
-
-Slots = Mapping[str, tuple[int, ...] | None]
-"""Names of a network's state, with the shapes of tensors; None if any value fits."""
 
 
 def load_third_party_weights(
@@ -62,8 +57,7 @@ def load_third_party_weights(
             f"torch.save(model.state_dict(), file)."
         )
     if not fits:
-        wrong = _first_difference(_slots(model), found, tied_names(model))
-        raise UserError(f"{path} holds the weights of another model: {wrong}.")
+        raise UserError(f"{path} {misfit(_slots(model), found, tied_names(model))}.")
     fit = chosen_fit(path, fits, which, unnamed)
     _load(path, model, fit, published)
     return tuple(sentences_on(path, fit, fits, which, unnamed))
@@ -109,7 +103,7 @@ def _slots(model: nn.Module) -> Slots:
 def _prefixes(found: StateDict, slots: Slots, tied: Tied) -> list[str]:
     """Return what may precede the names of the weights, the empty prefix first."""
     names, wanted = canonical_names(found.values).values(), canonical_names(slots)
-    first = next((name for name in slots if not name.endswith(_COUNTER)), "")
+    first = next((name for name in slots if not name.endswith(COUNTER)), "")
     anchors = [wanted.get(name, name) for name in tied.get(first, [first])]
     found_before = {
         n.removesuffix(anchor) for anchor in anchors for n in names if n.endswith(anchor)
@@ -130,23 +124,11 @@ def _fit(found: StateDict, part: str, slots: Slots, prefix: str, tied: Tied) -> 
     }
     ours = canonical_names(slots)
     given = {old: theirs[new] for old, new in ours.items() if new in theirs}
-    names = {n: given[g] for n in ours if (g := _given_as(n, given, tied)) is not None}
-    missing = {name for name in set(slots) - set(names) if not name.endswith(_COUNTER)}
+    names = {n: given[g] for n in ours if (g := given_as(n, given, tied)) is not None}
+    missing = {name for name in set(slots) - set(names) if not name.endswith(COUNTER)}
     extra = set(theirs) - set(ours.values())
-    wrong = any(_shape(found.values[names[n]], slots[n]) is not None for n in names)
+    wrong = any(other_shape(found.values[names[n]], slots[n]) is not None for n in names)
     return None if missing or extra or wrong else Fit(found, prefix, part, names)
-
-
-def _given_as(name: str, given: Container[str], tied: Tied) -> str | None:
-    """Return the name under which a file has a value of a network: its own before others of it."""
-    return next((n for n in (name, *tied.get(name, ())) if n in given), None)
-
-
-def _shape(value: Any, wanted: tuple[int, ...] | None) -> str | None:
-    """Return the shape of a value if it is not the wanted one, or None."""
-    if wanted is None or (isinstance(value, Tensor) and tuple(value.shape) == wanted):
-        return None
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
 
 def _load(path: Path, model: nn.Module, fit: Fit, published: bool) -> None:
@@ -194,31 +176,3 @@ def _places(modules: Iterable[str]) -> dict[str, str]:
     before = {name: f"{name}." if name else "" for name in modules}
     canonical = canonical_names(before.values())
     return {name: canonical[place] for name, place in before.items()}
-
-
-def _first_difference(slots: Slots, states: Sequence[StateDict], tied: Tied) -> str:
-    """Return the first mismatch with the state dict that has most of the wanted names."""
-    wanted = canonical_names(slots)
-
-    def without_wrappers(state: StateDict) -> dict[str, Any]:
-        values = dict(state.values)
-        while (first := next(iter(values)).partition(".")[0]) in WRAPPERS:
-            if not all(k.startswith(f"{first}.") for k in values) or set(values) <= set(slots):
-                break
-            values = {k.removeprefix(f"{first}."): v for k, v in values.items()}
-        return {new: values[old] for old, new in canonical_names(values).items()}
-
-    candidates = [without_wrappers(state) for state in states]
-    best = max(candidates, key=lambda c: len(set(c) & set(wanted.values())))
-    given = {name for name, new in wanted.items() if new in best}
-    for name, new in wanted.items():
-        if name.endswith(_COUNTER):
-            continue
-        if new not in best:
-            if _given_as(name, given, tied) is not None:
-                continue
-            return f"'{name}' is missing"
-        if (shape := _shape(best[new], slots[name])) is not None:
-            return f"'{name}' has shape {shape} where {slots[name]} is needed"
-    extra = sorted(set(best) - set(wanted.values()))
-    return f"'{extra[0]}' is not part of it" if extra else "its names are not unique"

@@ -45,7 +45,7 @@ def read_weights(path: Path) -> Any:
             raise UserError(f"{path} is {what}; name the file of the weights.")
         raise UserError(f"no weights file found at {path}.")
     _refuse_other_files(path)
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or _begins_as_safetensors(path):
         return read_safetensors(path)
     try:
         check_torch_file(path)
@@ -68,6 +68,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             raise
         reason = error.reason if isinstance(error, Refused) else shortened(error, 200)
         raise UserError(f"{path} is not a complete safetensors file ({reason}).") from error
+
+
+def _begins_as_safetensors(path: Path) -> bool:
+    """Return whether a file begins with the size of a table, and the table, as safetensors do."""
+    with open_plain(path) as file:
+        start = file.read(9)
+    size = int.from_bytes(start[:8], "little")
+    return start[8:] == b"{" and size < path.stat().st_size
 
 
 def _refuse_other_files(path: Path) -> None:

@@ -17,12 +17,12 @@ from robench.data import DataSet
 from robench.errors import UserError
 from robench.models.checkpoint import load_weights
 from robench.models.complexity import Complexity, count_parameters, measure_complexity
+from robench.models.data_fit import check_fit
 from robench.models.external import (
     ROBUSTBENCH,
     ExternalModel,
     ExternalOptions,
     build_external,
-    check_fit,
     load_external,
     name_as_built,
     split_name,

@@ -1,10 +1,12 @@
 """``robench attack --model``: weights and normalization are chosen and said; causes are hinted."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from support import Command
 from torch import nn
 
@@ -67,6 +69,35 @@ def third_call_fails():
                 raise ValueError("no more calls")
             return x
     return nn.Sequential(build(), Fails())
+
+class Not(nn.Module):
+    def forward(self, x):
+        return x / 0 - x / 0
+
+def of_nan_logits():
+    return nn.Sequential(build(), Not())
+
+class Prints(nn.Module):
+    def forward(self, x):
+        print("I am called")
+        return x
+
+def prints():
+    return nn.Sequential(build(), Prints())
+
+class Forgets(nn.Module):
+    def forward(self, x):
+        x + 1
+
+def forgets():
+    return nn.Sequential(build(), Forgets())
+
+class Unflattened(nn.Module):
+    def forward(self, x):
+        return x.reshape(7, -1)
+
+def unflattened():
+    return nn.Sequential(Unflattened(), build())
 """
 
 
@@ -180,6 +211,9 @@ def test_gradients_that_lead_nowhere_are_said(robench: Command, folder: Path) ->
         (["net.py:lazy"], "'1.weight' belongs to a lazy layer"),
         (["net.py:half"], "weights are float16 ('1.weight')"),
         (["net.py:complex"], "the model returns complex numbers; logits must be real"),
+        (["net.py:forgets"], "the model returns nothing (a 'return' may be missing)"),
+        (["net.py:unflattened"], "net.py, line 83)"),
+        (["net.py:buidl"], "net.py has no 'buidl'; did you mean 'build'?"),
         (["net.py:pair"], "returns a tuple of 2: (1, 10), (1, 10); it must return logits alone"),
         (["net.py"], "--model 'net.py': write timm:NAME"),
         ([r"C:\nets.py:build"], r"no model file found at C:\nets.py"),
@@ -201,6 +235,63 @@ def test_mistakes_are_one_sentence(
     assert done.code == 2
     assert sentence in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_logits_that_are_not_finite_are_named_before_any_other_cause(
+    robench: Command, folder: Path
+) -> None:
+    done = robench(*ATTACK, "net.py:of_nan_logits")
+    assert "on 50 of 50 images the network returns logits that are NaN or infinite" in done.out
+    assert "likely causes" not in done.out
+
+
+def test_without_a_file_of_weights_untrained_ones_are_a_likely_cause(
+    robench: Command, folder: Path
+) -> None:
+    torch.save({k: torch.zeros_like(v) for k, v in torch.load("net.pt").items()}, "zero.pt")
+    none = robench(*ATTACK, "net.py:build")
+    given = robench(*ATTACK, "net.py:build", "--checkpoint", "zero.pt")
+    assert "untrained weights (no --checkpoint was given)." in none.out
+    assert "or other weights." in given.out
+
+
+def test_json_is_alone_on_standard_output_whatever_a_network_prints(
+    robench: Command, folder: Path
+) -> None:
+    done = robench(*ATTACK, "net.py:prints", "--json")
+    assert done.code == 0, done.err
+    assert [row["attack"] for row in json.loads(done.out)] == ["clean", "fgsm"]
+    assert "I am called" in done.err
+
+
+def test_safetensors_are_read_whatever_their_file_is_called(robench: Command, folder: Path) -> None:
+    save_file(torch.load("net.pt"), "net.bin")
+    done = robench(*ATTACK, "net.py:build", "--checkpoint", "net.bin")
+    named = robench(*ATTACK, "net.py:build", "--checkpoint", "net.pt")
+    assert done.code == 0, done.err
+    assert clean(done.out) == clean(named.out)
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("net.py:build", "a network of your own is named by --model net.py:build."),
+        ("net.pt", "net.pt is not a file of robench's; name your own network with --model, and "
+         "this file with --checkpoint."),
+    ],
+)  # fmt: skip
+def test_a_network_of_ones_own_in_the_place_of_a_checkpoint_is_answered_with_the_options(
+    argument: str, sentence: str, robench: Command, folder: Path
+) -> None:
+    done = robench("attack", argument)
+    assert done.code == 2
+    assert done.err.endswith(f"{sentence}\n")
+
+
+def test_no_attack_at_all_is_refused(robench: Command, folder: Path) -> None:
+    done = robench("attack", "--model", "net.py:build", "--data", "digits", "--attacks", " ")
+    assert done.code == 2
+    assert "no attack is named; name one, such as pgd-20" in done.err
 
 
 def test_options_of_ones_own_model_need_one(robench: Command, folder: Path) -> None:

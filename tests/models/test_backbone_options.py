@@ -65,7 +65,7 @@ def test_a_bare_name_takes_the_defaults(plain: str) -> None:
     ("backbone", "sentence"),
     [
         ("plain(block=3)", r"backbone 'plain' has no option 'block'; did you mean 'blocks'\?$"),
-        ("plain(blocks='three')", r"backbone 'plain.*: blocks = 'three': .* integer"),
+        ("plain(blocks='three')", r"backbone 'plain.*: blocks = 'three': write a whole number"),
         ("plain(num_classes=3)", "backbone 'plain' has no option 'num_classes'"),
         ("plain(width=3)", "backbone 'plain' has no option 'width'"),
         ("resnet18(blocks=3)", r"backbone 'resnet18' has no option 'blocks'; there are none\.$"),

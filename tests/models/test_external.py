@@ -14,7 +14,8 @@ from torch import nn
 from robench import evaluate
 from robench.data import load_dataset
 from robench.errors import UserError
-from robench.models.external import ExternalOptions, check_fit, load_external, split_name
+from robench.models.data_fit import check_fit
+from robench.models.external import ExternalOptions, load_external, split_name
 from robench.models.frozen import in_eval_mode
 from robench.models.normalization import IDENTITY, Normalization
 from robench.models.third_party_weights import load_third_party_weights
@@ -137,7 +138,10 @@ def test_weights_that_do_not_fit_are_reported_by_a_tensor(folder: Path) -> None:
         ("torchvision:resnet18(layers=3)", r"torchvision:resnet18\(layers=3\) cannot be built"),
         ("their_model:buidl", "their_model has no 'buidl'; did you mean 'build'"),
         ("their_model:number", "returns a int; a torch.nn.Module is needed"),
-        ("their_model:broken", r"cannot be built \(ValueError: no such thing\)"),
+        (
+            "their_model:broken",
+            r"cannot be built \(ValueError: no such thing, in .*model.py, line 15\)",
+        ),
         ("no_such_module:build", "no Python module 'no_such_module'"),
         ("no_such.py:build", "no model file found at no_such.py"),
     ],

@@ -194,11 +194,11 @@ def test_a_weight_that_two_layers_share_is_given_under_one_of_its_names(
     assert all(torch.equal(loaded, own) for loaded, own in pairs)
     apart = Tied(names)
     apart.layers["b"] = nn.Linear(2, 2)
-    with pytest.raises(UserError, match=r"another model: 'layers.b.weight' is missing"):
+    with pytest.raises(UserError, match=r"'layers.b.weight' is missing"):
         load_third_party_weights(tmp_path / "w.safetensors", apart)
     bare = {n: v for n, v in saved.state_dict().items() if not n.startswith("layers.b")}
     torch.save(bare, tmp_path / "bare.pt")
-    with pytest.raises(UserError, match=r"another model: 'layers.b.bias' is missing"):
+    with pytest.raises(UserError, match=r"'layers.b.bias' is missing"):
         load_third_party_weights(tmp_path / "bare.pt", model)
 
 
