@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, is_dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from robench.errors import LONGEST, bare, did_you_mean
@@ -70,13 +71,24 @@ def summary_of(build: Callable[..., Any]) -> str:
     return text.partition("\n")[0]
 
 
-def did_you_mean_entry(name: str, options: Mapping[str, Collection[str]]) -> str:
-    """Return the sentence that names the nearest entries: of ``PGD20``, the 20 steps of ``pgd-20``.
+def instead_of(
+    name: str, options: Mapping[str, Collection[str]], source: str, loaded: Collection[str]
+) -> str:
+    """Return what to write for a name that no entry has.
+
+    It is the plugin that is named like it, if there is one; otherwise the nearest entries, such as
+    the 20 steps of ``pgd-20`` for ``PGD20``.
 
     Args:
-        name: a name that no entry has.
+        name: the name.
         options: each entry's name -> the names of its options.
+        source: the package of the entries of its kind, ``robench.defenses``: a user's own are often
+            in a folder of its name, where ``robench new`` writes them.
+        loaded: the files of the plugins that were given.
     """
+    for file in (Path(f"{name}.py"), Path(source.rpartition(".")[2], f"{name}.py")):
+        if name.isidentifier() and file.is_file() and str(file.resolve()) not in loaded:
+            return f"to use that of {file}, give --plugin {file}."
     letters = name[:LONGEST].rstrip("0123456789")
     known, steps = letters.rstrip("-_").lower(), name[len(letters) :]
     if steps and "steps" in options.get(known, ()):

@@ -16,7 +16,7 @@ from torch import nn
 
 from robench.base import Attack, Defense, TrainingMethod
 from robench.discovery import import_entries
-from robench.entries import Entry, Library, did_you_mean_entry, missing_package, summary_of
+from robench.entries import Entry, Library, instead_of, missing_package, summary_of
 from robench.entry_rules import check_class, check_hooks, check_name, check_not_taken
 from robench.errors import UserError, did_you_mean, shortened
 from robench.expressions import Expression, parse_expression
@@ -100,8 +100,9 @@ class Registry(Generic[T]):
         if colon and prefix in self._libraries:
             return self._libraries[prefix].entry(rest)
         if name not in self._entries:
-            near = did_you_mean_entry(name, {n: self._options(e) for n, e in self._entries.items()})
-            raise UserError(f"no {self.kind} is named '{shortened(name)}'; {near}")
+            known = {n: self._options(e) for n, e in self._entries.items()}
+            hint = instead_of(name, known, self._source, plugin_files)
+            raise UserError(f"no {self.kind} is named '{shortened(name)}'; {hint}")
         return self._entries[name]
 
     def source_identity(self, expression: str | Expression) -> str | None:

@@ -127,3 +127,17 @@ def test_a_plugin_may_import_the_files_that_register(tmp_path: Path) -> None:
         load_plugin(tmp_path / f"{name}.py")
     (tmp_path / "of_the_suite.py").write_text("from robench.defenses import convnorm\n")
     load_plugin(tmp_path / "of_the_suite.py")
+
+
+def test_the_file_of_an_unknown_name_is_taken_for_a_forgotten_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("defenses").mkdir()
+    Path("defenses/forgotten.py").write_text(ENTRY.format(name="another"))
+    with pytest.raises(UserError, match=r"'forgotten'; to use that of .*, give --plugin defenses"):
+        defenses.get("forgotten")
+    with registrations_undone():
+        load_plugin(Path("defenses/forgotten.py"))
+        with pytest.raises(UserError, match=r"no defense is named 'forgotten'; (did you|valid)"):
+            defenses.get("forgotten")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -154,7 +155,8 @@ def renamed(short: str, board: Named, changed: Named, words: str) -> tuple[str, 
     kept = {key: value for key, value in said.items()
             if getattr(changed, key) == getattr(board, key)}  # fmt: skip
     digest = hashlib.sha256(changed.model_dump_json(exclude_defaults=True).encode()).hexdigest()
-    return f"{short}-changed-{digest[:6]}", changed.model_copy(update=kept)
+    original = re.sub(r"-changed-[0-9a-f]{6}$", "", short)
+    return f"{original}-changed-{digest[:6]}", changed.model_copy(update=kept)
 
 
 def change_values(values: dict[str, Any], seeds: str | None, changes: Sequence[str]) -> None:

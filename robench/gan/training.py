@@ -19,10 +19,11 @@ from robench.gan.sampling import samples_of
 from robench.gan.spec import GanSpec
 from robench.gan.state import GanFiles, Pair, Standing, load_state, save_state, write_log
 from robench.gan.symptoms import LogRow, diversity
+from robench.models.penalty import checked_penalty
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.random_state import own_random_state, seed_torch
 from robench.training.averaging import Average
-from robench.training.contract import checked_penalty, refuse_untrained
+from robench.training.contract import refuse_untrained
 from robench.training.divergence import CountedSentence
 
 SECONDS = 120.0

@@ -15,6 +15,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from robench.base import Defense
 from robench.kernels.safe_gradients import SafeGradients
 from robench.models.frozen import frozen_stats, in_training, under_attack
+from robench.models.penalty import checked_penalty
 from robench.system.devices import device_of
 
 
@@ -100,7 +101,7 @@ def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precisi
                 logits = model(images.detach().requires_grad_())
             labels = torch.zeros(len(images), dtype=torch.int64, device=device)
             loss = F.cross_entropy(logits.float(), labels)
-            penalty = defense.penalty(model)
+            penalty = checked_penalty(defense, model)
             (loss if penalty is None else loss + penalty).backward()
     peak = tracker.get_tracker_snapshot("peak")
     return float(sum(parts["Total"] for parts in peak.values()))

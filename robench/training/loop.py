@@ -16,12 +16,13 @@ from robench.board.specs import TrainingSpec
 from robench.kernels.fast_convs import fast_convolutions
 from robench.kernels.products import fast_products
 from robench.models.frozen import frozen_parameters
+from robench.models.penalty import checked_penalty
 from robench.progress import Progress, ProgressCallback, ignore_progress
 from robench.system.processes import this_shard
 from robench.training.accuracy import shared_accuracy
 from robench.training.averaging import Average
 from robench.training.collapse import warn_of_collapse
-from robench.training.contract import check_declared_work, checked_penalty, refuse_untrained
+from robench.training.contract import check_declared_work, refuse_untrained
 from robench.training.data import TrainingData
 from robench.training.divergence import DIVERGED_AFTER, has_finite_weights
 from robench.training.meter import Meter

@@ -11,6 +11,7 @@ from robench.board.limits import LONGEST_TITLE
 from robench.board.overrides import find_board, open_board
 from robench.board.plan import resolve
 from robench.board.shipped import shipped_boards
+from robench.board.writing import board_text
 from robench.errors import UserError
 
 
@@ -165,3 +166,13 @@ def test_a_long_change_does_not_make_the_title_too_long(tiny_board: Path) -> Non
     _, board = open_board(str(tiny_board), rows="all", changes=["training.epochs=1"] * 20)
     assert len(board.title) <= LONGEST_TITLE
     assert board.title.endswith(" ...")
+
+
+def test_a_changed_board_that_is_changed_again_is_named_as_changed_once(tmp_path: Path) -> None:
+    name, board = open_board("quick", changes=["training.epochs=2"])
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "board.toml").write_text(board_text(board))
+    again, _ = open_board(str(tmp_path / name), changes=["training.epochs=3"])
+    assert again.startswith("quick-changed-")
+    assert again.count("changed") == 1
+    assert again != name
