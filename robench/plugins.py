@@ -77,6 +77,7 @@ def raised_in_plugin(error: BaseException) -> str | None:
         f"{frame.f_code.co_filename}, line {line},"
         for frame, line in walk_tb(error.__traceback__)
         if str(frame.f_globals.get("__name__")).startswith(PLUGIN_PREFIX)
+        and frame.f_code.co_filename != "<string>"  # methods that dataclasses write
     ]
     if not frames:
         return None

@@ -1,5 +1,6 @@
 """Read boards from TOML files, each of which may extend another."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from robench.board.plan import resolve_rows
 from robench.board.shipped import all_shipped_boards
 from robench.board.specs import Spec
 from robench.errors import UserError, did_you_mean, shortened
+from robench.registry import attacks
 from robench.system.files import is_file
 from robench.system.reading import DOCUMENT_BYTES, Refused, read_text
 from robench.system.toml_files import parse_toml
@@ -66,9 +68,29 @@ def read_board(path: Path) -> Board:
     try:
         resolve_rows(board)
         board.check_paper()
+        for call in board.evaluation.attacks:
+            if ":" not in call:  # of a library, which would have to be imported
+                attacks.lookup(call)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{_place_of(path, str(error))}: {error}") from None
     return board
+
+
+def _place_of(path: Path, message: str) -> str:
+    """Return the file, of a board or of one that it extends, and the line that a message is about.
+
+    It is the only line with what the message quotes; without one, there is only the board's file.
+    """
+    for said in re.findall(r"'([^']+)'", message):
+        for file in _chain(path):
+            lines = file.text.splitlines()
+            quoted = re.compile(rf"['\"]{re.escape(said)}")
+            found = [n for n, line in enumerate(lines, 1) if quoted.search(line)]
+            if len(found) == 1:
+                return f"{file.path}, line {found[0]}"
+            if found:
+                return str(path)
+    return str(path)
 
 
 def is_gan_board(path: Path) -> bool:

@@ -27,7 +27,8 @@ def choose_device(name: str = "auto", *, here: bool = True) -> torch.device:
             _take_own_gpu(device)
             torch.zeros(1, device=device).item()  # "meta" has tensors, but no values
     except Exception as error:
-        reason = first_line(error)
+        unknown = "Expected one of" in str(error)  # and a list of twenty kinds
+        reason = "torch knows no such device" if unknown else first_line(error)
         others = "cpu or cuda" if torch.cuda.is_available() else "cpu"
         raise UserError(f"device '{name}' cannot be used ({reason}); try {others}.") from None
     return device

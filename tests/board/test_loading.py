@@ -71,6 +71,25 @@ def test_defaults_of_attacks_and_figures_of_a_paper_are_replaced_as_a_whole(tmp_
     assert board.paper.figures == {"batchnorm": {"clean": (91.0,)}}
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('defenses = [\n"batchnrm"]', r"part.*, line 3: no defense is named 'batchnrm'; did you"),
+        ('[evaluation]\nattacks = ["fgsm",\n"pgd-4(stepz=1)"]',
+         r"part.*, line 4: attack 'pgd-4' has no option 'stepz'; did you mean 'steps'"),
+        ('[[arms]]\ndefense = "convnorm"\nlabel = "mine"\ntraining = { lrr = 1 }',
+         r"part.*, line 4: the recipe of 'mine': unknown key 'lrr'; did you mean 'lr'"),
+        ('defenses = ["nosuch"]\ndescription = "nosuch"\nbaseline = "nosuch"',
+         r"part.board.toml: no defense is named 'nosuch'"),  # which of the three lines?
+    ],
+)  # fmt: skip
+def test_a_row_or_attack_that_cannot_be_built_is_named_with_its_line_if_only_one_has_it(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        extended(tmp_path, text)
+
+
 def test_nothing_changed_is_the_other_board(tmp_path: Path) -> None:
     assert extended(tmp_path, "") == read_board(tmp_path / "whole" / "board.toml")
 

@@ -54,6 +54,14 @@ def nowhere(data_dir):
 class Broken(ConvDefense):
     def replace_conv(self, conv):
         raise ZeroDivisionError
+
+
+@register_defense("keeps")
+@dataclass(frozen=True)
+class Keeps(ConvDefense):
+    def replace_conv(self, conv):
+        self.seen = conv
+        return conv
 """
 
 
@@ -103,3 +111,5 @@ def test_a_data_set_and_a_defense(robench: Command, own: Path, tmp_path: Path) -
     board.write_text(TINY_BOARD)
     words = line("        raise ZeroDivisionError")
     told(robench("train", "broken", "--board", board, *out), words, "ZeroDivisionError")
+    words = line("        self.seen = conv")  # and not a line of what the decorator writes
+    told(robench("train", "keeps", "--board", board, *out), words, "FrozenInstanceError")
