@@ -6,7 +6,6 @@ LONGEST_FIRST = (
     "test_run",
     "test_side_by_side",
     "test_hostile_corpus",
-    "test_benchmarks",
     "test_remote",
     "test_readme",
     "test_shared_store",

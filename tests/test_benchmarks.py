@@ -1,6 +1,8 @@
 """The benchmarks start; their measurements are not tested."""
 
 import importlib
+import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -14,17 +16,38 @@ BENCHMARKS = Path(robench.__file__).resolve().parents[1] / "benchmarks"
 SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem not in ("common", "plain"))
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_it_takes_the_options_that_all_take(script: Path) -> None:
+HELP_OF_EACH = """
+import contextlib, io, json, runpy, sys
+said = {}
+for script in sys.argv[1:]:
+    sys.argv = [script, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            assert not end.code, script
+    said[script] = out.getvalue()
+print(json.dumps(said))
+"""
+"""A process for all, since starting one takes longer than all that the scripts do."""
+
+
+def test_each_takes_the_options_that_all_take() -> None:
     done = subprocess.run(
-        [sys.executable, script, "--help"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", HELP_OF_EACH, *map(str, SCRIPTS)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(BENCHMARKS)},
     )
     assert done.returncode == 0, done.stderr
-    for option in ("--quick", "--json", "--device"):
-        assert option in done.stdout
-    if script.stem in ("attacks", "autoattack", "simba"):
-        assert "--checkpoint" in done.stdout
-        assert "--data" in done.stdout
+    helps = {Path(script).stem: text for script, text in json.loads(done.stdout).items()}
+    assert len(helps) == len(SCRIPTS) > 10
+    for name, text in helps.items():
+        needed = ["--quick", "--json", "--device"]
+        if name in ("attacks", "autoattack", "simba"):
+            needed += ["--checkpoint", "--data"]
+        assert [option for option in needed if option not in text] == [], name
 
 
 def test_figures_that_are_kept_are_those_of_one_network(
