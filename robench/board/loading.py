@@ -79,9 +79,11 @@ def read_board(path: Path) -> Board:
 def _place_of(path: Path, message: str) -> str:
     """Return the file, of a board or of one that it extends, and the line that a message is about.
 
-    It is the only line with what the message quotes; without one, there is only the board's file.
+    It is the only line with what the message quotes, before it names what may be meant; without
+    one, there is only the board's file.
     """
-    for said in re.findall(r"'([^']+)'", message):
+    wrong, _, _ = message.partition(";")
+    for said in re.findall(r"'([^']+)'", wrong):
         for file in _chain(path):
             lines = file.text.splitlines()
             quoted = re.compile(rf"['\"]{re.escape(said)}")

@@ -40,7 +40,7 @@ from robench.system.devices import device_of
 SAMPLES = 1000
 """How many test images are attacked by default."""
 
-_LOOKED_AT = 64
+_LOOKED_AT = 16
 """Images of a network near chance whose logits are looked at."""
 
 

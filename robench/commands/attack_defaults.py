@@ -66,7 +66,7 @@ def attack_defaults(
     for name in given:
         option = f"--{name.replace('_', '-')} {typed[name]}"
         said = [notice for call in attacks if (notice := _notice(call, name, values, option))]
-        if attacks and not said and not compared and not _reaches(attacks, name, values):
+        if not said and not compared and not _reaches(attacks, name, values):
             said = [f"{option} is not used: {', '.join(attacks)} take no value from it."]
         notices += said
     for call in attacks:

@@ -95,19 +95,17 @@ def test_in_float32_the_batch_size_changes_no_bit_of_a_resnet_either(defense: st
         torch.manual_seed(0)
         model = build_model("resnet18", num_classes=10, in_channels=3, image_size=(32, 32),
             mean=(0.5,) * 3, std=(0.25,) * 3, width=16, defense=defense).eval()  # fmt: skip
-    images = torch.rand(24, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(17, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = model(images).argmax(1)
     names = ["pgd-3", "simba(max_steps=4)"]
-    results = [
+    small, large = (
         evaluate(model, images, labels, names, without=["bf16"], batch_size=size).attacks
-        for size in (5, 17, 64)
-    ]
+        for size in (5, 17)
+    )
     for name in names:
-        wanted = vars(results[0][name])
-        for other in results[1:]:
-            found = vars(other[name])
-            assert {k for k in wanted if not np.array_equal(found[k], wanted[k])} == set()
+        wanted, found = vars(small[name]), vars(large[name])
+        assert {k for k in wanted if not np.array_equal(found[k], wanted[k])} == set()
 
 
 def test_a_network_whose_cross_entropy_has_saturated_is_still_broken(

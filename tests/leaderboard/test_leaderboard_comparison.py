@@ -73,7 +73,7 @@ def runs(accuracies: NDArray[np.float64], samples: int, rng: np.random.Generator
 def test_equal_rows_are_rarely_distinguished(seeds: int) -> None:
     """Four equal rows, whose runs differ: at most 5% of boards have a pair called different."""
     rng = np.random.default_rng(seeds)
-    boards, wrong = 120, 0
+    boards, wrong = 60, 0
     for _ in range(boards):
         drawn = 0.4 + 0.03 * rng.standard_normal((4, seeds))
         rows = {str(i): runs(own, 200, rng) for i, own in enumerate(drawn)}
