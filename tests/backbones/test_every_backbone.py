@@ -8,6 +8,8 @@ from torch import nn
 
 from robench.models.build import build_model
 
+ALL = ["resnet8", "resnet20", "resnet56", "resnet18", "resnet34", "resnet50", "resnet101", "vgg16"]
+
 
 def build(backbone: str, **changes: Any) -> nn.Module:
     options: dict[str, Any] = {
@@ -17,13 +19,13 @@ def build(backbone: str, **changes: Any) -> nn.Module:
     return build_model(backbone, **(options | changes))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "vgg16"])
+@pytest.mark.parametrize("name", ALL)
 def test_every_backbone_gives_logits(name: str) -> None:
     model = build(name).eval()
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg16"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "vgg16"])
 def test_grey_images_have_one_channel(name: str) -> None:
     model = build(name, in_channels=1, mean=(0.5,), std=(0.5,)).eval()
     assert model(torch.rand(2, 1, 32, 32)).shape == (2, 10)

@@ -4,18 +4,22 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fit_in_parts import CASES, train
+from fit_in_parts import CASES
+from fit_in_parts import train as trained
 
 from robench.errors import UserError
 from robench.system.processes import Shard
 from robench.training.parallel import check_shards, whole_batch
 
 SCRIPT = Path(__file__).parent / "fit_in_parts.py"
+
+train = cache(trained)  # several tests compare with the same training by one process
 
 
 @pytest.fixture(scope="module")
