@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from robench.errors import LONGEST, bare, did_you_mean
+from robench.system.files import is_file
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ def instead_of(
         loaded: the files of the plugins that were given.
     """
     for file in (Path(f"{name}.py"), Path(source.rpartition(".")[2], f"{name}.py")):
-        if name.isidentifier() and file.is_file() and str(file.resolve()) not in loaded:
+        if name.isidentifier() and is_file(file) and str(file.resolve()) not in loaded:
             return f"to use that of {file}, give --plugin {file}."
     letters = name[:LONGEST].rstrip("0123456789")
     known, steps = letters.rstrip("-_").lower(), name[len(letters) :]

@@ -129,6 +129,11 @@ def test_a_plugin_may_import_the_files_that_register(tmp_path: Path) -> None:
     load_plugin(tmp_path / "of_the_suite.py")
 
 
+def test_a_name_longer_than_that_of_any_file_is_unknown_as_well() -> None:
+    with pytest.raises(UserError, match="no defense is named 'aaa"):
+        defenses.get("a" * 300)
+
+
 def test_the_file_of_an_unknown_name_is_taken_for_a_forgotten_plugin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

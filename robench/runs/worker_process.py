@@ -6,6 +6,7 @@ It is started before torch is imported, and imports it only after signals are ha
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -91,6 +92,7 @@ def serve(connection: Connection, setup: "Setup") -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
+    sys.stdout = sys.stderr  # of what a user's own code prints; the driver's may be JSON alone
     inbox: queue.SimpleQueue[Piece] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
     try:

@@ -91,7 +91,7 @@ def test_where_the_cross_entropy_is_flat_the_margin_stands_in_for_that_sample_al
 
 def test_a_model_detached_from_its_images_is_reported_in_a_sentence() -> None:
     images, labels = torch.ones(2, 1, 1, 1), torch.tensor([0, 1])
-    with pytest.raises(UserError, match=r"no gradient with respect to its images .* 'simba'"):
+    with pytest.raises(UserError, match=r"no gradient with respect to its images .* 'square'"):
         input_gradient(linear(1.0, detached=True), images, labels, "ce")
 
 

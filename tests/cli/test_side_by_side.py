@@ -35,6 +35,7 @@ class Mine(Base):
     kind: int = 0
     def before_training(self, model, steps):
         warnings.warn(LOUD, RobenchWarning)
+        print("mine prints")
 
 @register_defense("broken")
 @dataclass(frozen=True)
@@ -145,6 +146,11 @@ def test_a_row_whose_checks_fail_is_not_in_the_table_of_the_others(
 
 def test_what_all_processes_warn_of_is_said_once(ran: tuple[Path, Finished]) -> None:
     assert ran[1].err.count("robench: mine is loud\n") == 1
+
+
+def test_what_other_processes_print_is_not_among_the_results(ran: tuple[Path, Finished]) -> None:
+    assert "mine prints" in ran[1].err
+    assert "mine prints" not in ran[1].out
 
 
 def test_stages_and_the_accuracies_of_finished_rows_are_printed(

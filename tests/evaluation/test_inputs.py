@@ -179,7 +179,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Returns(lambda x: ModelOutput(logits=x)),
         r"a ModelOutput of 'logits'; .* self.model\(images\)\['logits'\]",
     ),
-    "None": (lambda: Returns(lambda x: None), "returns a NoneType; it must return logits alone"),
+    "None": (
+        lambda: Returns(lambda x: None),
+        r"returns nothing \(a 'return' may be missing\); it must return logits alone",
+    ),
     "a shape": (lambda: Returns(lambda x: x[:, :, None]), r"returns shape \(16, 10, 1\)"),
     "too few classes": (lambda: Returns(lambda x: x[:, :3]), "has 3 classes but a label is"),
 }  # fmt: skip

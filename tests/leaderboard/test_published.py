@@ -106,7 +106,7 @@ def test_pandas_reads_the_table_without_robench(published: Published) -> None:
         ("board.json", '"dataset"', '"datasett"', "datasett"),
         ("board.json", "{", "", "not JSON"),
         ("manifests/*", '"row"', '"raw"', "raw"),
-        ("manifests/*", '"seed": 0', '"seed": "x"', "cell.seed = 'x': Input should be"),
+        ("manifests/*", '"seed": 0', '"seed": "x"', "cell.seed = 'x': write a whole number"),
         ("manifests/*", '"defense"', '"defence"', "'cell.defence'; did you mean 'defense'"),
         ("manifests/*", '"fgsm-', '"../fgsm-', "not a name"),
         ("SHA256SUMS", "board.json", "../board.json", "not a checksum"),
