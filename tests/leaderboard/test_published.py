@@ -122,8 +122,10 @@ def test_files_of_another_form_are_refused(
 
 
 def test_a_folder_that_was_not_published_is_refused(published: Published) -> None:
-    with pytest.raises(UserError, match="not a folder that 'robench run' published"):
+    with pytest.raises(UserError, match=r"is not a leaderboard, but has some in it: .*tiny; name"):
         Leaderboard.read(published.store)
+    with pytest.raises(UserError, match="not a folder that 'robench run' published"):
+        Leaderboard.read(published.store / "cells")
 
 
 @pytest.mark.parametrize("name", ["board.json", "leaderboard.csv"])
