@@ -72,19 +72,25 @@ def bare(name: str) -> str:
     return re.sub(r"[\s_-]", "", name[:LONGEST]).casefold()
 
 
+def question(near: Iterable[str]) -> str:
+    """Return the question whether one of several names is meant, given as they are to be shown."""
+    return f"did you mean {' or '.join(near)}?"
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return the sentence that names the valid spellings nearest to ``name``.
 
     Falls back to the list, or its beginning, if nothing is near.
     """
     valid = sorted(valid)
-    if same := [v for v in valid if bare(v) == bare(name)]:
-        return "did you mean " + " or ".join(f"'{shortened(n)}'" for n in same[:3]) + "?"
-    # The time grows with the product of the lengths, and both may come from a stranger's file.
-    near = get_close_matches(name[:LONGEST], [v for v in valid if len(v) <= 3 * LONGEST][:2000],
-                             n=3, cutoff=0.5)  # fmt: skip
+    plain = bare(name)
+    near = [v for v in valid if bare(v) == plain][:3]
+    if not near:
+        # The time grows with the product of the lengths; both may come from a stranger's file.
+        near = get_close_matches(name[:LONGEST], [v for v in valid if len(v) <= 3 * LONGEST][:2000],
+                                 n=3, cutoff=0.5)  # fmt: skip
     if near:
-        return "did you mean " + " or ".join(f"'{shortened(n)}'" for n in near) + "?"
+        return question(f"'{shortened(n)}'" for n in near)
     if not valid:
         return "there are none."
     names = [shortened(v) for v in valid]

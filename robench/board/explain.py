@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from robench.board.cells import KINDS
-from robench.errors import did_you_mean, shortened
+from robench.errors import did_you_mean, question, shortened
 from robench.wrong_values import quoted, what_to_write
 
 _RADIUS = ("eps", "norm")
@@ -20,9 +20,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         last = str(parts[-1])
         tables = _tables_with(last, model) if len(parts) == 1 else []
-        near = [f"'{table}.{last}'" for table in tables]
-        meant = f"did you mean {' or '.join(near)}?" if near else None
-        return f"unknown key '{key}'; {meant or did_you_mean(last, _keys(model, first))}"
+        if tables:
+            meant = question(f"'{table}.{last}'" for table in tables)
+            return f"unknown key '{key}'; {meant}"
+        return f"unknown key '{key}'; {did_you_mean(last, _keys(model, first))}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing."
     message = what_to_write(first)

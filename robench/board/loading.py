@@ -82,12 +82,12 @@ def _place_of(path: Path, message: str) -> str:
     It is the only line with what the message quotes, before it names what may be meant; without
     one, there is only the board's file.
     """
-    wrong, _, _ = message.partition(";")
+    files, (wrong, _, _) = _chain(path), message.partition(";")
     for said in re.findall(r"'([^']+)'", wrong):
-        for file in _chain(path):
-            lines = file.text.splitlines()
-            quoted = re.compile(rf"['\"]{re.escape(said)}")
-            found = [n for n, line in enumerate(lines, 1) if quoted.search(line)]
+        quoted = re.compile(rf"['\"]{re.escape(said)}")
+        for file in files:
+            lines = enumerate(file.text.splitlines(), start=1)
+            found = [number for number, line in lines if quoted.search(line)]
             if len(found) == 1:
                 return f"{file.path}, line {found[0]}"
             if found:

@@ -1,6 +1,7 @@
 """``robench attack``: evaluate attacks on a network and a data set."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,7 @@ from robench.leaderboard.row import has_none
 from robench.models.accept import first_logits
 from robench.models.checkpoint import Network, load_checkpoint
 from robench.models.data_fit import check_fit
-from robench.models.external import (
-    ExternalOptions,
-    is_own_code,
-    load_external,
-    split_name,
-)
+from robench.models.external import ExternalOptions, is_own_code, load_external, split_name
 from robench.plugins import raised_in_plugin
 from robench.registry import attacks as registry
 from robench.runs.attack_cell import evaluation_images
@@ -193,12 +189,15 @@ def accuracy_hint(target: Target, result: Evaluation) -> str | None:
 def _causes(target: Target) -> str:
     """Return why a network may be right on hardly any image."""
     images = as_floats(target.sample.images[:_LOOKED_AT]).to(device_of(target.model))
-    wrong = int((~first_logits(target.model, images).isfinite()).any(1).sum())
-    if wrong:
-        return (
-            f"on {wrong} of {len(images)} images the network returns logits that are NaN or "
-            f"infinite, which count as mistakes: look for a division by zero or a logarithm of 0."
-        )
+    # Figures are there by now, and none is lost if a network fails when it is asked once more.
+    with suppress(UserError, RuntimeError):
+        finite = first_logits(target.model, images).isfinite().all(1)
+        if not finite.all():
+            return (
+                f"on {int((~finite).sum())} of {len(images)} images the network returns logits "
+                f"that are NaN or infinite, which count as mistakes: look for a division by zero "
+                f"or a logarithm of 0."
+            )
     if not target.notes:
         return "are these the images and classes that the network was trained on?"
     weights = (

@@ -25,7 +25,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from robench.board.board import Board
 from robench.board.sources import quoted
 from robench.board.specs import Spec
-from robench.errors import UserError, shortened
+from robench.errors import UserError, question, shortened
 from robench.models.complexity import Complexity
 from robench.runs.records import EvaluatedColumn, Evidence
 from robench.system.files import write_text
@@ -217,7 +217,7 @@ def name_a_leaderboard(folder: Path) -> str:
     here = [home / folder.name for home in (Path("runs"), Path("leaderboards"))]
     near = [str(path) for path in here if path != folder and (path / SUMS).is_file()]
     if near:
-        return f"did you mean {' or '.join(near)}?"
+        return question(near)
     return "name a leaderboard's folder, such as leaderboards/quick."
 
 

@@ -14,9 +14,7 @@ from torch import nn
 from robench.data.load import HUB
 from robench.errors import UserError, did_you_mean
 from robench.expressions import parse_expression
-from robench.models.accept import (
-    unwrapped,
-)
+from robench.models.accept import unwrapped
 from robench.models.checkpoint import load_checkpoint
 from robench.models.frozen import in_eval_mode
 from robench.models.library_networks import (

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from robench.errors import UserError, did_you_mean
+from robench.errors import UserError, did_you_mean, first_line
 from robench.expressions import Expression
 from robench.models.accept import reason
 from robench.models.normalization import Normalization
@@ -98,6 +98,6 @@ def built(name: str, build: Callable[[], Any]) -> Any:
         raise UserError(
             f"{name} cannot be built ({why}); without a network to "
             f"download pretrained weights from, name your own with --checkpoint."
-            if "weights" in why.lower() or isinstance(error, OSError)
+            if "weights" in first_line(error).lower() or isinstance(error, OSError)
             else f"{name} cannot be built ({why})."
         ) from error

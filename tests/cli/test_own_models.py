@@ -245,6 +245,30 @@ def test_logits_that_are_not_finite_are_named_before_any_other_cause(
     assert "likely causes" not in done.out
 
 
+def test_a_network_that_fails_after_the_attack_costs_no_figure(
+    robench: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("robench.commands.attack.first_logits", fails)
+    done = robench(*ATTACK, "net.py:build", "--out", "table.csv")
+    assert done.code == 0, done.err
+    assert "clean accuracy is only" in done.out
+    assert Path("table.csv").exists()
+
+
+def test_an_error_in_a_folder_of_weights_is_no_missing_download(
+    robench: Command, folder: Path
+) -> None:
+    Path("weights").mkdir()
+    Path("weights/net.py").write_text("def build():\n    return {}['width']\n")
+    done = robench(*ATTACK, "weights/net.py:build")
+    assert done.code == 2
+    assert "cannot be built (KeyError: 'width', in " in done.err
+    assert "download" not in done.err
+
+
 def test_without_a_file_of_weights_untrained_ones_are_a_likely_cause(
     robench: Command, folder: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from forging import forge, made_consistent
 from page_boards import COLUMNS as INVENTED
 from page_boards import Invented, invent
-from published_board import BOARD, Published
+from published_board import BOARD, FIRST, Published
 from support import Command, few_queries, shared_folder
 
 from robench.base import ThreatModel
@@ -32,9 +32,6 @@ from robench.runs.steps import accuracies
 ATTACKS = """attacks = ["fgsm", "corruption(kind='contrast')", "corruption(kind='gaussian_noise')"]
 rank_by = "corruption"
 """
-FIRST = "1"
-"""A seed that draws the first row, which is faster to attack."""
-
 LEVELS = range(1, 6)
 COLUMNS = [f"corruption(kind='{k}', severity={s})" for k in ("contrast", "gaussian_noise")
            for s in LEVELS]  # fmt: skip

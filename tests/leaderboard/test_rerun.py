@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from forging import forge
-from published_board import BOARD, Published
+from published_board import BOARD, FIRST, Published
 from safetensors.torch import load_file, save_file
 from support import Command
 
@@ -20,9 +20,6 @@ from robench.leaderboard.publish import trained_networks
 from robench.leaderboard.published import Leaderboard
 from robench.leaderboard.rerun import NOT, REPRODUCED, draw_rows, draw_titles, find_weights, rerun
 from robench.runs.store import RunStore
-
-FIRST = "1"
-"""A seed that draws the first row, which is faster to attack."""
 
 
 def test_a_clone_of_a_board_with_its_weights_is_attacked_and_reproduced(
