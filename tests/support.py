@@ -33,7 +33,7 @@ seeds = [0]
 name = "digits"
 
 [model]
-name = "resnet18"
+name = "resnet8"
 width = 4
 
 [training]

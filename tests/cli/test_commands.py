@@ -139,7 +139,7 @@ def test_spectra_writes_a_table_and_a_picture_of_trained_networks(
     done = robench("spectra", weights[1], "--against", weights[0].parent, "--out", out)
     assert done.code == 0, done.err
     assert "cond(vanilla) / cond(network)" in done.out
-    assert "convnorm: measuring 20 layers" in done.out
+    assert "convnorm: measuring 7 layers" in done.out
     table = pd.read_csv(out / "spectra.csv")
     assert set(table["network"]) == {"vanilla", "convnorm"}
     ratios = pd.read_csv(out / "ratios.csv").set_index(["network", "operator"])
