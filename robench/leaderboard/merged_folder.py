@@ -10,6 +10,7 @@ from robench.errors import UserError, shortened
 from robench.leaderboard.bundle import Bundle, joined, published_bundle
 from robench.leaderboard.evidence import broken_sums, read_sums, weights_name
 from robench.leaderboard.merge import merge_boards
+from robench.leaderboard.pictures import draw_pictures
 from robench.leaderboard.publish import publish
 from robench.leaderboard.published import Leaderboard, PublishedCell
 from robench.runs.records import BoardResult
@@ -38,6 +39,7 @@ def write_merged(boards: Sequence[Leaderboard], folder: Path) -> tuple[BoardResu
     networks = network_files(boards)
     with new_folder(folder) as stage:
         table = publish(result, stage, bundle, networks)
+        draw_pictures(result, table, stage)
     return result, table
 
 

@@ -48,3 +48,9 @@ def test_a_folder_with_something_in_it_is_left_alone(
     assert again.code == 2
     assert "out is not empty" in again.err
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_a_merged_board_has_the_pictures_that_a_run_draws(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[2] / "leaderboards" / "quick"
+    write_merged([Leaderboard.read(folder)], tmp_path / "out")
+    assert (tmp_path / "out" / "curves.svg").is_file()
