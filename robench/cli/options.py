@@ -64,7 +64,7 @@ class InOrder(TyperGroup):
         Raises:
             UserError: if the command, an argument or an option is unknown, missing or wrong.
         """
-        with _in_a_sentence(), _stdout_restored():
+        with _in_a_sentence(ctx), _stdout_restored():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -73,8 +73,12 @@ class InOrder(TyperGroup):
 
 
 @contextmanager
-def _in_a_sentence() -> "Iterator[None]":
-    """Raise a :class:`UserError` for a wrong command line; help is printed as it is."""
+def _in_a_sentence(group: Any = None) -> "Iterator[None]":
+    """Raise a :class:`UserError` for a wrong command line; help is printed as it is.
+
+    Args:
+        group: the context of the group of commands, if one of them is already chosen.
+    """
     try:
         yield
     except _UsageError as error:
@@ -82,8 +86,15 @@ def _in_a_sentence() -> "Iterator[None]":
             raise
         _reword(error)
         said = " ".join(error.format_message().split()).rstrip(".")
-        path = error.ctx.command_path if error.ctx else "robench"
+        path = error.ctx.command_path if error.ctx else _path_of(group)
         raise UserError(f"{said[:1].lower()}{said[1:]}; see '{path} --help'.") from error
+
+
+def _path_of(group: Any) -> str:
+    """Return the command that a group is about to run, for an error that does not name its own."""
+    if group is None:
+        return "robench"
+    return " ".join(filter(None, (group.command_path, group.invoked_subcommand)))
 
 
 _stdout: "ContextVar[TextIO]" = ContextVar("stdout")

@@ -67,7 +67,8 @@ def attack_defaults(
         option = f"--{name.replace('_', '-')} {typed[name]}"
         said = [notice for call in attacks if (notice := _notice(call, name, values, option))]
         if not said and not compared and not _reaches(attacks, name, values):
-            said = [f"{option} is not used: {', '.join(attacks)} take no value from it."]
+            verb = "takes" if len(attacks) == 1 else "take"
+            said = [f"{option} is not used: {', '.join(attacks)} {verb} no value from it."]
         notices += said
     for call in attacks:
         _check_radius(call, build_attack(call, values), values, given)

@@ -8,6 +8,7 @@ mean is checked by the reader of each format: :mod:`robench.system.json_files`,
 :mod:`robench.system.tensor_files`.
 """
 
+import codecs
 import errno
 import hashlib
 import os
@@ -28,6 +29,9 @@ CODE_BYTES = 4 * MIB
 
 LIST_BYTES = 64 * MIB
 """Largest size of a list of indices."""
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""How files begin that Windows' PowerShell and older editors write."""
 
 _PATH = 300
 """Characters of a path in a message: deep folders of the user's own must stay readable."""
@@ -120,13 +124,16 @@ def read_text(path: Path, *, longest: int, inside: Path | None = None) -> str:
     """Return the text of a plain file, with its line breaks as they are; see :func:`open_plain`.
 
     Raises:
-        Refused: as there, or if it is not UTF-8 or has a NUL.
+        Refused: as there, or if it is not UTF-8, begins with a byte order mark or has a NUL.
     """
     content = read_bytes(path, longest=longest, inside=inside)
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        raise Refused(path, f"it is not UTF-8 text ({error.reason})") from error
+        why = "but UTF-16; save it as UTF-8" if content[:2] in _UTF_16 else f"({error.reason})"
+        raise Refused(path, f"it is not UTF-8 text {why}") from error
+    if content.startswith(codecs.BOM_UTF8):
+        raise Refused(path, "it begins with a byte order mark; save it as UTF-8 without one")
     if "\0" in text:
         raise Refused(path, "it is not text: it has a NUL")
     return text

@@ -101,7 +101,15 @@ def test_impossible_names(tmp_path: Path, name: str) -> None:
         read_bytes(tmp_path / name, longest=9)
 
 
-@pytest.mark.parametrize(("content", "reason"), [(b"\xff", "not UTF-8"), (b"a\0", "has a NUL")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff", r"not UTF-8 text \(invalid start byte\)"),
+        ("a".encode("utf-16"), "not UTF-8 text but UTF-16; save it as UTF-8"),
+        ("a".encode("utf-8-sig"), "begins with a byte order mark; save it as UTF-8 without one"),
+        (b"a\0", "has a NUL"),
+    ],
+)
 def test_text_is_text(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(Refused, match=reason):
