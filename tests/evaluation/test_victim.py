@@ -98,7 +98,7 @@ def test_in_float32_the_batch_size_changes_no_bit_of_a_resnet_either(defense: st
     images = torch.rand(17, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = model(images).argmax(1)
-    names = ["pgd-3", "simba(max_steps=4)"]
+    names = ["pgd-2", "simba(max_steps=2)"]
     small, large = (
         evaluate(model, images, labels, names, without=["bf16"], batch_size=size).attacks
         for size in (5, 17)
