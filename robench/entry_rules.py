@@ -71,12 +71,24 @@ def check_class(target: Callable[..., Any], base: type[Any] | None) -> None:
             f"{target.__name__} does not inherit from robench.{base.__name__}: write class "
             f"{target.__name__}(robench.{base.__name__})."
         )
+    check_fields(target, "which robench does not call")
+
+
+def check_fields(target: type[Any], why: str) -> None:
+    """Check that the options of a class are its fields, by which objects are compared and named.
+
+    Args:
+        target: a class.
+        why: what is wrong with an ``__init__`` of its own, as part of a sentence.
+
+    Raises:
+        UserError: if it has one.
+    """
     code = getattr(target.__init__, "__code__", None)
     if code is not None and code.co_filename != _BY_DATACLASSES:
         raise UserError(
-            f"{target.__name__} has an __init__ of its own, which robench does not call: write its "
-            f"options as fields below @dataclass(frozen=True), and checks of them into "
-            f"__post_init__."
+            f"{target.__name__} has an __init__ of its own, {why}: write its options as fields "
+            f"below @dataclass(frozen=True), and checks of them into __post_init__."
         )
 
 

@@ -173,6 +173,23 @@ class Attack:
         Every result must equal what :meth:`perturb` of that attack alone returns. By default the
         key is the attack itself, so that the attacks are equal, and so are their results.
         """
-        if any(attack != attacks[0] for attack in attacks):
-            raise NotImplementedError(f"{cls.__name__} has shared_work but no perturb_together")
-        return [attacks[0].perturb(model, images, labels, rngs)] * len(attacks)
+        return run_alone(attacks, model, images, labels, rngs)
+
+
+def run_alone(
+    attacks: Sequence[Attack],
+    model: LogitsModel,
+    images: Tensor,
+    labels: Tensor,
+    rngs: Sequence[torch.Generator],
+) -> list[Adversarial]:
+    """Run equal attacks by the first one's ``perturb``.
+
+    Raises:
+        NotImplementedError: if they are not equal, and so need a search that they share.
+    """
+    if any(attack != attacks[0] for attack in attacks):
+        raise NotImplementedError(
+            f"{type(attacks[0]).__name__} has shared_work but no perturb_together"
+        )
+    return [attacks[0].perturb(model, images, labels, rngs)] * len(attacks)

@@ -38,6 +38,9 @@ def _title(value: str) -> str:
 
 Title = Annotated[str, Field(max_length=LONGEST_TITLE), AfterValidator(_title)]
 
+FolderName = Annotated[str, Field(max_length=300), AfterValidator(_title)]
+"""The name of a published board, or of its data set: reports begin with it."""
+
 Call = Annotated[str, Field(max_length=LONGEST_CALL)]
 """A name with options, as :mod:`robench.expressions` reads it."""
 

@@ -7,8 +7,8 @@ from robench.registry import defenses
 
 _TWINS = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0458\u04bb\u0501\u03bf\u03bd\u03b1"
-    "\u03c1\u0131",
-    "aeopcyxisjhdovapi",
+    "\u03c1\u0131\u03f2\u0578\u0585\u057d\u0570",
+    "aeopcyxisjhdovapicnouh",
 )
 """Letters of other alphabets -> those that look the same."""
 
@@ -29,5 +29,18 @@ def mistaken_for(title: str, defense: str) -> str | None:
 
 def _skeleton(title: str) -> str:
     """Return a name as a reader sees it: of one alphabet, in lower case, without what is unseen."""
-    seen = "".join(c for c in unicodedata.normalize("NFKC", title) if c.isprintable())
+    seen = "".join(c for c in unicodedata.normalize("NFKD", title.translate(_TWINS)) if _is_seen(c))
     return seen.casefold().translate(_TWINS).strip()
+
+
+def _is_seen(character: str) -> bool:
+    """Return whether a character has a form of its own, as no fillers and marks on others have."""
+    marks = ("Mn", "Me", "Cf")
+    return (
+        character.isprintable()
+        and character not in _FILLERS
+        and unicodedata.category(character) not in marks
+    )
+
+
+_FILLERS = "\u115f\u1160\u3164\uffa0"

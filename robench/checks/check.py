@@ -1,7 +1,7 @@
 """``check_model``: run all checks on one network."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Unpack
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from robench.attack_tools.threat_models import check_radius
-from robench.base import ThreatModel
+from robench.base import Attack, ThreatModel
 from robench.checks.context import CheckContext, Columns
 from robench.checks.contract import Check
 from robench.checks.options import CheckKeywords, CheckOptions
@@ -18,10 +18,19 @@ from robench.checks.order import build_checks, default_checks
 from robench.checks.report import Finding, Report
 from robench.data.notices import image_notices
 from robench.errors import RobenchWarning, UserError
+from robench.evaluation import Outcomes
+from robench.evaluation.forward import QUANTUM
 from robench.evaluation.notices import notices_are_off
 from robench.evaluation.shared_copies import copies_apart, copies_shared
-from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
-from robench.models.accept import plain_module
+from robench.evaluation.validation import (
+    Classes,
+    Pixels,
+    as_floats,
+    as_tensors,
+    check_classes,
+)
+from robench.models.accept import first_logits, plain_module
+from robench.models.frozen import frozen_stats, placed, under_attack
 from robench.progress import Progress
 from robench.system.devices import device_for
 from robench.system.out_of_memory import is_of_machine
@@ -64,8 +73,9 @@ def check_model(
         At least one finding per check; a check that could not be made on this network says why.
 
     Raises:
-        UserError: if images or labels are invalid, a radius or step is out of range, a check or
-            option is unknown, or there are outcomes for more images than were given.
+        UserError: if images or labels are invalid, the model does not return logits for their
+            classes, a radius or step is out of range, a check or option is unknown, or there are
+            outcomes for more images than were given.
 
     Example:
         Multiplying the logits of a trained network by 1000 saturates the loss that attacks
@@ -76,11 +86,14 @@ def check_model(
             print(report.failed)  # ["saturated_loss"]
     """
     options = CheckOptions.from_keywords(**keywords)
+    if isinstance(checks, str):
+        raise UserError(f"checks is '{checks}' alone; give a list: ['{checks}'].")
     chosen = build_checks(default_checks() if checks is None else checks)
-    searched = {name: pair for name, pair in (columns or {}).items() if not pair[0].proves}
+    searched = {name: pair for name, pair in _pairs(columns or {}) if not pair[0].proves}
     context = _context(model, images, labels, threat_model, searched, source, options)
     findings: list[Finding] = []
     with torch.inference_mode(False), own_random_state(context.device), copies_shared():
+        _check_it_runs(context)
         for done, check in enumerate(chosen):
             task = f"checks: {', '.join(check.findings)}"
             options.progress(Progress(task, done, len(chosen), "checks"))
@@ -88,6 +101,33 @@ def check_model(
             findings += _findings(check, context)
     options.progress(Progress("checks", len(chosen), len(chosen), "checks"))
     return Report(len(context), tuple(findings), context.curve)
+
+
+def _pairs(columns: Columns) -> Iterator[tuple[str, tuple[Attack, Outcomes]]]:
+    """Yield the columns.
+
+    Raises:
+        UserError: if one has outcomes and no attack, as the attacks of an evaluation have.
+    """
+    for name, pair in columns.items():
+        if isinstance(pair, Outcomes):
+            raise UserError(
+                f"the column '{name}' has outcomes and no attack; give both, "
+                f"{{'{name}': (attack, outcomes)}}, with the attack as an object."
+            )
+        yield name, pair
+
+
+def _check_it_runs(context: CheckContext) -> None:
+    """Check that there is something to check: otherwise no check would fail.
+
+    Raises:
+        UserError: if the network cannot take the images, or does not return logits for the classes.
+    """
+    model = context.model
+    with placed(model, context.device), frozen_stats(model), under_attack(model):
+        few = context.images[:QUANTUM].to(context.device)
+        check_classes(first_logits(model, few).shape[1], context.labels)
 
 
 def _findings(check: Check, context: CheckContext) -> list[Finding]:

@@ -86,6 +86,14 @@ class Report:
     findings: tuple[Finding, ...]
     curve: Curve = ()
 
+    def __repr__(self) -> str:
+        passed = sum(finding.passed is True for finding in self.findings)
+        parts = [f"{len(self.failed)} failed", f"{passed} passed"]
+        if unjudged := len(self.findings) - passed - len(self.failed):
+            parts.append(f"{unjudged} could not be judged")
+        failed = f" ({', '.join(self.failed)})" if self.failed else ""
+        return f"<Report on {self.samples} images: {parts[0]}{failed}, {', '.join(parts[1:])}>"
+
     @property
     def failed(self) -> list[str]:
         """The names of the checks that failed."""

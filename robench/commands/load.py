@@ -15,7 +15,7 @@ from robench.models.library_options import check_library_options
 from robench.models.normalization import recorded
 
 
-def load(name: str, *, store: str | Path | None = None) -> nn.Module:
+def load(name: str | Path, *, store: str | Path | None = None) -> nn.Module:
     """Load a published network: images in [0, 1] (B, C, H, W) -> logits (B, classes).
 
     The sha256 of its weights is compared with the published one, and no code that came with a board
@@ -39,6 +39,7 @@ def load(name: str, *, store: str | Path | None = None) -> nn.Module:
     Example:
         >>> model = load("leaderboards/quick/convnorm")  # doctest: +SKIP
     """
+    name = str(name)
     if name.startswith(f"{HUB}:"):
         return load_external(name).module
     return open_network(network_of(name, () if store is None else (Path(store),)))

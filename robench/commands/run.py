@@ -29,9 +29,9 @@ from robench.tracking.follow import followed
 def run(
     board: str | Path = "quick",
     *,
-    defenses: str | None = None,
+    defenses: str | Sequence[str] | None = None,
     seeds: Seeds | None = None,
-    changes: Sequence[str] = (),
+    changes: str | Sequence[str] = (),
     out: str | Path = "runs",
     data_dir: str | Path | None = None,
     device: str = "auto",
@@ -46,9 +46,11 @@ def run(
 
     Args:
         board: the name of a shipped board, a folder with a ``board.toml``, or a TOML file.
-        defenses: rows that replace the board's, separated by commas; ``"all"`` for every defense.
+        defenses: rows that replace the board's, as a list or separated by commas; ``"all"`` for
+            every defense.
         seeds: seeds that replace the board's: a number, several, or text such as ``"0,1,2"``.
-        changes: ``"table.key=value"`` with a TOML value, such as ``"training.epochs=2"``.
+        changes: ``"table.key=value"`` with a TOML value, such as ``"training.epochs=2"``, or
+            several.
         out: folder of trained cells and leaderboards.
         data_dir: folder where the data set is, or is downloaded to.
         device: ``auto``, ``cpu``, ``cuda``, ...
@@ -74,7 +76,9 @@ def run(
         >>> board.table[["defense", "clean_mean", "pgd-20_mean"]]  # doctest: +SKIP
     """
     placement = Placement(executor, jobs, None if resources is None else Path(resources))
-    name, spec = open_board(str(board), rows=defenses, seeds=seeds, changes=changes)
+    rows = defenses if defenses is None or isinstance(defenses, str) else ",".join(defenses)
+    changed = (changes,) if isinstance(changes, str) else changes
+    name, spec = open_board(str(board), rows=rows, seeds=seeds, changes=changed)
     folder = None if data_dir is None else Path(data_dir)
     return run_and_publish(
         spec,

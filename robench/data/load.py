@@ -23,7 +23,7 @@ HUB = "hf"
 NPZ = ".npz"
 
 
-def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
+def load_dataset(name: str | Path, data_dir: str | Path | None = None) -> DataSet:
     """Load a data set.
 
     Args:
@@ -49,7 +49,7 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> DataSet:
         >>> digits.name, digits.num_classes, digits.image_size
         ('digits', 10, (8, 8))
     """
-    dataset = _loaded(name, data_dir)
+    dataset = _loaded(str(name), data_dir)
     pixels = _in_memory(dataset.test)
     if pixels is not None and (
         notice := scale_notice(pixels, f"the test images of {dataset.name}")

@@ -1,6 +1,7 @@
 """The evaluator: a model, samples and attacks in; one outcome per sample and attack out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Unpack
 
 import torch
@@ -8,8 +9,16 @@ from torch import nn
 
 from robench.attack_tools.losses import right
 from robench.base import Attack
-from robench.board.attack_calls import build_attack, check_defaults, expand_calls, unbounded
+from robench.board.attack_calls import (
+    Fate,
+    build_attack,
+    check_defaults,
+    expand_calls,
+    fate,
+    unbounded,
+)
 from robench.data.notices import image_notices
+from robench.entry_rules import check_fields
 from robench.errors import UserError, warn
 from robench.evaluation.evaluation import Evaluation
 from robench.evaluation.forward import QUANTUM
@@ -18,7 +27,7 @@ from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.partial import open_partial
 from robench.evaluation.prove import Proven, is_certificate, prove_group
-from robench.evaluation.run_attacks import Job, attack_group, predict_all
+from robench.evaluation.run_attacks import Job, attack_group, predict_all, work_of
 from robench.evaluation.validation import (
     Classes,
     Pixels,
@@ -210,7 +219,29 @@ def named_attacks(
         message = f"defaults without effect: {', '.join(stated)}; no radius in {', '.join(calls)}."
         warn(message, stacklevel=4)
     check_defaults(calls, {name: v for name, v in defaults.items() if name not in stated})
+    _check_radius_is_of_one_norm(calls, defaults)
     return named
+
+
+def _check_radius_is_of_one_norm(calls: Sequence[str], defaults: Mapping[str, Any]) -> None:
+    """Refuse a default radius without a norm that reaches attacks of several norms.
+
+    Raises:
+        UserError: if it does: 8/255 is a usual radius in Linf and next to none in L2.
+    """
+    if "eps" not in defaults or "norm" in defaults:
+        return
+    by_norm: dict[str, str] = {}
+    for call in calls:
+        ball = build_attack(call, defaults).threat_model
+        if ball is not None and fate(call, "eps", defaults) is Fate.TAKEN:
+            by_norm.setdefault(ball.norm, call)
+    if len(by_norm) > 1:
+        shown = " and ".join(f"{call} ({norm})" for norm, call in by_norm.items())
+        raise UserError(
+            f"eps = {defaults['eps']} would be the radius of {shown}, and no radius suits two "
+            f"norms: name it in the attacks of one of them, such as pgd(norm='l2', eps=0.5)."
+        )
 
 
 def _each(attacks: Sequence[str | Attack]) -> Iterator[str | Attack]:
@@ -224,11 +255,30 @@ def _check_attack(attack: object) -> None:
     if not isinstance(attack, (str, Attack)):
         shown = f"the class {attack.__name__}" if isinstance(attack, type) else repr(attack)
         raise UserError(f"an attack is {shown}; give a name such as 'pgd-20', or an object.")
+    if isinstance(attack, Attack):
+        check_fields(type(attack), "of which robench does not know what it keeps")
+        options = {field.name for field in fields(attack)}
+        if unknown := sorted(vars(attack).keys() - options):
+            raise UserError(
+                f"{type(attack).__name__} keeps '{unknown[0]}', which is no field of it: objects "
+                f"that differ in it would count as one attack. Declare it as a field below "
+                f"@dataclass(frozen=True)."
+            )
 
 
 def group_by_search(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:
-    """Group the attacks that share one search."""
+    """Group the attacks that share one search.
+
+    Raises:
+        UserError: if the options of an attack cannot be compared.
+    """
     groups: dict[Any, dict[str, Attack]] = {}
     for name, attack in named.items():
-        groups.setdefault((type(attack), attack.shared_work()), {})[name] = attack
+        try:
+            groups.setdefault((type(attack), work_of(attack)), {})[name] = attack
+        except TypeError as error:  # a list, a dict or an array among the options
+            raise UserError(
+                f"the options of {name} cannot be compared ({error}); use tuples instead of lists, "
+                f"dicts or arrays."
+            ) from None
     return list(groups.values())

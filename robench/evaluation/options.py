@@ -50,8 +50,14 @@ class EvaluationOptions:
     resume: Path | None = None
 
     def __post_init__(self) -> None:
-        _check_whole("batch_size", self.batch_size, 1)
-        _check_whole("seed", self.seed, 0)
+        for name, least in (("batch_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            _check_whole(name, value, least)
+            object.__setattr__(self, name, int(value))  # NumPy's integers are none for torch
+        if not callable(self.progress):
+            raise UserError(
+                f"progress is {self.progress!r}; give a function, which is called after each batch."
+            )
         check_shortcuts(self.without)
         if self.resume is not None and self.observer is not None:
             raise UserError(
@@ -71,6 +77,11 @@ class EvaluationOptions:
             UserError: if a keyword is not an option; names the nearest.
         """
         check_keywords(keywords, cls, "an evaluation")
+        if options is not None and not isinstance(options, cls):
+            raise UserError(
+                f"options is a {type(options).__name__}; give a robench.{cls.__name__}, or its "
+                f"fields as keyword arguments."
+            )
         return replace(options or cls(), **keywords)
 
 

@@ -58,6 +58,8 @@ def as_tensors(images: Pixels, labels: Classes) -> tuple[Tensor, Tensor]:
     pixels = pixels if pixels.dtype == torch.uint8 else pixels.float()
     classes = _tensor(labels, "labels").detach()
     check_images(pixels, classes)
+    if pixels.dtype != torch.uint8 and (pixels.min() < 0 or pixels.max() > 1):
+        pixels = pixels.clamp(0, 1)  # one rounding beyond
     return pixels, classes
 
 
@@ -103,11 +105,21 @@ def _check_values(images: Tensor) -> None:
         bad = (~images.isfinite()).flatten(1).any(1).nonzero()[0].item()
         raise UserError(f"image {bad} has NaN or infinite pixels; fix or remove it.")
     low, high = images.min().item(), images.max().item()
-    if low < 0 or high > 1:
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
         raise UserError(
-            f"images lie in [{low:g}, {high:g}] but must lie in [0, 1]: divide by 255, and leave "
-            f"mean and std to the model."
+            f"images lie in [{low:g}, {high:g}] but must lie in [0, 1]: {_to_unit(low, high)}."
         )
+
+
+def _to_unit(low: float, high: float) -> str:
+    """Return what likely brings images of a range into [0, 1], as the end of a sentence."""
+    if low >= 0 and 2 < high <= 255:
+        return "divide by 255, and leave mean and std to the model"
+    if low >= -0.5 and high <= 1.5:
+        return "resizing overshoots, clamp them with images.clamp(0, 1)"
+    if low >= -1 and high <= 1:
+        return "map them by (images + 1) / 2, and leave mean and std to the model"
+    return "give them as they were before mean and std, which are left to the model"
 
 
 def check_classes(num_classes: int, labels: Tensor) -> None:
@@ -116,6 +128,11 @@ def check_classes(num_classes: int, labels: Tensor) -> None:
     Raises:
         UserError: if it has too few classes.
     """
+    if num_classes == 1:
+        raise UserError(
+            "the model has one logit per image, which is always the largest: if it is that of a "
+            "sigmoid, z, give the two of a softmax, torch.cat([torch.zeros_like(z), z], 1)."
+        )
     largest = int(labels.max())  # in the dtype of labels, a number of classes may wrap around
     if num_classes <= largest:
         raise UserError(

@@ -6,7 +6,7 @@ knows what one that was killed has left.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from robench.errors import UserError
@@ -64,10 +64,12 @@ def replace_edition(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
         contents: relative path -> content, or a file that has it, as weights do.
 
     Raises:
-        UserError: if a file cannot be written; no reader takes the folder for a leaderboard then.
+        UserError: if a folder in it is a link to another one, before anything is changed; or if a
+            file cannot be written: no reader takes the folder for a leaderboard then.
     """
-    _remove_temporaries(folder, contents)
     before = published_before(folder)
+    _refuse_links(folder, [*contents, *before])
+    _remove_temporaries(folder, contents)
     edited = set() if is_own(folder, TOML) else {TOML}
     sums = {name: _digest(content) for name, content in contents.items()}
     text = sums_text(sums)
@@ -86,6 +88,21 @@ def replace_edition(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
         remove(folder / PAGE)
     write_text(folder / SUMS, text)
     remove(folder / UNFINISHED)
+
+
+def _refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files below a link: they would be written or removed where it leads.
+
+    Raises:
+        UserError: for the first link.
+    """
+    for name in names:
+        for parent in Path(name).parents:
+            if (folder / parent).is_symlink() and parent != Path():
+                raise UserError(
+                    f"{folder / parent} is a link, and files below it are to be replaced; put a "
+                    f"folder in its place."
+                )
 
 
 def _remove_temporaries(folder: Path, contents: Mapping[str, bytes | Path]) -> None:

@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from robench.board.board import Board
+from robench.board.limits import FolderName
 from robench.board.sources import quoted
 from robench.board.specs import Spec
 from robench.errors import UserError, question, shortened
@@ -67,8 +68,8 @@ class BoardFile(Spec):
     """``board.json``: what the cells have in common."""
 
     schema_version: Literal[1] = 1
-    name: str
-    dataset: str
+    name: FolderName
+    dataset: FolderName
     columns: dict[str, EvaluatedColumn]
     board: Board
     sources: tuple[SourceEntry, ...] = ()

@@ -108,6 +108,10 @@ class Leaderboard:
     cells: tuple[PublishedCell, ...]
     sources: tuple[SourceEntry, ...] = ()
 
+    def __repr__(self) -> str:
+        rows, columns = len({cell.row for cell in self.cells}), ", ".join(self.columns)
+        return f"<Leaderboard {self.name}: {rows} rows, {len(self.cells)} cells, {columns}>"
+
     @classmethod
     def read(cls, folder: str | Path) -> "Leaderboard":
         """Read the folder that ``robench run`` published.

@@ -160,7 +160,7 @@ def test_progress_rises_through_all_parts_to_the_number_of_images(
 
 def test_a_network_of_one_class_is_refused() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
-    with pytest.raises(UserError, match=r"has only 1 class\(es\)"):
+    with pytest.raises(UserError, match="has one logit per image"):
         evaluate(model, torch.rand(2, 1, 2, 2), torch.zeros(2).long(), ["autoattack"])
 
 

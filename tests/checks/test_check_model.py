@@ -4,6 +4,7 @@ import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,15 +157,50 @@ def test_a_network_without_gradients_is_checked_by_what_needs_none(
     assert "no gradient with respect to its images" in report["more_steps"].sentence
 
 
-def test_a_network_that_raises_does_not_crash_the_checks(check: RunChecks) -> None:
+def test_a_network_that_raises_in_an_attack_does_not_crash_the_checks(
+    check: RunChecks, digits_net: nn.Module
+) -> None:
     class Broken(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            raise ValueError("no such thing")
+            if torch.is_grad_enabled():
+                raise ValueError("no such thing")
+            logits: Tensor = digits_net(images)
+            return logits
 
     report = check(Broken(), checks=WITH_BINARIZATION)
-    made = {finding.check for finding in report.findings if finding.passed is not None}
-    assert made <= {"train_eval_gap"}  # it keeps no statistics
-    assert "ValueError: no such thing" in report["same_logits"].sentence
+    assert report["more_steps"].passed is None
+    assert "no such thing" in report["more_steps"].sentence
+
+
+class Returns(nn.Module):
+    """Returns something that is made of the network's logits."""
+
+    def __init__(self, network: nn.Module, make: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.network, self.make = network, make
+
+    def forward(self, images: Tensor) -> Any:
+        return self.make(self.network(images))
+
+
+def _raise(logits: Tensor) -> None:
+    raise ValueError("no such thing")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda logits: (logits, 1), "tuple"),
+        (lambda logits: logits[:, :5], "the model has 5 classes but a label is 9"),
+        (lambda logits: logits[:, :1], "one logit per image"),
+        (_raise, "no such thing"),
+    ],
+)
+def test_what_cannot_be_checked_is_no_network_without_failures(
+    check: RunChecks, digits_net: nn.Module, make: Callable[[Tensor], Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        check(Returns(digits_net, make))
 
 
 @pytest.mark.parametrize("checks", [["same_logits"], ["loss_rises"]])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from rich.console import Console, RenderableType
+from rich.markup import render
 from torch import nn
 
 from robench import registry
@@ -24,6 +25,7 @@ from robench.cli.tables.networks import (
     spectra_table,
 )
 from robench.cli.tables.verification import rerun_table
+from robench.cli.tables.words import plain
 from robench.commands.reproduce import State
 from robench.evaluation import evaluate
 from robench.leaderboard.published import Leaderboard
@@ -189,3 +191,8 @@ def test_a_shortened_name_of_a_column_is_explained() -> None:
     published = Leaderboard.read(shipped_boards()["quick"].parent)
     text = shown(leaderboard_table(board, published.table, "t"), UNBOUNDED)
     assert "simba is simba(samples=50)" in text
+
+
+@pytest.mark.parametrize("text", ["convnorm \\[/red]", "a[b]", "x\\", "[dim]y[/dim]", "[1, 2]"])
+def test_no_name_is_read_as_markup(text: str) -> None:
+    assert render(f"[dim]{plain(text)}[/dim]").plain == text

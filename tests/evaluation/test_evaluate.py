@@ -335,6 +335,9 @@ def spoiled(value: float) -> Tensor:
     ("images", "sentence"),
     [
         (spoiled(255.0), r"images lie in \[.*, 255\] but must lie in \[0, 1\]: divide by 255"),
+        (spoiled(-1.0), r"images lie in \[-1, .*\] but must .*: map them by \(images \+ 1\) / 2"),
+        (spoiled(1.12), r"images lie in \[.*, 1.12\] but must .*: .* images\.clamp\(0, 1\)"),
+        (spoiled(-2.1), r"images lie in \[-2.1, .*\] but must .*as they were before mean and std"),
         (spoiled(-0.1), r"images lie in \[-0\.1, "),
         (spoiled(float("nan")), "image 3 has NaN or infinite pixels"),
         (samples()[0][0], r"images have shape \(1, 5, 5\); give \(N, C, H, W\)"),

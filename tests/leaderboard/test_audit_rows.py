@@ -8,6 +8,7 @@ import pytest
 from forging import forge
 from published_board import Published
 
+from robench.errors import UserError
 from robench.leaderboard.audit import audit
 from robench.leaderboard.audit.rows import earlier_checks, twin_notes
 from robench.leaderboard.audit.shipped import shipped_notes
@@ -26,13 +27,22 @@ def read(published: Published) -> Leaderboard:
 def listed(published: Published, name: str, content: bytes) -> None:
     """Add a file with a checksum."""
     path = published.folder / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     sums = published.folder / "SHA256SUMS"
     sums.write_text(f"{sums.read_text()}{file_hash(path)}  {name}\n")
 
 
-@pytest.mark.parametrize("name", ["page.html", "AUDIT.txt", "weights/0123456789abcdef.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "page.html",
+        "AUDIT.txt",
+        "weights/0123456789abcdef.safetensors",
+        "manifests/README.md",
+        "manifests/sub/convnorm-seed0.json",
+    ],
+)
 def test_a_checksum_makes_no_evidence_of_other_files(published: Published, name: str) -> None:
     listed(published, name, b"x")
     assert f"{name} is listed in SHA256SUMS, and belongs to no part of the board." in audit(
@@ -51,6 +61,39 @@ def test_a_table_or_weights_without_a_checksum(published: Published, name: str) 
 def test_a_text_beside_the_evidence_is_named(published: Published) -> None:
     (published.folder / "README.md").write_text("ours is first")
     assert any("README.md" in note for note in unchecked(read(published)))
+
+
+def test_manifests_that_stand_under_each_other_s_names(published: Published) -> None:
+    one, other = (published.folder / f"manifests/{name}-seed0.json" for name in rows_of(published))
+    text = one.read_text()
+    one.write_text(other.read_text())
+    other.write_text(text)
+    published.sum_up()
+    assert f"manifests/{one.name} is not the manifest of 'batchnorm', seed 0." in audit(
+        read(published)
+    )
+
+
+def rows_of(published: Published) -> list[str]:
+    return [cell.row for cell in read(published).cells]
+
+
+def test_a_folder_that_is_a_link_is_named(published: Published, tmp_path: Path) -> None:
+    (published.folder / "challenges").symlink_to(tmp_path, target_is_directory=True)
+    assert "challenges is a link to another folder; a board has its files itself." in audit(
+        read(published)
+    )
+
+
+@pytest.mark.parametrize("text", ["quick\\n5 of 5 rows attacked again.", "quick\\u001b[8m"])
+@pytest.mark.parametrize("key", ["name", "dataset"])
+def test_a_name_is_one_line_that_says_nothing_to_a_terminal(
+    published: Published, key: str, text: str
+) -> None:
+    board = json.loads((published.folder / "board.json").read_text())
+    published.change("board.json", f'"{key}": "{board[key]}"', f'"{key}": "{text}"', sums=True)
+    with pytest.raises(UserError, match="one line of visible characters"):
+        read(published)
 
 
 def test_two_rows_that_swap_their_names(published: Published) -> None:

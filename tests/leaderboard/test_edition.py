@@ -31,6 +31,24 @@ def test_the_new_files_take_the_place_of_the_old_and_others_stay(tmp_path: Path)
     assert {name: found[name] for name in NEW} == NEW
 
 
+@pytest.mark.parametrize("listed", ["x/thesis.txt", None])
+def test_nothing_is_written_or_removed_where_a_link_leads(
+    tmp_path: Path, listed: str | None
+) -> None:
+    folder, elsewhere = tmp_path / "board", tmp_path / "elsewhere"
+    replace_edition(folder, {BOARD: b"old"})
+    elsewhere.mkdir()
+    (elsewhere / "thesis.txt").write_text("precious")
+    (folder / ("x" if listed else "manifests")).symlink_to(elsewhere, target_is_directory=True)
+    if listed:
+        (folder / UNFINISHED).write_text(f"{64 * '0'}  {listed}\n")
+    before = files(folder)
+    with pytest.raises(UserError, match="is a link, and files below it are to be replaced"):
+        replace_edition(folder, NEW)
+    assert files(folder) == before
+    assert files(elsewhere) == {"thesis.txt": b"precious"}
+
+
 def test_the_same_files_again_touch_nothing(tmp_path: Path) -> None:
     replace_edition(tmp_path, OLD)
     (tmp_path / PAGE).touch()

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from rich.markup import escape
+
 
 def figure(value: float, form: str) -> str:
     """Format a figure; NaN becomes a dash."""
@@ -11,7 +13,7 @@ def figure(value: float, form: str) -> str:
 
 def plain(text: str) -> str:
     """Escape text so that Rich does not read it as markup."""
-    return text.replace("[", "\\[")
+    return escape(text)
 
 
 def on_trust(what: Sequence[str], where: str = "") -> str:

@@ -15,6 +15,9 @@ def title_problems(board: Leaderboard) -> Iterator[str]:
     for spec in board.board.row_specs:
         if other := mistaken_for(spec.title, spec.defense):
             yield f"the row '{spec.title}' is {spec.defense}, but is named like {other}."
+    for title in board.board.external:
+        if other := mistaken_for(title, "external"):
+            yield f"the row '{title}' is a third-party network, but is named like {other}."
 
 
 def earlier_checks(board: Leaderboard) -> list[str]:

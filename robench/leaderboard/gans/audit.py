@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from robench.board.sources import entries_of, other_sources, quoted
+from robench.board.titles import mistaken_for
 from robench.board.writing import board_text
 from robench.errors import UserError, shortened
 from robench.gan.architectures import architecture
@@ -75,6 +76,7 @@ def full_gan_audit(board: GanLeaderboard) -> GanAudit:
     if found:
         return GanAudit(tuple(found))  # what is changed would be found again and again below
     found += _odd_files(board)
+    found += _names(board)
     found += source_problems(board)
     for one in board.evidence:
         found += [f"{one.name}: {sentence}." for sentence in _gan(board, one)]
@@ -112,6 +114,13 @@ def gan_unchecked(board: GanLeaderboard, copies: GanCopies | None = None) -> lis
 
 def _copies(board: GanLeaderboard) -> GanCopies:
     return gan_copies(board, lambda one: _counted(one) is not None)
+
+
+def _names(board: GanLeaderboard) -> Iterator[str]:
+    """Yield which rows have the name of another defense, one sentence each."""
+    for title, defense in {one.file.row: one.file.cell.defense for one in board.evidence}.items():
+        if other := mistaken_for(title, defense):
+            yield f"the row '{title}' is {defense}, but is named like {other}."
 
 
 def _odd_files(board: GanLeaderboard) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from robench.board.limits import FolderName
 from robench.board.specs import Spec
 from robench.errors import UserError
 from robench.gan.board import GanBoard
@@ -29,7 +30,7 @@ class GanBoardFile(Spec):
 
     schema_version: Literal[1] = 1
     kind: Literal["gan"] = "gan"
-    name: str = Field(max_length=300)
+    name: FolderName
     extractor: str = Field(pattern=r"^[a-z0-9_]{1,60}$")
     board: GanBoard
     sources: tuple[SourceEntry, ...] = ()
