@@ -169,8 +169,8 @@ def _table(network: PublishedNetwork, figures: list[_Figure]) -> list[str]:
         *lines,
         "",
         "Images are a class-balanced sample of the test images, in [0, 1]. The interval is "
-        "Wilson's: it says how far another test set of this size could move the figure, not how "
-        "far another seed could.",
+        "Wilson's: it says where the figure on unlimited images lies, not how far another seed "
+        "could move it.",
         "",
     ]
 

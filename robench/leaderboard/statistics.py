@@ -29,8 +29,8 @@ def estimate(accuracies: Sequence[float], samples: int) -> Estimate:
     """Summarize one accuracy per seed, each over the same ``samples`` images.
 
     The interval is Wilson's for the mean accuracy on ``samples`` images. The seeds see the same
-    images, so they do not count as additional samples: the interval says how far another test set
-    of this size could move the figure, and ``std`` how far another seed could.
+    images, so they do not count as additional samples: the interval says where the accuracy of
+    these networks on unlimited images lies, and ``std`` how far another seed could move it.
     """
     mean = statistics.fmean(accuracies)
     std = statistics.stdev(accuracies) if len(accuracies) > 1 else math.nan
