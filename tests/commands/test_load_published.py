@@ -22,6 +22,12 @@ def test_a_row_of_a_board_by_name_or_folder(name: str) -> None:
     assert torch.equal(model(images), plain(images))
 
 
+def test_a_path_may_be_one() -> None:
+    assert isinstance(robench.load(QUICK / "vanilla"), torch.nn.Module)
+    with pytest.raises(robench.UserError, match="no data set"):
+        robench.load_dataset(Path("mnist5"))
+
+
 def test_a_title_may_have_commas_and_spaces() -> None:
     assert robench.load("quick/batchnorm, trained normally")(torch.rand(1, 1, 28, 28)).shape == (
         1,

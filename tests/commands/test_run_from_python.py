@@ -14,7 +14,7 @@ def test_a_board_is_run_published_and_verified_from_python(
     tiny_board: Path, tmp_path: Path
 ) -> None:
     board = robench.run(
-        tiny_board, defenses="batchnorm", seeds="3", changes=["training.epochs=1"], out=tmp_path
+        tiny_board, defenses=["batchnorm"], seeds="3", changes="training.epochs=1", out=tmp_path
     )
     assert isinstance(board, Leaderboard)
     assert board.folder == changed_board(tmp_path)

@@ -20,6 +20,8 @@ from robench.errors import UserError
 from robench.evaluation import evaluate
 from robench.models.accept import plain_module
 
+Digits = tuple[Tensor, Tensor]
+
 ATTACKS = ["fgsm", "pgd-2"]
 DIGITS = load_dataset("digits")
 IMAGES, LABELS = DIGITS.test.images[:20], DIGITS.test.labels[:20]  # type: ignore[union-attr]
@@ -320,6 +322,8 @@ def test_there_may_be_more_classes_than_labels_of_a_small_type_can_count(
         ([PGD], {}, "an attack is the class PGD; give a name such as 'pgd-20', or an object"),
         ([None], {}, "an attack is None; give a name"),
         (["fgsm"], {"seed": -1}, "seed is -1; give a whole number, 0 or more"),
+        (["fgsm"], {"progress": True}, "progress is True; give a function"),
+        (["fgsm"], {"options": {"seed": 1}}, "options is a dict; give a robench.EvaluationOptions"),
         (["fgsm"], {"batch_size": 2.5}, "batch_size is 2.5; give a whole number, 1 or more"),
         (["fgsm"], {"device": "foo"}, "device 'foo' cannot be used"),
         (["pgd(eps=[0.1, 0.2])"], {}, "eps"),
@@ -356,3 +360,20 @@ def test_the_checks_refuse_images_labels_and_balls_of_other_kinds(
 def test_a_network_that_does_not_fit_is_refused_before_it_is_trained(model: nn.Module) -> None:
     with pytest.raises(UserError, match=r"cannot take images of 1x8x8|has 3 classes, but digits"):
         robench.train("batchnorm", DIGITS, model=model, method="standard", epochs=1)
+
+
+def test_a_seed_may_be_an_integer_of_numpy(digits_net: nn.Module, digits_test: Digits) -> None:
+    images, labels = (part[:8] for part in digits_test)
+    one, other = (
+        evaluate(digits_net, images, labels, ["pgd-2(eps=0.1)"], seed=seed)
+        for seed in (3, np.int64(3))
+    )
+    assert one.accuracy("pgd-2(eps=0.1)") == other.accuracy("pgd-2(eps=0.1)")
+
+
+def test_pixels_one_rounding_outside_are_clamped(
+    digits_net: nn.Module, digits_test: Digits
+) -> None:
+    images, labels = (part[:8] for part in digits_test)
+    found = evaluate(digits_net, images * 1.0000002 - 1e-7, labels, ["fgsm(eps=0.1)"])
+    assert found.accuracy() == evaluate(digits_net, images, labels, []).accuracy()
