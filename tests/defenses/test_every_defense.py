@@ -52,7 +52,7 @@ def test_all_train_two_epochs_of_digits_for_free_and_are_listed_on_the_quick_boa
     done = robench(
         "run", "quick", "--defenses", "all", "--out", tmp_path,
         "--set", "data.name=digits", "--set", "data.subset=0.1", "--set", "model.width=4",
-        "--set", "model.name=resnet8", "--set", "training.epochs=2", "--set", "training.replays=2",
+        "--set", "model.stem=cifar", "--set", "training.epochs=2", "--set", "training.replays=2",
         "--set", "training.eps=0.1", "--set", "evaluation.samples=20",
         "--set", "evaluation.attacks=['pgd-4']",
         "--set", "evaluation.checks=false",
