@@ -10,8 +10,10 @@ from robench.certificates.bounds import Value
 from robench.certificates.propagation import Propagation, Step
 from robench.errors import UserError, first_line
 from robench.evaluation.examination import structure_of
+from robench.evaluation.validation import Classes, Pixels, as_floats, as_tensors
 from robench.layers.operator_bound import SLACK
 from robench.models.accept import check_logits, plain_module
+from robench.models.build_arguments import shape_of
 from robench.models.frozen import under_attack
 from robench.models.plain_layers import own_copy, replace_layers
 from robench.system.exact_float32 import exact_float32
@@ -94,14 +96,21 @@ class Certificate:
             )
         return logits
 
-    def radii(self, images: Tensor, labels: Tensor) -> Tensor:
+    def radii(self, images: Pixels, labels: Classes) -> Tensor:
         """Return the certified radius of each image; see :meth:`radii_at`.
 
         Args:
-            images: (B, C, H, W) in [0, 1].
-            labels: (B,) true classes.
+            images: (B, C, H, W), a tensor or numpy array, float in [0, 1] or uint8.
+            labels: (B,) integers, a tensor, numpy array or list: the true classes.
+
+        Raises:
+            UserError: as :meth:`predict` and :meth:`radii_at`; or if images or labels are invalid.
         """
-        return self.radii_at(self.predict(images), labels)
+        pixels, classes = as_tensors(images, labels)
+        given = as_floats(pixels)
+        if isinstance(images, Tensor) and images.dtype == torch.float64:
+            given = images  # as exactly as it was given
+        return self.radii_at(self.predict(given), classes)
 
     def radii_at(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the certified radius of each image, (B,) float64; 0 if it is misclassified.
@@ -157,10 +166,10 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
         image_shape: channels, height and width of an image.
 
     Raises:
-        UserError: if a layer or an operation has no proved bound, by its name, or if the network
-            that was bounded is not the model.
+        UserError: if a layer or an operation has no proved bound, by its name, if the network that
+            was bounded is not the model, or if the shape is none.
     """
-    model = plain_module(model)
+    model, image_shape = plain_module(model), shape_of("image_shape", image_shape)
     if reason := structure_of(model) or _replaced(model):
         raise UserError(f"{reason}, so that what is proved of its layers need not hold for it.")
     # Plain weights are computed in float64, too: in float32 they would depend on how many threads

@@ -58,6 +58,11 @@ def train(
         TrainingDivergedError: if the loss is no longer finite.
     """
     dataset = load_dataset(data) if isinstance(data, str) else data
+    if not isinstance(dataset, DataSet):
+        raise UserError(
+            f"data is a {type(dataset).__name__}; give a name, or what robench.load_dataset "
+            f"returns (arrays: save them in an .npz file of images and labels)."
+        )
     built = defenses.build(defense) if isinstance(defense, str) else defense
     spec = recipe_for(TrainingSpec(), built, recipe)
     chosen = choose_device(device)

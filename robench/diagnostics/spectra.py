@@ -28,6 +28,7 @@ from robench.diagnostics.probing import (
 from robench.errors import UserError
 from robench.layers.circular import circular_operator, on_torus, repeats_pixels, symbol
 from robench.models.accept import plain_module
+from robench.models.build_arguments import shape_of
 from robench.models.frozen import frozen_stats, under_attack
 from robench.progress import Progress, ProgressCallback, ignore_progress
 
@@ -72,7 +73,7 @@ def spectra(
         UserError: if the network has no convolution or does not support such images.
     """
     rows: list[dict[str, Any]] = []
-    model = plain_module(model)
+    model, input_size = plain_module(model), shape_of("input_size", input_size)
     with frozen_stats(model), under_attack(model):
         layers = layers_of(model, input_size)
         for done, layer in enumerate(layers):

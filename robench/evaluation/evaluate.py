@@ -63,7 +63,7 @@ def evaluate(
     prediction is a separate float32 forward on the image that the attack returned; the suite's
     gradient attacks take their gradients from a faster copy of the model. Random numbers of attacks
     depend only on (seed, sample); those that a network draws in its forwards depend on the seed and
-    the batches.
+    the batches. Meanwhile no other thread may use the model: give each a copy of its own.
 
     Args:
         model: images in [0, 1] -> logits.

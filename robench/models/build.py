@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from robench.base import Defense, Stem
 from robench.errors import UserError, did_you_mean
 from robench.models.accept import check_weights
+from robench.models.build_arguments import per_channel, size_of, whole
 from robench.models.defend import apply_defense
 from robench.registry import backbones
 
@@ -77,17 +78,14 @@ def build_model(
             layer that the defense cannot replace, or images that the network does not support.
     """
     backbones.lookup(backbone)
-    if width < 1:
-        raise UserError(f"{backbone}: width is {width}; give 1 channel or more (64 is standard).")
+    width = whole("width", width, 1, "channel")
+    num_classes = whole("num_classes", num_classes, 1, "class")
+    in_channels = whole("in_channels", in_channels, 1, "channel")
+    image_size = size_of(image_size)
+    mean, std = (per_channel(n, v, in_channels) for n, v in (("mean", mean), ("std", std)))
     if stem not in get_args(Stem):
         valid = did_you_mean(stem, get_args(Stem))
         raise UserError(f"{backbone} has no stem '{stem}'; {valid}")
-    for name, values in (("mean", mean), ("std", std)):
-        if len(values) not in (1, in_channels):
-            raise UserError(
-                f"{name} has {len(values)} values but images have {in_channels} channels; "
-                f"give one per channel."
-            )
     plain = backbones.build(backbone, given=(num_classes, in_channels, width, stem))
     if not isinstance(plain, nn.Module):
         raise UserError(

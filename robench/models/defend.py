@@ -40,6 +40,9 @@ def apply_defense(
         skip: patterns of the names of layers (``"classifier.*"``), or one of them, to leave
             unchanged, also by penalties and projections.
 
+    Some defenses draw from torch's global random generator, as layers do that are built: seed it
+    afterwards if what follows is to be the same for each.
+
     Raises:
         UserError: if there is no convolution, a layer is lazy, or the defense cannot replace one or
             raises; the message names the layer and the reason; or if a pattern of ``skip`` matches
@@ -54,6 +57,7 @@ def apply_defense(
     """
     title = defense if isinstance(defense, str) else type(defense).__name__
     defense = defenses.build(defense) if isinstance(defense, str) else defense
+    _check_defense(defense)
     skip = [skip] if isinstance(skip, str) else skip
     model = _convertible(model)
     layers = _without(skip, model)
@@ -89,8 +93,29 @@ def defense_of(model: nn.Module) -> Defense | None:
     return next((found for found in applied if isinstance(found, Defense)), None)
 
 
+def _check_defense(defense: object) -> None:
+    """Check that something is a defense.
+
+    Raises:
+        UserError: if it is not, as its class is not.
+    """
+    if isinstance(defense, type) and issubclass(defense, Defense):
+        raise UserError(
+            f"the defense is the class {defense.__name__}; give an object: {defense.__name__}()."
+        )
+    if not isinstance(defense, Defense):
+        raise UserError(
+            f"the defense is a {type(defense).__name__}; give a name such as 'convnorm', or an "
+            f"object of a robench.Defense."
+        )
+
+
 def _convertible(model: nn.Module) -> nn.Module:
     """Return the network itself, of which layers can be replaced."""
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"the model is a {type(model).__name__}; give a torch.nn.Module, and then the defense."
+        )
     model = unwrapped(model)
     if isinstance(model, torch.jit.ScriptModule):
         raise UserError(

@@ -3,6 +3,7 @@
 import math
 import re
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -229,7 +230,7 @@ def test_logits_with_a_further_axis_are_refused_as_by_attacks(further: tuple[int
     shape = re.escape(", ".join(map(str, (4, *further))))
     sentence = rf"the model returns shape \({shape}\) for 4 images; logits must be \(4, classes\)"
     with pytest.raises(UserError, match=sentence):
-        certify(Net(), SHAPE).radii(images(4), torch.zeros(4))
+        certify(Net(), SHAPE).radii(images(4), torch.zeros(4).long())
     with pytest.raises(UserError, match=sentence):
         robench.evaluate(Net(), images(4), torch.zeros(4).long(), ["fgsm"])
 
@@ -281,7 +282,7 @@ def test_unsound_a_layer_that_exports_another_one_is_found_out() -> None:
     [
         (torch.zeros(5), "labels have shape .5,. for 8 images"),
         (torch.full((8,), 3), "labels are 3 to 3, but the network has 3 classes"),
-        (torch.full((8,), -1), "labels are -1 to -1"),
+        (torch.full((8,), -1), "a label is -1; classes are counted from 0"),
     ],
 )
 def test_labels_that_are_not_of_the_images_are_refused(labels: Tensor, sentence: str) -> None:
@@ -302,3 +303,23 @@ def test_what_is_no_logits_has_no_radii(returned: object) -> None:
     certificate = certify(linear(), SHAPE)
     with pytest.raises(UserError, match="the model returns"):
         certificate.radii_at(returned, torch.zeros(4))  # type: ignore[arg-type]
+
+
+def test_images_and_labels_may_be_of_any_kind_that_evaluate_takes() -> None:
+    certificate, x = certify(linear(), SHAPE), images()
+    labels = certificate.predict(x).argmax(1)
+    wanted = certificate.radii(x, labels)
+    assert torch.equal(certificate.radii(x.numpy(), labels.tolist()), wanted)
+    bytes_ = (x * 255).byte()
+    assert torch.equal(certificate.radii(bytes_, labels), certificate.radii(bytes_ / 255, labels))
+    for given, sentence in ((x[:0], "there are no images"), (x + 1, "must lie in")):
+        with pytest.raises(UserError, match=sentence):
+            certificate.radii(given, labels[: len(given)])
+
+
+@pytest.mark.parametrize("shape", [8, (8, 8), torch.rand(2, 1, 4, 4)])
+def test_a_shape_is_three_numbers(shape: Any) -> None:
+    with pytest.raises(UserError, match=r"image_shape is .*; give channels, height and width"):
+        certify(linear(), shape)
+    with pytest.raises(UserError, match=r"input_size is .*; give channels, height and width"):
+        robench.spectra(small(), shape)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -33,12 +34,23 @@ def build(**changes: Any) -> nn.Module:
         ({"width": -8}, "width is -8; give 1 channel or more"),
         ({"mean": (0.5, 0.5)}, "mean has 2 values but images have 3 channels"),
         ({"std": (0.5,) * 4}, "std has 4 values but images have 3 channels"),
+        ({"width": 4.5}, "width is 4.5; give 1 channel or more"),
+        ({"num_classes": 0}, "num_classes is 0; give 1 class or more"),
+        ({"image_size": 8}, r"image_size is 8; give height and width, such as \(32, 32\)"),
+        ({"image_size": (8, 0)}, "image_size is 0; give 1 pixel or more"),
+        ({"mean": 0.3}, r"mean is 0.3; give one number per channel, such as \[0.3\]"),
+        ({"std": (0.5, 0.0, 0.5)}, "std has the value 0, by which images cannot be"),
     ],
 )
 def test_what_does_not_fit_is_reported_in_one_line(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence) as caught:
         build(**changes)
     assert "\n" not in str(caught.value)
+
+
+def test_means_may_be_an_array() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    assert build(mean=np.array([0.5] * 3), width=np.int64(4)).eval()(images).dtype == torch.float32
 
 
 @pytest.mark.parametrize("defense", ["batchnorm", "spectral_norm", "convnorm"])

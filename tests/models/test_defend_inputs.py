@@ -1,6 +1,7 @@
 """Networks that a defense cannot be applied to, and defenses that return nothing."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +32,28 @@ def test_a_weight_that_torch_has_computed_is_copied(
         assert torch.equal(made(images), plain.flatten(1))
     else:
         assert made(images).shape == (2, 144)
+
+
+class Mine(Defense):
+    """A defense that does nothing."""
+
+
+@pytest.mark.parametrize(
+    ("defense", "sentence"),
+    [
+        (Mine, r"the defense is the class Mine; give an object: Mine\(\)"),
+        (None, "the defense is a NoneType; give a name such as 'convnorm'"),
+    ],
+)
+def test_what_is_no_defense(defense: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        apply_defense(nn.Conv2d(1, 4, 3), defense)
+
+
+def test_what_is_no_network() -> None:
+    model: Any = "convnorm"
+    with pytest.raises(UserError, match=r"the model is a str; give a torch\.nn\.Module, and"):
+        apply_defense(model, "convnorm")
 
 
 @pytest.mark.filterwarnings("ignore")
