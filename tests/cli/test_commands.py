@@ -145,7 +145,7 @@ def test_spectra_writes_a_table_and_a_picture_of_trained_networks(
     ratios = pd.read_csv(out / "ratios.csv").set_index(["network", "operator"])
     assert ratios.loc[("vanilla", "convolution"), "arithmetic"] == 1
     picture = (out / "spectra.svg").read_text(encoding="utf-8")
-    assert "digits, resnet18 of width 4, seed 1" in picture
+    assert "digits, resnet8 of width 4, seed 1" in picture
     first = (out / "spectra.svg").read_bytes()
     robench("spectra", weights[1], "--against", weights[0].parent, "--out", out)
     assert (out / "spectra.svg").read_bytes() == first
