@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
 from robench.data.files import ImageFile
 from robench.data.notices import notify
 from robench.errors import UserError
-
-IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""Endings of the files that torchvision's ImageFolder reads; torchvision is slow to import."""
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
+from torchvision.transforms import v2
 
 from robench.data.augment import Augmentation
 from robench.data.decode import decode, is_turned
@@ -156,8 +157,6 @@ class _Decoded(Dataset[tuple[Tensor, int] | UserError]):
     """
 
     def __init__(self, stream: ImageStream, order: list[int], seed: int | None, flip: bool) -> None:
-        from torchvision.transforms import v2  # slow to import
-
         self._files, self._order, self._seed = stream.files, order, seed
         self._sizes, self._root = stream.sizes, stream.root
         size = stream.size

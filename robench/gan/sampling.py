@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torchvision.utils import make_grid
 
 from robench.attack_tools.randomness import generators, normal
 
@@ -61,8 +62,6 @@ def draw(generator: nn.Module, latent: int, count: int, seed: int) -> Tensor:
 
 def grid_png(images: Tensor) -> bytes:
     """Return the PNG file of a grid of images (N, 3, H, W) uint8, as square as it can be."""
-    from torchvision.utils import make_grid  # slow to import
-
     columns = max(1, round(len(images) ** 0.5))
     return png(make_grid(images, nrow=columns, padding=2, pad_value=255))
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from robench.base import Defense
 from robench.kernels.safe_gradients import SafeGradients
@@ -77,13 +80,21 @@ def multiply_adds_during(forward: Callable[[], object]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precision: str) -> float:
-    from robench.models.peak_memory import PeakTracker  # slow to import
+class _PeakTracker(MemTracker):
+    """Tracks the peak of the whole network alone."""
 
+    def _update_peak_stats(self, peak_state: Any) -> None:
+        # At each operation torch goes through all modules, for a peak of each: most of its time.
+        modules, self.memory_tracking = self.memory_tracking, WeakIdKeyDictionary()
+        super()._update_peak_stats(peak_state)
+        self.memory_tracking = modules
+
+
+def _training_memory(model: nn.Module, defense: Defense, images: Tensor, precision: str) -> float:
     device = device_of(model)
     # All parameters are trained, since the tracker registers hooks on each.
     with frozen_stats(model), in_training(model):
-        tracker = PeakTracker()
+        tracker = _PeakTracker()
         tracker.track_external(model, images)
         with SafeGradients(), tracker:
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):

@@ -124,7 +124,7 @@ def read_text(path: Path, *, longest: int, inside: Path | None = None) -> str:
     """Return the text of a plain file, with its line breaks as they are; see :func:`open_plain`.
 
     Raises:
-        Refused: as there, or if it is not UTF-8, begins with a byte order mark or has a NUL.
+        Refused: as there, or if it is not UTF-8 or has a NUL.
     """
     content = read_bytes(path, longest=longest, inside=inside)
     try:
@@ -132,8 +132,6 @@ def read_text(path: Path, *, longest: int, inside: Path | None = None) -> str:
     except UnicodeDecodeError as error:
         why = "but UTF-16; save it as UTF-8" if content[:2] in _UTF_16 else f"({error.reason})"
         raise Refused(path, f"it is not UTF-8 text {why}") from error
-    if content.startswith(codecs.BOM_UTF8):
-        raise Refused(path, "it begins with a byte order mark; save it as UTF-8 without one")
     if "\0" in text:
         raise Refused(path, "it is not text: it has a NUL")
     return text

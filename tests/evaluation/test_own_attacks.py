@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import robench
-from attacks.pgd import PGD
 from robench import Adversarial, Attack, UserError
+from robench.attacks import PGD
 from robench.evaluation import evaluate
 
 Digits = tuple[Tensor, Tensor]

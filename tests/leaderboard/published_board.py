@@ -7,8 +7,10 @@ from support import TINY_BOARD
 
 from robench.leaderboard.evidence import read_sums, write_sums
 
-BOARD = TINY_BOARD.replace("checks = false", "check_samples = 20").replace(
-    "epochs = 2", "epochs = 1"
+BOARD = (
+    TINY_BOARD.replace("checks = false", "check_samples = 20")
+    .replace("epochs = 2", "epochs = 1")
+    .replace("resnet8", "resnet18")
 )
 
 FIRST = "1"

@@ -189,7 +189,7 @@ def test_a_third_party_network_joins_a_board_and_the_board_cannot_be_run(
     for write in (to_markdown, to_latex):
         text = write(merged.table, merged.board)
         assert "nan" not in text
-        assert "resnet8 of width 4" in text
+        assert "resnet18 of width 4" in text
     write_page(merged, tmp_path / "page.html")
     assert "weights are not here" in rerun(merged, ["their net"], trust_code=True).notes[0]
     networks = network_files([merged, Leaderboard.read(own)])

@@ -171,11 +171,11 @@ def test_a_network_that_is_far_larger_than_its_file(folder: Path) -> None:
     weights = only(folder, "weights/*")
     state = load_file(weights)
     refused(folder, "names another network than its row")
-    network = {"backbone": "resnet8", "width": 90000, "stem": "cifar", "defense": "convnorm",
+    network = {"backbone": "resnet18", "width": 90000, "stem": "cifar", "defense": "convnorm",
                "num_classes": 10, "in_channels": 1, "image_size": [8, 8],
                "mean": [0.5], "std": [0.5]}  # fmt: skip
     save_file(state, weights, {"robench": json.dumps(network)})
-    refused(folder, "holds far fewer weights than 'resnet8' has")
+    refused(folder, "holds far fewer weights than 'resnet18' has")
 
 
 @pytest.mark.parametrize(
