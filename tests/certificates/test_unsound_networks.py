@@ -238,8 +238,8 @@ def test_unsound_images_of_another_shape_or_range_have_no_radius() -> None:
     certificate = certify(model, SHAPE)
     for images, sentence in (
         (torch.rand(2, 1, 9, 9), r"of images of shape \(1, 4, 4\), and these are \(1, 9, 9\)"),
-        (255 * torch.rand(2, *SHAPE), r"of images in \[0, 1\]"),
-        (torch.full((2, *SHAPE), torch.nan), r"of images in \[0, 1\]"),
+        (255 * torch.rand(2, *SHAPE), r"must lie in \[0, 1\]: divide by 255"),
+        (torch.full((2, *SHAPE), torch.nan), "has NaN or infinite pixels"),
     ):
         with pytest.raises(UserError, match=sentence):
             certificate.radii(images, torch.zeros(2).long())
