@@ -102,6 +102,14 @@ class Attack:
 
     samples: int | None = field(default=None, kw_only=True)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let a subclass of PGD that overrides ``perturb`` search by it, not by what PGD shares."""
+        super().__init_subclass__(**options)
+        if "perturb" in vars(cls):
+            for name in ("shared_work", "perturb_together"):
+                if name not in vars(cls):
+                    setattr(cls, name, vars(Attack)[name])
+
     @classmethod
     def expand(cls, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
         """Return the options of each column that one call with ``options`` stands for."""
@@ -173,23 +181,6 @@ class Attack:
         Every result must equal what :meth:`perturb` of that attack alone returns. By default the
         key is the attack itself, so that the attacks are equal, and so are their results.
         """
-        return run_alone(attacks, model, images, labels, rngs)
-
-
-def run_alone(
-    attacks: Sequence[Attack],
-    model: LogitsModel,
-    images: Tensor,
-    labels: Tensor,
-    rngs: Sequence[torch.Generator],
-) -> list[Adversarial]:
-    """Run equal attacks by the first one's ``perturb``.
-
-    Raises:
-        NotImplementedError: if they are not equal, and so need a search that they share.
-    """
-    if any(attack != attacks[0] for attack in attacks):
-        raise NotImplementedError(
-            f"{type(attacks[0]).__name__} has shared_work but no perturb_together"
-        )
-    return [attacks[0].perturb(model, images, labels, rngs)] * len(attacks)
+        if any(attack != attacks[0] for attack in attacks):
+            raise NotImplementedError(f"{cls.__name__} has shared_work but no perturb_together")
+        return [attacks[0].perturb(model, images, labels, rngs)] * len(attacks)

@@ -76,7 +76,7 @@ def _folder_name(name: str, path: Path) -> str:
 def open_board(
     name: str,
     *,
-    rows: str | None = None,
+    rows: str | Sequence[str] | None = None,
     seeds: Seeds | None = None,
     changes: Sequence[str] = (),
 ) -> tuple[str, Board]:
@@ -84,9 +84,9 @@ def open_board(
 
     Args:
         name: see :func:`find_board`.
-        rows: defenses or labels of ``arms``, separated by commas, that replace the board's rows,
-            third-party networks included; ``all`` is every registered defense whose package is
-            installed.
+        rows: defenses or labels of ``arms``, text separated by commas or several, that replace the
+            board's rows, third-party networks included; ``all`` is every registered defense whose
+            package is installed.
         seeds: seeds that replace the board's: text, separated by commas, or numbers.
         changes: ``table.key=value`` with a TOML value, e.g. ``training.epochs=2``.
 
@@ -101,8 +101,9 @@ def open_board(
     short, path = find_board(name)
     board = read_board(path)
     values = board.model_dump()
-    if rows is not None:
-        values |= _rows(board, rows)
+    chosen = None if rows is None else _as_text(rows)
+    if chosen is not None:
+        values |= _rows(board, chosen)
     typed = None if seeds is None else _as_text(seeds)
     change_values(values, typed, changes)
     changed = _validated(values)
@@ -111,7 +112,7 @@ def open_board(
         changed.check_paper(board.titles)
     if _is_whole(changed, board):
         return short, changed
-    return renamed(short, board, changed, words_of(rows, typed, changes))
+    return renamed(short, board, changed, words_of(chosen, typed, changes))
 
 
 def with_rows(short: str, board: Board, titles: Sequence[str]) -> tuple[str, Board]:
@@ -207,11 +208,11 @@ def _installed() -> list[str]:
     return [name for name in defenses if not missing_package(defenses.get(name))]
 
 
-def _as_text(seeds: Seeds) -> str:
-    """Return seeds as they are typed on the command line."""
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        return str(seeds)
-    return ",".join(map(str, seeds))
+def _as_text(values: Seeds | Sequence[str]) -> str:
+    """Return rows or seeds as they are typed on the command line."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        return str(values)
+    return ",".join(map(str, values))
 
 
 def _seed(text: str) -> int:

@@ -13,15 +13,16 @@ _TWINS = str.maketrans(
 """Letters of other alphabets -> those that look the same."""
 
 
-def mistaken_for(title: str, defense: str) -> str | None:
+def mistaken_for(title: str, defense: str | None) -> str | None:
     """Return the registered defense that the name of a row shows, if it is not the row's own.
 
     Args:
         title: the name of the row.
-        defense: the expression of its defense.
+        defense: the expression of its defense; None for a third-party network.
     """
     try:
-        shown, own = parse_expression(_skeleton(title)).name, parse_expression(defense).name
+        shown = parse_expression(_skeleton(title)).name
+        own = None if defense is None else parse_expression(defense).name
     except ValueError:
         return None  # words, and no expression of a defense
     return shown if shown in defenses and shown != own else None
@@ -29,6 +30,7 @@ def mistaken_for(title: str, defense: str) -> str | None:
 
 def _skeleton(title: str) -> str:
     """Return a name as a reader sees it: of one alphabet, in lower case, without what is unseen."""
+    # Before and after: normal forms make other letters of some twins, and twins of others.
     seen = "".join(c for c in unicodedata.normalize("NFKD", title.translate(_TWINS)) if _is_seen(c))
     return seen.casefold().translate(_TWINS).strip()
 

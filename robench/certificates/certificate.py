@@ -167,7 +167,7 @@ def certify(model: nn.Module, image_shape: tuple[int, int, int]) -> Certificate:
 
     Raises:
         UserError: if a layer or an operation has no proved bound, by its name, if the network that
-            was bounded is not the model, or if the shape is none.
+            was bounded is not the model, or if the shape is not three numbers.
     """
     model, image_shape = plain_module(model), shape_of("image_shape", image_shape)
     if reason := structure_of(model) or _replaced(model):

@@ -87,12 +87,12 @@ class Report:
     curve: Curve = ()
 
     def __repr__(self) -> str:
-        passed = sum(finding.passed is True for finding in self.findings)
-        parts = [f"{len(self.failed)} failed", f"{passed} passed"]
-        if unjudged := len(self.findings) - passed - len(self.failed):
-            parts.append(f"{unjudged} could not be judged")
-        failed = f" ({', '.join(self.failed)})" if self.failed else ""
-        return f"<Report on {self.samples} images: {parts[0]}{failed}, {', '.join(parts[1:])}>"
+        verdicts = [finding.passed for finding in self.findings]
+        names = f" ({', '.join(self.failed)})" if self.failed else ""
+        return (
+            f"<Report on {self.samples} images: {verdicts.count(False)} failed{names}, "
+            f"{verdicts.count(True)} passed, {verdicts.count(None)} could not be judged>"
+        )
 
     @property
     def failed(self) -> list[str]:

@@ -76,9 +76,8 @@ def run(
         >>> board.table[["defense", "clean_mean", "pgd-20_mean"]]  # doctest: +SKIP
     """
     placement = Placement(executor, jobs, None if resources is None else Path(resources))
-    rows = defenses if defenses is None or isinstance(defenses, str) else ",".join(defenses)
     changed = (changes,) if isinstance(changes, str) else changes
-    name, spec = open_board(str(board), rows=rows, seeds=seeds, changes=changed)
+    name, spec = open_board(str(board), rows=defenses, seeds=seeds, changes=changed)
     folder = None if data_dir is None else Path(data_dir)
     return run_and_publish(
         spec,

@@ -27,7 +27,7 @@ from robench.evaluation.options import EvaluationKeywords, EvaluationOptions
 from robench.evaluation.outcomes import Outcomes
 from robench.evaluation.partial import open_partial
 from robench.evaluation.prove import Proven, is_certificate, prove_group
-from robench.evaluation.run_attacks import Job, attack_group, predict_all, work_of
+from robench.evaluation.run_attacks import Job, attack_group, predict_all
 from robench.evaluation.validation import (
     Classes,
     Pixels,
@@ -63,7 +63,7 @@ def evaluate(
     prediction is a separate float32 forward on the image that the attack returned; the suite's
     gradient attacks take their gradients from a faster copy of the model. Random numbers of attacks
     depend only on (seed, sample); those that a network draws in its forwards depend on the seed and
-    the batches. Meanwhile no other thread may use the model: give each a copy of its own.
+    the batches. No other thread may use the model meanwhile: give each its own copy.
 
     Args:
         model: images in [0, 1] -> logits.
@@ -195,6 +195,7 @@ def named_attacks(
     if isinstance(attacks, (str, Attack)):
         raise UserError(f"attacks is {attacks!r} alone; give a list: [{attacks!r}].")
     named: dict[str, Attack] = {}
+    by_call: dict[str, Attack] = {}
     pairs: list[tuple[str | None, str | Attack]] = (
         list(attacks.items())
         if isinstance(attacks, Mapping)
@@ -209,7 +210,9 @@ def named_attacks(
         if built.samples is not None and built.samples < 1:
             raise UserError(f"{name} has samples={built.samples}; give 1 or more, or leave it out.")
         named[name] = built
-    calls = [attack for _, attack in pairs if isinstance(attack, str)]
+        if isinstance(attack, str):
+            by_call[attack] = built
+    calls = list(by_call)
     if defaults and named and not calls:
         raise UserError(
             f"defaults reach only attacks given by name, and these are objects: set "
@@ -219,12 +222,18 @@ def named_attacks(
         message = f"defaults without effect: {', '.join(stated)}; no radius in {', '.join(calls)}."
         warn(message, stacklevel=4)
     check_defaults(calls, {name: v for name, v in defaults.items() if name not in stated})
-    _check_radius_is_of_one_norm(calls, defaults)
+    _check_radius_is_of_one_norm(by_call, defaults)
     return named
 
 
-def _check_radius_is_of_one_norm(calls: Sequence[str], defaults: Mapping[str, Any]) -> None:
+def _check_radius_is_of_one_norm(
+    by_call: Mapping[str, Attack], defaults: Mapping[str, Any]
+) -> None:
     """Refuse a default radius without a norm that reaches attacks of several norms.
+
+    Args:
+        by_call: the attacks given by name, as they were built with the defaults.
+        defaults: the options for attacks that do not set them.
 
     Raises:
         UserError: if it does: 8/255 is a usual radius in Linf and next to none in L2.
@@ -232,8 +241,8 @@ def _check_radius_is_of_one_norm(calls: Sequence[str], defaults: Mapping[str, An
     if "eps" not in defaults or "norm" in defaults:
         return
     by_norm: dict[str, str] = {}
-    for call in calls:
-        ball = build_attack(call, defaults).threat_model
+    for call, attack in by_call.items():
+        ball = attack.threat_model
         if ball is not None and fate(call, "eps", defaults) is Fate.TAKEN:
             by_norm.setdefault(ball.norm, call)
     if len(by_norm) > 1:
@@ -256,7 +265,7 @@ def _check_attack(attack: object) -> None:
         shown = f"the class {attack.__name__}" if isinstance(attack, type) else repr(attack)
         raise UserError(f"an attack is {shown}; give a name such as 'pgd-20', or an object.")
     if isinstance(attack, Attack):
-        check_fields(type(attack), "of which robench does not know what it keeps")
+        check_fields(type(attack), "so that robench cannot tell its objects apart")
         options = {field.name for field in fields(attack)}
         if unknown := sorted(vars(attack).keys() - options):
             raise UserError(
@@ -275,7 +284,7 @@ def group_by_search(named: Mapping[str, Attack]) -> list[dict[str, Attack]]:
     groups: dict[Any, dict[str, Attack]] = {}
     for name, attack in named.items():
         try:
-            groups.setdefault((type(attack), work_of(attack)), {})[name] = attack
+            groups.setdefault((type(attack), attack.shared_work()), {})[name] = attack
         except TypeError as error:  # a list, a dict or an array among the options
             raise UserError(
                 f"the options of {name} cannot be compared ({error}); use tuples instead of lists, "

@@ -1,7 +1,7 @@
 """Run one group of attacks that share a search on all of its samples."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,6 @@ from robench.attack_tools.losses import right
 from robench.attack_tools.randomness import generators
 from robench.attack_tools.threat_models import Norm
 from robench.base import Adversarial, Attack
-from robench.base.attack import run_alone
 from robench.errors import UserError
 from robench.evaluation.counting import Counted
 from robench.evaluation.kept_group import KeptGroup
@@ -174,8 +173,7 @@ def _search(
     model = victim if kind.batches_itself else Counted(victim, images, norm)
     kept.begin(model, rngs, rows)
     # An attack gets tensors of its own: it is compared with what it was given.
-    search = run_alone if alone(kind) else kind.perturb_together
-    found = search(attacks, model, images.clone(), labels.clone(), rngs)
+    found = kind.perturb_together(attacks, model, images.clone(), labels.clone(), rngs)
     counted = []
     for adversarial in attack_results(attacks, images, found):
         if isinstance(model, Counted):
@@ -188,27 +186,6 @@ def _search(
     if len(attacks) == 1:
         _check_counts(kind.__name__, counted[0], victim)
     return counted
-
-
-def alone(kind: type[Attack]) -> bool:
-    """Return whether a kind of attack searches by its own ``perturb`` alone.
-
-    So does a subclass of PGD that overrides ``perturb``: the ``perturb_together`` that it inherits
-    is another search.
-    """
-    return _depth(kind, "perturb") < _depth(kind, "perturb_together")
-
-
-def work_of(attack: Attack) -> Hashable:
-    """Return a key; attacks of one kind with equal keys share one search."""
-    kind = type(attack)
-    inherited = _depth(kind, "perturb") < _depth(kind, "shared_work")
-    return attack if alone(kind) and inherited else attack.shared_work()
-
-
-def _depth(kind: type[Attack], name: str) -> int:
-    """Return how far up the bases of a class something is defined."""
-    return next(place for place, base in enumerate(kind.__mro__) if name in vars(base))
 
 
 def _check_counts(name: str, adversarial: Adversarial, victim: Victim) -> None:

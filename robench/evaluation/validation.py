@@ -58,9 +58,7 @@ def as_tensors(images: Pixels, labels: Classes) -> tuple[Tensor, Tensor]:
     pixels = pixels if pixels.dtype == torch.uint8 else pixels.float()
     classes = _tensor(labels, "labels").detach()
     check_images(pixels, classes)
-    if pixels.dtype != torch.uint8 and (pixels.min() < 0 or pixels.max() > 1):
-        pixels = pixels.clamp(0, 1)  # one rounding beyond
-    return pixels, classes
+    return pixels if pixels.dtype == torch.uint8 else _within_range(pixels), classes
 
 
 def _tensor(values: Any, what: str) -> Tensor:
@@ -81,15 +79,13 @@ def check_images(images: Tensor, labels: Tensor) -> None:
     """Check the images and labels to evaluate.
 
     Raises:
-        UserError: if images are not (N, C, H, W), none are given, they are outside [0, 1] or not
-            finite, or labels are not one integer >= 0 per image.
+        UserError: if images are not (N, C, H, W), none are given, or labels are not one integer
+            >= 0 per image.
     """
     if images.ndim != 4:
         raise UserError(f"images have shape {tuple(images.shape)}; give (N, C, H, W).")
     if not images.numel():
         raise UserError(f"there are no images to evaluate: their shape is {tuple(images.shape)}.")
-    if images.dtype != torch.uint8:
-        _check_values(images)
     if labels.ndim != 1 or len(labels) != len(images):
         raise UserError(
             f"labels have shape {tuple(labels.shape)} for {len(images)} images; give one per image."
@@ -100,7 +96,12 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise UserError(f"a label is {labels.min().item()}; classes are counted from 0.")
 
 
-def _check_values(images: Tensor) -> None:
+def _within_range(images: Tensor) -> Tensor:
+    """Return images in [0, 1]; those one rounding beyond are clamped.
+
+    Raises:
+        UserError: if they are farther outside, or not finite.
+    """
     if not images.isfinite().all():
         bad = (~images.isfinite()).flatten(1).any(1).nonzero()[0].item()
         raise UserError(f"image {bad} has NaN or infinite pixels; fix or remove it.")
@@ -109,6 +110,7 @@ def _check_values(images: Tensor) -> None:
         raise UserError(
             f"images lie in [{low:g}, {high:g}] but must lie in [0, 1]: {_to_unit(low, high)}."
         )
+    return images.clamp(0, 1) if low < 0 or high > 1 else images
 
 
 def _to_unit(low: float, high: float) -> str:
@@ -116,7 +118,7 @@ def _to_unit(low: float, high: float) -> str:
     if low >= 0 and 2 < high <= 255:
         return "divide by 255, and leave mean and std to the model"
     if low >= -0.5 and high <= 1.5:
-        return "resizing overshoots, clamp them with images.clamp(0, 1)"
+        return "if resizing overshot, clamp them with images.clamp(0, 1)"
     if low >= -1 and high <= 1:
         return "map them by (images + 1) / 2, and leave mean and std to the model"
     return "give them as they were before mean and std, which are left to the model"

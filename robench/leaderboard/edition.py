@@ -96,13 +96,12 @@ def _refuse_links(folder: Path, names: Iterable[str]) -> None:
     Raises:
         UserError: for the first link.
     """
-    for name in names:
-        for parent in Path(name).parents:
-            if (folder / parent).is_symlink() and parent != Path():
-                raise UserError(
-                    f"{folder / parent} is a link, and files below it are to be replaced; put a "
-                    f"folder in its place."
-                )
+    for parent in sorted({parent for name in names for parent in Path(name).parents} - {Path()}):
+        if (folder / parent).is_symlink():
+            raise UserError(
+                f"{folder / parent} is a link, and files below it are to be replaced; put a "
+                f"folder in its place."
+            )
 
 
 def _remove_temporaries(folder: Path, contents: Mapping[str, bytes | Path]) -> None:

@@ -30,10 +30,7 @@ def size_of(value: object) -> tuple[int, int]:
     Raises:
         UserError: if they are not two whole numbers.
     """
-    sides = tuple(value) if isinstance(value, Sequence) else ()
-    if len(sides) != 2:
-        raise UserError(f"image_size is {_shown(value)}; give height and width, such as (32, 32).")
-    height, width = (whole("image_size", side, 1, "pixel") for side in sides)
+    height, width = _sizes("image_size", value, "height and width, such as (32, 32)", 2)
     return height, width
 
 
@@ -47,13 +44,16 @@ def shape_of(name: str, value: object) -> tuple[int, int, int]:
     Raises:
         UserError: if they are not three whole numbers.
     """
-    sizes = tuple(value) if isinstance(value, Sequence) else ()
-    if len(sizes) != 3:
-        raise UserError(
-            f"{name} is {_shown(value)}; give channels, height and width, such as (3, 32, 32)."
-        )
-    channels, height, width = (whole(name, size, 1, "pixel") for size in sizes)
+    what = "channels, height and width, such as (3, 32, 32)"
+    channels, height, width = _sizes(name, value, what, 3)
     return channels, height, width
+
+
+def _sizes(name: str, value: object, what: str, count: int) -> list[int]:
+    sizes = tuple(value) if isinstance(value, Sequence) else ()
+    if len(sizes) != count:
+        raise UserError(f"{name} is {_shown(value)}; give {what}.")
+    return [whole(name, size, 1, "pixel") for size in sizes]
 
 
 def per_channel(name: str, values: object, channels: int) -> list[float]:

@@ -16,7 +16,7 @@ def title_problems(board: Leaderboard) -> Iterator[str]:
         if other := mistaken_for(spec.title, spec.defense):
             yield f"the row '{spec.title}' is {spec.defense}, but is named like {other}."
     for title in board.board.external:
-        if other := mistaken_for(title, "external"):
+        if other := mistaken_for(title, None):
             yield f"the row '{title}' is a third-party network, but is named like {other}."
 
 
